@@ -1,0 +1,29 @@
+"""What a user may read when something is wrong: one sentence, a way out, an exit code."""
+
+
+class BakeError(Exception):
+    """Something failed, and nothing that this command made is left.
+
+    Args:
+        message: what went wrong, with the value that was wrong.
+        hint: what to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BakeError):
+    """The request itself is wrong, and nothing was tried."""
+
+    exit_code = 2
+
+
+class LeftoverError(BakeError):
+    """Something failed, and something that costs money may be left: the message names each piece."""
+
+    exit_code = 3

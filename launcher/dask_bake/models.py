@@ -1,0 +1,159 @@
+"""The nouns: frozen values that pass between modules, without any SDK's types in them."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+SCHEDULER_PORT = 8786
+DASHBOARD_PORT = 8787
+JUPYTER_PORT = 8888
+
+Tags = tuple[tuple[str, str], ...]
+
+
+class Role(StrEnum):
+    """What a node is told to be."""
+
+    HEAD = "head"
+    WORKER = "worker"
+
+
+class Tag:
+    """The keys under which everything is found again; the cloud is the only record."""
+
+    MANAGED = "dask-bake:managed"
+    CLUSTER = "dask-bake:cluster"
+    LAUNCH = "dask-bake:launch-id"
+    ROLE = "dask-bake:role"
+    NPROCS = "dask-bake:nprocs"
+    NTHREADS = "dask-bake:nthreads"
+    DIGEST = "dask-bake:digest"
+    PYTHON = "dask-bake:python"
+    DASK = "dask-bake:dask"
+    DISTRIBUTED = "dask-bake:distributed"
+    INSTALLER = "dask-bake:installer"
+    BASE = "dask-bake:base"
+    USER = "dask-bake:user"
+
+
+@dataclass(frozen=True)
+class Cloud:
+    """An EC2 to talk to: Amazon's, or the one on this machine.
+
+    This is the only place where the two differ. ``environment`` is what a child process (Packer, s3fs) needs
+    to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
+    """
+
+    name: str
+    region: str
+    address_url: str
+    endpoint_url: str | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Image:
+    """An AMI."""
+
+    id: str
+    name: str
+    state: str
+    created: datetime
+    architecture: str = "x86_64"
+    root_device: str = "/dev/xvda"
+    tags: Tags = ()
+
+    def tag(self, key: str, default: str = "") -> str:
+        """The tag's value, or the default."""
+        return dict(self.tags).get(key, default)
+
+
+@dataclass(frozen=True)
+class Subnet:
+    """A subnet to launch into."""
+
+    id: str
+    vpc_id: str
+    zone: str
+
+
+@dataclass(frozen=True)
+class InstanceSpec:
+    """Everything that one RunInstances call needs."""
+
+    role: Role
+    count: int
+    image: Image
+    instance_type: str
+    subnet: Subnet
+    security_group_id: str
+    user_data: str
+    tags: Tags
+    client_token: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """An instance of a cluster, as EC2 describes it. ``index`` is dec2's: 0 is the head."""
+
+    id: str
+    index: int
+    role: Role
+    state: str
+    private_address: str
+    public_address: str | None
+    instance_type: str
+    zone: str
+    launched: datetime
+    image_id: str
+    state_reason: str = ""
+    tags: Tags = ()
+
+    @property
+    def is_live(self) -> bool:
+        """True while the instance can still cost or compute."""
+        return self.state in ("pending", "running", "stopping", "stopped")
+
+    @property
+    def address(self) -> str:
+        """The address to dial from outside."""
+        return self.public_address or self.private_address
+
+
+@dataclass(frozen=True)
+class SecurityGroup:
+    """A cluster's security group, whose name is the lock on the cluster's name."""
+
+    id: str
+    name: str
+    vpc_id: str
+    tags: Tags = ()
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A cluster as seen in the cloud now: found by tag, never remembered."""
+
+    name: str
+    cloud: str
+    region: str
+    launch_id: str
+    nprocs: int
+    nthreads: int
+    nodes: tuple[Node, ...] = ()
+    groups: tuple[SecurityGroup, ...] = field(default=())
+
+    @property
+    def head(self) -> Node | None:
+        """The node that runs the scheduler."""
+        return next((node for node in self.nodes if node.role is Role.HEAD), None)
+
+    @property
+    def workers(self) -> tuple[Node, ...]:
+        """The nodes that run worker processes."""
+        return tuple(node for node in self.nodes if node.role is Role.WORKER)
+
+    @property
+    def expected_workers(self) -> int:
+        """The number of worker processes when all have registered."""
+        return len(self.workers) * self.nprocs
