@@ -1,0 +1,69 @@
+# What Packer 1.6 and today's both accept; required_plugins, which 1.6 rejects, is in plugins.pkr.hcl.
+
+locals {
+  scripts = [for name in sort(fileset("${path.root}/scripts", "*.sh")) : "${path.root}/scripts/${name}"]
+  payload = [for name in sort(fileset("${path.root}/payload", "*")) : "${path.root}/payload/${name}"]
+}
+
+source "amazon-ebs" "dask" {
+  region                     = var.region
+  custom_endpoint_ec2        = var.endpoint
+  skip_credential_validation = var.endpoint != ""
+  skip_region_validation     = var.endpoint != ""
+  skip_metadata_api_check    = true
+
+  source_ami                            = var.base_image
+  instance_type                         = var.instance_type
+  subnet_id                             = var.subnet_id
+  associate_public_ip_address           = var.associate_public_ip_address
+  temporary_security_group_source_cidrs = [var.caller_cidr]
+  shutdown_behavior                     = "terminate"
+  run_tags                              = { Name = "${var.image_name} (being baked)", "dask-bake:managed" = "bake" }
+
+  launch_block_device_mappings {
+    device_name           = "/dev/xvda"
+    volume_type           = "gp3"
+    volume_size           = var.volume_size
+    iops                  = 3000
+    throughput            = 125
+    encrypted             = true
+    delete_on_termination = true
+  }
+
+  ssh_username              = var.ssh_username
+  ssh_interface             = var.ssh_interface
+  ssh_timeout               = var.ssh_timeout
+  ssh_clear_authorized_keys = true
+
+  ami_name      = var.image_name
+  tags          = var.image_tags
+  snapshot_tags = var.image_tags
+
+  aws_polling {
+    delay_seconds = var.polling_seconds
+    max_attempts  = var.polling_attempts
+  }
+}
+
+build {
+  sources = ["source.amazon-ebs.dask"]
+
+  # 2 says that cloud-init is done but has something to remark.
+  provisioner "shell" {
+    inline = [
+      "cloud-init status --wait >/dev/null || test $? -eq 2",
+      "mkdir -p ${var.payload}",
+    ]
+  }
+
+  provisioner "file" {
+    sources     = local.payload
+    destination = "${var.payload}/"
+  }
+
+  provisioner "shell" {
+    scripts          = local.scripts
+    environment_vars = ["DASK_BAKE_PAYLOAD=${var.payload}"]
+    execute_command  = "sudo -n env {{ .Vars }} bash -euo pipefail {{ .Path }}"
+  }
+}
