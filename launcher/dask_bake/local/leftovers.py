@@ -1,0 +1,109 @@
+"""What a local cloud whose server was killed leaves behind: found by name, named, and removed."""
+
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.local.machines import kill_tree
+from dask_bake.local.network import firewall_stands, lower_firewall, remove_bridge, remove_cable
+from dask_bake.local.settings import Settings
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something of ours that is still there, and how to remove it."""
+
+    what: str
+    remove: Callable[[], object]
+
+
+def find_leftovers(settings: Settings) -> tuple[Leftover, ...]:
+    """Everything of this local cloud on the machine outside its cache, in the order of removal."""
+    return (
+        *_processes(settings),
+        *_interfaces(settings),
+        *_firewall(settings),
+        *_files(settings),
+    )
+
+
+def _processes(settings: Settings) -> tuple[Leftover, ...]:
+    return tuple(
+        Leftover(f"process {pid} ({words})", lambda pid=pid: _end(pid))  # type: ignore[misc]
+        for pid, words in sorted(_our_processes(settings))
+    )
+
+
+def _our_processes(settings: Settings) -> list[tuple[int, str]]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        words = _name_process(arguments, settings)
+        if words and int(folder.name) != os.getpid():
+            found.append((int(folder.name), words))
+    return found
+
+
+def _name_process(arguments: list[str], settings: Settings) -> str | None:
+    machine = f"--machine={settings.name}-i-"
+    for argument in arguments:
+        if argument.startswith(machine):
+            return f"machine {argument.removeprefix('--machine=')}"
+        if argument == f"--dhcp-hostsfile={settings.runtime}/dhcp-hosts":
+            return "dnsmasq"
+    return None
+
+
+def _end(pid: int) -> None:
+    kill_tree(pid)
+    _wait_until_gone(pid)
+
+
+def _wait_until_gone(pid: int) -> None:
+    import time
+
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+        state = Path(f"/proc/{pid}/stat")
+        try:
+            if state.read_text().rpartition(")")[2].split()[0] == "Z":
+                return
+        except OSError:
+            return
+        time.sleep(0.02)
+
+
+def _interfaces(settings: Settings) -> tuple[Leftover, ...]:
+    cables = tuple(
+        Leftover(f"network interface {port.name}", lambda name=port.name: remove_cable(name))  # type: ignore[misc]
+        for port in sorted(Path(f"/sys/class/net/{settings.bridge}/brif").glob("*"))
+    )
+    if not Path(f"/sys/class/net/{settings.bridge}").exists():
+        return cables
+    return (*cables, Leftover(f"network interface {settings.bridge}", lambda: remove_bridge(settings.bridge)))
+
+
+def _firewall(settings: Settings) -> tuple[Leftover, ...]:
+    if os.geteuid() != 0 or not shutil.which("nft") or not firewall_stands(settings.bridge):
+        return ()
+    return (Leftover(f"firewall rules of {settings.bridge}", lambda: lower_firewall(settings.bridge)),)
+
+
+def _files(settings: Settings) -> tuple[Leftover, ...]:
+    folders = [*settings.instances.glob("i-*"), *settings.layers.glob("draft-*"), settings.runtime]
+    return tuple(
+        Leftover(f"folder {folder}", lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
+        for folder in folders
+        if folder.exists()
+    )
+
+
+def ask_to_stop(pid: int) -> None:
+    """Tell the server to take everything down."""
+    os.kill(pid, signal.SIGTERM)

@@ -1,0 +1,184 @@
+"""What moto knows of EC2, prepared for machines that boot: the only module that touches moto's models."""
+
+import base64
+import os
+from dataclasses import replace
+from typing import Any
+
+# Read by moto when it is imported; any text is true.
+os.environ.update(
+    MOTO_EC2_LOAD_DEFAULT_AMIS="false",
+    MOTO_ENABLE_AMI_VALIDATION="true",
+    MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION="true",
+    MOTO_ENABLE_KEYPAIR_VALIDATION="true",
+    MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1048576",
+)
+
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ec2.models import ec2_backends
+from moto.ec2.models.amis import Ami
+from moto.ec2.models.instances import StateReason
+
+from dask_bake.local.metadata import Facts
+from dask_bake.local.network import Network, mac_address
+from dask_bake.local.store import ImageStore, StoredImage
+
+STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+"""EC2's codes for instance states (API reference, InstanceState)."""
+
+
+class MotoEc2:
+    """moto's EC2, with the default VPC on the local network and the images that the store holds."""
+
+    def __init__(self, network: Network, store: ImageStore) -> None:
+        self._network = network
+        self._store = store
+        self._prepared: dict[str, Any] = {}
+
+    def region(self, name: str) -> Any:
+        """moto's backend of a region, prepared when it is first asked for."""
+        if name not in self._prepared:
+            backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
+            self._use_local_network(backend)
+            for image in self._store.all():
+                backend.amis[image.id] = _as_ami(backend, image)
+            self._prepared[name] = backend
+        return self._prepared[name]
+
+    def _use_local_network(self, backend: Any) -> None:
+        backend.vpcs.clear()
+        backend.subnets.clear()
+        block = str(self._network.block)
+        vpc = backend.create_vpc(block, is_default=True)
+        backend.default_vpc = vpc
+        subnet = backend.create_subnet(vpc.id, block, availability_zone=f"{backend.region_name}a")
+        subnet.map_public_ip_on_launch = "false"
+
+    def default_subnet(self, region: str) -> str:
+        """The id of the one subnet."""
+        zones = self.region(region).subnets.values()
+        return str(next(iter(next(iter(zones)))))
+
+    def instances(self) -> tuple[Any, ...]:
+        """Every instance of every region."""
+        return tuple(instance for backend in self._prepared.values() for instance in backend.all_instances())
+
+    def instance(self, instance_id: str) -> Any | None:
+        """The instance with that id."""
+        return next((instance for instance in self.instances() if instance.id == instance_id), None)
+
+    def set_state(self, instance_id: str, state: str, *, reason: tuple[str, str] | None = None) -> None:
+        """Put an instance into a state; ``reason`` is EC2's StateReason as (code, message)."""
+        instance = self.instance(instance_id)
+        if instance is None:
+            return
+        instance._state.name = state  # noqa: SLF001 - moto has no way to say it
+        instance._state.code = STATE_CODES[state]  # noqa: SLF001
+        if reason:
+            code, message = reason
+            instance.state_reason = StateReason(f"{code}: {message}", code)
+
+    def end(self, instance_id: str) -> None:
+        """Free what a terminated instance held; safe to repeat."""
+        instance = self.instance(instance_id)
+        if instance is not None:
+            for nic in instance.nics.values():
+                nic.delete_on_termination = False  # moto deletes it again on a second TerminateInstances
+
+    def group_is_used(self, group_id: str) -> bool:
+        """Whether an instance that is not terminated is a member of the security group."""
+        return any(
+            group.id == group_id
+            for instance in self.instances()
+            if instance.state != "terminated"
+            for nic in instance.nics.values()
+            for group in nic.group_set
+        )
+
+    def facts(self, address: str) -> Facts | None:
+        """What the metadata service tells the instance with this private address."""
+        for instance in self.instances():
+            if instance.private_ip_address == address and instance.state not in ("terminated", "stopped"):
+                return self._facts(instance)
+        return None
+
+    def _facts(self, instance: Any) -> Facts:
+        nic = instance.nics[0]
+        return Facts(
+            instance_id=instance.id,
+            image_id=instance.image_id,
+            instance_type=instance.instance_type,
+            launch_index=int(instance.ami_launch_index),
+            region=instance.region_name,
+            zone=str(instance.availability_zone),
+            account=str(instance.owner_id),
+            private_address=nic.private_ip_address,
+            mac=mac_address(nic.private_ip_address),
+            architecture=str(instance.architecture),
+            security_groups=tuple(group.name for group in nic.group_set),
+            public_key=self._public_key(instance),
+            user_data=base64.b64decode(instance.user_data) if instance.user_data else None,
+            token_required=instance.metadata_options.http_tokens == "required",
+        )
+
+    def _public_key(self, instance: Any) -> tuple[str, str] | None:
+        pair = instance.ec2_backend.keypairs.get(instance.key_name)
+        return (pair.key_name, pair.public_key.strip()) if pair else None
+
+    def keep_image(self, region: str, image_id: str, layers: tuple[str, ...]) -> None:
+        """Write down an image that CreateImage made, so that it survives; EC2 says ``ebs`` where moto does not."""
+        ami = self.region(region).amis[image_id]
+        ami.root_device_type = "ebs"
+        ami.root_device_name = "/dev/xvda"
+        self._store.save(
+            StoredImage(
+                id=ami.id,
+                name=ami.name,
+                description=ami.description or "",
+                owner=ami.owner_id,
+                region=region,
+                created=ami.creation_date.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+                layers=layers,
+                architecture=ami.architecture,
+                tags=_tags(ami),
+            )
+        )
+
+    def image_name_is_taken(self, region: str, name: str) -> bool:
+        """Whether one of the account's images has that name."""
+        images = self.region(region).amis.values()
+        return any(image.name == name and image.owner_id == DEFAULT_ACCOUNT_ID for image in images)
+
+    def forget_image(self, image_id: str, *, keep: frozenset[str]) -> None:
+        """Remove a deregistered image and the layers that nothing else needs."""
+        self._store.remove(image_id)
+        self._store.sweep(keep)
+
+    def keep_tags(self, region: str, image_id: str) -> None:
+        """Write down an image's tags after a change."""
+        stored = self._store.get(image_id)
+        if stored:
+            self._store.save(replace(stored, tags=_tags(self.region(region).amis[image_id])))
+
+
+def _tags(resource: Any) -> dict[str, str]:
+    return {tag["key"]: tag["value"] for tag in resource.get_tags()}
+
+
+def _as_ami(backend: Any, image: StoredImage) -> Any:
+    return Ami(
+        backend,
+        image.id,
+        name=image.name,
+        description=image.description,
+        owner_id=image.owner,
+        public=image.public,
+        virtualization_type="hvm",
+        architecture=image.architecture,
+        creation_date=image.created,
+        root_device_type="ebs",
+        root_device_name=image.root_device,
+        hypervisor="xen",
+        region_name=f"{backend.region_name}a",
+        tags=image.tags,
+    )

@@ -1,0 +1,177 @@
+"""The instances' network: a bridge, DHCP and DNS by dnsmasq, and nftables rules that keep it to itself.
+
+Instances reach the host's DHCP, DNS, metadata and S3, and each other; nothing else, and nothing beyond the host.
+The metadata address is answered for packets that enter from the bridge; the host's own stays untouched.
+"""
+
+import json
+import subprocess
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from dask_bake.errors import BakeError
+from dask_bake.local.commands import attempt, run
+from dask_bake.local.settings import S3_DOMAIN, Settings
+
+METADATA_ADDRESS = "169.254.169.254"
+METADATA_PORT = 8169
+CANDIDATES = tuple(
+    IPv4Network(block)
+    for block in ("10.213.0.0/20", "10.87.0.0/20", "172.29.0.0/20", "172.22.0.0/20", "192.168.208.0/20")
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """The address block of the instances and the bridge that carries it."""
+
+    bridge: str
+    block: IPv4Network
+
+    @property
+    def gateway(self) -> IPv4Address:
+        """The host's address on the bridge: router, resolver, S3 and metadata server of the instances."""
+        return self.block[1]
+
+
+def choose_block(wanted: IPv4Network | None, taken: Iterable[IPv4Network]) -> IPv4Network:
+    """The wanted block, or the first candidate, that overlaps no block in use.
+
+    Raises:
+        BakeError: when the wanted block, or every candidate, is in use.
+    """
+    taken = tuple(taken)
+    candidates = (wanted,) if wanted else CANDIDATES
+    for block in candidates:
+        if not any(block.overlaps(other) for other in taken):
+            return block
+    names = ", ".join(str(block) for block in candidates)
+    raise BakeError(
+        f"The local cloud's address block is in use on this machine: {names}.",
+        hint="Set DASK_BAKE_LOCAL_BLOCK to a free private block, such as 10.99.0.0/20.",
+    )
+
+
+def blocks_in_use() -> tuple[IPv4Network, ...]:
+    """The blocks that this machine has routes to, other than the default route."""
+    routes = json.loads(run(["ip", "-4", "-json", "route", "show", "table", "all"]) or "[]")
+    return tuple(_destinations(route.get("dst", "default") for route in routes))
+
+
+def _destinations(names: Iterable[str]) -> Iterable[IPv4Network]:
+    for name in names:
+        if name != "default":
+            yield IPv4Network(name, strict=False)
+
+
+def mac_address(address: str) -> str:
+    """The hardware address of the instance that has this private address: derived, so that DHCP needs no state."""
+    return "02:ba:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
+
+
+def make_bridge(network: Network) -> None:
+    """Make the bridge and give it the gateway's address."""
+    run(["ip", "link", "add", network.bridge, "type", "bridge", "forward_delay", "0"])
+    run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
+    run(["ip", "link", "set", network.bridge, "up"])
+
+
+def remove_bridge(name: str) -> None:
+    """Remove the bridge."""
+    attempt(["ip", "link", "delete", name])
+
+
+def make_cable(network: Network, *, host_end: str, guest_end: str, address: str) -> None:
+    """Make a veth pair with one end on the bridge; the other is for the instance with that address."""
+    peer = ["peer", "name", guest_end, "address", mac_address(address)]
+    run(["ip", "link", "add", host_end, "master", network.bridge, "up", "type", "veth", *peer])
+
+
+def remove_cable(host_end: str) -> None:
+    """Remove a veth pair by its host's end."""
+    attempt(["ip", "link", "delete", host_end])
+
+
+def firewall_table(bridge: str) -> str:
+    """The name of the nftables table of a local cloud."""
+    return bridge.replace("-", "_")
+
+
+def firewall_rules(network: Network) -> str:
+    """The rules, in nft's language: metadata is answered, a few services are open, nothing is forwarded."""
+    bridge, gateway = network.bridge, network.gateway
+    return f"""
+table ip {firewall_table(bridge)} {{
+  chain metadata {{
+    type nat hook prerouting priority dstnat;
+    iifname "{bridge}" ip daddr {METADATA_ADDRESS} tcp dport 80 dnat to {gateway}:{METADATA_PORT}
+  }}
+  chain to_host {{
+    type filter hook input priority filter;
+    iifname != "{bridge}" accept
+    ct state established,related accept
+    udp dport {{ 53, 67 }} accept
+    tcp dport {{ 53, 80, {METADATA_PORT} }} ip daddr {gateway} accept
+    icmp type echo-request accept
+    reject
+  }}
+  chain beyond_host {{
+    type filter hook forward priority filter;
+    iifname "{bridge}" oifname != "{bridge}" reject
+  }}
+}}
+"""
+
+
+def raise_firewall(network: Network) -> None:
+    """Load the rules."""
+    run(["nft", "-f", "-"], text=firewall_rules(network))
+
+
+def lower_firewall(bridge: str) -> None:
+    """Remove the rules."""
+    attempt(["nft", "delete", "table", "ip", firewall_table(bridge)])
+
+
+def firewall_stands(bridge: str) -> bool:
+    """Whether the table of this local cloud exists."""
+    listed = subprocess.run(["nft", "list", "table", "ip", firewall_table(bridge)], capture_output=True, check=False)
+    return listed.returncode == 0
+
+
+def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]:
+    """The command line of the DHCP and DNS server, which knows every address beforehand and asks nobody."""
+    gateway = network.gateway
+    return [
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--conf-file=/dev/null",
+        "--user=root",
+        "--pid-file=",
+        f"--interface={network.bridge}",
+        "--except-interface=lo",
+        "--bind-interfaces",
+        f"--dhcp-range={network.block.network_address},static,{network.block.netmask},12h",
+        f"--dhcp-hostsfile={hosts}",
+        f"--dhcp-leasefile={leases}",
+        f"--dhcp-lease-max={network.block.num_addresses}",
+        f"--dhcp-option=option:router,{gateway}",
+        f"--dhcp-option=option:dns-server,{gateway}",
+        "--dhcp-authoritative",
+        "--dhcp-rapid-commit",
+        "--no-ping",
+        "--no-hosts",
+        "--no-resolv",
+        f"--address=/{S3_DOMAIN}/{gateway}",
+        "--address=/#/",
+    ]
+
+
+def start_dnsmasq(settings: Settings, network: Network, log: int) -> subprocess.Popen[bytes]:
+    """Start the DHCP and DNS server of the bridge."""
+    hosts = settings.runtime / "dhcp-hosts"
+    hosts.write_text("".join(f"{mac_address(str(ip))},{ip}\n" for ip in network.block.hosts()))
+    command = dnsmasq_command(network, hosts=hosts, leases=settings.runtime / "dhcp-leases")
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)

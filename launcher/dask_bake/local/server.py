@@ -1,0 +1,198 @@
+"""The local cloud's server: one process that holds everything up and takes it down again.
+
+Run as root in a mount namespace of its own, so that the machines' mounts end with it. It reports to whoever started
+it by lines of JSON on its standard output, the last of them ``ready`` or ``error``, and then closes it.
+"""
+
+import json
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from dask_bake.errors import BakeError
+from dask_bake.events import Event, PhaseEnded, PhaseStarted
+from dask_bake.local.base import ensure_base
+from dask_bake.local.gateway import Gateway
+from dask_bake.local.hypervisor import Hypervisor
+from dask_bake.local.metadata import MetadataService
+from dask_bake.local.moto_ec2 import MotoEc2
+from dask_bake.local.network import (
+    METADATA_PORT,
+    Network,
+    blocks_in_use,
+    choose_block,
+    lower_firewall,
+    make_bridge,
+    raise_firewall,
+    remove_bridge,
+    start_dnsmasq,
+)
+from dask_bake.local.samples import SampleLoader
+from dask_bake.local.settings import Settings, read_settings
+from dask_bake.local.store import ImageStore
+
+DEFAULT_REGION = "us-east-1"
+
+
+def main() -> None:
+    """Serve until SIGTERM."""
+    report = Reporter()
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    settings = read_settings()
+    try:
+        with serve(settings, report.event) as network:
+            report.send({"ready": str(network.block)})
+            report.close()
+            stopping.wait()
+    except BakeError as error:
+        report.send({"error": error.message, "hint": error.hint})
+        sys.exit(1)
+    except OSError as error:
+        report.send({"error": f"The local cloud could not start: {error}.", "hint": f"See {settings.log}."})
+        sys.exit(1)
+
+
+@contextmanager
+def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Network]:
+    """Hold the local cloud up: network, machines, endpoints; everything is taken down at the end."""
+    with ExitStack() as stack:
+        log = _open_log(settings)
+        endpoint_socket_guard(settings)
+        store = ImageStore(settings)
+        ensure_base(store, region=DEFAULT_REGION, notify=notify)
+        network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
+        stack.enter_context(_network(settings, network, log))
+        ec2 = MotoEc2(network, store)
+        hypervisor = Hypervisor(settings, network, store, ec2)
+        stack.callback(hypervisor.end_all)
+        gateway = _gateway(settings, network, ec2, hypervisor)
+        for host, port, app in (
+            (str(network.gateway), METADATA_PORT, MetadataService(ec2.facts)),
+            (str(network.gateway), 80, gateway.only_s3),
+            ("127.0.0.1", settings.port, gateway),
+        ):
+            stack.enter_context(_listening(host, port, app))
+        yield network
+
+
+def endpoint_socket_guard(settings: Settings) -> None:
+    """Fail early, in words, when the endpoint's port is taken.
+
+    Raises:
+        BakeError: when another program listens there.
+    """
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", settings.port))
+        except OSError:
+            raise BakeError(
+                f"Port {settings.port} on this machine is in use by another program.",
+                hint="Set DASK_BAKE_LOCAL_PORT to a free port.",
+            ) from None
+
+
+class Reporter:
+    """Tells the starting command what happens, while it still listens."""
+
+    def event(self, event: Event) -> None:
+        """Pass an event on."""
+        match event:
+            case PhaseStarted(phase):
+                self.send({"started": phase})
+            case PhaseEnded(phase, seconds):
+                self.send({"ended": phase, "seconds": seconds})
+            case _:
+                return
+
+    def send(self, fact: dict[str, Any]) -> None:
+        """Write one line; nobody listening any more is fine."""
+        try:
+            sys.stdout.write(json.dumps(fact) + "\n")
+            sys.stdout.flush()
+        except (BrokenPipeError, ValueError):
+            return
+
+    def close(self) -> None:
+        """From here on the server speaks to its log alone."""
+        os.dup2(2, 1)
+
+
+def _open_log(settings: Settings) -> int:
+    for folder in (settings.root, settings.runtime, settings.instances):
+        folder.mkdir(parents=True, exist_ok=True)
+    log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    os.dup2(log, 2)
+    logging.basicConfig(level=logging.WARNING)
+    (settings.runtime / "server.pid").write_text(str(os.getpid()))
+    return log
+
+
+@contextmanager
+def _network(settings: Settings, network: Network, log: int) -> Iterator[None]:
+    with ExitStack() as stack:
+        make_bridge(network)
+        stack.callback(remove_bridge, network.bridge)
+        raise_firewall(network)
+        stack.callback(lower_firewall, network.bridge)
+        dnsmasq = start_dnsmasq(settings, network, log)
+        stack.callback(_end, dnsmasq)
+        yield
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    process.wait()
+
+
+def _gateway(settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor) -> Gateway:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    def status() -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "url": settings.url,
+            "block": str(network.block),
+            "images": len(ImageStore(settings).all()),
+            "instances": hypervisor.machines_on(),
+            "root": str(settings.root),
+        }
+
+    return Gateway(
+        DomainDispatcherApplication(create_backend_app),
+        ec2,
+        hypervisor,
+        caller_address=str(network.gateway),
+        load_samples=SampleLoader(settings.samples),
+        status=status,
+    )
+
+
+@contextmanager
+def _listening(host: str, port: int, app: Any) -> Iterator[BaseWSGIServer]:
+    server = make_server(host, port, app, threaded=True)
+    server.log_startup = lambda: None  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+if __name__ == "__main__":
+    main()
