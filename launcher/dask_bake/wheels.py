@@ -1,0 +1,132 @@
+"""Runs the host's pip, with the host's settings: environment.yml to a lock, a lock to verified wheels."""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dask_bake.disk import room_in
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify, Output
+from dask_bake.lock import Lock, Package, pip_requirements, render_lock
+
+TAIL = 8
+# Of a default environment; the wheels are there twice for a moment, in the cache and packed.
+ROOM = 600 << 20
+
+Run = Callable[[Sequence[str], Notify], None]
+
+
+def lock(environment: bytes, python_version: str, platform: str, *, notify: Notify, pip: Run | None = None) -> str:
+    """The text of pip.lock: what the environment resolves to for that Python and platform, now."""
+    _check_interpreter(python_version)
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder, "report.json")
+        arguments = ["install", "--dry-run", "--ignore-installed", f"--target={folder}", f"--report={report}"]
+        (pip or run_pip)([*arguments, *_target(python_version, platform), *pip_requirements(environment)], notify)
+        packages = _packages(json.loads(report.read_text()))
+    return render_lock(Lock(hashlib.sha256(environment).hexdigest(), python_version, platform, packages))
+
+
+def fetch(lock: Lock, cache: Path, notify: Notify, *, pip: Run | None = None) -> tuple[Path, ...]:
+    """The locked wheels, verified, in the lock's order; only what the cache lacks is downloaded."""
+    with room_in(cache, needed=ROOM):
+        cache.mkdir(parents=True, exist_ok=True)
+        missing = [package for package in lock.packages if _cached(cache, package) is None]
+        if missing:
+            _download(lock, missing, cache, notify, pip or run_pip)
+    return tuple(_present(cache, package) for package in lock.packages)
+
+
+def run_pip(arguments: Sequence[str], notify: Notify) -> None:
+    """pip has done that; each line it prints is an event, and its last ones are the error."""
+    if importlib.util.find_spec("pip") is None:
+        raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
+    command = [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    last: deque[str] = deque(maxlen=TAIL)
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            last.append(line.rstrip())
+            notify(Output(line.rstrip()))
+    if process.returncode:
+        raise BakeError(
+            "\n".join([f"pip {arguments[0]} failed:", *(f"  {line}" for line in last)]),
+            hint="pip's own settings are used: see pip config list, and whether its index answers",
+        )
+
+
+def _check_interpreter(python_version: str) -> None:
+    """pip evaluates the conditions of requirements for the Python that it runs in."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not python_version.startswith(f"{running}."):
+        raise BakeError(
+            f"a lock for Python {python_version} cannot be made by Python {running}",
+            hint="run dask-bake lock with the minor version of Python that the image has",
+        )
+
+
+def _target(python_version: str, platform: str) -> list[str]:
+    """The options that make pip choose for the image: every manylinux that Debian 12's C library can run."""
+    names = [*(f"manylinux_2_{minor}_{platform}" for minor in range(36, 16, -1)), f"manylinux2014_{platform}"]
+    return [
+        "--only-binary=:all:",
+        f"--python-version={python_version}",
+        "--implementation=cp",
+        *(f"--platform={name}" for name in names),
+    ]
+
+
+def _packages(report: dict[str, list[dict[str, dict[str, dict[str, dict[str, str]]]]]]) -> tuple[Package, ...]:
+    found = [
+        Package(
+            _canonical(str(item["metadata"]["name"])),
+            str(item["metadata"]["version"]),
+            item["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
+        for item in report["install"]
+    ]
+    return tuple(sorted(found, key=lambda package: package.name))
+
+
+def _canonical(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _download(lock: Lock, packages: list[Package], cache: Path, notify: Notify, pip: Run) -> None:
+    with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text(render_lock(Lock(lock.environment, lock.python, lock.platform, tuple(packages))))
+        arguments = ["download", "--no-deps", "--require-hashes", f"--requirement={requirements}", f"--dest={folder}"]
+        pip([*arguments, *_target(lock.python, lock.platform)], notify)
+        for wheel in Path(folder).glob("*.whl"):
+            home = cache / _sha256(wheel)
+            home.mkdir(exist_ok=True)
+            wheel.replace(home / wheel.name)
+
+
+def _cached(cache: Path, package: Package) -> Path | None:
+    """The wheel in the cache, whose folder is named by its hash; one that was damaged is removed."""
+    for wheel in (cache / package.sha256).glob("*.whl"):
+        if _sha256(wheel) == package.sha256:
+            return wheel
+        wheel.unlink()
+    return None
+
+
+def _present(cache: Path, package: Package) -> Path:
+    wheel = next((cache / package.sha256).glob("*.whl"), None)
+    if wheel is None:
+        raise BakeError(f"pip did not bring {package.name} {package.version} as locked", hint="run dask-bake lock")
+    return wheel
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
