@@ -10,7 +10,9 @@ from dask_bake.errors import BakeError, UsageError
 
 # conda's dask brings along what pip calls extras.
 CONDA_TO_PIP = {"dask": "dask[array,dataframe,diagnostics,distributed]"}
-DEPENDENCY = re.compile(r"(?:[\w.-]+::)?(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<version>[=<>!~][^\s=<>!~][^\s=]*|[=<>!~]=[^\s=]+)?")
+DEPENDENCY = re.compile(
+    r"(?:[\w.-]+::)?(?P<name>[A-Za-z0-9][\w.-]*)\s*(?P<version>[=<>!~][^\s=<>!~][^\s=]*|[=<>!~]=[^\s=]+)?"
+)
 REQUIREMENT = re.compile(r"(?P<name>\S+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
 HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
 
@@ -51,7 +53,9 @@ def parse_lock(text: str) -> Lock:
         elif requirement := REQUIREMENT.fullmatch(line):
             packages.append(Package(**requirement.groupdict()))
         elif line and not line.startswith("#"):
-            raise BakeError(f"pip.lock has a line that is not a pinned, hashed package: {line}", hint="run dask-bake lock")
+            raise BakeError(
+                f"pip.lock has a line that is not a pinned, hashed package: {line}", hint="run dask-bake lock"
+            )
     if missing := [key for key in ("environment", "python", "platform") if key not in headers]:
         raise BakeError(f"pip.lock does not say its {', '.join(missing)}", hint="run dask-bake lock")
     return Lock(**headers, packages=tuple(packages))
@@ -65,14 +69,18 @@ def render_lock(lock: Lock) -> str:
         f"# python: {lock.python}",
         f"# platform: {lock.platform}",
     ]
-    lines += [f"{package.name}=={package.version} --hash=sha256:{package.sha256}" for package in lock.packages]
+    lines += [
+        f"{package.name}=={package.version} --hash=sha256:{package.sha256}" for package in lock.packages
+    ]
     return "\n".join(lines) + "\n"
 
 
 def check_lock(lock: Lock, environment: bytes) -> None:
     """Raises unless the lock was made from this environment.yml."""
     if lock.environment != hashlib.sha256(environment).hexdigest():
-        raise BakeError("environment.yml is not the one that pip.lock was made from", hint="run dask-bake lock")
+        raise BakeError(
+            "environment.yml is not the one that pip.lock was made from", hint="run dask-bake lock"
+        )
 
 
 def pip_requirements(environment: bytes) -> tuple[str, ...]:
@@ -85,7 +93,11 @@ def pip_requirements(environment: bytes) -> tuple[str, ...]:
         if isinstance(dependency, dict)
         for requirement in dependency.get("pip") or ()
     ]
-    wanted = [_pip_requirement(dependency) for dependency in plain if not re.match(r"(python|pip)\b(?![-.])", dependency)]
+    wanted = [
+        _pip_requirement(dependency)
+        for dependency in plain
+        if not re.match(r"(python|pip)\b(?![-.])", dependency)
+    ]
     return (*wanted, *for_pip, "pip")
 
 
@@ -103,7 +115,10 @@ def _dependencies(environment: bytes) -> list[object]:
 def _pip_requirement(dependency: str) -> str:
     match = DEPENDENCY.fullmatch(dependency.strip())
     if match is None:
-        raise UsageError(f"environment.yml asks for {dependency!r}, which pip cannot be asked for", hint="name, or name=1.2")
+        raise UsageError(
+            f"environment.yml asks for {dependency!r}, which pip cannot be asked for",
+            hint="name, or name=1.2",
+        )
     version = match["version"] or ""
     if re.match(r"=[^=]", version):
         version = f"={version.removesuffix('.*')}.*"

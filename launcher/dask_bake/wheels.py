@@ -22,13 +22,17 @@ ROOM = 600 << 20
 Run = Callable[[Sequence[str], Notify], None]
 
 
-def lock(environment: bytes, python_version: str, platform: str, *, notify: Notify, pip: Run | None = None) -> str:
+def lock(
+    environment: bytes, python_version: str, platform: str, *, notify: Notify, pip: Run | None = None
+) -> str:
     """The text of pip.lock: what the environment resolves to for that Python and platform, now."""
     _check_interpreter(python_version)
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.json")
         arguments = ["install", "--dry-run", "--ignore-installed", f"--target={folder}", f"--report={report}"]
-        (pip or run_pip)([*arguments, *_target(python_version, platform), *pip_requirements(environment)], notify)
+        (pip or run_pip)(
+            [*arguments, *_target(python_version, platform), *pip_requirements(environment)], notify
+        )
         packages = _packages(json.loads(report.read_text()))
     return render_lock(Lock(hashlib.sha256(environment).hexdigest(), python_version, platform, packages))
 
@@ -47,10 +51,23 @@ def run_pip(arguments: Sequence[str], notify: Notify) -> None:
     """pip has done that; each line it prints is an event, and its last ones are the error."""
     if importlib.util.find_spec("pip") is None:
         raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
-    command = [sys.executable, "-m", "pip", *arguments, "--no-input", "--disable-pip-version-check", "--progress-bar=off"]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        *arguments,
+        "--no-input",
+        "--disable-pip-version-check",
+        "--progress-bar=off",
+    ]
     last: deque[str] = deque(maxlen=TAIL)
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     ) as process:
         for line in process.stdout or ():
             last.append(line.rstrip())
@@ -83,7 +100,9 @@ def _target(python_version: str, platform: str) -> list[str]:
     ]
 
 
-def _packages(report: dict[str, list[dict[str, dict[str, dict[str, dict[str, str]]]]]]) -> tuple[Package, ...]:
+def _packages(
+    report: dict[str, list[dict[str, dict[str, dict[str, dict[str, str]]]]]],
+) -> tuple[Package, ...]:
     found = [
         Package(
             _canonical(str(item["metadata"]["name"])),
@@ -102,8 +121,16 @@ def _canonical(name: str) -> str:
 def _download(lock: Lock, packages: list[Package], cache: Path, notify: Notify, pip: Run) -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
         requirements = Path(folder, "requirements.txt")
-        requirements.write_text(render_lock(Lock(lock.environment, lock.python, lock.platform, tuple(packages))))
-        arguments = ["download", "--no-deps", "--require-hashes", f"--requirement={requirements}", f"--dest={folder}"]
+        requirements.write_text(
+            render_lock(Lock(lock.environment, lock.python, lock.platform, tuple(packages)))
+        )
+        arguments = [
+            "download",
+            "--no-deps",
+            "--require-hashes",
+            f"--requirement={requirements}",
+            f"--dest={folder}",
+        ]
         pip([*arguments, *_target(lock.python, lock.platform)], notify)
         for wheel in Path(folder).glob("*.whl"):
             home = cache / _sha256(wheel)
@@ -123,7 +150,9 @@ def _cached(cache: Path, package: Package) -> Path | None:
 def _present(cache: Path, package: Package) -> Path:
     wheel = next((cache / package.sha256).glob("*.whl"), None)
     if wheel is None:
-        raise BakeError(f"pip did not bring {package.name} {package.version} as locked", hint="run dask-bake lock")
+        raise BakeError(
+            f"pip did not bring {package.name} {package.version} as locked", hint="run dask-bake lock"
+        )
     return wheel
 
 

@@ -1,0 +1,214 @@
+"""Finds the image that a recipe describes, or builds it: against Protocols."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dask_bake.disk import room_in
+from dask_bake.errors import BakeError
+from dask_bake.events import Event, Notify, PhaseEnded
+from dask_bake.installers import Installer
+from dask_bake.lock import Package
+from dask_bake.models import Cloud, Image, Subnet, Tag, Tags
+from dask_bake.phases import Phases
+from dask_bake.recipe import Recipe, pack_rootfs, stage
+
+DEBIAN = "136693071363"
+DEBIAN_NAMES = "debian-12-amd64-*"
+ARCHITECTURE = "x86_64"
+LOOK_UP = "look up"
+PACKAGES = "packages"
+ROOM = 300 << 20
+
+
+class Ec2(Protocol):
+    """What a bake asks of EC2."""
+
+    def find_images(self, *, owners: tuple[str, ...], filters: Mapping[str, str]) -> tuple[Image, ...]:
+        """The images that match, newest first."""
+
+    def image(self, image_id: str) -> Image:
+        """The image."""
+
+    def default_subnet(self) -> Subnet:
+        """A subnet to bake in."""
+
+
+class Builder(Protocol):
+    """What a bake asks of Packer."""
+
+    def init(self, plugins: Path, notify: Notify) -> None:
+        """The builder can be used."""
+
+    def build(
+        self, template: Path, variables: Mapping[str, object], environment: Mapping[str, str], notify: Notify
+    ) -> str:
+        """The id of the image that was built."""
+
+
+@dataclass(frozen=True)
+class BakeOptions:
+    """What a user may choose of an image, and of the instance that it is baked on."""
+
+    force: bool = False
+    instance_type: str = "m5.large"
+    volume_size: int = 10
+    user: str = "admin"
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where a bake's files are: what an image is, and where there is room for a stage."""
+
+    source: Path
+    cache: Path
+
+
+@dataclass(frozen=True)
+class BakeResult:
+    """The image, and how it came to be there; ``size`` is that of the packages brought along."""
+
+    image: Image
+    built: bool
+    digest: str
+    python: str
+    packages: tuple[Package, ...]
+    phases: tuple[tuple[str, float], ...] = ()
+    size: int = 0
+
+
+def bake(
+    options: BakeOptions,
+    cloud: Cloud,
+    *,
+    ec2: Ec2,
+    find_builder: Callable[[], Builder],
+    installer: Installer,
+    caller: Callable[[], str],
+    workshop: Workshop,
+    notify: Notify,
+    clock: Callable[[], float] = time.monotonic,
+) -> BakeResult:
+    """The image of the recipe: the one that is there, or one built now."""
+    ended: list[PhaseEnded] = []
+    tell = _also_into(ended, notify)
+    phases = Phases(tell, clock)
+    with _stage(workshop.cache) as template:
+        phases.enter(LOOK_UP)
+        recipe = _recipe(options, ec2, installer, workshop, template)
+        image = None if options.force else _find(ec2, recipe)
+        built, size = image is None, 0
+        if image is None:
+            builder = find_builder()
+            phases.enter(PACKAGES)
+            size = _bring(recipe, installer, template, tell)
+            phases.leave()
+            builder.init(workshop.source / "plugins.pkr.hcl", tell)
+            variables = _variables(options, cloud, recipe, installer, ec2, caller())
+            image = ec2.image(builder.build(template, variables, dict(cloud.environment), tell))
+        phases.leave()
+    seconds = tuple((event.phase, event.seconds) for event in ended)
+    return BakeResult(
+        image, built, recipe.digest, installer.lock.python, installer.lock.packages, seconds, size
+    )
+
+
+@contextmanager
+def _stage(cache: Path) -> Iterator[Path]:
+    """A folder that does not exist yet and will not be left: where there is room for wheels."""
+    with room_in(cache, needed=ROOM):
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=cache, prefix="stage-")
+    with folder as name:
+        yield Path(name, "stage")
+
+
+def _recipe(
+    options: BakeOptions, ec2: Ec2, installer: Installer, workshop: Workshop, template: Path
+) -> Recipe:
+    base = _base_image(ec2)
+    inputs = (("user", options.user), ("volume_size", str(options.volume_size)))
+    with room_in(workshop.cache, needed=ROOM):
+        files = stage(workshop.source, template, installer.files)
+    return Recipe(base.id, ARCHITECTURE, installer.name, inputs, files)
+
+
+def _base_image(ec2: Ec2) -> Image:
+    filters = {"name": DEBIAN_NAMES, "architecture": ARCHITECTURE, "state": "available"}
+    images = ec2.find_images(owners=(DEBIAN,), filters=filters)
+    if not images:
+        raise BakeError(
+            f"there is no image {DEBIAN_NAMES} of Debian's account {DEBIAN} in this region",
+            hint="choose another region with --region",
+        )
+    return images[0]
+
+
+def _find(ec2: Ec2, recipe: Recipe) -> Image | None:
+    """The newest image of that recipe; one that is still being made is none."""
+    filters = {f"tag:{Tag.DIGEST}": recipe.digest, "state": "available"}
+    return next(iter(ec2.find_images(owners=("self",), filters=filters)), None)
+
+
+def _bring(recipe: Recipe, installer: Installer, template: Path, notify: Notify) -> int:
+    """The size of the packages, once the payload has everything."""
+    with room_in(template, needed=ROOM):
+        payload = pack_rootfs(template)
+        (payload / "manifest.json").write_text(recipe.manifest(installer.lock))
+        for name in installer.files:
+            shutil.copyfile(template / name, payload / name)
+    return installer.bring(payload, notify)
+
+
+def _variables(
+    options: BakeOptions, cloud: Cloud, recipe: Recipe, installer: Installer, ec2: Ec2, caller: str
+) -> dict[str, object]:
+    name = _free_name(ec2, recipe)
+    return {
+        "region": cloud.region,
+        "endpoint": cloud.endpoint_url or "",
+        "base_image": recipe.base_image,
+        "image_name": name,
+        "image_tags": dict(_tags(options, recipe, installer, name)),
+        "caller_cidr": caller,
+        "subnet_id": ec2.default_subnet().id,
+        "instance_type": options.instance_type,
+        "volume_size": options.volume_size,
+        "ssh_username": options.user,
+    }
+
+
+def _free_name(ec2: Ec2, recipe: Recipe) -> str:
+    """A name by the digest; names are unique, and one that failed or was built anew keeps its own."""
+    name = f"dask-bake-{recipe.digest[:12]}"
+    taken = {image.name for image in ec2.find_images(owners=("self",), filters={"name": f"{name}*"})}
+    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+    return next(each for each in names if each not in taken)
+
+
+def _tags(options: BakeOptions, recipe: Recipe, installer: Installer, name: str) -> Tags:
+    return (
+        ("Name", name),
+        (Tag.MANAGED, "true"),
+        (Tag.DIGEST, recipe.digest),
+        (Tag.BASE, recipe.base_image),
+        (Tag.INSTALLER, installer.name),
+        (Tag.USER, options.user),
+        (Tag.PYTHON, installer.lock.python),
+        (Tag.DASK, installer.lock.version("dask")),
+        (Tag.DISTRIBUTED, installer.lock.version("distributed")),
+    )
+
+
+def _also_into(ended: list[PhaseEnded], notify: Notify) -> Notify:
+    def tell(event: Event) -> None:
+        if isinstance(event, PhaseEnded):
+            ended.append(event)
+        notify(event)
+
+    return tell

@@ -1,0 +1,133 @@
+"""A bake as text: its phases while it goes on, and what came of it."""
+
+import time
+from collections.abc import Callable
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dask_bake.bake import LOOK_UP, BakeResult
+from dask_bake.events import Event, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.models import Tag
+
+INDENT = "  "
+PER_SECOND = 8
+
+
+class LiveBake:
+    """Prints each phase when it has ended; a terminal has a moving line for the one that goes on."""
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._phase = ""
+        self._since = 0.0
+        self._last = ""
+        self._spinner = Spinner("dots")
+        self._live = Live(
+            console=console, get_renderable=self._now, refresh_per_second=PER_SECOND, transient=True
+        )
+
+    def __enter__(self) -> "LiveBake":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._phase = ""
+        self._live.stop()
+
+    def notify(self, event: Event) -> None:
+        """The event is shown."""
+        match event:
+            case Note(text):
+                self._console.print(Text(text))
+            case PhaseStarted(phase):
+                self._phase, self._since, self._last = phase, self._clock(), ""
+            case PhaseEnded(phase, seconds):
+                self._phase = ""
+                if phase != LOOK_UP:
+                    self._console.print(phase_line(phase, seconds))
+            case Output(line):
+                self._last = line
+
+    def _now(self) -> RenderableType:
+        if not self._phase:
+            return Text()
+        line = Text.assemble(
+            self._phase.ljust(16), f"{self._clock() - self._since:6.1f} s  ", (self._last, "dim")
+        )
+        line.truncate(max(self._console.width - 4, 10), overflow="ellipsis")
+        self._spinner.update(text=line)
+        return self._spinner
+
+
+def phase_line(phase: str, seconds: float) -> Text:
+    """A phase that is over."""
+    return Text.assemble(INDENT, phase.ljust(16), f"{seconds:6.1f} s")
+
+
+def hit_line(result: BakeResult) -> Text:
+    """One line: the image was there."""
+    return Text(f"{result.image.id} is there already: {result.image.name}, {_contents(result)}")
+
+
+def closing_panel(result: BakeResult) -> RenderableType:
+    """The image, what is in it, and where the time went."""
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="bold", no_wrap=True)
+    facts.add_column()
+    for key, value in _facts(result):
+        facts.add_row(key, Text(value))
+    times = Table.grid(padding=(0, 2))
+    times.add_column(no_wrap=True)
+    times.add_column(justify="right", no_wrap=True)
+    for phase, seconds in result.phases:
+        times.add_row(Text(phase), Text(f"{seconds:.1f} s"))
+    times.add_row(Text("all", style="bold"), Text(f"{_total(result):.1f} s", style="bold"))
+    return Panel(Group(facts, Text(), times), title="baked", title_align="left", expand=False)
+
+
+def as_json(result: BakeResult) -> dict[str, object]:
+    """The same facts for a program."""
+    return {
+        "image": result.image.id,
+        "name": result.image.name,
+        "built": result.built,
+        "digest": result.digest,
+        "base": result.image.tag(Tag.BASE),
+        "installer": result.image.tag(Tag.INSTALLER),
+        "python": result.python,
+        "packages": {package.name: package.version for package in result.packages},
+        "package_bytes": result.size,
+        "phases": [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in result.phases],
+        "seconds": round(_total(result), 3),
+    }
+
+
+def _facts(result: BakeResult) -> tuple[tuple[str, str], ...]:
+    return (
+        ("image", result.image.id),
+        ("name", result.image.name),
+        ("base", result.image.tag(Tag.BASE)),
+        ("holds", _contents(result)),
+        ("brought", f"{len(result.packages)} packages, {result.size / 1e6:.0f} MB"),
+        ("by", result.image.tag(Tag.INSTALLER)),
+        ("launch", "dask-bake launch"),
+    )
+
+
+def _contents(result: BakeResult) -> str:
+    image = result.image
+    return f"Python {result.python}, dask {image.tag(Tag.DASK)}, distributed {image.tag(Tag.DISTRIBUTED)}"
+
+
+def _total(result: BakeResult) -> float:
+    return sum(seconds for _, seconds in result.phases)
