@@ -101,7 +101,7 @@ class Packer:
                 for record in child.records():
                     _keep(log, record)
                     progress.see(record)
-            except KeyboardInterrupt:
+            except BaseException:
                 self._end(child, progress, log)
                 raise
             return child.code
@@ -111,7 +111,7 @@ class Packer:
         told_by = self._clock() + HEARD_WITHIN
         told = False
         while (record := child.next(timeout=0.1)) is not None:
-            if record:
+            with suppress(OSError):
                 _keep(log, record)
                 progress.see(record)
             if not (told or progress.cancelled) and self._clock() > told_by:
@@ -215,9 +215,9 @@ def _opened(log: Path) -> Iterator[TextIO]:
 
 
 def _keep(log: TextIO, record: str) -> None:
-    text = parse(record).text
-    log.write(f"{text}\n")
-    log.flush()
+    if record:
+        log.write(f"{parse(record).text}\n")
+        log.flush()
 
 
 def _version(executable: str) -> Version:

@@ -1,0 +1,150 @@
+"""Wheels come by their hashes, from a pip that is played here."""
+
+import errno
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from dask_bake import wheels
+from dask_bake.disk import room_in
+from dask_bake.errors import BakeError
+from dask_bake.events import Event, Notify
+from dask_bake.lock import Lock, Package, parse_lock
+
+
+def package(name: str, content: bytes) -> Package:
+    return Package(name, "1", hashlib.sha256(content).hexdigest())
+
+
+CONTENT = {"dask": b"a wheel", "pip": b"another"}
+LOCK = Lock("e" * 64, "3.11.2", "x86_64", tuple(package(name, content) for name, content in CONTENT.items()))
+QUIET: Notify = [].append
+
+
+class Pip:
+    """A pip whose index has these wheels."""
+
+    def __init__(self, **content: bytes) -> None:
+        self.content = content
+        self.calls: list[list[str]] = []
+
+    def __call__(self, arguments: Sequence[str], notify: Notify) -> None:
+        self.calls.append(list(arguments))
+        options = dict(each.split("=", 1) for each in arguments if "=" in each)
+        for line in Path(options["--requirement"]).read_text().splitlines():
+            name = line.partition("==")[0]
+            if name in self.content:
+                Path(options["--dest"], f"{name}-1-py3-none-any.whl").write_bytes(self.content[name])
+
+
+def test_wheels_are_kept_under_their_hashes(tmp_path: Path) -> None:
+    found = wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT))
+    assert found == tuple(
+        tmp_path / each.sha256 / f"{each.name}-1-py3-none-any.whl" for each in LOCK.packages
+    )
+    assert sorted(tmp_path.iterdir()) == sorted(tmp_path / each.sha256 for each in LOCK.packages)
+
+
+def test_what_is_there_is_not_downloaded_again(tmp_path: Path) -> None:
+    first = wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT))
+    pip = Pip()
+    assert wheels.fetch(LOCK, tmp_path, QUIET, pip=pip) == first
+    assert pip.calls == []
+
+
+def test_a_damaged_wheel_is_brought_again(tmp_path: Path) -> None:
+    first = wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT))
+    first[0].write_bytes(b"a whe")
+    assert wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT)) == first
+    assert first[0].read_bytes() == b"a wheel"
+
+
+def test_only_missing_wheels_are_asked_for_and_by_hash(tmp_path: Path) -> None:
+    wheels.fetch(Lock("e" * 64, "3.11.2", "x86_64", LOCK.packages[:1]), tmp_path, QUIET, pip=Pip(**CONTENT))
+    asked: list[str] = []
+
+    def pip(arguments: Sequence[str], notify: Notify) -> None:
+        requirement = next(each for each in arguments if each.startswith("--requirement="))
+        asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines()[4:])
+        Pip(**CONTENT)(arguments, notify)
+
+    wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
+    assert asked == [f"pip==1 --hash=sha256:{LOCK.packages[1].sha256}"]
+
+
+def test_pip_chooses_for_the_image_and_trusts_only_hashes(tmp_path: Path) -> None:
+    pip = Pip(**CONTENT)
+    wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
+    (call,) = pip.calls
+    assert call[:3] == ["download", "--no-deps", "--require-hashes"]
+    assert call[5:9] == [
+        "--only-binary=:all:",
+        "--python-version=3.11.2",
+        "--implementation=cp",
+        "--platform=manylinux_2_36_x86_64",
+    ]
+    assert call[-1] == "--platform=manylinux2014_x86_64"
+
+
+def test_a_wheel_of_another_content_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BakeError) as caught:
+        wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(dask=b"not it", pip=b"another"))
+    assert caught.value.message == "pip did not bring dask 1 as locked"
+
+
+def test_a_lock_says_what_pip_resolved() -> None:
+    report = {
+        "install": [
+            {
+                "metadata": {"name": name, "version": "1"},
+                "download_info": {"archive_info": {"hashes": {"sha256": digest * 64}}},
+            }
+            for name, digest in [("Zict", "2"), ("importlib_metadata", "1")]
+        ]
+    }
+
+    def pip(arguments: Sequence[str], notify: Notify) -> None:
+        assert arguments[-2:] == ["dask[array,dataframe,diagnostics,distributed]", "pip"]
+        path = next(each for each in arguments if each.startswith("--report="))
+        Path(path.partition("=")[2]).write_text(json.dumps(report))
+
+    environment = b"dependencies: [python=3.11, dask]"
+    version = f"3.{wheels.sys.version_info.minor}.2"
+    assert parse_lock(wheels.lock(environment, version, "x86_64", notify=QUIET, pip=pip)) == Lock(
+        hashlib.sha256(environment).hexdigest(),
+        version,
+        "x86_64",
+        (Package("importlib-metadata", "1", "1" * 64), Package("zict", "1", "2" * 64)),
+    )
+
+
+def test_another_python_cannot_make_the_lock() -> None:
+    with pytest.raises(BakeError, match=r"a lock for Python 3\.9\.1 cannot be made by Python 3\."):
+        wheels.lock(b"dependencies: []", "3.9.1", "x86_64", notify=QUIET, pip=Pip())
+
+
+def test_pips_own_last_words_are_the_error(tmp_path: Path) -> None:
+    events: list[Event] = []
+    with pytest.raises(BakeError) as caught:
+        wheels.run_pip(["download", "--no-index", f"--dest={tmp_path}", "no-such-project"], events.append)
+    lines = caught.value.message.splitlines()
+    assert lines[0] == "pip download failed:"
+    assert lines[-1] == "  ERROR: No matching distribution found for no-such-project"
+
+
+def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None:
+    def pip(arguments: Sequence[str], notify: Notify) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(BakeError) as caught:
+        wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
+    assert caught.value.message.startswith(f"no room in {tmp_path}: about 600 MB are needed, ")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BakeError, match="cannot be written: Permission denied"), room_in(tmp_path, needed=1):
+        raise PermissionError(errno.EACCES, "Permission denied")
