@@ -61,6 +61,7 @@ class Image:
     created: datetime
     architecture: str = "x86_64"
     root_device: str = "/dev/xvda"
+    root_size: int | None = None
     tags: Tags = ()
 
     def tag(self, key: str, default: str = "") -> str:

@@ -1,0 +1,76 @@
+"""Python's way in: ``connect()`` is a Dask client, on the laptop and on a node alike."""
+
+import os
+import threading
+from typing import Any
+
+import dask
+from distributed import Client
+
+from dask_bake import ec2
+from dask_bake.clouds import open_cloud
+from dask_bake.cluster_command import node_of, reach
+from dask_bake.events import Event
+from dask_bake.inventory import find
+from dask_bake.models import SCHEDULER_PORT
+from dask_bake.options import cloud_choice
+from dask_bake.settings import read_settings, settings_path
+from dask_bake.ssh import Forward
+from dask_bake.tunnel import Tunnel, free_port
+
+PATIENCE = 30.0
+
+
+def connect(name: str | None = None, *, cloud: str | None = None, region: str | None = None) -> Client:
+    """A client of the cluster of that name, or of the only one; closing it ends its SSH connection.
+
+    On a node of a cluster it is a client of that cluster. The AWS settings of the local cloud are put into
+    this process's environment where it has none, so that ``s3://`` means the same here and on the workers.
+    """
+    if dask.config.get("scheduler-address", None):
+        return Client()  # type: ignore[no-untyped-call]
+    settings = read_settings(settings_path(os.environ))
+    choice = cloud_choice(cloud, os.environ, settings)
+    chosen = open_cloud(choice, region or settings.region, notify=_ignore, start=False)
+    client = ec2.connect(chosen, _ignore)
+    cluster = find(client, chosen, name)
+    reached = reach(cluster, node_of(cluster, 0), chosen, client)
+    if chosen.endpoint_url is not None:
+        for variable, value in chosen.environment:
+            os.environ.setdefault(variable, value)
+    tunnel = Tunnel(reached, [Forward(free_port(), SCHEDULER_PORT)])
+    try:
+        tunnel.wait(PATIENCE)
+        return TunnelledClient(tunnel)
+    except BaseException:
+        tunnel.close()
+        raise
+
+
+class TunnelledClient(Client):
+    """A client whose SSH connection is kept alive while it lives, and ends with it."""
+
+    def __init__(self, tunnel: Tunnel, **kwargs: Any) -> None:
+        self._tunnel = tunnel
+        self._ended = threading.Event()
+        self._keeper = threading.Thread(target=self._keep, name="dask-bake tunnel", daemon=True)
+        self._keeper.start()
+        address = f"tcp://127.0.0.1:{tunnel.forwards[0].local_port}"
+        super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]
+
+    def close(self, *args: Any, **kwargs: Any) -> Any:
+        """Closes the client, then its connection."""
+        try:
+            return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
+        finally:
+            self._ended.set()
+            self._keeper.join()
+            self._tunnel.close()
+
+    def _keep(self) -> None:
+        while not self._ended.wait(1.0):
+            self._tunnel.advance()
+
+
+def _ignore(_: Event) -> None:
+    """Nobody is watching."""

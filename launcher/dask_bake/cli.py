@@ -1,0 +1,271 @@
+"""The command line: flags in, the command's module imported and run, errors into words and exit codes."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from dask_bake import __version__
+from dask_bake.cli_groups import NodeCommand, SectionedGroup
+from dask_bake.errors import BakeError
+
+if TYPE_CHECKING:
+    from dask_bake.ec2 import Ec2
+    from dask_bake.models import Cloud
+    from dask_bake.settings import Settings
+    from dask_bake.terminal import Terminal
+
+json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON, for a script.")
+name_argument = click.argument("name", required=False)
+SECTIONS = {
+    "Image": ("bake", "lock"),
+    "Cluster": ("launch", "status", "ssh", "connect", "ls", "down"),
+    "Local cloud": ("local",),
+}
+
+
+def cloud_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say where clusters and images are."""
+    choice = click.option(
+        "--cloud", metavar="CLOUD", help="aws, local, or auto: aws if there are credentials. [default: auto]"
+    )
+    region = click.option("--region", metavar="REGION", help="AWS region. [default: your AWS settings']")
+    return choice(region(command))
+
+
+@click.group(cls=SectionedGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dask-bake")
+def cli() -> None:
+    """A Dask cluster on EC2, from an image you baked.
+
+    \b
+      dask-bake bake                          once
+      dask-bake launch --count 9 --nprocs 8   a head and 8 workers of 8 processes
+      dask-bake ssh                           a shell on the head
+      dask-bake down                          nothing is left
+
+    Without AWS credentials all of it happens on this machine.
+    """
+
+
+@cli.command()
+@click.option("--force", is_flag=True, help="Bake even if the image is there.")
+@cloud_options
+@json_option
+def bake(cloud: str | None, region: str | None, *, force: bool, json_output: bool) -> int:
+    """Bake the image that clusters start from."""
+    from dask_bake import bake_command
+
+    terminal, chosen, ec2 = _open(cloud, region)
+    return int(
+        bake_command.run(cloud=chosen, ec2=ec2, console=terminal.out, json_output=json_output, force=force)
+    )
+
+
+@cli.command()
+def lock() -> int:
+    """Resolve environment.yml anew into pip.lock."""
+    from dask_bake import bake_command
+
+    return int(bake_command.lock(console=_terminal().out))
+
+
+@cli.command()
+@click.option("--count", type=int, metavar="N", help="Nodes, the head included. [default: 4]")
+@click.option("--nprocs", type=int, metavar="N", help="Worker processes on each worker node. [default: 1]")
+@click.option("--name", metavar="NAME", help="What the cluster is called. [default: dask]")
+@click.option("--type", "type", metavar="TYPE", help="EC2 instance type. [default: m6i.2xlarge]")
+@click.option("--ami", metavar="ID", help="Image to start from. [default: the newest that was baked]")
+@click.option(
+    "--file", type=click.Path(path_type=Path), metavar="FILE", help="Write the nodes to a YAML file."
+)
+@click.option(
+    "--timeout", type=int, metavar="SECONDS", help="Give up and clean up after this. [default: 300]"
+)
+@click.option("--dry-run", is_flag=True, help="Show the calls and the user-data; start nothing.")
+@cloud_options
+@json_option
+def launch(cloud: str | None, region: str | None, *, dry_run: bool, json_output: bool, **flags: Any) -> int:
+    """Start a cluster, and wait until every worker has joined."""
+    from dask_bake.options import launch_options
+
+    options = launch_options(flags, _settings())
+    from dask_bake import launch_command
+
+    terminal, chosen, ec2 = _open(cloud, region)
+    return launch_command.run(options, chosen, ec2, terminal, dry_run=dry_run, json_output=json_output)
+
+
+@cli.command()
+@name_argument
+@cloud_options
+@json_option
+def status(name: str | None, cloud: str | None, region: str | None, *, json_output: bool) -> int:
+    """Show a cluster's nodes and workers."""
+    from dask_bake import cluster_command
+
+    terminal, chosen, ec2 = _open(cloud, region, start=False)
+    return cluster_command.status(chosen, ec2, terminal, name=name, json_output=json_output)
+
+
+@cli.command(cls=NodeCommand)
+@click.argument("node", type=click.IntRange(min=0), default=0, metavar="[NODE]")
+@click.option("--name", metavar="NAME", help="The cluster, if there is more than one.")
+@cloud_options
+@click.pass_context
+def ssh(context: click.Context, node: int, name: str | None, cloud: str | None, region: str | None) -> int:
+    """Open a shell on a node, or run a command there.
+
+    NODE 0, the default, is the head. What follows -- is run there; its output and exit code are handed on.
+    """
+    from dask_bake import cluster_command
+
+    _, chosen, ec2 = _open(cloud, region, start=False)
+    words = context.meta.get(NodeCommand.WORDS, ())
+    return cluster_command.shell(chosen, ec2, name=name, index=node, words=words)
+
+
+@cli.command()
+@name_argument
+@cloud_options
+@json_option
+def connect(name: str | None, cloud: str | None, region: str | None, *, json_output: bool) -> int:
+    """Open the dashboard and JupyterLab here, until Ctrl-C."""
+    from dask_bake import cluster_command
+
+    terminal, chosen, ec2 = _open(cloud, region, start=False)
+    return cluster_command.connect(chosen, ec2, terminal, name=name, json_output=json_output)
+
+
+@cli.command()
+@cloud_options
+@json_option
+def ls(cloud: str | None, region: str | None, *, json_output: bool) -> int:
+    """List the clusters."""
+    from dask_bake import cluster_command
+    from dask_bake.clouds import LocalCloudDownError
+    from dask_bake.terminal import Terminal
+
+    try:
+        terminal, chosen, ec2 = _open(cloud, region, start=False)
+    except LocalCloudDownError:
+        return cluster_command.show_list((), Terminal(), json_output=json_output)
+    return cluster_command.list_all(chosen, ec2, terminal, json_output=json_output)
+
+
+@cli.command()
+@name_argument
+@cloud_options
+@json_option
+def down(name: str | None, cloud: str | None, region: str | None, *, json_output: bool) -> int:
+    """End a cluster; nothing of it is left."""
+    from dask_bake import cluster_command
+
+    terminal, chosen, ec2 = _open(cloud, region, start=False)
+    return cluster_command.down(chosen, ec2, terminal, name=name, json_output=json_output)
+
+
+@cli.group()
+def local() -> None:
+    """The EC2 on this machine: up, down, status, doctor, env."""
+
+
+@local.command("up")
+@json_option
+def local_up(*, json_output: bool) -> int:
+    """Start the local cloud."""
+    from dask_bake import local_command
+
+    return local_command.up(_terminal(), json_output=json_output)
+
+
+@local.command("down")
+def local_down() -> int:
+    """End the local cloud and its instances; its images stay."""
+    from dask_bake import local_command
+
+    return local_command.down(_terminal())
+
+
+@local.command("status")
+@json_option
+def local_status(*, json_output: bool) -> int:
+    """Say whether and where the local cloud runs."""
+    from dask_bake import local_command
+
+    return local_command.status(_terminal(), json_output=json_output)
+
+
+@local.command("doctor")
+@json_option
+def local_doctor(*, json_output: bool) -> int:
+    """Say what is missing on this machine, or left over."""
+    from dask_bake import local_command
+
+    return local_command.doctor(_terminal(), json_output=json_output)
+
+
+@local.command("env")
+@click.option("--region", metavar="REGION", help="AWS region to name. [default: us-east-1]")
+def local_env(region: str | None) -> int:
+    """Print the variables with which other AWS tools use it."""
+    from dask_bake import local_command
+
+    return local_command.env(_terminal(), region=region)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command line, and exits with its code."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of the command line; what went wrong for the user is said on stderr."""
+    try:
+        result = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted; nothing of this command is left.", err=True)
+        return 130
+    except BakeError as error:
+        from dask_bake import view
+        from dask_bake.terminal import Terminal
+
+        Terminal().err.print(view.error_text(error), soft_wrap=True)
+        return error.exit_code
+    return result if isinstance(result, int) else 0
+
+
+def _open(cloud: str | None, region: str | None, *, start: bool = True) -> "tuple[Terminal, Cloud, Ec2]":
+    from dask_bake import ec2
+    from dask_bake.clouds import open_cloud
+    from dask_bake.options import cloud_choice
+
+    settings, terminal = _settings(), _terminal()
+    choice = cloud_choice(cloud, os.environ, settings)
+    chosen = open_cloud(choice, region or settings.region, notify=terminal.notify, start=start)
+    return terminal, chosen, ec2.connect(chosen, terminal.notify)
+
+
+def _settings() -> "Settings":
+    from dask_bake.settings import read_settings, settings_path
+
+    return read_settings(settings_path(os.environ))
+
+
+def _terminal() -> "Terminal":
+    from dask_bake.terminal import Terminal
+
+    return Terminal()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt

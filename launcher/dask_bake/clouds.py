@@ -1,0 +1,170 @@
+"""Which cloud, and how it is reached: the only place that knows that there are two."""
+
+import ipaddress
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Note, Notify
+from dask_bake.models import Cloud
+from dask_bake.options import CloudChoice
+
+if TYPE_CHECKING:
+    import botocore.session
+
+LOCAL_KEY = "local"
+DEFAULT_LOCAL_REGION = "us-east-1"
+AWS_ADDRESS_URL = "https://checkip.amazonaws.com"
+VENDOR = Path("/sys/class/dmi/id/sys_vendor")
+
+
+class Endpoint(Protocol):
+    """A running local cloud."""
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+
+
+class LocalCloudDownError(UsageError):
+    """The local cloud is asked about its clusters, and is not running: it has none."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "there is no cluster: the local cloud is not running",
+            hint="dask-bake launch starts it and a cluster; --cloud aws looks in AWS",
+        )
+
+
+def resolve_cloud(
+    choice: CloudChoice,
+    region: str | None,
+    *,
+    environ: Mapping[str, str],
+    start_local: Callable[[Notify], Endpoint],
+    has_credentials: Callable[[], bool],
+    notify: Notify,
+) -> Cloud:
+    """The cloud of that choice, reachable; ``auto`` is AWS if there are credentials for it."""
+    holds_local_key = environ.get("AWS_ACCESS_KEY_ID") == LOCAL_KEY
+    if choice is CloudChoice.AUTO:
+        choice = CloudChoice.LOCAL
+        if not holds_local_key:
+            if has_credentials():
+                return aws_cloud(region, environ)
+            notify(Note("No AWS credentials: using the local cloud on this machine."))
+    if choice is CloudChoice.LOCAL:
+        return local_cloud(start_local(notify).url, region)
+    if holds_local_key:
+        raise UsageError(
+            "the AWS credentials in the environment are the local cloud's",
+            hint="unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL",
+        )
+    return aws_cloud(region, environ)
+
+
+def aws_cloud(region: str | None, environ: Mapping[str, str]) -> Cloud:
+    """Amazon's EC2, in the region asked for or the one that the user's AWS settings name."""
+    chosen = region or environ.get("AWS_REGION") or aws_session().get_config_variable("region")
+    if not chosen:
+        raise UsageError("no AWS region is set", hint="add --region us-east-1, or set AWS_REGION")
+    return Cloud(
+        name="aws", region=chosen, address_url=AWS_ADDRESS_URL, environment=(("AWS_DEFAULT_REGION", chosen),)
+    )
+
+
+def local_cloud(url: str, region: str | None) -> Cloud:
+    """The EC2 on this machine that answers at that address."""
+    chosen = region or DEFAULT_LOCAL_REGION
+    environment = {
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": LOCAL_KEY,
+        "AWS_SECRET_ACCESS_KEY": LOCAL_KEY,
+        "AWS_DEFAULT_REGION": chosen,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+    return Cloud(
+        name="local",
+        region=chosen,
+        address_url=f"{url}/_dask_bake/caller",
+        endpoint_url=url,
+        environment=tuple(environment.items()),
+    )
+
+
+def aws_session(vendor: Path = VENDOR) -> "botocore.session.Session":
+    """A botocore session that asks the metadata address for credentials only on an EC2 instance."""
+    import botocore.session
+
+    session = botocore.session.Session()
+    if not _is_ec2_instance(vendor):
+        session.get_component("credential_provider").remove("iam-role")
+    return session
+
+
+def has_aws_credentials() -> bool:
+    """True when boto3 would find credentials; nothing is contacted outside an EC2 instance."""
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        return aws_session().get_credentials() is not None
+    except BotoCoreError as error:
+        raise UsageError(
+            f"the AWS settings cannot be used: {error}", hint="see aws configure list"
+        ) from error
+
+
+def caller_address(cloud: Cloud) -> str:
+    """The address that the cloud sees this machine under, as a network of one."""
+    import urllib.error
+    import urllib.request
+
+    proxies = None if cloud.endpoint_url is None else urllib.request.ProxyHandler({})
+    opener = urllib.request.build_opener(*([proxies] if proxies else []))
+    try:
+        with opener.open(cloud.address_url, timeout=10) as answer:
+            text = answer.read(200).decode("ascii", "replace").strip()
+        return str(ipaddress.ip_network(text))
+    except (OSError, ValueError) as error:
+        raise BakeError(
+            f"this machine's address is not to be had from {cloud.address_url}: {error}",
+            hint="SSH is opened to that address alone; check the connection and try again",
+        ) from error
+
+
+def start_local(notify: Notify) -> Endpoint:
+    """The local cloud, started if it was not running."""
+    from dask_bake.local import control
+
+    return control.ensure_up(notify)
+
+
+def running_local(_: Notify) -> Endpoint:
+    """The local cloud if it runs: to look for clusters it need not be started."""
+    from dask_bake.local import control
+
+    status = control.status()
+    if status is None:
+        raise LocalCloudDownError
+    return status
+
+
+def open_cloud(choice: CloudChoice, region: str | None, *, notify: Notify, start: bool = True) -> Cloud:
+    """The cloud of that choice, from the process's own environment."""
+    return resolve_cloud(
+        choice,
+        region,
+        environ=os.environ,
+        start_local=start_local if start else running_local,
+        has_credentials=has_aws_credentials,
+        notify=notify,
+    )
+
+
+def _is_ec2_instance(vendor: Path) -> bool:
+    try:
+        return vendor.read_text().strip() == "Amazon EC2"
+    except OSError:
+        return False

@@ -1,0 +1,86 @@
+"""What scripts read: clusters and plans as plain data, for ``--json`` and ``--file``."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dask_bake.models import SCHEDULER_PORT, Cluster, Node, Tag
+from dask_bake.plan import LaunchPlan
+
+
+def scheduler_address(cluster: Cluster) -> str:
+    """Where the scheduler listens, within the cluster; empty when there is no head."""
+    return f"tcp://{cluster.head.private_address}:{SCHEDULER_PORT}" if cluster.head else ""
+
+
+def cluster_document(cluster: Cluster, registered: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """A cluster; ``workers`` are null where the scheduler was not asked."""
+    return {
+        "name": cluster.name,
+        "cloud": cluster.cloud,
+        "region": cluster.region,
+        "launch_id": cluster.launch_id,
+        "nprocs": cluster.nprocs,
+        "nthreads": cluster.nthreads,
+        "scheduler": scheduler_address(cluster),
+        "workers": None if registered is None else sum(registered.values()),
+        "workers_expected": cluster.expected_workers,
+        "nodes": [_node(node, registered) for node in cluster.nodes],
+        "security_groups": [{"id": group.id, "name": group.name} for group in cluster.groups],
+    }
+
+
+def launch_document(
+    cluster: Cluster, *, registered: Mapping[str, int], seconds: float, calls: Iterable[str]
+) -> dict[str, Any]:
+    """A cluster that was launched, in how long, and by which EC2 calls."""
+    return {**cluster_document(cluster, registered), "seconds": round(seconds, 2), "calls": list(calls)}
+
+
+def plan_document(plan: LaunchPlan) -> dict[str, Any]:
+    """A launch that is not carried out."""
+    return {
+        "name": plan.options.name,
+        "cloud": plan.surroundings.cloud,
+        "region": plan.surroundings.region,
+        "workers_expected": plan.workers_expected,
+        "nthreads": plan.nthreads,
+        "calls": [{"operation": call.operation, "parameters": call.parameters} for call in plan.calls()],
+    }
+
+
+def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
+    """The cluster as dask-ec2's ``cluster.yaml`` has it."""
+    return {
+        "name": cluster.name,
+        "cloud": cluster.cloud,
+        "region": cluster.region,
+        "nodes": [
+            {
+                "index": node.index,
+                "role": str(node.role),
+                "uid": node.id,
+                "ip": node.address,
+                "private_ip": node.private_address,
+                "port": 22,
+                "username": dict(node.tags).get(Tag.USER, ""),
+                "keypair": key,
+            }
+            for node in cluster.nodes
+        ],
+    }
+
+
+def _node(node: Node, registered: Mapping[str, int] | None) -> dict[str, Any]:
+    return {
+        "index": node.index,
+        "role": str(node.role),
+        "id": node.id,
+        "state": node.state,
+        "private_address": node.private_address,
+        "public_address": node.public_address,
+        "type": node.instance_type,
+        "zone": node.zone,
+        "image": node.image_id,
+        "launched": node.launched.isoformat(),
+        "workers": None if registered is None else registered.get(node.private_address, 0),
+    }

@@ -1,0 +1,219 @@
+"""EC2, in our own types: each method is one call, or one kind of question."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from dask_bake import __version__, clouds, ec2_answers, ec2_requests
+from dask_bake.ec2_errors import code_of, is_passing, translated
+from dask_bake.errors import BakeError
+from dask_bake.events import Called, Notify
+from dask_bake.models import Cloud, Image, InstanceSpec, Node, SecurityGroup, Subnet, Tags
+from dask_bake.userdata import check_size
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+T = TypeVar("T")
+NOT_YET = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+GONE = ("InvalidInstanceID.NotFound",)
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+
+
+class Ec2:
+    """EC2 in one region.
+
+    Args:
+        client: answers questions, with botocore's retries.
+        runner: makes instances, without them: botocore takes "no capacity" for a passing fault.
+        sleep: waits between our own retries.
+    """
+
+    def __init__(self, client: "EC2Client", runner: "EC2Client", *, sleep: Callable[[float], None]) -> None:
+        self._client = client
+        self._runner = runner
+        self._sleep = sleep
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        """The images that match, newest first."""
+        wanted = ec2_requests.filters(filters)
+        with translated("DescribeImages"):
+            answer = self._client.describe_images(Owners=list(owners), Filters=wanted)  # type: ignore[arg-type]
+        images = [ec2_answers.image(each) for each in answer.get("Images", [])]
+        return tuple(sorted(images, key=lambda each: (each.created, each.id), reverse=True))
+
+    def image(self, image_id: str) -> Image:
+        """The image of that id."""
+        try:
+            with translated("DescribeImages"):
+                answer = self._client.describe_images(ImageIds=[image_id])
+        except BakeError as error:
+            if code_of(error.__cause__).startswith("InvalidAMIID"):
+                raise _no_such_image(image_id) from error
+            raise
+        if not answer.get("Images"):
+            raise _no_such_image(image_id)
+        return ec2_answers.image(answer["Images"][0])
+
+    def tag(self, resource_id: str, tags: Tags) -> None:
+        """Adds the tags to the resource."""
+        with translated("CreateTags"):
+            self._client.create_tags(
+                Resources=[resource_id], Tags=[{"Key": key, "Value": value} for key, value in tags]
+            )
+
+    def default_subnet(self) -> Subnet:
+        """The default subnet of the first zone that has one."""
+        with translated("DescribeSubnets"):
+            answer = self._client.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
+        subnets = [ec2_answers.subnet(each) for each in answer.get("Subnets", [])]
+        if not subnets:
+            raise BakeError(
+                "there is no default subnet in this region", hint="aws ec2 create-default-vpc makes one"
+            )
+        return min(subnets, key=lambda each: each.zone)
+
+    def vcpus(self, instance_type: str) -> int:
+        """The number of virtual CPUs of the instance type."""
+        with translated("DescribeInstanceTypes"):
+            answer = self._client.describe_instance_types(InstanceTypes=[instance_type])  # type: ignore[list-item]
+        return int(answer["InstanceTypes"][0]["VCpuInfo"]["DefaultVCpus"])
+
+    def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        """The new group; ``None`` when the name is taken, and so belongs to somebody else."""
+        request = ec2_requests.create_security_group(name, vpc_id=vpc_id, tags=tags)
+        with translated("CreateSecurityGroup"):
+            try:
+                answer = self._client.create_security_group(**request)
+            except ClientError as error:
+                if code_of(error) == "InvalidGroup.Duplicate":
+                    return None
+                raise
+        return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
+
+    def authorize(self, group: SecurityGroup, *, caller: str) -> None:
+        """Opens the group to itself, and SSH to the caller."""
+        request = ec2_requests.authorize(group.id, caller=caller)
+        with translated("AuthorizeSecurityGroupIngress"):
+            self._insist(lambda: self._client.authorize_security_group_ingress(**request))
+
+    def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
+        """The new nodes; asked again with the same token, EC2 starts nothing twice."""
+        check_size(spec.user_data)
+        request = ec2_requests.run_instances(spec)
+        with translated("RunInstances"):
+            answer = self._insist(lambda: self._runner.run_instances(**request))
+        if "Instances" not in answer:
+            raise BakeError("RunInstances: the answer did not come from EC2", hint="is a proxy in the way?")
+        return _by_index(answer["Instances"])
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        """The nodes with these tags, in any state, the head first."""
+        filters = ec2_requests.filters({f"tag:{key}": value for key, value in tags.items()})
+        found: list[Any] = []
+        with translated("DescribeInstances"):
+            pages = self._client.get_paginator("describe_instances").paginate(Filters=filters)  # type: ignore[arg-type]
+            for page in pages:
+                for reservation in page.get("Reservations", []):
+                    found.extend(reservation["Instances"])
+        return _by_index(found)
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        """The security groups with these tags, and of that name if one is given."""
+        wanted: dict[str, str | Sequence[str]] = {f"tag:{key}": value for key, value in tags.items()}
+        if name is not None:
+            wanted["group-name"] = name
+        filters = ec2_requests.filters(wanted)
+        with translated("DescribeSecurityGroups"):
+            pages = self._client.get_paginator("describe_security_groups").paginate(Filters=filters)  # type: ignore[arg-type]
+            return tuple(ec2_answers.group(each) for page in pages for each in page["SecurityGroups"])
+
+    def console_output(self, instance_id: str) -> str:
+        """What the instance has printed so far; empty before it printed anything."""
+        with translated("GetConsoleOutput"):
+            answer = self._client.get_console_output(InstanceId=instance_id, Latest=True)
+        return answer.get("Output", "")
+
+    def terminate(self, instance_ids: Sequence[str]) -> None:
+        """Ends the instances; one that is gone is no error, and one that refuses does not save the others."""
+        with translated("TerminateInstances"):
+            try:
+                self._client.terminate_instances(InstanceIds=list(instance_ids))
+            except ClientError as error:
+                if len(instance_ids) > 1:
+                    self._terminate_singly(instance_ids)
+                elif code_of(error) not in GONE:
+                    raise
+
+    def delete_security_group(self, group_id: str) -> bool:
+        """True when the group is gone; false while something still uses it."""
+        with translated("DeleteSecurityGroup"):
+            try:
+                self._client.delete_security_group(GroupId=group_id)
+            except ClientError as error:
+                if code_of(error) in ("DependencyViolation", "InvalidGroup.InUse"):
+                    return False
+                if code_of(error) not in NOT_YET:
+                    raise
+        return True
+
+    def _terminate_singly(self, instance_ids: Sequence[str]) -> None:
+        refused: BakeError | None = None
+        for instance_id in instance_ids:
+            try:
+                self.terminate([instance_id])
+            except BakeError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        for pause in PAUSES:
+            try:
+                return call()
+            except (ClientError, BotoCoreError) as error:
+                if not is_passing(error) and code_of(error) not in NOT_YET:
+                    raise
+            self._sleep(pause)
+        return call()
+
+
+def connect(cloud: Cloud, notify: Notify) -> Ec2:
+    """EC2 of that cloud; every call is also an event."""
+    session = clouds.aws_session()
+    session.register("before-call.ec2", lambda **about: notify(Called(about["model"].name)))
+
+    def client(attempts: int) -> "EC2Client":
+        config = Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": attempts},
+            user_agent_extra=f"dask-bake/{__version__}",
+            proxies={} if cloud.endpoint_url else None,
+        )
+        environment = dict(cloud.environment)
+        with translated("connecting"):
+            return boto3.Session(botocore_session=session).client(
+                "ec2",
+                region_name=cloud.region,
+                endpoint_url=cloud.endpoint_url,
+                aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+                aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+                config=config,
+            )
+
+    return Ec2(client(8), client(1), sleep=time.sleep)
+
+
+def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:
+    return tuple(sorted(map(ec2_answers.node, instances), key=lambda node: (node.index, node.id)))
+
+
+def _no_such_image(image_id: str) -> BakeError:
+    return BakeError(f"the image {image_id} does not exist in this region", hint="dask-bake bake makes one")

@@ -1,0 +1,82 @@
+"""EC2's answers, as our own types."""
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dask_bake.models import Image, Node, Role, SecurityGroup, Subnet, Tag, Tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import (
+        ImageTypeDef,
+        InstanceTypeDef,
+        SecurityGroupTypeDef,
+        SubnetTypeDef,
+    )
+
+
+def image(answer: "ImageTypeDef") -> Image:
+    """An image; ``created`` is the epoch where EC2 does not say."""
+    return Image(
+        id=answer["ImageId"],
+        name=answer.get("Name", ""),
+        state=answer.get("State", "available"),
+        created=_parse_time(answer.get("CreationDate")),
+        architecture=answer.get("Architecture", "x86_64"),
+        root_device=answer.get("RootDeviceName") or "/dev/xvda",
+        root_size=_root_size(answer),
+        tags=tags(answer.get("Tags")),
+    )
+
+
+def subnet(answer: "SubnetTypeDef") -> Subnet:
+    """A subnet."""
+    return Subnet(id=answer["SubnetId"], vpc_id=answer["VpcId"], zone=answer["AvailabilityZone"])
+
+
+def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:
+    """A security group."""
+    return SecurityGroup(
+        id=answer["GroupId"],
+        name=answer["GroupName"],
+        vpc_id=answer.get("VpcId", ""),
+        tags=tags(answer.get("Tags")),
+    )
+
+
+def node(answer: "InstanceTypeDef") -> Node:
+    """A node; the workers of a launch are numbered by EC2, from 1."""
+    tagged = tags(answer.get("Tags"))
+    role = Role(dict(tagged).get(Tag.ROLE, Role.WORKER))
+    return Node(
+        id=answer["InstanceId"],
+        index=0 if role is Role.HEAD else answer.get("AmiLaunchIndex", 0) + 1,
+        role=role,
+        state=answer["State"]["Name"],
+        private_address=answer.get("PrivateIpAddress", ""),
+        public_address=answer.get("PublicIpAddress") or None,
+        instance_type=answer.get("InstanceType", ""),
+        zone=answer.get("Placement", {}).get("AvailabilityZone", ""),
+        launched=answer.get("LaunchTime", datetime.fromtimestamp(0, UTC)),
+        image_id=answer.get("ImageId", ""),
+        state_reason=answer.get("StateReason", {}).get("Message", ""),
+        tags=tagged,
+    )
+
+
+def tags(answer: Iterable[Mapping[str, Any]] | None) -> Tags:
+    """Tags, sorted by key."""
+    return tuple(sorted((tag["Key"], tag["Value"]) for tag in answer or ()))
+
+
+def _root_size(answer: "ImageTypeDef") -> int | None:
+    for mapping in answer.get("BlockDeviceMappings", []):
+        if mapping.get("DeviceName") == answer.get("RootDeviceName"):
+            return mapping.get("Ebs", {}).get("VolumeSize")
+    return None
+
+
+def _parse_time(text: str | None) -> datetime:
+    if not text:
+        return datetime.fromtimestamp(0, UTC)
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,109 @@
+"""What AWS says when it refuses, as sentences: no botocore exception passes this line."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+    ReadTimeoutError,
+)
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
+from botocore.parsers import ResponseParserError
+
+from dask_bake.errors import BakeError, UsageError
+
+CAPACITY = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "UnfulfillableCapacity",
+        "Unsupported",
+    }
+)
+QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"})
+THROTTLED = frozenset({"RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException"})
+PASSING = THROTTLED | {"InternalError", "ServiceUnavailable", "Unavailable", "500", "502", "503"}
+CREDENTIALS = frozenset(
+    {"AuthFailure", "InvalidClientTokenId", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch"}
+)
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied"})
+UNKNOWN_IMAGE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "InvalidAMIID.Unavailable"})
+ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
+
+
+def code_of(error: BaseException | None) -> str:
+    """AWS's code for the error; empty when AWS did not answer."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def is_passing(error: Exception) -> bool:
+    """True when the same request may well be answered the next time."""
+    return code_of(error) in PASSING or isinstance(error, HTTPClientError | ReadTimeoutError)
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """Turns whatever botocore raises within into one sentence."""
+    try:
+        yield
+    except ClientError as error:
+        raise refusal(operation, code_of(error), _message_of(error)) from error
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
+        raise BakeError(
+            f"{operation}: there are no usable AWS credentials",
+            hint="aws configure sets them; dask-bake --cloud local needs none",
+        ) from error
+    except ResponseParserError as error:
+        raise BakeError(
+            f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
+        ) from error
+    except (AwsConnectionError, HTTPClientError) as error:
+        raise UnclearError(
+            f"{operation}: EC2 could not be reached: {error}",
+            hint="check the network, the region and the proxy",
+        ) from error
+    except BotoCoreError as error:
+        raise BakeError(f"{operation}: {error}") from error
+
+
+def refusal(operation: str, code: str, message: str) -> BakeError:
+    """The sentence for an error code."""
+    if code in CREDENTIALS:
+        hint = "log in again (aws sso login, aws configure) and check this machine's clock"
+        return BakeError(f"AWS does not accept the credentials: {message} ({code})", hint=hint)
+    if code in DENIED:
+        return BakeError(
+            f"these AWS credentials may not call ec2:{operation}",
+            hint="ask for that permission: the README lists all",
+        )
+    if code in UNKNOWN_IMAGE:
+        return BakeError(f"{message} ({code})", hint="dask-bake bake makes one in this region")
+    if code in CAPACITY:
+        return BakeError(f"AWS has no room for this now: {message}", hint="try another --type, or later")
+    if code in QUOTA:
+        return BakeError(
+            f"the account's quota is too small: {message}",
+            hint="ask for more under Service Quotas, EC2, 'Running On-Demand … instances' (L-1216C47A)",
+        )
+    if code in THROTTLED:
+        return BakeError(f"AWS is throttling {operation}: {message}", hint="wait a minute and try again")
+    if code == "InvalidInstanceType":
+        return UsageError(f"{message}", hint="--type takes an EC2 instance type, such as m6i.2xlarge")
+    return BakeError(f"{operation} failed: {message} ({code})")
+
+
+def _message_of(error: ClientError) -> str:
+    message = str(error.response.get("Error", {}).get("Message", "")) or str(error)
+    return RETRIES.sub("", ENCODED.sub("", message)).strip()

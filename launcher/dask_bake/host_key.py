@@ -1,0 +1,28 @@
+"""The host key that a node printed to its console."""
+
+BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
+END = "-----END SSH HOST KEY KEYS-----"
+KIND = "ssh-ed25519"
+
+
+def host_key_from_console(text: str) -> str | None:
+    """The ed25519 host key (kind and base64) of the last complete block; ``None`` before there is one."""
+    found: str | None = None
+    block: list[str] | None = None
+    for line in map(str.strip, text.splitlines()):
+        if line.endswith(BEGIN):
+            block = []
+        elif line.endswith(END) and block is not None:
+            found, block = _ed25519(block) or found, None
+        elif block is not None:
+            block.append(line)
+    return found
+
+
+def _ed25519(lines: list[str]) -> str | None:
+    for line in lines:
+        # A console driver may put a time stamp or a unit's name before the line.
+        words = line[line.find(KIND) :].split() if KIND in line else []
+        if len(words) >= 2 and words[0] == KIND:
+            return f"{words[0]} {words[1]}"
+    return None

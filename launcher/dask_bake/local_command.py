@@ -1,0 +1,62 @@
+"""``dask-bake local``: the EC2 on this machine, started, ended and looked at."""
+
+import shlex
+from dataclasses import asdict
+
+from rich.text import Text
+
+from dask_bake import view
+from dask_bake.clouds import local_cloud
+from dask_bake.local import control
+from dask_bake.terminal import Terminal
+
+
+def up(terminal: Terminal, *, json_output: bool) -> int:
+    """Starts it, unless it runs, and says where it is."""
+    control.up(terminal.notify)
+    return status(terminal, json_output=json_output)
+
+
+def down(terminal: Terminal) -> int:
+    """Ends it and everything in it; its images stay."""
+    control.down(terminal.notify)
+    terminal.out.print("The local cloud is down. Its images are kept.")
+    return 0
+
+
+def status(terminal: Terminal, *, json_output: bool) -> int:
+    """Says whether and where it runs; 1 when it does not."""
+    seen = control.status()
+    if json_output:
+        terminal.write_json(view.as_json(asdict(seen) if seen else None))
+    elif seen is None:
+        terminal.out.print("The local cloud is not running. dask-bake local up starts it.")
+    else:
+        terminal.out.print(
+            f"The local cloud answers at {seen.url} (pid {seen.pid}): network {seen.block},"
+            f" {seen.images} images, {seen.instances} instances, kept in {seen.root}.",
+            soft_wrap=True,
+        )
+    return 0 if seen else 1
+
+
+def doctor(terminal: Terminal, *, json_output: bool) -> int:
+    """Says what is missing for it, or left over from it; 1 when there is anything."""
+    findings = control.doctor()
+    if json_output:
+        terminal.write_json(view.as_json([asdict(finding) for finding in findings]))
+    elif not findings:
+        terminal.out.print("This machine can run the local cloud, and nothing is left over.")
+    else:
+        for finding in findings:
+            text = Text.assemble((f"{finding.kind}: ", "bold yellow"), finding.what, "\n  ", finding.remedy)
+            terminal.out.print(text, soft_wrap=True)
+    return 1 if findings else 0
+
+
+def env(terminal: Terminal, *, region: str | None) -> int:
+    """Prints what a shell must export for aws, Packer or s3fs to use the local cloud."""
+    cloud = local_cloud(control.ensure_up(terminal.notify).url, region)
+    for name, value in cloud.environment:
+        terminal.out.print(f"export {name}={shlex.quote(value)}", soft_wrap=True)
+    return 0

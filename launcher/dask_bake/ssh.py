@@ -1,0 +1,101 @@
+"""The system's ssh, as lists of words: who is asked, with which key, and whose host key is believed."""
+
+import os
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.errors import BakeError
+from dask_bake.models import Cluster, Node, Tag
+from dask_bake.plan import DEFAULT_USER
+from dask_bake.secrets_folder import Secrets
+
+
+@dataclass(frozen=True)
+class Host:
+    """A node as ssh reaches it; ``jump`` is the node to go through."""
+
+    user: str
+    address: str
+    alias: str
+    key: Path
+    known_hosts: Path
+    jump: "Host | None" = None
+
+
+@dataclass(frozen=True)
+class Forward:
+    """A port of this machine that is the port of the other."""
+
+    local_port: int
+    remote_port: int
+
+
+def host(cluster: Cluster, node: Node, secrets: Secrets) -> Host:
+    """The node as reached from here: the head directly, every other one through the head."""
+    head = cluster.head
+    if node.index == 0:
+        return _host(node, node.address, secrets, None)
+    if head is None or not head.is_live:
+        raise BakeError(
+            f"cluster {cluster.name} has no head to go through", hint=f"dask-bake down {cluster.name}"
+        )
+    return _host(node, node.private_address, secrets, _host(head, head.address, secrets, None))
+
+
+def ssh_command(
+    host: Host, *, options: Sequence[str] = (), forwards: Sequence[Forward] = (), words: Sequence[str] = ()
+) -> list[str]:
+    """The ssh command line: reads no file of the user's, asks nothing, and believes pinned host keys only."""
+    command = [
+        *("ssh", "-F", "none", "-i", _literal(host.key), "-l", host.user),
+        *("-o", f'UserKnownHostsFile="{_literal(host.known_hosts)}"', "-o", "GlobalKnownHostsFile=/dev/null"),
+        *("-o", f"HostKeyAlias={host.alias}", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"),
+        *("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes"),
+        *("-o", "ControlPath=none", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15"),
+        *("-o", "LogLevel=ERROR"),
+    ]
+    if host.jump is not None:
+        through = ssh_command(host.jump, options=("-W", f"[{host.address}]:22"))
+        command += ["-o", f"ProxyCommand={shlex.join(through)}"]
+    for forward in forwards:
+        command += ["-L", f"127.0.0.1:{forward.local_port}:127.0.0.1:{forward.remote_port}"]
+    return [*command, *options, host.address, *words]
+
+
+def tunnel_command(host: Host, forwards: Sequence[Forward]) -> list[str]:
+    """The ssh that only forwards."""
+    return ssh_command(host, options=("-N", "-T", "-o", "ExitOnForwardFailure=yes"), forwards=forwards)
+
+
+def shell_command(host: Host, words: Sequence[str], *, is_terminal: bool) -> list[str]:
+    """The ssh that runs the command, or a login shell; one word is a shell's line, several are kept apart."""
+    remote = words if len(words) < 2 else [shlex.join(words)]
+    return ssh_command(
+        host, options=("-t",) if is_terminal and not words else ("-T",) if words else (), words=remote
+    )
+
+
+def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object] = os.execvp) -> None:
+    """Becomes the command: its input, output and exit code are ours from here on."""
+    try:
+        execute(command[0], list(command))
+    except FileNotFoundError as error:
+        raise BakeError("there is no ssh on this machine", hint="apt install openssh-client") from error
+
+
+def _host(node: Node, address: str, secrets: Secrets, jump: Host | None) -> Host:
+    return Host(
+        user=dict(node.tags).get(Tag.USER, DEFAULT_USER),
+        address=address,
+        alias=secrets.alias(node),
+        key=secrets.key,
+        known_hosts=secrets.known_hosts,
+        jump=jump,
+    )
+
+
+def _literal(path: Path) -> str:
+    # ssh takes % in a file name as the start of a token.
+    return str(path).replace("%", "%%")

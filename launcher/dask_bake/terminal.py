@@ -1,0 +1,62 @@
+"""The terminal: results to stdout, everything else to stderr, as a live view or as lines."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from dask_bake.events import Called, ClusterSeen, Event, Note, Output
+from dask_bake.view_launch import LaunchView
+
+
+class Terminal:
+    """Where a command speaks: hand its ``notify`` to whatever works."""
+
+    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
+        self.out = out or Console(highlight=False, markup=False)
+        self.err = err or Console(stderr=True, highlight=False, markup=False)
+        self.calls: list[str] = []
+        self.last_seen: ClusterSeen | None = None
+        self._view: LaunchView | None = None
+        self._is_live = False
+
+    def notify(self, event: Event) -> None:
+        """Shows the event, or keeps it for the end."""
+        match event:
+            case Note(text):
+                self._line(text, "")
+            case Output(line):
+                self._line(line, "dim")
+            case Called(operation):
+                self.calls.append(operation)
+            case _:
+                if isinstance(event, ClusterSeen):
+                    self.last_seen = event
+                seen = self._view.see(event) if self._view else None
+                if seen and not self._is_live:
+                    self._line(seen, "")
+
+    @contextmanager
+    def watching(self) -> Iterator[LaunchView]:
+        """While this lasts, phases and nodes are shown as they change."""
+        self._view = view = LaunchView(time.monotonic)
+        try:
+            if not self.err.is_terminal:
+                yield view
+                return
+            self._is_live = True
+            with Live(view, console=self.err, refresh_per_second=8, transient=False):
+                yield view
+        finally:
+            self._view, self._is_live = None, False
+
+    def write_json(self, text: str) -> None:
+        """A document for a script, as it is."""
+        sys.stdout.write(text + "\n")
+
+    def _line(self, line: str, style: str) -> None:
+        self.err.print(Text(line, style), soft_wrap=True)

@@ -1,0 +1,121 @@
+"""Ports of this machine that are the head's: an ssh, started when it can work, and again when it ends."""
+
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import IO, Self
+
+from dask_bake.errors import BakeError
+from dask_bake.ssh import Forward, Host, tunnel_command
+
+PATIENCE_OF_A_LOOK = 1.0
+
+
+class Tunnel:
+    """``ssh -N -L``: ``advance`` brings it a step nearer to being up and never waits long."""
+
+    def __init__(self, host: Host, forwards: Sequence[Forward]) -> None:
+        self.host = host
+        self.forwards = tuple(forwards)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._complaints: IO[bytes] | None = None
+        self.trouble = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def advance(self) -> bool:
+        """True when the ports are open; otherwise the next step was taken."""
+        if self._process is not None and self._process.poll() is not None:
+            self.trouble = self._last_complaint() or f"ssh ended with {self._process.returncode}"
+            self.close()
+        if self._process is None:
+            if not sshd_answers(self.host.address):
+                self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
+                return False
+            self._start()
+        return all(is_open(forward.local_port) for forward in self.forwards)
+
+    def wait(
+        self,
+        seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Returns when the ports are open."""
+        deadline = clock() + seconds
+        while not self.advance():
+            if clock() >= deadline:
+                raise BakeError(
+                    f"no SSH connection to {self.host.address} within {seconds:.0f} s: {self.trouble}",
+                    hint="SSH is open only to the address that the cluster was launched from",
+                )
+            sleep(0.1)
+
+    def close(self) -> None:
+        """Ends ssh."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+            self._process = None
+        if self._complaints is not None:
+            self._complaints.close()
+            self._complaints = None
+
+    def _start(self) -> None:
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
+        try:
+            # Its own session: Ctrl-C is for us, and we end it.
+            self._process = subprocess.Popen(
+                tunnel_command(self.host, self.forwards),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
+                start_new_session=True,
+            )
+        except FileNotFoundError as error:
+            raise BakeError("there is no ssh on this machine", hint="apt install openssh-client") from error
+
+    def _last_complaint(self) -> str:
+        if self._complaints is None:
+            return ""
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode(errors="replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+
+
+def sshd_answers(address: str, port: int = 22) -> bool:
+    """True when an SSH server greets."""
+    try:
+        with socket.create_connection((address, port), timeout=PATIENCE_OF_A_LOOK) as connection:
+            return connection.recv(4) == b"SSH-"
+    except OSError:
+        return False
+
+
+def is_open(port: int) -> bool:
+    """True when something listens on the port of this machine."""
+    with socket.socket() as probe:
+        probe.settimeout(PATIENCE_OF_A_LOOK)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port(preferred: int = 0) -> int:
+    """The port, if it is free on this machine; else any that is."""
+    for port in (preferred, 0):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return int(probe.getsockname()[1])
+    raise BakeError("there is no free port on this machine")

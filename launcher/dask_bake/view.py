@@ -1,0 +1,197 @@
+"""Clusters, plans and errors as rich renderables; data is never markup."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from dask_bake.documents import scheduler_address
+from dask_bake.errors import BakeError
+from dask_bake.models import Cluster
+from dask_bake.plan import LaunchPlan
+
+STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
+
+
+def error_text(error: BakeError) -> Text:
+    """The sentence, and the way out."""
+    text = Text.assemble(("Error: ", "bold red"), error.message)
+    if error.hint:
+        text.append("\n").append("Hint: ", "bold").append(error.hint)
+    return text
+
+
+def as_json(document: object) -> str:
+    """The document, for a script."""
+    return json.dumps(document, indent=2)
+
+
+def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int) -> Panel:
+    """The end of a launch: what is there, how to use it, how to end it."""
+    named = "" if cluster.name == "dask" else f" --name {cluster.name}"
+    ended = "" if cluster.name == "dask" else f" {cluster.name}"
+    rows = (
+        ("Scheduler", scheduler_address(cluster), "cyan"),
+        (
+            "Workers",
+            f"{registered} on {len(cluster.workers)} nodes, {registered * cluster.nthreads} threads",
+            "",
+        ),
+        ("On the head", f"dask-bake ssh{named}", "bold"),
+        ("", "then ipython, and: from distributed import Client; c = Client()", ""),
+        ("From here", "from dask_bake.api import connect; c = " + _connect_call(cluster), ""),
+        ("Dashboard", f"dask-bake connect{named}", "bold"),
+        ("", "opens it and JupyterLab on this machine", ""),
+        ("End it", f"dask-bake down{ended}", "bold"),
+    )
+    title = Text(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ")
+    return Panel(_pairs(rows), title=title, title_align="left", border_style="green", padding=(0, 1))
+
+
+def connection_panel(ports: Mapping[str, int]) -> Panel:
+    """What can be opened on this machine while the connection lasts."""
+    rows = (
+        ("Dashboard", f"http://127.0.0.1:{ports['dashboard']}/status", "cyan"),
+        ("JupyterLab", f"http://127.0.0.1:{ports['jupyter']}/lab", "cyan"),
+        ("Scheduler", f"tcp://127.0.0.1:{ports['scheduler']}", "cyan"),
+        ("", "Ctrl-C ends the connection; the cluster stays.", ""),
+    )
+    return Panel(_pairs(rows), border_style="green", padding=(0, 1), title="connected", title_align="left")
+
+
+def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType:
+    """Every cluster in one line."""
+    if not clusters:
+        return Text("There are no clusters.")
+    table = _table("cluster", "where", ">nodes", ">workers", "type", ">age")
+    for cluster in clusters:
+        running = sum(node.state == "running" for node in cluster.nodes)
+        table.add_row(
+            Text(cluster.name, "bold"),
+            Text(f"{cluster.cloud} {cluster.region}"),
+            Text(f"{running} of {len(cluster.nodes)}" if running < len(cluster.nodes) else str(running)),
+            Text(str(cluster.expected_workers)),
+            Text(", ".join(sorted({node.instance_type for node in cluster.nodes}))),
+            Text(_age(cluster, now)),
+        )
+    return table
+
+
+def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime) -> RenderableType:
+    """One cluster: its nodes, and the worker processes of each."""
+    seen = "?" if registered is None else str(sum(registered.values()))
+    head = Text.assemble(
+        (cluster.name, "bold"),
+        f"  {cluster.cloud} {cluster.region}, up {_age(cluster, now) or '?'},"
+        f" {seen} of {cluster.expected_workers} workers registered",
+    )
+    table = _table(">#", "role", "instance", "address", "state", ">workers")
+    for node in cluster.nodes:
+        workers = (
+            ""
+            if node.index == 0
+            else "?"
+            if registered is None
+            else str(registered.get(node.private_address, 0))
+        )
+        table.add_row(
+            Text(str(node.index)),
+            Text(str(node.role)),
+            Text(node.id),
+            Text(node.address),
+            Text(node.state, STATE_STYLES.get(node.state, "")),
+            Text(workers if node.index == 0 else f"{workers} of {cluster.nprocs}"),
+        )
+    lines: list[RenderableType] = [head, table]
+    if not cluster.nodes:
+        lines = [
+            head,
+            Text("It has no nodes, only its security group: a launch that is beginning or was lost."),
+        ]
+    return Group(*lines)
+
+
+def plan_view(plan: LaunchPlan) -> RenderableType:
+    """A launch as it would be: each call with its parameters, and what each role is told at boot."""
+    parts: list[RenderableType] = [
+        Text(
+            f"{plan.options.name}: 1 head and {plan.options.count - 1} workers of {plan.options.nprocs}"
+            f" processes with {plan.nthreads} threads each, on {plan.options.type}"
+            f" in {plan.surroundings.subnet.zone}"
+        )
+    ]
+    for number, call in enumerate(plan.calls(), start=1):
+        parameters = dict(call.parameters)
+        user_data = parameters.pop("UserData", None)
+        parts += [Text(), Text(f"{number}. {call.operation}", "bold cyan"), _parameters(parameters)]
+        if user_data is not None:
+            parts += [
+                Text("UserData", "bold"),
+                Text(user_data.rstrip(), "green", no_wrap=True, overflow="ignore"),
+            ]
+    parts += [
+        Text(),
+        Text("10.0.0.0 stands for the head's address, which EC2 gives in its answer to call 3."),
+    ]
+    parts += [Text("Nothing was started: this was a dry run.", "bold")]
+    return Group(*parts)
+
+
+def _parameters(parameters: Mapping[str, object]) -> Table:
+    values = [(key, _compact(value), "") for key, value in parameters.items()]
+    return _pairs(values)
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(_tags_as_mapping(value), ensure_ascii=False)
+
+
+def _tags_as_mapping(value: object) -> object:
+    if isinstance(value, list):
+        if value and all(isinstance(each, dict) and each.keys() == {"Key", "Value"} for each in value):
+            return {each["Key"]: each["Value"] for each in value}
+        return [_tags_as_mapping(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _tags_as_mapping(each) for key, each in value.items()}
+    return value
+
+
+def _connect_call(cluster: Cluster) -> str:
+    return "connect()" if cluster.name == "dask" else f'connect("{cluster.name}")'
+
+
+def _pairs(rows: Sequence[tuple[str, str, str]]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for label, value, style in rows:
+        grid.add_row(Text(label, "dim"), Text(value, style))
+    return grid
+
+
+def _table(*headings: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for heading in headings:
+        table.add_column(
+            heading.lstrip(">"),
+            justify="right" if heading.startswith(">") else "left",
+            no_wrap=True,
+            overflow="fold",
+        )
+    return table
+
+
+def _age(cluster: Cluster, now: datetime) -> str:
+    if not cluster.nodes:
+        return ""
+    seconds = max(0, int((now - min(node.launched for node in cluster.nodes)).total_seconds()))
+    if seconds < 120:
+        return f"{seconds} s"
+    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds // 3600} h"

@@ -1,0 +1,108 @@
+"""The way into a cluster: its key, its pinned host keys, and a tunnel to the scheduler's dashboard."""
+
+import http.client
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from dask_bake.errors import BakeError
+from dask_bake.models import DASHBOARD_PORT, Node, Tag
+from dask_bake.plan import DEFAULT_USER
+from dask_bake.secrets_folder import KeyPair, Secrets
+from dask_bake.ssh import Forward, Host
+from dask_bake.tunnel import Tunnel, free_port
+
+PATIENCE_OF_A_QUESTION = 5.0
+
+
+class SshWayIn:
+    """SSH to the head, with the key that the cluster was made with."""
+
+    def __init__(self, secrets: Secrets, pair: KeyPair | None = None) -> None:
+        self._secrets = secrets
+        self._pair = pair
+        self._tunnel: Tunnel | None = None
+        self._total = -1
+        self._registered: Mapping[str, int] = {}
+
+    @property
+    def trouble(self) -> str:
+        """What ssh last complained of."""
+        return self._tunnel.trouble if self._tunnel else ""
+
+    def prepare(self) -> None:
+        """Keeps the cluster's key on this machine."""
+        if self._pair is not None:
+            self._secrets.write(self._pair)
+
+    def pin(self, node: Node, host_key: str) -> None:
+        """Keeps the node's host key."""
+        self._secrets.pin(node, host_key)
+
+    def is_pinned(self, node: Node) -> bool:
+        """True when the node's host key is kept."""
+        return self._secrets.is_pinned(node)
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        """The worker processes that the scheduler knows, per private address."""
+        if self._tunnel is None or self._tunnel.host.address != head.address:
+            self.close()
+            self._tunnel = Tunnel(self._host(head), [Forward(free_port(), DASHBOARD_PORT)])
+        if not self._tunnel.advance():
+            return None
+        return self._ask(self._tunnel.forwards[0].local_port)
+
+    def close(self) -> None:
+        """Ends the tunnel."""
+        if self._tunnel is not None:
+            self._tunnel.close()
+            self._tunnel = None
+
+    def forget(self) -> None:
+        """Deletes the secrets."""
+        self.close()
+        self._secrets.delete()
+
+    def _ask(self, port: int) -> Mapping[str, int] | None:
+        # The counts are small; who they are is asked only when they change.
+        counts = get_json(port, "/json/counts.json")
+        if counts is None:
+            return None
+        if counts.get("workers") != self._total:
+            identity = get_json(port, "/json/identity.json")
+            if identity is None:
+                return None
+            self._registered = workers_per_host(identity)
+            self._total = sum(self._registered.values())
+        return self._registered
+
+    def _host(self, head: Node) -> Host:
+        secrets = self._secrets
+        user = dict(head.tags).get(Tag.USER, DEFAULT_USER)
+        return Host(user, head.address, secrets.alias(head), secrets.key, secrets.known_hosts)
+
+
+def workers_per_host(identity: Mapping[str, Any]) -> Mapping[str, int]:
+    """How many worker processes each host has, out of the scheduler's account of itself."""
+    return Counter(worker["host"] for worker in identity.get("workers", {}).values())
+
+
+def get_json(port: int, path: str) -> Mapping[str, Any] | None:
+    """The answer of the server behind that port of this machine; ``None`` when there is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_OF_A_QUESTION)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        return None
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise BakeError(f"the scheduler's answer to {path} is not JSON") from error
+    return document if isinstance(document, dict) else None
