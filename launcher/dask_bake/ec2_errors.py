@@ -18,6 +18,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
+from dask_bake.edges import UnclearError
 from dask_bake.errors import BakeError, UsageError
 
 CAPACITY = frozenset(

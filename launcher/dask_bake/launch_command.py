@@ -115,4 +115,4 @@ def _show_plan(plan: LaunchPlan, terminal: Terminal, *, json_output: bool) -> No
     if json_output:
         terminal.write_json(view.as_json(documents.plan_document(plan)))
     else:
-        terminal.out.print(view.plan_view(plan))
+        terminal.out.print(view.plan_view(plan), crop=False)
