@@ -45,7 +45,7 @@ def show(result: BakeResult, console: Console, *, json_output: bool) -> None:
     if json_output:
         console.file.write(json.dumps(as_json(result), indent=2) + "\n")
     else:
-        console.print(closing_panel(result) if result.built else hit_line(result))
+        console.print(closing_panel(result) if result.built else hit_line(result), soft_wrap=not result.built)
 
 
 def lock(*, console: Console) -> int:

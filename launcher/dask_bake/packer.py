@@ -30,7 +30,7 @@ HINT = "Debian: sudo apt install packer; elsewhere: see Packer's own installatio
 LOG_SIZE = 10 << 20
 # How long a Packer that got the terminal's Ctrl-C takes, at most, to say so.
 HEARD_WITHIN = 1.0
-SETTINGS = {"CHECKPOINT_DISABLE": "1", "PACKER_NO_COLOR": "1"}
+SETTINGS = {"CHECKPOINT_DISABLE": "1"}
 
 
 def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "Packer":

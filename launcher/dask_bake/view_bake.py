@@ -58,6 +58,10 @@ class LiveBake:
             case Output(line):
                 self._last = line
 
+    def refresh(self) -> None:
+        """The moving line is up to date."""
+        self._live.refresh()
+
     def _now(self) -> RenderableType:
         if not self._phase:
             return Text()
@@ -76,7 +80,7 @@ def phase_line(phase: str, seconds: float) -> Text:
 
 def hit_line(result: BakeResult) -> Text:
     """One line: the image was there."""
-    return Text(f"{result.image.id} is there already: {result.image.name}, {_contents(result)}")
+    return Text(f"{result.image.id} is there: {_contents(result)}")
 
 
 def closing_panel(result: BakeResult) -> RenderableType:
@@ -113,14 +117,13 @@ def as_json(result: BakeResult) -> dict[str, object]:
 
 
 def _facts(result: BakeResult) -> tuple[tuple[str, str], ...]:
+    installer = result.image.tag(Tag.INSTALLER)
     return (
         ("image", result.image.id),
         ("name", result.image.name),
         ("base", result.image.tag(Tag.BASE)),
         ("holds", _contents(result)),
-        ("brought", f"{len(result.packages)} packages, {result.size / 1e6:.0f} MB"),
-        ("by", result.image.tag(Tag.INSTALLER)),
-        ("launch", "dask-bake launch"),
+        ("packages", f"{len(result.packages)}, {result.size / 1e6:.0f} MB, installed by {installer}"),
     )
 
 
