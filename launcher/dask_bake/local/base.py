@@ -56,6 +56,7 @@ datasource:
     metadata_urls: [ "http://169.254.169.254" ]
 network:
   config: disabled
+locale: false
 """,
     # Where s3:// is in this cloud, for services and for sessions.
     "etc/systemd/system.conf.d/50-local-cloud.conf": f'[Manager]\nDefaultEnvironment="AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}"\n',

@@ -25,6 +25,7 @@ class Slot:
     layers: tuple[str, ...]
     machine: Machine | None = None
     goal: str = "running"
+    last_words: bytes = b""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -89,9 +90,7 @@ class Hypervisor:
     def console(self, instance_id: str) -> bytes:
         """The last 64 KB that the instance printed to its console."""
         slot = self._slots.get(instance_id)
-        if slot is None or not slot.spec.console.exists():
-            return b""
-        return slot.spec.console.read_bytes()[-CONSOLE_BYTES:]
+        return _tail(slot.spec.console) or slot.last_words if slot else b""
 
     def is_off(self, instance_id: str) -> bool:
         """Whether the instance has no machine that is on."""
@@ -178,6 +177,11 @@ class Hypervisor:
     def _settle(self, instance_id: str, *, reason: tuple[str, str] | None = None) -> None:
         slot = self._slots[instance_id]
         if slot.goal == "terminated":
+            slot.last_words = _tail(slot.spec.console)
             discard(slot.spec)
             slot.layers = ()
         self._ec2.set_state(instance_id, slot.goal, reason=reason)
+
+
+def _tail(console: Path) -> bytes:
+    return console.read_bytes()[-CONSOLE_BYTES:] if console.exists() else b""

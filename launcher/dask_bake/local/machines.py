@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import NAMESPACE_DNS, uuid5
 
 from dask_bake.local.commands import attempt, run
 from dask_bake.local.network import Network, make_cable, remove_cable
@@ -32,8 +33,13 @@ class MachineSpec:
 
     @property
     def guest_end(self) -> str:
-        """The cable's end in the machine."""
-        return "ve" + self.name[-12:]
+        """The cable's end in the machine, named like EC2's."""
+        return "ens" + self.name[-12:]
+
+    @property
+    def hypervisor(self) -> Path:
+        """What the machine sees as /sys/hypervisor: a UUID that begins with ``ec2``, as on EC2's Xen."""
+        return self.directory / "hypervisor"
 
     @property
     def console(self) -> Path:
@@ -67,6 +73,7 @@ def boot_command(spec: MachineSpec) -> list[str]:
         f"--machine={spec.name}",
         f"--directory={spec.root}",
         f"--network-interface={spec.guest_end}",
+        f"--bind-ro={spec.hypervisor}:/sys/hypervisor",
         f"--kill-signal={SIGRTMIN_PLUS_4}",
         "--register=no",
         "--keep-unit",
@@ -105,9 +112,10 @@ class Machine:
 
 def boot(spec: MachineSpec, network: Network, on_end: Callable[["Machine"], None]) -> Machine:
     """Boot a machine; ``on_end`` is called from a thread of its own when it has ended, and was taken apart."""
-    for folder in (spec.upper, spec.directory / "work", spec.root):
+    for folder in (spec.upper, spec.directory / "work", spec.root, spec.hypervisor):
         folder.mkdir(parents=True, exist_ok=True)
     run(mount_command(spec))
+    (spec.hypervisor / "uuid").write_text(f"ec2{uuid5(NAMESPACE_DNS, spec.name)}"[:36] + "\n")
     make_cable(network, host_end=spec.host_end, guest_end=spec.guest_end, address=spec.address)
     with spec.console.open("ab") as console:
         process = subprocess.Popen(

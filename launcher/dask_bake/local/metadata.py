@@ -143,17 +143,13 @@ class MetadataService:
 
 def _read(path: str, facts: Facts) -> Response:
     _version, _, rest = path.strip("/").partition("/")
-    category, _, below = rest.partition("/")
-    found: str | bytes | None = None
-    if category == "meta-data":
-        found = look_up(metadata_tree(facts), below)
-    elif category == "user-data":
-        found = facts.user_data
-    elif rest == "dynamic/instance-identity/document":
-        found = identity_document(facts)
-    elif rest == "":
-        found = "dynamic\nmeta-data\nuser-data"
-    if found is None:
-        return Response(status=404)
-    mimetype = "application/octet-stream" if isinstance(found, bytes) else "text/plain"
-    return Response(found, mimetype=mimetype)
+    if rest == "user-data":
+        if facts.user_data is None:
+            return Response(status=404)
+        return Response(facts.user_data, mimetype="application/octet-stream")
+    tree: Tree = {
+        "dynamic": {"instance-identity": {"document": identity_document(facts)}},
+        "meta-data": metadata_tree(facts),
+    }
+    found = look_up(tree, rest)
+    return Response(status=404) if found is None else Response(found, mimetype="text/plain")

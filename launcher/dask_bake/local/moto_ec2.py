@@ -3,6 +3,7 @@
 import base64
 import os
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 # Read by moto when it is imported; any text is true.
@@ -117,12 +118,12 @@ class MotoEc2:
             architecture=str(instance.architecture),
             security_groups=tuple(group.name for group in nic.group_set),
             public_key=self._public_key(instance),
-            user_data=base64.b64decode(instance.user_data) if instance.user_data else None,
+            user_data=base64.b64decode(str(instance.user_data)) if instance.user_data else None,
             token_required=instance.metadata_options.http_tokens == "required",
         )
 
     def _public_key(self, instance: Any) -> tuple[str, str] | None:
-        pair = instance.ec2_backend.keypairs.get(instance.key_name)
+        pair = instance.ec2_backend.key_pairs.get(instance.key_name)
         return (pair.key_name, pair.public_key.strip()) if pair else None
 
     def keep_image(self, region: str, image_id: str, layers: tuple[str, ...]) -> None:
@@ -175,7 +176,7 @@ def _as_ami(backend: Any, image: StoredImage) -> Any:
         public=image.public,
         virtualization_type="hvm",
         architecture=image.architecture,
-        creation_date=image.created,
+        creation_date=datetime.fromisoformat(image.created).replace(tzinfo=None),
         root_device_type="ebs",
         root_device_name=image.root_device,
         hypervisor="xen",

@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 
 from moto.core import DEFAULT_ACCOUNT_ID
-from moto.s3.models import s3_backends
+from moto.s3.models import get_canned_acl, s3_backends
 
 from dask_bake.local import sample_data
 
@@ -31,4 +31,5 @@ class SampleLoader:
         if BUCKET not in backend.buckets:
             backend.create_bucket(BUCKET, "us-east-1")
         for key, path in zip(sample_data.file_names(), sample_data.ensure(self._directory), strict=True):
-            backend.put_object(BUCKET, key, path.read_bytes())
+            stored = backend.put_object(BUCKET, key, path.read_bytes())
+            stored.set_acl(get_canned_acl("public-read"))

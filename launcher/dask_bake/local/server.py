@@ -20,6 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, PhaseEnded, PhaseStarted
 from dask_bake.local.base import ensure_base
+from dask_bake.local.commands import run
 from dask_bake.local.gateway import Gateway
 from dask_bake.local.hypervisor import Hypervisor
 from dask_bake.local.metadata import MetadataService
@@ -68,6 +69,8 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
     """Hold the local cloud up: network, machines, endpoints; everything is taken down at the end."""
     with ExitStack() as stack:
         log = _open_log(settings)
+        # nspawn then asks no udev whether our cables are ready; this mount namespace is ours alone.
+        run(["mount", "-o", "remount,bind,ro", "/sys"])
         endpoint_socket_guard(settings)
         store = ImageStore(settings)
         ensure_base(store, region=DEFAULT_REGION, notify=notify)
