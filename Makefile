@@ -1,0 +1,68 @@
+# `make` lists the targets. What they do is done by dask-bake and by the tools of pyproject.toml; here is no logic.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+SCRIPTS := $(wildcard packer/scripts/*.sh) packer/rootfs/usr/libexec/dask-bake/host-key packer/rootfs/usr/libexec/dask-bake/jupyter-token setup.sh .ci/run
+export AWS_EC2_METADATA_DISABLED ?= true
+
+.DEFAULT_GOAL := help
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: setup
+setup: debian $(INSTALLED) ## install what is missing: Debian packages, a virtual environment, this project
+
+.PHONY: debian
+debian:
+	@./setup.sh
+
+$(INSTALLED): pyproject.toml packer/pip.lock | debian
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# The laptop's Dask is the image's Dask: the lock's versions bind here too.
+	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\) .*/\1/p' packer/pip.lock | grep -v '^pip==' > $(VENV)/constraints.txt
+	@echo "installing dask-bake and its tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable '.[local,examples,dev]'
+	@touch $@
+
+.PHONY: demo
+demo: setup ## try it all here: bake, launch 2 × 2 workers, compute, no AWS account needed
+	@$(BIN)/python examples/demo.py
+
+.PHONY: ami
+ami: $(INSTALLED) ## bake the image
+	@$(BIN)/dask-bake bake
+
+.PHONY: test
+test: setup ## run every test that this machine can run; says which it cannot
+	@$(BIN)/python -m pytest
+
+.PHONY: test-fast
+test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
+	@$(BIN)/python -m pytest -m 'not local'
+
+.PHONY: lint
+lint: setup ## check the style of everything
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@shellcheck $(SCRIPTS)
+	@packer fmt -check packer
+	@$(BIN)/python tests/validate_template.py
+	@$(BIN)/codespell --skip '.venv,.git,*.lock' .
+
+.PHONY: format
+format: $(INSTALLED) ## rewrite the code in the project's format
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format --quiet
+	@packer fmt packer
+
+.PHONY: lock
+lock: $(INSTALLED) ## resolve packer/environment.yml anew into packer/pip.lock
+	@$(BIN)/dask-bake lock
+
+.PHONY: clean
+clean: ## stop the local cloud and remove what the targets above made here
+	@test ! -x $(BIN)/dask-bake || $(BIN)/dask-bake local down
+	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
