@@ -46,7 +46,7 @@ class Builder(Protocol):
         """The builder can be used."""
 
     def build(
-        self, template: Path, variables: Mapping[str, object], environment: Mapping[str, str], notify: Notify
+        self, template: Path, variables: Mapping[str, object], credentials: Mapping[str, str], notify: Notify
     ) -> str:
         """The id of the image that was built."""
 

@@ -9,11 +9,11 @@ from rich.console import Console
 
 from dask_bake.assets import packer_directory
 from dask_bake.bake import BakeOptions, BakeResult, Ec2, Workshop, bake
+from dask_bake.builder import Packer, find_packer
 from dask_bake.clouds import caller_address
 from dask_bake.errors import BakeError
 from dask_bake.installers import PipInstaller
 from dask_bake.models import Cloud
-from dask_bake.packer import Packer, find_packer
 from dask_bake.view_bake import LiveBake, as_json, closing_panel, hit_line
 from dask_bake.wheels import lock as resolve
 

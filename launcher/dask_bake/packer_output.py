@@ -11,9 +11,6 @@ from dask_bake.phases import Phases
 START = "start instance"
 BOOT = "boot"
 UPLOAD = "upload"
-INSTALL = "install"
-CHECK = "check"
-CLEAN = "clean"
 SNAPSHOT = "snapshot"
 TIDY_UP = "tidy up"
 
@@ -24,7 +21,7 @@ SAID = (
     ("Terminating the source AWS instance", TIDY_UP),
 )
 SCRIPT = "Provisioning with shell script: "
-SCRIPT_PHASES = {"check": CHECK, "clean": CLEAN}
+# A script says itself what it begins to do.
 MARKER = "PHASE: "
 CANCELLED = "Cancelling build after receiving"
 PREFIX = re.compile(r"^(?:==>|-->| *) *amazon-ebs\.dask: ?")
@@ -92,18 +89,13 @@ class Progress:
             self._notify(Output(text))
 
     def _enter(self, text: str) -> None:
-        if text.startswith(SCRIPT):
-            self._enter_script(PurePath(text.removeprefix(SCRIPT)))
+        if text.startswith(SCRIPT) and text.endswith(".sh"):
+            self.step = PurePath(text.removeprefix(SCRIPT)).name
         for beginning, phase in SAID:
             if text.startswith(beginning):
                 self._tidying = phase == TIDY_UP
                 self.step = self.step if self._tidying else phase
                 self._phases.enter(phase)
-
-    def _enter_script(self, script: PurePath) -> None:
-        if script.suffix == ".sh":
-            self.step = script.name
-            self._phases.enter(SCRIPT_PHASES.get(script.stem.partition("-")[2], INSTALL))
 
 
 def _unescaped(field: str) -> str:

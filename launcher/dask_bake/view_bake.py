@@ -128,8 +128,11 @@ def _facts(result: BakeResult) -> tuple[tuple[str, str], ...]:
 
 
 def _contents(result: BakeResult) -> str:
-    image = result.image
-    return f"Python {result.python}, dask {image.tag(Tag.DASK)}, distributed {image.tag(Tag.DISTRIBUTED)}"
+    dask, distributed = (result.image.tag(key) for key in (Tag.DASK, Tag.DISTRIBUTED))
+    dasks = (
+        f"dask and distributed {dask}" if dask == distributed else f"dask {dask}, distributed {distributed}"
+    )
+    return f"Python {result.python}, {dasks}"
 
 
 def _total(result: BakeResult) -> float:

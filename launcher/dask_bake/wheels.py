@@ -1,12 +1,13 @@
 """Runs the host's pip, with the host's settings: environment.yml to a lock, a lock to verified wheels."""
 
+import errno
 import hashlib
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from dask_bake.events import Notify, Output
 from dask_bake.lock import Lock, Package, pip_requirements, render_lock
 
 TAIL = 8
+QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
 # Of a default environment; the wheels are there twice for a moment, in the cache and packed.
 ROOM = 600 << 20
 
-Run = Callable[[Sequence[str], Notify], None]
+Run = Callable[[Sequence[str], Path, Notify], None]
 
 
 def lock(
@@ -27,12 +29,11 @@ def lock(
 ) -> str:
     """The text of pip.lock: what the environment resolves to for that Python and platform, now."""
     _check_interpreter(python_version)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, room_in(Path(folder), needed=ROOM):
         report = Path(folder, "report.json")
         arguments = ["install", "--dry-run", "--ignore-installed", f"--target={folder}", f"--report={report}"]
-        (pip or run_pip)(
-            [*arguments, *_target(python_version, platform), *pip_requirements(environment)], notify
-        )
+        wanted = [*_target(python_version, platform), *pip_requirements(environment)]
+        (pip or run_pip)([*arguments, *wanted], Path(folder), notify)
         packages = _packages(json.loads(report.read_text()))
     return render_lock(Lock(hashlib.sha256(environment).hexdigest(), python_version, platform, packages))
 
@@ -47,20 +48,12 @@ def fetch(lock: Lock, cache: Path, notify: Notify, *, pip: Run | None = None) ->
     return tuple(_present(cache, package) for package in lock.packages)
 
 
-def run_pip(arguments: Sequence[str], notify: Notify) -> None:
-    """pip has done that; each line it prints is an event, and its last ones are the error."""
+def run_pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
+    """pip has done that, with the folder for its own use; its last lines are the error."""
     if importlib.util.find_spec("pip") is None:
         raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        *arguments,
-        "--no-input",
-        "--disable-pip-version-check",
-        "--progress-bar=off",
-    ]
-    last: deque[str] = deque(maxlen=TAIL)
+    command = [sys.executable, "-m", "pip", *arguments, *QUIET]
+    lines: list[str] = []
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -68,15 +61,23 @@ def run_pip(arguments: Sequence[str], notify: Notify) -> None:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        env={**os.environ, "TMPDIR": str(folder)},
     ) as process:
         for line in process.stdout or ():
-            last.append(line.rstrip())
+            lines.append(line.rstrip())
             notify(Output(line.rstrip()))
     if process.returncode:
-        raise BakeError(
-            "\n".join([f"pip {arguments[0]} failed:", *(f"  {line}" for line in last)]),
-            hint="pip's own settings are used: see pip config list, and whether its index answers",
-        )
+        raise _pip_error(arguments[0], lines)
+
+
+def _pip_error(command: str, lines: list[str]) -> Exception:
+    full = os.strerror(errno.ENOSPC)
+    if any(full in line for line in lines):
+        return OSError(errno.ENOSPC, full)
+    return BakeError(
+        "\n".join([f"pip {command} failed:", *(f"  {line}" for line in lines[-TAIL:])]),
+        hint="pip's own settings are used: see pip config list, and whether its index answers",
+    )
 
 
 def _check_interpreter(python_version: str) -> None:
@@ -131,7 +132,7 @@ def _download(lock: Lock, packages: list[Package], cache: Path, notify: Notify, 
             f"--requirement={requirements}",
             f"--dest={folder}",
         ]
-        pip([*arguments, *_target(lock.python, lock.platform)], notify)
+        pip([*arguments, *_target(lock.python, lock.platform)], Path(folder), notify)
         for wheel in Path(folder).glob("*.whl"):
             home = cache / _sha256(wheel)
             home.mkdir(exist_ok=True)

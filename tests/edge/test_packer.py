@@ -1,7 +1,8 @@
-"""Packer, through packer-py, against an executable that says what the real one says."""
+"""Packer, through packer-py: an executable that says what the real one says, and our template."""
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from dask_bake.assets import packer_directory
+from dask_bake.builder import SETTINGS, Packer, find_packer
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
-from dask_bake.packer import Packer, find_packer
+from dask_bake.recipe import pack_rootfs, stage
 
 FAKES = Path(__file__).parents[1] / "bin"
 LAUNCHER = Path(__file__).parents[2] / "launcher"
@@ -34,8 +37,9 @@ def test_phases_are_told_as_they_begin_and_end(packer: Packer, tmp_path: Path) -
         "start instance",
         "boot",
         "upload",
+        "configure",
         "install",
-        "precompile",
+        "compile",
         "check",
         "clean",
         "snapshot",
@@ -142,10 +146,38 @@ def test_plugins_are_installed_where_packer_does_not_bring_them(
     ] * calls
 
 
+def test_whatever_goes_wrong_here_packer_is_told_and_ends(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def notify(event: Event) -> None:
+        if isinstance(event, Output):
+            raise BrokenPipeError
+
+    monkeypatch.setenv("FAKE_PACKER", "slow")
+    with pytest.raises(BrokenPipeError):
+        packer.build(tmp_path, {}, {}, notify)
+    assert "Cleanly cancelled builds" in (tmp_path / "state" / "bake.log").read_text()
+
+
+def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
+    real = shutil.which("packer")
+    if real is None:
+        pytest.skip("Packer is not installed")
+    stage(packer_directory(), tmp_path / "stage", ("environment.yml", "pip.lock"))
+    pack_rootfs(tmp_path / "stage")
+    given = {"region": "r", "base_image": "ami-1", "image_name": "dask-bake-0", "caller_cidr": "192.0.2.1/32"}
+    values = [f"-var={name}={value}" for name, value in given.items()]
+    command = [real, "validate", *values, '-var=image_tags={"Name":"x"}', str(tmp_path / "stage")]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **SETTINGS}
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
 BAKE = """
 import sys
 from pathlib import Path
-from dask_bake.packer import find_packer
+from dask_bake.builder import find_packer
 folder = Path(sys.argv[1])
 packer = find_packer(log=folder / "bake.log", cache=folder, path=sys.argv[2])
 try:

@@ -46,26 +46,26 @@ def test_a_bake_ends_with_what_it_made_and_where_the_time_went() -> None:
     assert (
         shown(BUILT, json_output=False)
         == """\
-╭─ baked ──────────────────────────────────────────────────────╮
-│ image     ami-0123456789abcdef0                              │
-│ name      dask-bake-0123456789ab                             │
-│ base      ami-base                                           │
-│ holds     Python 3.11.2, dask 2026.8.0, distributed 2026.8.0 │
-│ packages  2, 171 MB, installed by pip                        │
-│                                                              │
-│ look up          0.2 s                                       │
-│ packages         1.5 s                                       │
-│ start instance   2.0 s                                       │
-│ install         60.2 s                                       │
-│ all             64.0 s                                       │
-╰──────────────────────────────────────────────────────────────╯
+╭─ baked ────────────────────────────────────────────────╮
+│ image     ami-0123456789abcdef0                        │
+│ name      dask-bake-0123456789ab                       │
+│ base      ami-base                                     │
+│ holds     Python 3.11.2, dask and distributed 2026.8.0 │
+│ packages  2, 171 MB, installed by pip                  │
+│                                                        │
+│ look up          0.2 s                                 │
+│ packages         1.5 s                                 │
+│ start instance   2.0 s                                 │
+│ install         60.2 s                                 │
+│ all             64.0 s                                 │
+╰────────────────────────────────────────────────────────╯
 """
     )
 
 
 def test_a_hit_is_one_line() -> None:
     assert shown(HIT, json_output=False) == (
-        "ami-0123456789abcdef0 is there: Python 3.11.2, dask 2026.8.0, distributed 2026.8.0\n"
+        "ami-0123456789abcdef0 is there: Python 3.11.2, dask and distributed 2026.8.0\n"
     )
 
 

@@ -31,7 +31,7 @@ class Pip:
         self.content = content
         self.calls: list[list[str]] = []
 
-    def __call__(self, arguments: Sequence[str], notify: Notify) -> None:
+    def __call__(self, arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         self.calls.append(list(arguments))
         options = dict(each.split("=", 1) for each in arguments if "=" in each)
         for line in Path(options["--requirement"]).read_text().splitlines():
@@ -66,10 +66,10 @@ def test_only_missing_wheels_are_asked_for_and_by_hash(tmp_path: Path) -> None:
     wheels.fetch(Lock("e" * 64, "3.11.2", "x86_64", LOCK.packages[:1]), tmp_path, QUIET, pip=Pip(**CONTENT))
     asked: list[str] = []
 
-    def pip(arguments: Sequence[str], notify: Notify) -> None:
+    def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         requirement = next(each for each in arguments if each.startswith("--requirement="))
         asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines()[4:])
-        Pip(**CONTENT)(arguments, notify)
+        Pip(**CONTENT)(arguments, folder, notify)
 
     wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
     assert asked == [f"pip==1 --hash=sha256:{LOCK.packages[1].sha256}"]
@@ -106,7 +106,7 @@ def test_a_lock_says_what_pip_resolved() -> None:
         ]
     }
 
-    def pip(arguments: Sequence[str], notify: Notify) -> None:
+    def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         assert arguments[-2:] == ["dask[array,dataframe,diagnostics,distributed]", "pip"]
         path = next(each for each in arguments if each.startswith("--report="))
         Path(path.partition("=")[2]).write_text(json.dumps(report))
@@ -129,14 +129,16 @@ def test_another_python_cannot_make_the_lock() -> None:
 def test_pips_own_last_words_are_the_error(tmp_path: Path) -> None:
     events: list[Event] = []
     with pytest.raises(BakeError) as caught:
-        wheels.run_pip(["download", "--no-index", f"--dest={tmp_path}", "no-such-project"], events.append)
+        wheels.run_pip(
+            ["download", "--no-index", f"--dest={tmp_path}", "no-such-project"], tmp_path, events.append
+        )
     lines = caught.value.message.splitlines()
     assert lines[0] == "pip download failed:"
     assert lines[-1] == "  ERROR: No matching distribution found for no-such-project"
 
 
 def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None:
-    def pip(arguments: Sequence[str], notify: Notify) -> None:
+    def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(BakeError) as caught:
