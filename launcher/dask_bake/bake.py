@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dask_bake.bake_plan import BakeOptions, free_name, image_name, image_tags, packer_variables
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded
 from dask_bake.installers import Installer
 from dask_bake.lock import Package
-from dask_bake.models import Cloud, Image, Subnet, Tag, Tags
+from dask_bake.models import Cloud, Image, Subnet, Tag
 from dask_bake.phases import Phases
 from dask_bake.recipe import Recipe, pack_rootfs, stage
 
@@ -52,19 +53,17 @@ class Builder(Protocol):
 
 
 @dataclass(frozen=True)
-class BakeOptions:
-    """What a user may choose of an image, and of the instance that it is baked on."""
-
-    force: bool = False
-    instance_type: str = "m5.large"
-    volume_size: int = 10
-    user: str = "admin"
-
-
-@dataclass(frozen=True)
 class Workshop:
-    """Where a bake's files are: what an image is, and where there is room for a stage."""
+    """All that a bake works with: the cloud and its edges, what an image is, where there is room.
 
+    ``find_builder`` and ``caller`` are asked only when there is something to build.
+    """
+
+    cloud: Cloud
+    ec2: Ec2
+    find_builder: Callable[[], Builder]
+    installer: Installer
+    caller: Callable[[], str]
     source: Path
     cache: Path
 
@@ -83,39 +82,27 @@ class BakeResult:
 
 
 def bake(
-    options: BakeOptions,
-    cloud: Cloud,
-    *,
-    ec2: Ec2,
-    find_builder: Callable[[], Builder],
-    installer: Installer,
-    caller: Callable[[], str],
-    workshop: Workshop,
-    notify: Notify,
-    clock: Callable[[], float] = time.monotonic,
+    options: BakeOptions, workshop: Workshop, *, notify: Notify, clock: Callable[[], float] = time.monotonic
 ) -> BakeResult:
     """The image of the recipe: the one that is there, or one built now."""
     ended: list[PhaseEnded] = []
     tell = _also_into(ended, notify)
     phases = Phases(tell, clock)
+    lock = workshop.installer.lock
     with _stage(workshop.cache) as template:
         phases.enter(LOOK_UP)
-        recipe = _recipe(options, ec2, installer, workshop, template)
-        image = None if options.force else _find(ec2, recipe)
+        recipe = _recipe(options, workshop, template)
+        image = None if options.force else _find(workshop.ec2, recipe)
         built, size = image is None, 0
         if image is None:
-            builder = find_builder()
+            builder = workshop.find_builder()
             phases.enter(PACKAGES)
-            size = _bring(recipe, installer, template, tell)
+            size = _bring(recipe, workshop.installer, template, tell)
             phases.leave()
-            builder.init(workshop.source / "plugins.pkr.hcl", tell)
-            variables = _variables(options, cloud, recipe, installer, ec2, caller())
-            image = ec2.image(builder.build(template, variables, dict(cloud.environment), tell))
+            image = _build(options, workshop, builder, recipe, template, tell)
         phases.leave()
     seconds = tuple((event.phase, event.seconds) for event in ended)
-    return BakeResult(
-        image, built, recipe.digest, installer.lock.python, installer.lock.packages, seconds, size
-    )
+    return BakeResult(image, built, recipe.digest, lock.python, lock.packages, seconds, size)
 
 
 @contextmanager
@@ -128,14 +115,11 @@ def _stage(cache: Path) -> Iterator[Path]:
         yield Path(name, "stage")
 
 
-def _recipe(
-    options: BakeOptions, ec2: Ec2, installer: Installer, workshop: Workshop, template: Path
-) -> Recipe:
-    base = _base_image(ec2)
-    inputs = (("user", options.user), ("volume_size", str(options.volume_size)))
+def _recipe(options: BakeOptions, workshop: Workshop, template: Path) -> Recipe:
+    base = _base_image(workshop.ec2)
     with room_in(workshop.cache, needed=ROOM):
-        files = stage(workshop.source, template, installer.files)
-    return Recipe(base.id, ARCHITECTURE, installer.name, inputs, files)
+        files = stage(workshop.source, template, workshop.installer.files)
+    return Recipe(base.id, ARCHITECTURE, workshop.installer.name, options.inputs, files)
 
 
 def _base_image(ec2: Ec2) -> Image:
@@ -165,44 +149,24 @@ def _bring(recipe: Recipe, installer: Installer, template: Path, notify: Notify)
     return installer.bring(payload, notify)
 
 
-def _variables(
-    options: BakeOptions, cloud: Cloud, recipe: Recipe, installer: Installer, ec2: Ec2, caller: str
-) -> dict[str, object]:
-    name = _free_name(ec2, recipe)
-    return {
-        "region": cloud.region,
-        "endpoint": cloud.endpoint_url or "",
-        "base_image": recipe.base_image,
-        "image_name": name,
-        "image_tags": dict(_tags(options, recipe, installer, name)),
-        "caller_cidr": caller,
-        "subnet_id": ec2.default_subnet().id,
-        "instance_type": options.instance_type,
-        "volume_size": options.volume_size,
-        "ssh_username": options.user,
-    }
-
-
-def _free_name(ec2: Ec2, recipe: Recipe) -> str:
-    """A name by the digest; names are unique, and one that failed or was built anew keeps its own."""
-    name = f"dask-bake-{recipe.digest[:12]}"
+def _build(
+    options: BakeOptions, workshop: Workshop, builder: Builder, recipe: Recipe, template: Path, notify: Notify
+) -> Image:
+    """The image as EC2 describes it, once Packer has built it."""
+    cloud, ec2 = workshop.cloud, workshop.ec2
+    name = image_name(recipe)
     taken = {image.name for image in ec2.find_images(owners=("self",), filters={"name": f"{name}*"})}
-    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
-    return next(each for each in names if each not in taken)
-
-
-def _tags(options: BakeOptions, recipe: Recipe, installer: Installer, name: str) -> Tags:
-    return (
-        ("Name", name),
-        (Tag.MANAGED, "true"),
-        (Tag.DIGEST, recipe.digest),
-        (Tag.BASE, recipe.base_image),
-        (Tag.INSTALLER, installer.name),
-        (Tag.USER, options.user),
-        (Tag.PYTHON, installer.lock.python),
-        (Tag.DASK, installer.lock.version("dask")),
-        (Tag.DISTRIBUTED, installer.lock.version("distributed")),
+    variables = packer_variables(
+        options,
+        cloud,
+        name=free_name(name, taken),
+        tags=image_tags(options, recipe, workshop.installer.lock),
+        base_image=recipe.base_image,
+        caller=workshop.caller(),
+        subnet_id=ec2.default_subnet().id,
     )
+    builder.init(workshop.source / "plugins.pkr.hcl", notify)
+    return ec2.image(builder.build(template, variables, dict(cloud.environment), notify))
 
 
 def _also_into(ended: list[PhaseEnded], notify: Notify) -> Notify:

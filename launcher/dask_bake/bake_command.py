@@ -8,8 +8,9 @@ from pathlib import Path
 from rich.console import Console
 
 from dask_bake.assets import packer_directory
-from dask_bake.bake import BakeOptions, BakeResult, Ec2, Workshop, bake
-from dask_bake.builder import Packer, find_packer
+from dask_bake.bake import BakeResult, Ec2, Workshop, bake
+from dask_bake.bake_plan import BakeOptions
+from dask_bake.builder import find_packer
 from dask_bake.clouds import caller_address
 from dask_bake.errors import BakeError
 from dask_bake.installers import PipInstaller
@@ -24,18 +25,18 @@ PLATFORM = "x86_64"
 
 def run(*, cloud: Cloud, ec2: Ec2, console: Console, json_output: bool, force: bool) -> int:
     """The image is there and has been shown: the exit code."""
-    progress = Console(stderr=True)
-    with LiveBake(progress) as live:
-        result = bake(
-            BakeOptions(force=force),
-            cloud,
-            ec2=ec2,
-            find_builder=lambda: _packer(os.environ),
-            installer=PipInstaller(packer_directory(), cache_folder(os.environ) / "wheels"),
-            caller=lambda: caller_address(cloud),
-            workshop=Workshop(packer_directory(), cache_folder(os.environ)),
-            notify=live.notify,
-        )
+    cache = cache_folder(os.environ)
+    workshop = Workshop(
+        cloud=cloud,
+        ec2=ec2,
+        find_builder=lambda: find_packer(log=log_file(os.environ), cache=cache / "packer"),
+        installer=PipInstaller(packer_directory(), cache / "wheels"),
+        caller=lambda: caller_address(cloud),
+        source=packer_directory(),
+        cache=cache,
+    )
+    with LiveBake(Console(stderr=True)) as live:
+        result = bake(BakeOptions(force=force), workshop, notify=live.notify)
     show(result, console, json_output=json_output)
     return 0
 
@@ -70,7 +71,3 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
 def log_file(environ: Mapping[str, str]) -> Path:
     """Where everything that Packer said during the last bake is."""
     return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake" / "bake.log"
-
-
-def _packer(environ: Mapping[str, str]) -> Packer:
-    return find_packer(log=log_file(environ), cache=cache_folder(environ) / "packer")

@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.lock import Lock, check_lock, parse_lock
 from dask_bake.recipe import add_file
-from dask_bake.wheels import ROOM, fetch
+from dask_bake.wheels import fetch
 
 
 class Installer(Protocol):
@@ -48,7 +48,8 @@ class PipInstaller:
     def bring(self, payload: Path, notify: Notify) -> int:
         """The wheels' size, once they are all in wheels.tar."""
         wheels = fetch(self.lock, self._cache, notify)
-        with room_in(payload, needed=ROOM), tarfile.open(payload / "wheels.tar", "w") as archive:
+        size = sum(wheel.stat().st_size for wheel in wheels)
+        with room_in(payload, needed=size), tarfile.open(payload / "wheels.tar", "w") as archive:
             for wheel in wheels:
                 add_file(archive, wheel, wheel.name)
-        return sum(wheel.stat().st_size for wheel in wheels)
+        return size

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from dask_bake.bake import BakeOptions, BakeResult, Workshop, bake
+from dask_bake.bake import BakeResult, Workshop, bake
+from dask_bake.bake_plan import BakeOptions
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded, PhaseStarted
 from dask_bake.lock import Lock, Package
@@ -103,30 +105,25 @@ class Brought:
         return 6
 
 
-@dataclass
 class Bench:
     """Everything a bake needs, and a way to bake."""
 
-    workshop: Workshop
-    ec2: ListedEc2 = field(default_factory=ListedEc2)
-    events: list[Event] = field(default_factory=list)
-    installer: Brought = field(default_factory=Brought)
-
-    def __post_init__(self) -> None:
+    def __init__(self, source: Path, cache: Path) -> None:
+        self.ec2 = ListedEc2()
         self.packer = RememberingPacker(self.ec2)
-
-    def bake(self, *, force: bool = False) -> BakeResult:
-        return bake(
-            BakeOptions(force=force),
-            CLOUD,
+        self.events: list[Event] = []
+        self.workshop = Workshop(
+            cloud=CLOUD,
             ec2=self.ec2,
             find_builder=lambda: self.packer,
-            installer=self.installer,
+            installer=Brought(),
             caller=lambda: "192.0.2.1/32",
-            workshop=self.workshop,
-            notify=self.events.append,
-            clock=lambda: 0.0,
+            source=source,
+            cache=cache,
         )
+
+    def bake(self, *, force: bool = False) -> BakeResult:
+        return bake(BakeOptions(force=force), self.workshop, notify=self.events.append, clock=lambda: 0.0)
 
 
 @pytest.fixture
@@ -142,7 +139,7 @@ def bench(tmp_path: Path) -> Bench:
     ):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(name)
-    return Bench(Workshop(source, tmp_path / "cache"))
+    return Bench(source, tmp_path / "cache")
 
 
 def test_an_image_is_built_and_read_back(bench: Bench) -> None:
@@ -255,6 +252,16 @@ def test_a_region_without_debians_image_is_a_sentence(bench: Bench) -> None:
     assert caught.value.message == (
         "there is no image debian-12-amd64-* of Debian's account 136693071363 in this region"
     )
+
+
+def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Bench) -> None:
+    bench.bake()
+
+    def ask() -> NoReturn:
+        raise AssertionError
+
+    bench.workshop = replace(bench.workshop, find_builder=ask, caller=ask)
+    assert not bench.bake().built
 
 
 def test_a_failing_build_leaves_no_stage(bench: Bench) -> None:
