@@ -17,6 +17,8 @@ from dask_bake.models import Tag
 
 INDENT = "  "
 PER_SECOND = 8
+# Of the longest phase.
+WIDTH = 23
 
 
 class LiveBake:
@@ -66,7 +68,7 @@ class LiveBake:
         if not self._phase:
             return Text()
         line = Text.assemble(
-            self._phase.ljust(16), f"{self._clock() - self._since:6.1f} s  ", (self._last, "dim")
+            self._phase.ljust(WIDTH), f"{self._clock() - self._since:6.1f} s  ", (self._last, "dim")
         )
         line.truncate(max(self._console.width - 4, 10), overflow="ellipsis")
         self._spinner.update(text=line)
@@ -75,7 +77,7 @@ class LiveBake:
 
 def phase_line(phase: str, seconds: float) -> Text:
     """A phase that is over."""
-    return Text.assemble(INDENT, phase.ljust(16), f"{seconds:6.1f} s")
+    return Text.assemble(INDENT, phase.ljust(WIDTH), f"{seconds:6.1f} s")
 
 
 def hit_line(result: BakeResult) -> Text:

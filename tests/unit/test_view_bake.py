@@ -103,14 +103,14 @@ def test_a_pipe_gets_each_phase_as_a_plain_line_when_it_has_ended() -> None:
         ):
             live.notify(event)
     assert isinstance(out.file, StringIO)
-    assert out.file.getvalue() == "No AWS credentials: [local] it is.\n  install           61.2 s\n"
+    assert out.file.getvalue() == "No AWS credentials: [local] it is.\n  install                  61.2 s\n"
 
 
 def test_a_terminal_sees_the_phase_that_goes_on_and_its_last_line() -> None:
-    out = Console(width=40, file=StringIO(), force_terminal=True, color_system=None, _environ={})
+    out = Console(width=48, file=StringIO(), force_terminal=True, color_system=None, _environ={})
     with LiveBake(out, clock=lambda: 1.0) as live:
         live.notify(PhaseStarted("install"))
         live.notify(Output("a line that says [more] than there is room for"))
         live.refresh()
     assert isinstance(out.file, StringIO)
-    assert "install            0.0 s  a line th…" in out.file.getvalue()
+    assert "install                   0.0 s  a line tha…" in out.file.getvalue()
