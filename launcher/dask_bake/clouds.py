@@ -126,7 +126,7 @@ def caller_address(cloud: Cloud) -> str:
     try:
         with opener.open(cloud.address_url, timeout=10) as answer:
             text = answer.read(200).decode("ascii", "replace").strip()
-        return str(ipaddress.ip_network(text))
+        return str(ipaddress.ip_network(ipaddress.ip_address(text)))
     except (OSError, ValueError) as error:
         raise BakeError(
             f"this machine's address is not to be had from {cloud.address_url}: {error}",

@@ -4,6 +4,7 @@ import os
 import platform
 import secrets
 import time
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 
@@ -11,18 +12,26 @@ from dask_bake import documents, view
 from dask_bake.clouds import caller_address
 from dask_bake.cluster import launch
 from dask_bake.ec2 import Ec2
+from dask_bake.edges import WayIn
 from dask_bake.errors import BakeError
 from dask_bake.events import Note
 from dask_bake.models import Cloud, Image, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import LaunchPlan, Surroundings, differences
-from dask_bake.secrets_folder import new_key, secrets_of
+from dask_bake.secrets_folder import KeyPair, Secrets, new_key, secrets_of
 from dask_bake.terminal import Terminal
 from dask_bake.way_in import SshWayIn
 
 
 def run(
-    options: LaunchOptions, cloud: Cloud, ec2: Ec2, terminal: Terminal, *, dry_run: bool, json_output: bool
+    options: LaunchOptions,
+    cloud: Cloud,
+    ec2: Ec2,
+    terminal: Terminal,
+    *,
+    dry_run: bool,
+    json_output: bool,
+    make_way_in: Callable[[Secrets, KeyPair], WayIn] = SshWayIn,
 ) -> int:
     """Launches the cluster, and returns the exit code."""
     launch_id = secrets.token_hex(6)
@@ -36,7 +45,12 @@ def run(
     folder = secrets_of(cloud, options.name, launch_id, os.environ)
     with terminal.watching() as watch:
         cluster = launch(
-            plan, ec2, SshWayIn(folder, pair), notify=terminal.notify, clock=time.monotonic, sleep=time.sleep
+            plan,
+            ec2,
+            make_way_in(folder, pair),
+            notify=terminal.notify,
+            clock=time.monotonic,
+            sleep=time.sleep,
         )
         seconds = watch.elapsed
     registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}

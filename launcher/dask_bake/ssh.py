@@ -49,7 +49,8 @@ def ssh_command(
 ) -> list[str]:
     """The ssh command line: reads no file of the user's, asks nothing, and believes pinned host keys only."""
     command = [
-        *("ssh", "-F", "none", "-i", _literal(host.key), "-l", host.user),
+        *("ssh", "-F", "none", "-l", host.user),
+        *("-o", f'IdentityFile="{_literal(host.key)}"'),
         *("-o", f'UserKnownHostsFile="{_literal(host.known_hosts)}"', "-o", "GlobalKnownHostsFile=/dev/null"),
         *("-o", f"HostKeyAlias={host.alias}", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"),
         *("-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none", "-o", "BatchMode=yes"),

@@ -17,8 +17,11 @@ PATIENCE_OF_A_LOOK = 1.0
 class Tunnel:
     """``ssh -N -L``: ``advance`` brings it a step nearer to being up and never waits long."""
 
-    def __init__(self, host: Host, forwards: Sequence[Forward]) -> None:
+    def __init__(
+        self, host: Host, forwards: Sequence[Forward], *, answers: Callable[[str], bool] | None = None
+    ) -> None:
         self.host = host
+        self._answers = answers or sshd_answers
         self.forwards = tuple(forwards)
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
@@ -38,7 +41,7 @@ class Tunnel:
             self.trouble = self._last_complaint() or f"ssh ended with {self._process.returncode}"
             self.close()
         if self._process is None:
-            if not sshd_answers(self.host.address):
+            if not self._answers(self.host.address):
                 self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
                 return False
             self._start()

@@ -45,7 +45,7 @@ def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int
         ("On the head", f"dask-bake ssh{named}", "bold"),
         ("", "then ipython, and: from distributed import Client; c = Client()", ""),
         ("From here", "from dask_bake.api import connect; c = " + _connect_call(cluster), ""),
-        ("Dashboard", f"dask-bake connect{named}", "bold"),
+        ("Dashboard", f"dask-bake connect{ended}", "bold"),
         ("", "opens it and JupyterLab on this machine", ""),
         ("End it", f"dask-bake down{ended}", "bold"),
     )

@@ -1,0 +1,44 @@
+"""No test reaches a real account or anything outside this machine, but for the local cloud's own."""
+
+import os
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+# moto reads these when it is imported.
+os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "true")
+os.environ.setdefault("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true")
+
+LOOPBACK = ("127.", "::1", "localhost")
+
+
+class OutsideError(AssertionError):
+    """A test tried to reach something outside this machine."""
+
+
+@pytest.fixture(autouse=True)
+def apart(request, monkeypatch, tmp_path) -> Iterator[None]:
+    """Dummy credentials, an empty home, and no network but this machine's own."""
+    if request.node.get_closest_marker("local"):
+        yield
+        return
+    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_BAKE_", "XDG_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    connect = socket.socket.connect
+
+    def connect_here(self, address):
+        if self.family != socket.AF_UNIX and not str(address[0]).startswith(LOOPBACK):
+            raise OutsideError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    yield

@@ -1,0 +1,269 @@
+"""The launcher against moto's EC2: what the commands make, show and remove, and what they refuse."""
+
+import http.server
+import json
+import threading
+from collections import Counter
+from dataclasses import replace
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+from dask_bake import clouds, ec2, launch_command
+from dask_bake.cli import run
+from dask_bake.ec2 import Ec2
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models import Cluster, Role, Tag
+from dask_bake.options import LaunchOptions
+from dask_bake.terminal import Terminal
+from fakes import CONSOLE, FakeWayIn
+
+OPTIONS = LaunchOptions(count=3, nprocs=2)
+
+
+class Answering(FakeWayIn):
+    """A way in to whose head all workers have come."""
+
+    def registered(self, head):
+        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
+        return Counter({node.private_address: 2 for node in nodes if node.role is Role.WORKER})
+
+
+class Printing:
+    """moto's EC2, whose consoles print a host key: moto's own print one fixed text."""
+
+    def __init__(self, edge: Ec2) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name):
+        return getattr(self._edge, name)
+
+    def console_output(self, _instance_id):
+        return CONSOLE
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        yield boto3.client("ec2", region_name="us-east-1")
+
+
+@pytest.fixture
+def image(aws):
+    image_id = aws.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]
+    tags = {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.USER: "admin"}
+    aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    return image_id
+
+
+@pytest.fixture
+def cloud():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"192.0.2.7")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
+        server.shutdown()
+        thread.join()
+
+
+def launch(cloud, options=OPTIONS, *, way_in=Answering, dry_run=False) -> int:
+    terminal = Terminal()
+    edge = Printing(ec2.connect(cloud, terminal.notify))
+    return launch_command.run(
+        options,
+        cloud,
+        edge,
+        terminal,
+        dry_run=dry_run,
+        json_output=True,
+        make_way_in=lambda _secrets, _pair: way_in(edge),
+    )
+
+
+def everything(aws) -> list[str]:
+    """All that could cost something or hold a name."""
+    instances = [
+        instance["InstanceId"]
+        for reservation in aws.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] != "terminated"
+    ]
+    groups = [group["GroupName"] for group in aws.describe_security_groups()["SecurityGroups"]]
+    return instances + [name for name in groups if name != "default"]
+
+
+def test_a_launch_says_what_it_made_and_by_which_calls(aws, image, cloud, capsys):
+    assert launch(cloud) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert [(node["index"], node["role"], node["state"], node["workers"]) for node in document["nodes"]] == [
+        (0, "head", "running", 0),
+        (1, "worker", "running", 2),
+        (2, "worker", "running", 2),
+    ]
+    assert (document["workers"], document["workers_expected"], document["nthreads"]) == (4, 4, 4)
+    assert document["calls"][:7] == [
+        "DescribeImages",
+        "DescribeSubnets",
+        "DescribeInstanceTypes",
+        "CreateSecurityGroup",
+        "AuthorizeSecurityGroupIngress",
+        "RunInstances",
+        "RunInstances",
+    ]
+
+
+def test_instances_are_closed_and_encrypted_and_end_with_their_disks(aws, image, cloud):
+    launch(cloud)
+
+    for reservation in aws.describe_instances()["Reservations"]:
+        for instance in reservation["Instances"]:
+            assert instance["MetadataOptions"]["HttpTokens"] == "required"
+            assert instance["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+            (device,) = instance["BlockDeviceMappings"]
+            assert device["Ebs"]["DeleteOnTermination"]
+            (volume,) = aws.describe_volumes(VolumeIds=[device["Ebs"]["VolumeId"]])["Volumes"]
+            assert (volume["Encrypted"], volume["VolumeType"]) == (True, "gp3")
+            assert {"Key": Tag.CLUSTER, "Value": "dask"} in volume["Tags"]
+
+
+def test_only_the_group_and_the_callers_ssh_are_let_in(aws, image, cloud):
+    launch(cloud)
+
+    filters = [{"Name": "group-name", "Values": ["dask-bake-dask"]}]
+    (group,) = aws.describe_security_groups(Filters=filters)["SecurityGroups"]
+    rules = {
+        (rule["IpProtocol"], rule.get("FromPort"), *(each["CidrIp"] for each in rule["IpRanges"]))
+        for rule in group["IpPermissions"]
+    }
+    assert rules == {("-1", None), ("tcp", 22, "192.0.2.7/32")}
+
+
+def test_what_was_launched_is_listed_shown_and_taken_down(aws, image, cloud, capsys):
+    launch(cloud)
+    capsys.readouterr()
+
+    assert run(["ls", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["workers_expected"], len(listed["nodes"])) == ("dask", 4, 3)
+    assert run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == listed
+    assert run(["down"]) == 0
+    assert capsys.readouterr().out.startswith("dask is gone: 3 nodes ended in")
+    assert everything(aws) == []
+    assert run(["ls"]) == 0
+    assert capsys.readouterr().out == "There are no clusters.\n"
+
+
+def test_a_name_in_use_is_refused_and_the_cluster_stays(aws, image, cloud):
+    launch(cloud)
+    before = everything(aws)
+
+    with pytest.raises(BakeError, match="a cluster named dask already exists"):
+        launch(cloud)
+
+    assert everything(aws) == before
+
+
+def test_an_interrupted_launch_leaves_nothing(aws, image, cloud):
+    class Interrupted(Answering):
+        def registered(self, head):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch(cloud, way_in=Interrupted)
+
+    assert everything(aws) == []
+
+
+def test_a_dry_run_shows_calls_and_user_data_and_makes_nothing(aws, image, cloud, capsys):
+    assert launch(cloud, dry_run=True) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert [call["operation"] for call in document["calls"]][2:] == ["RunInstances", "RunInstances"]
+    assert document["calls"][3]["parameters"]["UserData"].startswith("#cloud-config\n")
+    assert everything(aws) == []
+
+
+def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_path):
+    path = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, file=path))
+
+    document = yaml.safe_load(path.read_text())
+    assert (document["name"], document["region"]) == ("dask", "us-east-1")
+    assert [set(node) for node in document["nodes"]] == 3 * [
+        {"index", "role", "uid", "ip", "private_ip", "port", "username", "keypair"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"ami": "ami-00000000000000000"}, BakeError, "the image ami-00000000000000000 does not exist"),
+        ({"ami": "nonsense"}, BakeError, "the image nonsense does not exist"),
+        ({"type": "m0.huge"}, UsageError, "m0.huge"),
+    ],
+)
+def test_what_ec2_does_not_have_is_refused_before_anything_is_made(
+    aws, image, cloud, options, error, sentence
+):
+    with pytest.raises(error, match=sentence):
+        launch(cloud, replace(OPTIONS, **options))
+
+    assert everything(aws) == []
+
+
+def test_without_an_image_the_way_to_one_is_told(aws, cloud):
+    with pytest.raises(BakeError, match="there is no image to launch from") as caught:
+        launch(cloud)
+
+    assert caught.value.hint == "dask-bake bake makes one"
+
+
+@pytest.mark.parametrize(
+    "command", [["status", "nope"], ["down", "nope"], ["ssh", "--name", "nope"], ["connect", "nope"]]
+)
+def test_an_unknown_cluster_is_wrong_use(aws, command, capsys):
+    assert run(command) == 2
+    assert capsys.readouterr().err == (
+        "Error: there is no cluster named nope in aws us-east-1\nHint: dask-bake launch starts one\n"
+    )
+
+
+def test_a_node_that_the_cluster_does_not_have_is_wrong_use(aws, image, cloud, capsys):
+    launch(cloud)
+
+    assert run(["ssh", "7"]) == 2
+    assert "cluster dask has no node 7\nHint: its nodes: 0, 1, 2" in capsys.readouterr().err
+
+
+def test_a_cluster_whose_key_is_elsewhere_cannot_be_entered(aws, image, cloud, capsys):
+    launch(cloud)
+
+    assert run(["ssh"]) == 1
+    assert "the key of cluster dask is not on this machine" in capsys.readouterr().err
+
+
+def test_a_cluster_is_what_its_tags_say(aws, image, cloud):
+    launch(cloud)
+    cluster = clouds_cluster(cloud)
+
+    assert (cluster.nprocs, cluster.nthreads, cluster.expected_workers) == (2, 4, 4)
+
+
+def clouds_cluster(cloud) -> Cluster:
+    from dask_bake.inventory import find
+
+    return find(ec2.connect(cloud, lambda _: None), cloud, "dask")

@@ -1,0 +1,366 @@
+"""The exact requests that are sent, and what becomes of the answers that refuse."""
+
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
+from botocore.stub import Stubber
+
+from dask_bake import clouds, ec2
+from dask_bake.ec2 import Ec2
+from dask_bake.ec2_errors import translated
+from dask_bake.edges import UnclearError
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Called
+from dask_bake.models import SecurityGroup, Subnet
+from fakes import PUBLIC_KEY, a_plan
+
+TAGS = [
+    {"Key": "Name", "Value": "dask-worker"},
+    {"Key": "dask-bake:cluster", "Value": "dask"},
+    {"Key": "dask-bake:launch-id", "Value": "launch1"},
+    {"Key": "dask-bake:managed", "Value": "true"},
+    {"Key": "dask-bake:nprocs", "Value": "2"},
+    {"Key": "dask-bake:nthreads", "Value": "4"},
+    {"Key": "dask-bake:role", "Value": "worker"},
+    {"Key": "dask-bake:user", "Value": "admin"},
+]
+INSTANCE = {
+    "InstanceId": "i-1",
+    "AmiLaunchIndex": 0,
+    "State": {"Name": "pending"},
+    "PrivateIpAddress": "10.0.0.5",
+    "LaunchTime": datetime(2026, 1, 2, tzinfo=UTC),
+    "Tags": TAGS,
+}
+
+
+@pytest.fixture
+def stubbed():
+    client = boto3.client("ec2", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+    pauses: list[float] = []
+    with Stubber(client) as stub:
+        yield Ec2(client, client, sleep=pauses.append), stub, pauses
+        stub.assert_no_pending_responses()
+
+
+def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed):
+    edge, stub, _ = stubbed
+    spec = a_plan().workers("10.0.0.4", "sg-1")
+    stub.add_response(
+        "run_instances",
+        {"Instances": [INSTANCE, {**INSTANCE, "InstanceId": "i-2", "AmiLaunchIndex": 1}]},
+        {
+            "ImageId": "ami-0123456789abcdef0",
+            "InstanceType": "m6i.2xlarge",
+            "MinCount": 2,
+            "MaxCount": 2,
+            "ClientToken": spec.client_token,
+            "UserData": spec.user_data,
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            "MetadataOptions": {
+                "HttpEndpoint": "enabled",
+                "HttpTokens": "required",
+                "HttpPutResponseHopLimit": 1,
+            },
+            "BlockDeviceMappings": [
+                {
+                    "DeviceName": "/dev/xvda",
+                    "Ebs": {"VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True},
+                }
+            ],
+            "NetworkInterfaces": [
+                {
+                    "DeviceIndex": 0,
+                    "SubnetId": "subnet-1",
+                    "Groups": ["sg-1"],
+                    "AssociatePublicIpAddress": True,
+                    "DeleteOnTermination": True,
+                }
+            ],
+            "TagSpecifications": [
+                {"ResourceType": "instance", "Tags": TAGS},
+                {"ResourceType": "volume", "Tags": TAGS},
+            ],
+        },
+    )
+
+    nodes = edge.run_instances(spec)
+
+    assert [(node.id, node.index, node.role, node.private_address) for node in nodes] == [
+        ("i-1", 1, "worker", "10.0.0.5"),
+        ("i-2", 2, "worker", "10.0.0.5"),
+    ]
+    assert PUBLIC_KEY in spec.user_data
+
+
+def test_a_security_group_is_tagged_in_the_call_that_makes_it(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "create_security_group",
+        {"GroupId": "sg-1"},
+        {
+            "GroupName": "dask-bake-dask",
+            "Description": "A Dask cluster: its nodes among themselves, and SSH from its owner",
+            "VpcId": "vpc-1",
+            "TagSpecifications": [
+                {"ResourceType": "security-group", "Tags": [{"Key": "dask-bake:managed", "Value": "true"}]}
+            ],
+        },
+    )
+
+    group = edge.create_security_group(
+        "dask-bake-dask", vpc_id="vpc-1", tags=(("dask-bake:managed", "true"),)
+    )
+
+    assert group == SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", (("dask-bake:managed", "true"),))
+
+
+def test_a_taken_name_is_no_group(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("create_security_group", "InvalidGroup.Duplicate")
+
+    assert edge.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=()) is None
+
+
+@pytest.mark.parametrize(
+    ("caller", "ranges"),
+    [
+        (
+            "192.0.2.7/32",
+            {
+                "IpRanges": [
+                    {"CidrIp": "192.0.2.7/32", "Description": "SSH from where the cluster was launched"}
+                ]
+            },
+        ),
+        (
+            "2001:db8::1/128",
+            {
+                "Ipv6Ranges": [
+                    {"CidrIpv6": "2001:db8::1/128", "Description": "SSH from where the cluster was launched"}
+                ]
+            },
+        ),
+    ],
+)
+def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller, ranges):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "authorize_security_group_ingress",
+        {},
+        {
+            "GroupId": "sg-1",
+            "IpPermissions": [
+                {
+                    "IpProtocol": "-1",
+                    "UserIdGroupPairs": [{"GroupId": "sg-1", "Description": "the cluster's own nodes"}],
+                },
+                {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, **ranges},
+            ],
+        },
+    )
+
+    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), caller=caller)
+
+
+def test_a_group_that_ec2_does_not_know_yet_is_asked_for_again(stubbed):
+    edge, stub, pauses = stubbed
+    stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound")
+    stub.add_response("authorize_security_group_ingress", {})
+
+    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), caller="192.0.2.7/32")
+
+    assert pauses == [0.5]
+
+
+def test_a_throttled_launch_is_asked_for_again_with_the_same_token(stubbed):
+    edge, stub, pauses = stubbed
+    spec = a_plan().workers("10.0.0.4", "sg-1")
+    stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503)
+    stub.add_client_error("run_instances", "InternalError", http_status_code=500)
+    stub.add_response("run_instances", {"Instances": [INSTANCE]})
+
+    assert (len(edge.run_instances(spec)), pauses) == (1, [0.5, 1.0])
+
+
+def test_no_capacity_is_not_asked_for_again(stubbed):
+    edge, stub, pauses = stubbed
+    stub.add_client_error(
+        "run_instances", "InsufficientInstanceCapacity", "none in us-east-1a", http_status_code=500
+    )
+
+    with pytest.raises(BakeError, match="AWS has no room for this now: none in us-east-1a"):
+        edge.run_instances(a_plan().head("sg-1"))
+    assert pauses == []
+
+
+def test_an_answer_without_instances_did_not_come_from_ec2(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("run_instances", {})
+
+    with pytest.raises(BakeError, match="did not come from EC2"):
+        edge.run_instances(a_plan().head("sg-1"))
+
+
+def test_the_console_is_asked_for_as_it_is_now(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("get_console_output", {"InstanceId": "i-1"}, {"InstanceId": "i-1", "Latest": True})
+
+    assert edge.console_output("i-1") == ""
+
+
+def test_nodes_are_found_by_tag_page_by_page_the_head_first(stubbed):
+    edge, stub, _ = stubbed
+    filters = [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]
+    head = {**INSTANCE, "InstanceId": "i-0", "Tags": [{"Key": "dask-bake:role", "Value": "head"}]}
+    stub.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [INSTANCE]}], "NextToken": "more"},
+        {"Filters": filters},
+    )
+    stub.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [head]}]},
+        {"Filters": filters, "NextToken": "more"},
+    )
+
+    assert [(node.id, node.index) for node in edge.nodes({"dask-bake:cluster": "dask"})] == [
+        ("i-0", 0),
+        ("i-1", 1),
+    ]
+
+
+def test_one_instance_that_cannot_be_ended_does_not_save_the_others(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
+    stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
+    stub.add_client_error("terminate_instances", "InvalidInstanceID.NotFound", "gone")
+    stub.add_response("terminate_instances", {}, {"InstanceIds": ["i-3"]})
+
+    with pytest.raises(BakeError, match="protected"):
+        edge.terminate(["i-1", "i-2", "i-3"])
+
+
+@pytest.mark.parametrize(
+    ("code", "gone"),
+    [("DependencyViolation", False), ("InvalidGroup.InUse", False), ("InvalidGroup.NotFound", True)],
+)
+def test_a_group_in_use_is_not_gone_and_one_that_is_not_there_is(stubbed, code, gone):
+    edge, stub, _ = stubbed
+    stub.add_client_error("delete_security_group", code)
+
+    assert edge.delete_security_group("sg-1") is gone
+
+
+@pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"])
+def test_an_unknown_image_is_one_sentence(stubbed, code):
+    edge, stub, _ = stubbed
+    stub.add_client_error("describe_images", code)
+
+    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
+        edge.image("ami-0")
+
+
+def test_an_image_that_is_not_listed_does_not_exist(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("describe_images", {"Images": []}, {"ImageIds": ["ami-0"]})
+
+    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
+        edge.image("ami-0")
+
+
+def test_images_come_newest_first(stubbed):
+    edge, stub, _ = stubbed
+    images = [
+        {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z"},
+        {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z"},
+    ]
+    stub.add_response(
+        "describe_images",
+        {"Images": images},
+        {"Owners": ["self"], "Filters": [{"Name": "state", "Values": ["available"]}]},
+    )
+
+    found = edge.find_images(owners=["self"], filters={"state": "available"})
+
+    assert [image.id for image in found] == ["ami-2", "ami-1"]
+
+
+def test_the_default_subnet_is_the_first_zones(stubbed):
+    edge, stub, _ = stubbed
+    subnets = [
+        {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
+        {"SubnetId": "subnet-a", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1a"},
+    ]
+    stub.add_response(
+        "describe_subnets",
+        {"Subnets": subnets},
+        {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]},
+    )
+
+    assert edge.default_subnet() == Subnet("subnet-a", "vpc-1", "us-east-1a")
+
+
+def test_no_default_subnet_is_one_sentence(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("describe_subnets", {"Subnets": []})
+
+    with pytest.raises(BakeError, match="no default subnet"):
+        edge.default_subnet()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("ExpiredToken", "AWS does not accept the credentials: why"),
+        ("AuthFailure", "AWS does not accept the credentials: why"),
+        ("UnauthorizedOperation", "these AWS credentials may not call ec2:DescribeInstanceTypes"),
+        ("VcpuLimitExceeded", "the account's quota is too small: why"),
+        ("RequestLimitExceeded", "AWS is throttling DescribeInstanceTypes: why"),
+        ("SomethingElse", r"DescribeInstanceTypes failed: why \(SomethingElse\)"),
+    ],
+)
+def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, sentence):
+    edge, stub, _ = stubbed
+    stub.add_client_error("describe_instance_types", code, "why Encoded authorization failure message: AAAA")
+
+    with pytest.raises(BakeError, match=sentence) as caught:
+        edge.vcpus("m6i.2xlarge")
+
+    assert "AAAA" not in caught.value.message
+    assert caught.value.hint or code == "SomethingElse"
+
+
+def test_an_unknown_instance_type_is_wrong_use(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
+
+    with pytest.raises(UsageError, match="no such type"):
+        edge.vcpus("m0.huge")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (NoCredentialsError(), BakeError, "there are no usable AWS credentials"),
+        (ResponseParserError("<html>"), BakeError, "did not come from EC2"),
+        (EndpointConnectionError(endpoint_url="http://x"), UnclearError, "could not be reached"),
+        (ReadTimeoutError(endpoint_url="http://x"), UnclearError, "could not be reached"),
+    ],
+)
+def test_no_exception_of_botocores_passes(error, kind, sentence):
+    with pytest.raises(kind, match=sentence), translated("DescribeImages"):
+        raise error
+
+
+def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
+    events = []
+    edge = ec2.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append)
+
+    with pytest.raises(UnclearError, match="EC2 could not be reached"):
+        edge.default_subnet()
+    assert events == [Called("DescribeSubnets")]

@@ -1,0 +1,250 @@
+"""An EC2 in a list, a way in that is no SSH, and a clock that only sleeping moves."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from dask_bake.models import (
+    Cloud,
+    Cluster,
+    Image,
+    InstanceSpec,
+    Node,
+    Role,
+    SecurityGroup,
+    Subnet,
+    Tag,
+    Tags,
+)
+from dask_bake.options import LaunchOptions
+from dask_bake.plan import LaunchPlan, Surroundings
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
+CONSOLE = f"""booting
+-----BEGIN SSH HOST KEY KEYS-----
+{HOST_KEY} root@head
+-----END SSH HOST KEY KEYS-----
+ready
+"""
+IMAGE = Image(
+    id="ami-0123456789abcdef0",
+    name="dask",
+    state="available",
+    created=datetime(2026, 1, 2, tzinfo=UTC),
+    tags=((Tag.USER, "admin"),),
+)
+SUBNET = Subnet("subnet-1", "vpc-1", "us-east-1a")
+CLOUD = Cloud("aws", "us-east-1", "https://address.example")
+PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
+
+
+def a_plan(*, launch_id: str = "launch1", image: Image = IMAGE, **options) -> LaunchPlan:
+    """A plan of two workers of two processes, unless told otherwise."""
+    around = Surroundings("aws", "us-east-1", image, SUBNET, vcpus=8, caller="192.0.2.7/32")
+    return LaunchPlan(LaunchOptions(**{"count": 3, "nprocs": 2, **options}), around, launch_id, PUBLIC_KEY)
+
+
+class FakeClock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Fault:
+    """The nth call of an operation raises, before or after it has done its work."""
+
+    operation: str
+    error: BaseException
+    nth: int = 1
+    after: bool = False
+
+
+@dataclass
+class FakeCloud:
+    """An EC2 in a list: nodes run at the second look, and need two looks to end."""
+
+    faults: list[Fault] = field(default_factory=list)
+    instances: list[Node] = field(default_factory=list)
+    security_groups: list[SecurityGroup] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    specs: list[InstanceSpec] = field(default_factory=list)
+    rules: list[tuple[str, str]] = field(default_factory=list)
+    console: str = CONSOLE
+    dying: Mapping[str, str] = field(default_factory=dict)
+    immortal: bool = False
+    delay: int = 0
+
+    def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        with self._call("create_security_group"):
+            if any(group.name == name for group in self.security_groups):
+                return None
+            group = SecurityGroup(f"sg-{len(self.security_groups)}", name, vpc_id, tags)
+            self.security_groups.append(group)
+            return group
+
+    def authorize(self, group: SecurityGroup, *, caller: str) -> None:
+        with self._call("authorize"):
+            self.rules.append((group.id, caller))
+
+    def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
+        with self._call("run_instances"):
+            self.specs.append(spec)
+            nodes = tuple(self._node(spec, position) for position in range(spec.count))
+            self.instances.extend(nodes)
+            return nodes
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        with self._call("nodes"):
+            if self.delay:
+                self.delay -= 1
+                return ()
+            seen = tuple(node for node in self.instances if has(node.tags, tags))
+            self.instances = [self._next(node) for node in self.instances]
+            return seen
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        with self._call("groups"):
+            return tuple(
+                group
+                for group in self.security_groups
+                if has(group.tags, tags) and name in (None, group.name)
+            )
+
+    def console_output(self, instance_id: str) -> str:
+        with self._call("console_output"):
+            return self.console
+
+    def terminate(self, instance_ids: Sequence[str]) -> None:
+        with self._call("terminate"):
+            if self.immortal:
+                return
+            self.instances = [
+                replace(node, state="shutting-down") if node.id in instance_ids and node.is_live else node
+                for node in self.instances
+            ]
+
+    def delete_security_group(self, group_id: str) -> bool:
+        with self._call("delete_security_group"):
+            if any(node.state != "terminated" and self._uses(node, group_id) for node in self.instances):
+                return False
+            self.security_groups = [group for group in self.security_groups if group.id != group_id]
+            return True
+
+    @property
+    def left(self) -> list[str]:
+        """Everything that still costs or locks."""
+        live = [node.id for node in self.instances if node.state not in ("terminated", "shutting-down")]
+        return live + [group.id for group in self.security_groups]
+
+    def _call(self, operation: str) -> "_Call":
+        self.calls.append(operation)
+        nth = Counter(self.calls)[operation]
+        return _Call([each for each in self.faults if (each.operation, each.nth) == (operation, nth)])
+
+    def _uses(self, node: Node, group_id: str) -> bool:
+        (group,) = (group for group in self.security_groups if group.id == group_id)
+        return dict(node.tags)[Tag.LAUNCH] == dict(group.tags)[Tag.LAUNCH]
+
+    def _next(self, node: Node) -> Node:
+        if reason := self.dying.get(node.id):
+            return replace(node, state="terminated", state_reason=reason)
+        state = {"pending": "running", "shutting-down": "terminated"}.get(node.state, node.state)
+        return replace(node, state=state)
+
+    def _node(self, spec: InstanceSpec, position: int) -> Node:
+        number = len(self.instances) + position
+        return Node(
+            id=f"i-{number}",
+            index=0 if spec.role is Role.HEAD else position + 1,
+            role=spec.role,
+            state="pending",
+            private_address=f"10.0.0.{4 + number}",
+            public_address=None,
+            instance_type=spec.instance_type,
+            zone=spec.subnet.zone,
+            launched=datetime(2026, 1, 2, tzinfo=UTC),
+            image_id=spec.image.id,
+            tags=spec.tags,
+        )
+
+
+class _Call:
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+
+    def __enter__(self) -> None:
+        for fault in self.faults:
+            if not fault.after:
+                raise fault.error
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            for fault in self.faults:
+                raise fault.error
+
+
+@dataclass
+class FakeWayIn:
+    """Answers as the scheduler would: one more worker process at each question."""
+
+    cloud: FakeCloud
+    limit: int = 1000
+    answers: bool = True
+    trouble: str = ""
+    pinned: dict[str, str] = field(default_factory=dict)
+    secrets: bool = False
+    closed: bool = False
+    asked: int = 0
+
+    def prepare(self) -> None:
+        self.secrets = True
+
+    def pin(self, node: Node, host_key: str) -> None:
+        self.pinned[node.id] = host_key
+
+    def is_pinned(self, node: Node) -> bool:
+        return node.id in self.pinned
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        if not self.answers:
+            return None
+        self.asked += 1
+        workers = [node for node in self.cloud.instances if node.role is Role.WORKER]
+        return Counter(workers[i % len(workers)].private_address for i in range(min(self.asked, self.limit)))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def forget(self) -> None:
+        self.secrets = False
+
+
+def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
+    """A cluster that is up, of the plan's size."""
+    plan, cloud = plan or a_plan(), FakeCloud()
+    (head,) = cloud.run_instances(plan.head("sg-0"))
+    workers = cloud.run_instances(plan.workers(head.private_address, "sg-0"))
+    return Cluster(
+        name=plan.options.name,
+        cloud="aws",
+        region="us-east-1",
+        launch_id=plan.launch_id,
+        nprocs=plan.options.nprocs,
+        nthreads=plan.nthreads,
+        nodes=tuple(replace(node, state="running") for node in (head, *workers)),
+        groups=(SecurityGroup("sg-0", plan.group_name, "vpc-1", plan.group_tags),),
+    )
+
+
+def has(tags: Tags, wanted: Mapping[str, str]) -> bool:
+    """True when all the wanted tags are there."""
+    return wanted.items() <= dict(tags).items()

@@ -1,0 +1,103 @@
+"""Imports go down only, and each outside package has its one place."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "launcher" / "dask_bake"
+
+# From the top down; a module may import from its own row and from those below it.
+ROWS = (
+    ("__main__",),
+    ("cli",),
+    ("cli_groups", "api", "launch_command", "cluster_command", "local_command", "bake_command"),
+    ("terminal",),
+    ("view", "view_launch", "view_bake"),
+    ("documents",),
+    ("cluster", "removal", "inventory", "bake"),
+    ("bake_plan", "builder", "installers"),
+    (
+        "way_in",
+        "tunnel",
+        "ssh",
+        "secrets_folder",
+        "ec2",
+        "ec2_errors",
+        "ec2_answers",
+        "packer",
+        "wheels",
+        "disk",
+    ),
+    ("clouds",),
+    ("edges", "plan", "recipe", "lock", "packer_output", "phases"),
+    ("ec2_requests", "userdata", "host_key", "events"),
+    ("options",),
+    ("settings",),
+    ("models", "assets", "errors", "__init__"),
+)
+ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
+ONLY_PLACES = {
+    "boto3": {"ec2", "clouds"},
+    "botocore": {"ec2", "ec2_errors", "clouds"},
+    "packerpy": {"packer"},
+    "cryptography": {"secrets_folder"},
+    "jinja2": {"userdata"},
+    "distributed": {"api"},
+}
+MAY_USE_RICH = ("view", "cli", "terminal")
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.glob("*.py"))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """The modules that the file imports, wherever in it, as dotted names."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name} has a relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own(name: str) -> str | None:
+    """Which of our modules that is; ``None`` for anybody else's."""
+    package, _, rest = name.partition(".")
+    if package != "dask_bake":
+        return None
+    first = rest.split(".")[0]
+    return first if first in ROW_OF or first == "local" else "__init__"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_every_module_has_its_row_and_imports_from_it_or_below(path):
+    for name in imported(path):
+        module = own(name)
+        if module is not None and module != "local":
+            assert ROW_OF[path.stem] <= ROW_OF[module], f"{path.stem} imports {module}, which is above it"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_each_outside_package_is_used_in_its_place_alone(path):
+    for name in imported(path):
+        package = name.split(".")[0]
+        assert path.stem in ONLY_PLACES.get(package, {path.stem}), f"{path.stem} imports {package}"
+        if package == "rich":
+            assert path.stem.startswith(MAY_USE_RICH) or path.stem.endswith("_command")
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: path.stem)
+def test_the_local_cloud_is_known_only_where_it_is_started(path):
+    if path.stem not in ("clouds", "local_command"):
+        assert "local" not in [own(name) for name in imported(path)]
+
+
+def test_the_command_line_starts_without_what_its_commands_need():
+    """``--help`` is at once because these two import click and nothing else from outside."""
+    for stem in ("cli", "cli_groups"):
+        tree = ast.parse((PACKAGE / f"{stem}.py").read_text())
+        named = [node.names[0].name for node in tree.body if isinstance(node, ast.Import)]
+        assert set(named) <= {"os", "signal", "sys", "click"}

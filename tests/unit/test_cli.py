@@ -1,0 +1,116 @@
+"""The command line: its help, its exit codes, and one sentence for whatever is wrong."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dask_bake.cli import cli, main, run
+from dask_bake.cli_groups import NodeCommand
+
+HOME = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["launch", "--count", "1"], "--count counts the head: at least 2, not 1"),
+        (["launch", "--count", "0"], "--count counts the head: at least 2, not 0"),
+        (["launch", "--nprocs", "0"], "--nprocs is the worker processes of a node: at least 1, not 0"),
+        (["launch", "--name", "my cluster"], "'my cluster' cannot be a cluster's name"),
+        (["launch", "--count", "many"], "'many' is not a valid integer"),
+        (["launch", "--cloud", "gcp"], "--cloud is 'gcp'"),
+        (["ssh", "-1"], "No such option"),
+        (["launsh"], "No such command"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
+    assert run(arguments) == 2
+
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("command", [["ls"], ["launch"], ["status"]])
+def test_a_configuration_file_that_cannot_be_read_is_wrong_use(command, capsys):
+    path = Path(os.environ["HOME"], ".config", "dask", "dask-bake.yaml")
+    path.mkdir(parents=True)
+
+    assert run(command) == 2
+    assert capsys.readouterr().err == (
+        f"Error: the configuration file {path} cannot be read: Is a directory\nHint: mend or remove {path}\n"
+    )
+
+
+def test_help_names_every_command_under_its_heading(capsys):
+    assert run(["--help"]) == 0
+
+    text = capsys.readouterr().out
+    headings = [text.index(f"\n{title}:\n") for title in ("Image", "Cluster", "Local cloud")]
+    assert headings == sorted(headings)
+    for name in cli.commands:
+        assert f"\n  {name} " in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_has_help(name, capsys):
+    assert run([name, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+def test_help_is_there_at_once():
+    environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "dask_bake", "--help"], env=environment, check=True, stdout=subprocess.DEVNULL
+    )
+    assert time.perf_counter() - start < 1.0  # 0.1 s by itself; a loaded machine gets time
+
+    heavy = "('boto3', 'rich', 'yaml', 'jinja2')"
+    command = f"import sys, dask_bake.cli; print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", command], env=environment, check=True, capture_output=True)
+    assert shown.stdout == b"[]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "node", "words"),
+    [
+        ([], 0, ()),
+        (["3"], 3, ()),
+        (["--", "hostname"], 0, ("hostname",)),
+        (["3", "--name", "taxi", "--", "ls", "-l", "--", "x"], 3, ("ls", "-l", "--", "x")),
+    ],
+)
+def test_what_follows_the_dashes_is_run_on_the_node(arguments, node, words):
+    with cli.commands["ssh"].make_context("ssh", list(arguments)) as context:
+        assert context.params["node"] == node
+        assert context.meta.get(NodeCommand.WORDS, ()) == words
+
+
+def test_main_exits_with_the_commands_code():
+    with pytest.raises(SystemExit) as caught:
+        main(["launch", "--count", "1"])
+
+    assert caught.value.code == 2
+
+
+def test_an_interrupt_or_a_termination_is_exit_code_130():
+    code = (
+        "import os, signal, dask_bake.settings as s\n"
+        "from dask_bake.cli import main\n"
+        "s.read_settings = lambda path: os.kill(os.getpid(), getattr(signal, 'SIGTERM'))\n"
+        "main(['ls'])\n"
+    )
+    for name in ("SIGINT", "SIGTERM"):
+        ended = subprocess.run(
+            [sys.executable, "-c", code.replace("SIGTERM", name)],
+            env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+            capture_output=True,
+            check=False,
+        )
+        assert (ended.returncode, b"Traceback" in ended.stderr) == (130, False)

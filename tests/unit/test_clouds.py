@@ -1,0 +1,141 @@
+"""Which cloud is used, and that finding out asks nobody outside."""
+
+import http.server
+import threading
+from dataclasses import dataclass
+
+import pytest
+
+from dask_bake.clouds import (
+    aws_session,
+    caller_address,
+    has_aws_credentials,
+    local_cloud,
+    resolve_cloud,
+)
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Note
+from dask_bake.models import Cloud
+from dask_bake.options import CloudChoice
+
+URL = "http://127.0.0.1:4567"
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    url: str
+
+
+def resolve(choice, *, credentials=False, region=None, environ=None):
+    events = []
+    cloud = resolve_cloud(
+        choice,
+        region,
+        environ=environ or {},
+        start_local=lambda _: Endpoint(URL),
+        has_credentials=lambda: credentials,
+        notify=events.append,
+    )
+    return cloud, events
+
+
+def test_auto_is_aws_where_there_are_credentials():
+    cloud, events = resolve(CloudChoice.AUTO, credentials=True, region="eu-west-1")
+
+    assert (cloud.name, cloud.region, cloud.endpoint_url, events) == ("aws", "eu-west-1", None, [])
+
+
+def test_auto_is_local_without_credentials_and_one_line_says_so():
+    cloud, events = resolve(CloudChoice.AUTO)
+
+    assert cloud == local_cloud(URL, None)
+    assert events == [Note("No AWS credentials: using the local cloud on this machine.")]
+
+
+def test_local_is_used_where_it_is_asked_for_also_with_credentials():
+    assert resolve(CloudChoice.LOCAL, credentials=True) == (local_cloud(URL, None), [])
+
+
+def test_the_local_clouds_own_credentials_mean_the_local_cloud():
+    cloud, events = resolve(CloudChoice.AUTO, credentials=True, environ={"AWS_ACCESS_KEY_ID": "local"})
+
+    assert (cloud.name, events) == ("local", [])
+
+
+def test_aws_is_refused_with_the_local_clouds_credentials():
+    with pytest.raises(UsageError, match="are the local cloud's"):
+        resolve(CloudChoice.AWS, environ={"AWS_ACCESS_KEY_ID": "local"})
+
+
+def test_the_local_cloud_says_how_child_processes_reach_it():
+    assert dict(local_cloud(URL, "eu-west-1").environment) == {
+        "AWS_ENDPOINT_URL": URL,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def test_aws_without_a_region_is_refused(monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+    with pytest.raises(UsageError, match="no AWS region is set"):
+        resolve(CloudChoice.AWS)
+
+
+def test_credentials_are_found_in_the_environment():
+    assert has_aws_credentials()
+
+
+def test_without_credentials_nobody_is_asked_for_them(monkeypatch):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
+
+    assert not has_aws_credentials()
+
+
+@pytest.mark.parametrize(("vendor", "asks"), [("QEMU\n", False), ("Amazon EC2\n", True)])
+def test_only_an_ec2_instance_asks_the_metadata_address(tmp_path, vendor, asks):
+    path = tmp_path / "sys_vendor"
+    path.write_text(vendor)
+
+    providers = aws_session(path).get_component("credential_provider").providers
+
+    assert ("iam-role" in [provider.METHOD for provider in providers]) is asks
+
+
+@pytest.mark.parametrize(
+    ("answer", "address"),
+    [("192.0.2.7\n", "192.0.2.7/32"), ("2001:db8::1", "2001:db8::1/128")],
+)
+def test_the_callers_address_is_a_network_of_one(answer, address):
+    assert ask(answer) == address
+
+
+@pytest.mark.parametrize("answer", ["<html>log in</html>", "", "0.0.0.0/0"])
+def test_an_answer_that_is_no_address_opens_nothing(answer):
+    with pytest.raises(BakeError, match="this machine's address"):
+        ask(answer)
+
+
+def test_an_address_that_cannot_be_asked_for_is_one_sentence():
+    with pytest.raises(BakeError, match=r"address is not to be had from http://127\.0\.0\.1:9/"):
+        caller_address(Cloud("local", "us-east-1", "http://127.0.0.1:9/", endpoint_url="http://127.0.0.1:9"))
+
+
+def ask(answer):
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        return caller_address(Cloud("local", "us-east-1", f"{url}/_dask_bake/caller", endpoint_url=url))

@@ -1,0 +1,145 @@
+"""What is shown fits 80 columns, needs no colour, and never takes data for markup."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from dask_bake import view
+from dask_bake.documents import cluster_document, metadata_document, plan_document
+from dask_bake.errors import BakeError
+from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
+from dask_bake.view_launch import LaunchView
+from fakes import FakeClock, a_cluster, a_plan
+
+NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
+CLUSTER = a_cluster()
+
+
+def shown(renderable) -> str:
+    console = Console(file=StringIO(), width=80, highlight=False, record=True)
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def test_the_end_of_a_launch_says_how_to_use_it_and_how_to_end_it():
+    assert shown(view.ready_panel(CLUSTER, registered=4, seconds=5.94, calls=12)) == (
+        "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
+        "│ Scheduler    tcp://10.0.0.4:8786                                             │\n"
+        "│ Workers      4 on 2 nodes, 16 threads                                        │\n"
+        "│ On the head  dask-bake ssh                                                   │\n"
+        "│              then ipython, and: from distributed import Client; c = Client() │\n"
+        "│ From here    from dask_bake.api import connect; c = connect()                │\n"
+        "│ Dashboard    dask-bake connect                                               │\n"
+        "│              opens it and JupyterLab on this machine                         │\n"
+        "│ End it       dask-bake down                                                  │\n"
+        "╰──────────────────────────────────────────────────────────────────────────────╯"
+    )
+
+
+def test_another_clusters_panel_names_it():
+    text = shown(view.ready_panel(a_cluster(a_plan(name="taxi")), registered=4, seconds=5, calls=12))
+
+    for words in (
+        "dask-bake ssh --name taxi",
+        "dask-bake connect taxi",
+        "dask-bake down taxi",
+        'connect("taxi")',
+    ):
+        assert words in text
+
+
+def test_clusters_are_one_line_each():
+    assert shown(view.clusters_table([CLUSTER], NOW)) == (
+        "cluster   where           nodes   workers   type             age\n"
+        "────────────────────────────────────────────────────────────────\n"
+        "dask      aws us-east-1       3         4   m6i.2xlarge   60 min"
+    )
+
+
+def test_no_clusters_are_said_to_be_none():
+    assert shown(view.clusters_table([], NOW)) == "There are no clusters."
+
+
+def test_a_cluster_shows_its_nodes_and_their_workers():
+    assert shown(view.cluster_view(CLUSTER, {"10.0.0.5": 2, "10.0.0.6": 1}, NOW)) == (
+        "dask  aws us-east-1, up 60 min, 3 of 4 workers registered\n"
+        "#   role     instance   address    state     workers\n"
+        "────────────────────────────────────────────────────\n"
+        "0   head     i-0        10.0.0.4   running\n"
+        "1   worker   i-1        10.0.0.5   running    2 of 2\n"
+        "2   worker   i-2        10.0.0.6   running    1 of 2"
+    )
+
+
+def test_a_cluster_without_nodes_says_what_that_is():
+    assert "only its security group" in shown(view.cluster_view(replace(CLUSTER, nodes=()), None, NOW))
+
+
+def test_a_plan_shows_each_call_and_what_each_role_is_told():
+    text = shown(view.plan_view(a_plan()))
+
+    for words in ("1. CreateSecurityGroup", "3. RunInstances", "#cloud-config", "10.0.0.0 stands for"):
+        assert words in text
+
+
+def test_data_is_never_markup():
+    error = BakeError("[red]no[/red] such [thing", hint="[b]")
+
+    assert shown(view.error_text(error)) == "Error: [red]no[/red] such [thing\nHint: [b]"
+
+
+@pytest.mark.parametrize(
+    "document", [cluster_document(CLUSTER), plan_document(a_plan()), metadata_document(CLUSTER, "k")]
+)
+def test_documents_are_json(document):
+    assert json.loads(view.as_json(document)) == document
+
+
+def test_a_launch_is_shown_as_nodes_and_phases_with_their_times():
+    clock = FakeClock()
+    launch = LaunchView(clock)
+    launch.see(PhaseStarted("instances"))
+    clock.sleep(0.4)
+    pending = replace(CLUSTER, nodes=tuple(replace(node, state="pending") for node in CLUSTER.nodes))
+    launch.see(ClusterSeen(pending))
+    launch.see(PhaseEnded("instances", 0.4))
+    clock.sleep(2)
+    launch.see(ClusterSeen(CLUSTER))
+    launch.see(PhaseEnded("scheduler", 1.5))
+    clock.sleep(1)
+    launch.see(ClusterSeen(CLUSTER, (("10.0.0.5", 2),)))
+
+    assert shown(launch) == (
+        "#   role     address    asked   running   ready   workers\n"
+        "─────────────────────────────────────────────────────────\n"
+        "0   head     10.0.0.4   0.4 s     2.4 s   2.4 s\n"
+        "1   worker   10.0.0.5   0.4 s     2.4 s   3.4 s    2 of 2\n"
+        "2   worker   10.0.0.6   0.4 s     2.4 s       ·    0 of 2\n"
+        "\n"
+        "✓ instances 0.4 s   ✓ scheduler 1.5 s"
+    )
+
+
+def test_where_there_is_no_terminal_a_launch_is_lines():
+    clock = FakeClock()
+    launch = LaunchView(clock)
+    clock.sleep(1.25)
+
+    assert launch.see(PhaseStarted("workers")) is None
+    assert launch.see(ClusterSeen(CLUSTER)) is None
+    assert launch.see(ClusterSeen(CLUSTER, (("10.0.0.5", 2),))) == "   1.2 s  2 of 4 workers"
+    assert launch.see(PhaseEnded("workers", 0.5)) == "   1.2 s  workers (0.5 s)"
+
+
+def test_a_large_launch_shows_the_nodes_that_are_awaited_and_counts_the_rest():
+    launch = LaunchView(FakeClock())
+    cluster = a_cluster(a_plan(count=101, nprocs=1))
+    launch.see(ClusterSeen(cluster, tuple((node.private_address, 1) for node in cluster.workers[:90])))
+
+    lines = shown(launch).splitlines()
+    assert len(lines) < 30
+    assert "90 of 101 nodes are ready" in lines
