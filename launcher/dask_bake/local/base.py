@@ -61,7 +61,6 @@ locale: false
     # Where s3:// is in this cloud, for services and for sessions.
     "etc/systemd/system.conf.d/50-local-cloud.conf": f'[Manager]\nDefaultEnvironment="AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}"\n',
     "etc/environment": f"AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}\n",
-    "etc/fstab": "",
     "etc/hostname": "localhost\n",
     "etc/machine-id": "",
 }
@@ -132,6 +131,7 @@ def configure(tree: Path) -> None:
         path.write_text(text)
     for key in (tree / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
+    (tree / "etc/fstab").unlink(missing_ok=True)
     resolver = tree / "etc/resolv.conf"
     resolver.unlink(missing_ok=True)
     resolver.symlink_to("../run/systemd/resolve/stub-resolv.conf")
