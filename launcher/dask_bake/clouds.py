@@ -2,7 +2,8 @@
 
 import ipaddress
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -67,7 +68,7 @@ def resolve_cloud(
 
 def aws_cloud(region: str | None, environ: Mapping[str, str]) -> Cloud:
     """Amazon's EC2, in the region asked for or the one that the user's AWS settings name."""
-    chosen = region or environ.get("AWS_REGION") or aws_session().get_config_variable("region")
+    chosen = region or environ.get("AWS_REGION") or _configured_region()
     if not chosen:
         raise UsageError("no AWS region is set", hint="add --region us-east-1, or set AWS_REGION")
     return Cloud(
@@ -161,6 +162,24 @@ def open_cloud(choice: CloudChoice, region: str | None, *, notify: Notify, start
         has_credentials=has_aws_credentials,
         notify=notify,
     )
+
+
+def _configured_region() -> str | None:
+    with _aws_settings():
+        region: str | None = aws_session().get_config_variable("region")
+        return region
+
+
+@contextmanager
+def _aws_settings() -> Iterator[None]:
+    from botocore.exceptions import BotoCoreError
+
+    try:
+        yield
+    except BotoCoreError as error:
+        raise UsageError(
+            f"the AWS settings cannot be used: {error}", hint="see aws configure list"
+        ) from error
 
 
 def _is_ec2_instance(vendor: Path) -> bool:

@@ -59,7 +59,7 @@ def ssh_command(
     ]
     if host.jump is not None:
         through = ssh_command(host.jump, options=("-W", f"[{host.address}]:22"))
-        command += ["-o", f"ProxyCommand={shlex.join(through)}"]
+        command += ["-o", f"ProxyCommand={shlex.join(through).replace('%', '%%')}"]
     for forward in forwards:
         command += ["-L", f"127.0.0.1:{forward.local_port}:127.0.0.1:{forward.remote_port}"]
     return [*command, *options, host.address, *words]

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from rich import box
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.spinner import Spinner
 from rich.table import Table
@@ -107,9 +108,11 @@ class LaunchView:
         return self.registered.get(node.private_address, 0)
 
     def _phases(self) -> RenderableType:
-        line = Text()
-        for phase, seconds in self.ended:
-            line.append("✓ ", "green").append(f"{phase} {seconds:.1f} s   ", "dim")
+        ended = [
+            Text.assemble(("✓ ", "green"), (f"{phase} {seconds:.1f} s", "dim"))
+            for phase, seconds in self.ended
+        ]
+        line = Columns(ended, padding=(0, 3))
         if not self.phase:
             return line
         self._spinner.update(text=Text(f"{self.phase} …  {self.elapsed:.0f} s", "cyan"))

@@ -84,6 +84,23 @@ def test_aws_without_a_region_is_refused(monkeypatch):
         resolve(CloudChoice.AWS)
 
 
+@pytest.mark.parametrize("choice", [CloudChoice.AUTO, CloudChoice.AWS])
+def test_a_profile_that_does_not_exist_is_one_sentence(monkeypatch, choice):
+    for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+
+    with pytest.raises(UsageError, match=r"the AWS settings cannot be used: .*nope"):
+        resolve_cloud(
+            choice,
+            None,
+            environ={},
+            start_local=lambda _: Endpoint(URL),
+            has_credentials=has_aws_credentials,
+            notify=[].append,
+        )
+
+
 def test_credentials_are_found_in_the_environment():
     assert has_aws_credentials()
 
