@@ -107,14 +107,8 @@ def aws_session(vendor: Path = VENDOR) -> "botocore.session.Session":
 
 def has_aws_credentials() -> bool:
     """True when boto3 would find credentials; nothing is contacted outside an EC2 instance."""
-    from botocore.exceptions import BotoCoreError
-
-    try:
+    with _aws_settings():
         return aws_session().get_credentials() is not None
-    except BotoCoreError as error:
-        raise UsageError(
-            f"the AWS settings cannot be used: {error}", hint="see aws configure list"
-        ) from error
 
 
 def caller_address(cloud: Cloud) -> str:
