@@ -112,11 +112,12 @@ class Gateway:
         return Response(status=404)
 
     def _address_bucket_by_path(self, environ: dict[str, Any]) -> None:
+        """Turn ``bucket.s3.dask-bake.internal/key`` and ``s3.dask-bake.internal/bucket/key`` into what moto reads."""
         host = environ.get("HTTP_HOST", "").partition(":")[0]
-        bucket = host.removesuffix(S3_DOMAIN).rstrip(".")
-        if host.endswith(f".{S3_DOMAIN}") and bucket:
-            environ["PATH_INFO"] = f"/{bucket}{environ['PATH_INFO']}"
-            environ["HTTP_HOST"] = S3_DOMAIN
+        if host.endswith(S3_DOMAIN):
+            bucket = host.removesuffix(S3_DOMAIN).rstrip(".")
+            environ["PATH_INFO"] = f"/{bucket}{environ['PATH_INFO']}" if bucket else environ["PATH_INFO"]
+            environ["HTTP_HOST"] = "s3.amazonaws.com"
 
     def _answer_ec2(self, environ: dict[str, Any], region: str) -> Response:
         request = Request(environ)
