@@ -87,10 +87,10 @@ def up(notify: Notify) -> LocalStatus:
     if running:
         return running
     require_programs()
-    privilege = _privilege()
+    prefix = root_prefix()
     if find_leftovers(settings):
         down(notify)
-    _start(settings, privilege, notify)
+    _start(settings, prefix, notify)
     started = status(settings)
     if started is None:
         raise BakeError("The local cloud started and does not answer.", hint=f"See {settings.log}.")
@@ -120,7 +120,7 @@ def _which(program: str) -> str | None:
     return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
-def _privilege() -> list[str]:
+def root_prefix() -> list[str]:
     """The words before a command that needs root: none for root, sudo where it asks nothing."""
     if os.geteuid() == 0:
         return []
@@ -132,9 +132,9 @@ def _privilege() -> list[str]:
     )
 
 
-def _start(settings: Settings, privilege: Sequence[str], notify: Notify) -> None:
+def _start(settings: Settings, prefix: Sequence[str], notify: Notify) -> None:
     with subprocess.Popen(
-        [*privilege, *server_command(settings)],
+        [*prefix, *server_command(settings)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -180,9 +180,9 @@ def down(notify: Notify) -> None:
         BakeError: when something cannot be removed.
     """
     settings = read_settings()
-    privilege = _privilege() if (status(settings) or find_leftovers(settings)) else []
-    if privilege:
-        subprocess.run([*privilege, *_down_command(settings)], check=True)
+    prefix = root_prefix() if (status(settings) or find_leftovers(settings)) else []
+    if prefix:
+        subprocess.run([*prefix, *_down_command(settings)], check=True)
         return
     notify(PhaseStarted("stop the local cloud"))
     started = time.monotonic()
@@ -218,7 +218,7 @@ def doctor() -> tuple[Finding, ...]:
     if "overlay" not in Path("/proc/filesystems").read_text():
         findings.append(Finding("missing", "overlayfs in the kernel", "modprobe overlay"))
     try:
-        _privilege()
+        root_prefix()
     except BakeError as error:
         findings.append(Finding("missing", "root", error.hint or ""))
     if status(settings) is None:

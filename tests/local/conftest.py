@@ -1,0 +1,104 @@
+"""The local cloud's tests: they really bake, boot, compute and take down, in a local cloud of their own.
+
+Where this machine cannot do that, they are left out, by name and with the reason; DASK_BAKE_TEST_ALL=1 makes that an
+error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from local_cloud import LocalCloud, machine_state
+
+from dask_bake.errors import BakeError
+from dask_bake.local import control
+
+HERE = Path(__file__).parent
+
+
+def why_not() -> str | None:
+    """Why this machine cannot run the local cloud, or None."""
+    try:
+        control.require_programs()
+        privilege = control.root_prefix()
+    except BakeError as error:
+        return f"{error.message} {error.hint}"
+    probe = subprocess.run(
+        [*privilege, "unshare", "--mount", "--net", "--pid", "--fork", "true"], capture_output=True, check=False
+    )
+    return None if probe.returncode == 0 else "This machine does not let root make namespaces."
+
+
+def pytest_collection_modifyitems(config, items):
+    """Mark what lies in this folder, and skip it where it cannot run."""
+    ours = [item for item in items if HERE in item.path.parents]
+    reason = why_not() if ours else None
+    if reason and os.environ.get("DASK_BAKE_TEST_ALL"):
+        raise pytest.UsageError(f"the local cloud's tests cannot run: {reason}")
+    for item in ours:
+        item.add_marker(pytest.mark.local)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+    config.stash[LEFT_OUT] = (len(ours), reason)
+
+
+LEFT_OUT = pytest.StashKey[tuple[int, str | None]]()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """End by naming what was left out."""
+    count, reason = config.stash.get(LEFT_OUT, (0, None))
+    if reason:
+        terminalreporter.section("left out", yellow=True)
+        terminalreporter.line(f"The local cloud's {count} tests (tests/local) did not run. {reason}")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """A local cloud of the tests' own, its image cache kept between runs; it leaves nothing else behind."""
+    before = machine_state()
+    home = tmp_path_factory.mktemp("home")
+    local = LocalCloud(home=home)
+    local.run("local", "down")
+    local.run("local", "up", timeout=300)
+    yield local
+    local.run("local", "down")
+    assert machine_state() == before
+    assert local.files_outside_the_cache() == []
+
+
+@pytest.fixture(scope="session")
+def image(cloud):
+    """The id of a baked image: baked anew if it is not there."""
+    return cloud.json("bake", timeout=900)["id"]
+
+
+@pytest.fixture(scope="module")
+def cluster(cloud, image):
+    """A head and two workers of two processes, for the tests of a module; the launch's JSON."""
+    launched = cloud.json("launch", "--name", "shared", "--count", "3", "--nprocs", "2", "--ami", image)
+    yield launched
+    cloud.run("down", "shared")
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The Python that runs the tests."""
+    return sys.executable
+
+
+@pytest.fixture
+def small_disk(cloud):
+    """The local cloud with 100 MB for what its instances write."""
+    cloud.run("local", "down")
+    folder = cloud.root / "instances"
+    privilege = control.root_prefix()
+    subprocess.run([*privilege, "mkdir", "-p", str(folder)], check=True)
+    subprocess.run([*privilege, "mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)], check=True)
+    yield
+    cloud.run("local", "down")
+    subprocess.run([*privilege, "umount", str(folder)], check=True)
+    assert shutil.disk_usage(folder).total > 100 * 2**20

@@ -1,0 +1,153 @@
+"""What the local cloud's tests share: the command line in a home of its own, and what is on the machine."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAME = "dask-bake-test"
+PORT = "5666"
+ROOT = Path("/var/lib/dask-bake-test")
+
+
+@dataclass(frozen=True)
+class LocalCloud:
+    """A local cloud under a name of its own, reached as a user does: by ``dask-bake``."""
+
+    home: Path
+    root: Path = ROOT
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """A user's environment without AWS credentials."""
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "DASK_"))}
+        return {
+            **kept,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_CONFIG_FILE": str(self.home / "none"),
+            "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "none"),
+            "COLUMNS": "80",
+            "DASK_BAKE_LOCAL_NAME": NAME,
+            "DASK_BAKE_LOCAL_PORT": PORT,
+            "DASK_BAKE_LOCAL_ROOT": str(self.root),
+            "XDG_STATE_HOME": str(self.home / "state"),
+            "XDG_CONFIG_HOME": str(self.home / "config"),
+        }
+
+    def command(self, *words: str) -> list[str]:
+        """The command line."""
+        return [sys.executable, "-m", "dask_bake", *words]
+
+    def start(self, *words: str) -> "subprocess.Popen[str]":
+        """Start a command, to be interrupted."""
+        return subprocess.Popen(
+            self.command(*words),
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def attempt(
+        self, *words: str, timeout: float = 120, text: str = "", **environment: str
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command that may fail."""
+        return subprocess.run(
+            self.command(*words),
+            env={**self.environment, **environment},
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def run(self, *words: str, timeout: float = 120, text: str = "") -> str:
+        """What a command printed that must not fail."""
+        done = self.attempt(*words, timeout=timeout, text=text)
+        assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def json(self, *words: str, timeout: float = 120) -> Any:
+        """What a command printed as JSON."""
+        return json.loads(self.run(*words, "--json", timeout=timeout))
+
+    def on_head(self, code: str, *, name: str) -> str:
+        """What Python code printed that ran on a cluster's head."""
+        return self.run("ssh", "--name", name, "--", "python -", text=code)
+
+    def ec2(self) -> Any:
+        """boto3's client for this cloud."""
+        import boto3
+
+        return boto3.client(
+            "ec2",
+            endpoint_url=f"http://127.0.0.1:{PORT}",
+            region_name="us-east-1",
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+
+    def live_instances(self) -> list[str]:
+        """The ids of the instances that are not terminated."""
+        reservations = self.ec2().describe_instances()["Reservations"]
+        instances = [instance for reservation in reservations for instance in reservation["Instances"]]
+        return [instance["InstanceId"] for instance in instances if instance["State"]["Name"] != "terminated"]
+
+    def groups(self) -> list[str]:
+        """The names of the security groups that somebody made."""
+        groups = self.ec2().describe_security_groups()["SecurityGroups"]
+        return [group["GroupName"] for group in groups if group["GroupName"] != "default"]
+
+    def secrets(self) -> list[str]:
+        """The folders with a cluster's secrets on this machine."""
+        folder = self.home / "state" / "dask-bake"
+        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+
+    def files_outside_the_cache(self) -> list[str]:
+        """What a local cloud that is down should not have left."""
+        kept = {"images", "layers", "samples", "server.log", "instances"}
+        inside = [path.name for path in self.root.iterdir() if path.name not in kept]
+        instances = [path.name for path in (self.root / "instances").glob("*")]
+        outside = [str(path) for path in (Path("/run") / NAME, Path("/run/systemd/nspawn")) if _holds_ours(path)]
+        return inside + instances + outside
+
+
+def _holds_ours(path: Path) -> bool:
+    if path.name == NAME:
+        return path.exists()
+    return any(NAME in child.name for child in path.rglob("*")) if path.exists() else False
+
+
+def machine_state() -> dict[str, list[str]]:
+    """What the local cloud could leave on a machine: interfaces, firewall tables, mounts, processes."""
+    return {
+        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
+        "firewall": sorted(_lines("nft", "list", "tables")),
+        "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
+        "processes": sorted(_our_processes()),
+        "namespaces": sorted(_lines("ip", "netns", "list")),
+    }
+
+
+def _lines(*command: str) -> list[str]:
+    privilege = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    done = subprocess.run([*privilege, *command], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()
+
+
+def _our_processes() -> list[str]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").replace("\0", " ")
+        except OSError:
+            continue
+        if any(ours in words for ours in (f"{NAME}-i-", f"/run/{NAME}", "dask_bake.local.server", "packer build")):
+            found.append(words)
+    return found
