@@ -73,7 +73,7 @@ def cloud(tmp_path_factory):
 @pytest.fixture(scope="session")
 def image(cloud):
     """The id of a baked image: baked anew if it is not there."""
-    return cloud.json("bake", timeout=900)["id"]
+    return cloud.json("bake", timeout=900)["image"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,55 @@
+"""The image, as Packer really bakes it."""
+
+import json
+
+
+def test_a_bake_ends_with_an_image_that_says_what_it_holds(cloud, image):
+    """The image is EC2's own record: available, tagged with what is in it, its snapshot too."""
+    described = cloud.ec2().describe_images(ImageIds=[image])["Images"][0]
+    tags = {tag["Key"]: tag["Value"] for tag in described["Tags"]}
+
+    assert described["State"] == "available"
+    assert described["RootDeviceType"] == "ebs"
+    assert described["Name"] == f"dask-bake-{tags['dask-bake:digest'][:12]}"
+    assert tags["dask-bake:installer"] == "pip"
+    assert tags["dask-bake:python"].startswith("3.11.")
+    assert tags["dask-bake:dask"] == tags["dask-bake:distributed"]
+
+
+def test_a_second_bake_finds_the_first(cloud, image):
+    """Nothing is built, and one line says so."""
+    again = cloud.json("bake")
+    told = cloud.run("bake")
+
+    assert (again["image"], again["built"]) == (image, False)
+    assert told.startswith(f"{image} is there: Python 3.11.2, dask")
+    assert len(told.splitlines()) == 1
+
+
+def test_packer_leaves_nothing_in_the_cloud(cloud, image):
+    """No instance, key pair or security group of the bake is left."""
+    assert cloud.live_instances() == []
+    assert cloud.ec2().describe_key_pairs()["KeyPairs"] == []
+    assert cloud.groups() == []
+
+
+def test_images_survive_the_server(cloud, image):
+    """`local down` and `local up` keep the images, with their tags."""
+    before = cloud.ec2().describe_images(Owners=["self"])["Images"]
+    cloud.run("local", "down")
+    cloud.run("local", "up")
+    after = cloud.ec2().describe_images(Owners=["self"])["Images"]
+
+    def told(images):
+        return [(one["ImageId"], one["Name"], sorted(map(json.dumps, one["Tags"]))) for one in images]
+
+    assert told(before) == told(after)
+    assert image in [one["ImageId"] for one in after]
+
+
+def test_a_second_up_finds_the_first(cloud):
+    """The same server answers."""
+    first, second = cloud.json("local", "status"), cloud.json("local", "up")
+
+    assert first["pid"] == second["pid"]
+    assert first["url"] == second["url"]

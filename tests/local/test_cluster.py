@@ -1,0 +1,198 @@
+"""A running cluster: what its nodes are, the one way in, and computing on it."""
+
+import sys
+import urllib.request
+
+import pytest
+import yaml
+from dask_bake.local.settings import S3_DOMAIN
+
+
+def test_a_launch_makes_two_calls_for_instances(cluster):
+    """One RunInstances for the head, one for all workers, and the poll does not ask per node."""
+    assert cluster["calls"].count("RunInstances") == 2
+    assert set(cluster["calls"]) == {
+        "DescribeImages",
+        "DescribeSubnets",
+        "DescribeInstanceTypes",
+        "CreateSecurityGroup",
+        "AuthorizeSecurityGroupIngress",
+        "RunInstances",
+        "DescribeInstances",
+        "GetConsoleOutput",
+    }
+
+
+def test_the_client_on_the_head_sees_every_worker(cloud, cluster):
+    """`Client()` needs no address there."""
+    told = cloud.on_head("from distributed import Client; print(Client())", name="shared")
+
+    assert "processes=4 threads=16" in told
+    assert cluster["workers"] == cluster["workers_expected"] == 4
+
+
+def test_ipython_starts_in_a_shell_on_the_head(cloud, cluster):
+    """The environment is active in a login shell and in a bare command."""
+    code = "from distributed import Client; c = Client(); print(len(c.scheduler_info(n_workers=-1)['workers']))"
+    assert cloud.run("ssh", "--name", "shared", "--", "ipython", "-c", code).strip() == "4"
+    assert cloud.run("ssh", "--name", "shared", "--", "bash", "-lc", "which dask").strip() == "/opt/dask/bin/dask"
+
+
+def test_a_command_s_output_and_exit_code_are_handed_on(cloud, cluster):
+    """Both streams, and the code; nothing of ssh's own in between."""
+    done = cloud.attempt("ssh", "--name", "shared", "--", "sh", "-c", "echo out; echo err >&2; exit 42")
+
+    assert (done.returncode, done.stdout) == (42, "out\n")
+    assert [line for line in done.stderr.splitlines() if "local cloud" not in line] == ["err"]
+
+
+@pytest.mark.parametrize("node", [0, 1, 2])
+def test_each_node_is_reached_by_its_number(cloud, cluster, node):
+    """0 is the head; the others are reached through it."""
+    address = cluster["nodes"][node]["private_address"]
+    assert address in cloud.run("ssh", "--name", "shared", str(node), "--", "hostname", "-I").split()
+
+
+def test_the_user_data_is_what_cloud_init_accepts(cloud, cluster):
+    """The real `cloud-init schema` of the image judges both roles; no secret and no command is in them."""
+    for node in ("0", "1"):
+        words = ("ssh", "--name", "shared", node, "--", "sudo")
+        text = cloud.run(*words, "cat", "/var/lib/cloud/instance/user-data.txt")
+        judged = cloud.run(*words, "cloud-init", "schema", "--config-file", "/var/lib/cloud/instance/user-data.txt")
+
+        assert "Valid cloud-config" in judged
+        assert set(yaml.safe_load(text)) == {"ssh_authorized_keys", "write_files"}
+        assert "PRIVATE" not in text
+
+
+def test_a_node_s_boot_is_clean(cloud, cluster):
+    """cloud-init has no complaint, and no unit failed."""
+    for node in ("0", "1"):
+        words = ("ssh", "--name", "shared", node, "--")
+        assert "status: done" in cloud.run(*words, "cloud-init", "status", "--wait")
+        assert cloud.run(*words, "systemctl", "--failed", "--quiet", "--no-legend", "--plain") == ""
+
+
+def test_only_ssh_of_the_head_needs_to_be_open(cluster, cloud):
+    """The group lets in its own members, and port 22 from the caller's address alone."""
+    group = cluster["security_groups"][0]["id"]
+    rules = cloud.ec2().describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    told = sorted(
+        (rule["IpProtocol"], rule.get("FromPort"), [block["CidrIp"] for block in rule["IpRanges"]]) for rule in rules
+    )
+    gateway = cloud.json("local", "status")["block"].replace(".0/20", ".1/32")
+
+    assert told == [("-1", None, []), ("tcp", 22, [gateway])]
+
+
+ASK_METADATA = """
+import urllib.request, urllib.error
+def ask(path, **headers):
+    request = urllib.request.Request("http://169.254.169.254/latest/" + path, **headers)
+    try:
+        return urllib.request.urlopen(request, timeout=2).read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError as error:
+        return type(error.reason).__name__ if hasattr(error, "reason") else str(error)
+print(ask("meta-data/instance-id"))
+token = ask("api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"})
+print(ask("meta-data/instance-id", headers={"X-aws-ec2-metadata-token": str(token)}))
+"""
+
+
+def test_metadata_is_version_2_only_and_closed_to_dask(cloud, cluster):
+    """Without a token 401, with one an answer; the user that runs tasks cannot reach the address at all."""
+    words = ("ssh", "--name", "shared", "1", "--")
+    as_login_user = cloud.run(*words, "python", "-", text=ASK_METADATA).split()
+    as_dask = cloud.run(*words, "sudo", "-u", "dask", "/opt/dask/bin/python", "-", text=ASK_METADATA).split()
+
+    assert as_login_user == ["401", cluster["nodes"][1]["id"]]
+    assert as_dask == ["PermissionError", "PermissionError"]
+
+
+def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
+    """`dask-bake connect` prints two addresses on this machine, and both answer; Jupyter only with its token."""
+    process = cloud.start("connect", "shared")
+    try:
+        dashboard, jupyter = None, None
+        for line in process.stdout:
+            for word in line.split():
+                dashboard = word if "/status" in word else dashboard
+                jupyter = word if "token=" in word else jupyter
+            if dashboard and jupyter:
+                break
+        assert urllib.request.urlopen(dashboard, timeout=30).status == 200
+        assert urllib.request.urlopen(jupyter, timeout=60).status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(jupyter.split("/lab")[0] + "/api/contents", timeout=30)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_workers_come_back_when_the_scheduler_is_restarted(cloud, cluster):
+    """systemd restarts the scheduler, and every worker process registers again."""
+    code = """
+import subprocess, sys
+from distributed import Client
+subprocess.run(["sudo", "systemctl", "kill", "--signal=KILL", "dask-scheduler"], check=True)
+import socket, time
+deadline = time.monotonic() + 60
+while True:
+    try:
+        client = Client(timeout=5)
+        client.wait_for_workers(4, timeout=30)
+        break
+    except (OSError, TimeoutError):
+        if time.monotonic() > deadline:
+            raise
+print(len(client.scheduler_info(n_workers=-1)["workers"]), sum(client.gather(client.map(abs, range(-9, 1)))))
+"""
+    assert cloud.on_head(code, name="shared").split() == ["4", "45"]
+
+
+def test_list_and_status_say_what_is_there(cloud, cluster):
+    """In words and as JSON, the same."""
+    listed = cloud.json("ls")
+    status = cloud.json("status", "shared")
+    words = cloud.run("status", "shared")
+
+    assert [one["name"] for one in listed] == ["shared"]
+    assert [node["role"] for node in status["nodes"]] == ["head", "worker", "worker"]
+    assert [node["workers"] for node in status["nodes"]] == [0, 2, 2]
+    assert all(len(line) <= 80 for line in words.splitlines())
+    assert all(node["private_address"] in words for node in status["nodes"])
+
+
+def test_the_nodes_reach_s3_and_nothing_beyond(cloud, cluster):
+    """The local cloud's S3 answers; the host's other ports and the world do not."""
+    code = f"""
+import socket
+def answers(host, port):
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+        return True
+    except OSError:
+        return False
+gateway = socket.gethostbyname("{S3_DOMAIN}")
+print(answers(gateway, 80), answers(gateway, 5666), answers("192.0.2.1", 80))
+"""
+    assert cloud.run("ssh", "--name", "shared", "1", "--", "python", "-", text=code).split() == ["True", "False", "False"]
+
+
+@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version")
+def test_a_client_on_this_machine_computes_through_the_way_in(cloud, cluster):
+    """`connect()` gives a client whose results are right, and its tunnel ends with it."""
+    import subprocess
+
+    code = (
+        "from dask_bake.api import connect\n"
+        "client = connect('shared')\n"
+        "print(client.submit(sum, range(100)).result())\n"
+        "client.close()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=cloud.environment, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "4950\n"), done.stderr

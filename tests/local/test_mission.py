@@ -1,0 +1,48 @@
+"""The mission, word for word: nine nodes, eight processes on each, sixty-four workers; then nothing."""
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def mission(cloud, image):
+    """`dask-bake launch --count 9 --nprocs 8`, as JSON."""
+    yield cloud.json("launch", "--count", "9", "--nprocs", "8", "--name", "mission", timeout=330)
+    cloud.run("down", "mission")
+
+
+def test_sixty_four_workers_register(mission):
+    """By two calls, however many nodes."""
+    assert (mission["workers"], len(mission["nodes"])) == (64, 9)
+    assert mission["calls"].count("RunInstances") == 2
+
+
+def test_the_head_s_client_says_64(cloud, mission):
+    """As in `ipython`, then `c = Client()`."""
+    told = cloud.on_head("from distributed import Client; print(Client())", name="mission")
+    assert "processes=64 threads=64" in told
+
+
+def test_all_of_them_compute(cloud, mission):
+    """Work reaches every worker process, and the sum is right."""
+    code = """
+from distributed import Client, get_worker
+client = Client()
+def square(x):
+    return x * x, get_worker().address
+results = client.gather(client.map(square, range(640), workers=None))
+everywhere = client.run(lambda: 1)
+print(sum(value for value, _ in results), len(everywhere))
+"""
+    assert cloud.on_head(code, name="mission").split() == [str(sum(x * x for x in range(640))), "64"]
+
+
+def test_down_removes_all_of_it(cloud, mission):
+    """Instances, security group and the secrets on this machine; a second `down` has nothing to end."""
+    told = cloud.run("down", "mission")
+    again = cloud.attempt("down", "mission")
+
+    assert "9 nodes" in told
+    assert (cloud.live_instances(), cloud.groups(), cloud.secrets()) == ([], [], [])
+    assert again.returncode == 2
+    assert "mission" in again.stderr
+    cloud.run("launch", "--name", "mission", "--count", "2", "--nprocs", "1")
