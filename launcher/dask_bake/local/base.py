@@ -46,7 +46,14 @@ system_info:
     gecos: Debian
     groups: [adm, audio, cdrom, dialout, dip, floppy, plugdev, sudo, video]
 """,
-    "etc/systemd/network/80-ethernet.network": "[Match]\nType=ether\n\n[Network]\nDHCP=ipv4\nLinkLocalAddressing=no\n",
+    "etc/systemd/network/80-ethernet.network": """\
+[Match]
+Type=ether
+
+[Network]
+DHCP=ipv4
+LinkLocalAddressing=no
+""",
     # What the hypervisor's BIOS would say is not visible in a container, so the data source is named.
     "etc/cloud/cloud.cfg.d/90_local_cloud.cfg": """\
 datasource_list: [ Ec2, None ]

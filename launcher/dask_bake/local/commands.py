@@ -16,7 +16,8 @@ def run(command: Sequence[str], *, text: str | None = None) -> str:
         done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise BakeError(
-            f"The program {command[0]} is not installed.", hint="`dask-bake local doctor` says what is missing."
+            f"The program {command[0]} is not installed.",
+            hint="`dask-bake local doctor` says what is missing.",
         ) from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]

@@ -124,10 +124,13 @@ def root_prefix() -> list[str]:
     """The words before a command that needs root: none for root, sudo where it asks nothing."""
     if os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    ):
         return ["sudo", "-n"]
     raise BakeError(
-        "The local cloud needs root to boot machines, and this user has neither root nor sudo without a password.",
+        "The local cloud needs root to boot machines; this user has neither root nor sudo without a password.",
         hint="Run `sudo -v` first, or run dask-bake as root.",
     )
 
@@ -151,13 +154,19 @@ def _start(settings: Settings, prefix: Sequence[str], notify: Notify) -> None:
                 return
             if "error" in fact:
                 raise BakeError(fact["error"], hint=fact["hint"])
-            notify(PhaseStarted(fact["started"]) if "started" in fact else PhaseEnded(fact["ended"], fact["seconds"]))
+            notify(
+                PhaseStarted(fact["started"])
+                if "started" in fact
+                else PhaseEnded(fact["ended"], fact["seconds"])
+            )
         said = process.stderr.read().strip() if process.stderr else ""
-    raise BakeError(f"The local cloud did not start: {said or 'its server ended'}", hint=f"See {settings.log}.")
+    raise BakeError(
+        f"The local cloud did not start: {said or 'its server ended'}", hint=f"See {settings.log}."
+    )
 
 
 def server_command(settings: Settings) -> list[str]:
-    """The command that serves: in a mount namespace of its own, with our settings and nothing else of ours."""
+    """The command that serves: in a mount namespace of its own, with our settings and nothing else."""
     kept = {
         "DASK_BAKE_LOCAL_NAME": settings.name,
         "DASK_BAKE_LOCAL_ROOT": str(settings.root),
@@ -213,7 +222,8 @@ def doctor() -> tuple[Finding, ...]:
     """What is missing on this machine, and what a killed local cloud left over; nothing is changed."""
     settings = read_settings()
     findings = [
-        Finding("missing", f"Debian package {package}", f"apt-get install {package}") for package in missing_packages()
+        Finding("missing", f"Debian package {package}", f"apt-get install {package}")
+        for package in missing_packages()
     ]
     if "overlay" not in Path("/proc/filesystems").read_text():
         findings.append(Finding("missing", "overlayfs in the kernel", "modprobe overlay"))
@@ -223,6 +233,7 @@ def doctor() -> tuple[Finding, ...]:
         findings.append(Finding("missing", "root", error.hint or ""))
     if status(settings) is None:
         findings += [
-            Finding("left over", leftover.what, "dask-bake local down") for leftover in find_leftovers(settings)
+            Finding("left over", leftover.what, "dask-bake local down")
+            for leftover in find_leftovers(settings)
         ]
     return tuple(findings)

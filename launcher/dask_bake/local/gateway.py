@@ -100,7 +100,9 @@ class Gateway:
     def only_s3(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """What instances may ask: S3, and nothing of EC2 or of the server itself."""
         scope = CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if environ["PATH_INFO"].startswith(("/_dask_bake/", "/moto-api")) or (scope and scope["service"] != "s3"):
+        if environ["PATH_INFO"].startswith(("/_dask_bake/", "/moto-api")) or (
+            scope and scope["service"] != "s3"
+        ):
             return Response(status=403)(environ, start_response)
         return self(environ, start_response)
 
@@ -214,7 +216,9 @@ class Gateway:
     def _refuse_unless_stopped(self, instance_ids: tuple[str, ...]) -> None:
         for instance_id in instance_ids:
             if not self._hypervisor.is_off(instance_id):
-                raise Refusal("IncorrectInstanceState", f"The instance '{instance_id}' is not in a state to start.")
+                raise Refusal(
+                    "IncorrectInstanceState", f"The instance '{instance_id}' is not in a state to start."
+                )
 
     def _prepare_image(self, call: Call) -> None:
         name = call.parameters.get("Name", "")
@@ -222,9 +226,13 @@ class Gateway:
             raise Refusal("InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
         instance_id = call.parameters.get("InstanceId", "")
         if not self._hypervisor.is_off(instance_id):
-            raise Refusal("IncorrectState", f"The local cloud makes images of stopped instances only: {instance_id}")
+            raise Refusal(
+                "IncorrectState", f"The local cloud makes images of stopped instances only: {instance_id}"
+            )
         for key in [key for key, value in call.parameters.items() if value == "snapshot"]:
-            for other in [other for other in call.parameters if other.startswith(key.removesuffix("ResourceType"))]:
+            for other in [
+                other for other in call.parameters if other.startswith(key.removesuffix("ResourceType"))
+            ]:
                 del call.parameters[other]  # moto knows no snapshot tags in this call
 
     def _keep_image(self, call: Call, answer: Response) -> None:

@@ -1,4 +1,4 @@
-"""Machines: systemd-nspawn containers that boot from a stack of read-only layers and a writable one on top."""
+"""Machines: systemd-nspawn containers that boot from a stack of read-only layers, a writable one on top."""
 
 import os
 import shutil

@@ -1,7 +1,7 @@
 """The instance metadata service, version 2: what an instance may ask about itself.
 
-Answered inside the local cloud's own network alone; the asker is known by its address. Paths and formats are those
-of EC2's "Instance metadata categories"; any API version is answered alike.
+Answered inside the local cloud's own network alone; the asker is known by its address. Paths and formats are
+those of EC2's "Instance metadata categories"; any API version is answered alike.
 """
 
 import json
@@ -43,7 +43,12 @@ class Facts:
 def metadata_tree(facts: Facts) -> Tree:
     """The categories under ``meta-data/``, as a tree."""
     host = f"ip-{facts.private_address.replace('.', '-')}.{_domain(facts.region)}"
-    interface = {"device-number": "0", "local-hostname": host, "local-ipv4s": facts.private_address, "mac": facts.mac}
+    interface = {
+        "device-number": "0",
+        "local-hostname": host,
+        "local-ipv4s": facts.private_address,
+        "mac": facts.mac,
+    }
     tree: dict[str, str | Tree] = {
         "ami-id": facts.image_id,
         "ami-launch-index": str(facts.launch_index),

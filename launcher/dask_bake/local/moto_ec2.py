@@ -15,7 +15,7 @@ os.environ.update(
     MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1048576",
 )
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.ec2.models.amis import Ami
 from moto.ec2.models.instances import StateReason
@@ -24,7 +24,14 @@ from dask_bake.local.metadata import Facts
 from dask_bake.local.network import Network, mac_address
 from dask_bake.local.store import ImageStore, StoredImage
 
-STATE_CODES = {"pending": 0, "running": 16, "shutting-down": 32, "terminated": 48, "stopping": 64, "stopped": 80}
+STATE_CODES = {
+    "pending": 0,
+    "running": 16,
+    "shutting-down": 32,
+    "terminated": 48,
+    "stopping": 64,
+    "stopped": 80,
+}
 """EC2's codes for instance states (API reference, InstanceState)."""
 
 

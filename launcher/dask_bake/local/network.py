@@ -1,7 +1,7 @@
 """The instances' network: a bridge, DHCP and DNS by dnsmasq, and nftables rules that keep it to itself.
 
-Instances reach the host's DHCP, DNS, metadata and S3, and each other; nothing else, and nothing beyond the host.
-The metadata address is answered for packets that enter from the bridge; the host's own stays untouched.
+Instances reach the host's DHCP, DNS, metadata and S3, and each other; nothing else, and nothing beyond the
+host. The metadata address is answered for packets that enter from the bridge; the host's own stays untouched.
 """
 
 import json
@@ -67,7 +67,7 @@ def _destinations(names: Iterable[str]) -> Iterable[IPv4Network]:
 
 
 def mac_address(address: str) -> str:
-    """The hardware address of the instance that has this private address: derived, so that DHCP needs no state."""
+    """The hardware address that belongs to a private address: derived, so that DHCP needs no state."""
     return "02:ba:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
@@ -137,7 +137,9 @@ def lower_firewall(bridge: str) -> None:
 
 def firewall_stands(bridge: str) -> bool:
     """Whether the table of this local cloud exists."""
-    listed = subprocess.run(["nft", "list", "table", "ip", firewall_table(bridge)], capture_output=True, check=False)
+    listed = subprocess.run(
+        ["nft", "list", "table", "ip", firewall_table(bridge)], capture_output=True, check=False
+    )
     return listed.returncode == 0
 
 

@@ -3,7 +3,7 @@
 import threading
 from pathlib import Path
 
-from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import get_canned_acl, s3_backends
 
 from dask_bake.local import sample_data

@@ -1,7 +1,7 @@
 """The local cloud's server: one process that holds everything up and takes it down again.
 
-Run as root in a mount namespace of its own, so that the machines' mounts end with it. It reports to whoever started
-it by lines of JSON on its standard output, the last of them ``ready`` or ``error``, and then closes it.
+Run as root in a mount namespace of its own, so that the machines' mounts end with it. It reports to whoever
+started it by lines of JSON on its standard output, the last of them ``ready`` or ``error``, and then closes it.
 """
 
 import json
