@@ -14,9 +14,17 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
 from dask_bake.host_key import host_key_from_console
 from dask_bake.inventory import find, list_clusters
-from dask_bake.models import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cloud, Cluster, Node
+from dask_bake.models import (
+    DASHBOARD_PORT,
+    JUPYTER_PORT,
+    JUPYTER_TOKEN_FILE,
+    SCHEDULER_PORT,
+    Cloud,
+    Cluster,
+    Node,
+)
 from dask_bake.secrets_folder import Secrets, secrets_of
-from dask_bake.ssh import Forward, Host, host, run_shell, shell_command
+from dask_bake.ssh import Forward, Host, host, read_file, run_shell, shell_command
 from dask_bake.terminal import Terminal
 from dask_bake.tunnel import Tunnel, free_port
 from dask_bake.way_in import SshWayIn
@@ -61,14 +69,15 @@ def connect(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, jso
     """Keeps the cluster's ports open on this machine until it is interrupted."""
     cluster = find(ec2, cloud, name)
     reached = reach(cluster, node_of(cluster, 0), cloud, ec2)
-    wanted = {"scheduler": SCHEDULER_PORT, "dashboard": DASHBOARD_PORT, "jupyter": JUPYTER_PORT}
-    ports = {what: free_port(port) for what, port in wanted.items()}
-    with Tunnel(reached, [Forward(ports[what], port) for what, port in wanted.items()]) as tunnel:
+    forwards = [Forward(free_port(port), port) for port in (DASHBOARD_PORT, SCHEDULER_PORT, JUPYTER_PORT)]
+    with Tunnel(reached, forwards) as tunnel:
         tunnel.wait(PATIENCE)
+        local_port = {forward.remote_port: forward.local_port for forward in forwards}
+        addresses = documents.addresses(local_port, token=read_file(reached, JUPYTER_TOKEN_FILE))
         if json_output:
-            terminal.write_json(view.as_json(ports))
+            terminal.write_json(view.as_json(addresses))
         else:
-            terminal.out.print(view.connection_panel(ports))
+            terminal.out.print(view.connection_panel(addresses))
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
             while True:

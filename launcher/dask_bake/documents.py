@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from dask_bake.models import SCHEDULER_PORT, Cluster, Node, Tag
+from dask_bake.models import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
 from dask_bake.plan import LaunchPlan
 
 
@@ -34,6 +34,16 @@ def launch_document(
 ) -> dict[str, Any]:
     """A cluster that was launched, in how long, and by which EC2 calls."""
     return {**cluster_document(cluster, registered), "seconds": round(seconds, 2), "calls": list(calls)}
+
+
+def addresses(local_port: Mapping[int, int], *, token: str) -> dict[str, str]:
+    """The addresses on this machine of what the head serves, by this machine's port for each of the head's."""
+    jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab"
+    return {
+        "dashboard": f"http://127.0.0.1:{local_port[DASHBOARD_PORT]}/status",
+        "jupyter": f"{jupyter}?token={token}" if token else jupyter,
+        "scheduler": f"tcp://127.0.0.1:{local_port[SCHEDULER_PORT]}",
+    }
 
 
 def plan_document(plan: LaunchPlan) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 SCHEDULER_PORT = 8786
 DASHBOARD_PORT = 8787
 JUPYTER_PORT = 8888
+JUPYTER_TOKEN_FILE = "/var/lib/dask-jupyter/token"  # noqa: S105 - its name; the head makes the token
 
 Tags = tuple[tuple[str, str], ...]
 

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,12 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
         execute(command[0], list(command))
     except FileNotFoundError as error:
         raise BakeError("there is no ssh on this machine", hint="apt install openssh-client") from error
+
+
+def read_file(host: Host, path: str) -> str:
+    """What a file on the node holds, without white space around it; empty where it cannot be read."""
+    command = ssh_command(host, options=("-T",), words=(shlex.join(["cat", path]),))
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def _host(node: Node, address: str, secrets: Secrets, jump: Host | None) -> Host:

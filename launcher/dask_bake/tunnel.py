@@ -25,6 +25,7 @@ class Tunnel:
         self.forwards = tuple(forwards)
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
+        self._is_up = False
         self.trouble = ""
 
     def __enter__(self) -> Self:
@@ -45,7 +46,9 @@ class Tunnel:
                 self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
                 return False
             self._start()
-        return all(is_open(forward.local_port) for forward in self.forwards)
+        # ssh opens all ports or none; asking at one, and only until it answers, wakes nothing behind the others.
+        self._is_up = self._is_up or is_open(self.forwards[0].local_port)
+        return self._is_up
 
     def wait(
         self,
@@ -66,6 +69,7 @@ class Tunnel:
 
     def close(self) -> None:
         """Ends ssh."""
+        self._is_up = False
         if self._process is not None:
             self._process.terminate()
             self._process.wait()

@@ -53,12 +53,12 @@ def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int
     return Panel(_pairs(rows), title=title, title_align="left", border_style="green", padding=(0, 1))
 
 
-def connection_panel(ports: Mapping[str, int]) -> Panel:
+def connection_panel(addresses: Mapping[str, str]) -> Panel:
     """What can be opened on this machine while the connection lasts."""
     rows = (
-        ("Dashboard", f"http://127.0.0.1:{ports['dashboard']}/status", "cyan"),
-        ("JupyterLab", f"http://127.0.0.1:{ports['jupyter']}/lab", "cyan"),
-        ("Scheduler", f"tcp://127.0.0.1:{ports['scheduler']}", "cyan"),
+        ("Dashboard", addresses["dashboard"], "cyan"),
+        ("JupyterLab", addresses["jupyter"], "cyan"),
+        ("Scheduler", addresses["scheduler"], "cyan"),
         ("", "Ctrl-C ends the connection; the cluster stays.", ""),
     )
     return Panel(_pairs(rows), border_style="green", padding=(0, 1), title="connected", title_align="left")

@@ -1,6 +1,9 @@
 """A running cluster: what its nodes are, the one way in, and computing on it."""
 
+import itertools
+import json
 import sys
+import urllib.error
 import urllib.request
 
 import pytest
@@ -112,20 +115,15 @@ def test_metadata_is_version_2_only_and_closed_to_dask(cloud, cluster):
 
 
 def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
-    """`dask-bake connect` prints two addresses on this machine, and both answer; Jupyter only with its token."""
-    process = cloud.start("connect", "shared")
+    """`dask-bake connect` prints their addresses on this machine; Jupyter wants its token, made on the head."""
+    process = cloud.start("connect", "shared", "--json")
     try:
-        dashboard, jupyter = None, None
-        for line in process.stdout:
-            for word in line.split():
-                dashboard = word if "/status" in word else dashboard
-                jupyter = word if "token=" in word else jupyter
-            if dashboard and jupyter:
-                break
-        assert urllib.request.urlopen(dashboard, timeout=30).status == 200
-        assert urllib.request.urlopen(jupyter, timeout=60).status == 200
+        lines = iter(process.stdout.readline, "")
+        addresses = json.loads("".join(itertools.takewhile(lambda line: line != "}\n", lines)) + "}")
+        assert urllib.request.urlopen(addresses["dashboard"], timeout=30).status == 200
+        assert urllib.request.urlopen(addresses["jupyter"], timeout=60).status == 200
         with pytest.raises(urllib.error.HTTPError, match="403"):
-            urllib.request.urlopen(jupyter.split("/lab")[0] + "/api/contents", timeout=30)
+            urllib.request.urlopen(addresses["jupyter"].split("/lab")[0] + "/api/contents", timeout=30)
     finally:
         process.terminate()
         process.communicate(timeout=30)
