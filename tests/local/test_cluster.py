@@ -132,10 +132,9 @@ def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
 def test_workers_come_back_when_the_scheduler_is_restarted(cloud, cluster):
     """systemd restarts the scheduler, and every worker process registers again."""
     code = """
-import subprocess, sys
+import subprocess, time
 from distributed import Client
 subprocess.run(["sudo", "systemctl", "kill", "--signal=KILL", "dask-scheduler"], check=True)
-import socket, time
 deadline = time.monotonic() + 60
 while True:
     try:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.local.machines import kill_tree
+from dask_bake.local.cgroups import hierarchies, remove_groups
+from dask_bake.local.commands import attempt
+from dask_bake.local.machines import PROPAGATION, kill_tree
 from dask_bake.local.network import firewall_stands, lower_firewall, remove_bridge, remove_cable
 from dask_bake.local.settings import Settings
 
@@ -26,7 +28,9 @@ def find_leftovers(settings: Settings) -> tuple[Leftover, ...]:
         *_processes(settings),
         *_interfaces(settings),
         *_firewall(settings),
+        *_groups(settings),
         *_files(settings),
+        *_nspawn_folders(settings),
     )
 
 
@@ -102,6 +106,22 @@ def _files(settings: Settings) -> tuple[Leftover, ...]:
         for folder in folders
         if folder.exists()
     )
+
+
+def _groups(settings: Settings) -> tuple[Leftover, ...]:
+    folders = (folder for hierarchy in hierarchies() for folder in hierarchy.glob(f"{settings.name}-i-*"))
+    return tuple(
+        Leftover(f"control group {folder}", lambda name=folder.name: remove_groups(name))  # type: ignore[misc]
+        for folder in folders
+    )
+
+
+def _nspawn_folders(settings: Settings) -> tuple[Leftover, ...]:
+    """What systemd-nspawn keeps for a machine while it runs, and its own folders once nobody uses them."""
+    folders = [*PROPAGATION.glob(f"{settings.name}-i-*")]
+    if PROPAGATION.exists() and len(folders) == len([*PROPAGATION.iterdir()]):
+        folders += [PROPAGATION, PROPAGATION.parent]
+    return tuple(Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)])) for folder in folders)  # type: ignore[misc]
 
 
 def ask_to_stop(pid: int) -> None:
