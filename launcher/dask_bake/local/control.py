@@ -130,7 +130,7 @@ def root_prefix() -> list[str]:
     ):
         return ["sudo", "-n"]
     raise BakeError(
-        "The local cloud needs root to boot machines; this user has neither root nor sudo without a password.",
+        "The local cloud needs root to boot machines; this user has neither root nor passwordless sudo.",
         hint="Run `sudo -v` first, or run dask-bake as root.",
     )
 

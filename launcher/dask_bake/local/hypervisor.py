@@ -1,13 +1,14 @@
 """Which instance is which machine: boots, stops, snapshots and ends them, and tells EC2's state of each."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 from dask_bake.errors import BakeError
-from dask_bake.local.machines import Machine, MachineSpec, boot, discard
-from dask_bake.local.moto_ec2 import MotoEc2
+from dask_bake.local.machines import MachineSpec, discard
+from dask_bake.local.moto_ec2 import MotoEc2, Reason
 from dask_bake.local.network import Network
 from dask_bake.local.settings import Settings
 from dask_bake.local.store import ImageStore
@@ -15,16 +16,38 @@ from dask_bake.local.store import ImageStore
 BOOTS_AT_ONCE = 4
 CONSOLE_BYTES = 65536
 """GetConsoleOutput returns the last 64 KB."""
+GUEST_SHUT_DOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+
+
+class MachineLike(Protocol):
+    """A machine that is on; ``taken_apart`` is set when nothing of it is left but what it wrote."""
+
+    taken_apart: threading.Event
+
+    def power_off(self) -> None:
+        """Ask the guest to power off, and wait."""
+
+    def kill(self) -> None:
+        """Pull the plug."""
+
+
+Boot = Callable[[MachineSpec, Network, Callable[[], None]], MachineLike]
+"""Boots a machine; what it is handed is called from a thread of its own when the machine has ended."""
 
 
 @dataclass
 class Slot:
-    """An instance's machine: what it boots from, whether it is on, and what it is meant to become."""
+    """An instance's machine: what it boots from, whether it is on, and what it is meant to become.
+
+    ``lock`` is held while a machine is put in or taken out; the hypervisor's own lock guards ``goal``.
+    """
 
     spec: MachineSpec
     layers: tuple[str, ...]
-    machine: Machine | None = None
+    machine: MachineLike | None = None
     goal: str = "running"
+    has_run: bool = False
+    gone: bool = False
     last_words: bytes = b""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -32,47 +55,61 @@ class Slot:
 class Hypervisor:
     """Carries out what EC2 was asked for."""
 
-    def __init__(self, settings: Settings, network: Network, store: ImageStore, ec2: MotoEc2) -> None:
+    def __init__(
+        self, settings: Settings, network: Network, store: ImageStore, ec2: MotoEc2, *, boot: Boot
+    ) -> None:
         self._settings = settings
         self._network = network
         self._store = store
         self._ec2 = ec2
+        self._boot_machine = boot
         self._slots: dict[str, Slot] = {}
-        self._pool = ThreadPoolExecutor(BOOTS_AT_ONCE, thread_name_prefix="boot")
+        self._boots = threading.Semaphore(BOOTS_AT_ONCE)
+        self._states = threading.Lock()  # a goal and the state that EC2 tells change together
+        self._closed = False
 
     def run(self, instance_ids: tuple[str, ...]) -> None:
         """Boot new instances, in the background; they are pending until their machine is on."""
-        for instance_id in instance_ids:
-            self._ec2.set_state(instance_id, "pending")
-            self._slots[instance_id] = self._new_slot(instance_id)
-        for instance_id in instance_ids:
-            self._pool.submit(self._boot, instance_id)
+        with self._states:
+            if self._closed:
+                raise BakeError("The local cloud is being taken down.")
+            for instance_id in instance_ids:
+                self._ec2.set_state(instance_id, "pending")
+                self._slots[instance_id] = self._new_slot(instance_id)
+        self._each(self._boot, instance_ids)
 
     def start(self, instance_ids: tuple[str, ...]) -> None:
         """Boot stopped instances again, with what they had written."""
-        for instance_id in instance_ids:
-            self._slots[instance_id].goal = "running"
-            self._ec2.set_state(instance_id, "pending")
-            self._pool.submit(self._boot, instance_id)
+        with self._states:
+            stopped = tuple(name for name in instance_ids if self._slots[name].goal == "stopped")
+            for instance_id in stopped:
+                self._slots[instance_id].goal = "running"
+                self._ec2.set_state(instance_id, "pending")
+        self._each(self._boot, stopped)
 
     def stop(self, instance_ids: tuple[str, ...]) -> None:
-        """Power instances off, in the background."""
-        for instance_id in instance_ids:
-            self._ec2.set_state(instance_id, "stopping")
-            self._slots[instance_id].goal = "stopped"
-            threading.Thread(target=self._power_off, args=(instance_id,), daemon=True).start()
+        """Power instances off, in the background; each is asked once, as a second time pulls the plug."""
+        with self._states:
+            running = tuple(name for name in instance_ids if self._slots[name].goal == "running")
+            for instance_id in running:
+                self._slots[instance_id].goal = "stopped"
+            for instance_id in instance_ids:
+                if self._slots[instance_id].machine or instance_id in running:
+                    self._ec2.set_state(instance_id, "stopping")
+        self._each(self._power_off, running)
 
     def terminate(self, instance_ids: tuple[str, ...]) -> None:
         """End instances, in the background; safe to repeat."""
-        for instance_id in instance_ids:
-            self._ec2.end(instance_id)
-            if instance_id in self._slots:
-                self._ec2.set_state(instance_id, "shutting-down")
+        with self._states:
+            living = tuple(name for name in instance_ids if self._slots[name].goal != "terminated")
+            for instance_id in living:
                 self._slots[instance_id].goal = "terminated"
-                threading.Thread(target=self._kill, args=(instance_id,), daemon=True).start()
+                self._ec2.end(instance_id)
+                self._ec2.set_state(instance_id, "shutting-down")
+        self._each(self._kill, living)
 
     def snapshot(self, instance_id: str, image_id: str) -> tuple[str, ...]:
-        """The layers of an image of a stopped instance: what it wrote becomes a read-only layer, and it goes on above.
+        """The layers of an image of a stopped instance: what it wrote is now read-only, and it goes on above.
 
         Raises:
             BakeError: when the instance is on; its tree could be caught half-written.
@@ -92,29 +129,30 @@ class Hypervisor:
         slot = self._slots.get(instance_id)
         return _tail(slot.spec.console) or slot.last_words if slot else b""
 
-    def is_off(self, instance_id: str) -> bool:
-        """Whether the instance has no machine that is on."""
-        slot = self._slots.get(instance_id)
-        return slot is None or slot.machine is None
-
     def machines_on(self) -> int:
         """How many machines are on."""
-        return sum(slot.machine is not None for slot in self._slots.values())
+        return sum(slot.machine is not None for slot in tuple(self._slots.values()))
 
     def layers_in_use(self) -> frozenset[str]:
         """The layers that an instance stands on."""
-        return frozenset(layer for slot in self._slots.values() for layer in slot.layers)
+        return frozenset(layer for slot in tuple(self._slots.values()) for layer in slot.layers)
 
     def end_all(self) -> None:
         """Pull every plug, and return when every machine has gone."""
-        self._pool.shutdown(cancel_futures=True)
-        for slot in self._slots.values():
-            slot.goal = "terminated"
-        ending = [threading.Thread(target=self._kill, args=(instance_id,)) for instance_id in self._slots]
-        for thread in ending:
-            thread.start()
-        for thread in ending:
+        with self._states:
+            self._closed = True
+            for slot in self._slots.values():
+                slot.goal = "terminated"
+        for thread in self._each(self._kill, tuple(self._slots)):
             thread.join()
+
+    def _each(
+        self, act: Callable[[str], None], instance_ids: tuple[str, ...]
+    ) -> tuple[threading.Thread, ...]:
+        threads = tuple(threading.Thread(target=act, args=(name,), daemon=True) for name in instance_ids)
+        for thread in threads:
+            thread.start()
+        return threads
 
     def _new_slot(self, instance_id: str) -> Slot:
         instance = self._ec2.instance(instance_id)
@@ -134,54 +172,79 @@ class Hypervisor:
 
     def _boot(self, instance_id: str) -> None:
         slot = self._slots[instance_id]
-        with slot.lock:
+        with self._boots, slot.lock:
             if slot.goal != "running":
                 return
             try:
-                slot.machine = boot(slot.spec, self._network, lambda _: self._ended(instance_id))
-            except BakeError as error:
-                self._ec2.set_state(instance_id, "terminated", reason=("Server.InternalError", error.message))
+                slot.machine = self._boot_machine(slot.spec, self._network, lambda: self._ended(instance_id))
+            except (BakeError, OSError) as error:
+                self._give_up(instance_id, ("Server.InternalError", str(error)), stay=slot.has_run)
                 return
-        self._ec2.set_state(instance_id, "running")
+            slot.has_run = True
+            with self._states:
+                if slot.goal == "running":
+                    self._ec2.set_state(instance_id, "running")
 
     def _power_off(self, instance_id: str) -> None:
-        machine = self._slots[instance_id].machine
+        machine = self._machine_or_settle(instance_id)
         if machine:
             machine.power_off()
-        else:
-            self._settle(instance_id)
 
     def _kill(self, instance_id: str) -> None:
-        slot = self._slots[instance_id]
-        with slot.lock:
-            machine = slot.machine
+        machine = self._machine_or_settle(instance_id)
         if machine:
             machine.kill()
             machine.taken_apart.wait()
-        else:
-            self._settle(instance_id)
+
+    def _machine_or_settle(self, instance_id: str) -> MachineLike | None:
+        """The machine that is on; an instance that has none is at its goal at once."""
+        slot = self._slots[instance_id]
+        with slot.lock:
+            if slot.machine is None:
+                self._settle(instance_id)
+            return slot.machine
 
     def _ended(self, instance_id: str) -> None:
         """The machine is off: because it was told to, or because the guest powered itself off."""
         slot = self._slots[instance_id]
-        slot.machine = None
-        if slot.goal == "running":
-            instance = self._ec2.instance(instance_id)
-            behaviour = instance.instance_initiated_shutdown_behavior if instance else "terminate"
-            slot.goal = "terminated" if behaviour == "terminate" else "stopped"
-            reason = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
-            self._settle(instance_id, reason=reason)
-        else:
-            self._settle(instance_id)
+        with slot.lock:
+            slot.machine = None
+            if slot.goal == "running":
+                self._give_up(instance_id, GUEST_SHUT_DOWN, stay=not self._ec2.ends_with_guest(instance_id))
+            else:
+                self._settle(instance_id)
 
-    def _settle(self, instance_id: str, *, reason: tuple[str, str] | None = None) -> None:
+    def _give_up(self, instance_id: str, reason: Reason, *, stay: bool) -> None:
+        """An instance that was to run does not: it is stopped if it may stay, and terminated if not."""
         slot = self._slots[instance_id]
-        if slot.goal == "terminated":
+        with self._states:
+            if slot.goal == "running":
+                slot.goal = "stopped" if stay else "terminated"
+        self._settle(instance_id, reason=reason)
+
+    def _settle(self, instance_id: str, *, reason: Reason | None = None) -> None:
+        """An instance whose machine is off is at its goal; called with its slot's lock held."""
+        slot = self._slots[instance_id]
+        goal = slot.goal
+        if slot.gone:
+            return
+        if goal == "terminated":
+            slot.gone = True
             slot.last_words = _tail(slot.spec.console)
             discard(slot.spec)
             slot.layers = ()
-        self._ec2.set_state(instance_id, slot.goal, reason=reason)
+            self._ec2.end(instance_id)
+        with self._states:
+            if slot.goal == goal:
+                self._ec2.set_state(instance_id, goal, reason=reason)
+        if goal == "terminated":
+            self._ec2.free_addresses(instance_id)
 
 
 def _tail(console: Path) -> bytes:
-    return console.read_bytes()[-CONSOLE_BYTES:] if console.exists() else b""
+    try:
+        with console.open("rb") as file:
+            file.seek(max(0, console.stat().st_size - CONSOLE_BYTES))
+            return file.read(CONSOLE_BYTES)
+    except OSError:
+        return b""

@@ -10,8 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_DNS, uuid5
 
+from dask_bake.errors import BakeError
+from dask_bake.local.cgroups import make_groups, remove_groups, within
 from dask_bake.local.commands import attempt, run
 from dask_bake.local.network import Network, make_cable, remove_cable
+
+PROPAGATION = Path("/run/systemd/nspawn/propagate")
+"""Where nspawn makes a folder for each machine, and leaves it when it is killed."""
 
 SIGRTMIN_PLUS_4 = signal.SIGRTMIN + 4
 """What systemd as init understands as "power off" (systemd(1), Signals)."""
@@ -102,7 +107,8 @@ class Machine:
 
     def kill(self) -> None:
         """Pull the plug; ``taken_apart`` is set when nothing of the machine is left but what it wrote."""
-        kill_tree(self._process.pid)
+        if self._process.poll() is None:  # a number that was given back may be a stranger's by now
+            kill_tree(self._process.pid)
         self._process.wait()
 
     def wait(self) -> int:
@@ -110,38 +116,53 @@ class Machine:
         return self._process.wait()
 
 
-def boot(spec: MachineSpec, network: Network, on_end: Callable[["Machine"], None]) -> Machine:
-    """Boot a machine; ``on_end`` is called from a thread of its own when it has ended, and was taken apart."""
+def boot(spec: MachineSpec, network: Network, on_end: Callable[[], None]) -> Machine:
+    """Boot a machine; ``on_end`` is called from a thread of its own when it has ended, and was taken apart.
+
+    Raises:
+        BakeError, OSError: when it cannot be booted; it is taken apart then.
+    """
+    try:
+        machine = Machine(spec, _start(spec, network))
+    except (BakeError, OSError):
+        take_apart(spec)
+        raise
+    threading.Thread(target=_watch, args=(machine, on_end), daemon=True).start()
+    return machine
+
+
+def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[bytes]":
     for folder in (spec.upper, spec.directory / "work", spec.root, spec.hypervisor):
         folder.mkdir(parents=True, exist_ok=True)
     run(mount_command(spec))
     (spec.hypervisor / "uuid").write_text(f"ec2{uuid5(NAMESPACE_DNS, spec.name)}"[:36] + "\n")
     make_cable(network, host_end=spec.host_end, guest_end=spec.guest_end, address=spec.address)
     with spec.console.open("ab") as console:
-        process = subprocess.Popen(
-            boot_command(spec),
+        return subprocess.Popen(
+            within(make_groups(spec.name), boot_command(spec)),
             stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
             start_new_session=True,
             env={"PATH": os.environ.get("PATH", os.defpath), "SYSTEMD_NSPAWN_LOCK": "0"},
         )
-    machine = Machine(spec, process)
-    threading.Thread(target=_watch, args=(machine, on_end), daemon=True).start()
-    return machine
 
 
-def _watch(machine: Machine, on_end: Callable[[Machine], None]) -> None:
+def _watch(machine: Machine, on_end: Callable[[], None]) -> None:
     machine.wait()
-    take_apart(machine.spec)
-    on_end(machine)
-    machine.taken_apart.set()
+    try:
+        take_apart(machine.spec)
+        on_end()
+    finally:
+        machine.taken_apart.set()
 
 
 def take_apart(spec: MachineSpec) -> None:
     """Unmount an ended machine's tree and remove its cable; what it wrote stays."""
     attempt(["umount", str(spec.root)])
     remove_cable(spec.host_end)
+    remove_groups(spec.name)
+    attempt(["rmdir", str(PROPAGATION / spec.name)])
 
 
 def discard(spec: MachineSpec) -> None:

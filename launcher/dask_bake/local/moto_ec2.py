@@ -1,7 +1,9 @@
 """What moto knows of EC2, prepared for machines that boot: the only module that touches moto's models."""
 
 import base64
+import copy
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -33,6 +35,11 @@ STATE_CODES = {
     "stopped": 80,
 }
 """EC2's codes for instance states (API reference, InstanceState)."""
+RESERVED_ADDRESSES = 5
+"""EC2 keeps the first four addresses of a subnet, and the last."""
+
+Reason = tuple[str, str]
+"""EC2's StateReason, as its code and its message."""
 
 
 class MotoEc2:
@@ -42,6 +49,7 @@ class MotoEc2:
         self._network = network
         self._store = store
         self._prepared: dict[str, Any] = {}
+        self._first_subnet: Any = None
 
     def region(self, name: str) -> Any:
         """moto's backend of a region, prepared when it is first asked for."""
@@ -49,18 +57,30 @@ class MotoEc2:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
             self._use_local_network(backend)
             for image in self._store.all():
-                backend.amis[image.id] = _as_ami(backend, image)
+                if image.public or image.region == name:
+                    backend.amis[image.id] = _as_ami(backend, image)
             self._prepared[name] = backend
         return self._prepared[name]
 
     def _use_local_network(self, backend: Any) -> None:
-        backend.vpcs.clear()
-        backend.subnets.clear()
+        for made_by_moto in (backend.vpcs, backend.subnets, backend.groups):
+            made_by_moto.clear()
         block = str(self._network.block)
         vpc = backend.create_vpc(block, is_default=True)
         backend.default_vpc = vpc
         subnet = backend.create_subnet(vpc.id, block, availability_zone=f"{backend.region_name}a")
         subnet.map_public_ip_on_launch = "false"
+        self._share_addresses(subnet)
+
+    def _share_addresses(self, subnet: Any) -> None:
+        """All regions are on one bridge: an address that one gives out is taken in the others."""
+        self._first_subnet = self._first_subnet or subnet
+        for name in ("_subnet_ips", "_unused_ips", "_base_avail_ip_iterator"):
+            setattr(subnet, name, getattr(self._first_subnet, name))
+
+    def free_address_count(self) -> int:
+        """How many instances still find an address."""
+        return self._network.block.num_addresses - RESERVED_ADDRESSES - len(self._first_subnet._subnet_ips)  # noqa: SLF001
 
     def default_subnet(self, region: str) -> str:
         """The id of the one subnet."""
@@ -69,14 +89,20 @@ class MotoEc2:
 
     def instances(self) -> tuple[Any, ...]:
         """Every instance of every region."""
-        return tuple(instance for backend in self._prepared.values() for instance in backend.all_instances())
+        backends = tuple(self._prepared.values())
+        return tuple(instance for backend in backends for instance in backend.all_instances())
 
     def instance(self, instance_id: str) -> Any | None:
         """The instance with that id."""
         return next((instance for instance in self.instances() if instance.id == instance_id), None)
 
-    def set_state(self, instance_id: str, state: str, *, reason: tuple[str, str] | None = None) -> None:
-        """Put an instance into a state; ``reason`` is EC2's StateReason as (code, message)."""
+    def state(self, instance_id: str) -> str | None:
+        """The state of the instance; None when there is no such instance."""
+        instance = self.instance(instance_id)
+        return str(instance.state) if instance else None
+
+    def set_state(self, instance_id: str, state: str, *, reason: Reason | None = None) -> None:
+        """Put an instance into a state."""
         instance = self.instance(instance_id)
         if instance is None:
             return
@@ -86,17 +112,38 @@ class MotoEc2:
             code, message = reason
             instance.state_reason = StateReason(f"{code}: {message}", code)
 
+    def ends_with_guest(self, instance_id: str) -> bool:
+        """Whether the instance is terminated, not stopped, when its guest powers itself off."""
+        instance = self.instance(instance_id)
+        return instance is None or instance.instance_initiated_shutdown_behavior == "terminate"
+
+    def keep_interfaces(self, instance_ids: Iterable[str]) -> None:
+        """Let TerminateInstances leave the interfaces: an address is free when its machine is off."""
+        for instance in self.instances():
+            if instance.id in instance_ids:
+                for nic in instance.nics.values():
+                    nic.delete_on_termination = False
+
     def end(self, instance_id: str) -> None:
-        """Free what a terminated instance held; safe to repeat."""
+        """Terminate in moto, once: a later TerminateInstances neither fails nor changes anything."""
+        instance = self.instance(instance_id)
+        if instance is not None and "terminate" not in vars(instance):
+            self.keep_interfaces((instance_id,))
+            instance.terminate()
+            instance.terminate = lambda: copy.copy(instance._state)  # noqa: SLF001
+
+    def free_addresses(self, instance_id: str) -> None:
+        """Delete the interfaces of a terminated instance: its addresses may be given out again."""
         instance = self.instance(instance_id)
         if instance is not None:
             for nic in instance.nics.values():
-                nic.delete_on_termination = False  # moto deletes it again on a second TerminateInstances
+                instance.ec2_backend.enis.pop(nic.id, None)
+                nic.subnet.del_subnet_ip(nic.private_ip_address)
 
-    def group_is_used(self, group_id: str) -> bool:
-        """Whether an instance that is not terminated is a member of the security group."""
+    def group_is_used(self, name: str) -> bool:
+        """Whether an instance that is not terminated is in the security group with that id or name."""
         return any(
-            group.id == group_id
+            name in (group.id, group.name)
             for instance in self.instances()
             if instance.state != "terminated"
             for nic in instance.nics.values()
@@ -134,7 +181,7 @@ class MotoEc2:
         return (pair.key_name, pair.public_key.strip()) if pair else None
 
     def keep_image(self, region: str, image_id: str, layers: tuple[str, ...]) -> None:
-        """Write down an image that CreateImage made, so that it survives; EC2 says ``ebs`` where moto does not."""
+        """Write down an image that CreateImage made: it survives. EC2 says ``ebs`` where moto does not."""
         ami = self.region(region).amis[image_id]
         ami.root_device_type = "ebs"
         ami.root_device_name = "/dev/xvda"
@@ -152,6 +199,19 @@ class MotoEc2:
             )
         )
 
+    def tag_snapshot(self, region: str, image_id: str, tags: Mapping[str, str]) -> None:
+        """Tag the snapshot of an image."""
+        self.region(region).amis[image_id].ebs_snapshot.add_tags(tags)
+
+    def drop_image(self, region: str, image_id: str) -> None:
+        """Take back an image that could not be kept."""
+        del self.region(region).amis[image_id]
+
+    def owns_image(self, region: str, image_id: str) -> bool:
+        """Whether the image is the account's own; so is one that does not exist, for moto to say so."""
+        ami = self.region(region).amis.get(image_id)
+        return ami is None or ami.owner_id == DEFAULT_ACCOUNT_ID
+
     def image_name_is_taken(self, region: str, name: str) -> bool:
         """Whether one of the account's images has that name."""
         images = self.region(region).amis.values()
@@ -164,9 +224,9 @@ class MotoEc2:
 
     def keep_tags(self, region: str, image_id: str) -> None:
         """Write down an image's tags after a change."""
-        stored = self._store.get(image_id)
-        if stored:
-            self._store.save(replace(stored, tags=_tags(self.region(region).amis[image_id])))
+        stored, ami = self._store.get(image_id), self.region(region).amis.get(image_id)
+        if stored and ami:
+            self._store.save(replace(stored, tags=_tags(ami)))
 
 
 def _tags(resource: Any) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """The local cloud's server: one process that holds everything up and takes it down again.
 
 Run as root in a mount namespace of its own, so that the machines' mounts end with it. It reports to whoever
-started it by lines of JSON on its standard output, the last of them ``ready`` or ``error``, and then closes it.
+started it by lines of JSON on its standard output, the last of them ``ready`` or ``error``.
 """
 
 import json
@@ -21,8 +21,10 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Event, PhaseEnded, PhaseStarted
 from dask_bake.local.base import ensure_base
 from dask_bake.local.commands import run
+from dask_bake.local.ec2_api import Ec2Api
 from dask_bake.local.gateway import Gateway
 from dask_bake.local.hypervisor import Hypervisor
+from dask_bake.local.machines import boot
 from dask_bake.local.metadata import MetadataService
 from dask_bake.local.moto_ec2 import MotoEc2
 from dask_bake.local.network import (
@@ -77,7 +79,7 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
         network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
         stack.enter_context(_network(settings, network, log))
         ec2 = MotoEc2(network, store)
-        hypervisor = Hypervisor(settings, network, store, ec2)
+        hypervisor = Hypervisor(settings, network, store, ec2, boot=boot)
         stack.callback(hypervisor.end_all)
         gateway = _gateway(settings, network, ec2, hypervisor)
         for host, port, app in (
@@ -174,10 +176,11 @@ def _gateway(settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hyp
             "root": str(settings.root),
         }
 
+    moto = DomainDispatcherApplication(create_backend_app)
     return Gateway(
-        DomainDispatcherApplication(create_backend_app),
-        ec2,
-        hypervisor,
+        moto,
+        create_backend_app("s3"),
+        Ec2Api(moto, ec2, hypervisor),
         caller_address=str(network.gateway),
         load_samples=SampleLoader(settings.samples),
         status=status,
