@@ -24,7 +24,6 @@ from dask_bake.local.network import Network
 from dask_bake.local.settings import Settings
 from dask_bake.local.store import ImageStore, StoredImage
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 DEBIAN = StoredImage(
     id="ami-00000000000000001",
     name="debian-12-amd64-20260101-local",
@@ -385,9 +384,7 @@ def test_a_guest_that_powers_itself_off_ends_as_its_behaviour_says(cloud, behavi
 
 
 @pytest.mark.parametrize("failure", [BakeError("no room"), OSError(28, "No space left on device")])
-def test_an_instance_whose_machine_does_not_boot_is_terminated_and_the_cloud_goes_on(
-    cloud, settings, failure
-):
+def test_an_instance_that_does_not_boot_is_terminated_and_the_cloud_goes_on(cloud, settings, failure):
     cloud.host.failure = failure
     instance = cloud.run()[0]
 
@@ -715,9 +712,10 @@ def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
     with _listening(gateway) as url:
         answer = requests.get(f"{url}/dask-data/a", timeout=5)
 
+    message = "Cannot write the sample data &lt;here&gt;."
     assert (answer.status_code, answer.text) == (
         500,
-        "<Error><Code>InternalError</Code><Message>Cannot write the sample data &lt;here&gt;.</Message></Error>",
+        f"<Error><Code>InternalError</Code><Message>{message}</Message></Error>",
     )
 
 
