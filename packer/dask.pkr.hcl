@@ -48,10 +48,13 @@ source "amazon-ebs" "dask" {
 build {
   sources = ["source.amazon-ebs.dask"]
 
-  # 2 says that cloud-init is done but has something to remark.
+  # cloud-init's 2 says that it is done but has something to remark. A full disk would be found only by scp, which
+  # does not say so.
   provisioner "shell" {
     inline = [
       "cloud-init status --wait >/dev/null || test $? -eq 2",
+      "room=$(df --output=avail --block-size=M /var/tmp | tail -n 1 | tr -dc 0-9)",
+      "test $room -ge ${var.room_megabytes} || { echo \"No space left on device: $room MB are free, an image needs ${var.room_megabytes} MB\" >&2; exit 1; }",
       "mkdir -p ${var.payload}",
     ]
   }

@@ -90,3 +90,9 @@ variable "payload" {
   default     = "/var/tmp/dask-bake"
   description = "Where the payload is put on the instance; the scripts are told as DASK_BAKE_PAYLOAD."
 }
+
+variable "room_megabytes" {
+  type        = number
+  description = "What must be free on the instance's disk, in MB, before anything is uploaded."
+  default     = 2000
+}

@@ -35,14 +35,23 @@ class LaunchOptions:
 
     def __post_init__(self) -> None:
         if self.count < 2:
-            raise UsageError(f"--count counts the head: at least 2, not {self.count}")
+            raise UsageError(
+                f"--count counts the head: at least 2, not {self.count}",
+                hint="--count 2 is a head and one worker",
+            )
         if self.nprocs < 1:
-            raise UsageError(f"--nprocs is the worker processes of a node: at least 1, not {self.nprocs}")
+            raise UsageError(
+                f"--nprocs is the worker processes of a node: at least 1, not {self.nprocs}",
+                hint="--nprocs 8 gives each worker node 8 processes",
+            )
         if self.timeout < 1:
-            raise UsageError(f"--timeout is in seconds: at least 1, not {self.timeout}")
+            raise UsageError(
+                f"--timeout is in seconds: at least 1, not {self.timeout}", hint="the default is 300"
+            )
         check_name(self.name)
         if self.file is not None and not self.file.absolute().parent.is_dir():
-            raise UsageError(f"--file {self.file}: there is no folder {self.file.absolute().parent}")
+            folder = self.file.absolute().parent
+            raise UsageError(f"--file {self.file}: there is no folder {folder}", hint=f"mkdir -p {folder}")
 
 
 def check_name(name: str) -> str:

@@ -92,13 +92,13 @@ def python():
 
 @pytest.fixture
 def small_disk(cloud):
-    """The local cloud with 100 MB for what its instances write."""
+    """The local cloud with 300 MB for what its instances write."""
     cloud.run("local", "down")
     folder = cloud.root / "instances"
     privilege = control.root_prefix()
     subprocess.run([*privilege, "mkdir", "-p", str(folder)], check=True)
-    subprocess.run([*privilege, "mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)], check=True)
+    subprocess.run([*privilege, "mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)], check=True)
     yield
     cloud.run("local", "down")
     subprocess.run([*privilege, "umount", str(folder)], check=True)
-    assert shutil.disk_usage(folder).total > 100 * 2**20
+    assert shutil.disk_usage(folder).total > 300 * 2**20

@@ -74,7 +74,7 @@ def test_a_name_in_use(cloud, image):
 def test_an_interrupted_launch_leaves_nothing(cloud, image, number):
     """Ctrl-C, or kill, as soon as the instances are there: exit code 130."""
     process = cloud.start("launch", "--name", "stopped", "--count", "3", "--nprocs", "2")
-    for line in process.stdout:
+    for line in process.stderr:
         if "instances" in line:
             break
     process.send_signal(number)
@@ -93,8 +93,8 @@ def test_a_launch_that_takes_too_long_ends_itself(cloud, image):
 def test_an_interrupted_bake_leaves_nothing(cloud, image):
     """Packer tidies up before the command ends."""
     process = cloud.start("bake", "--force")
-    for line in process.stdout:
-        if "boot" in line or "start instance" in line:
+    for line in process.stderr:
+        if "start instance" in line:
             break
     process.send_signal(signal.SIGINT)
     told, said = process.communicate(timeout=120)
@@ -124,7 +124,7 @@ def test_an_address_block_in_use(cloud):
     cloud.run("local", "down")
     taken = {"DASK_BAKE_LOCAL_BLOCK": "10.99.0.0/24"}
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    subprocess.run([*prefix, "ip", "link", "add", "dbt-taken", "type", "dummy"], check=True)
+    subprocess.run([*prefix, "ip", "link", "add", "dbt-taken", "type", "bridge"], check=True)
     try:
         subprocess.run([*prefix, "ip", "address", "add", "10.99.0.1/16", "dev", "dbt-taken"], check=True)
         subprocess.run([*prefix, "ip", "link", "set", "dbt-taken", "up"], check=True)
@@ -159,9 +159,9 @@ def test_a_machine_without_packer(cloud, programs):
 def test_a_missing_debian_package(cloud, programs):
     """Likewise, and `local doctor` names it too."""
     cloud.run("local", "down")
-    path = programs("dnsmasq")
-    assert_said(cloud.attempt("local", "up", PATH=path), 1, "apt-get install dnsmasq-base")
-    assert "dnsmasq-base" in cloud.attempt("local", "doctor", PATH=path).stdout
+    path = programs("systemd-nspawn")
+    assert_said(cloud.attempt("local", "up", PATH=path), 1, "apt-get install systemd-container")
+    assert "systemd-container" in cloud.attempt("local", "doctor", PATH=path).stdout
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming nobody needs root")
@@ -188,9 +188,9 @@ def test_a_killed_server_is_named_and_cleared_away(cloud, image):
         pass
     named = cloud.attempt("local", "doctor").stdout
     cloud.run("local", "down")
-    after = cloud.run("local", "doctor")
+    after = cloud.json("local", "doctor")
     shutil.rmtree(cloud.home / "state" / "dask-bake" / "local-us-east-1-orphan")
 
     for what in (f"machine {NAME}-i-", "dnsmasq", f"network interface {NAME}", f"firewall rules of {NAME}", "folder"):
         assert what in named
-    assert "left over" not in after
+    assert after == []
