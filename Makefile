@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SCRIPTS := $(wildcard packer/scripts/*.sh) packer/rootfs/usr/libexec/dask-bake/host-key packer/rootfs/usr/libexec/dask-bake/jupyter-token setup.sh .ci/run
+SCRIPTS := $(wildcard packer/scripts/*.sh) packer/rootfs/usr/libexec/dask-bake/host-key packer/rootfs/usr/libexec/dask-bake/jupyter-token setup.sh examples/demo.sh .ci/run
 export AWS_EC2_METADATA_DISABLED ?= true
 
 .DEFAULT_GOAL := help
@@ -24,12 +24,12 @@ $(INSTALLED): pyproject.toml packer/pip.lock | debian
 	@# The laptop's Dask is the image's Dask: the lock's versions bind here too.
 	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\) .*/\1/p' packer/pip.lock | grep -v '^pip==' > $(VENV)/constraints.txt
 	@echo "installing dask-bake and its tools into $(VENV)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable '.[local,examples,dev]'
+	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable '.[local,examples,dev]'
 	@touch $@
 
 .PHONY: demo
 demo: setup ## try it all here: bake, launch 2 × 2 workers, compute, no AWS account needed
-	@$(BIN)/python examples/demo.py
+	@./examples/demo.sh $(BIN)/dask-bake
 
 .PHONY: ami
 ami: $(INSTALLED) ## bake the image
