@@ -50,7 +50,7 @@ lint: setup ## check the style of everything
 	@$(BIN)/mypy
 	@shellcheck $(SCRIPTS)
 	@packer fmt -check packer
-	@$(BIN)/python tests/validate_template.py
+	@$(BIN)/python -m pytest -q tests/edge/test_packer.py -k template_as_it_is_staged
 	@$(BIN)/codespell --skip '.venv,.git,*.lock' .
 
 .PHONY: format

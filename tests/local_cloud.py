@@ -114,7 +114,9 @@ class LocalCloud:
         kept = {"images", "layers", "samples", "server.log", "instances"}
         inside = [path.name for path in self.root.iterdir() if path.name not in kept]
         instances = [path.name for path in (self.root / "instances").glob("*")]
-        outside = [str(path) for path in (Path("/run") / NAME, Path("/run/systemd/nspawn")) if _holds_ours(path)]
+        outside = [
+            str(path) for path in (Path("/run") / NAME, Path("/run/systemd/nspawn")) if _holds_ours(path)
+        ]
         return inside + instances + outside
 
 
@@ -148,6 +150,8 @@ def _our_processes() -> list[str]:
             words = path.read_bytes().decode(errors="replace").replace("\0", " ")
         except OSError:
             continue
-        if any(ours in words for ours in (f"{NAME}-i-", f"/run/{NAME}", "dask_bake.local.server", "packer build")):
+        if any(
+            ours in words for ours in (f"{NAME}-i-", f"/run/{NAME}", "dask_bake.local.server", "packer build")
+        ):
             found.append(words)
     return found

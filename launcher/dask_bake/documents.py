@@ -37,7 +37,7 @@ def launch_document(
 
 
 def addresses(local_port: Mapping[int, int], *, token: str) -> dict[str, str]:
-    """The addresses on this machine of what the head serves, by this machine's port for each of the head's."""
+    """The addresses on this machine of what the head serves; ``local_port`` is this machine's for each."""
     jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab"
     return {
         "dashboard": f"http://127.0.0.1:{local_port[DASHBOARD_PORT]}/status",

@@ -46,7 +46,7 @@ class Tunnel:
                 self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
                 return False
             self._start()
-        # ssh opens all ports or none; asking at one, and only until it answers, wakes nothing behind the others.
+        # ssh opens all ports or none; asking at one, until it answers, wakes nothing behind the others.
         self._is_up = self._is_up or is_open(self.forwards[0].local_port)
         return self._is_up
 

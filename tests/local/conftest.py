@@ -1,7 +1,7 @@
 """The local cloud's tests: they really bake, boot, compute and take down, in a local cloud of their own.
 
-Where this machine cannot do that, they are left out, by name and with the reason; DASK_BAKE_TEST_ALL=1 makes that an
-error.
+Where this machine cannot do that, they are left out, by name and with the reason; DASK_BAKE_TEST_ALL=1 makes
+that an error.
 """
 
 import os
@@ -11,10 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from local_cloud import LocalCloud, machine_state
 
 from dask_bake.errors import BakeError
 from dask_bake.local import control
+from local_cloud import LocalCloud, machine_state
 
 HERE = Path(__file__).parent
 
@@ -27,7 +27,9 @@ def why_not() -> str | None:
     except BakeError as error:
         return f"{error.message} {error.hint}"
     probe = subprocess.run(
-        [*privilege, "unshare", "--mount", "--net", "--pid", "--fork", "true"], capture_output=True, check=False
+        [*privilege, "unshare", "--mount", "--net", "--pid", "--fork", "true"],
+        capture_output=True,
+        check=False,
     )
     return None if probe.returncode == 0 else "This machine does not let root make namespaces."
 

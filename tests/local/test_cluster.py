@@ -8,6 +8,7 @@ import urllib.request
 
 import pytest
 import yaml
+
 from dask_bake.local.settings import S3_DOMAIN
 
 
@@ -36,9 +37,14 @@ def test_the_client_on_the_head_sees_every_worker(cloud, cluster):
 
 def test_ipython_starts_in_a_shell_on_the_head(cloud, cluster):
     """The environment is active in a login shell and in a bare command."""
-    code = "from distributed import Client; c = Client(); print(len(c.scheduler_info(n_workers=-1)['workers']))"
+    code = (
+        "from distributed import Client; c = Client(); print(len(c.scheduler_info(n_workers=-1)['workers']))"
+    )
     assert cloud.run("ssh", "--name", "shared", "--", "ipython", "-c", code).strip() == "4"
-    assert cloud.run("ssh", "--name", "shared", "--", "bash", "-lc", "which dask").strip() == "/opt/dask/bin/dask"
+    assert (
+        cloud.run("ssh", "--name", "shared", "--", "bash", "-lc", "which dask").strip()
+        == "/opt/dask/bin/dask"
+    )
 
 
 def test_a_command_s_output_and_exit_code_are_handed_on(cloud, cluster):
@@ -61,7 +67,9 @@ def test_the_user_data_is_what_cloud_init_accepts(cloud, cluster):
     for node in ("0", "1"):
         words = ("ssh", "--name", "shared", node, "--", "sudo")
         text = cloud.run(*words, "cat", "/var/lib/cloud/instance/user-data.txt")
-        judged = cloud.run(*words, "cloud-init", "schema", "--config-file", "/var/lib/cloud/instance/user-data.txt")
+        judged = cloud.run(
+            *words, "cloud-init", "schema", "--config-file", "/var/lib/cloud/instance/user-data.txt"
+        )
 
         assert "Valid cloud-config" in judged
         assert set(yaml.safe_load(text)) == {"ssh_authorized_keys", "write_files"}
@@ -81,7 +89,8 @@ def test_only_ssh_of_the_head_needs_to_be_open(cluster, cloud):
     group = cluster["security_groups"][0]["id"]
     rules = cloud.ec2().describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
     told = sorted(
-        (rule["IpProtocol"], rule.get("FromPort"), [block["CidrIp"] for block in rule["IpRanges"]]) for rule in rules
+        (rule["IpProtocol"], rule.get("FromPort"), [block["CidrIp"] for block in rule["IpRanges"]])
+        for rule in rules
     )
     gateway = cloud.json("local", "status")["block"].replace(".0/20", ".1/32")
 
@@ -115,7 +124,7 @@ def test_metadata_is_version_2_only_and_closed_to_dask(cloud, cluster):
 
 
 def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
-    """`dask-bake connect` prints their addresses on this machine; Jupyter wants its token, made on the head."""
+    """`dask-bake connect` prints their addresses on this machine; Jupyter wants the head's token."""
     process = cloud.start("connect", "shared", "--json")
     try:
         lines = iter(process.stdout.readline, "")
@@ -175,10 +184,16 @@ def answers(host, port):
 gateway = socket.gethostbyname("{S3_DOMAIN}")
 print(answers(gateway, 80), answers(gateway, 5666), answers("192.0.2.1", 80))
 """
-    assert cloud.run("ssh", "--name", "shared", "1", "--", "python", "-", text=code).split() == ["True", "False", "False"]
+    assert cloud.run("ssh", "--name", "shared", "1", "--", "python", "-", text=code).split() == [
+        "True",
+        "False",
+        "False",
+    ]
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version")
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version"
+)
 def test_a_client_on_this_machine_computes_through_the_way_in(cloud, cluster):
     """`connect()` gives a client whose results are right, and its tunnel ends with it."""
     import subprocess
@@ -190,6 +205,11 @@ def test_a_client_on_this_machine_computes_through_the_way_in(cloud, cluster):
         "client.close()\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env=cloud.environment, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", code],
+        env=cloud.environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (0, "4950\n"), done.stderr

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from local_cloud import NAME, PORT
 
 
@@ -179,7 +180,7 @@ def test_a_user_without_root(cloud):
 
 
 def test_a_killed_server_is_named_and_cleared_away(cloud, image):
-    """After `kill -9`, `local doctor` names machine, interface, rules and files; `local down` removes them."""
+    """After `kill -9`, `local doctor` names machine, interface, rules, files; `local down` removes them."""
     cloud.run("launch", "--name", "orphan", "--count", "2", "--nprocs", "1")
     pid = cloud.json("local", "status")["pid"]
     prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
@@ -191,6 +192,12 @@ def test_a_killed_server_is_named_and_cleared_away(cloud, image):
     after = cloud.json("local", "doctor")
     shutil.rmtree(cloud.home / "state" / "dask-bake" / "local-us-east-1-orphan")
 
-    for what in (f"machine {NAME}-i-", "dnsmasq", f"network interface {NAME}", f"firewall rules of {NAME}", "folder"):
+    for what in (
+        f"machine {NAME}-i-",
+        "dnsmasq",
+        f"network interface {NAME}",
+        f"firewall rules of {NAME}",
+        "folder",
+    ):
         assert what in named
     assert after == []

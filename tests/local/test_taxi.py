@@ -24,7 +24,9 @@ def figures_by_pandas(cloud, figures):
 @pytest.fixture(scope="module")
 def figures(cloud, cluster):
     """What the example says on the head, as JSON."""
-    told = cloud.run("ssh", "--name", "shared", "--", "python", "-", "--json", text=EXAMPLE.read_text(), timeout=300)
+    told = cloud.run(
+        "ssh", "--name", "shared", "--", "python", "-", "--json", text=EXAMPLE.read_text(), timeout=300
+    )
     return json.loads(told)
 
 
@@ -42,11 +44,15 @@ def test_the_figures_are_pandas_s(figures, figures_by_pandas):
     by_hour = fraction.groupby(rides.tpep_pickup_datetime.dt.hour).mean()
 
     told = figures["tip_fraction"]
-    assert {int(key): value for key, value in told["by_passengers"].items()} == pytest.approx(by_passengers.to_dict())
+    assert {int(key): value for key, value in told["by_passengers"].items()} == pytest.approx(
+        by_passengers.to_dict()
+    )
     assert {int(key): value for key, value in told["by_hour"].items()} == pytest.approx(by_hour.to_dict())
 
 
-@pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version")
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version"
+)
 def test_it_runs_from_this_machine_as_on_the_head(cloud, cluster, figures):
     """The same script, the same figures, through the way in."""
     done = subprocess.run(
@@ -77,7 +83,15 @@ def test_it_shows_rows_and_tables(cloud, cluster):
 def test_data_that_is_not_there_is_one_sentence(cloud, cluster):
     """What cannot be read, and a way out; no traceback."""
     done = cloud.attempt(
-        "ssh", "--name", "shared", "--", "python", "-", "--data", "s3://dask-data/none/*.csv", text=EXAMPLE.read_text()
+        "ssh",
+        "--name",
+        "shared",
+        "--",
+        "python",
+        "-",
+        "--data",
+        "s3://dask-data/none/*.csv",
+        text=EXAMPLE.read_text(),
     )
 
     assert done.returncode == 1

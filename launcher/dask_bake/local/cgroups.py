@@ -1,7 +1,7 @@
 """A control group for each machine, so that no machine's systemd finds another's processes in its own groups.
 
-systemd-nspawn takes the group that it was started in for the machine's root. Without groups of their own all machines
-would share the host's, and each would keep a slice of the same name in the same place.
+systemd-nspawn takes the group that it was started in for the machine's root. Without groups of their own all
+machines would share the host's, and each would keep a slice of the same name in the same place.
 """
 
 import time
@@ -13,7 +13,7 @@ ENTER = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift
 
 
 def hierarchies(mounts: Path = Path("/proc/self/mounts")) -> tuple[Path, ...]:
-    """Where systemd keeps its groups on this machine: version 2's, and version 1's named hierarchy if there is one."""
+    """Where systemd keeps its groups on this machine: version 2's, and version 1's named one if there is one."""
     found = []
     for line in mounts.read_text().splitlines():
         _source, place, kind, options, *_ = line.split()
@@ -41,7 +41,7 @@ def make_groups(machine: str) -> tuple[Path, ...]:
 
 
 def remove_groups(machine: str, *, patience: float = 5.0) -> None:
-    """Remove an ended machine's groups; the kernel may need a moment, in seconds, until its last process is gone."""
+    """Remove an ended machine's groups; ``patience``, in seconds, is for the kernel to end the last process."""
     deadline = time.monotonic() + patience
     while not all(_removed(group) for group in groups_of(machine)) and time.monotonic() < deadline:
         time.sleep(0.01)
