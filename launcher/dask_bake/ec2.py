@@ -23,6 +23,9 @@ NOT_YET = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 GONE = ("InvalidInstanceID.NotFound",)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
+ATTEMPTS = 5
+"""Of a call that may be repeated: about 8 s of back-off in all, then no answer is said to be none."""
+
 
 class Ec2:
     """EC2 in one region.
@@ -208,7 +211,7 @@ def connect(cloud: Cloud, notify: Notify) -> Ec2:
                 config=config,
             )
 
-    return Ec2(client(8), client(1), sleep=time.sleep)
+    return Ec2(client(ATTEMPTS), client(1), sleep=time.sleep)
 
 
 def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:

@@ -13,7 +13,7 @@ ENTER = 'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs"; shift; done; shift
 
 
 def hierarchies(mounts: Path = Path("/proc/self/mounts")) -> tuple[Path, ...]:
-    """Where systemd keeps its groups on this machine: version 2's, and version 1's named one if there is one."""
+    """Where systemd keeps its groups on this machine: version 2's, and version 1's if it has one."""
     found = []
     for line in mounts.read_text().splitlines():
         _source, place, kind, options, *_ = line.split()
@@ -41,7 +41,7 @@ def make_groups(machine: str) -> tuple[Path, ...]:
 
 
 def remove_groups(machine: str, *, patience: float = 5.0) -> None:
-    """Remove an ended machine's groups; ``patience``, in seconds, is for the kernel to end the last process."""
+    """Remove an ended machine's groups; the kernel has ``patience`` seconds to end the last process."""
     deadline = time.monotonic() + patience
     while not all(_removed(group) for group in groups_of(machine)) and time.monotonic() < deadline:
         time.sleep(0.01)
