@@ -2,10 +2,15 @@
 
 import os
 import threading
+import warnings
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import dask
 from distributed import Client
+from distributed.versions import VersionMismatchWarning
 
 from dask_bake import ec2
 from dask_bake.clouds import open_cloud
@@ -55,8 +60,11 @@ class TunnelledClient(Client):
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="dask-bake tunnel", daemon=True)
         self._keeper.start()
+        # Also where nobody closes the client: at the interpreter's end.
+        weakref.finalize(self, tunnel.close)
         address = f"tcp://127.0.0.1:{tunnel.forwards[0].local_port}"
-        super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]
+        with without_small_talk():
+            super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Closes the client, then its connection."""
@@ -70,6 +78,30 @@ class TunnelledClient(Client):
     def _keep(self) -> None:
         while not self._ended.wait(1.0):
             self._tunnel.advance()
+
+
+@contextmanager
+def without_small_talk() -> Iterator[None]:
+    """Drop Dask's warning about versions if all it says is that one Python is another patch release."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    for warning in caught:
+        if not (warning.category is VersionMismatchWarning and is_small_talk(str(warning.message))):
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+
+
+def is_small_talk(table: str) -> bool:
+    """Whether a table of mismatched versions holds one row, Python's, with one minor version in it."""
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in table.splitlines()
+        if line.startswith("|")
+    ]
+    packages = rows[1:]
+    if [row[0] for row in packages] != ["python"]:
+        return False
+    return len({tuple(version.split(".")[:2]) for version in packages[0][1:]}) == 1
 
 
 def _ignore(_: Event) -> None:
