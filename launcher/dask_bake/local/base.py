@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
+from dask_bake.local.apt import host_options, host_sources
 from dask_bake.local.commands import run
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.store import ImageStore, StoredImage
@@ -89,9 +90,11 @@ def debootstrap_command(target: Path) -> list[str]:
         "--variant=minbase",
         f"--include={','.join(PACKAGES)}",
         '--aptopt=Apt::Install-Recommends "false"',
+        *(f"--aptopt={option}" for option in host_options()),
         *(f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "man", "locale", "info")),
         SUITE,
         str(target),
+        *host_sources(SUITE),
     ]
 
 
