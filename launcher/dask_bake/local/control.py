@@ -6,15 +6,18 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import ProxyHandler, build_opener
 
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
-from dask_bake.local.leftovers import ask_to_stop, find_leftovers
+from dask_bake.local.claim import holder
+from dask_bake.local.commands import run
+from dask_bake.local.leftovers import end_process, find_leftovers
 from dask_bake.local.settings import Settings, read_settings
 
 PROGRAMS = {
@@ -28,6 +31,14 @@ PROGRAMS = {
     "unshare": "util-linux",
 }
 """What the local cloud runs, and the Debian package of each."""
+
+
+LONGEST_START = 900
+"""Seconds after which a local cloud that another command starts is not waited for any more."""
+
+
+def _which(program: str) -> str | None:
+    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 @dataclass(frozen=True)
@@ -59,13 +70,14 @@ class Finding:
 
 
 def status(settings: Settings | None = None) -> LocalStatus | None:
-    """The local cloud that runs, or None."""
+    """The local cloud that runs, or None; another one, with another root, is not ours."""
     settings = settings or read_settings()
     try:
         with build_opener(ProxyHandler({})).open(f"{settings.url}/_dask_bake/status", timeout=5) as answer:
-            return LocalStatus(**json.load(answer))
-    except (URLError, OSError, ValueError, TypeError):
+            found = LocalStatus(**json.load(answer))
+    except (OSError, HTTPException, ValueError, TypeError):
         return None
+    return found if found.root == str(settings.root) else None
 
 
 def ensure_up(notify: Notify) -> Endpoint:
@@ -88,22 +100,46 @@ def up(notify: Notify) -> LocalStatus:
         return running
     require_programs()
     prefix = root_prefix()
-    if find_leftovers(settings):
+    leftovers = find_leftovers(settings)  # before asking who holds it: what a start makes is not left over
+    running = _wait_for_other(settings, notify)
+    if running:
+        return running
+    if leftovers:
         down(notify)
-    _start(settings, prefix, notify)
+    try:
+        _start(settings, prefix, notify)
+    except BakeError:
+        running = _wait_for_other(settings, notify)
+        if running:
+            return running
+        raise
     started = status(settings)
     if started is None:
         raise BakeError("The local cloud started and does not answer.", hint=f"See {settings.log}.")
     return started
 
 
-def require_programs() -> None:
+def _wait_for_other(settings: Settings, notify: Notify) -> LocalStatus | None:
+    """The local cloud that another command is starting, once it answers; None when it went away instead."""
+    if holder(settings) is None:
+        return None
+    notify(PhaseStarted("wait for the local cloud"))
+    started = time.monotonic()
+    running = None
+    while holder(settings) and running is None and time.monotonic() - started < LONGEST_START:
+        running = status(settings)
+        time.sleep(0.1)
+    notify(PhaseEnded("wait for the local cloud", time.monotonic() - started))
+    return running
+
+
+def require_programs(which: Callable[[str], str | None] = _which) -> None:
     """Return when every program is installed.
 
     Raises:
         BakeError: naming the Debian packages that are missing.
     """
-    packages = missing_packages()
+    packages = missing_packages(which)
     if packages:
         raise BakeError(
             f"The local cloud needs Debian packages that are not installed: {' '.join(packages)}.",
@@ -111,13 +147,9 @@ def require_programs() -> None:
         )
 
 
-def missing_packages() -> tuple[str, ...]:
+def missing_packages(which: Callable[[str], str | None] = _which) -> tuple[str, ...]:
     """The Debian packages that the local cloud lacks on this machine."""
-    return tuple(sorted(package for program, package in PROGRAMS.items() if not _which(program)))
-
-
-def _which(program: str) -> str | None:
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    return tuple(sorted(package for program, package in PROGRAMS.items() if not which(program)))
 
 
 def root_prefix() -> list[str]:
@@ -146,23 +178,39 @@ def _start(settings: Settings, prefix: Sequence[str], notify: Notify) -> None:
         cwd="/",
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
-        for line in process.stdout:
-            fact = json.loads(line)
-            if "ready" in fact:
+        try:
+            if follow_start(process.stdout, notify):
                 # The server goes on without us: do not wait for it, which leaving the block would do.
                 process.returncode = 0
                 return
-            if "error" in fact:
-                raise BakeError(fact["error"], hint=fact["hint"])
-            notify(
-                PhaseStarted(fact["started"])
-                if "started" in fact
-                else PhaseEnded(fact["ended"], fact["seconds"])
-            )
+        except KeyboardInterrupt:
+            with suppress(PermissionError):  # sudo's child is not ours to end; its server stays
+                process.terminate()
+            raise
         said = process.stderr.read().strip() if process.stderr else ""
     raise BakeError(
         f"The local cloud did not start: {said or 'its server ended'}", hint=f"See {settings.log}."
     )
+
+
+def follow_start(lines: Iterable[str], notify: Notify) -> bool:
+    """Pass on what the server reports while it starts; whether it was ready at the end.
+
+    Raises:
+        BakeError: when the server says that it cannot run.
+    """
+    for line in lines:
+        fact = json.loads(line)
+        match fact:
+            case {"ready": _}:
+                return True
+            case {"error": message, "hint": hint}:
+                raise BakeError(message, hint=hint)
+            case {"started": phase}:
+                notify(PhaseStarted(phase))
+            case {"ended": phase, "seconds": seconds}:
+                notify(PhaseEnded(phase, seconds))
+    return False
 
 
 def server_command(settings: Settings) -> list[str]:
@@ -189,9 +237,9 @@ def down(notify: Notify) -> None:
         BakeError: when something cannot be removed.
     """
     settings = read_settings()
-    prefix = root_prefix() if (status(settings) or find_leftovers(settings)) else []
+    prefix = root_prefix() if (_server_pid(settings) or find_leftovers(settings)) else []
     if prefix:
-        subprocess.run([*prefix, *_down_command(settings)], check=True)
+        run([*prefix, *_down_command(settings)])
         return
     notify(PhaseStarted("stop the local cloud"))
     started = time.monotonic()
@@ -209,13 +257,16 @@ def _down_command(settings: Settings) -> list[str]:
 
 
 def _stop_server(settings: Settings) -> None:
-    running = status(settings)
-    if running is None:
+    pid = _server_pid(settings)
+    if pid is None:
         return
-    ask_to_stop(running.pid)
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{running.pid}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
+    end_process(pid, patience=60)
+
+
+def _server_pid(settings: Settings) -> int | None:
+    """The server, also when it does not answer: it is starting, or stuck."""
+    running = status(settings)
+    return running.pid if running else holder(settings)
 
 
 def doctor() -> tuple[Finding, ...]:
@@ -231,7 +282,7 @@ def doctor() -> tuple[Finding, ...]:
         root_prefix()
     except BakeError as error:
         findings.append(Finding("missing", "root", error.hint or ""))
-    if status(settings) is None:
+    if _server_pid(settings) is None:
         findings += [
             Finding("left over", leftover.what, "dask-bake local down")
             for leftover in find_leftovers(settings)

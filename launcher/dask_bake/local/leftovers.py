@@ -1,15 +1,17 @@
 """What a local cloud whose server was killed leaves behind: found by name, named, and removed."""
 
 import os
+import re
 import shutil
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.local.cgroups import hierarchies, remove_groups
 from dask_bake.local.commands import attempt
-from dask_bake.local.machines import PROPAGATION, kill_tree
+from dask_bake.local.machines import PROPAGATION, children, kill_tree
 from dask_bake.local.network import firewall_stands, lower_firewall, remove_bridge, remove_cable
 from dask_bake.local.settings import Settings
 
@@ -48,39 +50,57 @@ def _our_processes(settings: Settings) -> list[tuple[int, str]]:
             arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        words = _name_process(arguments, settings)
+        words = name_process(arguments, settings)
         if words and int(folder.name) != os.getpid():
             found.append((int(folder.name), words))
     return found
 
 
-def _name_process(arguments: list[str], settings: Settings) -> str | None:
-    machine = f"--machine={settings.name}-i-"
+def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
+    """What a process of this local cloud is, by its arguments; None when it is none of ours."""
     for argument in arguments:
-        if argument.startswith(machine):
-            return f"machine {argument.removeprefix('--machine=')}"
+        machine = argument.removeprefix("--machine=")
+        if machine != argument and is_machine(machine, settings):
+            return f"machine {machine}"
         if argument == f"--dhcp-hostsfile={settings.runtime}/dhcp-hosts":
             return "dnsmasq"
+        if argument.startswith(f"{settings.layers}/draft-"):
+            return "the making of the base tree"
     return None
 
 
+def is_machine(name: str, settings: Settings) -> bool:
+    """Whether a machine of that name is ours, and not of a local cloud whose name begins like ours."""
+    return re.fullmatch(rf"{re.escape(settings.name)}-i-[0-9a-f]+", name) is not None
+
+
 def _end(pid: int) -> None:
+    family = _descendants(pid)
     kill_tree(pid)
-    _wait_until_gone(pid)
+    for orphan in family:
+        kill_tree(orphan)
+    for member in (pid, *family):
+        _wait_until_gone(member)
 
 
-def _wait_until_gone(pid: int) -> None:
-    import time
+def _descendants(pid: int) -> tuple[int, ...]:
+    return tuple(member for child in children(pid) for member in (child, *_descendants(child)))
 
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
-        state = Path(f"/proc/{pid}/stat")
-        try:
-            if state.read_text().rpartition(")")[2].split()[0] == "Z":
-                return
-        except OSError:
-            return
+
+def _wait_until_gone(pid: int, patience: float = 10) -> bool:
+    deadline = time.monotonic() + patience
+    while _lives(pid):
+        if time.monotonic() > deadline:
+            return False
         time.sleep(0.02)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _interfaces(settings: Settings) -> tuple[Leftover, ...]:
@@ -88,7 +108,7 @@ def _interfaces(settings: Settings) -> tuple[Leftover, ...]:
         Leftover(f"network interface {port.name}", lambda name=port.name: remove_cable(name))  # type: ignore[misc]
         for port in sorted(Path(f"/sys/class/net/{settings.bridge}/brif").glob("*"))
     )
-    if not Path(f"/sys/class/net/{settings.bridge}").exists():
+    if not Path(f"/sys/class/net/{settings.bridge}/bridge").exists():
         return cables
     return (*cables, Leftover(f"network interface {settings.bridge}", lambda: remove_bridge(settings.bridge)))
 
@@ -109,7 +129,12 @@ def _files(settings: Settings) -> tuple[Leftover, ...]:
 
 
 def _groups(settings: Settings) -> tuple[Leftover, ...]:
-    folders = (folder for hierarchy in hierarchies() for folder in hierarchy.glob(f"{settings.name}-i-*"))
+    folders = (
+        folder
+        for hierarchy in hierarchies()
+        for folder in hierarchy.glob(f"{settings.name}-i-*")
+        if is_machine(folder.name, settings)
+    )
     return tuple(
         Leftover(f"control group {folder}", lambda name=folder.name: remove_groups(name))  # type: ignore[misc]
         for folder in folders
@@ -118,12 +143,20 @@ def _groups(settings: Settings) -> tuple[Leftover, ...]:
 
 def _nspawn_folders(settings: Settings) -> tuple[Leftover, ...]:
     """What systemd-nspawn keeps for a machine while it runs, and its own folders once nobody uses them."""
-    folders = [*PROPAGATION.glob(f"{settings.name}-i-*")]
+    folders = [path for path in PROPAGATION.glob("*") if is_machine(path.name, settings)]
     if PROPAGATION.exists() and len(folders) == len([*PROPAGATION.iterdir()]):
         folders += [PROPAGATION, PROPAGATION.parent]
-    return tuple(Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)])) for folder in folders)  # type: ignore[misc]
+    return tuple(
+        Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)]))  # type: ignore[misc]
+        for folder in folders
+    )
 
 
-def ask_to_stop(pid: int) -> None:
-    """Tell the server to take everything down."""
-    os.kill(pid, signal.SIGTERM)
+def end_process(pid: int, *, patience: float) -> None:
+    """Tell a process to end, and make it end when it has not after so many seconds."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    if not _wait_until_gone(pid, patience):
+        _end(pid)

@@ -172,14 +172,15 @@ def discard(spec: MachineSpec) -> None:
 
 def kill_tree(pid: int) -> None:
     """Kill an nspawn and its container: with the container's init, the kernel ends all that is in it."""
-    for victim in (*_children(pid), pid):
+    for victim in (*children(pid), pid):
         try:
             os.kill(victim, signal.SIGKILL)
         except ProcessLookupError:
             continue
 
 
-def _children(pid: int) -> tuple[int, ...]:
+def children(pid: int) -> tuple[int, ...]:
+    """The processes that a process started, and that live."""
     try:
         text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     except (FileNotFoundError, ProcessLookupError):

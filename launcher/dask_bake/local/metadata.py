@@ -134,8 +134,11 @@ class MetadataService:
         lifetime = request.headers.get(LIFETIME_HEADER, "")
         if not (lifetime.isdecimal() and 1 <= int(lifetime) <= LONGEST_LIFETIME):
             return Response(status=400)
-        token = secrets.token_urlsafe(32)
-        self._tokens[token] = (facts.instance_id, self._clock() + int(lifetime))
+        token, now = secrets.token_urlsafe(32), self._clock()
+        for known, (_owner, deadline) in tuple(self._tokens.items()):
+            if deadline <= now:
+                self._tokens.pop(known, None)
+        self._tokens[token] = (facts.instance_id, now + int(lifetime))
         return Response(token, headers={LIFETIME_HEADER: lifetime}, mimetype="text/plain")
 
     def _may_read(self, request: Request, facts: Facts) -> bool:

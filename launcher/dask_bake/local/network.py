@@ -6,7 +6,8 @@ host. The metadata address is answered for packets that enter from the bridge; t
 
 import json
 import subprocess
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -17,6 +18,8 @@ from dask_bake.local.settings import S3_DOMAIN, Settings
 
 METADATA_ADDRESS = "169.254.169.254"
 METADATA_PORT = 8169
+S3_PORT = 8180
+"""Instances ask port 80, where the host may have a web server of its own."""
 CANDIDATES = tuple(
     IPv4Network(block)
     for block in ("10.213.0.0/20", "10.87.0.0/20", "172.29.0.0/20", "172.22.0.0/20", "192.168.208.0/20")
@@ -107,13 +110,14 @@ table ip {firewall_table(bridge)} {{
   chain metadata {{
     type nat hook prerouting priority dstnat;
     iifname "{bridge}" ip daddr {METADATA_ADDRESS} tcp dport 80 dnat to {gateway}:{METADATA_PORT}
+    iifname "{bridge}" ip daddr {gateway} tcp dport 80 dnat to {gateway}:{S3_PORT}
   }}
   chain to_host {{
     type filter hook input priority filter;
     iifname != "{bridge}" accept
     ct state established,related accept
     udp dport {{ 53, 67 }} accept
-    tcp dport {{ 53, 80, {METADATA_PORT} }} ip daddr {gateway} accept
+    tcp dport {{ 53, {S3_PORT}, {METADATA_PORT} }} ip daddr {gateway} accept
     icmp type echo-request accept
     reject
   }}
@@ -149,6 +153,8 @@ def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]
     return [
         "dnsmasq",
         "--keep-in-foreground",
+        "--log-facility=-",
+        "--quiet-dhcp",
         "--conf-file=/dev/null",
         "--user=root",
         "--pid-file=",
@@ -172,8 +178,45 @@ def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]
 
 
 def start_dnsmasq(settings: Settings, network: Network, log: int) -> subprocess.Popen[bytes]:
-    """Start the DHCP and DNS server of the bridge."""
+    """Start the DHCP and DNS server of the bridge, and return when it serves.
+
+    Raises:
+        BakeError: when it does not.
+    """
     hosts = settings.runtime / "dhcp-hosts"
     hosts.write_text("".join(f"{mac_address(str(ip))},{ip}\n" for ip in network.block.hosts()))
     command = dnsmasq_command(network, hosts=hosts, leases=settings.runtime / "dhcp-leases")
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+    except OSError as error:
+        raise BakeError(f"dnsmasq could not be started: {error}.") from error
+    try:
+        wait_for_dnsmasq(process.poll, settings.log)
+    except BakeError:
+        process.kill()
+        process.wait()
+        raise
+    return process
+
+
+def wait_for_dnsmasq(poll: Callable[[], int | None], log: Path, *, patience: float = 10) -> None:
+    """Return when dnsmasq has its sockets and says so; ``poll`` tells its exit code once it has ended.
+
+    Raises:
+        BakeError: with what it said last, when it ended, or did not start in so many seconds.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        ended = poll() is not None
+        said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("dnsmasq")]
+        if ended:
+            raise BakeError(
+                f"The DHCP and DNS server ended at once: {said[-1] if said else 'it said nothing'}."
+            )
+        if any(": started" in line for line in said):
+            return
+        if time.monotonic() > deadline:
+            raise BakeError("The DHCP and DNS server did not start.", hint=f"See {log}.")
+        time.sleep(0.01)

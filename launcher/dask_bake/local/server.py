@@ -7,7 +7,9 @@ started it by lines of JSON on its standard output, the last of them ``ready`` o
 import json
 import logging
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +22,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, PhaseEnded, PhaseStarted
 from dask_bake.local.base import ensure_base
+from dask_bake.local.claim import claim
 from dask_bake.local.commands import run
 from dask_bake.local.ec2_api import Ec2Api
 from dask_bake.local.gateway import Gateway
@@ -29,6 +32,7 @@ from dask_bake.local.metadata import MetadataService
 from dask_bake.local.moto_ec2 import MotoEc2
 from dask_bake.local.network import (
     METADATA_PORT,
+    S3_PORT,
     Network,
     blocks_in_use,
     choose_block,
@@ -71,10 +75,12 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
     """Hold the local cloud up: network, machines, endpoints; everything is taken down at the end."""
     with ExitStack() as stack:
         log = _open_log(settings)
+        stack.callback(shutil.rmtree, settings.runtime, ignore_errors=True)
         # nspawn then asks no udev whether our cables are ready; this mount namespace is ours alone.
         run(["mount", "-o", "remount,bind,ro", "/sys"])
         endpoint_socket_guard(settings)
         store = ImageStore(settings)
+        store.sweep(())
         ensure_base(store, region=DEFAULT_REGION, notify=notify)
         network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
         stack.enter_context(_network(settings, network, log))
@@ -84,7 +90,7 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
         gateway = _gateway(settings, network, ec2, hypervisor)
         for host, port, app in (
             (str(network.gateway), METADATA_PORT, MetadataService(ec2.facts)),
-            (str(network.gateway), 80, gateway.only_s3),
+            (str(network.gateway), S3_PORT, gateway.only_s3),
             ("127.0.0.1", settings.port, gateway),
         ):
             stack.enter_context(_listening(host, port, app))
@@ -97,8 +103,6 @@ def endpoint_socket_guard(settings: Settings) -> None:
     Raises:
         BakeError: when another program listens there.
     """
-    import socket
-
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -137,12 +141,13 @@ class Reporter:
 
 
 def _open_log(settings: Settings) -> int:
-    for folder in (settings.root, settings.runtime, settings.instances):
+    claim(settings)
+    for folder in (settings.root, settings.instances):
         folder.mkdir(parents=True, exist_ok=True)
     log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.WARNING)
-    (settings.runtime / "server.pid").write_text(str(os.getpid()))
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
     return log
 
 
@@ -189,7 +194,13 @@ def _gateway(settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hyp
 
 @contextmanager
 def _listening(host: str, port: int, app: Any) -> Iterator[BaseWSGIServer]:
-    server = make_server(host, port, app, threaded=True)
+    try:
+        bound = socket.create_server((host, port))
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise BakeError(f"The local cloud cannot listen at {host}:{port}: {why}.") from error
+    with bound:
+        server = make_server(host, port, app, threaded=True, fd=bound.fileno())
     server.log_startup = lambda: None  # type: ignore[method-assign]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()

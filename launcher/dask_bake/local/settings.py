@@ -1,6 +1,7 @@
 """Where the local cloud lives on this machine, and under which names."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -42,6 +43,11 @@ class Settings:
         return Path("/run") / self.name
 
     @property
+    def pid_file(self) -> Path:
+        """The server's pid, locked while it lives."""
+        return self.runtime / "server.pid"
+
+    @property
     def log(self) -> Path:
         """What the server and its helpers say."""
         return self.root / "server.log"
@@ -74,21 +80,21 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
         UsageError: when a value cannot be used.
     """
     name = environ.get("DASK_BAKE_LOCAL_NAME", "dask-bake")
-    if not (0 < len(name) <= 15 and name.replace("-", "").isalnum() and name.isascii()):
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,14}", name):
         raise UsageError(
             f"DASK_BAKE_LOCAL_NAME is {name!r}, which cannot name a network interface.",
-            hint="Use at most 15 letters, digits and dashes.",
+            hint="Use at most 15 letters, digits and dashes, a letter first.",
         )
     return Settings(
         name=name,
-        root=Path(environ.get("DASK_BAKE_LOCAL_ROOT", "/var/lib/dask-bake")),
+        root=Path(environ.get("DASK_BAKE_LOCAL_ROOT") or "/var/lib/dask-bake").absolute(),
         port=_port(environ.get("DASK_BAKE_LOCAL_PORT", str(DEFAULT_PORT))),
         block=_block(environ.get("DASK_BAKE_LOCAL_BLOCK")),
     )
 
 
 def _port(text: str) -> int:
-    if not (text.isdecimal() and 0 < int(text) < 65536):
+    if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
         raise UsageError(f"DASK_BAKE_LOCAL_PORT is {text!r}, which is not a port.", hint="Use 1 to 65535.")
     return int(text)
 

@@ -49,8 +49,11 @@ class ImageStore:
         """Write the image down, whole or not at all."""
         path = self._images / f"{image.id}.json"
         draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(asdict(image), indent=2))
-        draft.replace(path)
+        try:
+            draft.write_text(json.dumps(asdict(image), indent=2))
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     def remove(self, image_id: str) -> None:
         """Forget the image; ``sweep`` removes its layers."""

@@ -1,0 +1,41 @@
+"""One server for each local cloud: it holds a lock on its pid file as long as it lives, however it ends."""
+
+import fcntl
+import os
+
+from dask_bake.errors import BakeError
+from dask_bake.local.settings import Settings
+
+
+def claim(settings: Settings) -> int:
+    """Take the lock, and return what holds it until it is closed.
+
+    Raises:
+        BakeError: when another server holds it.
+    """
+    settings.runtime.mkdir(parents=True, exist_ok=True)
+    held = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise BakeError(
+            f"Another server of the local cloud {settings.name} is at work.",
+            hint="Wait for it, or end it with dask-bake local down.",
+        ) from None
+    os.truncate(held, 0)
+    os.write(held, str(os.getpid()).encode())
+    return held
+
+
+def holder(settings: Settings) -> int | None:
+    """The pid of the server that lives, whether or not it answers."""
+    try:
+        with settings.pid_file.open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read() or 0) or None
+    except FileNotFoundError:
+        pass
+    return None

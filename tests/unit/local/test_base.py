@@ -1,0 +1,53 @@
+"""The base image is made of what its digest names, once."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dask_bake.local import base
+from dask_bake.local.settings import Settings
+from dask_bake.local.store import ImageStore
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SUITE", "trixie"),
+        ("PACKAGES", ("bash",)),
+        ("FILES", {"etc/hostname": "other\n"}),
+        ("ENABLED", ("ssh.service",)),
+    ],
+)
+def test_another_input_is_another_base_image(monkeypatch, name, value):
+    before = base.base_digest()
+
+    monkeypatch.setattr(base, name, value)
+
+    assert base.base_digest() != before
+    assert re.fullmatch("[0-9a-f]{64}", before)
+
+
+def test_the_tree_is_made_by_mmdebstrap_without_what_nobody_reads():
+    command = base.debootstrap_command(Path("/tree"))
+
+    assert (command[0], command[-2:]) == ("mmdebstrap", ["bookworm", "/tree"])
+    assert f"--include={','.join(base.PACKAGES)}" in command
+    assert "--dpkgopt=path-exclude=/usr/share/doc/*" in command
+
+
+def test_a_base_image_that_is_there_is_not_made_again(tmp_path):
+    store = ImageStore(Settings(root=tmp_path))
+    digest = base.base_digest()
+    image = base._describe(f"ami-{digest[:17]}", digest, "us-east-1")
+    store.save(image)
+
+    found = base.ensure_base(store, region="us-east-1", notify=lambda event: pytest.fail(f"{event}"))
+
+    assert found == image
+    assert (found.owner, found.public, found.layers) == (
+        "136693071363",
+        True,
+        (f"base-{digest[:17]}",),
+    )
+    assert re.fullmatch(r"debian-12-amd64-\d{8}-local", found.name)

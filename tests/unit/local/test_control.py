@@ -1,0 +1,140 @@
+"""The local cloud is started once, found again, and says what keeps it from starting."""
+
+import os
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from werkzeug.serving import make_server
+from werkzeug.wrappers import Response
+
+from dask_bake.errors import BakeError
+from dask_bake.events import PhaseEnded, PhaseStarted
+from dask_bake.local.claim import claim, holder
+from dask_bake.local.control import (
+    LocalStatus,
+    follow_start,
+    missing_packages,
+    require_programs,
+    server_command,
+    status,
+)
+from dask_bake.local.settings import Settings
+
+
+def absent(*programs: str):
+    return lambda program: None if program in programs else f"/usr/bin/{program}"
+
+
+def test_missing_programs_are_named_by_their_packages_with_the_command_that_installs_them():
+    with pytest.raises(BakeError) as caught:
+        require_programs(absent("systemd-nspawn", "mmdebstrap"))
+
+    assert (caught.value.message, caught.value.hint) == (
+        "The local cloud needs Debian packages that are not installed: mmdebstrap systemd-container.",
+        "apt-get install mmdebstrap systemd-container",
+    )
+
+
+def test_nothing_is_missing_where_every_program_is():
+    assert missing_packages(absent()) == ()
+    require_programs(absent())
+
+
+def test_the_server_gets_our_settings_and_a_mount_namespace_of_its_own(monkeypatch):
+    monkeypatch.setenv("PATH", "/bin")
+
+    command = server_command(Settings(name="mine", root=Path("/srv/mine"), port=6000))
+
+    assert command == [
+        "env",
+        "DASK_BAKE_LOCAL_NAME=mine",
+        "DASK_BAKE_LOCAL_ROOT=/srv/mine",
+        "DASK_BAKE_LOCAL_PORT=6000",
+        "AWS_EC2_METADATA_DISABLED=true",
+        f"PYTHONPATH={Path(__file__).parents[3] / 'launcher'}",
+        "PATH=/bin:/usr/sbin:/sbin",
+        "unshare",
+        "--mount",
+        "--propagation",
+        "slave",
+        sys.executable,
+        "-m",
+        "dask_bake.local.server",
+    ]
+
+
+def test_what_the_server_reports_is_passed_on_until_it_is_ready():
+    lines = ['{"started": "base"}', '{"ended": "base", "seconds": 1.5}', '{"ready": "10.0.0.0/20"}', "{}"]
+    told = []
+
+    assert follow_start(lines, told.append)
+    assert told == [PhaseStarted("base"), PhaseEnded("base", 1.5)]
+
+
+def test_a_server_that_ends_without_a_word_was_not_ready():
+    assert not follow_start([], pytest.fail)
+
+
+def test_a_server_that_cannot_run_says_why():
+    with pytest.raises(BakeError) as caught:
+        follow_start(['{"error": "no room", "hint": "make some"}'], pytest.fail)
+
+    assert (caught.value.message, caught.value.hint) == ("no room", "make some")
+
+
+@contextmanager
+def answering(text: str):
+    """The port of a server that gives one answer."""
+    server = make_server("127.0.0.1", 0, Response(text))
+    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+RUNNING = (
+    '{"pid": 7, "url": "http://127.0.0.1", "block": "10.0.0.0/20", "images": 1, "instances": 2,'
+    ' "root": "/srv/mine"}'
+)
+
+
+def test_a_running_local_cloud_tells_its_status():
+    with answering(RUNNING) as port:
+        seen = status(Settings(root=Path("/srv/mine"), port=port))
+
+    assert seen == LocalStatus(7, "http://127.0.0.1", "10.0.0.0/20", 1, 2, "/srv/mine")
+
+
+@pytest.mark.parametrize("text", [RUNNING, "<html>hello</html>", "[]", "{}", '"text"'])
+def test_whoever_else_answers_at_the_port_is_not_our_local_cloud(text):
+    with answering(text) as port:
+        assert status(Settings(root=Path("/srv/other"), port=port)) is None
+
+
+class Claimed(Settings):
+    """Settings whose runtime folder is a test's."""
+
+    @property
+    def runtime(self) -> Path:
+        return self.root / "run"
+
+
+def test_one_server_at_a_time_holds_a_local_cloud(tmp_path):
+    settings = Claimed(name="mine", root=tmp_path)
+    assert holder(settings) is None
+
+    held = claim(settings)
+    assert holder(settings) == os.getpid()
+    with pytest.raises(BakeError, match="Another server of the local cloud mine is at work"):
+        claim(settings)
+
+    os.close(held)
+    assert (holder(settings), settings.pid_file.read_text()) == (None, str(os.getpid()))
+    os.close(claim(settings))

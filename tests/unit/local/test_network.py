@@ -1,0 +1,140 @@
+"""The instances' network is apart from the host's, and says what is in its way."""
+
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from dask_bake.errors import BakeError
+from dask_bake.local.network import (
+    CANDIDATES,
+    Network,
+    choose_block,
+    dnsmasq_command,
+    firewall_rules,
+    mac_address,
+    wait_for_dnsmasq,
+)
+
+NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
+
+
+def test_the_first_block_that_is_free_is_taken():
+    home = (IPv4Network("192.168.1.0/24"), IPv4Network("10.213.1.0/24"))
+
+    assert choose_block(None, ()) == IPv4Network("10.213.0.0/20")
+    assert choose_block(None, home) == IPv4Network("10.87.0.0/20")
+
+
+def test_a_wanted_block_is_taken_if_it_is_free():
+    assert choose_block(IPv4Network("10.5.0.0/20"), CANDIDATES) == IPv4Network("10.5.0.0/20")
+
+
+def test_a_wanted_block_in_use_is_refused_by_name():
+    with pytest.raises(BakeError) as caught:
+        choose_block(IPv4Network("10.5.0.0/20"), [IPv4Network("10.5.4.0/24")])
+
+    assert (caught.value.message, caught.value.hint) == (
+        "The local cloud's address block is in use on this machine: 10.5.0.0/20.",
+        "Set DASK_BAKE_LOCAL_BLOCK to a free private block, such as 10.99.0.0/20.",
+    )
+
+
+def test_a_machine_whose_network_takes_every_candidate_is_told_so():
+    with pytest.raises(BakeError, match=r"in use on this machine: 10\.213\.0\.0/20, .*192\.168\.208\.0/20\."):
+        choose_block(
+            None, [IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")]
+        )
+
+
+def test_a_hardware_address_follows_from_the_private_one():
+    assert mac_address("10.213.0.4") == "02:ba:0a:d5:00:04"
+
+
+def test_the_firewall_opens_what_instances_need_and_forwards_nothing():
+    assert (
+        firewall_rules(NETWORK)
+        == """
+table ip dask_bake {
+  chain metadata {
+    type nat hook prerouting priority dstnat;
+    iifname "dask-bake" ip daddr 169.254.169.254 tcp dport 80 dnat to 10.213.0.1:8169
+    iifname "dask-bake" ip daddr 10.213.0.1 tcp dport 80 dnat to 10.213.0.1:8180
+  }
+  chain to_host {
+    type filter hook input priority filter;
+    iifname != "dask-bake" accept
+    ct state established,related accept
+    udp dport { 53, 67 } accept
+    tcp dport { 53, 8180, 8169 } ip daddr 10.213.0.1 accept
+    icmp type echo-request accept
+    reject
+  }
+  chain beyond_host {
+    type filter hook forward priority filter;
+    iifname "dask-bake" oifname != "dask-bake" reject
+  }
+}
+"""
+    )
+
+
+def test_dnsmasq_serves_the_bridge_alone_and_asks_nobody():
+    command = dnsmasq_command(NETWORK, hosts=Path("/run/x/dhcp-hosts"), leases=Path("/run/x/dhcp-leases"))
+
+    assert command == [
+        "dnsmasq",
+        "--keep-in-foreground",
+        "--log-facility=-",
+        "--quiet-dhcp",
+        "--conf-file=/dev/null",
+        "--user=root",
+        "--pid-file=",
+        "--interface=dask-bake",
+        "--except-interface=lo",
+        "--bind-interfaces",
+        "--dhcp-range=10.213.0.0,static,255.255.255.0,12h",
+        "--dhcp-hostsfile=/run/x/dhcp-hosts",
+        "--dhcp-leasefile=/run/x/dhcp-leases",
+        "--dhcp-lease-max=256",
+        "--dhcp-option=option:router,10.213.0.1",
+        "--dhcp-option=option:dns-server,10.213.0.1",
+        "--dhcp-authoritative",
+        "--dhcp-rapid-commit",
+        "--no-ping",
+        "--no-hosts",
+        "--no-resolv",
+        "--address=/s3.dask-bake.internal/10.213.0.1",
+        "--address=/#/",
+    ]
+
+
+def test_dnsmasq_is_waited_for_until_it_says_that_it_started(tmp_path):
+    log = tmp_path / "server.log"
+    log.write_text("something else\n")
+
+    def poll() -> None:
+        log.write_text("something else\ndnsmasq[7]: started, version 2.90 cachesize 150\n")
+
+    wait_for_dnsmasq(poll, log, patience=0)
+
+
+def test_a_dnsmasq_that_ends_at_once_is_reported_with_its_own_words(tmp_path):
+    log = tmp_path / "server.log"
+    said = "dnsmasq: failed to create listening socket for 10.213.0.1: Address already in use"
+    log.write_text(f"\n{said}\n")
+
+    with pytest.raises(BakeError) as caught:
+        wait_for_dnsmasq(lambda: 2, log)
+
+    assert caught.value.message == f"The DHCP and DNS server ended at once: {said}."
+
+
+def test_a_dnsmasq_that_never_starts_is_not_waited_for_for_ever(tmp_path):
+    log = tmp_path / "server.log"
+    log.touch()
+
+    with pytest.raises(BakeError, match="did not start") as caught:
+        wait_for_dnsmasq(lambda: None, log, patience=0)
+
+    assert caught.value.hint == f"See {log}."

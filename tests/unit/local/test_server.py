@@ -1,0 +1,42 @@
+"""The server tells whoever started it what happens, and what is in its way."""
+
+import socket
+
+import pytest
+
+from dask_bake.errors import BakeError
+from dask_bake.local.server import _listening, endpoint_socket_guard
+from dask_bake.local.settings import Settings
+
+
+@pytest.fixture
+def taken():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        yield other.getsockname()[1]
+
+
+def test_a_taken_endpoint_is_an_error_with_a_way_out(taken):
+    with pytest.raises(BakeError) as caught:
+        endpoint_socket_guard(Settings(port=taken))
+
+    assert (caught.value.message, caught.value.hint) == (
+        f"Port {taken} on this machine is in use by another program.",
+        "Set DASK_BAKE_LOCAL_PORT to a free port.",
+    )
+
+
+def test_an_address_that_cannot_be_listened_at_is_an_error_and_not_the_end(taken):
+    with pytest.raises(BakeError) as caught, _listening("127.0.0.1", taken, None):
+        pass
+
+    message = f"The local cloud cannot listen at 127.0.0.1:{taken}: Address already in use."
+    assert caught.value.message == message
+
+
+def test_what_listens_is_closed_at_the_end():
+    with _listening("127.0.0.1", 0, None) as server:
+        port = server.server_address[1]
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port), timeout=5)
