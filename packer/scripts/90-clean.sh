@@ -6,6 +6,7 @@ echo "PHASE: clean"
 rm -rf "$DASK_BAKE_PAYLOAD"
 cloud-init clean --logs --seed --machine-id
 : >/etc/machine-id
+echo localhost >/etc/hostname
 rm -f /var/lib/dbus/machine-id /etc/ssh/ssh_host_*
 rm -f /root/.ssh/authorized_keys /home/*/.ssh/authorized_keys
 rm -f /root/.*history /home/*/.*history
