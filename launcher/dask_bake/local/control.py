@@ -2,12 +2,7 @@
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -17,28 +12,13 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.claim import holder
 from dask_bake.local.commands import run
+from dask_bake.local.launching import server_command, start_server
 from dask_bake.local.leftovers import end_process, find_leftovers
+from dask_bake.local.programs import missing_packages, require_programs, root_prefix
 from dask_bake.local.settings import Settings, read_settings
-
-PROGRAMS = {
-    "dnsmasq": "dnsmasq-base",
-    "ip": "iproute2",
-    "mmdebstrap": "mmdebstrap",
-    "nft": "nftables",
-    "packer": "packer",
-    "ssh": "openssh-client",
-    "systemd-nspawn": "systemd-container",
-    "unshare": "util-linux",
-}
-"""What the local cloud runs, and the Debian package of each."""
-
 
 LONGEST_START = 900
 """Seconds after which a local cloud that another command starts is not waited for any more."""
-
-
-def _which(program: str) -> str | None:
-    return shutil.which(program, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
 
 
 @dataclass(frozen=True)
@@ -107,7 +87,7 @@ def up(notify: Notify) -> LocalStatus:
     if leftovers:
         down(notify)
     try:
-        _start(settings, prefix, notify)
+        start_server(settings, prefix, notify)
     except BakeError:
         running = _wait_for_other(settings, notify)
         if running:
@@ -131,103 +111,6 @@ def _wait_for_other(settings: Settings, notify: Notify) -> LocalStatus | None:
         time.sleep(0.1)
     notify(PhaseEnded("wait for the local cloud", time.monotonic() - started))
     return running
-
-
-def require_programs(which: Callable[[str], str | None] = _which) -> None:
-    """Return when every program is installed.
-
-    Raises:
-        BakeError: naming the Debian packages that are missing.
-    """
-    packages = missing_packages(which)
-    if packages:
-        raise BakeError(
-            f"The local cloud needs Debian packages that are not installed: {' '.join(packages)}.",
-            hint=f"apt-get install {' '.join(packages)}",
-        )
-
-
-def missing_packages(which: Callable[[str], str | None] = _which) -> tuple[str, ...]:
-    """The Debian packages that the local cloud lacks on this machine."""
-    return tuple(sorted(package for program, package in PROGRAMS.items() if not which(program)))
-
-
-def root_prefix() -> list[str]:
-    """The words before a command that needs root: none for root, sudo where it asks nothing."""
-    if os.geteuid() == 0:
-        return []
-    if (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-    ):
-        return ["sudo", "-n"]
-    raise BakeError(
-        "The local cloud needs root to boot machines; this user has neither root nor passwordless sudo.",
-        hint="Run `sudo -v` first, or run dask-bake as root.",
-    )
-
-
-def _start(settings: Settings, prefix: Sequence[str], notify: Notify) -> None:
-    with subprocess.Popen(
-        [*prefix, *server_command(settings)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        cwd="/",
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            if follow_start(process.stdout, notify):
-                # The server goes on without us: do not wait for it, which leaving the block would do.
-                process.returncode = 0
-                return
-        except KeyboardInterrupt:
-            with suppress(PermissionError):  # sudo's child is not ours to end; its server stays
-                process.terminate()
-            raise
-        said = process.stderr.read().strip() if process.stderr else ""
-    raise BakeError(
-        f"The local cloud did not start: {said or 'its server ended'}", hint=f"See {settings.log}."
-    )
-
-
-def follow_start(lines: Iterable[str], notify: Notify) -> bool:
-    """Pass on what the server reports while it starts; whether it was ready at the end.
-
-    Raises:
-        BakeError: when the server says that it cannot run.
-    """
-    for line in lines:
-        fact = json.loads(line)
-        match fact:
-            case {"ready": _}:
-                return True
-            case {"error": message, "hint": hint}:
-                raise BakeError(message, hint=hint)
-            case {"started": phase}:
-                notify(PhaseStarted(phase))
-            case {"ended": phase, "seconds": seconds}:
-                notify(PhaseEnded(phase, seconds))
-    return False
-
-
-def server_command(settings: Settings) -> list[str]:
-    """The command that serves: in a mount namespace of its own, with our settings and nothing else."""
-    kept = {
-        "DASK_BAKE_LOCAL_NAME": settings.name,
-        "DASK_BAKE_LOCAL_ROOT": str(settings.root),
-        "DASK_BAKE_LOCAL_PORT": str(settings.port),
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "PYTHONPATH": str(Path(__file__).parents[2]),
-        "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
-    }
-    if settings.block:
-        kept["DASK_BAKE_LOCAL_BLOCK"] = str(settings.block)
-    environment = [f"{key}={value}" for key, value in kept.items()]
-    server = [sys.executable, "-m", "dask_bake.local.server"]
-    return ["env", *environment, "unshare", "--mount", "--propagation", "slave", *server]
 
 
 def down(notify: Notify) -> None:
@@ -276,7 +159,7 @@ def doctor() -> tuple[Finding, ...]:
         Finding("missing", f"Debian package {package}", f"apt-get install {package}")
         for package in missing_packages()
     ]
-    if "overlay" not in Path("/proc/filesystems").read_text():
+    if not has_overlayfs():
         findings.append(Finding("missing", "overlayfs in the kernel", "modprobe overlay"))
     try:
         root_prefix()
@@ -288,3 +171,9 @@ def doctor() -> tuple[Finding, ...]:
             for leftover in find_leftovers(settings)
         ]
     return tuple(findings)
+
+
+def has_overlayfs() -> bool:
+    """Whether the kernel can stack layers, now or by a module that a mount loads."""
+    modules = Path("/lib/modules", os.uname().release, "kernel/fs/overlayfs")
+    return modules.exists() or "overlay" in Path("/proc/filesystems").read_text()
