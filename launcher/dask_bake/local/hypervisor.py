@@ -2,54 +2,19 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 from dask_bake.errors import BakeError
 from dask_bake.local.machines import MachineSpec, discard
 from dask_bake.local.moto_ec2 import MotoEc2, Reason
 from dask_bake.local.network import Network
 from dask_bake.local.settings import Settings
+from dask_bake.local.slots import Boot, MachineLike, Slot
 from dask_bake.local.store import ImageStore
 
 BOOTS_AT_ONCE = 4
-CONSOLE_BYTES = 65536
-"""GetConsoleOutput returns the last 64 KB."""
 GUEST_SHUT_DOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
-
-
-class MachineLike(Protocol):
-    """A machine that is on; ``taken_apart`` is set when nothing of it is left but what it wrote."""
-
-    taken_apart: threading.Event
-
-    def power_off(self) -> None:
-        """Ask the guest to power off, and wait."""
-
-    def kill(self) -> None:
-        """Pull the plug."""
-
-
-Boot = Callable[[MachineSpec, Network, Callable[[], None]], MachineLike]
-"""Boots a machine; what it is handed is called from a thread of its own when the machine has ended."""
-
-
-@dataclass
-class Slot:
-    """An instance's machine: what it boots from, whether it is on, and what it is meant to become.
-
-    ``lock`` is held while a machine is put in or taken out; the hypervisor's own lock guards ``goal``.
-    """
-
-    spec: MachineSpec
-    layers: tuple[str, ...]
-    machine: MachineLike | None = None
-    goal: str = "running"
-    has_run: bool = False
-    gone: bool = False
-    last_words: bytes = b""
-    lock: threading.Lock = field(default_factory=threading.Lock)
 
 
 class Hypervisor:
@@ -127,7 +92,7 @@ class Hypervisor:
     def console(self, instance_id: str) -> bytes:
         """The last 64 KB that the instance printed to its console."""
         slot = self._slots.get(instance_id)
-        return _tail(slot.spec.console) or slot.last_words if slot else b""
+        return slot.console() if slot else b""
 
     def machines_on(self) -> int:
         """How many machines are on."""
@@ -230,7 +195,7 @@ class Hypervisor:
             return
         if goal == "terminated":
             slot.gone = True
-            slot.last_words = _tail(slot.spec.console)
+            slot.last_words = slot.console()
             discard(slot.spec)
             slot.layers = ()
             self._ec2.end(instance_id)
@@ -239,12 +204,3 @@ class Hypervisor:
                 self._ec2.set_state(instance_id, goal, reason=reason)
         if goal == "terminated":
             self._ec2.free_addresses(instance_id)
-
-
-def _tail(console: Path) -> bytes:
-    try:
-        with console.open("rb") as file:
-            file.seek(max(0, console.stat().st_size - CONSOLE_BYTES))
-            return file.read(CONSOLE_BYTES)
-    except OSError:
-        return b""

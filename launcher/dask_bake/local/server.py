@@ -24,6 +24,7 @@ from dask_bake.events import Event, PhaseEnded, PhaseStarted
 from dask_bake.local.base import ensure_base
 from dask_bake.local.claim import claim
 from dask_bake.local.commands import run
+from dask_bake.local.dnsmasq import start_dnsmasq
 from dask_bake.local.ec2_api import Ec2Api
 from dask_bake.local.gateway import Gateway
 from dask_bake.local.hypervisor import Hypervisor
@@ -40,7 +41,6 @@ from dask_bake.local.network import (
     make_bridge,
     raise_firewall,
     remove_bridge,
-    start_dnsmasq,
 )
 from dask_bake.local.samples import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
