@@ -1,6 +1,7 @@
 """No test reaches a real account or anything outside this machine, but for the local cloud's own."""
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 
@@ -10,6 +11,9 @@ import pytest
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "true")
 os.environ.setdefault("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true")
+
+# A shell ignores Ctrl-C for what it starts in the background, and so would all that is started here.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOOPBACK = ("127.", "::1", "localhost")
 
