@@ -342,6 +342,20 @@ def test_a_group_cannot_be_deleted_while_an_instance_is_in_it(cloud):
     ]
 
 
+def test_a_group_of_the_same_name_in_another_region_is_another_group(cloud):
+    europe = cloud.client("ec2", "eu-west-1")
+    groups = [
+        ec2.create_security_group(GroupName="dask", Description="dask")["GroupId"]
+        for ec2 in (cloud.ec2, europe)
+    ]
+    cloud.running(SecurityGroupIds=groups[:1])
+
+    europe.delete_security_group(GroupName="dask")
+
+    names = [group["GroupName"] for group in europe.describe_security_groups()["SecurityGroups"]]
+    assert names == ["default"]
+
+
 def test_terminating_again_changes_nothing_and_does_not_spare_the_others(cloud):
     interface = {"DeviceIndex": 0, "DeleteOnTermination": True}
     first, second = (cloud.running(NetworkInterfaces=[interface]) for _ in range(2))

@@ -95,7 +95,8 @@ class Ec2Api:
             case "StartInstances":
                 self._refuse_states(call, "running", "stopped")
             case "DeleteSecurityGroup":
-                self._refuse_if_used(call.parameters.get("GroupId") or call.parameters.get("GroupName", ""))
+                group = call.parameters.get("GroupId") or call.parameters.get("GroupName", "")
+                self._refuse_if_used(call.region, group)
             case "DeregisterImage":
                 self._refuse_foreign(call.region, call.parameters.get("ImageId", ""))
             case action if action in WITHOUT_MACHINES:
@@ -121,8 +122,8 @@ class Ec2Api:
             if state is not None and state not in possible:
                 raise Refusal("IncorrectInstanceState", f"The instance '{instance_id}' is {state}.")
 
-    def _refuse_if_used(self, group: str) -> None:
-        if self._ec2.group_is_used(group):
+    def _refuse_if_used(self, region: str, group: str) -> None:
+        if self._ec2.group_is_used(region, group):
             raise Refusal("DependencyViolation", f"resource {group} has a dependent object")
 
     def _refuse_foreign(self, region: str, image_id: str) -> None:

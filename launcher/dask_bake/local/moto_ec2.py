@@ -140,11 +140,11 @@ class MotoEc2:
                 instance.ec2_backend.enis.pop(nic.id, None)
                 nic.subnet.del_subnet_ip(nic.private_ip_address)
 
-    def group_is_used(self, name: str) -> bool:
+    def group_is_used(self, region: str, name: str) -> bool:
         """Whether an instance that is not terminated is in the security group with that id or name."""
         return any(
             name in (group.id, group.name)
-            for instance in self.instances()
+            for instance in self.region(region).all_instances()
             if instance.state != "terminated"
             for nic in instance.nics.values()
             for group in nic.group_set
