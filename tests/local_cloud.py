@@ -11,6 +11,7 @@ from typing import Any
 NAME = "dask-bake-test"
 PORT = "5666"
 ROOT = Path("/var/lib/dask-bake-test")
+RUNTIME = Path(f"/run/dask-bake.{NAME}")
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,12 @@ class LocalCloud:
         kept = {"images", "layers", "samples", "server.log", "instances"}
         inside = [path.name for path in self.root.iterdir() if path.name not in kept]
         instances = [path.name for path in (self.root / "instances").glob("*")]
-        outside = [
-            str(path) for path in (Path("/run") / NAME, Path("/run/systemd/nspawn")) if _holds_ours(path)
-        ]
+        outside = [str(path) for path in (RUNTIME, Path("/run/systemd/nspawn")) if _holds_ours(path)]
         return inside + instances + outside
 
 
 def _holds_ours(path: Path) -> bool:
-    if path.name == NAME:
+    if path == RUNTIME:
         return path.exists()
     return any(NAME in child.name for child in path.rglob("*")) if path.exists() else False
 
@@ -151,7 +150,7 @@ def _our_processes() -> list[str]:
         except OSError:
             continue
         if any(
-            ours in words for ours in (f"{NAME}-i-", f"/run/{NAME}", "dask_bake.local.server", "packer build")
+            ours in words for ours in (f"{NAME}-i-", str(RUNTIME), "dask_bake.local.server", "packer build")
         ):
             found.append(words)
     return found

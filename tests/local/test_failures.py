@@ -23,6 +23,11 @@ def assert_said(done, code, *words):
         assert word in done.stderr
 
 
+def as_root():
+    """The words before a command that needs root."""
+    return [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+
 @pytest.fixture(autouse=True)
 def nothing_left(cloud):
     """After each of these tests no instance, no group and no secret is there that was not before."""
@@ -124,7 +129,7 @@ def test_an_address_block_in_use(cloud):
     """The block that was asked for collides with a route of this machine."""
     cloud.run("local", "down")
     taken = {"DASK_BAKE_LOCAL_BLOCK": "10.99.0.0/24"}
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    prefix = as_root()
     subprocess.run([*prefix, "ip", "link", "add", "dbt-taken", "type", "bridge"], check=True)
     try:
         subprocess.run([*prefix, "ip", "address", "add", "10.99.0.1/16", "dev", "dbt-taken"], check=True)
@@ -165,13 +170,13 @@ def test_a_missing_debian_package(cloud, programs):
     assert "systemd-container" in cloud.attempt("local", "doctor", PATH=path).stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="becoming nobody needs root")
 def test_a_user_without_root(cloud):
     """Neither root nor sudo: the local cloud says what it needs and why."""
     cloud.run("local", "down")
+    nobody = [*as_root(), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    settings = [f"{key}={value}" for key, value in {**cloud.environment, "HOME": "/nonexistent"}.items()]
     done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *cloud.command("local", "up")],
-        env={**cloud.environment, "HOME": "/nonexistent"},
+        [*nobody, "env", *settings, *cloud.command("local", "up")],
         capture_output=True,
         text=True,
         check=False,
@@ -183,7 +188,7 @@ def test_a_killed_server_is_named_and_cleared_away(cloud, image):
     """After `kill -9`, `local doctor` names machine, interface, rules, files; `local down` removes them."""
     cloud.run("launch", "--name", "orphan", "--count", "2", "--nprocs", "1")
     pid = cloud.json("local", "status")["pid"]
-    prefix = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    prefix = as_root()
     subprocess.run([*prefix, "kill", "-9", str(pid)], check=True)
     while Path(f"/proc/{pid}").exists():
         pass

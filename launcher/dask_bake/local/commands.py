@@ -21,7 +21,7 @@ def run(command: Sequence[str], *, text: str | None = None) -> str:
         ) from None
     if done.returncode:
         said = (done.stderr or done.stdout).strip().splitlines() or ["it said nothing"]
-        raise BakeError(f"`{' '.join(command)}` failed: {said[-1]}")
+        raise BakeError(f"`{' '.join(command[:3])}` failed: {said[-1]}")
     return done.stdout
 
 

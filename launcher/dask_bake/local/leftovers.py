@@ -143,8 +143,12 @@ def _groups(settings: Settings) -> tuple[Leftover, ...]:
 
 def _nspawn_folders(settings: Settings) -> tuple[Leftover, ...]:
     """What systemd-nspawn keeps for a machine while it runs, and its own folders once nobody uses them."""
-    folders = [path for path in PROPAGATION.glob("*") if is_machine(path.name, settings)]
-    if PROPAGATION.exists() and len(folders) == len([*PROPAGATION.iterdir()]):
+    try:
+        present = [*PROPAGATION.iterdir()]
+    except (FileNotFoundError, PermissionError):  # only root may look; `down` does
+        return ()
+    folders = [path for path in present if is_machine(path.name, settings)]
+    if folders == present:
         folders += [PROPAGATION, PROPAGATION.parent]
     return tuple(
         Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)]))  # type: ignore[misc]

@@ -40,7 +40,7 @@ class Settings:
     @property
     def runtime(self) -> Path:
         """The folder of what ends with the server."""
-        return Path("/run") / self.name
+        return Path("/run") / f"dask-bake.{self.name}"
 
     @property
     def pid_file(self) -> Path:
