@@ -17,11 +17,11 @@ OURS = Settings(name="dask", root=Path("/srv/dask"))
     [
         (["systemd-nspawn", "--boot", "--machine=dask-i-0123abcd"], "machine dask-i-0123abcd"),
         (["sh", "-c", "exec", "--", "systemd-nspawn", "--machine=dask-i-01"], "machine dask-i-01"),
-        (["dnsmasq", "--dhcp-hostsfile=/run/dask/dhcp-hosts"], "dnsmasq"),
+        (["dnsmasq", "--dhcp-hostsfile=/run/dask-bake.dask/dhcp-hosts"], "dnsmasq"),
         (["perl", "mmdebstrap", "bookworm", "/srv/dask/layers/draft-x/tree"], "the making of the base tree"),
         (["systemd-nspawn", "--machine=dask-i-i-0123abcd"], None),
         (["systemd-nspawn", "--machine=dask-bake-i-0123abcd"], None),
-        (["dnsmasq", "--dhcp-hostsfile=/run/dask-bake/dhcp-hosts"], None),
+        (["dnsmasq", "--dhcp-hostsfile=/run/dask-bake.dask-bake/dhcp-hosts"], None),
         (["mmdebstrap", "/srv/dask-bake/layers/draft-x/tree"], None),
         (["vi", "dask-i-0123abcd"], None),
         ([""], None),

@@ -29,7 +29,7 @@ def test_the_variables_are_read():
     assert (settings.url, settings.bridge, settings.runtime, settings.log) == (
         "http://127.0.0.1:6000",
         "mine",
-        Path("/run/mine"),
+        Path("/run/dask-bake.mine"),
         Path("/srv/mine/server.log"),
     )
 
