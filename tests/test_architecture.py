@@ -32,7 +32,7 @@ ROWS = (
     ),
     ("clouds",),
     ("edges", "plan", "recipe", "lock", "packer_output", "phases"),
-    ("ec2_requests", "userdata", "host_key", "events"),
+    ("ec2_requests", "userdata", "console", "events"),
     ("options",),
     ("settings",),
     ("models", "assets", "errors", "__init__"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
 from dask_bake.errors import BakeError
 from dask_bake.events import ClusterSeen, Notify, Output, PhaseEnded, PhaseStarted
-from dask_bake.host_key import host_key_from_console
+from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.plan import LaunchPlan
 from dask_bake.removal import Removal
@@ -175,7 +175,8 @@ class _Launch:
                 self._show_console(node)
                 reason = node.state_reason or f"it is {node.state}"
                 raise BakeError(
-                    f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
+                    f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}",
+                    hint="the last lines of its console are above",
                 )
 
     def _pin_head(self) -> bool:
@@ -202,10 +203,10 @@ class _Launch:
 
     def _show_console(self, node: Node) -> None:
         try:
-            lines = self.cloud.console_output(node.id).splitlines()
+            lines = last_lines(self.cloud.console_output(node.id), LAST_LINES)
         except BakeError as error:
             lines = [f"the console of node {node.index} cannot be had: {error.message}"]
-        for line in lines[-LAST_LINES:]:
+        for line in lines:
             self.notify(Output(f"node {node.index}: {line}"))
 
     def _too_late(self, awaited: str) -> BakeError:

@@ -1,8 +1,12 @@
-"""The host key that a node printed to its console."""
+"""What a node printed to its console: its host key, and its last words."""
+
+import re
 
 BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 KIND = "ssh-ed25519"
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+"""Colours, cursor movements and other control characters (ECMA-48), which are not for somebody else's screen."""
 
 
 def host_key_from_console(text: str) -> str | None:
@@ -17,6 +21,12 @@ def host_key_from_console(text: str) -> str | None:
         elif block is not None:
             block.append(line)
     return found
+
+
+def last_lines(text: str, count: int) -> list[str]:
+    """The last lines that say something, as plain text."""
+    lines = (CONTROL.sub("", line).rstrip() for line in text.splitlines())
+    return [line for line in lines if line][-count:]
 
 
 def _ed25519(lines: list[str]) -> str | None:

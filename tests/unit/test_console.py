@@ -1,0 +1,11 @@
+"""What a node's console says, as plain text."""
+
+from dask_bake.console import last_lines
+
+
+def test_the_last_lines_that_say_something_are_plain_text():
+    """Colours, carriage returns and empty lines are dropped, before they are counted."""
+    text = "first\r\n\x1b[0;32m  OK  \x1b[0m] Started\x1b[K dask.\r\n\r\n\x1b[1mlast\x07\n   \n"
+
+    assert last_lines(text, 2) == ["  OK  ] Started dask.", "last"]
+    assert last_lines("", 3) == []
