@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
+from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
 from dask_bake.errors import BakeError
 from dask_bake.events import ClusterSeen, Notify, Output, PhaseEnded, PhaseStarted
-from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.plan import LaunchPlan
 from dask_bake.removal import Removal

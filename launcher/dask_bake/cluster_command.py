@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 from dask_bake import documents, view
 from dask_bake.cluster import take_down
+from dask_bake.console import host_key_from_console
 from dask_bake.ec2 import Ec2
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
-from dask_bake.console import host_key_from_console
 from dask_bake.inventory import find, list_clusters
 from dask_bake.models import (
     DASHBOARD_PORT,

@@ -6,7 +6,7 @@ BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 KIND = "ssh-ed25519"
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-"""Colours, cursor movements and other control characters (ECMA-48), which are not for somebody else's screen."""
+"""Colours, cursor movements and other control characters (ECMA-48): not for somebody else's screen."""
 
 
 def host_key_from_console(text: str) -> str | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.errors import BakeError
 from dask_bake.console import host_key_from_console
+from dask_bake.errors import BakeError
 from dask_bake.secrets_folder import Secrets, new_key, secrets_of
 from dask_bake.ssh import Forward, host, run_shell, shell_command, ssh_command, tunnel_command
 from dask_bake.tunnel import Tunnel, free_port, sshd_answers
