@@ -51,7 +51,7 @@ lint: setup ## check the style of everything
 	@shellcheck $(SCRIPTS)
 	@packer fmt -check packer
 	@$(BIN)/python -m pytest -q tests/edge/test_packer.py -k template_as_it_is_staged
-	@$(BIN)/codespell --skip '.venv,.git,*.lock' .
+	@$(BIN)/codespell
 
 .PHONY: format
 format: $(INSTALLED) ## rewrite the code in the project's format
