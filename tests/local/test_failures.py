@@ -173,10 +173,10 @@ def test_a_missing_debian_package(cloud, programs):
 def test_a_user_without_root(cloud):
     """Neither root nor sudo: the local cloud says what it needs and why."""
     cloud.run("local", "down")
-    nobody = [*as_root(), "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     settings = [f"{key}={value}" for key, value in {**cloud.environment, "HOME": "/nonexistent"}.items()]
     done = subprocess.run(
-        [*nobody, "env", *settings, *cloud.command("local", "up")],
+        [*as_root(), "env", *settings, *nobody, *cloud.command("local", "up")],
         capture_output=True,
         text=True,
         check=False,
