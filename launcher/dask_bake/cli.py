@@ -251,7 +251,8 @@ def _open(cloud: str | None, region: str | None, *, start: bool = True) -> "tupl
 
     settings, terminal = _settings(), _terminal()
     choice = cloud_choice(cloud, os.environ, settings)
-    chosen = open_cloud(choice, region or settings.region, notify=terminal.notify, start=start)
+    with terminal.working():
+        chosen = open_cloud(choice, region or settings.region, notify=terminal.notify, start=start)
     return terminal, chosen, ec2.connect(chosen, terminal.notify)
 
 

@@ -13,13 +13,15 @@ from dask_bake.terminal import Terminal
 
 def up(terminal: Terminal, *, json_output: bool) -> int:
     """Starts it, unless it runs, and says where it is."""
-    control.up(terminal.notify)
+    with terminal.working():
+        control.up(terminal.notify)
     return status(terminal, json_output=json_output)
 
 
 def down(terminal: Terminal) -> int:
     """Ends it and everything in it; its images stay."""
-    control.down(terminal.notify)
+    with terminal.working():
+        control.down(terminal.notify)
     terminal.out.print("The local cloud is down. Its images are kept.")
     return 0
 

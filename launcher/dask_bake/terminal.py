@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from dask_bake.events import Called, ClusterSeen, Event, Note, Output
+from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.view_launch import LaunchView
 
 
@@ -23,6 +23,7 @@ class Terminal:
         self.last_seen: ClusterSeen | None = None
         self._view: LaunchView | None = None
         self._is_live = False
+        self._spinner = self.err.status("")
 
     def notify(self, event: Event) -> None:
         """Shows the event, or keeps it for the end."""
@@ -33,12 +34,25 @@ class Terminal:
                 self._line(line, "dim")
             case Called(operation):
                 self.calls.append(operation)
+            case PhaseStarted(phase) if self._view is None:
+                self._begin(phase)
+            case PhaseEnded(phase, seconds) if self._view is None:
+                self._spinner.stop()
+                self._line(f"  {phase} {seconds:.1f} s", "")
             case _:
                 if isinstance(event, ClusterSeen):
                     self.last_seen = event
                 seen = self._view.see(event) if self._view else None
                 if seen and not self._is_live:
                     self._line(seen, "")
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """While this lasts, the phase that goes on is shown, however it ends."""
+        try:
+            yield
+        finally:
+            self._spinner.stop()
 
     @contextmanager
     def watching(self) -> Iterator[LaunchView]:
@@ -57,6 +71,13 @@ class Terminal:
     def write_json(self, text: str) -> None:
         """A document for a script, as it is."""
         sys.stdout.write(text + "\n")
+
+    def _begin(self, phase: str) -> None:
+        if self.err.is_terminal:
+            self._spinner.update(Text(f"{phase} …"))
+            self._spinner.start()
+        else:
+            self._line(f"  {phase} …", "")
 
     def _line(self, line: str, style: str) -> None:
         self.err.print(Text(line, style), soft_wrap=True)
