@@ -105,6 +105,14 @@ def aws_session(vendor: Path = VENDOR) -> "botocore.session.Session":
     return session
 
 
+def local_session() -> "botocore.session.Session":
+    """A botocore session that knows nothing of the user's AWS settings, which may be broken."""
+    import botocore.session
+
+    nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
+    return botocore.session.Session(session_vars={"profile": (None, None, None, None), **nowhere})
+
+
 def has_aws_credentials() -> bool:
     """True when boto3 would find credentials; nothing is contacted outside an EC2 instance."""
     with _aws_settings():

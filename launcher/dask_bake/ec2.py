@@ -189,7 +189,7 @@ class Ec2:
 
 def connect(cloud: Cloud, notify: Notify) -> Ec2:
     """EC2 of that cloud; every call is also an event."""
-    session = clouds.aws_session()
+    session = clouds.local_session() if cloud.endpoint_url else clouds.aws_session()
     session.register("before-call.ec2", lambda **about: notify(Called(about["model"].name)))
 
     def client(attempts: int) -> "EC2Client":

@@ -11,6 +11,7 @@ from dask_bake.clouds import (
     caller_address,
     has_aws_credentials,
     local_cloud,
+    local_session,
     resolve_cloud,
 )
 from dask_bake.errors import BakeError, UsageError
@@ -156,3 +157,10 @@ def ask(answer):
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         return caller_address(Cloud("local", "us-east-1", f"{url}/_dask_bake/caller", endpoint_url=url))
+
+
+def test_the_local_cloud_needs_no_aws_settings_that_work(monkeypatch):
+    """A profile that does not exist is of no concern there."""
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+
+    assert local_session().get_scoped_config() == {}
