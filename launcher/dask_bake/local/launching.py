@@ -27,6 +27,7 @@ def start_server(settings: Settings, prefix: Sequence[str], notify: Notify) -> N
         text=True,
         start_new_session=True,
         cwd="/",
+        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
@@ -38,10 +39,9 @@ def start_server(settings: Settings, prefix: Sequence[str], notify: Notify) -> N
             with suppress(PermissionError):  # sudo's child is not ours to end; its server stays
                 process.terminate()
             raise
-        said = process.stderr.read().strip() if process.stderr else ""
-    raise BakeError(
-        f"The local cloud did not start: {said or 'its server ended'}", hint=f"See {settings.log}."
-    )
+        said = process.stderr.read().strip().splitlines() if process.stderr else []
+    reason = said[-1] if said else "its server ended"
+    raise BakeError(f"The local cloud did not start: {reason}", hint=f"See {settings.log}.")
 
 
 def follow_start(lines: Iterable[str], notify: Notify) -> bool:
