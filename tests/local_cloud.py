@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dask_bake.local.cgroups import hierarchies
+
 NAME = "dask-bake-test"
 PORT = "5666"
 ROOT = Path("/var/lib/dask-bake-test")
@@ -126,12 +128,15 @@ def _holds_ours(path: Path) -> bool:
 
 
 def machine_state() -> dict[str, list[str]]:
-    """What the local cloud could leave on a machine: interfaces, firewall tables, mounts, processes."""
+    """What the local cloud could leave on a machine: interfaces, rules, mounts, processes, control groups."""
     return {
         "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
         "firewall": sorted(_lines("nft", "list", "tables")),
         "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
         "processes": sorted(_our_processes()),
+        "control groups": sorted(
+            path.name for hierarchy in hierarchies() for path in hierarchy.iterdir() if path.is_dir()
+        ),
         "namespaces": sorted(_lines("ip", "netns", "list")),
     }
 

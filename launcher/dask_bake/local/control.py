@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -122,7 +123,7 @@ def down(notify: Notify) -> None:
     settings = read_settings()
     prefix = root_prefix() if (_server_pid(settings) or find_leftovers(settings)) else []
     if prefix:
-        run([*prefix, *_down_command(settings)])
+        run([*prefix, *_as_root(settings, "down")])
         return
     notify(PhaseStarted("stop the local cloud"))
     started = time.monotonic()
@@ -135,8 +136,9 @@ def down(notify: Notify) -> None:
         raise BakeError(f"Could not remove: {', '.join(leftover.what for leftover in remaining)}.")
 
 
-def _down_command(settings: Settings) -> list[str]:
-    return [*server_command(settings)[:-1], "dask_bake", "local", "down"]
+def _as_root(settings: Settings, *words: str) -> list[str]:
+    """The command line of ``dask-bake local …`` with the same settings, for the words before it that give root."""
+    return [*server_command(settings)[:-1], "dask_bake", "local", *words]
 
 
 def _stop_server(settings: Settings) -> None:
@@ -153,24 +155,36 @@ def _server_pid(settings: Settings) -> int | None:
 
 
 def doctor() -> tuple[Finding, ...]:
-    """What is missing on this machine, and what a killed local cloud left over; nothing is changed."""
+    """What is missing on this machine, and what a killed local cloud left over; nothing is changed.
+
+    Firewall rules and some folders only root can see, so root looks where it can be had.
+    """
     settings = read_settings()
-    findings = [
-        Finding("missing", f"Debian package {package}", f"apt-get install {package}")
-        for package in missing_packages()
-    ]
-    if not has_overlayfs():
-        findings.append(Finding("missing", "overlayfs in the kernel", "modprobe overlay"))
     try:
-        root_prefix()
+        prefix = root_prefix()
     except BakeError as error:
-        findings.append(Finding("missing", "root", error.hint or ""))
-    if _server_pid(settings) is None:
-        findings += [
-            Finding("left over", leftover.what, "dask-bake local down")
-            for leftover in find_leftovers(settings)
-        ]
-    return tuple(findings)
+        return (*_missing(), Finding("missing", "root", error.hint or ""), *_left_over(settings))
+    if not prefix:
+        return (*_missing(), *_left_over(settings))
+    command = [*prefix, *_as_root(settings, "doctor", "--json")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return tuple(Finding(**finding) for finding in json.loads(told))
+
+
+def _missing() -> tuple[Finding, ...]:
+    packages = missing_packages()
+    found = [Finding("missing", f"Debian package {name}", f"apt-get install {name}") for name in packages]
+    if not has_overlayfs():
+        found.append(Finding("missing", "overlayfs in the kernel", "modprobe overlay"))
+    return tuple(found)
+
+
+def _left_over(settings: Settings) -> tuple[Finding, ...]:
+    if _server_pid(settings) is not None:
+        return ()
+    return tuple(
+        Finding("left over", leftover.what, "dask-bake local down") for leftover in find_leftovers(settings)
+    )
 
 
 def has_overlayfs() -> bool:
