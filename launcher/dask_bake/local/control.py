@@ -137,7 +137,7 @@ def down(notify: Notify) -> None:
 
 
 def _as_root(settings: Settings, *words: str) -> list[str]:
-    """The command line of ``dask-bake local …`` with the same settings, for the words before it that give root."""
+    """The command line of ``dask-bake local …`` with the same settings, for root to run."""
     return [*server_command(settings)[:-1], "dask_bake", "local", *words]
 
 
