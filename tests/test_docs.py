@@ -1,35 +1,140 @@
 """What the documents say of the code is so."""
 
 import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 
 from dask_bake.cli import cli
+from dask_bake.settings import Settings
+from test_architecture import ROWS
 
 HOME = Path(__file__).parents[1]
-DOCUMENTS = [
-    HOME / "README.md",
+README = HOME / "README.md"
+ARCHITECTURE = HOME / "docs/architecture.md"
+DOCUMENTS = (
+    README,
     HOME / "CHANGELOG.md",
     *sorted((HOME / "docs").glob("*.md")),
     HOME / "examples/README.md",
-]
+)
 VARIABLE = re.compile(r"\bDASK_BAKE_[A-Z_]*[A-Z]\b")
+FENCE = re.compile(r"^```.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CONTROL_WORDS = re.compile(r"[|<>&;#].*")
+# For those who test, not for those who use.
+OF_TESTS = {"DASK_BAKE_TEST_ALL"}
+# Options of pip, of systemd-nspawn and of an example.
+OF_OTHERS = {"--no-index", "--keep-unit", "--network-interface", "--network-namespace-path", "--data"}
 
 
-def test_the_readme_lists_every_command():
-    """Its table and the command line have the same commands."""
-    listed = re.findall(r"^\| `dask-bake (\w+)` \|", (HOME / "README.md").read_text(), re.MULTILINE)
-    assert sorted(listed) == sorted(cli.commands)
+def source(*folders: str) -> str:
+    """All text of these folders."""
+    files = (path for folder in folders for path in (HOME / folder).rglob("*") if path.is_file())
+    return "\n".join(path.read_text() for path in files if path.suffix != ".pyc")
 
 
-def test_the_local_cloud_s_page_lists_its_commands():
+def blocks(document: Path) -> list[str]:
+    """What stands in fences."""
+    return FENCE.findall(document.read_text())
+
+
+def table(document: Path, columns: int) -> Iterator[list[str]]:
+    """The rows of its tables that have so many columns."""
+    for line in document.read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("|") else []
+        if len(cells) == columns:
+            yield cells
+
+
+def command_lines() -> Iterator[tuple[str, str]]:
+    """Every `dask-bake …` in a block or between backticks, with the document's name before it."""
+    for document in DOCUMENTS:
+        shown = [line for block in blocks(document) for line in block.splitlines()]
+        shown += re.findall(r"`([^`\n]+)`", FENCE.sub("", document.read_text()))
+        for text in shown:
+            for found in re.findall(r"(?:^|\$ |  )((?:\.venv/bin/)?dask-bake [a-z].*)", text):
+                yield document.name, found.rstrip(" │")
+
+
+def resolved(line: str) -> tuple[click.Command, list[str]]:
+    """The command that a command line calls, and its words, up to ``--``."""
+    quoted_whole = line.partition(" -- ")[0]
+    words = shlex.split(CONTROL_WORDS.sub("", re.split(r"  +", quoted_whole)[0]))[1:]
+    command: click.Command = cli
+    while isinstance(command, click.Group) and words:
+        assert words[0] in command.commands, f"there is no {words[0]}: {line}"
+        command = command.commands[words.pop(0)]
+    return command, words
+
+
+def test_the_readme_has_every_command_with_its_own_help():
+    """Its table is what `dask-bake --help` says, in the same order."""
+    listed = [(name, what) for name, what in table(README, 2) if name.startswith("`dask-bake ")]
+    said = [
+        (f"`dask-bake {name}`", cli.commands[name].get_short_help_str(200))
+        for names in cli.sections.values()
+        for name in names
+    ]
+    assert listed == said
+    assert len(said) == len(cli.commands)
+
+
+def test_the_local_cloud_s_page_has_its_commands():
     """Likewise for `dask-bake local`."""
     local = cli.commands["local"]
     assert isinstance(local, click.Group)
     listed = re.findall(r"^dask-bake local (\w+) ", (HOME / "docs/local-cloud.md").read_text(), re.MULTILINE)
     assert sorted(listed) == sorted(local.commands)
+
+
+def test_commands_that_are_shown_exist_with_their_options():
+    """No document shows a command or an option that the command line does not have."""
+    lines = list(command_lines())
+    for document, line in lines:
+        command, words = resolved(line)
+        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        unknown = [word for word in words if word.startswith("-") and word not in options]
+        assert unknown == [], f"{document}: {line}"
+    assert len(lines) > 40
+
+
+def test_options_that_are_named_exist():
+    """An option between backticks is one of dask-bake's, or of a program that it runs."""
+    commands = [cli, *cli.commands.values(), *cli.commands["local"].commands.values()]
+    ours = {name for command in commands for parameter in command.params for name in parameter.opts}
+    text = "\n".join(FENCE.sub("", document.read_text()) for document in DOCUMENTS)
+    assert set(re.findall(r"`(--[a-z][a-z-]+)[` =]", text)) <= ours | {"--help"} | OF_OTHERS
+
+
+def test_the_readme_names_the_settings_of_the_user_s_file():
+    """All of them, in the order of the class."""
+    told = " ".join(README.read_text().split()).partition("below `dask-bake:` (")[2].partition(")")[0]
+    assert re.findall(r"`(\w+)`", told) == list(Settings.__annotations__)
+
+
+def test_the_modules_of_the_architecture_are_those_there_are():
+    """Each in its row, from the top down, `__init__` apart."""
+    listed = [(int(row), module.strip("`")) for row, module, _ in table(ARCHITECTURE, 3) if row.isdigit()]
+    there = [(number, name) for number, row in enumerate(ROWS, start=1) for name in row if name != "__init__"]
+    assert sorted(listed) == sorted(there)
+
+
+def test_the_local_cloud_s_modules_are_those_there_are():
+    """Each with a line."""
+    part = ARCHITECTURE.read_text().partition("| local module |")[2].partition("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+)` \| \S", part, re.MULTILINE)
+    there = {path.stem for path in (HOME / "launcher/dask_bake/local").glob("*.py")} - {"__init__"}
+    assert sorted(listed) == sorted(there)
+
+
+def test_the_units_and_files_of_a_node_are_in_the_architecture():
+    """Every unit of the image is described, and no other."""
+    described = set(re.findall(r"^\| `(dask-[\w.-]+)` \|", ARCHITECTURE.read_text(), re.MULTILINE))
+    there = {path.name for path in (HOME / "packer/rootfs/etc/systemd/system").iterdir() if path.is_file()}
+    assert described == there
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -40,23 +145,35 @@ def test_links_within_the_project_lead_somewhere(document):
 
 
 def test_variables_are_documented_and_documented_ones_exist():
-    """A user's variables are those that the code reads."""
-    code = "\n".join(path.read_text() for path in (HOME / "launcher/dask_bake").rglob("*.py"))
-    documents = "\n".join(path.read_text() for path in DOCUMENTS)
-    of_nodes = {"DASK_BAKE_CLUSTER", "DASK_BAKE_NPROCS", "DASK_BAKE_NTHREADS", "DASK_BAKE_SCHEDULER"}
-    of_scripts = {"DASK_BAKE_PAYLOAD"}
+    """What the code, the units and the scripts read is in the documents, and nothing else is."""
+    read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/local", ".ci")))
+    told = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
+    assert told == read - OF_TESTS
 
-    read = set(VARIABLE.findall(code)) - of_nodes - of_scripts
-    assert read == set(VARIABLE.findall(documents)) - of_nodes - of_scripts
+
+def test_errors_that_are_explained_are_said_by_something():
+    """What the troubleshooting page quotes stands in the code, word for word; … is for what differs."""
+    said = " ".join(re.sub(r"\"\s*f?\"", "", source("launcher", "packer")).split())
+    quoted = re.findall(r"^\| `([^`]+)` \|", (HOME / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    parts = [part.strip() for text in quoted for part in text.split("…")]
+    assert [part for part in parts if part not in said] == []
+    assert len(quoted) > 20
 
 
 def test_the_readme_fits_a_terminal():
     """No line of its blocks is wider than 80 columns."""
-    blocks = re.findall(r"^```.*?$(.*?)^```$", (HOME / "README.md").read_text(), re.MULTILINE | re.DOTALL)
-    assert [line for block in blocks for line in block.splitlines() if len(line) > 80] == []
+    assert [line for block in blocks(README) for line in block.splitlines() if len(line) > 80] == []
 
 
-def test_the_readme_names_the_test_command_that_ci_runs():
+def test_the_readme_s_test_command_is_the_one_that_ci_runs():
     """CI runs what the README tells a user to run."""
-    assert "\n    make test\n" in (HOME / "README.md").read_text()
+    assert "make test\n" in blocks(README)
     assert "\nmake test\n" in (HOME / ".ci/run").read_text()
+
+
+def test_targets_of_make_that_are_shown_exist():
+    """`make …` in a document is a target of the Makefile."""
+    targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text(), re.MULTILINE))
+    for document in DOCUMENTS:
+        shown = re.findall(r"(?:^|`|\$ )make ([a-z-]+)", document.read_text(), re.MULTILINE)
+        assert set(shown) <= targets, document.name
