@@ -5,7 +5,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SCRIPTS := $(wildcard packer/scripts/*.sh) packer/rootfs/usr/libexec/dask-bake/host-key packer/rootfs/usr/libexec/dask-bake/jupyter-token setup.sh examples/demo.sh .ci/run
-export AWS_EC2_METADATA_DISABLED ?= true
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -37,11 +36,11 @@ ami: $(INSTALLED) ## bake the image
 
 .PHONY: test
 test: setup ## run every test that this machine can run; says which it cannot
-	@$(BIN)/python -m pytest
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
-	@$(BIN)/python -m pytest -m 'not local'
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -m 'not local'
 
 .PHONY: lint
 lint: setup ## check the style of everything
@@ -50,7 +49,7 @@ lint: setup ## check the style of everything
 	@$(BIN)/mypy
 	@shellcheck $(SCRIPTS)
 	@packer fmt -check packer
-	@$(BIN)/python -m pytest -q tests/edge/test_packer.py -k template_as_it_is_staged
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -q tests/edge/test_packer.py -k template_as_it_is_staged
 	@$(BIN)/codespell
 
 .PHONY: format

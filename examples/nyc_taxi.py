@@ -1,7 +1,7 @@
 """Who tips New York's taxi drivers? A year of rides, read from S3 and averaged by a whole cluster.
 
 On the head of a cluster (dask-bake ssh):    python nyc_taxi.py
-From the laptop, with dask-bake[examples]:   python examples/nyc_taxi.py
+From the laptop, with .[examples] installed:  python examples/nyc_taxi.py
 """
 
 import argparse
@@ -92,7 +92,7 @@ def cluster(arguments: argparse.Namespace) -> Any:
         from dask_bake.api import connect
         from dask_bake.errors import BakeError
     except ImportError as error:
-        sys.exit(f"{error}. Either run this on the head of a cluster, or: pip install 'dask-bake[examples]'")
+        sys.exit(f"{error}. Either run this on the head of a cluster, or: pip install '.[examples]'")
     try:
         return connect(arguments.name, cloud=arguments.cloud, region=arguments.region)
     except BakeError as error:

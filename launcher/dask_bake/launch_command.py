@@ -13,7 +13,7 @@ from dask_bake.clouds import caller_address
 from dask_bake.cluster import launch
 from dask_bake.ec2 import Ec2
 from dask_bake.edges import WayIn
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note
 from dask_bake.models import Cloud, Image, Tag
 from dask_bake.options import LaunchOptions
@@ -55,7 +55,7 @@ def run(
         seconds = watch.elapsed
     registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
     if options.file is not None:
-        write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)))
+        write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)), name=cluster.name)
     if json_output:
         document = documents.launch_document(
             cluster, registered=registered, seconds=seconds, calls=terminal.calls
@@ -112,16 +112,16 @@ def notes(plan: LaunchPlan) -> list[str]:
     return found
 
 
-def write_metadata(path: Path, document: object) -> None:
+def write_metadata(path: Path, document: object, *, name: str) -> None:
     """Writes the cluster's metadata; the cluster stays, even where the file cannot be written."""
     import yaml
 
     try:
         path.write_text(yaml.safe_dump(document, sort_keys=False))
     except OSError as error:
-        raise BakeError(
-            f"the cluster is up, but {path} could not be written: {error.strerror}",
-            hint="dask-bake status --json",
+        raise LeftoverError(
+            f"{path} could not be written: {error.strerror}; the cluster {name} is up, and costs",
+            hint=f"dask-bake status {name} --json shows it, dask-bake down {name} ends it",
         ) from error
 
 

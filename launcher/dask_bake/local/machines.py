@@ -80,6 +80,7 @@ def boot_command(spec: MachineSpec) -> list[str]:
         f"--network-interface={spec.guest_end}",
         f"--bind-ro={spec.hypervisor}:/sys/hypervisor",
         f"--kill-signal={SIGRTMIN_PLUS_4}",
+        "--drop-capability=CAP_MKNOD",  # nspawn has made its devices; more would be the host's disks
         "--register=no",
         "--keep-unit",
         "--settings=no",

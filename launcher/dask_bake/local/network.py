@@ -72,10 +72,10 @@ def mac_address(address: str) -> str:
 
 
 def make_bridge(network: Network) -> None:
-    """Make the bridge and give it the gateway's address."""
+    """Make the bridge and give it the gateway's address, and none of IPv6, for which there are no rules."""
     run(["ip", "link", "add", network.bridge, "type", "bridge", "forward_delay", "0"])
     run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
-    run(["ip", "link", "set", network.bridge, "up"])
+    run(["ip", "link", "set", network.bridge, "addrgenmode", "none", "up"])
 
 
 def remove_bridge(name: str) -> None:

@@ -37,6 +37,7 @@ def test_a_machine_boots_under_its_own_name_with_its_own_cable():
         "--network-interface=ens56789abcdef0",
         f"--bind-ro={SPEC.directory}/hypervisor:/sys/hypervisor",
         f"--kill-signal={signal.SIGRTMIN + 4}",
+        "--drop-capability=CAP_MKNOD",
         "--register=no",
         "--keep-unit",
         "--settings=no",
