@@ -8,17 +8,17 @@ dask_bake=${1:-dask-bake}
 # Also where there are AWS credentials: this costs nothing.
 export DASK_BAKE_CLOUD=local
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s\n   %s\n' "$1" "$2"; }
 
-say "an image, baked by Packer: $dask_bake bake"
+say "an image, baked by Packer" "$dask_bake bake"
 "$dask_bake" bake
 
 if ! "$dask_bake" status demo >/dev/null 2>&1; then
-    say "a head and two workers of two processes: $dask_bake launch --name demo --count 3 --nprocs 2"
+    say "a head and two workers of two processes" "$dask_bake launch --name demo --count 3 --nprocs 2"
     "$dask_bake" launch --name demo --count 3 --nprocs 2
 fi
 
-say "a year of taxi rides, read and averaged by all of them: examples/nyc_taxi.py"
+say "a year of taxi rides, read and averaged by all of them" "examples/nyc_taxi.py"
 "$dask_bake" ssh --name demo -- python - <"$here/nyc_taxi.py"
 
 cat <<EOF

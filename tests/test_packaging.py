@@ -14,7 +14,6 @@ SHIPPED = ("launcher/dask_bake", "packer", "userdata")
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    pytest.importorskip("hatchling")
     folder = tmp_path_factory.mktemp("wheel")
     command = [sys.executable, "-m", "hatchling", "build", "--target=wheel", f"--directory={folder}"]
     build = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

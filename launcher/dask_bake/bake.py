@@ -15,11 +15,10 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded
 from dask_bake.installers import Installer
 from dask_bake.lock import Package
-from dask_bake.models import Cloud, Image, Subnet, Tag
+from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Image, Subnet, Tag
 from dask_bake.phases import Phases
 from dask_bake.recipe import Recipe, pack_rootfs, stage
 
-DEBIAN = "136693071363"
 DEBIAN_NAMES = "debian-12-amd64-*"
 ARCHITECTURE = "x86_64"
 LOOK_UP = "look up"
@@ -124,10 +123,10 @@ def _recipe(options: BakeOptions, workshop: Workshop, template: Path) -> Recipe:
 
 def _base_image(ec2: Ec2) -> Image:
     filters = {"name": DEBIAN_NAMES, "architecture": ARCHITECTURE, "state": "available"}
-    images = ec2.find_images(owners=(DEBIAN,), filters=filters)
+    images = ec2.find_images(owners=(DEBIAN_ACCOUNT,), filters=filters)
     if not images:
         raise BakeError(
-            f"there is no image {DEBIAN_NAMES} of Debian's account {DEBIAN} in this region",
+            f"there is no image {DEBIAN_NAMES} of Debian's account {DEBIAN_ACCOUNT} in this region",
             hint="choose another region with --region",
         )
     return images[0]

@@ -9,6 +9,9 @@ DASHBOARD_PORT = 8787
 JUPYTER_PORT = 8888
 JUPYTER_TOKEN_FILE = "/var/lib/dask-jupyter/token"  # noqa: S105 - its name; the head makes the token
 
+DEBIAN_ACCOUNT = "136693071363"
+"""The account that publishes Debian's images (wiki.debian.org/Cloud/AmazonEC2Image)."""
+
 Tags = tuple[tuple[str, str], ...]
 
 

@@ -14,11 +14,9 @@ from dask_bake.local.apt import host_options, host_sources
 from dask_bake.local.commands import run
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.store import ImageStore, StoredImage
+from dask_bake.models import DEBIAN_ACCOUNT
 
 SUITE = "bookworm"
-DEBIAN_ACCOUNT = "136693071363"
-"""The account that publishes Debian's images (wiki.debian.org/Cloud/AmazonEC2Image)."""
-
 PACKAGES = (
     "ca-certificates",
     "cloud-init",
