@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dask_bake import manifest
 from dask_bake.bake_plan import BakeOptions, free_name, image_name, image_tags, packer_variables
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded
 from dask_bake.installers import Installer
-from dask_bake.lock import Package
+from dask_bake.manifest import Package
 from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Image, Subnet, Tag
 from dask_bake.phases import Phases
 from dask_bake.recipe import Recipe, pack_rootfs, stage
@@ -142,7 +143,7 @@ def _bring(recipe: Recipe, installer: Installer, template: Path, notify: Notify)
     """The size of the packages, once the payload has everything."""
     with room_in(template, needed=ROOM):
         payload = pack_rootfs(template)
-        (payload / "manifest.json").write_text(recipe.manifest(installer.lock))
+        (payload / "manifest.json").write_text(manifest.render(recipe.manifest(installer.lock)))
         for name in installer.files:
             shutil.copyfile(template / name, payload / name)
     return installer.bring(payload, notify)

@@ -24,7 +24,8 @@ def image(answer: "ImageTypeDef") -> Image:
         created=_parse_time(answer.get("CreationDate")),
         architecture=answer.get("Architecture", "x86_64"),
         root_device=answer.get("RootDeviceName") or "/dev/xvda",
-        root_size=_root_size(answer),
+        root_size=_root_disk(answer).get("VolumeSize"),
+        snapshot_id=_root_disk(answer).get("SnapshotId"),
         tags=tags(answer.get("Tags")),
     )
 
@@ -69,11 +70,11 @@ def tags(answer: Iterable[Mapping[str, Any]] | None) -> Tags:
     return tuple(sorted((tag["Key"], tag["Value"]) for tag in answer or ()))
 
 
-def _root_size(answer: "ImageTypeDef") -> int | None:
+def _root_disk(answer: "ImageTypeDef") -> Mapping[str, Any]:
     for mapping in answer.get("BlockDeviceMappings", []):
         if mapping.get("DeviceName") == answer.get("RootDeviceName"):
-            return mapping.get("Ebs", {}).get("VolumeSize")
-    return None
+            return mapping.get("Ebs", {})
+    return {}
 
 
 def _parse_time(text: str | None) -> datetime:

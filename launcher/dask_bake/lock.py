@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import yaml
 
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.manifest import Package
 
 # conda's dask brings along what pip calls extras.
 CONDA_TO_PIP = {"dask": "dask[array,dataframe,diagnostics,distributed]"}
@@ -15,15 +16,6 @@ DEPENDENCY = re.compile(
 )
 REQUIREMENT = re.compile(r"(?P<name>\S+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
 HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
-
-
-@dataclass(frozen=True)
-class Package:
-    """One wheel of a lock: its project's name, its version, and the hash of its content."""
-
-    name: str
-    version: str
-    sha256: str
 
 
 @dataclass(frozen=True)

@@ -35,16 +35,52 @@ class Tag:
     PYTHON = "dask-bake:python"
     DASK = "dask-bake:dask"
     DISTRIBUTED = "dask-bake:distributed"
+    NUMPY = "dask-bake:numpy"
+    PANDAS = "dask-bake:pandas"
     INSTALLER = "dask-bake:installer"
+    ENVIRONMENT = "dask-bake:environment"
     BASE = "dask-bake:base"
+    BASE_NAME = "dask-bake:base-name"
     USER = "dask-bake:user"
+    VERIFIED = "dask-bake:verified"
+    MANIFEST = "dask-bake:manifest-"
+
+
+class Verified(StrEnum):
+    """The values of ``Tag.VERIFIED``; an image without one does not count yet."""
+
+    YES = "yes"
+    SKIPPED = "skipped"
+
+
+class Architecture(StrEnum):
+    """A processor architecture, by EC2's name for it."""
+
+    X86_64 = "x86_64"
+    ARM64 = "arm64"
+
+    @property
+    def machine(self) -> str:
+        """The name that Linux and wheels have for it."""
+        return "aarch64" if self is Architecture.ARM64 else "x86_64"
+
+    @property
+    def debian(self) -> str:
+        """Debian's name for it."""
+        return "arm64" if self is Architecture.ARM64 else "amd64"
+
+    @property
+    def subdir(self) -> str:
+        """conda's name for Linux on it."""
+        return "linux-aarch64" if self is Architecture.ARM64 else "linux-64"
 
 
 @dataclass(frozen=True)
 class Cloud:
     """An EC2 to talk to: Amazon's, or the one on this machine.
 
-    This is the only place where the two differ. ``environment`` is what a child process (Packer, s3fs) needs
+    This is the only place where the two differ. ``architectures`` are those of the machines that it has.
+    ``environment`` is what a child process (Packer, s3fs) needs
     to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
     """
 
@@ -53,6 +89,7 @@ class Cloud:
     address_url: str
     endpoint_url: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
+    architectures: tuple[Architecture, ...] = tuple(Architecture)
 
 
 @dataclass(frozen=True)
@@ -66,6 +103,7 @@ class Image:
     architecture: str = "x86_64"
     root_device: str = "/dev/xvda"
     root_size: int | None = None
+    snapshot_id: str | None = None
     tags: Tags = ()
 
     def tag(self, key: str, default: str = "") -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dask_bake.errors import BakeError
 from dask_bake.lock import Lock
+from dask_bake.manifest import File, Manifest
 
 TEMPLATES = ("dask.pkr.hcl", "variables.pkr.hcl")
 FOLDERS = ("scripts", "rootfs")
@@ -18,15 +19,6 @@ FOLDERS = ("scripts", "rootfs")
 LITTER = ("*~", ".#*", "#*#", ".*.swp", ".DS_Store", "__pycache__", "*.pyc")
 # Packed files are as old as the century: tar warns of files from 1970.
 PACKED_AT = 946_684_800
-
-
-@dataclass(frozen=True)
-class File:
-    """A staged file: what git tracks of it."""
-
-    path: str
-    sha256: str
-    executable: bool
 
 
 @dataclass(frozen=True)
@@ -47,12 +39,15 @@ class Recipe:
         """The name of what is built from it: equal recipes, equal images."""
         return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()
 
-    def manifest(self, lock: Lock) -> str:
-        """What the image says of itself, as JSON."""
-        packages = [{"name": p.name, "version": p.version, "sha256": p.sha256} for p in lock.packages]
-        return _pretty(
-            {"digest": self.digest, **self._content(), "python": lock.python, "packages": packages}
+    def manifest(self, lock: Lock) -> Manifest:
+        """What the image says of itself."""
+        own = (
+            ("architecture", self.architecture),
+            ("base_image", self.base_image),
+            ("installer", self.installer),
         )
+        inputs = tuple(sorted((*own, *self.inputs)))
+        return Manifest(self.digest, lock.python, inputs, self.files, lock.packages)
 
     def _content(self) -> dict[str, object]:
         return {
@@ -136,7 +131,3 @@ def _sha256(path: Path) -> str:
 
 def _canonical(value: Mapping[str, object]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _pretty(value: Mapping[str, object]) -> str:
-    return json.dumps(value, indent=2) + "\n"
