@@ -13,7 +13,7 @@ CHUNK = 256
 """The most characters of a tag's value (EC2 User Guide, "Tag restrictions")."""
 
 IMAGE_CHUNKS, SNAPSHOT_CHUNKS = 30, 34
-"""Of the 50 tags of a resource, what a manifest may take: 64 of 256 characters are 12 KB, some 250 packages."""
+"""Of a resource's 50 tags, what a manifest may take: 64 of 256 characters are 12 KB, some 250 packages."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that decided an image, and what is in it. ``inputs`` are names and values, such as the base image."""
+    """All that decided an image, and what is in it; ``inputs`` are names with values: the base image …"""
 
     digest: str
     python: str

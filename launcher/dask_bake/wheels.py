@@ -14,7 +14,8 @@ from pathlib import Path
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.lock import Lock, Package, pip_requirements, render_lock
+from dask_bake.lock import Lock, pip_requirements, render_lock
+from dask_bake.manifest import Package
 
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")

@@ -13,6 +13,16 @@ def hashed(text: str) -> str:
     return sha256(text.encode()).hexdigest()
 
 
+def a_package(number: int) -> Package:
+    """A wheel, or a conda package."""
+    sha256 = hashed(str(number))
+    if number % 2:
+        return Package(
+            f"name-{number}", f"1.{number}", sha256, "conda", f"h{sha256[:7]}_0", "conda-forge", "linux-64"
+        )
+    return Package(f"name-{number}", f"2.{number}", sha256)
+
+
 def a_manifest(packages: int = 3) -> Manifest:
     return Manifest(
         digest=hashed("digest"),
