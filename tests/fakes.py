@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 
+from dask_bake.edges import InstanceType
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import (
     Cloud,
     Cluster,
@@ -35,13 +38,14 @@ IMAGE = Image(
     tags=((Tag.USER, "admin"),),
 )
 SUBNET = Subnet("subnet-1", "vpc-1", "us-east-1a")
+TYPE = InstanceType("m6i.2xlarge", 8, ("x86_64",))
 CLOUD = Cloud("aws", "us-east-1", "https://address.example")
 PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
 
 
 def a_plan(*, launch_id: str = "launch1", image: Image = IMAGE, **options) -> LaunchPlan:
     """A plan of two workers of two processes, unless told otherwise."""
-    around = Surroundings("aws", "us-east-1", image, SUBNET, vcpus=8, caller="192.0.2.7/32")
+    around = Surroundings("aws", "us-east-1", image, SUBNET, TYPE, caller="192.0.2.7/32")
     return LaunchPlan(LaunchOptions(**{"count": 3, "nprocs": 2, **options}), around, launch_id, PUBLIC_KEY)
 
 
@@ -175,6 +179,44 @@ class FakeCloud:
             image_id=spec.image.id,
             tags=spec.tags,
         )
+
+
+@dataclass
+class FakeLookUps:
+    """The images and instance types that there are; the images under the accounts that own them."""
+
+    images: Mapping[str, Sequence[Image]] = field(default_factory=dict)
+    types: Sequence[InstanceType] = (TYPE,)
+    refused: Sequence[str] = ()
+    asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        (owner,) = owners
+        self.asked.append((owner, dict(filters)))
+        if owner in self.refused:
+            raise BakeError("these AWS credentials may not call ec2:DescribeImages")
+        found = [image for image in self.images.get(owner, ()) if self._matches(image, filters)]
+        return tuple(sorted(found, key=lambda image: (image.created, image.id), reverse=True))
+
+    def image(self, image_id: str) -> Image:
+        return next(image for images in self.images.values() for image in images if image.id == image_id)
+
+    def instance_type(self, name: str) -> InstanceType:
+        found = [each for each in self.types if each.name == name]
+        if not found:
+            raise UsageError(f"there is no type {name}")
+        return found[0]
+
+    def default_subnet(self) -> Subnet:
+        return SUBNET
+
+    def _matches(self, image: Image, filters: Mapping[str, str]) -> bool:
+        def value(key: str) -> str:
+            return image.tag(key.removeprefix("tag:")) if key.startswith("tag:") else getattr(image, key)
+
+        return all(fnmatchcase(value(key), pattern) for key, pattern in filters.items())
 
 
 class _Call:

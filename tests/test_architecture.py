@@ -31,7 +31,7 @@ ROWS = (
         "disk",
     ),
     ("clouds",),
-    ("edges", "plan", "recipe", "packer_output", "phases"),
+    ("edges", "plan", "fingerprint", "recipe", "packer_output", "phases"),
     ("lock",),
     ("manifest", "ec2_requests", "userdata", "console", "events"),
     ("options",),

@@ -87,6 +87,7 @@ def lock() -> int:
 @click.option(
     "--timeout", type=int, metavar="SECONDS", help="Give up and clean up after this. [default: 300]"
 )
+@click.option("--allow-mismatch", is_flag=True, help="Launch an image whose versions differ from those here.")
 @click.option("--dry-run", is_flag=True, help="Show the calls and the user-data; start nothing.")
 @cloud_options
 @json_option

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from dask_bake import __version__, clouds, ec2_answers, ec2_requests
 from dask_bake.ec2_errors import code_of, is_passing, translated
+from dask_bake.edges import InstanceType
 from dask_bake.errors import BakeError
 from dask_bake.events import Called, Notify
 from dask_bake.models import Cloud, Image, InstanceSpec, Node, SecurityGroup, Subnet, Tags
@@ -82,11 +83,11 @@ class Ec2:
             )
         return min(subnets, key=lambda each: each.zone)
 
-    def vcpus(self, instance_type: str) -> int:
-        """The number of virtual CPUs of the instance type."""
+    def instance_type(self, name: str) -> InstanceType:
+        """The instance type of that name."""
         with translated("DescribeInstanceTypes"):
-            answer = self._client.describe_instance_types(InstanceTypes=[instance_type])  # type: ignore[list-item]
-        return int(answer["InstanceTypes"][0]["VCpuInfo"]["DefaultVCpus"])
+            answer = self._client.describe_instance_types(InstanceTypes=[name])  # type: ignore[list-item]
+        return ec2_answers.instance_type(answer["InstanceTypes"][0])
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The new group; ``None`` when the name is taken, and so belongs to somebody else."""

@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from dask_bake.edges import InstanceType
 from dask_bake.models import Image, Node, Role, SecurityGroup, Subnet, Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
         ImageTypeDef,
         InstanceTypeDef,
+        InstanceTypeInfoTypeDef,
         SecurityGroupTypeDef,
         SubnetTypeDef,
     )
@@ -33,6 +35,15 @@ def image(answer: "ImageTypeDef") -> Image:
 def subnet(answer: "SubnetTypeDef") -> Subnet:
     """A subnet."""
     return Subnet(id=answer["SubnetId"], vpc_id=answer["VpcId"], zone=answer["AvailabilityZone"])
+
+
+def instance_type(answer: "InstanceTypeInfoTypeDef") -> InstanceType:
+    """An instance type."""
+    return InstanceType(
+        name=answer["InstanceType"],
+        vcpus=answer["VCpuInfo"]["DefaultVCpus"],
+        architectures=tuple(answer["ProcessorInfo"]["SupportedArchitectures"]),
+    )
 
 
 def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:

@@ -1,14 +1,42 @@
 """What launching and taking down need of the world: the shapes of ``ec2``, ``way_in`` and their fakes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from dask_bake.errors import BakeError
-from dask_bake.models import InstanceSpec, Node, SecurityGroup, Tags
+from dask_bake.models import Image, InstanceSpec, Node, SecurityGroup, Subnet, Tags
 
 
 class UnclearError(BakeError):
     """EC2 did not answer: whether it did what it was asked is not known."""
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """A kind of instance; ``architectures`` are EC2's names, of which some are not for images of ours."""
+
+    name: str
+    vcpus: int
+    architectures: tuple[str, ...]
+
+
+class LookUps(Protocol):
+    """The part of EC2 that is asked before a launch is planned."""
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        """The images that match, newest first."""
+
+    def image(self, image_id: str) -> Image:
+        """The image of that id."""
+
+    def instance_type(self, name: str) -> InstanceType:
+        """The instance type of that name."""
+
+    def default_subnet(self) -> Subnet:
+        """The subnet to launch into."""
 
 
 class CloudEdge(Protocol):

@@ -32,6 +32,7 @@ class LaunchOptions:
     ami: str | None = None
     file: Path | None = None
     timeout: int = 300
+    allow_mismatch: bool = False
 
     def __post_init__(self) -> None:
         if self.count < 2:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_bake import ec2_requests, userdata
+from dask_bake.edges import InstanceType
 from dask_bake.models import Image, InstanceSpec, Role, Subnet, Tag, Tags
 from dask_bake.options import LaunchOptions
 
@@ -15,14 +16,18 @@ UNKNOWN_GROUP = "(the group's id)"
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What was looked up: all that a plan needs besides the options."""
+    """What was looked up: all that a plan needs besides the options.
+
+    ``newest_base`` is the name of the newest image of the kind that the image was baked from, if known.
+    """
 
     cloud: str
     region: str
     image: Image
     subnet: Subnet
-    vcpus: int
+    instance_type: InstanceType
     caller: str
+    newest_base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ class LaunchPlan:
     @property
     def nthreads(self) -> int:
         """The threads of each worker process: its share of the node's virtual CPUs."""
-        return threads_per_worker(self.surroundings.vcpus, self.options.nprocs)
+        return threads_per_worker(self.surroundings.instance_type.vcpus, self.options.nprocs)
 
     @property
     def workers_expected(self) -> int:
@@ -131,22 +136,3 @@ def threads_per_worker(vcpus: int, nprocs: int) -> int:
 def client_token(launch_id: str, zone: str, role: Role, *, batch: int) -> str:
     """A token by which EC2 knows a repeated request; another zone is another request."""
     return hashlib.sha256(f"{launch_id}|{zone}|{role}|{batch}".encode()).hexdigest()[:64]
-
-
-def differences(image: Image, *, python: str, distributed: str) -> tuple[str, ...]:
-    """What the image has in another version than this machine: dask wants both ends alike."""
-    pairs = (
-        ("Python", image.tag(Tag.PYTHON), python),
-        ("distributed", image.tag(Tag.DISTRIBUTED), distributed),
-    )
-    return tuple(
-        f"The image has {what} {theirs}, this machine {ours}: a client here may not understand the cluster."
-        for what, theirs, ours in pairs
-        if theirs and ours and not _agree(what, theirs, ours)
-    )
-
-
-def _agree(what: str, theirs: str, ours: str) -> bool:
-    if what == "Python":
-        return theirs.split(".")[:2] == ours.split(".")[:2]
-    return theirs == ours

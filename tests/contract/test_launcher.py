@@ -15,7 +15,7 @@ from dask_bake import clouds, ec2, launch_command
 from dask_bake.cli import run
 from dask_bake.ec2 import Ec2
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Cluster, Role, Tag
+from dask_bake.models import Cluster, Role, Tag, Verified
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
 from fakes import CONSOLE, FakeWayIn
@@ -53,9 +53,16 @@ def aws():
 @pytest.fixture
 def image(aws):
     image_id = aws.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]
-    tags = {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.USER: "admin"}
-    aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    tag(
+        aws,
+        image_id,
+        {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.USER: "admin", Tag.VERIFIED: Verified.YES},
+    )
     return image_id
+
+
+def tag(aws, image_id: str, tags: dict[str, str]) -> None:
+    aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
 
 @pytest.fixture
@@ -115,9 +122,9 @@ def test_a_launch_says_what_it_made_and_by_which_calls(aws, image, cloud, capsys
     ]
     assert (document["workers"], document["workers_expected"], document["nthreads"]) == (4, 4, 4)
     assert document["calls"][:7] == [
+        "DescribeInstanceTypes",
         "DescribeImages",
         "DescribeSubnets",
-        "DescribeInstanceTypes",
         "CreateSecurityGroup",
         "AuthorizeSecurityGroupIngress",
         "RunInstances",
@@ -214,6 +221,7 @@ def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_
         ({"ami": "ami-00000000000000000"}, BakeError, "the image ami-00000000000000000 does not exist"),
         ({"ami": "nonsense"}, BakeError, "the image nonsense does not exist"),
         ({"type": "m0.huge"}, UsageError, "m0.huge"),
+        ({"type": "m6g.2xlarge"}, UsageError, "is x86_64, the type m6g.2xlarge is arm64"),
     ],
 )
 def test_what_ec2_does_not_have_is_refused_before_anything_is_made(
@@ -230,6 +238,28 @@ def test_without_an_image_the_way_to_one_is_told(aws, cloud):
         launch(cloud)
 
     assert caught.value.hint == "dask-bake bake makes one"
+
+
+def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, cloud, capsys):
+    aws.delete_tags(Resources=[image], Tags=[{"Key": Tag.VERIFIED}])
+
+    with pytest.raises(BakeError, match=f"no image has been proved: {image}"):
+        launch(cloud)
+
+    assert launch(cloud, replace(OPTIONS, ami=image), dry_run=True) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"The image {image} is still being tested, or its test failed" in said
+
+
+def test_an_image_of_another_python_is_launched_only_when_that_is_allowed(aws, image, cloud, capsys):
+    tag(aws, image, {Tag.PYTHON: "2.7.18"})
+
+    with pytest.raises(UsageError, match=r"has Python 2\.7\.18, this machine Python 3"):
+        launch(cloud)
+
+    assert everything(aws) == []
+    assert launch(cloud, replace(OPTIONS, allow_mismatch=True), dry_run=True) == 0
+    assert "The image has Python 2.7.18, this machine 3." in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

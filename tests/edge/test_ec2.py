@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from dask_bake import clouds, ec2
 from dask_bake.ec2 import Ec2
 from dask_bake.ec2_errors import translated
-from dask_bake.edges import UnclearError
+from dask_bake.edges import InstanceType, UnclearError
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.models import SecurityGroup, Subnet
@@ -329,10 +329,29 @@ def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, sentence
     stub.add_client_error("describe_instance_types", code, "why Encoded authorization failure message: AAAA")
 
     with pytest.raises(BakeError, match=sentence) as caught:
-        edge.vcpus("m6i.2xlarge")
+        edge.instance_type("m6i.2xlarge")
 
     assert "AAAA" not in caught.value.message
     assert caught.value.hint or code == "SomethingElse"
+
+
+def test_an_instance_type_is_its_cpus_and_what_it_can_run(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "describe_instance_types",
+        {
+            "InstanceTypes": [
+                {
+                    "InstanceType": "t2.micro",
+                    "VCpuInfo": {"DefaultVCpus": 1},
+                    "ProcessorInfo": {"SupportedArchitectures": ["i386", "x86_64"]},
+                }
+            ]
+        },
+        {"InstanceTypes": ["t2.micro"]},
+    )
+
+    assert edge.instance_type("t2.micro") == InstanceType("t2.micro", 1, ("i386", "x86_64"))
 
 
 def test_an_unknown_instance_type_is_wrong_use(stubbed):
@@ -340,7 +359,7 @@ def test_an_unknown_instance_type_is_wrong_use(stubbed):
     stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
 
     with pytest.raises(UsageError, match="no such type"):
-        edge.vcpus("m0.huge")
+        edge.instance_type("m0.huge")
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,19 @@ def test_a_wrong_option_is_one_sentence(wrong, sentence):
 
 def test_the_defaults_are_those_of_the_help():
     assert launch_options({}, Settings()) == LaunchOptions(
-        count=4, nprocs=1, name="dask", type="m6i.2xlarge", ami=None, file=None, timeout=300
+        count=4,
+        nprocs=1,
+        name="dask",
+        type="m6i.2xlarge",
+        ami=None,
+        file=None,
+        timeout=300,
+        allow_mismatch=False,
     )
+
+
+def test_a_mismatch_is_allowed_by_its_flag():
+    assert launch_options({"allow_mismatch": True}, Settings()) == LaunchOptions(allow_mismatch=True)
 
 
 def test_a_flag_goes_before_the_users_file_and_that_before_the_default():

@@ -1,12 +1,10 @@
 """A plan is decided from options and look-ups alone."""
 
-from dataclasses import replace
-
 import pytest
 
 from dask_bake.models import Role, Tag
-from dask_bake.plan import client_token, differences, threads_per_worker
-from fakes import IMAGE, a_plan
+from dask_bake.plan import client_token, threads_per_worker
+from fakes import a_plan
 
 
 def test_the_head_and_the_workers_are_one_call_each():
@@ -60,22 +58,3 @@ def test_a_plan_lists_the_calls_that_make_the_cluster():
         "RunInstances",
         "RunInstances",
     ]
-
-
-@pytest.mark.parametrize(
-    ("python", "distributed", "count"),
-    [
-        ("3.11.2", "2026.8.0", 0),
-        ("3.11.9", "2026.8.0", 0),
-        ("3.12.1", "2026.8.0", 1),
-        ("3.12.1", "2025.1.0", 2),
-    ],
-)
-def test_an_image_that_differs_from_this_machine_is_told(python, distributed, count):
-    image = replace(IMAGE, tags=((Tag.PYTHON, python), (Tag.DISTRIBUTED, distributed)))
-
-    assert len(differences(image, python="3.11.7", distributed="2026.8.0")) == count
-
-
-def test_an_image_that_does_not_say_its_versions_is_not_complained_of():
-    assert differences(IMAGE, python="3.11.7", distributed="2026.8.0") == ()
