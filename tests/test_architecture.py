@@ -12,12 +12,20 @@ PACKAGE = Path(__file__).parents[1] / "launcher" / "dask_bake"
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("cli_groups", "api", "launch_command", "cluster_command", "local_command", "bake_command"),
+    (
+        "cli_groups",
+        "api",
+        "launch_command",
+        "cluster_command",
+        "local_command",
+        "bake_command",
+        "images_command",
+    ),
     ("terminal",),
-    ("view", "view_launch", "view_bake"),
-    ("documents",),
-    ("cluster", "removal", "inventory", "bake"),
-    ("bake_plan", "builder", "installers"),
+    ("view", "view_launch", "view_bake", "view_images", "view_image_plans"),
+    ("documents", "image_documents", "sbom"),
+    ("cluster", "removal", "inventory", "bake", "images", "image_copy"),
+    ("bake_plan", "builder", "installers", "image_prune_plan", "image_copy_plan", "image_share_plan"),
     (
         "way_in",
         "tunnel",
@@ -26,12 +34,15 @@ ROWS = (
         "ec2",
         "ec2_errors",
         "ec2_answers",
+        "ec2_images",
+        "image_errors",
+        "image_answers",
         "packer",
         "wheels",
         "disk",
     ),
     ("clouds",),
-    ("edges", "plan", "fingerprint", "recipe", "packer_output", "phases"),
+    ("edges", "plan", "fingerprint", "recipe", "packer_output", "phases", "image_facts", "image_differences"),
     ("lock",),
     ("manifest", "ec2_requests", "userdata", "console", "events"),
     ("options",),
@@ -40,12 +51,14 @@ ROWS = (
 )
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 ONLY_PLACES = {
-    "boto3": {"ec2", "clouds"},
-    "botocore": {"ec2", "ec2_errors", "clouds"},
+    "boto3": {"ec2", "ec2_images", "clouds"},
+    "botocore": {"ec2", "ec2_images", "ec2_errors", "clouds"},
     "packerpy": {"packer"},
     "cryptography": {"secrets_folder"},
     "jinja2": {"userdata"},
     "distributed": {"api"},
+    "cyclonedx": {"sbom"},
+    "packageurl": {"sbom"},
 }
 MAY_USE_RICH = ("view", "cli", "terminal")
 

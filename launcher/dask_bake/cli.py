@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
 json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON, for a script.")
 name_argument = click.argument("name", required=False)
+image_argument = click.argument("image", required=False, metavar="[IMAGE]")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
 SECTIONS = {
-    "Image": ("bake", "lock"),
+    "Image": ("bake", "lock", "images"),
     "Cluster": ("launch", "status", "ssh", "connect", "ls", "down"),
     "Local cloud": ("local",),
 }
@@ -73,6 +75,134 @@ def lock() -> int:
     from dask_bake import bake_command
 
     return int(bake_command.lock(console=_terminal().out))
+
+
+@cli.group(invoke_without_command=True)
+@cloud_options
+@json_option
+@click.pass_context
+def images(context: click.Context, cloud: str | None, region: str | None, *, json_output: bool) -> int | None:
+    """List the images; show, diff, prune, copy, share, sbom."""
+    if context.invoked_subcommand is not None:
+        given = {"cloud": cloud, "region": region, "json_output": json_output or None}
+        context.default_map = {context.invoked_subcommand: {k: v for k, v in given.items() if v is not None}}
+        return None
+    from dask_bake import images_command
+
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.list_all(chosen, terminal, json_output=json_output)
+
+
+@images.command("show")
+@image_argument
+@cloud_options
+@json_option
+def images_show(image: str | None, cloud: str | None, region: str | None, *, json_output: bool) -> int:
+    """Show one image, and all that is in it."""
+    from dask_bake import images_command
+
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.show(chosen, terminal, reference=image, json_output=json_output)
+
+
+@images.command("diff")
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
+@cloud_options
+@json_option
+def images_diff(before: str, after: str, cloud: str | None, region: str | None, *, json_output: bool) -> int:
+    """Say what differs between two images: inputs, files, packages."""
+    from dask_bake import images_command
+
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.diff(chosen, terminal, before=before, after=after, json_output=json_output)
+
+
+@images.command("prune")
+@click.option("--keep", type=int, required=True, metavar="N", help="Images to keep of each environment.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@cloud_options
+@json_option
+def images_prune(
+    cloud: str | None, region: str | None, *, keep: int, yes: bool, dry_run: bool, json_output: bool
+) -> int:
+    """Remove old images and their snapshots, but none in use."""
+    from dask_bake import images_command
+
+    images_command.check_prune(keep=keep, asks=not (yes or dry_run))
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.prune(
+        chosen, terminal, keep=keep, dry_run=dry_run, asks=not yes, json_output=json_output
+    )
+
+
+@images.command("copy")
+@image_argument
+@click.option("--to-region", "regions", multiple=True, required=True, metavar="REGION", help="Or several.")
+@dry_run_option
+@cloud_options
+@json_option
+def images_copy(
+    image: str | None,
+    cloud: str | None,
+    region: str | None,
+    *,
+    regions: tuple[str, ...],
+    dry_run: bool,
+    json_output: bool,
+) -> int:
+    """Copy an image to other regions, encrypted."""
+    from dask_bake import images_command
+
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.copy(
+        chosen, terminal, reference=image, regions=regions, dry_run=dry_run, json_output=json_output
+    )
+
+
+@images.command("share")
+@image_argument
+@click.option("--with", "accounts", multiple=True, required=True, metavar="ACCOUNT", help="Or several.")
+@click.option("--stop", is_flag=True, help="Share it with them no longer.")
+@dry_run_option
+@cloud_options
+@json_option
+def images_share(
+    image: str | None,
+    cloud: str | None,
+    region: str | None,
+    *,
+    accounts: tuple[str, ...],
+    stop: bool,
+    dry_run: bool,
+    json_output: bool,
+) -> int:
+    """Let other AWS accounts use an image."""
+    from dask_bake import images_command
+
+    images_command.check_accounts(accounts)
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.share(
+        chosen,
+        terminal,
+        reference=image,
+        accounts=accounts,
+        stop=stop,
+        dry_run=dry_run,
+        json_output=json_output,
+    )
+
+
+@images.command("sbom")
+@image_argument
+@cloud_options
+def images_sbom(image: str | None, cloud: str | None, region: str | None) -> int:
+    """Print what is in an image as CycloneDX JSON."""
+    from dask_bake import images_command
+
+    terminal, chosen, _ = _open(cloud, region)
+    return images_command.sbom(chosen, terminal, reference=image)
 
 
 @cli.command()

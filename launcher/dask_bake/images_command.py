@@ -1,0 +1,173 @@
+"""``dask-bake images``: the images that there are, listed, shown, compared, pruned, copied, shared."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import click
+
+from dask_bake import image_copy, image_documents, images, view, view_image_plans, view_images
+from dask_bake.ec2_images import connect_images
+from dask_bake.errors import UsageError
+from dask_bake.image_copy_plan import check_regions, plan_copy
+from dask_bake.image_differences import differences
+from dask_bake.image_facts import choose, require_manifest
+from dask_bake.image_prune_plan import check_keep
+from dask_bake.image_share_plan import check_accounts, plan_share
+from dask_bake.models import Cloud
+from dask_bake.terminal import Terminal
+
+
+def list_all(cloud: Cloud, terminal: Terminal, *, json_output: bool) -> int:
+    """Shows every image."""
+    facts, now = images.look_up(connect_images(cloud, terminal.notify)), _now()
+    if json_output:
+        _write(terminal, [image_documents.image_document(each, now) for each in facts])
+    else:
+        terminal.out.print(view_images.images_table(facts, now))
+    return 0
+
+
+def show(cloud: Cloud, terminal: Terminal, *, reference: str | None, json_output: bool) -> int:
+    """Shows one image, and all that is in it."""
+    edge = connect_images(cloud, terminal.notify)
+    facts = choose(images.look_up(edge), reference)
+    settings, now = edge.settings_of(facts.image.id), _now()
+    if json_output:
+        _write(terminal, image_documents.whole_document(facts, settings, now))
+    else:
+        terminal.out.print(view_images.image_view(facts, settings, now))
+    return 0
+
+
+def diff(cloud: Cloud, terminal: Terminal, *, before: str, after: str, json_output: bool) -> int:
+    """Shows what differs from one image to another."""
+    facts = images.look_up(connect_images(cloud, terminal.notify))
+    one, other = choose(facts, before), choose(facts, after)
+    found = differences(require_manifest(one), require_manifest(other))
+    if json_output:
+        _write(terminal, image_documents.differences_document(one.image, other.image, found))
+    else:
+        terminal.out.print(view_images.diff_view(one.image, other.image, found))
+    return 0
+
+
+def sbom(cloud: Cloud, terminal: Terminal, *, reference: str | None) -> int:
+    """Writes what is in an image as a CycloneDX document."""
+    from dask_bake.sbom import render_sbom
+
+    facts = choose(images.look_up(connect_images(cloud, terminal.notify)), reference)
+    terminal.write_json(render_sbom(facts.image, require_manifest(facts)))
+    return 0
+
+
+def check_prune(*, keep: int, asks: bool) -> None:
+    """What is wrong with the request is said before anything is looked at."""
+    check_keep(keep)
+    if asks and not sys.stdin.isatty():
+        raise UsageError(
+            "this removes images for good, and there is no terminal to ask at",
+            hint="--yes removes them, --dry-run shows what would be removed",
+        )
+
+
+def prune(
+    cloud: Cloud, terminal: Terminal, *, keep: int, dry_run: bool, asks: bool, json_output: bool
+) -> int:
+    """Removes all images but the newest, after showing which."""
+    edge, now = connect_images(cloud, terminal.notify), _now()
+    plan = images.look_up_prune(edge, keep=keep, now=now)
+    shown = view_image_plans.prune_view(plan, now)
+    if plan and asks and not dry_run:
+        terminal.err.print(shown)
+        if not click.confirm("Remove?", err=True):
+            terminal.err.print("Nothing was removed.")
+            return 0
+    removed = () if dry_run else images.prune(plan, edge, notify=terminal.notify)
+    if json_output:
+        _write(terminal, image_documents.prune_document(plan, removed=None if dry_run else removed))
+    elif dry_run or not plan:
+        terminal.out.print(shown)
+    else:
+        for image in removed:
+            terminal.out.print(f"{image.id} ({image.name}) is gone, and its snapshot.", soft_wrap=True)
+        for snapshot in plan.loose:
+            terminal.out.print(f"{snapshot.id} is gone.")
+    return 0
+
+
+def copy(
+    cloud: Cloud,
+    terminal: Terminal,
+    *,
+    reference: str | None,
+    regions: Sequence[str],
+    dry_run: bool,
+    json_output: bool,
+) -> int:
+    """Copies an image to other regions."""
+    edge = connect_images(cloud, terminal.notify)
+    facts = choose(images.look_up(edge), reference)
+    wanted = check_regions(regions, source=cloud.region, known=edge.regions())
+    settings = edge.settings_of(facts.image.id)
+    edges = {each: connect_images(replace(cloud, region=each), terminal.notify) for each in wanted}
+    plans = [
+        plan_copy(
+            facts,
+            settings,
+            from_region=cloud.region,
+            to_region=region,
+            there=edges[region].mine(),
+            now=_now(),
+        )
+        for region in wanted
+    ]
+    if dry_run:
+        copies = None
+    else:
+        with terminal.working():
+            copies = image_copy.copy(
+                plans, edges, notify=terminal.notify, clock=time.monotonic, new_token=lambda: uuid4().hex
+            )
+    if json_output:
+        _write(terminal, image_documents.copies_document(plans, copies))
+    elif copies is None:
+        terminal.out.print(view_image_plans.copies_view(plans))
+    else:
+        terminal.out.print(view_image_plans.copied_view(plans, copies))
+    return 0
+
+
+def share(
+    cloud: Cloud,
+    terminal: Terminal,
+    *,
+    reference: str | None,
+    accounts: Sequence[str],
+    stop: bool,
+    dry_run: bool,
+    json_output: bool,
+) -> int:
+    """Shares an image with other accounts, or no longer."""
+    edge = connect_images(cloud, terminal.notify)
+    facts = choose(images.look_up(edge), reference)
+    shared_with = edge.settings_of(facts.image.id).shared_with
+    plan = plan_share(facts.image, check_accounts(accounts), shared_with=shared_with, stop=stop)
+    if not dry_run:
+        images.share(plan, edge)
+    if json_output:
+        _write(terminal, image_documents.share_document(plan, carried_out=not dry_run))
+    else:
+        terminal.out.print(view_image_plans.share_view(plan))
+    return 0
+
+
+def _write(terminal: Terminal, document: object) -> None:
+    terminal.write_json(view.as_json(document))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
