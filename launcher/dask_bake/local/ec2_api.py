@@ -5,7 +5,6 @@ Sources for what EC2 does: its API reference, per operation.
 
 import base64
 import io
-import re
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -17,15 +16,18 @@ from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
-from dask_bake.local.ec2_calls import NAMESPACE, Call, Refusal, read_call
+from dask_bake.local.ec2_calls import Call, Refusal, read_call
 from dask_bake.local.hypervisor import Hypervisor
+from dask_bake.local.image_api import ACTIONS as IMAGE_ACTIONS
+from dask_bake.local.image_api import ImageApi
 from dask_bake.local.launches import Launches
 from dask_bake.local.moto_ec2 import MotoEc2
+from dask_bake.local.snapshot_api import ACTIONS as SNAPSHOT_ACTIONS
+from dask_bake.local.snapshot_api import SnapshotApi
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 WITHOUT_MACHINES = frozenset(
     {
-        "CopyImage",
         "CreateFleet",
         "RebootInstances",
         "RegisterImage",
@@ -44,6 +46,8 @@ class Ec2Api:
         self._ec2 = ec2
         self._hypervisor = hypervisor
         self._launches = Launches(ec2, hypervisor)
+        self._images = ImageApi(ec2, hypervisor)
+        self._snapshots = SnapshotApi(ec2)
         self._one_at_a_time = threading.Lock()
 
     def answer(self, environ: dict[str, Any], region: str) -> Response:
@@ -76,10 +80,12 @@ class Ec2Api:
         match call.action:
             case "RunInstances":
                 return self._launches.run(call, ask_moto)
-            case "CreateImage":
-                return self._create_image(call, ask_moto)
             case "GetConsoleOutput":
                 return self._console_output(call)
+            case action if action in IMAGE_ACTIONS:
+                return self._images.answer(call, ask_moto)
+            case action if action in SNAPSHOT_ACTIONS:
+                return self._snapshots.answer(call, ask_moto)
         self._before(call)
         answer = ask_moto()
         if answer.status_code == 200:
@@ -97,8 +103,6 @@ class Ec2Api:
             case "DeleteSecurityGroup":
                 group = call.parameters.get("GroupId") or call.parameters.get("GroupName", "")
                 self._refuse_if_used(call.region, group)
-            case "DeregisterImage":
-                self._refuse_foreign(call.region, call.parameters.get("ImageId", ""))
             case action if action in WITHOUT_MACHINES:
                 raise Refusal("UnsupportedOperation", f"The local cloud has no {action}.")
 
@@ -111,10 +115,8 @@ class Ec2Api:
             case "StartInstances":
                 self._hypervisor.start(call.ids("InstanceId"))
             case "CreateTags" | "DeleteTags":
-                for image_id in (name for name in call.ids("ResourceId") if name.startswith("ami-")):
-                    self._ec2.keep_tags(call.region, image_id)
-            case "DeregisterImage":
-                self._ec2.forget_image(call.parameters["ImageId"], keep=self._hypervisor.layers_in_use())
+                for resource_id in call.ids("ResourceId"):
+                    self._ec2.images.keep(call.region, resource_id)
 
     def _refuse_states(self, call: Call, *possible: str) -> None:
         for instance_id in call.ids("InstanceId"):
@@ -126,45 +128,12 @@ class Ec2Api:
         if self._ec2.group_is_used(region, group):
             raise Refusal("DependencyViolation", f"resource {group} has a dependent object")
 
-    def _refuse_foreign(self, region: str, image_id: str) -> None:
-        if not self._ec2.owns_image(region, image_id):
-            raise Refusal("AuthFailure", f"Not authorized for image:{image_id}", 403)
-
-    def _create_image(self, call: Call, ask_moto: Callable[[], Response]) -> Response:
-        self._check_image(call)
-        snapshot_tags = call.take_tags("snapshot")  # moto knows none in this call
-        answer = ask_moto()
-        found = re.search(r"<imageId>(ami-[0-9a-f]+)</imageId>", answer.get_data(as_text=True))
-        if answer.status_code == 200 and found:
-            self._keep_image(call, found[1])
-            self._ec2.tag_snapshot(call.region, found[1], snapshot_tags)
-        return answer
-
-    def _check_image(self, call: Call) -> None:
-        name, instance_id = call.parameters.get("Name", ""), call.parameters.get("InstanceId", "")
-        if self._ec2.image_name_is_taken(call.region, name):
-            raise Refusal("InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
-        if self._ec2.state(instance_id) not in ("stopped", None):
-            raise Refusal(
-                "IncorrectState", f"The local cloud makes images of stopped instances only: {instance_id}"
-            )
-
-    def _keep_image(self, call: Call, image_id: str) -> None:
-        try:
-            layers = self._hypervisor.snapshot(call.parameters["InstanceId"], image_id)
-            self._ec2.keep_image(call.region, image_id, layers)
-        except (BakeError, OSError) as error:
-            self._ec2.drop_image(call.region, image_id)
-            raise Refusal("IncorrectState", f"The image could not be kept: {error}") from error
-
     def _console_output(self, call: Call) -> Response:
         instance_id = call.parameters.get("InstanceId", "")
         if self._ec2.instance(instance_id) is None:
             raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
         output = base64.b64encode(self._hypervisor.console(instance_id)).decode()
-        body = (
-            f'<GetConsoleOutputResponse xmlns="{NAMESPACE}"><requestId>local</requestId>'
+        return call.answer(
             f"<instanceId>{instance_id}</instanceId><timestamp>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</timestamp>"
-            f"<output>{output}</output></GetConsoleOutputResponse>"
+            f"<output>{output}</output>"
         )
-        return Response(body, mimetype="text/xml")

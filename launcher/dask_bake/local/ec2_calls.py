@@ -37,6 +37,19 @@ class Call:
     region: str
     parameters: dict[str, str]
 
+    def answer(self, content: str = "<return>true</return>") -> Response:
+        """Our own answer, around that XML."""
+        body = (
+            f'<{self.action}Response xmlns="{NAMESPACE}"><requestId>local</requestId>'
+            f"{content}</{self.action}Response>"
+        )
+        return Response(body, mimetype="text/xml")
+
+    def refuse_dry_run(self) -> None:
+        """Say so if the request was only to be checked, which it was up to here."""
+        if self.parameters.get("DryRun") == "true":
+            raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
+
     def ids(self, prefix: str) -> tuple[str, ...]:
         """The values of a numbered list parameter such as ``InstanceId.1``."""
         return tuple(value for key, value in self.parameters.items() if re.fullmatch(rf"{prefix}\.\d+", key))

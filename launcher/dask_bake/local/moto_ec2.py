@@ -1,30 +1,15 @@
-"""What moto knows of EC2, prepared for machines that boot: the only module that touches moto's models."""
+"""What moto knows of EC2, prepared for machines that boot."""
 
 import base64
 import copy
-import os
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
-# Read by moto when it is imported; any text is true.
-os.environ.update(
-    MOTO_EC2_LOAD_DEFAULT_AMIS="false",
-    MOTO_ENABLE_AMI_VALIDATION="true",
-    MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION="true",
-    MOTO_ENABLE_KEYPAIR_VALIDATION="true",
-    MOTO_S3_DEFAULT_KEY_BUFFER_SIZE="1048576",
-)
-
-from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.ec2.models import ec2_backends
-from moto.ec2.models.amis import Ami
-from moto.ec2.models.instances import StateReason
-
 from dask_bake.local.metadata import Facts
+from dask_bake.local.moto_images import MotoImages
+from dask_bake.local.moto_models import DEFAULT_ACCOUNT_ID, INSTANCE_TYPES, StateReason, ec2_backends
 from dask_bake.local.network import Network, mac_address
-from dask_bake.local.store import ImageStore, StoredImage
+from dask_bake.local.store import ImageStore
 
 STATE_CODES = {
     "pending": 0,
@@ -46,8 +31,8 @@ class MotoEc2:
     """moto's EC2, with the default VPC on the local network and the images that the store holds."""
 
     def __init__(self, network: Network, store: ImageStore) -> None:
+        self.images = MotoImages(store)
         self._network = network
-        self._store = store
         self._prepared: dict[str, Any] = {}
         self._first_subnet: Any = None
 
@@ -56,9 +41,7 @@ class MotoEc2:
         if name not in self._prepared:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
             self._use_local_network(backend)
-            for image in self._store.all():
-                if image.public or image.region == name:
-                    backend.amis[image.id] = _as_ami(backend, image)
+            self.images.load(backend)
             self._prepared[name] = backend
         return self._prepared[name]
 
@@ -86,6 +69,11 @@ class MotoEc2:
         """The id of the one subnet."""
         zones = self.region(region).subnets.values()
         return str(next(iter(next(iter(zones)))))
+
+    def architectures(self, instance_type: str) -> tuple[str, ...]:
+        """What an instance of that type can run; nothing for a type that EC2 does not have."""
+        known = INSTANCE_TYPES.get(instance_type, {})
+        return tuple(known.get("ProcessorInfo", {}).get("SupportedArchitectures", ()))
 
     def instances(self) -> tuple[Any, ...]:
         """Every instance of every region."""
@@ -179,74 +167,3 @@ class MotoEc2:
     def _public_key(self, instance: Any) -> tuple[str, str] | None:
         pair = instance.ec2_backend.key_pairs.get(instance.key_name)
         return (pair.key_name, pair.public_key.strip()) if pair else None
-
-    def keep_image(self, region: str, image_id: str, layers: tuple[str, ...]) -> None:
-        """Write down an image that CreateImage made: it survives. EC2 says ``ebs`` where moto does not."""
-        ami = self.region(region).amis[image_id]
-        ami.root_device_type = "ebs"
-        ami.root_device_name = "/dev/xvda"
-        self._store.save(
-            StoredImage(
-                id=ami.id,
-                name=ami.name,
-                description=ami.description or "",
-                owner=ami.owner_id,
-                region=region,
-                created=ami.creation_date.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
-                layers=layers,
-                architecture=ami.architecture,
-                tags=_tags(ami),
-            )
-        )
-
-    def tag_snapshot(self, region: str, image_id: str, tags: Mapping[str, str]) -> None:
-        """Tag the snapshot of an image."""
-        self.region(region).amis[image_id].ebs_snapshot.add_tags(tags)
-
-    def drop_image(self, region: str, image_id: str) -> None:
-        """Take back an image that could not be kept."""
-        del self.region(region).amis[image_id]
-
-    def owns_image(self, region: str, image_id: str) -> bool:
-        """Whether the image is the account's own; so is one that does not exist, for moto to say so."""
-        ami = self.region(region).amis.get(image_id)
-        return ami is None or ami.owner_id == DEFAULT_ACCOUNT_ID
-
-    def image_name_is_taken(self, region: str, name: str) -> bool:
-        """Whether one of the account's images has that name."""
-        images = self.region(region).amis.values()
-        return any(image.name == name and image.owner_id == DEFAULT_ACCOUNT_ID for image in images)
-
-    def forget_image(self, image_id: str, *, keep: frozenset[str]) -> None:
-        """Remove a deregistered image and the layers that nothing else needs."""
-        self._store.remove(image_id)
-        self._store.sweep(keep)
-
-    def keep_tags(self, region: str, image_id: str) -> None:
-        """Write down an image's tags after a change."""
-        stored, ami = self._store.get(image_id), self.region(region).amis.get(image_id)
-        if stored and ami:
-            self._store.save(replace(stored, tags=_tags(ami)))
-
-
-def _tags(resource: Any) -> dict[str, str]:
-    return {tag["key"]: tag["value"] for tag in resource.get_tags()}
-
-
-def _as_ami(backend: Any, image: StoredImage) -> Any:
-    return Ami(
-        backend,
-        image.id,
-        name=image.name,
-        description=image.description,
-        owner_id=image.owner,
-        public=image.public,
-        virtualization_type="hvm",
-        architecture=image.architecture,
-        creation_date=datetime.fromisoformat(image.created).replace(tzinfo=None),
-        root_device_type="ebs",
-        root_device_name=image.root_device,
-        hypervisor="xen",
-        region_name=f"{backend.region_name}a",
-        tags=image.tags,
-    )

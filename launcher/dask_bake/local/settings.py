@@ -63,6 +63,11 @@ class Settings:
         return self.root / "images"
 
     @property
+    def snapshots(self) -> Path:
+        """A JSON file for each snapshot; survives the server, and its image."""
+        return self.root / "snapshots"
+
+    @property
     def layers(self) -> Path:
         """The read-only trees that images are stacks of."""
         return self.root / "layers"

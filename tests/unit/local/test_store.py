@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.local.settings import Settings
-from dask_bake.local.store import ImageStore, StoredImage
+from dask_bake.local.store import ImageStore, StoredImage, StoredSnapshot
 
 OLD = StoredImage("ami-2", "old", "", "1", "us-east-1", "2026-01-01T00:00:00.000Z", ("base", "a"))
 NEW = StoredImage(
@@ -64,3 +64,24 @@ def test_an_image_that_cannot_be_written_leaves_the_one_before_and_no_draft(stor
 
     assert store.all() == (OLD,)
     assert [path.name for path in settings.images.iterdir()] == ["ami-2.json"]
+
+
+def test_snapshots_are_kept_apart_from_their_images(store, settings):
+    kept = StoredSnapshot("snap-7", "1", "us-east-1", "ami-2", OLD.created, encrypted=True, users=("2",))
+    store.save(replace(OLD, snapshot="snap-7"))
+    store.save_snapshot(kept)
+    store.remove("ami-2")
+
+    assert ImageStore(settings).snapshots() == (kept,)
+    store.remove_snapshot("snap-7")
+    assert store.snapshots() == ()
+
+
+def test_an_image_without_a_snapshot_of_record_has_one_all_the_same(store):
+    assert store.snapshot_of(OLD) == StoredSnapshot("snap-2", "1", "us-east-1", "ami-2", OLD.created)
+    named = replace(OLD, snapshot="snap-7", launch_permissions=({"UserId": "2"},))
+    store.save(named)
+    store.save_snapshot(StoredSnapshot("snap-7", "1", "us-east-1", "ami-2", OLD.created, volume_size=12))
+
+    assert store.all() == (named,)
+    assert store.snapshot_of(named).volume_size == 12
