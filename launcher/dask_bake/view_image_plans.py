@@ -26,7 +26,7 @@ def prune_view(plan: PrunePlan, now: datetime) -> RenderableType:
     parts: list[RenderableType] = []
     for title, rows, style in (("to be removed", going, "red"), ("to be kept", staying, "green")):
         if rows:
-            parts += [Text(title, f"bold {style}"), Padding(grid(rows), INDENT)]
+            parts += [Text(title, f"bold {style}"), Padding(grid(rows), INDENT, expand=False)]
     return Group(*parts, Text(f"{counted(plan)} to be removed."))
 
 

@@ -32,7 +32,7 @@ def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
     parts: list[RenderableType] = [_line(HEADINGS, widths, "bold"), Rule(style="dim", characters="─")]
     for each, row in zip(facts, rows, strict=True):
         style = "" if each.is_ready else "yellow"
-        parts += [_line(row, widths, style), Padding(Text(_holds(each), "dim"), INDENT)]
+        parts += [_line(row, widths, style), Padding(Text(_holds(each), "dim"), INDENT, expand=False)]
     if any(each.is_superseded for each in facts):
         parts += [Text(), Text("* There is a newer image of the base: dask-bake bake takes it.", "dim")]
     return Group(*parts)
@@ -56,7 +56,7 @@ def differences_view(found: Differences) -> RenderableType:
     parts: list[RenderableType] = []
     for title, some in (("inputs", found.inputs), ("files", found.files), ("packages", found.packages)):
         if some:
-            parts += [Text(title, "bold"), Padding(_differences(some), INDENT)]
+            parts += [Text(title, "bold"), Padding(_differences(some), INDENT, expand=False)]
     return Group(*parts)
 
 
@@ -145,13 +145,13 @@ def _manifest(manifest: Manifest) -> list[RenderableType]:
     return [
         Text(),
         Text("inputs", "bold"),
-        Padding(grid(inputs), INDENT),
+        Padding(grid(inputs), INDENT, expand=False),
         Text(),
         Text("files", "bold"),
-        Padding(grid(files), INDENT),
+        Padding(grid(files), INDENT, expand=False),
         Text(),
         Text(f"{len(packages)} packages", "bold"),
-        Padding(Columns(packages, padding=(0, 2), column_first=True), INDENT),
+        Padding(Columns(packages, padding=(0, 2), column_first=True), INDENT, expand=False),
     ]
 
 
