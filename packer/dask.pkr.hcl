@@ -12,13 +12,15 @@ source "amazon-ebs" "dask" {
   skip_region_validation     = var.endpoint != ""
   skip_metadata_api_check    = true
 
-  source_ami                            = var.base_image
-  instance_type                         = var.instance_type
-  subnet_id                             = var.subnet_id
-  associate_public_ip_address           = var.associate_public_ip_address
-  temporary_security_group_source_cidrs = [var.caller_cidr]
-  shutdown_behavior                     = "terminate"
-  run_tags                              = { Name = "${var.image_name} (being baked)", "dask-bake:managed" = "bake" }
+  source_ami                  = var.base_image
+  instance_type               = var.instance_type
+  subnet_id                   = var.subnet_id
+  associate_public_ip_address = var.associate_public_ip_address
+  security_group_id           = var.security_group_id
+  user_data_file              = var.user_data_file
+  shutdown_behavior           = "terminate"
+  run_tags                    = var.run_tags
+  run_volume_tags             = var.run_tags
 
   launch_block_device_mappings {
     device_name           = "/dev/xvda"
@@ -27,10 +29,12 @@ source "amazon-ebs" "dask" {
     iops                  = 3000
     throughput            = 125
     encrypted             = true
+    kms_key_id            = var.kms_key_id
     delete_on_termination = true
   }
 
   ssh_username              = var.ssh_username
+  ssh_private_key_file      = var.ssh_private_key_file
   ssh_interface             = var.ssh_interface
   ssh_timeout               = var.ssh_timeout
   ssh_clear_authorized_keys = true
@@ -65,6 +69,7 @@ build {
   }
 
   provisioner "shell" {
+    timeout          = var.script_timeout
     scripts          = local.scripts
     environment_vars = ["DASK_BAKE_PAYLOAD=${var.payload}"]
     execute_command  = "sudo -n env {{ .Vars }} bash -euo pipefail {{ .Path }}"

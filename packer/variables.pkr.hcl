@@ -26,9 +26,36 @@ variable "image_tags" {
   description = "The tags of the image and of its snapshot."
 }
 
-variable "caller_cidr" {
+variable "run_tags" {
+  type        = map(string)
+  description = "The tags of the instance that the image is baked on, and of its volume: by them it is found again."
+}
+
+variable "security_group_id" {
   type        = string
-  description = "The only addresses that may reach the instance's port 22 while the image is baked."
+  description = "The group of the instance: it lets in port 22, from where the image is baked alone."
+}
+
+variable "user_data_file" {
+  type        = string
+  description = "A file with the instance's user-data: it gives the public half of the key."
+}
+
+variable "ssh_private_key_file" {
+  type        = string
+  description = "The file of the key that opens the instance, and nothing else."
+}
+
+variable "kms_key_id" {
+  type        = string
+  default     = ""
+  description = "The key that encrypts the volume and the snapshot; the account's default one where it is empty."
+}
+
+variable "script_timeout" {
+  type        = string
+  default     = "30m"
+  description = "How long the scripts may take, all of them together."
 }
 
 variable "subnet_id" {

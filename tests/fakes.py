@@ -95,7 +95,7 @@ class FakeCloud:
             self.security_groups.append(group)
             return group
 
-    def authorize(self, group: SecurityGroup, *, caller: str) -> None:
+    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
         with self._call("authorize"):
             self.rules.append((group.id, caller))
 

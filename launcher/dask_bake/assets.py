@@ -14,6 +14,11 @@ def userdata_directory() -> Path:
     return _root() / "userdata"
 
 
+def is_installed() -> bool:
+    """True where the folders are part of an installed package, and not a checkout's to be worked on."""
+    return _root() == Path(str(files("dask_bake")))
+
+
 def _root() -> Path:
     package = Path(str(files("dask_bake")))
     return package if (package / "packer").is_dir() else package.parents[1]

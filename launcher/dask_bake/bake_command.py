@@ -2,72 +2,129 @@
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 
-from dask_bake.assets import packer_directory
-from dask_bake.bake import BakeResult, Ec2, Workshop, bake
+from dask_bake.assets import is_installed, packer_directory
+from dask_bake.bake import BakeResult, bake
+from dask_bake.bake_edges import Workshop
+from dask_bake.bake_explain import explain
 from dask_bake.bake_plan import BakeOptions
 from dask_bake.builder import find_packer
 from dask_bake.clouds import caller_address
-from dask_bake.errors import BakeError
-from dask_bake.installers import PipInstaller
+from dask_bake.ec2 import Ec2
+from dask_bake.ec2_images import connect_images
+from dask_bake.installers import Installer
+from dask_bake.locking import EnvironmentOptions, Places, Request, prepare, read_request
 from dask_bake.models import Cloud
-from dask_bake.view_bake import LiveBake, as_json, closing_panel, hit_line
-from dask_bake.wheels import lock as resolve
+from dask_bake.phases import Phases
+from dask_bake.proof import Prover
+from dask_bake.terminal import Terminal
+from dask_bake.view_bake import (
+    LiveBake,
+    as_json,
+    closing_panel,
+    explanation_document,
+    explanation_view,
+    hit_line,
+)
 
-# Debian 12's.
-PYTHON = "3.11.2"
-PLATFORM = "x86_64"
+RESOLVE = "resolve"
+OpenCloud = Callable[[], tuple[Terminal, Cloud, Ec2]]
 
 
-def run(*, cloud: Cloud, ec2: Ec2, console: Console, json_output: bool, force: bool) -> int:
-    """The image is there and has been shown: the exit code."""
-    cache = cache_folder(os.environ)
+@dataclass(frozen=True)
+class BakeCommand:
+    """What was asked for on the command line."""
+
+    environment: EnvironmentOptions
+    options: BakeOptions
+    explain: bool = False
+    json_output: bool = False
+
+
+def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
+    """The image is there and has been shown: the exit code.
+
+    The environment comes first: one that cannot be resolved fails before a cloud is asked for anything.
+    """
+    places = places_of(os.environ)
+    with LiveBake(Console(stderr=True)) as live:
+        installer, seconds = _prepare(command.environment, places, live)
+    terminal, cloud, ec2 = open_cloud()
+    images = connect_images(cloud, terminal.notify)
     workshop = Workshop(
         cloud=cloud,
         ec2=ec2,
-        find_builder=lambda: find_packer(log=log_file(os.environ), cache=cache / "packer"),
-        installer=PipInstaller(packer_directory(), cache / "wheels"),
+        images=images,
+        find_builder=lambda: find_packer(log=places.state / "bake.log", cache=places.cache / "packer"),
+        prover=Prover(cloud, ec2, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep),
+        installer=installer,
         caller=lambda: caller_address(cloud),
-        source=packer_directory(),
-        cache=cache,
+        source=places.source,
+        cache=places.cache,
     )
+    if command.explain:
+        explanation = explain(command.options, workshop, images)
+        if command.json_output:
+            terminal.write_json(json.dumps(explanation_document(explanation), indent=2))
+        else:
+            terminal.out.print(explanation_view(explanation))
+        return 0
     with LiveBake(Console(stderr=True)) as live:
-        result = bake(BakeOptions(force=force), workshop, notify=live.notify)
-    show(result, console, json_output=json_output)
+        result = bake(command.options, workshop, notify=live.notify)
+    show(result, terminal.out, resolve_seconds=seconds, json_output=command.json_output)
     return 0
 
 
-def show(result: BakeResult, console: Console, *, json_output: bool) -> None:
+def show(result: BakeResult, console: Console, *, resolve_seconds: float, json_output: bool) -> None:
     """The result, for a person or for a program."""
+    phases = ((RESOLVE, resolve_seconds), *result.phases)
     if json_output:
-        console.file.write(json.dumps(as_json(result), indent=2) + "\n")
+        console.file.write(json.dumps(as_json(result, phases), indent=2) + "\n")
     else:
-        console.print(closing_panel(result) if result.built else hit_line(result), soft_wrap=not result.built)
+        console.print(
+            closing_panel(result, phases) if result.built else hit_line(result), soft_wrap=not result.built
+        )
 
 
-def lock(*, console: Console) -> int:
-    """pip.lock is what environment.yml resolves to now: the exit code."""
-    folder = packer_directory()
+def lock(environment: EnvironmentOptions, *, console: Console) -> int:
+    """The lock is what environment.yml resolves to now: the exit code."""
+    places = places_of(os.environ)
     with LiveBake(Console(stderr=True)) as live:
-        text = resolve((folder / "environment.yml").read_bytes(), PYTHON, PLATFORM, notify=live.notify)
-    path = folder / "pip.lock"
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise BakeError(f"{path} cannot be written: {error.strerror}", hint="lock in a checkout") from error
-    console.print(f"{path} is up to date", markup=False, soft_wrap=True)
+        request = read_request(environment, places, notify=live.notify, renew=True)
+        phases = Phases(live.notify, time.monotonic)
+        phases.enter(RESOLVE)
+        installer = prepare(request, notify=live.notify)
+        phases.leave()
+    for path in written(request, installer):
+        console.print(f"{path} is up to date", markup=False, soft_wrap=True)
     return 0
 
 
-def cache_folder(environ: Mapping[str, str]) -> Path:
-    """Where what can be had again is kept."""
-    return Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
+def written(request: Request, installer: Installer) -> list[Path]:
+    """The files that the installer's locks are in."""
+    names = {"pip": ("pip.lock",), "conda": ("conda.lock", "conda.pip.lock")}[installer.name]
+    return [path for path in map(request.locks.path, names) if path.exists()]
 
 
-def log_file(environ: Mapping[str, str]) -> Path:
-    """Where everything that Packer said during the last bake is."""
-    return Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake" / "bake.log"
+def places_of(environ: Mapping[str, str]) -> Places:
+    """Where things are on this machine, as the XDG base directory specification has it."""
+    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
+    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake"
+    return Places(packer_directory(), state, cache, is_installed())
+
+
+def _prepare(environment: EnvironmentOptions, places: Places, live: LiveBake) -> tuple[Installer, float]:
+    """The installer, and how many seconds it took to have it."""
+    began = time.monotonic()
+    request = read_request(environment, places, notify=live.notify)
+    phases = Phases(live.notify, time.monotonic)
+    phases.enter(RESOLVE)
+    installer = prepare(request, notify=live.notify)
+    phases.leave()
+    return installer, time.monotonic() - began

@@ -16,10 +16,12 @@ from dask_bake.errors import BakeError
 
 if TYPE_CHECKING:
     from dask_bake.ec2 import Ec2
+    from dask_bake.locking import EnvironmentOptions
     from dask_bake.models import Cloud
     from dask_bake.settings import Settings
     from dask_bake.terminal import Terminal
 
+a_path = click.Path(path_type=Path)
 json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON, for a script.")
 name_argument = click.argument("name", required=False)
 image_argument = click.argument("image", required=False, metavar="[IMAGE]")
@@ -40,6 +42,26 @@ def cloud_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return choice(region(command))
 
 
+def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options that say what is in an image."""
+    options = (
+        click.option(
+            "--env", "file", type=a_path, metavar="FILE", help="conda's environment.yml. [default: ours]"
+        ),
+        click.option("--from-env", is_flag=True, help="The packages of the Python that dask-bake runs in."),
+        click.option(
+            "--installer", metavar="WHO", help="conda, pip, or auto: whoever can be reached. [default: conda]"
+        ),
+        click.option(
+            "--channel", "channels", multiple=True, metavar="CHANNEL", help="conda channel, before others."
+        ),
+        click.option("--arch", metavar="ARCH", help="x86_64 or arm64. [default: x86_64]"),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 @click.group(cls=SectionedGroup, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dask-bake")
 def cli() -> None:
@@ -56,25 +78,58 @@ def cli() -> None:
 
 
 @cli.command()
+@environment_options
+@click.option(
+    "--lock",
+    "lock",
+    type=a_path,
+    metavar="FILE",
+    help="Install just this lock. [default: one kept beside --env]",
+)
+@click.option("--base", metavar="AMI", help="Image to start from. [default: the newest Debian 12]")
+@click.option("--type", "type", metavar="TYPE", help="EC2 instance type to bake on. [default: m5.large]")
+@click.option("--volume-size", type=int, metavar="GIB", help="Size of the root volume. [default: 10]")
+@click.option("--kms-key", metavar="KEY", help="KMS key to encrypt with. [default: the account's]")
+@click.option("--deprecate-after", type=int, metavar="DAYS", help="0 is never. [default: 365]")
+@click.option(
+    "--timeout", type=int, metavar="SECONDS", help="Give up and clean up after this. [default: 3600]"
+)
+@click.option("--no-verify", is_flag=True, help="Do not boot a cluster from it to see whether it works.")
+@click.option(
+    "--explain", is_flag=True, help="Say what would be built, and what differs from the newest image."
+)
 @click.option("--force", is_flag=True, help="Bake even if the image is there.")
 @cloud_options
 @json_option
-def bake(cloud: str | None, region: str | None, *, force: bool, json_output: bool) -> int:
+def bake(
+    cloud: str | None,
+    region: str | None,
+    *,
+    lock: Path | None,
+    explain: bool,
+    no_verify: bool,
+    json_output: bool,
+    **flags: Any,
+) -> int:
     """Bake the image that clusters start from."""
+    environment, rest = _environment(flags, lock=lock)
     from dask_bake import bake_command
+    from dask_bake.bake_plan import BakeOptions
 
-    terminal, chosen, ec2 = _open(cloud, region)
-    return int(
-        bake_command.run(cloud=chosen, ec2=ec2, console=terminal.out, json_output=json_output, force=force)
-    )
+    given = {name: value for name, value in rest.items() if value is not None}
+    options = BakeOptions(architecture=environment.architecture, verify=not no_verify, **given)
+    command = bake_command.BakeCommand(environment, options, explain=explain, json_output=json_output)
+    return bake_command.run(command, lambda: _open(cloud, region))
 
 
 @cli.command()
-def lock() -> int:
-    """Resolve environment.yml anew into pip.lock."""
+@environment_options
+def lock(**flags: Any) -> int:
+    """Resolve an environment anew, and keep the lock beside it."""
+    environment, _ = _environment(flags)
     from dask_bake import bake_command
 
-    return int(bake_command.lock(console=_terminal().out))
+    return bake_command.lock(environment, console=_terminal().out)
 
 
 @cli.group(invoke_without_command=True)
@@ -385,6 +440,18 @@ def _open(cloud: str | None, region: str | None, *, start: bool = True) -> "tupl
     with terminal.working():
         chosen = open_cloud(choice, region or settings.region, notify=terminal.notify, start=start)
     return terminal, chosen, ec2.connect(chosen, terminal.notify)
+
+
+def _environment(
+    flags: dict[str, Any], *, lock: Path | None = None
+) -> "tuple[EnvironmentOptions, dict[str, Any]]":
+    """The options of the environment, and the other flags."""
+    from dask_bake.locking import environment_options
+
+    names = ("file", "from_env", "installer", "channels", "arch")
+    own = {name: flags[name] for name in names}
+    rest = {name: value for name, value in flags.items() if name not in names}
+    return environment_options(own, lock=lock, environ=os.environ, settings=_settings()), rest
 
 
 def _settings() -> "Settings":

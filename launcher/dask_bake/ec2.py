@@ -101,9 +101,9 @@ class Ec2:
                 raise
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
-    def authorize(self, group: SecurityGroup, *, caller: str) -> None:
-        """Opens the group to itself, and SSH to the caller."""
-        request = ec2_requests.authorize(group.id, caller=caller)
+    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
+        """Opens the group's SSH to the caller, and all of it to its members."""
+        request = ec2_requests.authorize(group.id, caller=caller, members=members)
         with translated("AuthorizeSecurityGroupIngress"):
             self._insist(lambda: self._client.authorize_security_group_ingress(**request))
 

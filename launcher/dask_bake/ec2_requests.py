@@ -22,8 +22,8 @@ def create_security_group(name: str, *, vpc_id: str, tags: Tags) -> dict[str, An
     }
 
 
-def authorize(group_id: str, *, caller: str) -> dict[str, Any]:
-    """AuthorizeSecurityGroupIngress: everything from the group itself, SSH from the caller, nothing else."""
+def authorize(group_id: str, *, caller: str, members: bool = True) -> dict[str, Any]:
+    """AuthorizeSecurityGroupIngress: SSH from the caller, all from the group's members, nothing else."""
     ssh: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
     description = "SSH from where the cluster was launched"
     if ipaddress.ip_network(caller).version == 4:
@@ -31,7 +31,8 @@ def authorize(group_id: str, *, caller: str) -> dict[str, Any]:
     else:
         ssh["Ipv6Ranges"] = [{"CidrIpv6": caller, "Description": description}]
     own = {"GroupId": group_id, "Description": "the cluster's own nodes"}
-    return {"GroupId": group_id, "IpPermissions": [{"IpProtocol": "-1", "UserIdGroupPairs": [own]}, ssh]}
+    among = [{"IpProtocol": "-1", "UserIdGroupPairs": [own]}] if members else []
+    return {"GroupId": group_id, "IpPermissions": [*among, ssh]}
 
 
 def run_instances(spec: InstanceSpec) -> dict[str, Any]:

@@ -45,8 +45,8 @@ class CloudEdge(Protocol):
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The new group, or ``None`` when the name is taken."""
 
-    def authorize(self, group: SecurityGroup, *, caller: str) -> None:
-        """Opens the group to itself, and SSH to the caller."""
+    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
+        """Opens the group's SSH to the caller, and all of it to its members."""
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         """The new nodes."""

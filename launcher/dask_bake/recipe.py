@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import tarfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,11 +61,13 @@ class Recipe:
         }
 
 
-def stage(source: Path, folder: Path, names: Iterable[str]) -> tuple[File, ...]:
-    """What the folder holds now: the template, its scripts, the root file system and the named files."""
+def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[File, ...]:
+    """What the folder holds now: the template, its scripts, the root file system and the contents given."""
     folder.mkdir(parents=True)
-    for path in sorted([*(source / name for name in (*TEMPLATES, *names)), *_listed(source)]):
+    for path in sorted([*(source / name for name in TEMPLATES), *_listed(source)]):
         _copy(path, folder / path.relative_to(source))
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
     return tuple(
         File(path.relative_to(folder).as_posix(), _sha256(path), _is_executable(path))
         for path in sorted(folder.rglob("*"))

@@ -19,7 +19,7 @@ class Removal:
 
     Args:
         tags: by which it is found.
-        name: the cluster's, for ``dask-bake down``.
+        name: for ``dask-bake down``.
         known: instances that EC2 may not list yet.
         settle: for how many seconds EC2 may still turn out to have made something.
     """

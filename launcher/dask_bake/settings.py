@@ -16,6 +16,7 @@ class Settings:
     name: str | None = None
     type: str | None = None
     ami: str | None = None
+    installer: str | None = None
     count: int | None = None
     nprocs: int | None = None
     timeout: int | None = None

@@ -11,14 +11,21 @@ from rich.spinner import Spinner
 from rich.table import Table
 from rich.text import Text
 
-from dask_bake.bake import LOOK_UP, BakeResult
+from dask_bake.bake import BakeResult
+from dask_bake.bake_explain import Explanation
 from dask_bake.events import Event, Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.models import Tag
+from dask_bake.image_documents import differences_as_data
+from dask_bake.models import Image, Tag, Verified
+from dask_bake.view_images import differences_view
 
 INDENT = "  "
+PROVED = {True: "a head and a worker booted from it and computed", False: "no: it was never booted"}
+PhaseTimes = tuple[tuple[str, float], ...]
 PER_SECOND = 8
 # Of the longest phase.
 WIDTH = 23
+# Seconds; a phase that took less needs no line while it goes on.
+BRIEF = 0.5
 
 
 class LiveBake:
@@ -55,7 +62,7 @@ class LiveBake:
                 self._phase, self._since, self._last = phase, self._clock(), ""
             case PhaseEnded(phase, seconds):
                 self._phase = ""
-                if phase != LOOK_UP:
+                if seconds >= BRIEF:
                     self._console.print(phase_line(phase, seconds))
             case Output(line):
                 self._last = line
@@ -85,7 +92,7 @@ def hit_line(result: BakeResult) -> Text:
     return Text(f"{result.image.id} is there: {_contents(result)}")
 
 
-def closing_panel(result: BakeResult) -> RenderableType:
+def closing_panel(result: BakeResult, phases: PhaseTimes) -> RenderableType:
     """The image, what is in it, and where the time went."""
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold", no_wrap=True)
@@ -95,37 +102,83 @@ def closing_panel(result: BakeResult) -> RenderableType:
     times = Table.grid(padding=(0, 2))
     times.add_column(no_wrap=True)
     times.add_column(justify="right", no_wrap=True)
-    for phase, seconds in result.phases:
+    for phase, seconds in phases:
         times.add_row(Text(phase), Text(f"{seconds:.1f} s"))
-    times.add_row(Text("all", style="bold"), Text(f"{_total(result):.1f} s", style="bold"))
+    times.add_row(Text("all", style="bold"), Text(f"{_total(phases):.1f} s", style="bold"))
     return Panel(Group(facts, Text(), times), title="baked", title_align="left", expand=False)
 
 
-def as_json(result: BakeResult) -> dict[str, object]:
+def as_json(result: BakeResult, phases: PhaseTimes) -> dict[str, object]:
     """The same facts for a program."""
     return {
         "image": result.image.id,
         "name": result.image.name,
         "built": result.built,
-        "digest": result.digest,
+        "digest": result.manifest.digest,
         "base": result.image.tag(Tag.BASE),
         "installer": result.image.tag(Tag.INSTALLER),
-        "python": result.python,
-        "packages": {package.name: package.version for package in result.packages},
+        "verified": result.image.tag(Tag.VERIFIED),
+        "python": result.manifest.python,
+        "packages": {package.name: package.version for package in result.manifest.packages},
         "package_bytes": result.size,
-        "phases": [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in result.phases],
-        "seconds": round(_total(result), 3),
+        "phases": [{"phase": phase, "seconds": round(seconds, 3)} for phase, seconds in phases],
+        "seconds": round(_total(phases), 3),
     }
 
 
+def explanation_view(explanation: Explanation) -> RenderableType:
+    """What would be built, and what that changes."""
+    manifest = explanation.manifest
+    count, inputs = len(manifest.packages), dict(manifest.inputs)
+    lines: list[RenderableType] = [
+        Text(
+            f"{explanation.environment}: Python {manifest.python}, {count} packages by {inputs['installer']}"
+            f" on {inputs['base_image']} ({inputs['architecture']}), digest {manifest.digest[:12]}"
+        )
+    ]
+    if explanation.image is not None:
+        lines.append(Text(f"{explanation.image.id} is just that: nothing would be built."))
+    elif explanation.newest is None or explanation.found is None:
+        lines.append(Text("It would be built: there is no image of this environment to compare it with."))
+    else:
+        lines.append(
+            Text(f"It would be built. {_changed(explanation.newest, has_changed=bool(explanation.found))}")
+        )
+    if explanation.image is None and explanation.found:
+        lines += [Text(), differences_view(explanation.found)]
+    return Group(*lines)
+
+
+def explanation_document(explanation: Explanation) -> dict[str, object]:
+    """The same for a program."""
+    return {
+        "digest": explanation.manifest.digest,
+        "environment": explanation.environment,
+        "python": explanation.manifest.python,
+        "inputs": dict(explanation.manifest.inputs),
+        "packages": {package.name: package.version for package in explanation.manifest.packages},
+        "image": explanation.image.id if explanation.image else None,
+        "would_build": explanation.image is None,
+        "compared_with": explanation.newest.id if explanation.newest else None,
+        "differences": None if explanation.found is None else differences_as_data(explanation.found),
+    }
+
+
+def _changed(newest: Image, *, has_changed: bool) -> str:
+    if has_changed:
+        return f"What differs from {newest.id}:"
+    return f"Nothing differs from {newest.id}, which is not ready."
+
+
 def _facts(result: BakeResult) -> tuple[tuple[str, str], ...]:
-    installer = result.image.tag(Tag.INSTALLER)
+    installer, count = result.image.tag(Tag.INSTALLER), len(result.manifest.packages)
     return (
         ("image", result.image.id),
         ("name", result.image.name),
-        ("base", result.image.tag(Tag.BASE)),
+        ("base", f"{result.image.tag(Tag.BASE)} {result.image.tag(Tag.BASE_NAME)}"),
         ("holds", _contents(result)),
-        ("packages", f"{len(result.packages)}, {result.size / 1e6:.0f} MB, installed by {installer}"),
+        ("packages", f"{count}, {result.size / 1e6:.0f} MB, installed by {installer}"),
+        ("proved", PROVED[result.image.tag(Tag.VERIFIED) == Verified.YES]),
     )
 
 
@@ -134,8 +187,8 @@ def _contents(result: BakeResult) -> str:
     dasks = (
         f"dask and distributed {dask}" if dask == distributed else f"dask {dask}, distributed {distributed}"
     )
-    return f"Python {result.python}, {dasks}"
+    return f"Python {result.manifest.python}, {dasks}"
 
 
-def _total(result: BakeResult) -> float:
-    return sum(seconds for _, seconds in result.phases)
+def _total(phases: PhaseTimes) -> float:
+    return sum(seconds for _, seconds in phases)

@@ -1,4 +1,4 @@
-"""Runs the host's pip, with the host's settings: environment.yml to a lock, a lock to verified wheels."""
+"""Runs the host's pip, with the host's settings: requirements to packages, these to verified wheels."""
 
 import errno
 import hashlib
@@ -9,12 +9,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.lock import Lock, pip_requirements, render_lock
+from dask_bake.lock import requirement
 from dask_bake.manifest import Package
 
 TAIL = 8
@@ -25,28 +26,48 @@ ROOM = 600 << 20
 Run = Callable[[Sequence[str], Path, Notify], None]
 
 
-def lock(
-    environment: bytes, python_version: str, platform: str, *, notify: Notify, pip: Run | None = None
-) -> str:
-    """The text of pip.lock: what the environment resolves to for that Python and platform, now."""
-    _check_interpreter(python_version)
+@dataclass(frozen=True)
+class Target:
+    """The Python and the platform that wheels are chosen for; ``platform`` is Linux's name for it."""
+
+    python: str
+    platform: str
+
+
+def resolve(
+    requirements: Sequence[str],
+    target: Target,
+    *,
+    notify: Notify,
+    constraints: Sequence[str] = (),
+    pip: Run | None = None,
+) -> tuple[Package, ...]:
+    """What the requirements resolve to for that Python and platform, now, under the constraints.
+
+    Raises:
+        BakeError: with pip's own explanation, where nothing satisfies them.
+    """
+    _check_interpreter(target.python)
     with tempfile.TemporaryDirectory() as folder, room_in(Path(folder), needed=ROOM):
         report = Path(folder, "report.json")
+        limits = Path(folder, "constraints.txt")
+        limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
         arguments = ["install", "--dry-run", "--ignore-installed", f"--target={folder}", f"--report={report}"]
-        wanted = [*_target(python_version, platform), *pip_requirements(environment)]
+        wanted = [f"--constraint={limits}", *_options(target), *requirements]
         (pip or run_pip)([*arguments, *wanted], Path(folder), notify)
-        packages = _packages(json.loads(report.read_text()))
-    return render_lock(Lock(hashlib.sha256(environment).hexdigest(), python_version, platform, packages))
+        return _packages(json.loads(report.read_text()))
 
 
-def fetch(lock: Lock, cache: Path, notify: Notify, *, pip: Run | None = None) -> tuple[Path, ...]:
-    """The locked wheels, verified, in the lock's order; only what the cache lacks is downloaded."""
+def fetch(
+    packages: Sequence[Package], target: Target, cache: Path, notify: Notify, *, pip: Run | None = None
+) -> tuple[Path, ...]:
+    """The locked wheels, verified, in their order; only what the cache lacks is downloaded."""
     with room_in(cache, needed=ROOM):
         cache.mkdir(parents=True, exist_ok=True)
-        missing = [package for package in lock.packages if _cached(cache, package) is None]
+        missing = [package for package in packages if _cached(cache, package) is None]
         if missing:
-            _download(lock, missing, cache, notify, pip or run_pip)
-    return tuple(_present(cache, package) for package in lock.packages)
+            _download(missing, target, cache, notify, pip or run_pip)
+    return tuple(_present(cache, package) for package in packages)
 
 
 def run_pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
@@ -91,12 +112,13 @@ def _check_interpreter(python_version: str) -> None:
         )
 
 
-def _target(python_version: str, platform: str) -> list[str]:
+def _options(target: Target) -> list[str]:
     """The options that make pip choose for the image: every manylinux that Debian 12's C library can run."""
+    platform = target.platform
     names = [*(f"manylinux_2_{minor}_{platform}" for minor in range(36, 16, -1)), f"manylinux2014_{platform}"]
     return [
         "--only-binary=:all:",
-        f"--python-version={python_version}",
+        f"--python-version={target.python}",
         "--implementation=cp",
         *(f"--platform={name}" for name in names),
     ]
@@ -120,12 +142,10 @@ def _canonical(name: str) -> str:
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def _download(lock: Lock, packages: list[Package], cache: Path, notify: Notify, pip: Run) -> None:
+def _download(packages: list[Package], target: Target, cache: Path, notify: Notify, pip: Run) -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
         requirements = Path(folder, "requirements.txt")
-        requirements.write_text(
-            render_lock(Lock(lock.environment, lock.python, lock.platform, tuple(packages)))
-        )
+        requirements.write_text("".join(f"{requirement(package)}\n" for package in packages))
         arguments = [
             "download",
             "--no-deps",
@@ -133,7 +153,7 @@ def _download(lock: Lock, packages: list[Package], cache: Path, notify: Notify, 
             f"--requirement={requirements}",
             f"--dest={folder}",
         ]
-        pip([*arguments, *_target(lock.python, lock.platform)], Path(folder), notify)
+        pip([*arguments, *_options(target)], Path(folder), notify)
         for wheel in Path(folder).glob("*.whl"):
             home = cache / _sha256(wheel)
             home.mkdir(exist_ok=True)
@@ -153,7 +173,8 @@ def _present(cache: Path, package: Package) -> Path:
     wheel = next((cache / package.sha256).glob("*.whl"), None)
     if wheel is None:
         raise BakeError(
-            f"pip did not bring {package.name} {package.version} as locked", hint="run dask-bake lock"
+            f"pip did not bring {package.name} {package.version} with the hash that is locked",
+            hint="its index has changed, or the lock: dask-bake lock resolves anew",
         )
     return wheel
 

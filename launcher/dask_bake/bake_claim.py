@@ -1,0 +1,99 @@
+"""The right to make one image: held in the cloud, so that two bakes of it anywhere are one bake."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from dask_bake.bake_plan import claim_name, proof_name
+from dask_bake.edges import CloudEdge
+from dask_bake.errors import BakeError
+from dask_bake.events import Note, Notify
+from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.plan import group_name
+from dask_bake.removal import Removal
+
+LOOK = 2.0
+ABANDONED = 120.0
+"""Seconds without any instance after which a claim is nobody's: its bake was killed."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a bake needs to claim an image's digest; what it makes is a cluster to ``ls`` and ``down``.
+
+    Args:
+        timeout: how many seconds another bake of the image is waited for.
+    """
+
+    cloud: CloudEdge
+    digest: str
+    bake_id: str
+    timeout: float
+    notify: Notify
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    @property
+    def name(self) -> str:
+        """What ``dask-bake down`` knows it by; its security group can exist only once, and that locks."""
+        return claim_name(self.digest)
+
+    @property
+    def tags(self) -> Tags:
+        """The tags of everything that this bake makes."""
+        return (
+            ("Name", group_name(self.name)),
+            (Tag.MANAGED, "true"),
+            (Tag.CLUSTER, self.name),
+            (Tag.LAUNCH, self.bake_id),
+            (Tag.ROLE, str(Role.HEAD)),
+        )
+
+    @contextmanager
+    def held(self, subnet: Subnet, caller: str) -> Iterator[SecurityGroup]:
+        """While this lasts, nobody else makes the image; at the end nothing is left of what made it.
+
+        Raises:
+            BakeError: when another bake of the image does not come to its end.
+            LeftoverError: when something could not be removed.
+        """
+        mine = {Tag.LAUNCH: self.bake_id}
+        removal = Removal(self.cloud, self.name, mine, self.notify, self.clock, self.sleep)
+        try:
+            group = self._take(subnet)
+            self.cloud.authorize(group, caller=caller, members=False)
+            yield group
+        finally:
+            removal.run()
+
+    def _take(self, subnet: Subnet) -> SecurityGroup:
+        until = self.clock() + self.timeout
+        told, quiet_since = False, self.clock()
+        while True:
+            name, vpc = group_name(self.name), subnet.vpc_id
+            group = self.cloud.create_security_group(name, vpc_id=vpc, tags=self.tags)
+            if group is not None:
+                return group
+            if not told:
+                told = True
+                self.notify(Note("Another bake of this image is going on: waiting for it to end."))
+            if self._is_alive():
+                quiet_since = self.clock()
+            elif self.clock() - quiet_since >= ABANDONED:
+                self._clear_away()
+                quiet_since = self.clock()
+            if self.clock() >= until:
+                raise BakeError(
+                    f"another bake of this image has gone on for {self.timeout:.0f} s",
+                    hint=f"if it was killed, dask-bake down {self.name} ends what it left",
+                )
+            self.sleep(LOOK)
+
+    def _is_alive(self) -> bool:
+        names = (self.name, proof_name(self.digest))
+        return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))
+
+    def _clear_away(self) -> None:
+        for group in self.cloud.groups({Tag.CLUSTER: self.name}):
+            self.notify(Note("That bake was abandoned: going on in its place."))
+            self.cloud.delete_security_group(group.id)

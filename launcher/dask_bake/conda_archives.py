@@ -1,0 +1,80 @@
+"""The archives that a conda lock names: brought from their channels, verified, and kept by their hashes."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import rattler
+from rattler.package_streaming import download_to_path
+
+from dask_bake.channel_urls import without_secrets
+from dask_bake.conda import Archive, CondaLock
+from dask_bake.conda_client import Channels, channel_of, run
+from dask_bake.disk import room_in
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify, Output
+
+DOWNLOADS = 8
+ROOM = 1500 << 20
+
+
+def fetch(lock: CondaLock, channels: Channels, cache: Path, notify: Notify) -> tuple[Path, ...]:
+    """The locked archives, verified, in the lock's order; only what the cache lacks is downloaded."""
+    with room_in(cache, needed=ROOM):
+        cache.mkdir(parents=True, exist_ok=True)
+        missing = [archive for archive in lock.archives if not _is_cached(cache, archive)]
+        if missing:
+            run(lambda: _download_all(missing, channels, cache, notify), channels)
+    return tuple(_place(cache, archive) for archive in lock.archives)
+
+
+async def _download_all(archives: Sequence[Archive], channels: Channels, cache: Path, notify: Notify) -> None:
+    client = channels.client()
+    places = {without_secrets(channel_of(place).base_url): place for place in channels.places}
+    free = asyncio.Semaphore(DOWNLOADS)
+
+    async def download(archive: Archive) -> None:
+        async with free:
+            notify(Output(archive.file_name))
+            await _download(client, archive, _with_secrets(archive.url, places), cache)
+
+    await asyncio.gather(*map(download, archives))
+
+
+async def _download(client: rattler.Client, archive: Archive, url: str, cache: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
+        draft = Path(folder, archive.file_name)
+        await download_to_path(client, url, draft)
+        if _sha256(draft) != archive.package.sha256:
+            raise BakeError(
+                f"{archive.file_name} is not the package that is locked: its sha256 is another",
+                hint="the channel has changed, or its mirror differs: dask-bake lock locks anew",
+            )
+        home = _place(cache, archive)
+        home.parent.mkdir(exist_ok=True)
+        draft.replace(home)
+
+
+def _with_secrets(url: str, places: Mapping[str, str]) -> str:
+    """The address with the credentials that the user gave for its channel."""
+    for bare, place in places.items():
+        if url.startswith(bare):
+            return channel_of(place).base_url + url.removeprefix(bare)
+    return url
+
+
+def _place(cache: Path, archive: Archive) -> Path:
+    return cache / archive.package.sha256 / archive.file_name
+
+
+def _is_cached(cache: Path, archive: Archive) -> bool:
+    """Whether it is there and whole; one that was damaged is brought again."""
+    path = _place(cache, archive)
+    return path.is_file() and _sha256(path) == archive.package.sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,134 @@
+"""environment.yml as a value: conda's own format, with its ``pip:`` part; and what pip alone is asked for."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import yaml
+
+from dask_bake.errors import UsageError
+
+KEYS = frozenset({"name", "channels", "dependencies", "prefix", "platforms", "category"})
+# conda's dask brings along what pip calls extras; some names differ.
+CONDA_TO_PIP = {
+    "dask": "dask[array,dataframe,diagnostics,distributed]",
+    "dask-core": "dask",
+    "matplotlib-base": "matplotlib",
+    "msgpack-python": "msgpack",
+    "pytorch": "torch",
+}
+# What conda alone has, and what a Python of Debian's does without.
+CONDA_ONLY = frozenset({"python", "pip", "conda", "mamba", "micromamba", "nodefaults"})
+SPEC = re.compile(
+    r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)\s*(?P<version>[=<>!~][^\s=<>!~][^\s=]*|[=<>!~]=[^\s=]+)?"
+)
+PYTHON_SPEC = re.compile(r"python\s*(?:==?|~=)\s*(?P<minor>3\.\d+)\b")
+HINT = "it is conda's format: name, channels, dependencies with a pip: part"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an environment.yml asks for: conda's specs, the requirements of its pip part, and its text."""
+
+    name: str
+    channels: tuple[str, ...]
+    specs: tuple[str, ...]
+    requirements: tuple[str, ...]
+    text: bytes
+
+    @property
+    def sha256(self) -> str:
+        """By which a lock knows the environment that it was made from."""
+        return hashlib.sha256(self.text).hexdigest()
+
+    @property
+    def python(self) -> str | None:
+        """The minor version of Python that is asked for, such as 3.11, where one is."""
+        found = (PYTHON_SPEC.match(_without_channel(spec)) for spec in self.specs)
+        return next((match["minor"] for match in found if match), None)
+
+
+def parse_environment(text: bytes, origin: str = "environment.yml") -> Environment:
+    """The environment that the text asks for; what is not understood is an error, not a surprise later."""
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{origin} is not YAML: {' '.join(str(error).split())}", hint=HINT) from error
+    if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
+        raise UsageError(f"{origin} has no list of dependencies", hint=HINT)
+    if unknown := sorted(str(key) for key in content if key not in KEYS):
+        raise UsageError(f"{origin} has {', '.join(unknown)}, which an image cannot have", hint=HINT)
+    specs, requirements = _dependencies(content["dependencies"], origin)
+    return Environment(
+        name=_text(content.get("name") or "dask", "name", origin),
+        channels=tuple(
+            _text(each, "channels", origin) for each in _list(content.get("channels"), "channels", origin)
+        ),
+        specs=specs,
+        requirements=requirements,
+        text=text,
+    )
+
+
+def pip_requirements(environment: Environment, origin: str = "environment.yml") -> tuple[str, ...]:
+    """What pip alone is asked for: the environment's packages without Python, and pip itself."""
+    names = {spec: _without_channel(spec) for spec in environment.specs}
+    wanted = [
+        _requirement(spec, origin)
+        for spec, plain in names.items()
+        if re.split(r"[\s=<>!~\[]", plain, maxsplit=1)[0].lower() not in CONDA_ONLY
+    ]
+    return (*wanted, *environment.requirements, "pip")
+
+
+def _dependencies(dependencies: list[object], origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    specs: list[str] = []
+    requirements: list[str] = []
+    for dependency in dependencies:
+        if isinstance(dependency, str):
+            specs.append(dependency.strip())
+        elif isinstance(dependency, dict) and set(dependency) == {"pip"}:
+            requirements += [_pip_line(each, origin) for each in _list(dependency["pip"], "pip", origin)]
+        else:
+            raise UsageError(f"{origin} has a dependency that is no package: {dependency!r}", hint=HINT)
+    return tuple(specs), tuple(requirements)
+
+
+def _pip_line(line: object, origin: str) -> str:
+    text = _text(line, "pip", origin).strip()
+    if text.startswith("-"):
+        raise UsageError(
+            f"{origin} gives pip the option {text.split()[0]}: its pip part can hold requirements alone",
+            hint="pip's own settings say which index is used: see pip config",
+        )
+    return text
+
+
+def _requirement(spec: str, origin: str) -> str:
+    match = SPEC.fullmatch(spec)
+    if match is None:
+        raise UsageError(
+            f"{origin} asks for {spec!r}, which pip cannot be asked for", hint="name, or name=1.2"
+        )
+    version = match["version"] or ""
+    if re.match(r"=[^=]", version):
+        version = f"={version.removesuffix('.*')}.*"
+    return CONDA_TO_PIP.get(match["name"], match["name"]) + version
+
+
+def _without_channel(spec: str) -> str:
+    return spec.rpartition("::")[2].strip()
+
+
+def _list(value: object, key: str, origin: str) -> list[object]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UsageError(f"{origin} has {key}: {value!r}, which should be a list", hint=HINT)
+    return value
+
+
+def _text(value: object, key: str, origin: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{origin} has {value!r} under {key}, which should be a text", hint=HINT)
+    return value

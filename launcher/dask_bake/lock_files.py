@@ -1,0 +1,111 @@
+"""Which file a lock is in, whether it still holds, and that it is written whole."""
+
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.environment import Environment
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models import Architecture
+
+MADE_FROM = re.compile(r"^# environment: (?P<sha256>[0-9a-f]{64})$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class LockFiles:
+    """The locks of one environment for one architecture.
+
+    Args:
+        folder: where they are kept.
+        prefix: what tells them from the locks of other environments and architectures in that folder.
+        shipped: a folder that has locks and keeps none: an installed package's own.
+        given: a lock that the user insists on.
+        renew: whether they are to be made anew, whatever there is.
+    """
+
+    environment: Environment
+    folder: Path
+    prefix: str = ""
+    shipped: Path | None = None
+    given: Path | None = None
+    renew: bool = False
+
+    def path(self, name: str) -> Path:
+        """Where the lock is: of all packages ``pip.lock`` or ``conda.lock``; ``conda.pip.lock`` beside it."""
+        if self.given is None:
+            return self.folder / f"{self.prefix}{name}"
+        return self.given if name.count(".") == 1 else self.given.with_suffix(".pip.lock")
+
+    def text(self, name: str, make: Callable[[], str], *, holds: Callable[[str], bool]) -> str:
+        """The lock's text: as it is while it belongs to the environment and holds, else made and kept now.
+
+        Raises:
+            UsageError: when the lock that the user insists on is of another environment.
+        """
+        path = self.path(name)
+        places = [path] if self.shipped is None or self.given else [path, self.shipped / name]
+        for text in () if self.renew else filter(None, map(read, places)):
+            if self._belongs(text) and holds(text):
+                return text
+        if self.given is not None:
+            raise UsageError(
+                f"{path} is not a lock of this environment",
+                hint="without --lock the environment is locked anew; dask-bake lock writes that down",
+            )
+        made = make()
+        write(path, made)
+        return made
+
+    def _belongs(self, text: str) -> bool:
+        """A lock that somebody else's tool made does not say; whether it satisfies is looked at later."""
+        made_from = MADE_FROM.search(text)
+        return made_from is None or made_from["sha256"] == self.environment.sha256
+
+
+def lock_files(
+    environment: Environment,
+    file: Path | None,
+    *,
+    architecture: Architecture,
+    state: Path,
+    shipped: Path | None = None,
+    given: Path | None = None,
+    renew: bool = False,
+) -> LockFiles:
+    """The locks beside the environment's file; in the state folder where they cannot be beside a file."""
+    parts = [file.stem] if file is not None and file.stem != "environment" else []
+    parts += [architecture.value] if architecture is not Architecture.X86_64 else []
+    folder = file.absolute().parent if file is not None and shipped is None else None
+    if folder is None or not os.access(folder, os.W_OK):
+        folder, parts = state / "locks", [environment.sha256[:12], *parts]
+    prefix = "".join(f"{part}." for part in parts)
+    return LockFiles(environment, folder, prefix, shipped, given, renew)
+
+
+def read(path: Path) -> str | None:
+    """What the file holds, if there is one."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the lock {path} cannot be read: {error}", hint="dask-bake lock writes one"
+        ) from error
+
+
+def write(path: Path, text: str) -> None:
+    """The file holds the text, whole or not at all."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        raise BakeError(
+            f"the lock {path} cannot be written: {error.strerror}", hint="make room there"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

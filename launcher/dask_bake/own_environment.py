@@ -1,0 +1,94 @@
+"""The environment that this program runs in, as an environment.yml, so that client and cluster agree."""
+
+import importlib.metadata
+import json
+import re
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.metadata import Distribution
+from pathlib import Path
+
+import yaml
+
+OURS = "dask-bake"
+# What dask itself needs stays, whoever else asks for it.
+DASKS = ("dask", "distributed")
+
+
+@dataclass(frozen=True)
+class OwnEnvironment:
+    """Its environment.yml, and the packages that cannot be had from an index: this machine's own projects."""
+
+    text: bytes
+    left_out: tuple[str, ...]
+
+
+def own_environment(
+    prefix: Path = Path(sys.prefix), distributions: Iterable[Distribution] | None = None
+) -> OwnEnvironment:
+    """This Python's packages in their versions; conda's as conda's, all others as pip's.
+
+    Left out are dask-bake, what is there for its sake alone, and what was installed from a folder.
+    """
+    there = list(importlib.metadata.distributions() if distributions is None else distributions)
+    by_name = {normal(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
+    conda = _conda_packages(prefix)
+    local = sorted(name for name, each in by_name.items() if _is_local(each) and name != OURS)
+    dropped = {OURS, *local, *_for_our_sake(by_name)}
+    from_conda = {name for name, each in by_name.items() if _installer(each) == "conda"}
+    pip = [
+        f"{name}=={each.version}"
+        for name, each in sorted(by_name.items())
+        if name not in dropped and name not in from_conda and name != "pip"
+    ]
+    python = f"python={sys.version_info.major}.{sys.version_info.minor}"
+    specs = [f"{name}={version}" for name, version in sorted(conda.items()) if name not in ("python", "pip")]
+    document = {
+        "name": "from-env",
+        "channels": ["conda-forge"],
+        "dependencies": [python, "pip", *specs, *([{"pip": pip}] if pip else [])],
+    }
+    return OwnEnvironment(yaml.safe_dump(document, sort_keys=False).encode(), tuple(local))
+
+
+def normal(name: str) -> str:
+    """A project's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _conda_packages(prefix: Path) -> dict[str, str]:
+    """The Python packages of a conda environment: its libraries follow, each platform having its own."""
+    found = {}
+    for path in (prefix / "conda-meta").glob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if any(re.match(r"python(?:_abi)?\b", needed) for needed in record.get("depends", ())):
+            found[record["name"]] = record["version"]
+    return found
+
+
+def _for_our_sake(by_name: dict[str, Distribution]) -> set[str]:
+    """The packages that dask-bake needs and nobody else does."""
+    wanted_by: dict[str, set[str]] = {}
+    for name, each in by_name.items():
+        for needed in _needs(each):
+            wanted_by.setdefault(needed, set()).add(name)
+    ours = {name for name in by_name if wanted_by.get(name) == {OURS}}
+    return ours - set(DASKS)
+
+
+def _needs(distribution: Distribution) -> set[str]:
+    return {
+        normal(re.split(r"[\s\[<>=!~;(]", line, maxsplit=1)[0])
+        for line in distribution.requires or ()
+        if "extra ==" not in line
+    }
+
+
+def _installer(distribution: Distribution) -> str:
+    return (distribution.read_text("INSTALLER") or "").strip()
+
+
+def _is_local(distribution: Distribution) -> bool:
+    """Whether it was installed from somewhere that an index does not know (PEP 610)."""
+    return distribution.read_text("direct_url.json") is not None

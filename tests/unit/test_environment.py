@@ -1,0 +1,246 @@
+"""environment.yml, read; this Python's own; and what conda's settings say."""
+
+import json
+from importlib.metadata import PathDistribution
+
+import pytest
+import yaml
+
+from dask_bake.assets import packer_directory
+from dask_bake.conda_settings import CondaSettings, effective_channels, is_anacondas, read_conda_settings
+from dask_bake.environment import Environment, parse_environment, pip_requirements
+from dask_bake.errors import UsageError
+from dask_bake.own_environment import own_environment
+
+TEXT = b"""
+name: rides
+channels: [conda-forge, https://example.org/channel]
+dependencies:
+  - python=3.11
+  - conda-forge::dask>=2025
+  - pip
+  - pip:
+    - not-on-conda==1
+"""
+
+
+def test_an_environment_is_what_conda_s_format_says():
+    assert parse_environment(TEXT) == Environment(
+        name="rides",
+        channels=("conda-forge", "https://example.org/channel"),
+        specs=("python=3.11", "conda-forge::dask>=2025", "pip"),
+        requirements=("not-on-conda==1",),
+        text=TEXT,
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "minor"),
+    [
+        ("python=3.11", "3.11"),
+        ("python==3.12.4", "3.12"),
+        ("conda-forge::python=3.13", "3.13"),
+        ("python", None),
+    ],
+)
+def test_python_s_minor_version_is_known_where_it_is_asked_for(spec, minor):
+    assert parse_environment(f"dependencies: ['{spec}']".encode()).python == minor
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (b"dependencies: [", r"mine\.yml is not YAML"),
+        (b"\xff", r"mine\.yml is not YAML"),
+        (b"name: dask", r"mine\.yml has no list of dependencies"),
+        (b"[]", r"mine\.yml has no list of dependencies"),
+        (b"dependencies: [dask]\nvariables: {A: b}", r"mine\.yml has variables, which an image cannot have"),
+        (b"dependencies: [{conda: [dask]}]", r"mine\.yml has a dependency that is no package"),
+        (b"dependencies: [[dask]]", r"mine\.yml has a dependency that is no package"),
+        (b"dependencies: [{pip: dask}]", r"mine\.yml has pip: 'dask', which should be a list"),
+        (b"dependencies: [{pip: [-e .]}]", r"mine\.yml gives pip the option -e"),
+        (b"channels: conda-forge\ndependencies: []", r"mine\.yml has channels: 'conda-forge'"),
+        (b"name: [a]\ndependencies: []", r"mine\.yml has \['a'\] under name"),
+    ],
+)
+def test_a_malformed_environment_is_a_sentence(text, sentence):
+    with pytest.raises(UsageError, match=sentence) as caught:
+        parse_environment(text, "mine.yml")
+    assert caught.value.hint
+
+
+def test_condas_words_become_pips():
+    text = b"""
+    dependencies:
+      - python=3.11
+      - python-dateutil
+      - dask
+      - conda-forge::numpy=2.1
+      - pandas>=2
+      - bokeh==3.9.2
+      - mamba
+      - pip
+      - pip: [not-on-conda==1]
+    """
+    assert pip_requirements(parse_environment(text)) == (
+        "python-dateutil",
+        "dask[array,dataframe,diagnostics,distributed]",
+        "numpy==2.1.*",
+        "pandas>=2",
+        "bokeh==3.9.2",
+        "not-on-conda==1",
+        "pip",
+    )
+
+
+@pytest.mark.parametrize("spec", ["numpy=1.26=py311_0", "numpy; rm"])
+def test_what_pip_cannot_be_asked_for_is_a_sentence(spec):
+    with pytest.raises(UsageError, match=f"asks for '{spec}'"):
+        pip_requirements(parse_environment(f"dependencies: ['{spec}']".encode()))
+
+
+def test_the_default_environment_is_one():
+    environment = parse_environment((packer_directory() / "environment.yml").read_bytes())
+    assert (environment.name, environment.channels, environment.python) == ("dask", ("conda-forge",), "3.11")
+
+
+def distribution(folder, name, version, *, needs=(), installer="pip", local=False):
+    """An installed project."""
+    place = folder / f"{name}-{version}.dist-info"
+    place.mkdir(parents=True)
+    lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {each}" for each in needs)]
+    (place / "METADATA").write_text("\n".join(lines) + "\n")
+    (place / "INSTALLER").write_text(installer + "\n")
+    if local:
+        (place / "direct_url.json").write_text("{}")
+    return PathDistribution(place)
+
+
+def test_this_python_s_packages_without_what_is_ours_or_local(tmp_path):
+    there = [
+        distribution(
+            tmp_path, "dask-bake", "1", needs=["boto3>=1", "dask", "rich", "moto; extra == 'local'"]
+        ),
+        distribution(tmp_path, "boto3", "2"),
+        distribution(tmp_path, "rich", "3"),
+        distribution(tmp_path, "dask", "4"),
+        distribution(tmp_path, "My_Science", "5", needs=["rich>=1"]),
+        distribution(tmp_path, "moto", "6"),
+        distribution(tmp_path, "our-lab", "7", local=True),
+        distribution(tmp_path, "pip", "8"),
+    ]
+    own = own_environment(tmp_path, there)
+    content = yaml.safe_load(own.text)
+    assert own.left_out == ("our-lab",)
+    assert content["dependencies"][2:] == [{"pip": ["dask==4", "moto==6", "my-science==5", "rich==3"]}]
+    assert parse_environment(own.text).name == "from-env"
+
+
+def test_conda_s_packages_stay_conda_s(tmp_path):
+    (tmp_path / "conda-meta").mkdir()
+    for name, version, depends in (
+        ("numpy", "2.1", ["python >=3.11"]),
+        ("libblas", "3", []),
+        ("python", "3.11.9", []),
+    ):
+        record = {"name": name, "version": version, "depends": depends}
+        (tmp_path / "conda-meta" / f"{name}.json").write_text(json.dumps(record))
+    there = [
+        distribution(tmp_path, "numpy", "2.1", installer="conda"),
+        distribution(tmp_path, "from-pip", "1"),
+    ]
+    dependencies = yaml.safe_load(own_environment(tmp_path, there).text)["dependencies"]
+    assert dependencies[1:] == ["pip", "numpy=2.1", {"pip": ["from-pip==1"]}]
+
+
+def write(path, **content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def test_later_files_win_and_lists_and_mappings_are_joined(tmp_path):
+    write(tmp_path / ".config/conda/.condarc", channels=["lab"], custom_channels={"lab": "https://a.example"})
+    write(
+        tmp_path / ".condarc",
+        channels=["mine"],
+        custom_channels={"x": "https://b.example"},
+        channel_priority="flexible",
+    )
+    named = write(tmp_path / "named.yml", channel_priority="disabled", unknown=1)
+    settings = read_conda_settings({"CONDARC": str(named)}, tmp_path)
+    assert settings == CondaSettings(
+        channels=("mine", "lab"),
+        custom_channels={"lab": "https://a.example", "x": "https://b.example"},
+        channel_priority="disabled",
+    )
+
+
+def test_the_environment_wins_over_files_and_variables_are_put_in(tmp_path):
+    write(tmp_path / ".condarc", channels=["https://user:${SECRET}@c.example/x"], ssl_verify=True)
+    environ = {"SECRET": "s3", "CONDA_SSL_VERIFY": "false", "CONDA_CHANNEL_ALIAS": "https://mirror.example"}
+    settings = read_conda_settings(environ, tmp_path)
+    assert settings.channels == ("https://user:s3@c.example/x",)
+    assert (settings.ssl_verify, settings.channel_alias) == (False, "https://mirror.example")
+    assert read_conda_settings({**environ, "CONDA_CHANNELS": "a,b"}, tmp_path).channels == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [("channels: x", "has channels: 'x'"), ("[", "cannot be read"), ("- a", "holds no settings")],
+)
+def test_settings_that_cannot_be_used_are_named(tmp_path, text, sentence):
+    (tmp_path / ".condarc").write_text(text)
+    with pytest.raises(UsageError, match=sentence):
+        read_conda_settings({}, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "environment", "settings", "channels"),
+    [
+        ((), (), CondaSettings(), ("conda-forge",)),
+        ((), (), CondaSettings(channels=("lab",)), ("lab",)),
+        ((), ("nodefaults", "mine"), CondaSettings(channels=("lab",)), ("mine",)),
+        (("first",), ("mine",), CondaSettings(), ("first", "mine")),
+        ((), ("defaults", "main"), CondaSettings(), ("main", "r")),
+        (
+            (),
+            ("defaults",),
+            CondaSettings(default_channels=("https://m.example/main/",)),
+            ("https://m.example/main",),
+        ),
+        ((), ("x",), CondaSettings(channel_alias="https://m.example/"), ("https://m.example/x",)),
+        (
+            (),
+            ("lab/dev",),
+            CondaSettings(custom_channels={"lab": "https://m.example"}),
+            ("https://m.example/lab/dev",),
+        ),
+        ((), ("all",), CondaSettings(custom_multichannels={"all": ("a", "b", "all")}), ("a", "b")),
+        (
+            (),
+            ("https://u.example/t/tok/x/", "/folder"),
+            CondaSettings(),
+            ("https://u.example/t/tok/x", "/folder"),
+        ),
+    ],
+)
+def test_channels_are_what_a_user_of_conda_expects(flags, environment, settings, channels):
+    assert effective_channels(flags, environment, settings) == channels
+
+
+@pytest.mark.parametrize(
+    ("channel", "answer"),
+    [
+        ("defaults", True),
+        ("main", True),
+        ("anaconda", True),
+        ("https://a.example/pkgs/main", True),
+        ("conda-forge", False),
+        ("https://a.example/conda-forge", False),
+        ("maintained", False),
+        ("r-lab", False),
+    ],
+)
+def test_anaconda_s_channels_are_known(channel, answer):
+    assert is_anacondas(channel) == answer
