@@ -51,6 +51,7 @@ for meta in (prefix / "conda-meta").glob("*.json"):
     record = json.loads(meta.read_text())
     record["url"] = origins[record["fn"]]
     meta.write_text(json.dumps(record, indent=2))
+    meta.chmod(0o644)  # rattler's are the owner's alone
 (prefix / "conda-meta" / "history").touch()
 PYTHON
 rm -rf "$work"

@@ -1,5 +1,7 @@
 """The exact requests for images and snapshots, and what becomes of the answers that refuse."""
 
+import http.server
+import threading
 from datetime import UTC, datetime
 
 import boto3
@@ -9,7 +11,6 @@ from botocore.stub import Stubber
 
 from dask_bake import clouds
 from dask_bake.ec2_images import Ec2Images, connect_images
-from dask_bake.edges import UnclearError
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.image_facts import ImageSettings, Snapshot
@@ -412,10 +413,27 @@ def test_an_account_that_aws_does_not_know_is_wrong_use(stubbed):
         edge.share(IMAGE, ["111111111111"])
 
 
-def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
-    events = []
-    edge = connect_images(clouds.local_cloud("http://127.0.0.1:9", None), events.append)
+def test_images_are_reached_at_the_cloud_s_own_address_and_every_call_is_told():
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(
+                b"<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>"
+            )
 
-    with pytest.raises(UnclearError, match="EC2 could not be reached"):
-        edge.mine()
-    assert (events, edge.region) == ([Called("DescribeImages")], "us-east-1")
+        def log_message(self, *_):
+            pass
+
+    events = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        cloud = clouds.local_cloud(f"http://127.0.0.1:{server.server_port}", "eu-west-1")
+        edge = connect_images(cloud, events.append)
+        with pytest.raises(BakeError, match="may not call ec2:DescribeImages"):
+            edge.mine()
+        server.shutdown()
+        thread.join()
+
+    assert (events, edge.region) == ([Called("DescribeImages")], "eu-west-1")

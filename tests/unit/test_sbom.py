@@ -38,20 +38,20 @@ def test_the_document_says_what_the_image_is_and_what_is_in_it():
     numpy = "pkg:conda/numpy@2.3.0?build=py311_0&channel=conda-forge&subdir=linux-64"
     assert document["components"] == [
         {
-            "bom-ref": numpy,
-            "hashes": [{"alg": "SHA-256", "content": "c" * 64}],
-            "name": "numpy",
-            "purl": numpy,
-            "type": "library",
-            "version": "2.3.0",
-        },
-        {
             "bom-ref": dask,
             "hashes": [{"alg": "SHA-256", "content": "d" * 64}],
             "name": "dask",
             "purl": dask,
             "type": "library",
             "version": "2026.8.0",
+        },
+        {
+            "bom-ref": numpy,
+            "hashes": [{"alg": "SHA-256", "content": "c" * 64}],
+            "name": "numpy",
+            "purl": numpy,
+            "type": "library",
+            "version": "2.3.0",
         },
     ]
     assert {"dependsOn": [numpy, dask], "ref": MANIFEST.digest} in document["dependencies"]
