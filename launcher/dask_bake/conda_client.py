@@ -19,6 +19,9 @@ from dask_bake.conda_settings import CondaSettings
 from dask_bake.errors import BakeError, UsageError
 
 T = TypeVar("T")
+REFUSALS = (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.IoError, RuntimeError)
+"""What rattler raises when a channel does not give; of a download it is no more than a RuntimeError."""
+
 STATUS = re.compile(r"HTTP status client error \((?P<code>\d{3})")
 
 RETRIES = 2
@@ -26,6 +29,7 @@ TIMEOUT = 30
 """Seconds that a channel may be silent; a probe is less patient."""
 
 PROBE = 5
+CHANNEL_HINT = "--channel or conda's settings (.condarc) name another; --installer pip needs none"
 SETTLE = 0.05
 """Seconds in which rattler's threads let go of Python's objects: an end at once was sometimes a crash."""
 
@@ -66,7 +70,7 @@ def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
                 f"the environment cannot be solved: {_explanation(error)}",
                 hint="change what environment.yml asks for; nothing was started",
             ) from error
-        except (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.IoError) as error:
+        except REFUSALS as error:
             raise _unanswered(error, channels) from error
 
 
@@ -103,17 +107,26 @@ def _unanswered(error: Exception, channels: Channels) -> BakeError:
     text = without_secrets(str(error))
     status = STATUS.search(text)
     code = status["code"] if status else ""
-    names = ", ".join(without_secrets(place) for place in channels.places)
-    why = text.splitlines()[-1].removeprefix("Caused by: ")
+    name = _which(text, channels)
+    last = text.splitlines()[-1].removeprefix("Caused by: ")
+    why = "there is no connection to it" if last.startswith("error sending request") else last
     if code in ("401", "403"):
         hint = "give its credentials as conda's users do: in the channel's address, .netrc or rattler's store"
-        return BakeError(f"a channel of {names} lets nobody in without credentials: {why}", hint=hint)
+        return BakeError(f"{name} lets nobody in without credentials: {why}", hint=hint)
     if code == "404":
-        return BakeError(f"a channel of {names} is not there: {why}", hint="is its name spelled right?")
+        return BakeError(f"{name} is not there: {why}", hint="is its name spelled right?")
     return BakeError(
-        f"a channel of {names} does not answer: {why}",
-        hint="conda's settings (.condarc, --channel) name another; --installer pip needs no channel",
+        f"{name} does not answer: {why}",
+        hint=CHANNEL_HINT,
     )
+
+
+def _which(text: str, channels: Channels) -> str:
+    """The channel that the error is about."""
+    for place, address in zip(channels.places, channels.addresses, strict=True):
+        if address in text or len(channels.places) == 1:
+            return f"the channel {without_secrets(place)}"
+    return f"one of the channels {', '.join(map(without_secrets, channels.places))}"
 
 
 def _explanation(error: Exception) -> str:

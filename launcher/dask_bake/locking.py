@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from dask_bake.conda import read_lock, solve, unsatisfied
-from dask_bake.conda_client import Channels, silence
+from dask_bake.conda_client import CHANNEL_HINT, Channels, silence
 from dask_bake.conda_settings import effective_channels, is_anacondas, read_conda_settings
 from dask_bake.environment import Environment, parse_environment, pip_requirements
-from dask_bake.errors import UsageError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.installers import DEBIAN_PYTHON, CondaInstaller, Installer, PipInstaller
 from dask_bake.lock import Lock, parse_lock, render_lock
@@ -221,6 +221,8 @@ def _conda(request: Request, notify: Notify) -> CondaInstaller:
 
     def make() -> str:
         comment = COMMENT.format(environment.sha256)
+        if why := silence(channels):
+            raise BakeError(why, hint=CHANNEL_HINT)
         return solve(specs, channels, architecture, comment=comment).text
 
     origin = str(request.locks.path("conda.lock"))

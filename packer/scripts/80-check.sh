@@ -89,8 +89,16 @@ def compiles(source):
     return True
 
 
+def is_used(header, source):
+    """Whether Python takes this bytecode for the source's. What conda brings compiled has a time in it, for good."""
+    if header[:8] == unchecked or not installed:
+        return header[:8] == unchecked
+    stat = os.stat(source)
+    return header == timed + struct.pack("<LL", int(stat.st_mtime) & 0xFFFFFFFF, stat.st_size & 0xFFFFFFFF)
+
+
 tag = sys.implementation.cache_tag
-unchecked = importlib.util.MAGIC_NUMBER + struct.pack("<L", 1)
+unchecked, timed = (importlib.util.MAGIC_NUMBER + struct.pack("<L", flags) for flags in (1, 0))
 for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
     for folder, _, names in os.walk(site):
         for name in names:
@@ -99,11 +107,11 @@ for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
             source, compiled = f"{folder}/{name}", f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc"
             try:
                 with open(compiled, "rb") as file:
-                    header = file.read(8)
+                    header = file.read(16)
             except FileNotFoundError:
-                header = None
-            if header != unchecked and compiles(Path(source)):
-                fail(f"{source} is not compiled" + (", or would be looked at each time" if header else ""))
+                header = b""
+            if not is_used(header, source) and compiles(Path(source)):
+                fail(f"{source} is " + ("compiled, but not for good" if header else "not compiled"))
 PYTHON
 
 # As the user who needs it: what root alone can read is found here too.
