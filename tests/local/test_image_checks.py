@@ -1,0 +1,109 @@
+"""What the image must be, seen on the nodes that booted from it."""
+
+import re
+
+import pytest
+
+NODES = ("0", "1", "2")
+PLACES = ("/etc", "/home", "/root", "/srv", "/tmp", "/var")
+CHECK = "/usr/libexec/dask-bake/check-imports"
+
+
+@pytest.fixture
+def on_node(cloud, cluster):
+    """What a command prints on a node of the cluster."""
+
+    def run(node: str, *words: str) -> str:
+        return cloud.run("ssh", "--name", "shared", node, "--", *words)
+
+    return run
+
+
+def test_every_unit_of_every_node_is_well(on_node):
+    """cloud-init is done, no unit failed, and ours are what systemd accepts."""
+    for node in NODES:
+        assert on_node(node, "cloud-init", "status", "--wait").strip() == "status: done"
+        assert on_node(node, "systemctl", "--failed", "--quiet", "--no-legend", "--plain") == ""
+    verify = (
+        "systemd-analyze verify --man=no /etc/systemd/system/dask-*.service /etc/systemd/system/dask-*.socket"
+    )
+    assert on_node("0", "sh", "-c", f"{verify} 2>&1") == ""
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "/etc/machine-id",
+        "/etc/ssh/ssh_host_ed25519_key.pub",
+        "/etc/hostname",
+        "/var/lib/cloud/data/instance-id",
+    ],
+)
+def test_each_node_has_an_identity_of_its_own(on_node, file):
+    """Nothing of the kind came with the image."""
+    told = {on_node(node, "cat", file).strip() for node in NODES}
+
+    assert len(told) == len(NODES)
+    assert all(len(identity) >= 10 for identity in told)
+
+
+def test_there_is_one_host_key(on_node):
+    """Its two files, and no other."""
+    files = on_node("1", "sh", "-c", "ls /etc/ssh/ssh_host_*").split()
+    assert files == ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub"]
+
+
+def test_the_cluster_s_key_is_the_only_one_that_opens_a_node(cloud, on_node):
+    """Not Packer's, nor the one of whoever baked."""
+    folder = next(name for name in cloud.secrets() if name.endswith("-shared"))
+    ours = (cloud.home / "state/dask-bake" / folder / "id_ed25519.pub").read_text().split()[1]
+    for node in NODES:
+        found = on_node(node, "sudo", "find", *PLACES, "-name", "authorized_keys*").split()
+        text = on_node(node, "sudo", "cat", *found)
+
+        assert "/home/admin/.ssh/authorized_keys" in found
+        assert set(re.findall(r"ssh-\S+ (\S+)", text)) == {ours}
+
+
+def test_nothing_of_the_bake_is_on_a_node(on_node):
+    """No payload, no package lists, no history; the logs begin with this boot."""
+    leftovers = (
+        "find /var/tmp /tmp -name 'dask-bake*' -o -name 'script_*.sh'; "
+        "find /var/lib/apt/lists /var/cache/apt -type f ! -name lock; "
+        "find /root /home -name '.*history' -o -name .cache; "
+        "find /var/log -type f -size +0 ! -newer /etc/machine-id; "
+        "journalctl --list-boots --quiet | tail -n +2"
+    )
+    assert on_node("1", "sudo", "sh", "-c", leftovers) == ""
+
+
+@pytest.mark.parametrize("user", ["dask", "admin"])
+def test_every_package_imports_on_a_node(on_node, user):
+    """For the user whom the units run as, and for the one who logs in."""
+    told = on_node("1", "sudo", "-u", user, CHECK)
+    assert re.fullmatch(r"\d+ modules of \d+ packages imported in [\d.]+ s\n", told)
+
+
+def test_nothing_in_the_environment_was_written_since_the_bake(on_node):
+    """All bytecode came with the image, after a scheduler, workers and every package were imported."""
+    on_node("0", "sudo", CHECK)
+    for node in NODES:
+        assert on_node(node, "sudo", "find", "/opt/dask", "-newer", "/etc/machine-id") == ""
+
+
+def test_without_jupyterlab_its_socket_stays_down_and_nothing_fails(on_node):
+    """As with an environment of one's own that has none."""
+    program, socket = "/opt/dask/bin/jupyter-lab", "dask-jupyter.socket"
+    state = ("systemctl", "show", "--property=ActiveState,ConditionResult", "--value", socket)
+    failed = ("systemctl", "--failed", "--quiet", "--no-legend", "--plain")
+    before = on_node("0", *state).split()
+    on_node("0", "sudo", "mv", program, program + ".away")
+    try:
+        on_node("0", "sudo", "systemctl", "restart", socket)
+        without = on_node("0", *state).split(), on_node("0", *failed)
+    finally:
+        on_node("0", "sudo", "mv", program + ".away", program)
+        on_node("0", "sudo", "systemctl", "restart", socket)
+
+    assert sorted(before) == ["active", "yes"]
+    assert (sorted(without[0]), without[1]) == (["inactive", "no"], "")
