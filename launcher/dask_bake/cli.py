@@ -144,7 +144,7 @@ def images(context: click.Context, cloud: str | None, region: str | None, *, jso
         return None
     from dask_bake import images_command
 
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.list_all(chosen, terminal, json_output=json_output)
 
 
@@ -156,7 +156,7 @@ def images_show(image: str | None, cloud: str | None, region: str | None, *, jso
     """Show one image, and all that is in it."""
     from dask_bake import images_command
 
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.show(chosen, terminal, reference=image, json_output=json_output)
 
 
@@ -169,7 +169,7 @@ def images_diff(before: str, after: str, cloud: str | None, region: str | None, 
     """Say what differs between two images: inputs, files, packages."""
     from dask_bake import images_command
 
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.diff(chosen, terminal, before=before, after=after, json_output=json_output)
 
 
@@ -186,7 +186,7 @@ def images_prune(
     from dask_bake import images_command
 
     images_command.check_prune(keep=keep, asks=not (yes or dry_run))
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.prune(
         chosen, terminal, keep=keep, dry_run=dry_run, asks=not yes, json_output=json_output
     )
@@ -210,7 +210,7 @@ def images_copy(
     """Copy an image to other regions, encrypted."""
     from dask_bake import images_command
 
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.copy(
         chosen, terminal, reference=image, regions=regions, dry_run=dry_run, json_output=json_output
     )
@@ -234,15 +234,17 @@ def images_share(
     json_output: bool,
 ) -> int:
     """Let other AWS accounts use an image."""
+    from dask_bake.image_share_plan import check_accounts
+
+    checked = check_accounts(accounts)
     from dask_bake import images_command
 
-    images_command.check_accounts(accounts)
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.share(
         chosen,
         terminal,
         reference=image,
-        accounts=accounts,
+        accounts=checked,
         stop=stop,
         dry_run=dry_run,
         json_output=json_output,
@@ -256,7 +258,7 @@ def images_sbom(image: str | None, cloud: str | None, region: str | None) -> int
     """Print what is in an image as CycloneDX JSON."""
     from dask_bake import images_command
 
-    terminal, chosen, _ = _open(cloud, region)
+    terminal, chosen = _open_cloud(cloud, region)
     return images_command.sbom(chosen, terminal, reference=image)
 
 
@@ -432,6 +434,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _open(cloud: str | None, region: str | None, *, start: bool = True) -> "tuple[Terminal, Cloud, Ec2]":
     from dask_bake import ec2
+
+    terminal, chosen = _open_cloud(cloud, region, start=start)
+    return terminal, chosen, ec2.connect(chosen, terminal.notify)
+
+
+def _open_cloud(cloud: str | None, region: str | None, *, start: bool = True) -> "tuple[Terminal, Cloud]":
     from dask_bake.clouds import open_cloud
     from dask_bake.options import cloud_choice
 
@@ -439,7 +447,7 @@ def _open(cloud: str | None, region: str | None, *, start: bool = True) -> "tupl
     choice = cloud_choice(cloud, os.environ, settings)
     with terminal.working():
         chosen = open_cloud(choice, region or settings.region, notify=terminal.notify, start=start)
-    return terminal, chosen, ec2.connect(chosen, terminal.notify)
+    return terminal, chosen
 
 
 def _environment(

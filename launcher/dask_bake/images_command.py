@@ -16,7 +16,7 @@ from dask_bake.image_copy_plan import check_regions, plan_copy
 from dask_bake.image_differences import differences
 from dask_bake.image_facts import choose, require_manifest
 from dask_bake.image_prune_plan import check_keep
-from dask_bake.image_share_plan import check_accounts, plan_share
+from dask_bake.image_share_plan import plan_share
 from dask_bake.models import Cloud
 from dask_bake.terminal import Terminal
 
@@ -155,7 +155,7 @@ def share(
     edge = connect_images(cloud, terminal.notify)
     facts = choose(images.look_up(edge), reference)
     shared_with = edge.settings_of(facts.image.id).shared_with
-    plan = plan_share(facts.image, check_accounts(accounts), shared_with=shared_with, stop=stop)
+    plan = plan_share(facts.image, accounts, shared_with=shared_with, stop=stop)
     if not dry_run:
         images.share(plan, edge)
     if json_output:
