@@ -1,8 +1,8 @@
-"""Bakes against an EC2 in a list and a Packer that remembers."""
+"""Bakes against an EC2 in a list, a Packer that remembers, and a proof that is told how to end."""
 
 import json
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,57 +10,107 @@ from typing import NoReturn
 
 import pytest
 
-from dask_bake.bake import BakeResult, Workshop, bake
+from dask_bake import manifest
+from dask_bake.bake import BakeResult, bake
+from dask_bake.bake_claim import ABANDONED
+from dask_bake.bake_edges import Workshop
 from dask_bake.bake_plan import BakeOptions
-from dask_bake.errors import BakeError
-from dask_bake.events import Event, Notify, PhaseEnded, PhaseStarted
-from dask_bake.lock import Lock, Package
-from dask_bake.models import Cloud, Image, Subnet, Tag
+from dask_bake.environment import parse_environment
+from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.events import Event, Note, Notify, PhaseEnded, PhaseStarted
+from dask_bake.lock import Lock
+from dask_bake.manifest import Package
+from dask_bake.models import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.phases import Phases
+from fakes import SUBNET, FakeClock, FakeCloud
 
 BASE = Image("ami-base", "debian-12-amd64-20260101", "available", datetime(2026, 1, 1, tzinfo=UTC))
+NOW = datetime(2026, 5, 1, tzinfo=UTC)
 CLOUD = Cloud("aws", "eu-west-1", "address", environment=(("AWS_PROFILE", "work"),))
-PACKAGES = (Package("dask", "2026.8.0", "d" * 64), Package("distributed", "2026.8.0", "c" * 64))
-LOCK = Lock("e" * 64, "3.11.2", "x86_64", PACKAGES)
+PACKAGES = (
+    Package("dask", "2026.8.0", "d" * 64),
+    Package("distributed", "2026.8.0", "c" * 64),
+    Package("numpy", "2.1", "b" * 64),
+)
+ENVIRONMENT = parse_environment(b"name: rides\ndependencies: [dask]")
+LOCK = Lock(ENVIRONMENT.sha256, "3.11.2", "x86_64", PACKAGES)
 
 
 @dataclass
-class ListedEc2:
-    """Images in a list; knows the filters that a bake uses."""
+class BakingCloud(FakeCloud):
+    """An EC2 in a list, with images; it is Images too."""
 
-    images: list[Image] = field(default_factory=lambda: [BASE])
+    listed: list[Image] = field(default_factory=lambda: [BASE])
+    done: list[tuple[str, str]] = field(default_factory=list)
+    keeps_images: bool = False
+    ingress: list[bool] = field(default_factory=list)
 
-    def find_images(self, *, owners: tuple[str, ...], filters: Mapping[str, str]) -> tuple[Image, ...]:
-        theirs = [each for each in self.images if each.name.startswith("debian-") == (owners != ("self",))]
-        return tuple(
-            each for each in theirs if all(_matches(each, *each_filter) for each_filter in filters.items())
-        )
+    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
+        self.ingress.append(members)
+        super().authorize(group, caller=caller)
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        theirs = [each for each in self.listed if each.name.startswith("debian-") == (owners != ("self",))]
+        return tuple(each for each in theirs if all(matches(each, *one) for one in filters.items()))
 
     def image(self, image_id: str) -> Image:
-        return next(each for each in self.images if each.id == image_id)
+        for each in self.listed:
+            if each.id == image_id:
+                return each
+        raise BakeError(f"the image {image_id} does not exist in this region")
 
     def default_subnet(self) -> Subnet:
-        return Subnet("subnet-1", "vpc-1", "eu-west-1a")
+        return SUBNET
+
+    def require_imdsv2(self, image_id: str) -> None:
+        self.done.append(("imdsv2", image_id))
+
+    def deprecate(self, image_id: str, when: datetime) -> None:
+        self.done.append((f"deprecate {when:%Y-%m-%d}", image_id))
+
+    def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
+        self.listed = [
+            replace(each, tags=(*each.tags, *tags)) if each.id in resource_ids else each
+            for each in self.listed
+        ]
+        self.done += [(f"tag {sorted({key[:21] for key, _ in tags})}", each) for each in resource_ids]
+
+    def remove(self, image: Image) -> None:
+        if self.keeps_images:
+            raise BakeError("these AWS credentials may not call ec2:DeregisterImage")
+        self.listed = [each for each in self.listed if each.id != image.id]
+        self.done.append(("remove", image.id))
+
+    @property
+    def own_images(self) -> list[str]:
+        return [each.id for each in self.listed if not each.name.startswith("debian-")]
 
 
-def _matches(image: Image, key: str, value: str) -> bool:
+def matches(image: Image, key: str, value: str | Sequence[str]) -> bool:
+    value = str(value)
     if key.startswith("tag:"):
         return image.tag(key.removeprefix("tag:")) == value
     if key == "name":
-        return image.name.startswith(value.rstrip("*"))
+        return image.name.startswith(value.rstrip("*")) if value.endswith("*") else image.name == value
     return value == {"state": image.state, "architecture": image.architecture}[key]
 
 
 @dataclass
 class RememberingPacker:
-    """A Packer whose images appear in the list."""
+    """A Packer whose images appear in the list, unless it is told to fail."""
 
-    ec2: ListedEc2
+    cloud: BakingCloud
     variables: list[Mapping[str, object]] = field(default_factory=list)
     environment: list[Mapping[str, str]] = field(default_factory=list)
     staged: list[str] = field(default_factory=list)
     manifest: dict[str, object] = field(default_factory=dict)
     rootfs: list[str] = field(default_factory=list)
+    user_data: str = ""
+    key_mode: int = 0
+    fails: BaseException | None = None
+    fails_late: bool = False
 
     def init(self, plugins: Path, notify: Notify) -> None:
         assert plugins.name == "plugins.pkr.hcl"
@@ -76,6 +126,10 @@ class RememberingPacker:
         self.manifest = json.loads((template / "payload/manifest.json").read_text())
         with tarfile.open(template / "payload/rootfs.tar") as archive:
             self.rootfs = archive.getnames()
+        self.user_data = Path(str(variables["user_data_file"])).read_text()
+        self.key_mode = Path(str(variables["ssh_private_key_file"])).stat().st_mode & 0o777
+        if self.fails and not self.fails_late:
+            raise self.fails
         phases = Phases(notify, iter([10.0, 14.5]).__next__)
         phases.enter("install")
         phases.leave()
@@ -86,9 +140,12 @@ class RememberingPacker:
             str(variables["image_name"]),
             "available",
             BASE.created,
+            snapshot_id=f"snap-{len(self.variables)}",
             tags=tuple(tags.items()),
         )
-        self.ec2.images.insert(0, image)
+        self.cloud.listed.insert(0, image)
+        if self.fails:
+            raise self.fails
         return image.id
 
 
@@ -98,92 +155,145 @@ class Brought:
 
     name: str = "pip"
     lock: Lock = LOCK
-    files: tuple[str, ...] = ("environment.yml", "pip.lock")
+    environment = ENVIRONMENT
+    files = {"environment.yml": b"name: rides", "pip.lock": b"dask"}  # noqa: RUF012
 
     def bring(self, payload: Path, notify: Notify) -> int:
         (payload / "wheels.tar").write_text("wheels")
         return 6
 
 
+@dataclass
+class Proof:
+    """A proof that ends as it is told."""
+
+    proved: list[str] = field(default_factory=list)
+    fails: BaseException | None = None
+
+    def prove(self, image: Image, options: BakeOptions, notify: Notify) -> None:
+        self.proved.append(image.id)
+        if self.fails:
+            raise self.fails
+
+
 class Bench:
     """Everything a bake needs, and a way to bake."""
 
     def __init__(self, source: Path, cache: Path) -> None:
-        self.ec2 = ListedEc2()
-        self.packer = RememberingPacker(self.ec2)
+        self.cloud = BakingCloud()
+        self.packer = RememberingPacker(self.cloud)
+        self.proof = Proof()
+        self.clock = FakeClock()
         self.events: list[Event] = []
         self.workshop = Workshop(
             cloud=CLOUD,
-            ec2=self.ec2,
+            ec2=self.cloud,
+            images=self.cloud,
             find_builder=lambda: self.packer,
+            prover=self.proof,
             installer=Brought(),
             caller=lambda: "192.0.2.1/32",
             source=source,
             cache=cache,
         )
 
-    def bake(self, *, force: bool = False) -> BakeResult:
-        return bake(BakeOptions(force=force), self.workshop, notify=self.events.append, clock=lambda: 0.0)
+    def bake(self, **options) -> BakeResult:
+        return bake(
+            BakeOptions(**options),
+            self.workshop,
+            notify=self.events.append,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            now=lambda: NOW,
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note)]
+
+    def assert_nothing_left(self) -> None:
+        assert (self.cloud.left, list(self.workshop.cache.iterdir())) == ([], [])
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     source = tmp_path / "packer"
-    for name in (
-        "dask.pkr.hcl",
-        "variables.pkr.hcl",
-        "environment.yml",
-        "pip.lock",
-        "scripts/10-a.sh",
-        "rootfs/etc/x",
-    ):
+    for name in ("dask.pkr.hcl", "variables.pkr.hcl", "scripts/10-a.sh", "rootfs/etc/x"):
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).write_text(name)
     return Bench(source, tmp_path / "cache")
 
 
-def test_an_image_is_built_and_read_back(bench: Bench) -> None:
+def test_an_image_is_built_sealed_proved_and_read_back(bench: Bench) -> None:
     result = bench.bake()
-    image = bench.ec2.images[0]
-    assert result == BakeResult(
-        image=image,
-        built=True,
-        digest=image.tag(Tag.DIGEST),
-        python="3.11.2",
-        packages=PACKAGES,
-        phases=(("look up", 0.0), ("packages", 0.0), ("install", 4.5)),
-        size=6,
-    )
+    image = bench.cloud.image("ami-1")
+    assert (result.image, result.built, result.size) == (image, True, 6)
+    assert result.manifest == manifest.from_tags(image.tags)
+    assert [phase for phase, _ in result.phases] == ["look up", "packages", "install", "seal"]
+    (sealed, on), *rest = bench.cloud.done
+    assert (sealed.startswith("tag ['dask-bake:manifest"), on) == (True, "ami-1")
+    assert rest == [
+        ("imdsv2", "ami-1"),
+        ("deprecate 2027-05-01", "ami-1"),
+        ("tag ['dask-bake:verified']", "ami-1"),
+    ]
+    assert bench.proof.proved == ["ami-1"]
+    assert image.tag(Tag.VERIFIED) == "yes"
+    bench.assert_nothing_left()
 
 
 def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
-    digest = bench.bake().digest
+    digest = bench.bake().manifest.digest
     name = f"dask-bake-{digest[:12]}"
-    assert bench.packer.variables == [
-        {
-            "region": "eu-west-1",
-            "endpoint": "",
-            "base_image": "ami-base",
-            "image_name": name,
-            "image_tags": {
-                "Name": name,
-                "dask-bake:managed": "true",
-                "dask-bake:digest": digest,
-                "dask-bake:base": "ami-base",
-                "dask-bake:installer": "pip",
-                "dask-bake:user": "admin",
-                "dask-bake:python": "3.11.2",
-                "dask-bake:dask": "2026.8.0",
-                "dask-bake:distributed": "2026.8.0",
-            },
-            "caller_cidr": "192.0.2.1/32",
-            "subnet_id": "subnet-1",
-            "instance_type": "m5.large",
-            "volume_size": 10,
-            "ssh_username": "admin",
-        }
-    ]
+    (variables,) = bench.packer.variables
+    run_tags = variables["run_tags"]
+    assert isinstance(run_tags, dict)
+    assert len(run_tags.pop("dask-bake:launch-id")) == 12
+    assert variables == {
+        "region": "eu-west-1",
+        "endpoint": "",
+        "base_image": "ami-base",
+        "image_name": name,
+        "image_tags": {
+            "Name": name,
+            "dask-bake:managed": "true",
+            "dask-bake:digest": digest,
+            "dask-bake:base": "ami-base",
+            "dask-bake:base-name": "debian-12-amd64-20260101",
+            "dask-bake:environment": "rides",
+            "dask-bake:installer": "pip",
+            "dask-bake:user": "admin",
+            "dask-bake:python": "3.11.2",
+            "dask-bake:dask": "2026.8.0",
+            "dask-bake:distributed": "2026.8.0",
+            "dask-bake:numpy": "2.1",
+        },
+        "run_tags": {
+            "Name": f"dask-bake-image-{digest[:12]}",
+            "dask-bake:managed": "true",
+            "dask-bake:cluster": f"image-{digest[:12]}",
+            "dask-bake:role": "head",
+        },
+        "security_group_id": "sg-0",
+        "user_data_file": variables["user_data_file"],
+        "ssh_private_key_file": variables["ssh_private_key_file"],
+        "subnet_id": SUBNET.id,
+        "instance_type": "m5.large",
+        "volume_size": 10,
+        "kms_key_id": "",
+        "ssh_username": "admin",
+        "script_timeout": "3600s",
+        "polling_attempts": 3600,
+    }
     assert bench.packer.environment == [{"AWS_PROFILE": "work"}]
+
+
+def test_the_instance_is_opened_by_one_key_from_one_address(bench: Bench) -> None:
+    bench.bake()
+    assert bench.cloud.rules == [("sg-0", "192.0.2.1/32")]
+    assert bench.cloud.ingress == [False]
+    assert bench.packer.user_data.startswith("#cloud-config\nssh_authorized_keys:\n  - ssh-ed25519 AAAA")
+    assert bench.packer.key_mode == 0o600
 
 
 def test_packer_is_run_in_the_stage_with_its_payload(bench: Bench) -> None:
@@ -202,12 +312,7 @@ def test_packer_is_run_in_the_stage_with_its_payload(bench: Bench) -> None:
         "variables.pkr.hcl",
     ]
     assert bench.packer.rootfs == ["etc/x"]
-    assert bench.packer.manifest["digest"] == result.digest
-
-
-def test_the_stage_is_not_left_behind(bench: Bench) -> None:
-    bench.bake()
-    assert list(bench.workshop.cache.iterdir()) == []
+    assert manifest.parse(bench.packer.manifest) == result.manifest
 
 
 def test_an_unchanged_recipe_builds_nothing_and_brings_nothing(bench: Bench) -> None:
@@ -223,35 +328,216 @@ def change_script(bench: Bench) -> None:
 
 
 def newer_base(bench: Bench) -> None:
-    bench.ec2.images.insert(0, replace(BASE, id="ami-newer"))
+    bench.cloud.listed.insert(0, replace(BASE, id="ami-newer"))
 
 
 def still_pending(bench: Bench) -> None:
-    bench.ec2.images[0] = replace(bench.ec2.images[0], state="pending")
+    bench.cloud.listed[0] = replace(bench.cloud.listed[0], state="pending")
 
 
-@pytest.mark.parametrize("change", [change_script, newer_base, still_pending])
+def failed(bench: Bench) -> None:
+    bench.cloud.listed[0] = replace(bench.cloud.listed[0], state="failed")
+
+
+@pytest.mark.parametrize("change", [change_script, newer_base, still_pending, failed])
 def test_whatever_is_no_hit_is_built(change: Callable[[Bench], None], bench: Bench) -> None:
     bench.bake()
     change(bench)
     assert bench.bake().built
 
 
+@pytest.mark.parametrize(
+    ("options", "same"),
+    [
+        ({"volume_size": 20}, False),
+        ({"type": "m5.xlarge"}, True),
+        ({"kms_key": "alias/mine"}, True),
+        ({"deprecate_after": 0}, True),
+        ({"timeout": 60}, True),
+    ],
+)
+def test_only_what_is_in_an_image_decides_it(options: dict[str, object], same: bool, bench: Bench) -> None:
+    bench.bake()
+    assert bench.bake(**options).built is not same
+
+
 def test_force_builds_anyway_under_a_name_that_is_free(bench: Bench) -> None:
     first = bench.bake()
     second = bench.bake(force=True)
     assert second.built
-    assert second.digest == first.digest
+    assert second.manifest.digest == first.manifest.digest
     assert second.image.name == f"{first.image.name}-2"
 
 
+def test_an_image_that_need_not_prove_itself_says_so(bench: Bench) -> None:
+    assert bench.bake(verify=False, deprecate_after=0).image.tag(Tag.VERIFIED) == "skipped"
+    assert bench.proof.proved == []
+    assert not bench.bake(verify=False).built
+    assert "deprecate" not in str(bench.cloud.done)
+
+
+def test_an_image_without_proof_is_proved_and_not_built_again(bench: Bench) -> None:
+    bench.bake(verify=False)
+    result = bench.bake()
+    assert (result.built, result.image.tag(Tag.VERIFIED)) == (False, "yes")
+    assert bench.proof.proved == ["ami-1"]
+
+
+def test_an_older_image_that_fails_its_proof_stays(bench: Bench) -> None:
+    bench.bake(verify=False)
+    bench.proof.fails = BakeError("it does not compute")
+    with pytest.raises(BakeError, match="it does not compute"):
+        bench.bake()
+    assert bench.cloud.own_images == ["ami-1"]
+    bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize("error", [BakeError("it does not compute"), KeyboardInterrupt()])
+def test_a_new_image_that_does_not_prove_itself_is_removed(bench: Bench, error: BaseException) -> None:
+    bench.proof.fails = error
+    with pytest.raises(type(error)):
+        bench.bake()
+    assert bench.cloud.own_images == []
+    assert bench.notes == ["The image ami-1 was removed."]
+    bench.assert_nothing_left()
+
+
+def test_what_cannot_be_removed_is_named(bench: Bench) -> None:
+    bench.proof.fails = BakeError("it does not compute")
+    bench.cloud.keeps_images = True
+    with pytest.raises(LeftoverError) as caught:
+        bench.bake()
+    assert caught.value.message == (
+        f"it does not compute; the image ami-1 ({bench.cloud.image('ami-1').name}) is left, with its snapshot:"
+        " these AWS credentials may not call ec2:DeregisterImage"
+    )
+    bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("error", [BakeError("20-conda.sh failed"), KeyboardInterrupt()])
+def test_a_failing_build_leaves_nothing(bench: Bench, error: BaseException, late: bool) -> None:
+    bench.packer.fails, bench.packer.fails_late = error, late
+    with pytest.raises(type(error)):
+        bench.bake()
+    assert bench.cloud.own_images == []
+    bench.assert_nothing_left()
+
+
+def other_bake(bench: Bench, *, created: bool = True) -> SecurityGroup:
+    """The claim of another bake of the same image."""
+    digest = bench.bake(verify=False).manifest.digest
+    bench.cloud.listed = [BASE]
+    group = bench.cloud.create_security_group(
+        f"dask-bake-image-{digest[:12]}",
+        vpc_id="vpc-1",
+        tags=((Tag.CLUSTER, f"image-{digest[:12]}"), (Tag.LAUNCH, "other")),
+    )
+    assert group is not None
+    bench.events.clear()
+    return group
+
+
+def test_a_second_bake_waits_for_the_first_and_takes_its_image(bench: Bench) -> None:
+    group = other_bake(bench)
+    made = Image("ami-other", "dask-bake-x", "available", NOW)
+
+    def sleep(seconds: float) -> None:
+        bench.clock.now += seconds
+        if bench.clock.now > 130:
+            digest = bench.packer.variables[0]["image_tags"]["dask-bake:digest"]  # type: ignore[index]
+            tags = ((Tag.DIGEST, digest), (Tag.VERIFIED, "yes"))
+            bench.cloud.listed = [replace(made, tags=tags), BASE]
+            bench.cloud.delete_security_group(group.id)
+
+    result = bake(
+        BakeOptions(),
+        bench.workshop,
+        notify=bench.events.append,
+        clock=bench.clock,
+        sleep=sleep,
+        now=lambda: NOW,
+    )
+    assert (result.image.id, result.built) == ("ami-other", False)
+    assert bench.notes == ["Another bake of this image is going on: waiting for it to end."]
+    assert len(bench.packer.variables) == 1
+    bench.assert_nothing_left()
+
+
+def test_a_bake_that_was_killed_is_not_waited_for(bench: Bench) -> None:
+    other_bake(bench)
+    began = bench.clock.now
+    assert bench.bake().built
+    assert ABANDONED <= bench.clock.now - began < ABANDONED + 10
+    assert bench.notes[1] == "That bake was abandoned: going on in its place."
+    bench.assert_nothing_left()
+
+
+def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> None:
+    from fakes import a_plan
+
+    group = other_bake(bench)
+    spec = a_plan().head(group.id)
+    bench.cloud.run_instances(replace(spec, tags=group.tags))
+    began = bench.clock.now
+    with pytest.raises(BakeError) as caught:
+        bench.bake(timeout=600)
+    assert caught.value.message == "another bake of this image has gone on for 600 s"
+    assert (
+        caught.value.hint
+        == f"if it was killed, dask-bake down {dict(group.tags)[Tag.CLUSTER]} ends what it left"
+    )
+    assert bench.clock.now - began >= 600
+    assert [each.id for each in bench.cloud.security_groups] == [group.id]
+
+
 def test_a_region_without_debians_image_is_a_sentence(bench: Bench) -> None:
-    bench.ec2.images.clear()
+    bench.cloud.listed.clear()
     with pytest.raises(BakeError) as caught:
         bench.bake()
     assert caught.value.message == (
         "there is no image debian-12-amd64-* of Debian's account 136693071363 in this region"
     )
+
+
+def test_a_base_is_taken_as_it_is_given(bench: Bench) -> None:
+    mine = Image("ami-mine", "debian-mine", "available", NOW)
+    bench.cloud.listed.append(mine)
+    assert bench.bake(base="ami-mine").image.tag(Tag.BASE) == "ami-mine"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"base": "ami-0none"}, "the image ami-0none does not exist in this region"),
+        (
+            {"base": "ami-base", "architecture": Architecture.ARM64},
+            "--base ami-base is for x86_64, and --arch is arm64",
+        ),
+    ],
+)
+def test_a_base_that_will_not_do_is_a_sentence(
+    bench: Bench, options: dict[str, object], sentence: str
+) -> None:
+    with pytest.raises(BakeError) as caught:
+        bench.bake(**options)
+    assert caught.value.message == sentence
+
+
+def test_an_arm_image_comes_from_debians_arm_image_on_an_arm_machine(bench: Bench) -> None:
+    arm = Image("ami-arm", "debian-12-arm64-20260101", "available", NOW, architecture="arm64")
+    bench.cloud.listed.append(arm)
+    result = bench.bake(architecture=Architecture.ARM64)
+    assert result.image.tag(Tag.BASE) == "ami-arm"
+    assert bench.packer.variables[0]["instance_type"] == "m6g.large"
+
+
+def test_a_cloud_without_such_machines_says_so(bench: Bench) -> None:
+    here = replace(CLOUD, name="local", architectures=(Architecture.X86_64,))
+    bench.workshop = replace(bench.workshop, cloud=here)
+    with pytest.raises(UsageError) as caught:
+        bench.bake(architecture=Architecture.ARM64)
+    assert caught.value.message == "--arch arm64: the local cloud's machines are x86_64"
 
 
 def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Bench) -> None:
@@ -264,11 +550,15 @@ def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Benc
     assert not bench.bake().built
 
 
-def test_a_failing_build_leaves_no_stage(bench: Bench) -> None:
-    def fail(*_: object) -> str:
-        raise BakeError("20-environment.sh failed")
-
-    bench.packer.build = fail  # type: ignore[method-assign]
-    with pytest.raises(BakeError, match=r"20-environment\.sh failed"):
-        bench.bake()
-    assert list(bench.workshop.cache.iterdir()) == []
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"volume_size": 7}, "--volume-size is in GiB: at least 8, not 7"),
+        ({"deprecate_after": -1}, "--deprecate-after is in days: at least 0, not -1"),
+        ({"timeout": 0}, "--timeout is in seconds: at least 1, not 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options: dict[str, int], sentence: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        BakeOptions(**options)  # type: ignore[arg-type]
+    assert caught.value.message == sentence

@@ -1,12 +1,13 @@
-"""environment.yml and pip.lock, read and written."""
+"""pip.lock, read and written."""
 
 import hashlib
 
 import pytest
 
 from dask_bake.assets import packer_directory
-from dask_bake.errors import BakeError, UsageError
-from dask_bake.lock import Lock, Package, check_lock, parse_lock, pip_requirements, render_lock
+from dask_bake.errors import BakeError
+from dask_bake.lock import Lock, parse_lock, render_lock
+from dask_bake.manifest import Package
 
 LOCK = Lock(
     "e" * 64, "3.11.2", "x86_64", (Package("dask", "2026.8.0", "d" * 64), Package("pip", "26.3", "a" * 64))
@@ -41,55 +42,10 @@ def test_a_lock_without_its_header_is_refused() -> None:
         parse_lock("")
 
 
-def test_a_lock_of_another_environment_is_refused() -> None:
-    content = b"name: dask\n"
-    check_lock(Lock(hashlib.sha256(content).hexdigest(), "3.11.2", "x86_64", ()), content)
-    with pytest.raises(BakeError, match=r"not the one that pip\.lock was made from"):
-        check_lock(LOCK, content)
-
-
-def test_condas_words_become_pips() -> None:
-    environment = b"""
-    dependencies:
-      - python=3.11
-      - python-dateutil
-      - dask
-      - conda-forge::numpy=2.1
-      - pandas>=2
-      - bokeh==3.9.2
-      - pip
-      - pip: [not-on-conda==1]
-    """
-    assert pip_requirements(environment) == (
-        "python-dateutil",
-        "dask[array,dataframe,diagnostics,distributed]",
-        "numpy==2.1.*",
-        "pandas>=2",
-        "bokeh==3.9.2",
-        "not-on-conda==1",
-        "pip",
-    )
-
-
-@pytest.mark.parametrize(
-    ("environment", "sentence"),
-    [
-        (b"dependencies: [", r"is not YAML"),
-        (b"\xff", r"is not YAML"),
-        (b"name: dask", r"has no list of dependencies"),
-        (b"[]", r"has no list of dependencies"),
-        (b"dependencies: [numpy=1.26=py311_0]", r"asks for 'numpy=1.26=py311_0'"),
-        (b"dependencies: ['numpy; rm']", r"asks for 'numpy; rm'"),
-    ],
-)
-def test_a_malformed_environment_is_a_sentence(environment: bytes, sentence: str) -> None:
-    with pytest.raises(UsageError, match=sentence):
-        pip_requirements(environment)
-
-
 def test_the_lock_in_the_checkout_is_that_of_its_environment() -> None:
     lock = parse_lock((packer_directory() / "pip.lock").read_text())
-    check_lock(lock, (packer_directory() / "environment.yml").read_bytes())
+    environment = (packer_directory() / "environment.yml").read_bytes()
+    assert lock.environment == hashlib.sha256(environment).hexdigest()
     names = {package.name for package in lock.packages}
     assert {
         "pip",

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.lock import Lock, Package
-from dask_bake.recipe import File, Recipe, pack_rootfs, stage
+from dask_bake.lock import Lock
+from dask_bake.manifest import File, Package
+from dask_bake.recipe import Recipe, pack_rootfs, stage
 
 LOCK = Lock("e" * 64, "3.11.2", "x86_64", (Package("dask", "2026.8.0", "d" * 64),))
-NAMES = ("environment.yml", "pip.lock")
+CONTENTS = {"environment.yml": b"name: dask", "pip.lock": b"dask"}
 
 
 @pytest.fixture
@@ -23,8 +24,7 @@ def source(tmp_path: Path) -> Path:
         "dask.pkr.hcl": "source",
         "variables.pkr.hcl": "variable",
         "plugins.pkr.hcl": "only for newer Packers",
-        "environment.yml": "name: dask",
-        "pip.lock": "dask",
+        "environment.yml": "not staged unless it is given",
         "scripts/10-system.sh": "true",
         "rootfs/usr/libexec/dask-bake/worker": "exec",
         "rootfs/etc/motd": "hello",
@@ -38,11 +38,11 @@ def source(tmp_path: Path) -> Path:
 
 
 def recipe_of(source: Path, folder: Path) -> Recipe:
-    return Recipe("ami-1", "x86_64", "pip", (("user", "admin"),), stage(source, folder, NAMES))
+    return Recipe("ami-1", "x86_64", "pip", (("user", "admin"),), stage(source, folder, CONTENTS))
 
 
 def test_what_is_staged_is_what_is_hashed(source: Path, tmp_path: Path) -> None:
-    files = stage(source, tmp_path / "stage", NAMES)
+    files = stage(source, tmp_path / "stage", CONTENTS)
     staged = [
         path.relative_to(tmp_path / "stage").as_posix()
         for path in (tmp_path / "stage").rglob("*")
@@ -131,8 +131,8 @@ def test_what_git_does_not_track_changes_nothing(
 
 
 def test_the_root_file_system_is_packed_as_roots_and_always_the_same(source: Path, tmp_path: Path) -> None:
-    stage(source, tmp_path / "one", NAMES)
-    stage(source, tmp_path / "two", NAMES)
+    stage(source, tmp_path / "one", CONTENTS)
+    stage(source, tmp_path / "two", CONTENTS)
     one = pack_rootfs(tmp_path / "one") / "rootfs.tar"
     two = pack_rootfs(tmp_path / "two") / "rootfs.tar"
     assert one.read_bytes() == two.read_bytes()
@@ -157,10 +157,10 @@ def test_the_manifest_says_what_the_image_is(source: Path, tmp_path: Path) -> No
 def test_a_symbolic_link_is_refused_because_a_wheel_would_lose_it(source: Path, tmp_path: Path) -> None:
     (source / "rootfs/etc/issue").symlink_to("motd")
     with pytest.raises(BakeError, match="is a symbolic link"):
-        stage(source, tmp_path / "stage", NAMES)
+        stage(source, tmp_path / "stage", CONTENTS)
 
 
 def test_a_missing_file_is_named(source: Path, tmp_path: Path) -> None:
-    (source / "pip.lock").unlink()
-    with pytest.raises(BakeError, match=r"pip\.lock is missing"):
-        stage(source, tmp_path / "stage", NAMES)
+    (source / "variables.pkr.hcl").unlink()
+    with pytest.raises(BakeError, match=r"variables\.pkr\.hcl is missing"):
+        stage(source, tmp_path / "stage", CONTENTS)

@@ -9,8 +9,8 @@ from rich.console import Console
 from dask_bake.bake import BakeResult
 from dask_bake.bake_command import show
 from dask_bake.events import Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.lock import Package
-from dask_bake.models import Image, Tag
+from dask_bake.manifest import Manifest, Package
+from dask_bake.models import Image, Tag, Verified
 from dask_bake.view_bake import LiveBake
 
 IMAGE = Image(
@@ -20,6 +20,8 @@ IMAGE = Image(
     datetime(2026, 1, 1, tzinfo=UTC),
     tags=(
         (Tag.BASE, "ami-base"),
+        (Tag.BASE_NAME, "debian-12"),
+        (Tag.VERIFIED, Verified.YES),
         (Tag.INSTALLER, "pip"),
         (Tag.DASK, "2026.8.0"),
         (Tag.DISTRIBUTED, "2026.8.0"),
@@ -27,8 +29,9 @@ IMAGE = Image(
 )
 PACKAGES = (Package("dask", "2026.8.0", "d" * 64), Package("pip", "26.3", "c" * 64))
 PHASES = (("look up", 0.21), ("packages", 1.5), ("start instance", 2.0), ("install", 60.25))
-BUILT = BakeResult(IMAGE, True, "0" * 64, "3.11.2", PACKAGES, PHASES, 171_302_451)
-HIT = BakeResult(IMAGE, False, "0" * 64, "3.11.2", PACKAGES, (("look up", 0.21),))
+MANIFEST = Manifest("0" * 64, "3.11.2", (), (), PACKAGES)
+BUILT = BakeResult(IMAGE, True, MANIFEST, PHASES, 171_302_451)
+HIT = BakeResult(IMAGE, False, MANIFEST, (("look up", 0.21),))
 
 
 def console() -> Console:
@@ -37,7 +40,7 @@ def console() -> Console:
 
 def shown(result: BakeResult, *, json_output: bool) -> str:
     out = console()
-    show(result, out, json_output=json_output)
+    show(result, out, resolve_seconds=1.0, json_output=json_output)
     assert isinstance(out.file, StringIO)
     return out.file.getvalue()
 
@@ -46,19 +49,21 @@ def test_a_bake_ends_with_what_it_made_and_where_the_time_went() -> None:
     assert (
         shown(BUILT, json_output=False)
         == """\
-╭─ baked ────────────────────────────────────────────────╮
-│ image     ami-0123456789abcdef0                        │
-│ name      dask-bake-0123456789ab                       │
-│ base      ami-base                                     │
-│ holds     Python 3.11.2, dask and distributed 2026.8.0 │
-│ packages  2, 171 MB, installed by pip                  │
-│                                                        │
-│ look up          0.2 s                                 │
-│ packages         1.5 s                                 │
-│ start instance   2.0 s                                 │
-│ install         60.2 s                                 │
-│ all             64.0 s                                 │
-╰────────────────────────────────────────────────────────╯
+╭─ baked ───────────────────────────────────────────────────╮
+│ image     ami-0123456789abcdef0                           │
+│ name      dask-bake-0123456789ab                          │
+│ base      ami-base debian-12                              │
+│ holds     Python 3.11.2, dask and distributed 2026.8.0    │
+│ packages  2, 171 MB, installed by pip                     │
+│ proved    a head and a worker booted from it and computed │
+│                                                           │
+│ resolve          1.0 s                                    │
+│ look up          0.2 s                                    │
+│ packages         1.5 s                                    │
+│ start instance   2.0 s                                    │
+│ install         60.2 s                                    │
+│ all             65.0 s                                    │
+╰───────────────────────────────────────────────────────────╯
 """
     )
 
@@ -77,16 +82,18 @@ def test_json_has_the_same_facts() -> None:
         "digest": "0" * 64,
         "base": "ami-base",
         "installer": "pip",
+        "verified": "yes",
         "python": "3.11.2",
         "packages": {"dask": "2026.8.0", "pip": "26.3"},
         "package_bytes": 171_302_451,
         "phases": [
+            {"phase": "resolve", "seconds": 1.0},
             {"phase": "look up", "seconds": 0.21},
             {"phase": "packages", "seconds": 1.5},
             {"phase": "start instance", "seconds": 2.0},
             {"phase": "install", "seconds": 60.25},
         ],
-        "seconds": 63.96,
+        "seconds": 64.96,
     }
 
 

@@ -12,7 +12,7 @@ from dask_bake import wheels
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify
-from dask_bake.lock import Lock, Package, parse_lock
+from dask_bake.manifest import Package
 
 
 def package(name: str, content: bytes) -> Package:
@@ -20,7 +20,8 @@ def package(name: str, content: bytes) -> Package:
 
 
 CONTENT = {"dask": b"a wheel", "pip": b"another"}
-LOCK = Lock("e" * 64, "3.11.2", "x86_64", tuple(package(name, content) for name, content in CONTENT.items()))
+PACKAGES = tuple(package(name, content) for name, content in CONTENT.items())
+TARGET = wheels.Target("3.11.2", "x86_64")
 QUIET: Notify = [].append
 
 
@@ -41,43 +42,43 @@ class Pip:
 
 
 def test_wheels_are_kept_under_their_hashes(tmp_path: Path) -> None:
-    found = wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT))
+    found = wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     assert found == tuple(
-        tmp_path / each.sha256 / f"{each.name}-1-py3-none-any.whl" for each in LOCK.packages
+        tmp_path / each.sha256 / f"{each.name}-1-py3-none-any.whl" for each in PACKAGES
     )
-    assert sorted(tmp_path.iterdir()) == sorted(tmp_path / each.sha256 for each in LOCK.packages)
+    assert sorted(tmp_path.iterdir()) == sorted(tmp_path / each.sha256 for each in PACKAGES)
 
 
 def test_what_is_there_is_not_downloaded_again(tmp_path: Path) -> None:
-    first = wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT))
+    first = wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     pip = Pip()
-    assert wheels.fetch(LOCK, tmp_path, QUIET, pip=pip) == first
+    assert wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip) == first
     assert pip.calls == []
 
 
 def test_a_damaged_wheel_is_brought_again(tmp_path: Path) -> None:
-    first = wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT))
+    first = wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     first[0].write_bytes(b"a whe")
-    assert wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(**CONTENT)) == first
+    assert wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT)) == first
     assert first[0].read_bytes() == b"a wheel"
 
 
 def test_only_missing_wheels_are_asked_for_and_by_hash(tmp_path: Path) -> None:
-    wheels.fetch(Lock("e" * 64, "3.11.2", "x86_64", LOCK.packages[:1]), tmp_path, QUIET, pip=Pip(**CONTENT))
+    wheels.fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     asked: list[str] = []
 
     def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         requirement = next(each for each in arguments if each.startswith("--requirement="))
-        asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines()[4:])
+        asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines())
         Pip(**CONTENT)(arguments, folder, notify)
 
-    wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
-    assert asked == [f"pip==1 --hash=sha256:{LOCK.packages[1].sha256}"]
+    wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip)
+    assert asked == [f"pip==1 --hash=sha256:{PACKAGES[1].sha256}"]
 
 
 def test_pip_chooses_for_the_image_and_trusts_only_hashes(tmp_path: Path) -> None:
     pip = Pip(**CONTENT)
-    wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
+    wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip)
     (call,) = pip.calls
     assert call[:3] == ["download", "--no-deps", "--require-hashes"]
     assert call[5:9] == [
@@ -91,11 +92,11 @@ def test_pip_chooses_for_the_image_and_trusts_only_hashes(tmp_path: Path) -> Non
 
 def test_a_wheel_of_another_content_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BakeError) as caught:
-        wheels.fetch(LOCK, tmp_path, QUIET, pip=Pip(dask=b"not it", pip=b"another"))
-    assert caught.value.message == "pip did not bring dask 1 as locked"
+        wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(dask=b"not it", pip=b"another"))
+    assert caught.value.message == "pip did not bring dask 1 with the hash that is locked"
 
 
-def test_a_lock_says_what_pip_resolved() -> None:
+def test_packages_are_what_pip_resolved() -> None:
     report = {
         "install": [
             {
@@ -107,23 +108,19 @@ def test_a_lock_says_what_pip_resolved() -> None:
     }
 
     def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
-        assert arguments[-2:] == ["dask[array,dataframe,diagnostics,distributed]", "pip"]
-        path = next(each for each in arguments if each.startswith("--report="))
-        Path(path.partition("=")[2]).write_text(json.dumps(report))
+        assert arguments[-2:] == ["dask[array]", "pip"]
+        options = dict(each.split("=", 1) for each in arguments if "=" in each)
+        assert Path(options["--constraint"]).read_text() == "numpy==2.1\n"
+        Path(options["--report"]).write_text(json.dumps(report))
 
-    environment = b"dependencies: [python=3.11, dask]"
-    version = f"3.{wheels.sys.version_info.minor}.2"
-    assert parse_lock(wheels.lock(environment, version, "x86_64", notify=QUIET, pip=pip)) == Lock(
-        hashlib.sha256(environment).hexdigest(),
-        version,
-        "x86_64",
-        (Package("importlib-metadata", "1", "1" * 64), Package("zict", "1", "2" * 64)),
-    )
+    target = wheels.Target(f"3.{wheels.sys.version_info.minor}.2", "x86_64")
+    found = wheels.resolve(["dask[array]", "pip"], target, notify=QUIET, constraints=["numpy==2.1"], pip=pip)
+    assert found == (Package("importlib-metadata", "1", "1" * 64), Package("zict", "1", "2" * 64))
 
 
-def test_another_python_cannot_make_the_lock() -> None:
+def test_another_python_cannot_resolve() -> None:
     with pytest.raises(BakeError, match=r"a lock for Python 3\.9\.1 cannot be made by Python 3\."):
-        wheels.lock(b"dependencies: []", "3.9.1", "x86_64", notify=QUIET, pip=Pip())
+        wheels.resolve([], wheels.Target("3.9.1", "x86_64"), notify=QUIET, pip=Pip())
 
 
 def test_pips_own_last_words_are_the_error(tmp_path: Path) -> None:
@@ -142,7 +139,7 @@ def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(BakeError) as caught:
-        wheels.fetch(LOCK, tmp_path, QUIET, pip=pip)
+        wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip)
     assert caught.value.message.startswith(f"no room in {tmp_path}: about 600 MB are needed, ")
     assert list(tmp_path.iterdir()) == []
 
