@@ -147,19 +147,20 @@ class Ec2Images:
         Tags are given rather than taken over with ``CopyImageTags``: a copy under way is not verified.
         """
         kinds = [("image", tags), ("snapshot", snapshot_tags)]
-        specifications: Any = [
-            each for kind, some in kinds if some for each in ec2_requests.tag_specifications(some, kind)
-        ]
+        request: Any = {
+            "SourceImageId": image.id,
+            "SourceRegion": from_region,
+            "Name": name,
+            "ClientToken": client_token,
+            "Encrypted": True,
+            "TagSpecifications": [
+                each for kind, some in kinds if some for each in ec2_requests.tag_specifications(some, kind)
+            ],
+        }
+        if description:
+            request["Description"] = description
         with image_errors("CopyImage"):
-            answer = self._client.copy_image(
-                SourceImageId=image.id,
-                SourceRegion=from_region,
-                Name=name,
-                Description=description,
-                ClientToken=client_token,
-                Encrypted=True,
-                TagSpecifications=specifications,
-            )
+            answer = self._client.copy_image(**request)
         return answer["ImageId"]
 
     def wait_available(self, image_id: str, *, timeout: float) -> Image:
