@@ -31,8 +31,8 @@ demo: setup ## try it all here: bake, launch 2 × 2 workers, compute, no AWS acc
 	@./examples/demo.sh $(BIN)/dask-bake
 
 .PHONY: ami
-ami: $(INSTALLED) ## bake the image
-	@$(BIN)/dask-bake bake
+ami: $(INSTALLED) ## bake the image, from conda's packages where they can be reached
+	@$(BIN)/dask-bake bake --installer auto
 
 .PHONY: test
 test: setup ## run every test that this machine can run; says which it cannot
@@ -59,7 +59,7 @@ format: $(INSTALLED) ## rewrite the code in the project's format
 
 .PHONY: lock
 lock: $(INSTALLED) ## resolve packer/environment.yml anew into packer/pip.lock
-	@$(BIN)/dask-bake lock
+	@$(BIN)/dask-bake lock --installer pip
 
 .PHONY: clean
 clean: ## stop the local cloud and remove what the targets above made here

@@ -10,8 +10,8 @@ export DASK_BAKE_CLOUD=local
 
 say() { printf '\n== %s\n   %s\n' "$1" "$2"; }
 
-say "an image, baked by Packer" "$dask_bake bake"
-"$dask_bake" bake
+say "an image, baked by Packer" "$dask_bake bake --installer auto"
+"$dask_bake" bake --installer auto
 
 if ! "$dask_bake" status demo >/dev/null 2>&1; then
     say "a head and two workers of two processes" "$dask_bake launch --name demo --count 3 --nprocs 2"

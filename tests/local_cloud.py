@@ -33,6 +33,7 @@ class LocalCloud:
             "AWS_CONFIG_FILE": str(self.home / "none"),
             "AWS_SHARED_CREDENTIALS_FILE": str(self.home / "none"),
             "COLUMNS": "80",
+            "DASK_BAKE_INSTALLER": "pip",
             "DASK_BAKE_LOCAL_NAME": NAME,
             "DASK_BAKE_LOCAL_PORT": PORT,
             "DASK_BAKE_LOCAL_ROOT": str(self.root),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dask_bake.bake_plan import claim_name, proof_name
 from dask_bake.edges import CloudEdge
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.plan import group_name
@@ -63,8 +63,16 @@ class Claim:
             group = self._take(subnet)
             self.cloud.authorize(group, caller=caller, members=False)
             yield group
-        finally:
+        except BakeError as error:
+            try:
+                removal.run()
+            except LeftoverError as left:
+                raise LeftoverError(f"{error.message}\n{left.message}", hint=left.hint) from error
+            raise
+        except BaseException:
             removal.run()
+            raise
+        removal.run()
 
     def _take(self, subnet: Subnet) -> SecurityGroup:
         until = self.clock() + self.timeout

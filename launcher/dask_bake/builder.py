@@ -26,6 +26,16 @@ FILE_SIZE = 1 << 20
 # How long a Packer that got the terminal's Ctrl-C takes, at most, to say so.
 HEARD_WITHIN = 1.0
 SETTINGS = {"CHECKPOINT_DISABLE": "1"}
+# What AWS says, and what to do about it.
+HINTS = {
+    "ExpiredToken": "the credentials have expired: log in again (aws sso login)",
+    "RequestExpired": "the credentials have expired, or this machine's clock is wrong: log in again",
+    "UnauthorizedOperation": "these credentials may not do that: docs/aws.md lists what a bake needs",
+    "your quota": "dask-bake images prune makes room for new images, Service Quotas raises the limit",
+    "VcpuLimitExceeded": "--type takes a smaller instance, Service Quotas raises the limit",
+    "InsufficientInstanceCapacity": "AWS has no room for this type now: try another --type, or later",
+    "did not end in time": "--timeout gives the scripts longer",
+}
 
 
 def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "Packer":
@@ -116,11 +126,13 @@ class Packer:
     def _check(self, code: int, progress: Progress) -> None:
         if code:
             reason = progress.reason or f"exit code {code}"
+            log = f"the full output is in {self._log}"
+            hints = [hint for code, hint in HINTS.items() if code in f"{reason} {progress.last_lines}"]
             raise BakeError(
                 "\n".join(
                     [f"{progress.step} failed: {reason}", *(f"  {line}" for line in progress.last_lines)]
                 ),
-                hint=f"the full output is in {self._log}",
+                hint="; ".join([*hints[:1], log]),
             )
 
 

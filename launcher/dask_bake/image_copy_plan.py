@@ -1,5 +1,6 @@
 """What a copy of an image in another region takes, decided before it is begun."""
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -100,7 +101,8 @@ def check_regions(regions: Sequence[str], *, source: str, known: Sequence[str]) 
         if region == source:
             raise UsageError(f"the image is in {region} already", hint="name another region")
         if region not in known:
+            nearest = difflib.get_close_matches(region, known, n=4, cutoff=0.3) or known
             raise UsageError(
-                f"there is no region {region!r} for this account", hint=f"there are {', '.join(known)}"
+                f"there is no region {region!r} for this account", hint=f"there is {', '.join(nearest)}"
             )
     return tuple(dict.fromkeys(regions))

@@ -23,6 +23,7 @@ SAID = (
 SCRIPT = "Provisioning with shell script: "
 # A script says itself what it begins to do.
 MARKER = "PHASE: "
+TIMED_OUT = "Cancelling provisioner after a timeout..."
 CANCELLED = "Cancelling build after receiving"
 PREFIX = re.compile(r"^(?:==>|-->| *) *amazon-ebs\.dask: ?")
 FAILED = re.compile(r"Build '[^']*' errored after [^:]*: (?P<reason>.*)", re.DOTALL)
@@ -76,8 +77,10 @@ class Progress:
 
     def _hear(self, line: Line) -> None:
         self.cancelled = self.cancelled or CANCELLED in line.text
-        if line.kind == "error" and (failed := FAILED.match(line.text)):
+        if line.kind == "error" and (failed := FAILED.match(line.text)) and not self.reason:
             self.reason = failed["reason"].splitlines()[0]
+        if line.text.endswith(TIMED_OUT):
+            self.reason = "it did not end in time"
         for text in filter(None, (PREFIX.sub("", part).rstrip() for part in line.text.splitlines())):
             if line.kind == "say":
                 self._enter(text)
@@ -91,6 +94,7 @@ class Progress:
     def _enter(self, text: str) -> None:
         if text.startswith(SCRIPT) and text.endswith(".sh"):
             self.step = PurePath(text.removeprefix(SCRIPT)).name
+            self._last.clear()
         for beginning, phase in SAID:
             if text.startswith(beginning):
                 self._tidying = phase == TIDY_UP

@@ -135,9 +135,7 @@ def _facts(facts: ImageFacts, settings: ImageSettings, now: datetime) -> list[tu
 
 def _manifest(manifest: Manifest) -> list[RenderableType]:
     inputs = [(name, value) for name, value in manifest.inputs]
-    files = [
-        (file.path, file.sha256[:12], "executable" if file.executable else "") for file in manifest.files
-    ]
+    files = [(file.sha256[:8], f"{file.path}{'*' if file.executable else ''}") for file in manifest.files]
     packages = [
         Text(" ".join(part for part in (each.name, each.version, each.build) if part), no_wrap=True)
         for each in manifest.packages
@@ -147,7 +145,7 @@ def _manifest(manifest: Manifest) -> list[RenderableType]:
         Text("inputs", "bold"),
         Padding(grid(inputs), INDENT, expand=False),
         Text(),
-        Text("files", "bold"),
+        Text("files, * executable", "bold"),
         Padding(grid(files), INDENT, expand=False),
         Text(),
         Text(f"{len(packages)} packages", "bold"),

@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from dask_bake.assets import packer_directory
+from dask_bake.bake_plan import BakeOptions, Site, packer_variables
 from dask_bake.builder import SETTINGS, Packer, find_packer
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
+from dask_bake.models import Cloud
 from dask_bake.recipe import pack_rootfs, stage
+from dask_bake.secrets_folder import new_key
 
 FAKES = Path(__file__).parents[1] / "bin"
 LAUNCHER = Path(__file__).parents[2] / "launcher"
@@ -87,6 +90,29 @@ def test_a_failing_script_is_named_with_its_last_lines(
     assert lines[0] == f"20-environment.sh failed: {reason}"
     assert lines[-2] == "  ERROR: No matching distribution found for dask, sorry"
     assert caught.value.hint == f"the full output is in {tmp_path}/state/bake.log"
+
+
+@pytest.mark.parametrize(
+    ("scene", "words", "hint"),
+    [
+        (
+            "quota",
+            "snapshot failed: Error creating AMI: ResourceLimitExceeded",
+            "dask-bake images prune makes room",
+        ),
+        ("expired", "snapshot failed: Error creating AMI: RequestExpired", "the credentials have expired"),
+        ("hangs", "20-environment.sh failed: it did not end in time", "--timeout gives the scripts longer"),
+    ],
+)
+def test_what_aws_refuses_has_a_way_out(
+    scene: str, words: str, hint: str, packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", scene)
+    with pytest.raises(BakeError) as caught:
+        packer.build(tmp_path, {}, {}, [].append)
+    assert caught.value.message.startswith(words)
+    assert (caught.value.hint or "").startswith(hint)
+    assert f"the full output is in {tmp_path}/state/bake.log" in (caught.value.hint or "")
 
 
 def test_the_log_has_what_the_error_has_not(
@@ -163,11 +189,15 @@ def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
     real = shutil.which("packer")
     if real is None:
         pytest.skip("Packer is not installed")
-    stage(packer_directory(), tmp_path / "stage", ("environment.yml", "pip.lock"))
+    stage(packer_directory(), tmp_path / "stage", {"environment.yml": b"name: dask"})
     pack_rootfs(tmp_path / "stage")
-    given = {"region": "r", "base_image": "ami-1", "image_name": "dask-bake-0", "caller_cidr": "192.0.2.1/32"}
-    values = [f"-var={name}={value}" for name, value in given.items()]
-    command = [real, "validate", *values, '-var=image_tags={"Name":"x"}', str(tmp_path / "stage")]
+    (tmp_path / "key").write_text(new_key("test").private)
+    options = BakeOptions(kms_key="alias/mine")
+    site = Site("subnet-1", "sg-1", tmp_path / "key", tmp_path / "key", (("Name", "x"),))
+    cloud = Cloud("aws", "us-east-1", "address")
+    given = packer_variables(options, cloud, site, name="dask-bake-0", tags=(("a", "b"),), base_image="ami-1")
+    (tmp_path / "values.json").write_text(json.dumps(given))
+    command = [real, "validate", f"-var-file={tmp_path}/values.json", str(tmp_path / "stage")]
     answer = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, **SETTINGS}
     )

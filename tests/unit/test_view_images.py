@@ -99,9 +99,9 @@ inputs
   base_image  ami-base
   installer   pip
 
-files
-  environment.yml       eeeeeeeeeeee
-  scripts/10-system.sh  aaaaaaaaaaaa  executable
+files, * executable
+  eeeeeeee  environment.yml
+  aaaaaaaa  scripts/10-system.sh*
 
 2 packages
   dask 2026.8.0  numpy 2.3.0 py311_0

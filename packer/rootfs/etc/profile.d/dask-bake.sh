@@ -1,3 +1,9 @@
 # The environment is active in every login shell.
 PATH="/opt/dask/bin:$PATH"
 export PATH
+# conda's and mamba's own shell functions, where the environment has them.
+for script in /opt/dask/etc/profile.d/conda.sh /opt/dask/etc/profile.d/mamba.sh; do
+    # shellcheck disable=SC1090
+    test ! -e "$script" || . "$script"
+done
+unset script
