@@ -254,7 +254,7 @@ def test_an_image_is_shared_with_its_snapshot_and_no_longer(aws, capsys):
         (["share", "--with", "1111"], 2, "'1111' is not the number of an AWS account"),
         (["share"], 2, "Missing option '--with'"),
         (["copy"], 2, "Missing option '--to-region'"),
-        (["shwo"], 2, "No such command 'shwo'"),
+        (["prun"], 2, "No such command 'prun'"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(aws, capsys, words, code, sentence):
