@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,11 @@ class LocalCloud:
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_CONFIG_HOME": str(self.home / "config"),
         }
+
+    @property
+    def cache(self) -> Path:
+        """Where bakes work and keep what they downloaded: the user's own, so nothing is brought twice."""
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
 
     def command(self, *words: str) -> list[str]:
         """The command line."""
@@ -115,7 +122,7 @@ class LocalCloud:
 
     def files_outside_the_cache(self) -> list[str]:
         """What a local cloud that is down should not have left."""
-        kept = {"images", "layers", "samples", "server.log", "instances"}
+        kept = {"images", "layers", "snapshots", "samples", "server.log", "instances"}
         inside = [path.name for path in self.root.iterdir() if path.name not in kept]
         instances = [path.name for path in (self.root / "instances").glob("*")]
         outside = [str(path) for path in (RUNTIME, Path("/run/systemd/nspawn")) if _holds_ours(path)]
@@ -126,6 +133,14 @@ def _holds_ours(path: Path) -> bool:
     if path == RUNTIME:
         return path.exists()
     return any(NAME in child.name for child in path.rglob("*")) if path.exists() else False
+
+
+def until(condition: Callable[[], object], *, timeout: float) -> None:
+    """Return once the condition holds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain"
+        time.sleep(0.05)
 
 
 def machine_state() -> dict[str, list[str]]:

@@ -70,6 +70,8 @@ def environment_options(
     installer = _one_of(
         InstallerChoice,
         (flags["installer"], "--installer"),
+        # A lock that was given says by its format who installs it.
+        (None if lock is None else InstallerChoice.AUTO, "--lock"),
         (environ.get("DASK_BAKE_INSTALLER") or None, "DASK_BAKE_INSTALLER"),
         (settings.installer, "the configuration file's installer"),
     )

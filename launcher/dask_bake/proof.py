@@ -97,7 +97,8 @@ class Prover:
             instance_type=kind,
             caller=self.caller(),
         )
-        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=kind.name, timeout=TIMEOUT)
+        timeout = min(TIMEOUT, options.timeout)
+        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=kind.name, timeout=timeout)
         return LaunchPlan(chosen, around, launch_id, public_key)
 
 

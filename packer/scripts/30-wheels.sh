@@ -20,8 +20,12 @@ if [ ! -d "$prefix/conda-meta" ]; then
     install -d -o "$owner" -m 0755 "$prefix"
     runuser -u "$owner" -- python3 -m venv --without-pip "$prefix"
 fi
-pip=("$wheels"/pip-*.whl)
-runuser -u "$owner" -- env HOME="$wheels" PYTHONDONTWRITEBYTECODE=1 "$prefix/bin/python" "${pip[0]}/pip" install \
+pip=(-m pip)
+if ! "$prefix/bin/python" -B -c 'import pip' 2>/dev/null; then # -B: root's caches would be in the owner's way
+    pip=("$wheels"/pip-*.whl)
+    pip=("${pip[0]}/pip")
+fi
+runuser -u "$owner" -- env HOME="$wheels" PYTHONDONTWRITEBYTECODE=1 "$prefix/bin/python" "${pip[@]}" install \
     --no-index --find-links "$wheels" --require-hashes --no-deps --no-compile \
     --no-cache-dir --disable-pip-version-check --quiet \
     --requirement "$payload/pip.lock"

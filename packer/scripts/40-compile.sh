@@ -5,7 +5,7 @@ set -euo pipefail
 echo "PHASE: compile"
 prefix=/opt/dask
 owner=${SUDO_USER:-root}
-site=$("$prefix/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+site=$("$prefix/bin/python" -B -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 # Of a conda package nothing is taken away: conda would miss it.
 if [ ! -d "$prefix/conda-meta" ]; then
