@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models import Cloud
+from dask_bake.models import Architecture, Cloud
 from dask_bake.options import CloudChoice
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def local_cloud(url: str, region: str | None) -> Cloud:
         address_url=f"{url}/_dask_bake/caller",
         endpoint_url=url,
         environment=tuple(environment.items()),
+        architectures=tuple(each for each in Architecture if each.machine == platform.machine()),
     )
 
 

@@ -37,13 +37,16 @@ def launch_document(
 
 
 def addresses(local_port: Mapping[int, int], *, token: str) -> dict[str, str]:
-    """The addresses on this machine of what the head serves; ``local_port`` is this machine's for each."""
-    jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab"
-    return {
+    """The addresses on this machine of what the head serves; ``local_port`` is this machine's for each.
+
+    JupyterLab has a token where it is in the image, and is left out where it is not.
+    """
+    found = {
         "dashboard": f"http://127.0.0.1:{local_port[DASHBOARD_PORT]}/status",
-        "jupyter": f"{jupyter}?token={token}" if token else jupyter,
         "scheduler": f"tcp://127.0.0.1:{local_port[SCHEDULER_PORT]}",
     }
+    jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab?token={token}"
+    return {**found, "jupyter": jupyter} if token else found
 
 
 def plan_document(plan: LaunchPlan) -> dict[str, Any]:

@@ -55,12 +55,9 @@ def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int
 
 def connection_panel(addresses: Mapping[str, str]) -> Panel:
     """What can be opened on this machine while the connection lasts."""
-    rows = (
-        ("Dashboard", addresses["dashboard"], "cyan"),
-        ("JupyterLab", addresses["jupyter"], "cyan"),
-        ("Scheduler", addresses["scheduler"], "cyan"),
-        ("", "Ctrl-C ends the connection; the cluster stays.", ""),
-    )
+    names = {"dashboard": "Dashboard", "jupyter": "JupyterLab", "scheduler": "Scheduler"}
+    rows = [(name, addresses[key], "cyan") for key, name in names.items() if key in addresses]
+    rows.append(("", "Ctrl-C ends the connection; the cluster stays.", ""))
     return Panel(_pairs(rows), border_style="green", padding=(0, 1), title="connected", title_align="left")
 
 

@@ -407,8 +407,9 @@ def test_what_cannot_be_removed_is_named(bench: Bench) -> None:
     bench.cloud.keeps_images = True
     with pytest.raises(LeftoverError) as caught:
         bench.bake()
+    name = bench.cloud.image("ami-1").name
     assert caught.value.message == (
-        f"it does not compute; the image ami-1 ({bench.cloud.image('ami-1').name}) is left, with its snapshot:"
+        f"it does not compute; the image ami-1 ({name}) is left, with its snapshot:"
         " these AWS credentials may not call ec2:DeregisterImage"
     )
     bench.assert_nothing_left()
