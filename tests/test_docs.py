@@ -27,7 +27,14 @@ CONTROL_WORDS = re.compile(r"[|<>&;#].*")
 # For those who test, not for those who use.
 OF_TESTS = {"DASK_BAKE_TEST_ALL"}
 # Options of pip, of systemd-nspawn and of an example.
-OF_OTHERS = {"--no-index", "--keep-unit", "--network-interface", "--network-namespace-path", "--data"}
+OF_OTHERS = {
+    "--no-index",
+    "--require-hashes",
+    "--keep-unit",
+    "--network-interface",
+    "--network-namespace-path",
+    "--data",
+}
 
 
 def source(*folders: str) -> str:
@@ -103,7 +110,8 @@ def test_commands_that_are_shown_exist_with_their_options():
 
 def test_options_that_are_named_exist():
     """An option between backticks is one of dask-bake's, or of a program that it runs."""
-    commands = [cli, *cli.commands.values(), *cli.commands["local"].commands.values()]
+    groups = [cli, cli.commands["local"], cli.commands["images"]]
+    commands = [command for group in groups for command in (group, *group.commands.values())]
     ours = {name for command in commands for parameter in command.params for name in parameter.opts}
     text = "\n".join(FENCE.sub("", document.read_text()) for document in DOCUMENTS)
     assert set(re.findall(r"`(--[a-z][a-z-]+)[` =]", text)) <= ours | {"--help"} | OF_OTHERS

@@ -211,7 +211,7 @@ class _Bake:
         except BakeError as error:
             raise LeftoverError(
                 f"an image {name} may be left, as it cannot be looked for: {error.message}",
-                hint="dask-bake images prune removes it, once it can",
+                hint="dask-bake images lists it, dask-bake images remove removes it",
             ) from error
         for image in images:
             self._remove(image, None)
@@ -223,7 +223,7 @@ class _Bake:
             why = f"{reason}; " if isinstance(reason, BakeError) else ""
             raise LeftoverError(
                 f"{why}the image {image.id} ({image.name}) is left, with its snapshot: {error.message}",
-                hint="dask-bake images prune removes it, once that is possible",
+                hint=f"dask-bake images remove {image.id} --yes removes it, once that is possible",
             ) from error
         self.tell(Note(f"The image {image.id} was removed."))
 

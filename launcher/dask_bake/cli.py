@@ -137,7 +137,7 @@ def lock(**flags: Any) -> int:
 @json_option
 @click.pass_context
 def images(context: click.Context, cloud: str | None, region: str | None, *, json_output: bool) -> int | None:
-    """List the images; show, diff, prune, copy, share, sbom."""
+    """List images; show, diff, prune, remove, copy, share, sbom."""
     if context.invoked_subcommand is not None:
         given = {"cloud": cloud, "region": region, "json_output": json_output or None}
         context.default_map = {context.invoked_subcommand: {k: v for k, v in given.items() if v is not None}}
@@ -189,6 +189,31 @@ def images_prune(
     terminal, chosen = _open_cloud(cloud, region)
     return images_command.prune(
         chosen, terminal, keep=keep, dry_run=dry_run, asks=not yes, json_output=json_output
+    )
+
+
+@images.command("remove")
+@click.argument("given", nargs=-1, required=True, metavar="IMAGE...")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@cloud_options
+@json_option
+def images_remove(
+    cloud: str | None,
+    region: str | None,
+    *,
+    given: tuple[str, ...],
+    yes: bool,
+    dry_run: bool,
+    json_output: bool,
+) -> int:
+    """Remove these images and their snapshots, but none in use."""
+    from dask_bake import images_command
+
+    images_command.check_asking(asks=not (yes or dry_run))
+    terminal, chosen = _open_cloud(cloud, region)
+    return images_command.remove(
+        chosen, terminal, references=given, dry_run=dry_run, asks=not yes, json_output=json_output
     )
 
 

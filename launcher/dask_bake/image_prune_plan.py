@@ -72,6 +72,22 @@ def plan_prune(
     return PrunePlan(tuple(kept), tuple(removed), _loose(facts, snapshots, now))
 
 
+def plan_removal(facts: Sequence[ImageFacts]) -> PrunePlan:
+    """Removes just these.
+
+    Raises:
+        UsageError: when one of them is in use.
+    """
+    for each in facts:
+        if each.users:
+            raise UsageError(
+                f"{each.image.id} is in use by {', '.join(each.users)}",
+                hint="dask-bake down ends a cluster; its image can be removed then",
+            )
+    unique = {each.image.id: each for each in facts}
+    return PrunePlan(remove=tuple(Verdict(each, "asked for") for each in unique.values()))
+
+
 def _why_keep(
     facts: ImageFacts, *, rank: int, keep: int, is_newest_checked: bool, now: datetime
 ) -> str | None:

@@ -10,12 +10,12 @@ from uuid import uuid4
 import click
 
 from dask_bake import image_copy, image_documents, images, view, view_image_plans, view_images
-from dask_bake.ec2_images import connect_images
+from dask_bake.ec2_images import Ec2Images, connect_images
 from dask_bake.errors import UsageError
 from dask_bake.image_copy_plan import check_regions, plan_copy
 from dask_bake.image_differences import differences
 from dask_bake.image_facts import choose, require_manifest
-from dask_bake.image_prune_plan import check_keep
+from dask_bake.image_prune_plan import PrunePlan, check_keep, plan_removal
 from dask_bake.image_share_plan import plan_share
 from dask_bake.models import Cloud
 from dask_bake.terminal import Terminal
@@ -67,6 +67,11 @@ def sbom(cloud: Cloud, terminal: Terminal, *, reference: str | None) -> int:
 def check_prune(*, keep: int, asks: bool) -> None:
     """What is wrong with the request is said before anything is looked at."""
     check_keep(keep)
+    check_asking(asks=asks)
+
+
+def check_asking(*, asks: bool) -> None:
+    """Raises where somebody would have to be asked, and nobody can be."""
     if asks and not sys.stdin.isatty():
         raise UsageError(
             "this removes images for good, and there is no terminal to ask at",
@@ -80,6 +85,35 @@ def prune(
     """Removes all images but the newest, after showing which."""
     edge, now = connect_images(cloud, terminal.notify), _now()
     plan = images.look_up_prune(edge, keep=keep, now=now)
+    return _remove(plan, edge, terminal, now, dry_run=dry_run, asks=asks, json_output=json_output)
+
+
+def remove(
+    cloud: Cloud,
+    terminal: Terminal,
+    *,
+    references: Sequence[str],
+    dry_run: bool,
+    asks: bool,
+    json_output: bool,
+) -> int:
+    """Removes these images, unless one is in use."""
+    edge = connect_images(cloud, terminal.notify)
+    facts = images.look_up(edge)
+    plan = plan_removal([choose(facts, reference) for reference in references])
+    return _remove(plan, edge, terminal, _now(), dry_run=dry_run, asks=asks, json_output=json_output)
+
+
+def _remove(
+    plan: PrunePlan,
+    edge: Ec2Images,
+    terminal: Terminal,
+    now: datetime,
+    *,
+    dry_run: bool,
+    asks: bool,
+    json_output: bool,
+) -> int:
     shown = view_image_plans.prune_view(plan, now)
     if plan and asks and not dry_run:
         terminal.err.print(shown)

@@ -115,3 +115,17 @@ def test_pruned_images_and_their_snapshots_are_gone(cloud, capsys):
     assert json.loads(capsys.readouterr().out)["removed"] == listed[1:]
     assert [image.id for image in edge.mine()] == listed[:1]
     assert [each.id for each in edge.tagged_snapshots()] == [edge.mine()[0].snapshot_id]
+
+
+def test_an_image_that_is_removed_is_gone_with_its_snapshot(cloud, capsys):
+    edge = edge_of(cloud)
+    removed, kept = bake(cloud, "dask-bake-1"), bake(cloud, "dask-bake-2")
+
+    code = images_command.remove(
+        reached(cloud), Terminal(), references=[removed], dry_run=False, asks=False, json_output=True
+    )
+
+    assert code == 0
+    assert json.loads(capsys.readouterr().out)["removed"] == [removed]
+    assert [image.id for image in edge.mine()] == [kept]
+    assert [each.id for each in edge.tagged_snapshots()] == [edge.mine()[0].snapshot_id]

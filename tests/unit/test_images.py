@@ -12,7 +12,7 @@ from dask_bake.events import Note, PhaseEnded, PhaseStarted
 from dask_bake.image_copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
 from dask_bake.image_differences import Change, Difference, Differences, differences
 from dask_bake.image_facts import ImageFacts, ImageSettings, choose, family, require_manifest
-from dask_bake.image_prune_plan import check_keep, plan_prune
+from dask_bake.image_prune_plan import Verdict, check_keep, plan_prune, plan_removal
 from dask_bake.image_share_plan import SharePlan, check_accounts, plan_share
 from dask_bake.manifest import File, Package
 from dask_bake.models import Tag
@@ -556,3 +556,19 @@ def test_sharing_is_one_step_for_all_accounts(plan, calls):
 def test_an_account_is_a_number_of_twelve_digits(account):
     with pytest.raises(UsageError, match="is not the number of an AWS account"):
         check_accounts([ONE, account])
+
+
+# What is removed because somebody says so
+
+
+def test_a_removal_takes_just_what_it_is_told_each_once():
+    one, other = ImageFacts(an_image(1), a_snapshot(1)), ImageFacts(an_image(2))
+    plan = plan_removal([one, other, one])
+    assert plan.remove == (Verdict(one, "asked for"), Verdict(other, "asked for"))
+    assert (plan.keep, plan.loose) == ((), ())
+
+
+def test_an_image_in_use_is_not_removed():
+    with pytest.raises(UsageError) as caught:
+        plan_removal([ImageFacts(an_image(1)), ImageFacts(an_image(2), users=("docs", "taxi"))])
+    assert caught.value.message == f"{an_image(2).id} is in use by docs, taxi"
