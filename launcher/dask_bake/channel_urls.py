@@ -2,11 +2,11 @@
 
 import re
 
-USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
-TOKEN = re.compile(r"(?<=/)t/[^/\s]+/")
+USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
+TOKEN = re.compile(r"""(?P<before>https?://\S*?/)t/[^/\s\'\")]+/?""")
 """conda's own way: https://host/t/TOKEN/channel."""
 
 
 def without_secrets(text: str) -> str:
     """The text, in which no address holds a password or a token."""
-    return TOKEN.sub("", USER_INFO.sub("", text))
+    return TOKEN.sub(r"\g<before>", USER_INFO.sub("", text))

@@ -1,6 +1,7 @@
 """conda's specs to locked packages, and their lock, in pixi's format."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,16 @@ from urllib.parse import urlsplit
 
 import rattler
 from rattler import exceptions
+from rattler.version import VersionSpec
 
 from dask_bake.channel_urls import without_secrets
 from dask_bake.conda_client import Channels, channel_of, first_line, run
 from dask_bake.conda_settings import CondaSettings
+from dask_bake.environment import PIP_NAMES
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture
+from dask_bake.own_environment import normal
 
 VIRTUAL_PACKAGES = {"__unix": ("0", "0"), "__linux": ("6.1", "0"), "__glibc": ("2.36", "0")}
 """What Debian 12 is to conda: its kernel and its C library (conda's documentation, "Virtual packages")."""
@@ -51,6 +55,15 @@ class CondaLock:
         """The version of Python, empty where there is none."""
         found = (each.package.version for each in self.archives if each.package.name == "python")
         return next(found, "")
+
+    @property
+    def projects(self) -> dict[str, str]:
+        """The versions of what pip would have too: Python's packages, by the names that indexes have."""
+        return {
+            normal(PIP_NAMES.get(record.name.normalized, record.name.normalized)): str(record.version)
+            for record in self.records
+            if any(re.match(r"python(?:_abi)?\b", needed) for needed in record.depends)
+        }
 
 
 def solve(
@@ -89,13 +102,19 @@ def read_lock(text: str, architecture: Architecture, *, origin: str) -> CondaLoc
         path = Path(folder, "conda.lock")
         path.write_text(text)
         try:
-            environment = rattler.LockFile.from_path(path).default_environment()
+            environments = dict(rattler.LockFile.from_path(path).environments())
         except exceptions.ParseCondaLockError as error:
             raise UsageError(f"{origin} is no lock: {first_line(error)}", hint=LOCK_HINT) from error
+    environment = environments.get(ENVIRONMENT)
     platforms = environment.platforms() if environment else []
     platform = next((each for each in platforms if each.name == architecture.subdir), None)
     if environment is None or platform is None:
         raise UsageError(f"{origin} locks nothing for {architecture.subdir}", hint=LOCK_HINT)
+    if environment.pypi_packages_for_platform(platform):
+        raise UsageError(
+            f"{origin} locks packages of pip's too",
+            hint=f"{LOCK_HINT}, with pip's packages in a file beside it",
+        )
     records = environment.conda_repodata_records_for_platform(platform) or []
     return _lock(text, map(str, environment.channels()), records)
 
@@ -106,6 +125,12 @@ def unsatisfied(specs: Sequence[str], lock: CondaLock) -> tuple[str, ...]:
     return tuple(
         spec for spec, match in wanted.items() if not any(match.matches(record) for record in lock.records)
     )
+
+
+def allows(spec: str, versions: Sequence[str]) -> bool:
+    """Whether the spec is satisfied by one of the versions."""
+    asked = parse_spec(spec).version
+    return asked is None or any(VersionSpec(asked).matches(rattler.Version(each)) for each in versions)
 
 
 def parse_spec(spec: str) -> rattler.MatchSpec:
@@ -126,7 +151,7 @@ def _virtual_packages(
     for name in ("__linux", "__glibc", "__cuda"):
         override = environ.get(f"CONDA_OVERRIDE_{name.strip('_').upper()}")
         if override:
-            packages[name] = (override, "0")
+            packages[name] = (_version(override, name), "0")
         elif override == "":
             packages.pop(name, None)
     return [
@@ -135,6 +160,16 @@ def _virtual_packages(
         )
         for name, (version, build) in packages.items()
     ]
+
+
+def _version(text: str, name: str) -> str:
+    try:
+        rattler.Version(text)
+    except exceptions.InvalidVersionError as error:
+        raise UsageError(
+            f"CONDA_OVERRIDE_{name.strip('_').upper()} is {text!r}", hint="it can be a version, such as 2.36"
+        ) from error
+    return text
 
 
 def _priority(settings: CondaSettings) -> rattler.ChannelPriority:

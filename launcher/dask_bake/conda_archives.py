@@ -2,22 +2,27 @@
 
 import asyncio
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import rattler
 from rattler.package_streaming import download_to_path
 
 from dask_bake.channel_urls import without_secrets
 from dask_bake.conda import Archive, CondaLock
-from dask_bake.conda_client import Channels, channel_of, run
+from dask_bake.conda_client import RETRIES, STATUS, Channels, channel_of, run, silent
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 
 DOWNLOADS = 8
 ROOM = 1500 << 20
+PATIENCE = 30
+"""Seconds in which something of an archive must come; all of it may take as long as it takes."""
 
 
 def fetch(lock: CondaLock, channels: Channels, cache: Path, notify: Notify) -> tuple[Path, ...]:
@@ -31,7 +36,7 @@ def fetch(lock: CondaLock, channels: Channels, cache: Path, notify: Notify) -> t
 
 
 async def _download_all(archives: Sequence[Archive], channels: Channels, cache: Path, notify: Notify) -> None:
-    client = channels.client()
+    client = channels.client(retries=0, timeout=None)
     places = {without_secrets(channel_of(place).base_url): place for place in channels.places}
     free = asyncio.Semaphore(DOWNLOADS)
 
@@ -46,7 +51,7 @@ async def _download_all(archives: Sequence[Archive], channels: Channels, cache: 
 async def _download(client: rattler.Client, archive: Archive, url: str, cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
         draft = Path(folder, archive.file_name)
-        await download_to_path(client, url, draft)
+        await _bring(client, url, draft)
         if _sha256(draft) != archive.package.sha256:
             raise BakeError(
                 f"{archive.file_name} is not the package that is locked: its sha256 is another",
@@ -55,6 +60,40 @@ async def _download(client: rattler.Client, archive: Archive, url: str, cache: P
         home = _place(cache, archive)
         home.parent.mkdir(exist_ok=True)
         draft.replace(home)
+
+
+async def _bring(client: rattler.Client, url: str, draft: Path) -> None:
+    """What is at the address is in the file: asked for again while that may help.
+
+    rattler's own retries would hide why; what it knows of folders is channels, not archives.
+    """
+    if url.startswith("file:"):
+        shutil.copyfile(url2pathname(urlsplit(url).path), draft)
+        return
+    for attempt in range(RETRIES + 1):
+        try:
+            await _patiently(client, url, draft)
+        except (OSError, RuntimeError) as error:
+            status = STATUS.search(str(error))
+            if attempt == RETRIES or (status and status["code"].startswith("4")):
+                raise
+            await asyncio.sleep(attempt / 2)
+        else:
+            return
+
+
+async def _patiently(client: rattler.Client, url: str, draft: Path) -> None:
+    """The download, given up once nothing has come for a while."""
+    download = asyncio.ensure_future(download_to_path(client, url, draft))
+    size = -1
+    try:
+        while not (await asyncio.wait([download], timeout=PATIENCE))[0]:
+            before, size = size, draft.stat().st_size if draft.exists() else -1
+            if size == before:
+                raise silent(url, PATIENCE)
+        await download
+    finally:
+        download.cancel()
 
 
 def _with_secrets(url: str, places: Mapping[str, str]) -> str:

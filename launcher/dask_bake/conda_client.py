@@ -1,6 +1,7 @@
 """How rattler reaches conda's channels: as the user's conda settings say, with errors as sentences."""
 
 import asyncio
+import errno
 import json
 import os
 import re
@@ -12,23 +13,33 @@ from typing import TypeVar
 
 import rattler
 from rattler import exceptions
-from rattler.package_streaming import download_bytes
+from rattler.package_streaming import download_to_writer
 
 from dask_bake.channel_urls import without_secrets
 from dask_bake.conda_settings import CondaSettings
 from dask_bake.errors import BakeError, UsageError
 
 T = TypeVar("T")
-REFUSALS = (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.IoError, RuntimeError)
-"""What rattler raises when a channel does not give; of a download it is no more than a RuntimeError."""
+REFUSALS = (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.IoError, OSError, RuntimeError)
+"""What rattler raises when a channel does not give; of a download no more than a RuntimeError or OSError."""
 
-STATUS = re.compile(r"HTTP status client error \((?P<code>\d{3})")
+STATUS = re.compile(r"HTTP status \w+ error \((?P<status>(?P<code>\d{3})[^)]*)\) for url \((?P<url>\S*)\)")
+CERTIFICATE = re.compile(r"invalid peer certificate: (?P<why>.+)")
+
+MEANINGS = {
+    "error sending request": "there is no connection to it",
+    "error decoding response body": "what it sends breaks off",
+    "Request failed after": "it failed again and again",
+}
+ARCHIVES = (".conda", ".tar.bz2")
 
 RETRIES = 2
-TIMEOUT = 30
-"""Seconds that a channel may be silent; a probe is less patient."""
+TIMEOUT = 300
+"""Seconds for one of a channel's indexes, all of it: without shards it is some 50 MB."""
 
 PROBE = 5
+"""Seconds for the first word of an answer."""
+
 CHANNEL_HINT = "--channel or conda's settings (.condarc) name another; --installer pip needs none"
 SETTLE = 0.05
 """Seconds in which rattler's threads let go of Python's objects: an end at once was sometimes a crash."""
@@ -45,12 +56,18 @@ class Channels:
     @property
     def addresses(self) -> tuple[str, ...]:
         """The places as locks name them: addresses, without credentials."""
-        return tuple(without_secrets(channel_of(place).base_url.rstrip("/")) for place in self.places)
+        return tuple(without_secrets(channel_of(place).base_url).rstrip("/") for place in self.places)
 
-    def client(self, *, retries: int = RETRIES, timeout: int = TIMEOUT) -> rattler.Client:
+    def client(self, *, retries: int | None = None, timeout: int | None = TIMEOUT) -> rattler.Client:
         """A client with the user's certificates, proxies, mirrors and credentials."""
-        config = rattler.Config.from_toml(_client_settings(self.settings))
-        return rattler.Client.from_config(config, retries, None, "dask-bake", timeout)
+        try:
+            config = rattler.Config.from_toml(_client_settings(self.settings))
+        except ValueError as error:
+            why = without_secrets(str(error)).splitlines()[-1]
+            hint = "look at proxy_servers and mirrored_channels"
+            raise UsageError(f"conda's settings have an address that is none: {why}", hint=hint) from error
+        again = RETRIES if retries is None else retries
+        return rattler.Client.from_config(config, again, None, "dask-bake", timeout)
 
 
 def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
@@ -71,12 +88,18 @@ def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
                 hint="change what environment.yml asks for; nothing was started",
             ) from error
         except REFUSALS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             raise _unanswered(error, channels) from error
 
 
 def channel_of(place: str) -> rattler.Channel:
     """The channel of that name, below conda's own alias, or at that address."""
     try:
+        if not place.strip():
+            raise UsageError("a channel has no name", hint="a name or an address")
         return rattler.Channel(place)
     except exceptions.InvalidChannelError as error:
         raise UsageError(
@@ -84,41 +107,86 @@ def channel_of(place: str) -> rattler.Channel:
         ) from error
 
 
-def silence(channels: Channels) -> str | None:
+def silence(channels: Channels) -> BakeError | None:
     """Why one of the channels does not answer within seconds; ``None`` where all do, whatever they say."""
-    client = channels.client(retries=0, timeout=PROBE)
     urls = [f"{channel_of(place).base_url}noarch/repodata_shards.msgpack.zst" for place in channels.places]
     for url in urls:
-        if url.startswith("http") and (why := _silence(client, url, channels)):
+        if url.startswith("http") and (why := _silence(url, channels)):
             return why
     return None
 
 
-def _silence(client: rattler.Client, url: str, channels: Channels) -> str | None:
+def _silence(url: str, channels: Channels) -> BakeError | None:
+    async def probe() -> None:
+        client = channels.client(retries=0)
+        try:
+            async with asyncio.timeout(PROBE):
+                try:
+                    await download_to_writer(client, url, FirstWord())
+                except RuntimeError as error:
+                    if STATUS.search(str(error)):
+                        raise
+                    await rattler.Gateway(client=client).names([url.rpartition("/noarch/")[0]], ["noarch"])
+        except TimeoutError:
+            raise silent(url, PROBE) from None
+
     try:
-        run(lambda: download_bytes(client, url), channels)
+        run(probe, channels)
+    except EOFError:
+        return None
     except BakeError as error:
-        return None if STATUS.search(str(error.__cause__)) else error.message
+        status = STATUS.search(str(error.__cause__))
+        return None if status and status["code"].startswith("4") else error
     return None
+
+
+class FirstWord:
+    """Enough of an answer: what is written to it ends the download."""
+
+    def write(self, data: bytes) -> None:
+        """The download ends here."""
+        raise EOFError(len(data))
+
+
+def silent(url: str, seconds: float) -> TimeoutError:
+    """The error for an address from which nothing came for so long."""
+    return TimeoutError(f"nothing came from {without_secrets(url)} for {seconds:g} seconds")
 
 
 def _unanswered(error: Exception, channels: Channels) -> BakeError:
     """The sentence for a channel that does not give what it should."""
     text = without_secrets(str(error))
-    status = STATUS.search(text)
-    code = status["code"] if status else ""
+    last = _words(text.splitlines()[-1])
+    if channels.cache and str(channels.cache) in text:
+        return BakeError(
+            f"the channels' indexes cannot be kept: {last}", hint="XDG_CACHE_HOME can name another folder"
+        )
     name = _which(text, channels)
-    last = text.splitlines()[-1].removeprefix("Caused by: ")
-    why = "there is no connection to it" if last.startswith("error sending request") else last
-    if code in ("401", "403"):
+    if certificate := CERTIFICATE.search(text):
+        hint = "ssl_verify in conda's settings (.condarc) names the file of whoever signed it"
+        return BakeError(f"{name} has a certificate that is not trusted: {certificate['why']}", hint=hint)
+    status = STATUS.search(text)
+    if status is None:
+        return BakeError(f"{name} does not answer: {last}", hint=CHANNEL_HINT)
+    if status["code"] in ("401", "403"):
         hint = "give its credentials as conda's users do: in the channel's address, .netrc or rattler's store"
-        return BakeError(f"{name} lets nobody in without credentials: {why}", hint=hint)
-    if code == "404":
-        return BakeError(f"{name} is not there: {why}", hint="is its name spelled right?")
-    return BakeError(
-        f"{name} does not answer: {why}",
-        hint=CHANNEL_HINT,
-    )
+        return BakeError(f"{name} does not let you in: {status['status']}", hint=hint)
+    file = status["url"].rpartition("/")[2]
+    if status["code"] == "404" and file.endswith(ARCHIVES):
+        return BakeError(
+            f"{name} has no {file}: {status['status']}", hint="dask-bake lock locks anew what it has"
+        )
+    if status["code"] == "404":
+        return BakeError(f"{name} is not there: {status['status']}", hint="is its name spelled right?")
+    return BakeError(f"{name} does not answer: {status['status']}", hint=CHANNEL_HINT)
+
+
+def _words(line: str) -> str:
+    """rattler's last line in words that say what it means."""
+    for start, meaning in MEANINGS.items():
+        if line.startswith(start):
+            return meaning
+    return re.sub(r" \(os error \d+\)$", "", line.removeprefix("Caused by: "))
 
 
 def _which(text: str, channels: Channels) -> str:
@@ -158,12 +226,18 @@ def first_line(error: BaseException) -> str:
 def _certificates(settings: CondaSettings) -> Iterator[None]:
     """rattler takes a file of certificates from the environment alone."""
     given = settings.ssl_verify if isinstance(settings.ssl_verify, str) else None
-    path = given or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    if path is None or os.environ.get("SSL_CERT_FILE"):
-        yield
-        return
-    os.environ["SSL_CERT_FILE"] = path
+    if given and not Path(given).is_file():
+        raise UsageError(
+            f"conda's settings have ssl_verify: {given}, which is no file",
+            hint="it names a file of certificates",
+        )
+    before = os.environ.get("SSL_CERT_FILE")
+    theirs = before or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if path := given or theirs:
+        os.environ["SSL_CERT_FILE"] = path
     try:
         yield
     finally:
-        del os.environ["SSL_CERT_FILE"]
+        os.environ.pop("SSL_CERT_FILE", None)
+        if before is not None:
+            os.environ["SSL_CERT_FILE"] = before

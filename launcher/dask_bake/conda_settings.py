@@ -24,7 +24,8 @@ VARIABLES = {
 }
 LISTS = ("channels", "default_channels")
 MAPPINGS = ("custom_channels", "custom_multichannels", "mirrored_channels", "proxy_servers")
-TEXTS = ("channel_alias", "channel_priority")
+TEXTS = ("channel_alias",)
+OF_TEXTS, OF_LISTS = ("custom_channels", "proxy_servers"), ("custom_multichannels", "mirrored_channels")
 
 
 @dataclass(frozen=True)
@@ -46,16 +47,17 @@ class CondaSettings:
         found = [place for channel in channels for place in self._expanded(channel)]
         return tuple(dict.fromkeys(found))
 
-    def _expanded(self, channel: str) -> tuple[str, ...]:
-        if channel == "defaults":
-            return tuple(place for each in self.default_channels for place in self._expanded(each))
-        if channel in self.custom_multichannels:
-            members = self.custom_multichannels[channel]
-            return tuple(place for each in members if each != channel for place in self._expanded(each))
+    def _expanded(self, channel: str, within: frozenset[str] = frozenset()) -> tuple[str, ...]:
+        groups = {"defaults": self.default_channels, **self.custom_multichannels}
+        if channel in within:
+            return ()
+        if channel in groups:
+            deeper = within | {channel}
+            return tuple(place for each in groups[channel] for place in self._expanded(each, deeper))
         return (self._location(channel),)
 
     def _location(self, channel: str) -> str:
-        if "://" in channel or channel.startswith("/"):
+        if "://" in channel or channel.startswith(("/", "./", "../", "~")):
             return channel.rstrip("/")
         first, _, rest = channel.partition("/")
         for name, tail in ((channel, ""), (first, rest)):
@@ -85,7 +87,8 @@ def read_conda_settings(environ: Mapping[str, str], home: Path) -> CondaSettings
         merged = _merged(merged, _read(path))
     for variable, key in VARIABLES.items():
         if value := environ.get(variable):
-            merged[key] = value.split(",") if key in LISTS else value
+            listed = [each.strip() for each in value.split(",") if each.strip()]
+            merged[key] = listed if key in LISTS else value
     return _settings(_expanded(merged, environ))
 
 
@@ -123,6 +126,11 @@ def _read(path: Path) -> dict[str, Any]:
         for key in keys:
             if content.get(key) is not None and not isinstance(content[key], kind):
                 raise _unusable(path, f"has {key}: {content[key]!r}")
+    for keys, kind in ((OF_TEXTS, str), (OF_LISTS, list)):
+        for key in keys:
+            content[key] = {name: each for name, each in (content.get(key) or {}).items() if each is not None}
+            if wrong := next((each for each in content[key].values() if not isinstance(each, kind)), None):
+                raise _unusable(path, f"has {wrong!r} in {key}")
     return content
 
 
@@ -157,12 +165,21 @@ def _settings(merged: Mapping[str, Any]) -> CondaSettings:
     for key in LISTS:
         if key in given:
             given[key] = tuple(map(str, given[key]))
-    for key in ("custom_multichannels", "mirrored_channels"):
+    for key in OF_LISTS:
         if key in given:
             given[key] = {name: tuple(map(str, each)) for name, each in given[key].items()}
-    if isinstance(given.get("ssl_verify"), str) and given["ssl_verify"].lower() in ("true", "false"):
-        given["ssl_verify"] = given["ssl_verify"].lower() == "true"
+    if "channel_priority" in given:
+        given["channel_priority"] = str(given["channel_priority"]).lower()
+    given["ssl_verify"] = _verify(given.get("ssl_verify", True))
     return CondaSettings(**given)
+
+
+def _verify(value: object) -> bool | str:
+    """Whether certificates are looked at, or the file of those that are trusted."""
+    word = str(value).lower()
+    # What a system trusts is trusted anyway.
+    known = {"true": True, "truststore": True, "false": False}
+    return known[word] if word in known else str(Path(str(value)).expanduser())
 
 
 def _unusable(path: Path, why: str) -> UsageError:

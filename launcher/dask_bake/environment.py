@@ -6,23 +6,30 @@ from dataclasses import dataclass
 
 import yaml
 
+from dask_bake.channel_urls import without_secrets
 from dask_bake.errors import UsageError
 
 KEYS = frozenset({"name", "channels", "dependencies", "prefix", "platforms", "category"})
-# conda's dask brings along what pip calls extras; some names differ.
-CONDA_TO_PIP = {
-    "dask": "dask[array,dataframe,diagnostics,distributed]",
-    "dask-core": "dask",
-    "matplotlib-base": "matplotlib",
-    "msgpack-python": "msgpack",
-    "pytorch": "torch",
-}
+# conda's dask brings along what pip calls extras.
+WITH_EXTRAS = {"dask": "dask[array,dataframe,diagnostics,distributed]"}
 # What conda alone has, and what a Python of Debian's does without.
 CONDA_ONLY = frozenset({"python", "pip", "conda", "mamba", "micromamba", "nodefaults"})
 SPEC = re.compile(
     r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)\s*(?P<version>[=<>!~][^\s=<>!~][^\s=]*|[=<>!~]=[^\s=]+)?"
 )
-PYTHON_SPEC = re.compile(r"python\s*(?:==?|~=)\s*(?P<minor>3\.\d+)\b")
+# Names that conda's channels and pip's indexes do not share.
+PIP_NAMES = {
+    "dask-core": "dask",
+    "matplotlib-base": "matplotlib",
+    "msgpack-python": "msgpack",
+    "pytorch": "torch",
+    "brotli-python": "brotli",
+    "pyarrow-core": "pyarrow",
+    "pytables": "tables",
+    "python-duckdb": "duckdb",
+    "python-graphviz": "graphviz",
+    "python-tzdata": "tzdata",
+}
 HINT = "it is conda's format: name, channels, dependencies with a pip: part"
 
 
@@ -40,12 +47,6 @@ class Environment:
     def sha256(self) -> str:
         """By which a lock knows the environment that it was made from."""
         return hashlib.sha256(self.text).hexdigest()
-
-    @property
-    def python(self) -> str | None:
-        """The minor version of Python that is asked for, such as 3.11, where one is."""
-        found = (PYTHON_SPEC.match(_without_channel(spec)) for spec in self.specs)
-        return next((match["minor"] for match in found if match), None)
 
 
 def parse_environment(text: bytes, origin: str = "environment.yml") -> Environment:
@@ -72,12 +73,7 @@ def parse_environment(text: bytes, origin: str = "environment.yml") -> Environme
 
 def pip_requirements(environment: Environment, origin: str = "environment.yml") -> tuple[str, ...]:
     """What pip alone is asked for: the environment's packages without Python, and pip itself."""
-    names = {spec: _without_channel(spec) for spec in environment.specs}
-    wanted = [
-        _requirement(spec, origin)
-        for spec, plain in names.items()
-        if re.split(r"[\s=<>!~\[]", plain, maxsplit=1)[0].lower() not in CONDA_ONLY
-    ]
+    wanted = [_requirement(spec, origin) for spec in environment.specs if spec_name(spec) not in CONDA_ONLY]
     return (*wanted, *environment.requirements, "pip")
 
 
@@ -101,6 +97,11 @@ def _pip_line(line: object, origin: str) -> str:
             f"{origin} gives pip the option {text.split()[0]}: its pip part can hold requirements alone",
             hint="pip's own settings say which index is used: see pip config",
         )
+    if "://" in text or text.startswith((".", "/", "~")) or text.endswith((".whl", ".zip", ".tar.gz")):
+        raise UsageError(
+            f"{origin} asks pip for {without_secrets(text)}, which no index has",
+            hint="build a wheel of it and put that into the index that pip uses",
+        )
     return text
 
 
@@ -113,7 +114,13 @@ def _requirement(spec: str, origin: str) -> str:
     version = match["version"] or ""
     if re.match(r"=[^=]", version):
         version = f"={version.removesuffix('.*')}.*"
-    return CONDA_TO_PIP.get(match["name"], match["name"]) + version
+    name = match["name"]
+    return WITH_EXTRAS.get(name, PIP_NAMES.get(name, name)) + version
+
+
+def spec_name(spec: str) -> str:
+    """The package that a conda spec is about."""
+    return re.split(r"[\s=<>!~\[]", _without_channel(spec), maxsplit=1)[0].lower()
 
 
 def _without_channel(spec: str) -> str:

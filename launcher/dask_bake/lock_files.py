@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class LockFiles:
                 return text
         if self.given is not None:
             raise UsageError(
-                f"{path} is not a lock of this environment",
+                f"{path} is not a lock of this environment" if path.exists() else f"there is no lock {path}",
                 hint="without --lock the environment is locked anew; dask-bake lock writes that down",
             )
         made = make()
@@ -92,20 +93,23 @@ def read(path: Path) -> str | None:
         return None
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(
-            f"the lock {path} cannot be read: {error}", hint="dask-bake lock writes one"
+            f"the lock {path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            hint="dask-bake lock writes one",
         ) from error
 
 
 def write(path: Path, text: str) -> None:
     """The file holds the text, whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as error:
         raise BakeError(
-            f"the lock {path} cannot be written: {error.strerror}", hint="make room there"
+            f"the lock {path} cannot be written: {error.strerror}",
+            hint="is its folder's owner you, with room?",
         ) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()

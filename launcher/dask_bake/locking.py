@@ -1,29 +1,36 @@
 """From what a user asks for to an installer with its lock: the lock that is there, or one made now."""
 
+import hashlib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dask_bake.conda import read_lock, solve, unsatisfied
-from dask_bake.conda_client import CHANNEL_HINT, Channels, silence
+from dask_bake.conda import LOCK_HINT, allows, read_lock, solve, unsatisfied
+from dask_bake.conda_client import Channels, silence
 from dask_bake.conda_settings import effective_channels, is_anacondas, read_conda_settings
-from dask_bake.environment import Environment, parse_environment, pip_requirements
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.environment import Environment, parse_environment, pip_requirements, spec_name
+from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.installers import DEBIAN_PYTHON, CondaInstaller, Installer, PipInstaller
 from dask_bake.lock import Lock, parse_lock, render_lock
 from dask_bake.lock_files import LockFiles, lock_files, read
 from dask_bake.models import Architecture
-from dask_bake.own_environment import normal, own_environment
+from dask_bake.own_environment import own_environment
 from dask_bake.settings import Settings
 from dask_bake.wheels import Target, resolve
 
 COMMENT = (
     "# Made from environment.yml by `dask-bake lock`: change that file, not this one.\n# environment: {}\n"
 )
+ON_TOP = "# on top of: {}\n"
+"""The sha256 of the conda.lock that a conda.pip.lock completes."""
+
+# What pip can read of conda's versions.
+VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc|\.post|\.dev)\d+)*")
 TERMS = "Anaconda's channels have terms of service: larger organisations need a licence (anaconda.com/legal)."
 # What a cluster cannot be without, in pip's words and in conda's.
 NEEDED = (("dask", "dask-core"), ("distributed",))
@@ -190,19 +197,20 @@ def choose(request: Request, *, notify: Notify) -> InstallerChoice:
     why = silence(request.channels)
     if why is None:
         return InstallerChoice.CONDA
-    notify(Note(f"Packages come from pip's index: {why}."))
+    notify(Note(f"Packages come from pip's index: {why.message}."))
     return InstallerChoice.PIP
 
 
 def _pip(request: Request, notify: Notify) -> PipInstaller:
     """Everything from wheels, for the base image's Python."""
-    asked, machine = request.environment.python, request.options.architecture.machine
-    if asked not in (None, DEBIAN_PYTHON.rpartition(".")[0]):
-        raise UsageError(
-            f"{request.origin} asks for Python {asked}; what pip installs runs on the base image's,"
-            f" {DEBIAN_PYTHON}",
-            hint="--installer conda brings the Python that is asked for",
-        )
+    machine = request.options.architecture.machine
+    minor = DEBIAN_PYTHON.rpartition(".")[0]
+    for spec in request.environment.specs:
+        if spec_name(spec) == "python" and not allows(spec, [f"{minor}.{patch}" for patch in range(30)]):
+            raise UsageError(
+                f"{request.origin} asks for {spec}; pip's packages run on the base image's {DEBIAN_PYTHON}",
+                hint="--installer conda brings the Python that is asked for",
+            )
     target = Target(DEBIAN_PYTHON, machine)
     requirements = pip_requirements(request.environment, request.origin)
 
@@ -218,42 +226,52 @@ def _conda(request: Request, notify: Notify) -> CondaInstaller:
     """conda's packages, and on top of them the wheels of the environment's pip part."""
     environment, architecture, channels = request.environment, request.options.architecture, request.channels
     specs = (*environment.specs, *(("pip",) if environment.requirements else ()))
-    if any(map(is_anacondas, channels.places)) or "anaconda" in environment.specs:
+    asked = (spec.partition("::")[0] for spec in environment.specs if "::" in spec)
+    if any(map(is_anacondas, (*channels.places, *asked))) or "anaconda" in map(spec_name, environment.specs):
         notify(Note(TERMS))
 
     def make() -> str:
         comment = COMMENT.format(environment.sha256)
         if why := silence(channels):
-            raise BakeError(why, hint=CHANNEL_HINT)
-        return solve(specs, channels, architecture, comment=comment).text
+            raise why
+        solved = solve(specs, channels, architecture, comment=comment)
+        if not solved.python:
+            raise UsageError(f"{request.origin} brings no Python", hint="add python=3.11 to its dependencies")
+        return solved.text
 
     origin = str(request.locks.path("conda.lock"))
 
     def holds(text: str) -> bool:
         lock = read_lock(text, architecture, origin=origin)
-        return not unsatisfied(specs, lock) and (request.options.lock is not None or lock.channels == ours)
+        missing = unsatisfied(specs, lock)
+        if missing and request.options.lock is not None:
+            raise UsageError(f"{origin} does not satisfy {', '.join(missing)}", hint=LOCK_HINT)
+        return not missing and (request.options.lock is not None or lock.channels == ours)
 
     ours = channels.addresses
     lock = read_lock(request.locks.text("conda.lock", make, holds=holds), architecture, origin=origin)
     if not lock.python:
-        raise UsageError(f"{request.origin} brings no Python", hint="add python=3.11 to its dependencies")
+        raise UsageError(f"{origin} locks no Python", hint=LOCK_HINT)
+    on_top = ON_TOP.format(hashlib.sha256(lock.text.encode()).hexdigest())
 
     def make_pip_part() -> str:
-        there = {normal(archive.package.name): archive.package.version for archive in lock.archives}
+        there = lock.projects
         packages = resolve(
             environment.requirements,
             Target(lock.python, architecture.machine),
             notify=notify,
-            constraints=[f"{name}=={version}" for name, version in there.items()],
+            constraints=[
+                f"{name}=={version}" for name, version in there.items() if VERSION.fullmatch(version)
+            ],
         )
         ours = tuple(package for package in packages if package.name not in there)
-        return render_lock(Lock(environment.sha256, lock.python, architecture.machine, ours))
+        return on_top + render_lock(Lock(environment.sha256, lock.python, architecture.machine, ours))
 
-    def still_for_python(text: str) -> bool:
-        return parse_lock(text).python == lock.python
+    def still_on_top(text: str) -> bool:
+        return on_top in text and parse_lock(text).python == lock.python
 
     pip_text = (
-        request.locks.text("conda.pip.lock", make_pip_part, holds=still_for_python)
+        request.locks.text("conda.pip.lock", make_pip_part, holds=still_on_top)
         if environment.requirements
         else ""
     )

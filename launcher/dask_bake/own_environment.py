@@ -43,7 +43,9 @@ def own_environment(
         if name not in dropped and name not in from_conda and name != "pip"
     ]
     python = f"python={sys.version_info.major}.{sys.version_info.minor}"
-    specs = [f"{name}={version}" for name, version in sorted(conda.items()) if name not in ("python", "pip")]
+    specs = [
+        f"{name}={version}" for name, version in sorted(conda.items()) if name not in ("python", "pip", OURS)
+    ]
     document = {
         "name": "from-env",
         "channels": ["conda-forge"],

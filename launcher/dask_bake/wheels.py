@@ -127,6 +127,12 @@ def _options(target: Target) -> list[str]:
 def _packages(
     report: dict[str, list[dict[str, dict[str, dict[str, dict[str, str]]]]]],
 ) -> tuple[Package, ...]:
+    for item in report["install"]:
+        if item.get("is_direct"):
+            name = item["metadata"]["name"]
+            raise BakeError(
+                f"{name} comes from no index", hint="put a wheel of it into the index that pip uses"
+            )
     found = [
         Package(
             _canonical(str(item["metadata"]["name"])),

@@ -1,38 +1,17 @@
-"""The conda channel that tests are given: rattler solves against it, and what it installs from it works."""
+"""The conda packages that tests make: rattler solves them, and what it installs is whole."""
 
 import asyncio
 import os
-import subprocess
-import sys
-import sysconfig
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rattler import Client, Gateway, RepoDataRecord, VirtualPackage, install, solve
-from rattler.exceptions import GatewayError, InstallerError, SolverError
+from rattler import Gateway, RepoDataRecord, VirtualPackage, install, solve
 
-from conda_channel import (
-    PYTHON,
-    build_channel,
-    index_channel,
-    make_from_wheel,
-    make_package,
-    pip_wheel,
-    serve,
-    small_channel,
-)
-
-HERE = Path(__file__).parents[1]
-DEBIANS = Path(f"/usr/bin/python{PYTHON}")
-PYTHONS = [sys.executable, *([str(DEBIANS)] if DEBIANS.exists() else [])]
-
-
-@pytest.fixture(scope="module")
-def small(request: pytest.FixtureRequest) -> Path:
-    """Python, pip and Dask, kept between runs; the first run has pip download wheels."""
-    return small_channel(request.config.cache.mkdir("conda-channel"))
+from conda_channel import index_channel
+from conda_packages import PYTHON, make_from_wheel, make_package
+from conda_server import serve
 
 
 @pytest.fixture
@@ -46,8 +25,8 @@ def synthetic(tmp_path: Path) -> Path:
     return channel
 
 
-def solved(url: str, specs: Sequence[str], cache: Path, client: Client | None = None) -> list[RepoDataRecord]:
-    gateway = Gateway(cache_dir=cache / "repodata", client=client)
+def solved(url: str, specs: Sequence[str], cache: Path) -> list[RepoDataRecord]:
+    gateway = Gateway(cache_dir=cache / "repodata")
     detected = VirtualPackage.detect()
     wanted = solve([url], specs, gateway=gateway, platforms=["linux-64", "noarch"], virtual_packages=detected)
     return asyncio.run(wanted)
@@ -57,17 +36,6 @@ def installed(records: list[RepoDataRecord], home: Path) -> Path:
     """A prefix that holds the packages."""
     asyncio.run(install(records, home / "prefix", cache_dir=home / "packages", show_progress=False))
     return home / "prefix"
-
-
-def said(prefix: Path, *words: str) -> str:
-    """What a program of the prefix says, in an environment that leads nowhere else."""
-    path = f"{prefix}/bin:/usr/bin:/bin"
-    command = [str(prefix / "bin" / words[0]), *words[1:]]
-    done = subprocess.run(
-        command, env={"PATH": path}, cwd=prefix, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
 
 
 def test_rattler_solves_against_it_and_installs_from_it(synthetic: Path, tmp_path: Path) -> None:
@@ -81,39 +49,6 @@ def test_rattler_solves_against_it_and_installs_from_it(synthetic: Path, tmp_pat
     ]
     assert (prefix / "share" / "a").read_text() == "one"
     assert os.access(prefix / "bin" / "b", os.X_OK)
-
-
-def test_what_cannot_be_solved_is_explained(synthetic: Path, tmp_path: Path) -> None:
-    with serve(synthetic) as channel, pytest.raises(SolverError, match="b >=2, for which no candidates"):
-        solved(channel.url, ["a 2.*"], tmp_path)
-
-
-def test_a_password_is_asked_for(synthetic: Path, tmp_path: Path) -> None:
-    with serve(synthetic, username="me", password="sesame") as channel:
-        with pytest.raises(GatewayError, match="401 Unauthorized"):
-            solved(channel.url, ["b"], tmp_path)
-        (record,) = solved(channel.url.replace("//", "//me:sesame@"), ["b"], tmp_path)
-    assert record.file_name == "b-1.5-0.conda"
-
-
-def test_it_can_be_unavailable_or_not_answer(synthetic: Path, tmp_path: Path) -> None:
-    hasty = Client.default_client(max_retries=0, timeout=1)
-    with serve(synthetic) as channel:
-        channel.unavailable = True
-        with pytest.raises(GatewayError, match="503 Service Unavailable"):
-            solved(channel.url, ["b"], tmp_path, hasty)
-        channel.hanging = True
-        with pytest.raises(GatewayError, match="timed out"):
-            solved(channel.url, ["b"], tmp_path, hasty)
-
-
-@pytest.mark.parametrize("damage", ["truncated", "corrupt"])
-def test_a_file_can_be_damaged_on_its_way(damage: str, synthetic: Path, tmp_path: Path) -> None:
-    with serve(synthetic) as channel:
-        records = solved(channel.url, ["b"], tmp_path)
-        getattr(channel, damage).add("b-1.5-0.conda")
-        with pytest.raises(InstallerError, match=r"failed to fetch b-1\.5-0\.conda"):
-            installed(records, tmp_path)
 
 
 def test_every_file_of_a_wheel_finds_its_place(tmp_path: Path) -> None:
@@ -154,37 +89,3 @@ def test_every_file_of_a_wheel_finds_its_place(tmp_path: Path) -> None:
     }
     assert (prefix / packages / "some_thing-1.0.dist-info" / "INSTALLER").read_text() == "conda\n"
     assert (prefix / "bin" / "run").read_text().startswith(f"#!{prefix}/bin/python\n")
-
-
-@pytest.mark.parametrize("python", PYTHONS)
-def test_a_python_works_from_another_prefix(python: str, tmp_path: Path) -> None:
-    channel = tmp_path / "channel"
-    program = "import sys, pathlib, conda_channel; conda_channel.make_python(pathlib.Path(sys.argv[1]))"
-    paths = os.pathsep.join([str(HERE), sysconfig.get_path("purelib")])
-    subprocess.run([python, "-c", program, channel], env={**os.environ, "PYTHONPATH": paths}, check=True)
-    make_from_wheel(channel, pip_wheel())
-    index_channel(channel)
-    prefix = installed(solved(channel.as_uri(), ["pip"], tmp_path), tmp_path)
-    packages = f"{prefix}/lib/python{PYTHON}/site-packages"
-    asked = "import ssl, sqlite3, ctypes, lzma, bz2, zlib, sys, sysconfig, pip"
-    told = said(
-        prefix, "python", "-c", f"{asked}; print(sys.prefix, sysconfig.get_path('purelib'), pip.__path__[0])"
-    )
-    assert told == f"{prefix} {packages} {packages}/pip"
-    assert said(prefix, "pip", "--version").endswith(f"from {packages}/pip (python {PYTHON})")
-
-
-def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
-    built = build_channel(tmp_path, [pip_wheel()])
-    before = built.stat()
-    assert build_channel(tmp_path, [pip_wheel()]) == built
-    assert built.stat() == before
-    assert list(tmp_path.iterdir()) == [built]
-
-
-def test_dask_runs_from_the_small_channel(small: Path, tmp_path: Path) -> None:
-    with serve(small) as channel:
-        prefix = installed(solved(channel.url, ["python", "pip", "dask"], tmp_path), tmp_path)
-    version = said(prefix, "python", "-c", "import distributed; print(distributed.__version__)")
-    assert said(prefix, "dask", "--version") == f"dask, version {version}"
-    assert said(prefix, "pip", "check") == "No broken requirements found."

@@ -1,6 +1,8 @@
 """environment.yml, read; this Python's own; and what conda's settings say."""
 
+import importlib.metadata
 import json
+import sys
 from importlib.metadata import PathDistribution
 
 import pytest
@@ -35,19 +37,6 @@ def test_an_environment_is_what_conda_s_format_says():
 
 
 @pytest.mark.parametrize(
-    ("spec", "minor"),
-    [
-        ("python=3.11", "3.11"),
-        ("python==3.12.4", "3.12"),
-        ("conda-forge::python=3.13", "3.13"),
-        ("python", None),
-    ],
-)
-def test_python_s_minor_version_is_known_where_it_is_asked_for(spec, minor):
-    assert parse_environment(f"dependencies: ['{spec}']".encode()).python == minor
-
-
-@pytest.mark.parametrize(
     ("text", "sentence"),
     [
         (b"dependencies: [", r"mine\.yml is not YAML"),
@@ -59,6 +48,12 @@ def test_python_s_minor_version_is_known_where_it_is_asked_for(spec, minor):
         (b"dependencies: [[dask]]", r"mine\.yml has a dependency that is no package"),
         (b"dependencies: [{pip: dask}]", r"mine\.yml has pip: 'dask', which should be a list"),
         (b"dependencies: [{pip: [-e .]}]", r"mine\.yml gives pip the option -e"),
+        (b"dependencies: [{pip: [./lab]}]", r"mine\.yml asks pip for \./lab, which no index has"),
+        (b"dependencies: [{pip: [lab-1-py3-none-any.whl]}]", r"mine\.yml asks pip for lab-1"),
+        (
+            b"dependencies: [{pip: ['lab @ git+https://me:pw@a.example/lab']}]",
+            r"mine\.yml asks pip for lab @ git\+https://a\.example/lab, which no index has",
+        ),
         (b"channels: conda-forge\ndependencies: []", r"mine\.yml has channels: 'conda-forge'"),
         (b"name: [a]\ndependencies: []", r"mine\.yml has \['a'\] under name"),
     ],
@@ -101,7 +96,7 @@ def test_what_pip_cannot_be_asked_for_is_a_sentence(spec):
 
 def test_the_default_environment_is_one():
     environment = parse_environment((packer_directory() / "environment.yml").read_bytes())
-    assert (environment.name, environment.channels, environment.python) == ("dask", ("conda-forge",), "3.11")
+    assert (environment.name, environment.channels) == ("dask", ("conda-forge",))
 
 
 def distribution(folder, name, version, *, needs=(), installer="pip", local=False):
@@ -142,6 +137,7 @@ def test_conda_s_packages_stay_conda_s(tmp_path):
         ("numpy", "2.1", ["python >=3.11"]),
         ("libblas", "3", []),
         ("python", "3.11.9", []),
+        ("dask-bake", "0.1", ["python >=3.11"]),
     ):
         record = {"name": name, "version": version, "depends": depends}
         (tmp_path / "conda-meta" / f"{name}.json").write_text(json.dumps(record))
@@ -151,6 +147,19 @@ def test_conda_s_packages_stay_conda_s(tmp_path):
     ]
     dependencies = yaml.safe_load(own_environment(tmp_path, there).text)["dependencies"]
     assert dependencies[1:] == ["pip", "numpy=2.1", {"pip": ["from-pip==1"]}]
+
+
+def test_this_program_s_own_environment_is_an_environment_with_its_distributed():
+    environment = parse_environment(own_environment().text, "this Python's environment")
+    specs = [spec.partition("=")[0] for spec in environment.specs]
+    asked = [*specs, *(each.partition("==")[0] for each in environment.requirements)]
+    version = importlib.metadata.version("distributed")
+    assert {f"distributed=={version}", f"distributed={version}"} & {
+        *environment.requirements,
+        *environment.specs,
+    }
+    assert environment.specs[0] == "python={}.{}".format(*sys.version_info)
+    assert "dask-bake" not in asked
 
 
 def write(path, **content):
@@ -182,12 +191,44 @@ def test_the_environment_wins_over_files_and_variables_are_put_in(tmp_path):
     settings = read_conda_settings(environ, tmp_path)
     assert settings.channels == ("https://user:s3@c.example/x",)
     assert (settings.ssl_verify, settings.channel_alias) == (False, "https://mirror.example")
-    assert read_conda_settings({**environ, "CONDA_CHANNELS": "a,b"}, tmp_path).channels == ("a", "b")
+    assert read_conda_settings({**environ, "CONDA_CHANNELS": "a, b,"}, tmp_path).channels == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("text", "settings"),
+    [
+        ("", CondaSettings()),
+        ("channel_priority: false", CondaSettings(channel_priority="false")),
+        ("channel_priority: Disabled", CondaSettings(channel_priority="disabled")),
+        ("ssl_verify: truststore", CondaSettings(ssl_verify=True)),
+        ("ssl_verify: 'False'", CondaSettings(ssl_verify=False)),
+        ("ssl_verify: /lab.pem", CondaSettings(ssl_verify="/lab.pem")),
+        (
+            "proxy_servers: {http: http://p.example, https: null}",
+            CondaSettings(proxy_servers={"http": "http://p.example"}),
+        ),
+    ],
+)
+def test_a_setting_is_what_conda_takes_it_for(tmp_path, text, settings):
+    (tmp_path / ".condarc").write_text(text)
+    assert read_conda_settings({}, tmp_path) == settings
+
+
+def test_a_home_of_ssl_verify_is_this_one_s(tmp_path):
+    (tmp_path / ".condarc").write_text("ssl_verify: ~/lab.pem")
+    assert read_conda_settings({}, tmp_path).ssl_verify == str(tmp_path / "lab.pem")
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
-    [("channels: x", "has channels: 'x'"), ("[", "cannot be read"), ("- a", "holds no settings")],
+    [
+        ("channels: x", "has channels: 'x'"),
+        ("channel_alias: [x]", r"has channel_alias: \['x'\]"),
+        ("custom_channels: {lab: 5}", "has 5 in custom_channels"),
+        ("mirrored_channels: {lab: https://x}", "has 'https://x' in mirrored_channels"),
+        ("[", "cannot be read"),
+        ("- a", "holds no settings"),
+    ],
 )
 def test_settings_that_cannot_be_used_are_named(tmp_path, text, sentence):
     (tmp_path / ".condarc").write_text(text)
@@ -217,6 +258,9 @@ def test_settings_that_cannot_be_used_are_named(tmp_path, text, sentence):
             ("https://m.example/lab/dev",),
         ),
         ((), ("all",), CondaSettings(custom_multichannels={"all": ("a", "b", "all")}), ("a", "b")),
+        ((), ("x",), CondaSettings(custom_multichannels={"x": ("y", "a"), "y": ("x", "b")}), ("b", "a")),
+        ((), ("defaults",), CondaSettings(default_channels=("defaults", "a")), ("a",)),
+        ((), ("./lab", "~/lab"), CondaSettings(channel_alias="https://m.example"), ("./lab", "~/lab")),
         (
             (),
             ("https://u.example/t/tok/x/", "/folder"),
