@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ NAMES = (
     "ipython",
     "jupyterlab",
 )
-FLOOR = ("10-system.sh", "20-conda.sh", "30-wheels.sh", "40-compile.sh")
+FLOOR = ("20-conda.sh", "30-wheels.sh", "40-compile.sh")
 AGAIN = 5
 Figures = dict[str, float]
 
@@ -160,16 +160,19 @@ def tree(work: Path, payload: Path) -> Iterator[Path]:
         folder.mkdir()
     options = f"lowerdir={base},upperdir={folders['upper']},workdir={folders['work']}"
     root = folders["root"]
-    subprocess.run(["mount", "-t", "overlay", "overlay", "-o", options, str(root)], check=True)
-    try:
+    with ExitStack() as mounts:
+        mount(mounts, "overlay", root, "-o", options)
         subprocess.run(["cp", "-r", str(payload), str(root / "payload")], check=True)
-        subprocess.run(["mount", "-t", "proc", "proc", str(root / "proc")], check=True)
-        try:
-            yield root
-        finally:
-            subprocess.run(["umount", str(root / "proc")], check=True)
-    finally:
-        subprocess.run(["umount", str(root)], check=True)
+        (root / "dev/shm").mkdir(parents=True, exist_ok=True)
+        mount(mounts, "proc", root / "proc")
+        mount(mounts, "tmpfs", root / "dev/shm")
+        yield root
+
+
+def mount(mounts: ExitStack, kind: str, place: Path, *options: str) -> None:
+    """Mounted until the stack ends."""
+    subprocess.run(["mount", "-t", kind, kind, *options, str(place)], check=True)
+    mounts.callback(subprocess.run, ["umount", str(place)], check=True)
 
 
 def table(columns: Mapping[str, Figures]) -> Table:
