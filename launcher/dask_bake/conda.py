@@ -15,6 +15,7 @@ from rattler.version import VersionSpec
 from dask_bake.channel_urls import without_secrets
 from dask_bake.conda_client import Channels, channel_of, first_line, run
 from dask_bake.conda_settings import CondaSettings
+from dask_bake.disk import room_in
 from dask_bake.environment import PIP_NAMES
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.manifest import Package
@@ -25,6 +26,7 @@ VIRTUAL_PACKAGES = {"__unix": ("0", "0"), "__linux": ("6.1", "0"), "__glibc": ("
 """What Debian 12 is to conda: its kernel and its C library (conda's documentation, "Virtual packages")."""
 
 ENVIRONMENT = "default"
+ROOM = 200 << 20
 LOCK_HINT = "dask-bake lock writes one"
 
 
@@ -82,17 +84,18 @@ def solve(
             answer.
     """
     wanted = [parse_spec(spec) for spec in specs]
-    records = run(
-        lambda: rattler.solve(
-            sources=[channel_of(place) for place in channels.places],
-            specs=wanted,
-            gateway=rattler.Gateway(cache_dir=channels.cache, client=channels.client()),
-            platforms=[rattler.Subdir(architecture.subdir), rattler.Subdir("noarch")],
-            virtual_packages=_virtual_packages(architecture, environ),
-            channel_priority=_priority(channels.settings),
-        ),
-        channels,
-    )
+    with room_in(channels.cache or Path.home(), needed=ROOM):
+        records = run(
+            lambda: rattler.solve(
+                sources=[channel_of(place) for place in channels.places],
+                specs=wanted,
+                gateway=rattler.Gateway(cache_dir=channels.cache, client=channels.client()),
+                platforms=[rattler.Subdir(architecture.subdir), rattler.Subdir("noarch")],
+                virtual_packages=_virtual_packages(architecture, environ),
+                channel_priority=_priority(channels.settings),
+            ),
+            channels,
+        )
     return _locked(records, channels.addresses, architecture, comment)
 
 

@@ -126,7 +126,8 @@ def _silence(url: str, channels: Channels) -> BakeError | None:
                 except RuntimeError as error:
                     if STATUS.search(str(error)):
                         raise
-                    await rattler.Gateway(client=client).names([url.rpartition("/noarch/")[0]], ["noarch"])
+                    gateway = rattler.Gateway(cache_dir=channels.cache, client=client)
+                    await gateway.names([url.rpartition("/noarch/")[0]], ["noarch"])
         except TimeoutError:
             raise silent(url, PROBE) from None
 

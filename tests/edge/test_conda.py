@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import ipaddress
 import json
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -53,9 +54,17 @@ def served(folder: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module", autouse=True)
+def settled() -> Iterator[None]:
+    """rattler's threads settle once, after the last test."""
+    yield
+    time.sleep(conda_client.SETTLE)
+
+
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long, and no certificates but those of a test count."""
+    monkeypatch.setattr(conda_client, "SETTLE", 0)
     monkeypatch.setattr(conda_client, "PROBE", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
     monkeypatch.setattr(conda_archives, "RETRIES", 1)
