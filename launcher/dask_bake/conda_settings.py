@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dask_bake.environment import yaml_problem
 from dask_bake.errors import UsageError
 
 DEFAULT_CHANNEL = "conda-forge"
@@ -117,7 +118,7 @@ def _read(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise _unusable(path, f"cannot be read: {' '.join(str(error).split())}") from error
+        raise _unusable(path, f"cannot be read: {yaml_problem(error)}") from error
     if content is None:
         return {}
     if not isinstance(content, dict):

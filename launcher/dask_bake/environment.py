@@ -54,7 +54,7 @@ def parse_environment(text: bytes, origin: str = "environment.yml") -> Environme
     try:
         content = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{origin} is not YAML: {' '.join(str(error).split())}", hint=HINT) from error
+        raise UsageError(f"{origin} is not YAML: {yaml_problem(error)}", hint=HINT) from error
     if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
         raise UsageError(f"{origin} has no list of dependencies", hint=HINT)
     if unknown := sorted(str(key) for key in content if key not in KEYS):
@@ -116,6 +116,14 @@ def _requirement(spec: str, origin: str) -> str:
         version = f"={version.removesuffix('.*')}.*"
     name = match["name"]
     return WITH_EXTRAS.get(name, PIP_NAMES.get(name, name)) + version
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a text that is not YAML, and in which line, in one line."""
+    match error:
+        case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line)):
+            return f"line {line + 1}: {problem}"
+    return " ".join(str(error).split())
 
 
 def spec_name(spec: str) -> str:

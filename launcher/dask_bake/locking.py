@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dask_bake.conda import LOCK_HINT, allows, read_lock, solve, unsatisfied
+from dask_bake.conda import LOCK_HINT, allows, parse_spec, read_lock, solve, unsatisfied
 from dask_bake.conda_client import Channels, silence
 from dask_bake.conda_settings import effective_channels, is_anacondas, read_conda_settings
 from dask_bake.environment import Environment, parse_environment, pip_requirements, spec_name
@@ -226,6 +226,8 @@ def _conda(request: Request, notify: Notify) -> CondaInstaller:
     """conda's packages, and on top of them the wheels of the environment's pip part."""
     environment, architecture, channels = request.environment, request.options.architecture, request.channels
     specs = (*environment.specs, *(("pip",) if environment.requirements else ()))
+    for spec in specs:
+        parse_spec(spec)
     asked = (spec.partition("::")[0] for spec in environment.specs if "::" in spec)
     if any(map(is_anacondas, (*channels.places, *asked))) or "anaconda" in map(spec_name, environment.specs):
         notify(Note(TERMS))

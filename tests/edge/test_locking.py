@@ -1,11 +1,12 @@
 """From an environment to an installer with its lock: real rattler and real pip, both served from here."""
 
 import hashlib
+import json
 import sys
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,12 +17,13 @@ from conda_packages import make_package
 from conda_server import Served, serve
 from dask_bake import conda_client, installers
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.events import Event, Note
+from dask_bake.events import Event, Note, Notify
 from dask_bake.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
 from dask_bake.lock import Lock, render_lock
 from dask_bake.locking import TERMS, EnvironmentOptions, InstallerChoice, Places, prepare, read_request
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture
+from dask_bake.wheels import Target, resolve
 
 PYTHON = "{}.{}".format(*sys.version_info)
 IS_DEBIANS = pytest.mark.skipif(PYTHON != "3.11", reason="pip resolves for the Python that it runs in")
@@ -383,7 +385,30 @@ def test_a_given_lock_of_pip_s_is_pip_s(project: Project) -> None:
         project.prepare(lock=mine, architecture=Architecture.ARM64)
 
 
+def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, served: Served) -> None:
+    project.write(*DASK, "numpy==")
+    with pytest.raises(UsageError, match="'numpy==' asks for no conda package"):
+        project.prepare()
+    assert (served.requests, project.kept) == ([], [])
+
+
 # pip on top of conda
+
+
+def test_what_pip_would_take_from_outside_an_index_is_a_sentence() -> None:
+    """A lock pins names, versions and hashes; an address that another package asks for is none of these."""
+
+    def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
+        (report,) = (each for each in arguments if each.startswith("--report="))
+        item = {
+            "metadata": {"name": "lab", "version": "1"},
+            "is_direct": True,
+            "download_info": {"vcs_info": {}},
+        }
+        Path(report.partition("=")[2]).write_text(json.dumps({"install": [item]}))
+
+    with pytest.raises(BakeError, match="lab comes from no index"):
+        resolve(["lab"], Target(f"{PYTHON}.2", "x86_64"), notify=[].append, pip=pip)
 
 
 def test_the_pip_part_bends_to_conda_s_versions_and_brings_only_what_conda_has_not(

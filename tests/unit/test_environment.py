@@ -39,7 +39,7 @@ def test_an_environment_is_what_conda_s_format_says():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (b"dependencies: [", r"mine\.yml is not YAML"),
+        (b"dependencies: [", r"mine\.yml is not YAML: line 1: expected the node content"),
         (b"\xff", r"mine\.yml is not YAML"),
         (b"name: dask", r"mine\.yml has no list of dependencies"),
         (b"[]", r"mine\.yml has no list of dependencies"),
