@@ -22,6 +22,7 @@ class Served:
     unavailable: bool = False
     hanging: bool = False
     truncated: set[str] = field(default_factory=set)
+    stalled: set[str] = field(default_factory=set)
     corrupt: set[str] = field(default_factory=set)
     closed: threading.Event = field(default_factory=threading.Event)
 
@@ -105,6 +106,10 @@ class _Handler(SimpleHTTPRequestHandler):
                 data = data[:middle]
             elif path.name in self.served.corrupt:
                 data = data[:middle] + bytes([data[middle] ^ 0xFF]) + data[middle + 1 :]
+            elif path.name in self.served.stalled:
+                self.wfile.write(data[:middle])
+                self.served.closed.wait()
+                data = data[middle:]
             if self.command != "HEAD":
                 self.wfile.write(data)
 

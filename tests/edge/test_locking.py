@@ -15,7 +15,7 @@ import pytest
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake import conda_client, installers
+from dask_bake import conda_client, installers, locking
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
 from dask_bake.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
@@ -430,6 +430,19 @@ def test_the_pip_part_bends_to_conda_s_versions_and_brings_only_what_conda_has_n
         again = project.prepare(channels=(mine.url,))
     assert again.lock.version("msgpack-python") == "1.2"
     assert again.files["pip.lock"] != before
+
+
+def test_pip_is_bound_to_conda_s_python_packages_as_far_as_it_can_read_versions(project, monkeypatch) -> None:
+    bound: list[str] = []
+
+    def resolve(requirements, target, *, notify, constraints):
+        bound.extend(constraints)
+        return ()
+
+    monkeypatch.setattr(locking, "resolve", resolve)
+    project.write(*DASK, "odd", pip=("rides",))
+    project.prepare()
+    assert bound == ["dask==2.0", "distributed==2.0", "msgpack==1.1", "pip==25.0"]
 
 
 def test_a_pip_part_that_cannot_be_had_with_conda_s_versions_is_pip_s_sentence(project: Project) -> None:

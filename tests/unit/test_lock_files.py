@@ -147,16 +147,18 @@ def test_a_lock_that_cannot_be_read_is_a_sentence(tmp_path) -> None:
     assert read(tmp_path / "nothing") is None
 
 
-def test_a_lock_is_written_whole_or_not_at_all(tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_a_lock_is_written_whole_or_not_at_all(step, tmp_path, monkeypatch) -> None:
     lock = tmp_path / "pip.lock"
     lock.write_text("old")
-    real = Path.write_text
+    write_text = Path.write_text
 
-    def half(path: Path, text: str, **options: str) -> int:
-        real(path, text[:3])
+    def half(path: Path, *arguments: object, **options: str) -> None:
+        if step == "write_text":
+            write_text(path, "ne")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", half)
+    monkeypatch.setattr(Path, step, half)
     with pytest.raises(BakeError, match=r"pip\.lock cannot be written: No space left on device"):
         write(lock, "new text")
     assert (lock.read_text(), list(tmp_path.iterdir())) == ("old", [lock])
