@@ -52,6 +52,7 @@ ROWS = (
         "ssh",
         "secrets_folder",
         "ec2",
+        "ec2_client",
         "ec2_errors",
         "ec2_answers",
         "ec2_images",
@@ -85,8 +86,8 @@ ROWS = (
 )
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 ONLY_PLACES = {
-    "boto3": {"ec2", "ec2_images", "clouds"},
-    "botocore": {"ec2", "ec2_images", "ec2_errors", "clouds"},
+    "boto3": {"ec2_client", "clouds"},
+    "botocore": {"ec2", "ec2_client", "ec2_errors", "clouds"},
     "packerpy": {"packer"},
     "cryptography": {"secrets_folder"},
     "jinja2": {"userdata"},

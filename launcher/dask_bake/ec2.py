@@ -4,15 +4,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import boto3
-from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from dask_bake import __version__, clouds, ec2_answers, ec2_requests
+from dask_bake import ec2_answers, ec2_requests
+from dask_bake.ec2_client import ATTEMPTS, clients
 from dask_bake.ec2_errors import code_of, is_passing, translated
 from dask_bake.edges import InstanceType
 from dask_bake.errors import BakeError
-from dask_bake.events import Called, Notify
+from dask_bake.events import Notify
 from dask_bake.models import Cloud, Image, InstanceSpec, Node, SecurityGroup, Subnet, Tags
 from dask_bake.userdata import check_size
 
@@ -23,9 +22,6 @@ T = TypeVar("T")
 NOT_YET = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 GONE = ("InvalidInstanceID.NotFound",)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
-
-ATTEMPTS = 5
-"""Of a call that may be repeated: about 8 s of back-off in all, then no answer is said to be none."""
 
 
 class Ec2:
@@ -64,13 +60,6 @@ class Ec2:
         if not answer.get("Images"):
             raise _no_such_image(image_id)
         return ec2_answers.image(answer["Images"][0])
-
-    def tag(self, resource_id: str, tags: Tags) -> None:
-        """Adds the tags to the resource."""
-        with translated("CreateTags"):
-            self._client.create_tags(
-                Resources=[resource_id], Tags=[{"Key": key, "Value": value} for key, value in tags]
-            )
 
     def default_subnet(self) -> Subnet:
         """The default subnet of the first zone that has one."""
@@ -190,28 +179,7 @@ class Ec2:
 
 def connect(cloud: Cloud, notify: Notify) -> Ec2:
     """EC2 of that cloud; every call is also an event."""
-    session = clouds.local_session() if cloud.endpoint_url else clouds.aws_session()
-    session.register("before-call.ec2", lambda **about: notify(Called(about["model"].name)))
-
-    def client(attempts: int) -> "EC2Client":
-        config = Config(
-            connect_timeout=5,
-            read_timeout=60,
-            retries={"mode": "standard", "total_max_attempts": attempts},
-            user_agent_extra=f"dask-bake/{__version__}",
-            proxies={} if cloud.endpoint_url else None,
-        )
-        environment = dict(cloud.environment)
-        with translated("connecting"):
-            return boto3.Session(botocore_session=session).client(
-                "ec2",
-                region_name=cloud.region,
-                endpoint_url=cloud.endpoint_url,
-                aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-                aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-                config=config,
-            )
-
+    client = clients(cloud, notify)
     return Ec2(client(ATTEMPTS), client(1), sleep=time.sleep)
 
 

@@ -5,13 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from botocore.config import Config
-
-from dask_bake import __version__, clouds, ec2_answers, ec2_requests, image_answers
+from dask_bake import ec2_answers, ec2_requests, image_answers
+from dask_bake.ec2_client import ATTEMPTS, clients
 from dask_bake.ec2_errors import code_of, translated
 from dask_bake.errors import BakeError
-from dask_bake.events import Called, Notify
+from dask_bake.events import Notify
 from dask_bake.image_errors import image_errors
 from dask_bake.image_facts import AVAILABLE, ImageSettings, Snapshot
 from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Image, Tag, Tags
@@ -19,7 +17,6 @@ from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Image, Tag, Tags
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-ATTEMPTS = 5
 PAGE = 200
 """Of images and snapshots in one answer, and of values in one filter (EC2 API reference)."""
 
@@ -252,28 +249,7 @@ _PAGE: Any = {"PageSize": PAGE}
 
 def connect_images(cloud: Cloud, notify: Notify) -> Ec2Images:
     """The images of that cloud, in its region; every call is also an event."""
-    return Ec2Images(_client(cloud, notify), region=cloud.region, sleep=time.sleep)
-
-
-def _client(cloud: Cloud, notify: Notify) -> "EC2Client":
-    session = clouds.local_session() if cloud.endpoint_url else clouds.aws_session()
-    session.register("before-call.ec2", lambda **about: notify(Called(about["model"].name)))
-    environment = dict(cloud.environment)
-    with translated("connecting"):
-        return boto3.Session(botocore_session=session).client(
-            "ec2",
-            region_name=cloud.region,
-            endpoint_url=cloud.endpoint_url,
-            aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
-            aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
-                user_agent_extra=f"dask-bake/{__version__}",
-                proxies={} if cloud.endpoint_url else None,
-            ),
-        )
+    return Ec2Images(clients(cloud, notify)(ATTEMPTS), region=cloud.region, sleep=time.sleep)
 
 
 def _newest_first(images: Iterable[Image]) -> tuple[Image, ...]:
