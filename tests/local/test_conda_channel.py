@@ -16,8 +16,8 @@ from conda_packages import PYTHON, make_from_wheel, pip_wheel
 from conda_server import serve
 
 HERE = Path(__file__).parents[1]
-DEBIANS = Path(f"/usr/bin/python{PYTHON}")
-PYTHONS = [sys.executable, *([str(DEBIANS)] if DEBIANS.exists() else [])]
+DEBIAN_PYTHON = Path(f"/usr/bin/python{PYTHON}")
+PYTHONS = [sys.executable, *([str(DEBIAN_PYTHON)] if DEBIAN_PYTHON.exists() else [])]
 
 
 @pytest.fixture(scope="module")
