@@ -41,6 +41,8 @@ ROWS = (
         "bake_plan",
         "builder",
         "locking",
+        "conda_locking",
+        "environment_request",
         "installers",
         "image_prune_plan",
         "image_copy_plan",
@@ -80,7 +82,7 @@ ROWS = (
     ),
     ("environment", "own_environment", "conda_settings", "channel_urls"),
     ("manifest", "ec2_requests", "userdata", "console", "events"),
-    ("options",),
+    ("options", "environment_options"),
     ("settings",),
     ("models", "assets", "errors", "__init__"),
 )

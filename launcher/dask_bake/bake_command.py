@@ -18,8 +18,10 @@ from dask_bake.builder import find_packer
 from dask_bake.clouds import caller_address
 from dask_bake.ec2 import Ec2
 from dask_bake.ec2_images import connect_images
+from dask_bake.environment_options import EnvironmentOptions
+from dask_bake.environment_request import Places, Request, read_request
 from dask_bake.installers import Installer
-from dask_bake.locking import EnvironmentOptions, Places, Request, prepare, read_request
+from dask_bake.locking import prepare
 from dask_bake.models import Cloud
 from dask_bake.phases import Phases
 from dask_bake.proof import Prover

@@ -16,7 +16,7 @@ from dask_bake.errors import BakeError
 
 if TYPE_CHECKING:
     from dask_bake.ec2 import Ec2
-    from dask_bake.locking import EnvironmentOptions
+    from dask_bake.environment_options import EnvironmentOptions
     from dask_bake.models import Cloud
     from dask_bake.settings import Settings
     from dask_bake.terminal import Terminal
@@ -479,7 +479,7 @@ def _environment(
     flags: dict[str, Any], *, lock: Path | None = None
 ) -> "tuple[EnvironmentOptions, dict[str, Any]]":
     """The options of the environment, and the other flags."""
-    from dask_bake.locking import environment_options
+    from dask_bake.environment_options import environment_options
 
     names = ("file", "from_env", "installer", "channels", "arch")
     own = {name: flags[name] for name in names}

@@ -15,12 +15,15 @@ import pytest
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake import conda_client, installers, locking
+from dask_bake import conda_client, installers
+from dask_bake.conda_locking import TERMS
+from dask_bake.environment_options import EnvironmentOptions, InstallerChoice
+from dask_bake.environment_request import Places, read_request
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
 from dask_bake.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
 from dask_bake.lock import Lock, render_lock
-from dask_bake.locking import TERMS, EnvironmentOptions, InstallerChoice, Places, prepare, read_request
+from dask_bake.locking import prepare
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture
 from dask_bake.wheels import Target, resolve
@@ -439,7 +442,7 @@ def test_pip_is_bound_to_conda_s_python_packages_as_far_as_it_can_read_versions(
         bound.extend(constraints)
         return ()
 
-    monkeypatch.setattr(locking, "resolve", resolve)
+    monkeypatch.setattr(conda_locking, "resolve", resolve)
     project.write(*DASK, "odd", pip=("rides",))
     project.prepare()
     assert bound == ["dask==2.0", "distributed==2.0", "msgpack==1.1", "pip==25.0"]

@@ -43,9 +43,7 @@ class Pip:
 
 def test_wheels_are_kept_under_their_hashes(tmp_path: Path) -> None:
     found = wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
-    assert found == tuple(
-        tmp_path / each.sha256 / f"{each.name}-1-py3-none-any.whl" for each in PACKAGES
-    )
+    assert found == tuple(tmp_path / each.sha256 / f"{each.name}-1-py3-none-any.whl" for each in PACKAGES)
     assert sorted(tmp_path.iterdir()) == sorted(tmp_path / each.sha256 for each in PACKAGES)
 
 
