@@ -15,7 +15,7 @@ import pytest
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake import conda_client, installers
+from dask_bake import conda_client, conda_locking, installers
 from dask_bake.conda_locking import TERMS
 from dask_bake.environment_options import EnvironmentOptions, InstallerChoice
 from dask_bake.environment_request import Places, read_request
