@@ -22,7 +22,7 @@ from dask_bake.lock import Lock
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.phases import Phases
-from fakes import SUBNET, FakeClock, FakeCloud
+from fakes import SUBNET, FakeClock, FakeCloud, Fault
 
 BASE = Image("ami-base", "debian-12-amd64-20260101", "available", datetime(2026, 1, 1, tzinfo=UTC))
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -423,6 +423,25 @@ def test_a_failing_build_leaves_nothing(bench: Bench, error: BaseException, late
         bench.bake()
     assert bench.cloud.own_images == []
     bench.assert_nothing_left()
+
+
+def test_credentials_that_expire_in_the_middle_are_said_with_what_is_left(bench: Bench) -> None:
+    """Packer fails for them, and so does everything that would clear away."""
+    expired = BakeError("AWS does not accept the credentials: Request has expired. (RequestExpired)")
+    bench.packer.fails = BakeError(
+        "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
+    )
+    bench.cloud.faults = [Fault("nodes", expired, nth) for nth in (1, 2)]
+    with pytest.raises(LeftoverError) as caught:
+        bench.bake()
+    said, left = caught.value.message.splitlines()
+    name = next(iter(bench.cloud.security_groups)).name.removeprefix("dask-bake-")
+    assert said == "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
+    assert left == (
+        f"something may be left that costs money: whatever is tagged dask-bake:cluster={name}."
+        " The reason: AWS does not accept the credentials: Request has expired. (RequestExpired)"
+    )
+    assert caught.value.hint == f"dask-bake down {name}"
 
 
 def other_bake(bench: Bench, *, created: bool = True) -> SecurityGroup:

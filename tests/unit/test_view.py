@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake import view
+from dask_bake import documents, view
 from dask_bake.documents import cluster_document, metadata_document, plan_document
 from dask_bake.errors import BakeError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
@@ -143,3 +143,17 @@ def test_a_large_launch_shows_the_nodes_that_are_awaited_and_counts_the_rest():
     lines = shown(launch).splitlines()
     assert len(lines) < 30
     assert "90 of 101 nodes are ready" in lines
+
+
+PORTS = {8787: 40001, 8786: 40002, 8888: 40003}
+
+
+@pytest.mark.parametrize(
+    ("token", "names"), [("t0", ["Dashboard", "JupyterLab", "Scheduler"]), ("", ["Dashboard", "Scheduler"])]
+)
+def test_jupyterlab_is_shown_where_the_image_has_it(token, names):
+    """It has a token there, and none where it was never started."""
+    addresses = documents.addresses(PORTS, token=token)
+    told = shown(view.connection_panel(addresses))
+    assert [line.split()[1] for line in told.splitlines()[1:-2]] == names
+    assert addresses.get("jupyter") == ("http://127.0.0.1:40003/lab?token=t0" if token else None)
