@@ -37,7 +37,6 @@ source "amazon-ebs" "dask" {
   ssh_private_key_file      = var.ssh_private_key_file
   ssh_interface             = var.ssh_interface
   ssh_timeout               = var.ssh_timeout
-  ssh_clear_authorized_keys = true
 
   ami_name      = var.image_name
   tags          = var.image_tags
@@ -55,6 +54,7 @@ build {
   # cloud-init's 2 says that it is done but has something to remark. A full disk would be found only by scp, which
   # does not say so.
   provisioner "shell" {
+    timeout = var.script_timeout
     inline = [
       "cloud-init status --wait >/dev/null || test $? -eq 2",
       "room=$(df --output=avail --block-size=M /var/tmp | tail -n 1 | tr -dc 0-9)",
@@ -64,6 +64,7 @@ build {
   }
 
   provisioner "file" {
+    timeout     = var.script_timeout
     sources     = local.payload
     destination = "${var.payload}/"
   }

@@ -55,7 +55,7 @@ variable "kms_key_id" {
 variable "script_timeout" {
   type        = string
   default     = "30m"
-  description = "How long the scripts may take, all of them together."
+  description = "How long each of these may take: the wait for the boot, the upload, all scripts together."
 }
 
 variable "subnet_id" {

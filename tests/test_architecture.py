@@ -30,6 +30,7 @@ ROWS = (
         "inventory",
         "bake",
         "bake_explain",
+        "bake_build",
         "bake_draft",
         "bake_claim",
         "proof",

@@ -57,26 +57,40 @@ class Claim:
             BakeError: when another bake of the image does not come to its end.
             LeftoverError: when something could not be removed.
         """
-        mine = {Tag.LAUNCH: self.bake_id}
-        removal = Removal(self.cloud, self.name, mine, self.notify, self.clock, self.sleep)
+        is_mine = False
         try:
             group = self._take(subnet)
+            is_mine = True
             self.cloud.authorize(group, caller=caller, members=False)
             yield group
         except BakeError as error:
             try:
-                removal.run()
+                self._clear_up(with_proof=is_mine)
             except LeftoverError as left:
                 raise LeftoverError(f"{error.message}\n{left.message}", hint=left.hint) from error
             raise
         except BaseException:
-            removal.run()
+            self._clear_up(with_proof=is_mine)
             raise
-        removal.run()
+        self._clear_up(with_proof=False)
+
+    def _clear_up(self, *, with_proof: bool) -> None:
+        """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
+        proof = proof_name(self.digest)
+        proofs = {proof: {Tag.CLUSTER: proof}} if with_proof else {}
+        left: list[LeftoverError] = []
+        for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items():
+            try:
+                Removal(self.cloud, name, tags, self.notify, self.clock, self.sleep).run()
+            except LeftoverError as error:
+                left.append(error)
+        if left:
+            message = "\n".join(error.message for error in left)
+            raise LeftoverError(message, hint="; ".join(filter(None, (error.hint for error in left))))
 
     def _take(self, subnet: Subnet) -> SecurityGroup:
         until = self.clock() + self.timeout
-        told, quiet_since = False, self.clock()
+        told, holder, quiet_since = False, "", self.clock()
         while True:
             name, vpc = group_name(self.name), subnet.vpc_id
             group = self.cloud.create_security_group(name, vpc_id=vpc, tags=self.tags)
@@ -85,11 +99,12 @@ class Claim:
             if not told:
                 told = True
                 self.notify(Note("Another bake of this image is going on: waiting for it to end."))
-            if self._is_alive():
-                quiet_since = self.clock()
+            now_held_by = self._holder()
+            if now_held_by != holder or self._is_alive():
+                holder, quiet_since = now_held_by, self.clock()
             elif self.clock() - quiet_since >= ABANDONED:
-                self._clear_away()
-                quiet_since = self.clock()
+                self.notify(Note("That bake was abandoned: going on in its place."))
+                self.cloud.delete_security_group(holder)
             if self.clock() >= until:
                 raise BakeError(
                     f"another bake of this image has gone on for {self.timeout:.0f} s",
@@ -97,11 +112,10 @@ class Claim:
                 )
             self.sleep(LOOK)
 
+    def _holder(self) -> str:
+        """The id of the group that is the claim now."""
+        return "".join(group.id for group in self.cloud.groups({Tag.CLUSTER: self.name}))
+
     def _is_alive(self) -> bool:
         names = (self.name, proof_name(self.digest))
         return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))
-
-    def _clear_away(self) -> None:
-        for group in self.cloud.groups({Tag.CLUSTER: self.name}):
-            self.notify(Note("That bake was abandoned: going on in its place."))
-            self.cloud.delete_security_group(group.id)

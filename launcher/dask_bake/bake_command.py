@@ -15,7 +15,7 @@ from dask_bake.bake_edges import Workshop
 from dask_bake.bake_explain import explain
 from dask_bake.bake_plan import BakeOptions
 from dask_bake.builder import find_packer
-from dask_bake.clouds import caller_address
+from dask_bake.clouds import caller_address, credentials_for_others
 from dask_bake.ec2 import Ec2
 from dask_bake.ec2_images import connect_images
 from dask_bake.environment_options import EnvironmentOptions
@@ -56,7 +56,7 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
     """
     places = places_of(os.environ)
     with LiveBake(Console(stderr=True)) as live:
-        installer, seconds = _prepare(command.environment, places, live)
+        installer, seconds = _prepare(command.environment, places, live, keep=not command.explain)
     terminal, cloud, ec2 = open_cloud()
     images = connect_images(cloud, terminal.notify)
     workshop = Workshop(
@@ -67,6 +67,7 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
         prover=Prover(cloud, ec2, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep),
         installer=installer,
         caller=lambda: caller_address(cloud),
+        credentials=lambda: credentials_for_others(cloud),
         source=places.source,
         cache=places.cache,
     )
@@ -121,10 +122,12 @@ def places_of(environ: Mapping[str, str]) -> Places:
     return Places(packer_directory(), state, cache, is_installed())
 
 
-def _prepare(environment: EnvironmentOptions, places: Places, live: LiveBake) -> tuple[Installer, float]:
+def _prepare(
+    environment: EnvironmentOptions, places: Places, live: LiveBake, *, keep: bool
+) -> tuple[Installer, float]:
     """The installer, and how many seconds it took to have it."""
     began = time.monotonic()
-    request = read_request(environment, places, notify=live.notify)
+    request = read_request(environment, places, notify=live.notify, keep=keep)
     phases = Phases(live.notify, time.monotonic)
     phases.enter(RESOLVE)
     installer = prepare(request, notify=live.notify)

@@ -1,6 +1,8 @@
 """An image before it is built: what it comes from and what decides it, staged in a folder."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from dask_bake.models import DEBIAN_ACCOUNT, Architecture, Image
 from dask_bake.recipe import Recipe, stage
 
 ROOM = 300 << 20
+ABANDONED = 24 * 60 * 60
+"""Seconds after which the folder of a bake that was killed is cleared away."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ def draft(options: BakeOptions, workshop: Workshop) -> Iterator[Draft]:
 def base_image(options: BakeOptions, ec2: Ec2) -> Image:
     """The image asked for, or the newest of Debian's: its id is what counts, so a newer one is another."""
     if options.base is not None:
-        image = ec2.image(options.base)
+        try:
+            image = ec2.image(options.base)
+        except BakeError as error:
+            raise BakeError(error.message, hint="--base takes the id of an image in this region") from error
         if image.architecture != options.architecture:
             raise UsageError(
                 f"--base {image.id} is for {image.architecture}, and --arch is {options.architecture}",
@@ -77,5 +84,8 @@ def _stage(cache: Path) -> Iterator[Path]:
     with room_in(cache, needed=ROOM):
         cache.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache, prefix="stage-")
+    for abandoned in cache.glob("stage-*"):
+        if time.time() - abandoned.stat().st_mtime > ABANDONED:
+            shutil.rmtree(abandoned, ignore_errors=True)
     with folder as name:
         yield Path(name, "stage")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dask_bake.bake_plan import BakeOptions
-from dask_bake.edges import CloudEdge
+from dask_bake.edges import CloudEdge, InstanceType
 from dask_bake.events import Notify
 from dask_bake.installers import Installer
 from dask_bake.models import Cloud, Image, Subnet, Tags
@@ -26,6 +26,9 @@ class Ec2(CloudEdge, Protocol):
 
     def default_subnet(self) -> Subnet:
         """A subnet to bake in."""
+
+    def instance_type(self, name: str) -> InstanceType:
+        """The instance type of that name."""
 
 
 class Images(Protocol):
@@ -59,7 +62,7 @@ class Builder(Protocol):
 class Prover(Protocol):
     """What a bake asks of whoever boots an image to see whether it works."""
 
-    def prove(self, image: Image, options: BakeOptions, notify: Notify) -> None:
+    def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         """Raises unless it does."""
 
 
@@ -67,7 +70,7 @@ class Prover(Protocol):
 class Workshop:
     """All that a bake works with: the cloud and its edges, what an image is, where there is room.
 
-    ``find_builder`` and ``caller`` are asked only when there is something to build.
+    ``find_builder``, ``caller`` and ``credentials`` are asked only when there is something to build.
     """
 
     cloud: Cloud
@@ -77,5 +80,6 @@ class Workshop:
     prover: Prover
     installer: Installer
     caller: Callable[[], str]
+    credentials: Callable[[], Mapping[str, str]]
     source: Path
     cache: Path

@@ -34,6 +34,8 @@ def explain(options: BakeOptions, workshop: Workshop, images: ImagesEdge) -> Exp
         facts = look_up(images)
         name = workshop.installer.environment.name
         same = [each for each in facts if each.digest == drafted.recipe.digest and each.is_ready]
+        if options.force:
+            same = []
         kind = (name, str(options.architecture))
         newest = next((each for each in facts if each.kind == kind and each.manifest is not None), None)
         known = newest.manifest if newest else None

@@ -10,7 +10,8 @@ from dask_bake.models import Architecture, Cloud, Image, Tag, Tags
 from dask_bake.recipe import Recipe
 
 INSTANCE_TYPES = {Architecture.X86_64: "m5.large", Architecture.ARM64: "m6g.large"}
-DAY = 24 * 60 * 60
+DEPRECATION = 3650
+"""Days: EC2 takes no date more than 10 years ahead (API reference, EnableImageDeprecation)."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class BakeOptions:
         volume_size: of the root volume, in GiB.
         kms_key: the key that encrypts it; the account's default one where it is ``None``.
         deprecate_after: days after which EC2 marks the image as deprecated; 0 is never.
-        timeout: seconds that everything in the cloud may take.
+        timeout: seconds that each step in the cloud may take: boot, scripts, image, another bake.
     """
 
     force: bool = False
@@ -47,6 +48,12 @@ class BakeOptions:
                     f"{flag} is in {unit}: at least {least}, not {value}", hint=f"{flag} {least}"
                 )
 
+        if self.deprecate_after > DEPRECATION:
+            raise UsageError(
+                f"--deprecate-after is in days: at most {DEPRECATION}, not {self.deprecate_after}",
+                hint="EC2 takes no later date; 0 is never",
+            )
+
     @property
     def instance_type(self) -> str:
         """The type of the instances that the image is baked and proved on."""
@@ -55,7 +62,8 @@ class BakeOptions:
     @property
     def inputs(self) -> Tags:
         """The choices that are in the image, and so in its digest."""
-        return (("user", self.user), ("volume_size", str(self.volume_size)))
+        key = (("kms_key", self.kms_key),) if self.kms_key else ()
+        return (*key, ("user", self.user), ("volume_size", str(self.volume_size)))
 
 
 def claim_name(digest: str) -> str:
@@ -126,6 +134,7 @@ def packer_variables(
         "user_data_file": str(site.user_data),
         "ssh_private_key_file": str(site.key),
         "subnet_id": site.subnet_id,
+        "associate_public_ip_address": True,
         "instance_type": options.instance_type,
         "volume_size": options.volume_size,
         "kms_key_id": options.kms_key or "",

@@ -92,7 +92,7 @@ def cli() -> None:
 @click.option("--kms-key", metavar="KEY", help="KMS key to encrypt with. [default: the account's]")
 @click.option("--deprecate-after", type=int, metavar="DAYS", help="0 is never. [default: 365]")
 @click.option(
-    "--timeout", type=int, metavar="SECONDS", help="Give up and clean up after this. [default: 3600]"
+    "--timeout", type=int, metavar="SECONDS", help="What each step in the cloud may take. [default: 3600]"
 )
 @click.option("--no-verify", is_flag=True, help="Do not boot a cluster from it to see whether it works.")
 @click.option(
@@ -435,6 +435,7 @@ def local_env(region: str | None) -> int:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line, and exits with its code."""
     signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _hang_up)
     sys.exit(run(arguments))
 
 
@@ -497,6 +498,14 @@ def _terminal() -> "Terminal":
     from dask_bake.terminal import Terminal
 
     return Terminal()
+
+
+def _hang_up(number: int, frame: FrameType | None) -> NoReturn:
+    """The terminal has gone: what is said is said to nobody, and what is left is cleared away."""
+    nobody = os.open(os.devnull, os.O_RDWR)
+    for stream in (0, 1, 2):
+        os.dup2(nobody, stream)
+    _interrupt(number, frame)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:

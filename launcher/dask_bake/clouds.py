@@ -121,6 +121,26 @@ def has_aws_credentials() -> bool:
         return aws_session().get_credentials() is not None
 
 
+def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
+    """What another program's environment needs to be whom boto3 is here, however it came by that.
+
+    Packer knows neither single sign-on nor every profile that boto3 knows.
+    """
+    environment = dict(cloud.environment)
+    with _aws_settings():
+        found = None if cloud.endpoint_url else aws_session().get_credentials()
+    if found is None:
+        return environment
+    frozen = found.get_frozen_credentials()
+    own = {
+        "AWS_ACCESS_KEY_ID": frozen.access_key or "",
+        "AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",
+        "AWS_SESSION_TOKEN": frozen.token or "",
+        "AWS_PROFILE": "",
+    }
+    return {**environment, **own}
+
+
 def caller_address(cloud: Cloud) -> str:
     """The address that the cloud sees this machine under, as a network of one."""
     import urllib.error

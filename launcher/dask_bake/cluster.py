@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, NotReadyError
 from dask_bake.events import ClusterSeen, Notify, Output, PhaseEnded, PhaseStarted
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.plan import LaunchPlan
@@ -174,7 +174,7 @@ class _Launch:
             if node.state in DOOMED:
                 self._show_console(node)
                 reason = node.state_reason or f"it is {node.state}"
-                raise BakeError(
+                raise NotReadyError(
                     f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}",
                     hint="the last lines of its console are above",
                 )
@@ -215,7 +215,7 @@ class _Launch:
         self._show_console(node)
         trouble = f"; SSH says: {self.way_in.trouble}" if self.way_in.trouble and not self.registered else ""
         ready = sum(self.registered.values())
-        return BakeError(
+        return NotReadyError(
             f"waited {self.plan.options.timeout} s for {awaited}: {ready} of {self.plan.workers_expected}"
             f" workers registered, node {node.index} is late{trouble}",
             hint="--timeout gives it longer; the last lines of that node's console are above",

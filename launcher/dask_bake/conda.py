@@ -119,6 +119,11 @@ def read_lock(text: str, architecture: Architecture, *, origin: str) -> CondaLoc
             hint=f"{LOCK_HINT}, with pip's packages in a file beside it",
         )
     records = environment.conda_repodata_records_for_platform(platform) or []
+    if any(without_secrets(record.url) != record.url for record in records):
+        raise UsageError(
+            f"{origin} holds a password or a token in its addresses, which would be in the image",
+            hint="lock with dask-bake lock, which leaves them out; rattler's store or .netrc can hold them",
+        )
     return _lock(text, map(str, environment.channels()), records)
 
 

@@ -54,6 +54,10 @@ class CondaLocking:
             cache=request.places.cache,
         )
 
+    def is_locked(self) -> bool:
+        """Whether there is a conda.lock that still holds: then no channel is asked."""
+        return self._request.locks.find("conda.lock", holds=self._holds) is not None
+
     def _tell_of_terms(self) -> None:
         specs = self._request.environment.specs
         asked = (spec.partition("::")[0] for spec in specs if "::" in spec)

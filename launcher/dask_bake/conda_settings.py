@@ -76,9 +76,9 @@ def is_anacondas(channel: str) -> bool:
 def effective_channels(
     flags: Iterable[str], environment: Iterable[str], settings: CondaSettings
 ) -> tuple[str, ...]:
-    """``--channel`` before the environment's own; where both are silent the settings', or conda-forge."""
-    asked = [*flags, *(channel for channel in environment if channel != "nodefaults")]
-    return settings.locations(asked or settings.channels or (DEFAULT_CHANNEL,))
+    """``--channel``, then the environment's own, or the settings' where it names none; else conda-forge."""
+    named = [channel for channel in environment if channel != "nodefaults"]
+    return settings.locations([*flags, *(named or settings.channels)] or [DEFAULT_CHANNEL])
 
 
 def read_conda_settings(environ: Mapping[str, str], home: Path) -> CondaSettings:

@@ -223,6 +223,8 @@ class Ec2Images:
 
     def _answers(self, owner: str, filters: Mapping[str, str | Sequence[str]]) -> Iterator[Any]:
         request: Any = {"Owners": [owner], "Filters": ec2_requests.filters(filters)}
+        if owner == "self":
+            request["IncludeDisabled"] = True
         with translated("DescribeImages"):
             for page in self._client.get_paginator("describe_images").paginate(
                 **request, PaginationConfig=_PAGE

@@ -30,7 +30,7 @@ def authorize(group_id: str, *, caller: str, members: bool = True) -> dict[str, 
         ssh["IpRanges"] = [{"CidrIp": caller, "Description": description}]
     else:
         ssh["Ipv6Ranges"] = [{"CidrIpv6": caller, "Description": description}]
-    own = {"GroupId": group_id, "Description": "the cluster's own nodes"}
+    own = {"GroupId": group_id, "Description": "nodes of the cluster"}
     among = [{"IpProtocol": "-1", "UserIdGroupPairs": [own]}] if members else []
     return {"GroupId": group_id, "IpPermissions": [*among, ssh]}
 

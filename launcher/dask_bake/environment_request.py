@@ -46,9 +46,10 @@ def read_request(
     *,
     notify: Notify,
     renew: bool = False,
+    keep: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> Request:
-    """The request; nothing is resolved yet.
+    """The request; nothing is resolved yet. Without ``keep`` no lock will be written.
 
     Raises:
         UsageError: when the environment or conda's settings cannot be read.
@@ -64,6 +65,7 @@ def read_request(
         shipped=places.source if options.file is None and file and places.is_installed else None,
         given=options.lock,
         renew=renew,
+        keep=keep,
     )
     settings = read_conda_settings(environ, Path(environ.get("HOME") or "~").expanduser())
     names = effective_channels(options.channels, environment.channels, settings)

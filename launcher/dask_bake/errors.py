@@ -23,6 +23,10 @@ class UsageError(BakeError):
     exit_code = 2
 
 
+class NotReadyError(BakeError):
+    """Machines were started, and did not become what they should have."""
+
+
 class LeftoverError(BakeError):
     """Something failed, and something that costs money may be left: the message names each piece."""
 

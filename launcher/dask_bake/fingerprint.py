@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dask_bake.edges import InstanceType
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Architecture, Image, Tag, Verified
+from dask_bake.models import READY, Architecture, Image, Tag, Verified
 
 OLD = timedelta(days=90)
 TYPE_FOR = {Architecture.X86_64: "m6i.2xlarge", Architecture.ARM64: "m6g.2xlarge"}
@@ -107,8 +107,8 @@ def is_managed(image: Image) -> bool:
 
 
 def is_proved(image: Image) -> bool:
-    """True when its bake came to an end; before that, and when it failed, an image has no such tag."""
-    return image.tag(Tag.VERIFIED) in set(Verified)
+    """True when its bake came to a good end, or was not to prove it."""
+    return image.tag(Tag.VERIFIED) in READY
 
 
 def doubts(image: Image) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from dask_bake import manifest
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.manifest import Manifest
-from dask_bake.models import Image, Tag, Tags, Verified
+from dask_bake.models import READY, Image, Tag, Tags, Verified
 
 AVAILABLE = "available"
 DATED = re.compile(r"-\d{8}(-[\w.]+)?$")
@@ -68,7 +68,7 @@ class ImageFacts:
     @property
     def is_ready(self) -> bool:
         """True when clusters can start from it."""
-        return self.image.state == AVAILABLE and self.verified is not None
+        return self.image.state == AVAILABLE and self.verified in READY
 
     @property
     def environment(self) -> str:

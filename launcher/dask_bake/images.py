@@ -134,7 +134,8 @@ def prune(plan: PrunePlan, edge: ImagesEdge, *, notify: Notify) -> tuple[Image, 
             failed.append(f"snapshot {snapshot.id}: {error.message}")
     if failed:
         raise LeftoverError(
-            f"something could not be removed: {'; '.join(failed)}", hint="dask-bake images prune tries again"
+            f"something could not be removed: {'; '.join(failed)}",
+            hint="dask-bake images shows what is there; dask-bake images remove tries again",
         )
     return tuple(removed)
 

@@ -1,5 +1,6 @@
 """The clusters that there are: found by tag, from any machine, never remembered."""
 
+import re
 from collections.abc import Iterable
 
 from dask_bake.edges import CloudEdge
@@ -7,6 +8,8 @@ from dask_bake.errors import UsageError
 from dask_bake.models import Cloud, Cluster, Node, SecurityGroup, Tag, Tags
 
 EVERY = {Tag.MANAGED: "true"}
+OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
+"""What a bake makes on the way is nobody's cluster, unless it is asked for by its name."""
 
 
 def list_clusters(edge: CloudEdge, cloud: Cloud) -> tuple[Cluster, ...]:
@@ -20,6 +23,8 @@ def list_clusters(edge: CloudEdge, cloud: Cloud) -> tuple[Cluster, ...]:
 def find(edge: CloudEdge, cloud: Cloud, name: str | None) -> Cluster:
     """The cluster of that name; without a name, the only one there is."""
     clusters = list_clusters(edge, cloud)
+    if name is None:
+        clusters = tuple(cluster for cluster in clusters if not OF_A_BAKE.fullmatch(cluster.name))
     for cluster in clusters:
         if name == cluster.name or (name is None and len(clusters) == 1):
             return cluster

@@ -24,6 +24,7 @@ class LockFiles:
         shipped: a folder that has locks and keeps none: an installed package's own.
         given: a lock that the user insists on.
         renew: whether they are to be made anew, whatever there is.
+        keep: whether what is made now is written down.
     """
 
     environment: Environment
@@ -32,6 +33,7 @@ class LockFiles:
     shipped: Path | None = None
     given: Path | None = None
     renew: bool = False
+    keep: bool = True
 
     def path(self, name: str) -> Path:
         """Where the lock is: of all packages ``pip.lock`` or ``conda.lock``; ``conda.pip.lock`` beside it."""
@@ -45,19 +47,26 @@ class LockFiles:
         Raises:
             UsageError: when the lock that the user insists on is of another environment.
         """
+        found = self.find(name, holds=holds)
+        if found is not None:
+            return found
         path = self.path(name)
-        places = [path] if self.shipped is None or self.given else [path, self.shipped / name]
-        for text in () if self.renew else filter(None, map(read, places)):
-            if self._belongs(text) and holds(text):
-                return text
         if self.given is not None:
             raise UsageError(
                 f"{path} is not a lock of this environment" if path.exists() else f"there is no lock {path}",
                 hint="without --lock the environment is locked anew; dask-bake lock writes that down",
             )
         made = make()
-        write(path, made)
+        if self.keep:
+            write(path, made)
         return made
+
+    def find(self, name: str, *, holds: Callable[[str], bool]) -> str | None:
+        """The text of the lock that is there, while it belongs to the environment and holds."""
+        path = self.path(name)
+        places = [path] if self.shipped is None or self.given else [path, self.shipped / name]
+        texts = () if self.renew else filter(None, map(read, places))
+        return next((text for text in texts if self._belongs(text) and holds(text)), None)
 
     def _belongs(self, text: str) -> bool:
         """A lock that somebody else's tool made does not say; whether it satisfies is looked at later."""
@@ -74,6 +83,7 @@ def lock_files(
     shipped: Path | None = None,
     given: Path | None = None,
     renew: bool = False,
+    keep: bool = True,
 ) -> LockFiles:
     """The locks beside the environment's file; in the state folder where they cannot be beside a file."""
     parts = [file.stem] if file is not None and file.stem != "environment" else []
@@ -82,7 +92,7 @@ def lock_files(
     if folder is None or not os.access(folder, os.W_OK):
         folder, parts = state / "locks", [environment.sha256[:12], *parts]
     prefix = "".join(f"{part}." for part in parts)
-    return LockFiles(environment, folder, prefix, shipped, given, renew)
+    return LockFiles(environment, folder, prefix, shipped, given, renew, keep)
 
 
 def read(path: Path) -> str | None:

@@ -1,5 +1,7 @@
 """From an environment that was asked for to an installer with its lock: one that is there, or made now."""
 
+from pathlib import Path
+
 from dask_bake.conda import allows
 from dask_bake.conda_client import silence
 from dask_bake.conda_locking import CondaLocking
@@ -42,14 +44,16 @@ def choose(request: Request, *, notify: Notify) -> InstallerChoice:
     """Who installs: as asked for, as the given lock's format says, or as the channel's silence says."""
     asked, given = request.options.installer, request.options.lock
     if given is not None:
-        is_pips = "--hash=sha256:" in (read(given) or "")
-        if is_pips:
-            return InstallerChoice.PIP
-        if asked is InstallerChoice.PIP:
-            raise UsageError(f"--lock {given} is not pip's, as --installer is", hint="leave out --installer")
-        return InstallerChoice.CONDA
+        own = _format(given)
+        if asked not in (own, InstallerChoice.AUTO):
+            raise UsageError(
+                f"--lock {given} is {own}'s, and --installer {asked}", hint="leave out --installer"
+            )
+        return own
     if asked is not InstallerChoice.AUTO:
         return asked
+    if CondaLocking(request, notify).is_locked():
+        return InstallerChoice.CONDA
     why = silence(request.channels)
     if why is None:
         return InstallerChoice.CONDA
@@ -57,8 +61,17 @@ def choose(request: Request, *, notify: Notify) -> InstallerChoice:
     return InstallerChoice.PIP
 
 
+def _format(lock: Path) -> InstallerChoice:
+    text = read(lock)
+    if text is None:
+        raise UsageError(f"--lock {lock} does not exist", hint="dask-bake lock writes one")
+    return InstallerChoice.PIP if "--hash=sha256:" in text else InstallerChoice.CONDA
+
+
 def _pip(request: Request, notify: Notify) -> PipInstaller:
     """Everything from wheels, for the base image's Python."""
+    if request.options.channels:
+        notify(Note("--channel is conda's; pip installs, from its own index."))
     machine = request.options.architecture.machine
     minor = DEBIAN_PYTHON.rpartition(".")[0]
     for spec in request.environment.specs:

@@ -4,7 +4,7 @@ import base64
 import json
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dask_bake.models import Tag, Tags
@@ -90,12 +90,9 @@ def parse(document: Mapping[str, Any]) -> Manifest:
 def as_tags(manifest: Manifest) -> tuple[Tags, Tags]:
     """The manifest as tags of the image, and of its snapshot what does not fit there.
 
-    Where both together have no room, the packages' hashes are left out: they are in the image.
+    Where both together have no room, the hashes of the last packages are left out: they are in the image.
     """
-    text = _packed(manifest)
-    if len(text) > (IMAGE_CHUNKS + SNAPSHOT_CHUNKS) * CHUNK:
-        bare = tuple(replace(package, sha256="") for package in manifest.packages)
-        text = _packed(replace(manifest, packages=bare))[: (IMAGE_CHUNKS + SNAPSHOT_CHUNKS) * CHUNK]
+    text = _packed(manifest, (IMAGE_CHUNKS + SNAPSHOT_CHUNKS) * CHUNK)
     tags = tuple(
         (f"{Tag.MANIFEST}{number:02}", text[start : start + CHUNK])
         for number, start in enumerate(range(0, len(text), CHUNK))
@@ -115,14 +112,15 @@ def from_tags(tags: Iterable[tuple[str, str]]) -> Manifest | None:
         return None
 
 
-def _packed(manifest: Manifest) -> str:
-    """Hashes apart, as bytes: they are what cannot be compressed."""
+def _packed(manifest: Manifest, room: int) -> str:
+    """At most so many characters: hashes apart, as bytes, as they are what cannot be compressed."""
     document = json.loads(render(manifest))
     hashes = b""
     for each in (*document["files"].values(), *document["packages"]):
         hashes += bytes.fromhex(each.pop("sha256", ""))
     body = zlib.compress(json.dumps(document, separators=(",", ":")).encode(), 9)
-    return base64.b64encode(len(body).to_bytes(3, "big") + body + hashes).decode()
+    fitting = max(0, (room // 4 * 3 - 3 - len(body)) // 32)
+    return base64.b64encode(len(body).to_bytes(3, "big") + body + hashes[: fitting * 32]).decode()[:room]
 
 
 def _unpacked(text: str) -> Manifest:

@@ -47,10 +47,15 @@ class Tag:
 
 
 class Verified(StrEnum):
-    """The values of ``Tag.VERIFIED``; an image without one does not count yet."""
+    """The values of ``Tag.VERIFIED``; an image without one does not count yet, and one that failed never."""
 
     YES = "yes"
     SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+READY = (Verified.YES, Verified.SKIPPED)
+"""What makes an image count."""
 
 
 class Architecture(StrEnum):

@@ -48,7 +48,6 @@ def own_environment(
     ]
     document = {
         "name": "from-env",
-        "channels": ["conda-forge"],
         "dependencies": [python, "pip", *specs, *([{"pip": pip}] if pip else [])],
     }
     return OwnEnvironment(yaml.safe_dump(document, sort_keys=False).encode(), tuple(local))
@@ -70,20 +69,25 @@ def _conda_packages(prefix: Path) -> dict[str, str]:
 
 
 def _for_our_sake(by_name: dict[str, Distribution]) -> set[str]:
-    """The packages that dask-bake needs and nobody else does."""
+    """What is there because dask-bake needs it, directly or not; what others need or asked for stays."""
     wanted_by: dict[str, set[str]] = {}
     for name, each in by_name.items():
-        for needed in _needs(each):
+        for needed in _needs(each, with_extras=name == OURS):
             wanted_by.setdefault(needed, set()).add(name)
-    ours = {name for name in by_name if wanted_by.get(name) == {OURS}}
-    return ours - set(DASKS)
+    candidates = {
+        name for name, each in by_name.items() if name not in DASKS and each.read_text("REQUESTED") is None
+    }
+    ours = {OURS}
+    while more := {name for name in candidates - ours if wanted_by.get(name, {""}) <= ours}:
+        ours |= more
+    return ours
 
 
-def _needs(distribution: Distribution) -> set[str]:
+def _needs(distribution: Distribution, *, with_extras: bool) -> set[str]:
     return {
         normal(re.split(r"[\s\[<>=!~;(]", line, maxsplit=1)[0])
         for line in distribution.requires or ()
-        if "extra ==" not in line
+        if with_extras or "extra ==" not in line
     }
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from dask_bake.bake_plan import BakeOptions, proof_name
 from dask_bake.cluster import launch, take_down
 from dask_bake.edges import CloudEdge, LookUps, WayIn
-from dask_bake.errors import BakeError
+from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output
-from dask_bake.models import Cloud, Cluster, Image, Tag
+from dask_bake.models import Cloud, Cluster, Image
 from dask_bake.options import LaunchOptions
 from dask_bake.phases import Phases
 from dask_bake.plan import LaunchPlan, Surroundings
@@ -52,21 +52,22 @@ class Prover:
     make_way_in: Callable[[Secrets, KeyPair], WayIn] = SshWayIn
     compute: "Callable[[Cluster, Secrets], str] | None" = None
 
-    def prove(self, image: Image, options: BakeOptions, notify: Notify) -> None:
+    def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         """Returns when the image has proved itself; nothing of the proof is left in either case.
 
         Raises:
-            BakeError: when it does not boot, does not join, or computes something else.
+            NotReadyError: when it does not boot, does not join, or computes something else.
+            BakeError: when there were no machines to see that on.
         """
         phases = Phases(notify, self.clock)
         phases.enter(PROOF)
         try:
-            self._prove(image, options, _inner(notify))
+            self._prove(image, digest, options, _inner(notify))
         finally:
             phases.leave()
 
-    def _prove(self, image: Image, options: BakeOptions, notify: Notify) -> None:
-        name, launch_id = proof_name(image.tag(Tag.DIGEST)), secrets.token_hex(6)
+    def _prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+        name, launch_id = proof_name(digest), secrets.token_hex(6)
         pair = new_key(f"dask-bake {name}")
         folder = secrets_of(self.cloud, name, launch_id, os.environ)
         way_in = self.make_way_in(folder, pair)
@@ -83,7 +84,7 @@ class Prover:
         finally:
             take_down(cluster, self.ec2, way_in, notify=notify, clock=self.clock, sleep=self.sleep)
         if told.split("\n")[-1:] != [json.dumps(ANSWER)]:
-            raise BakeError(f"a cluster of {image.id} does not compute: it answered {told or 'nothing'}")
+            raise NotReadyError(f"a cluster of {image.id} does not compute: it answered {told or 'nothing'}")
 
     def _plan(
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str

@@ -137,7 +137,9 @@ def explanation_view(explanation: Explanation) -> RenderableType:
         )
     ]
     if explanation.image is not None:
-        lines.append(Text(f"{explanation.image.id} is just that: nothing would be built."))
+        proved = explanation.image.tag(Tag.VERIFIED) == Verified.YES
+        rest = "." if proved else ", but it would be booted, to prove itself."
+        lines.append(Text(f"{explanation.image.id} is just that: nothing would be built{rest}"))
     elif explanation.newest is None or explanation.found is None:
         lines.append(Text("It would be built: there is no image of this environment to compare it with."))
     else:
@@ -167,7 +169,7 @@ def explanation_document(explanation: Explanation) -> dict[str, object]:
 def _changed(newest: Image, *, has_changed: bool) -> str:
     if has_changed:
         return f"What differs from {newest.id}:"
-    return f"Nothing differs from {newest.id}, which is not ready."
+    return f"Nothing differs from {newest.id}."
 
 
 def _facts(result: BakeResult) -> tuple[tuple[str, str], ...]:

@@ -64,7 +64,7 @@ remaining() {
         -o -name .git-credentials -o -name .pypirc -o -path '*/.rattler/credentials.json' -o -path '*/.boto' \
         -o -path '*/.config/gcloud/*' -o -path '*/.azure/*' -o -path '*/.kube/config' \) -print
     # Settings may be in an image, but not with a password or a token in them.
-    local url='://[^/@:[:space:]"]*:[^/@[:space:]"]+@|://[^/[:space:]"]+/t/[^/[:space:]"]+/' aws='AWS_SECRET|aws_secret'
+    local url='://[^/@:[:space:]"]*:[^/@[:space:]"]+@|://[^/[:space:]"]+/t/[^/[:space:]"]+/' aws='AWS_SECRET_ACCESS_KEY|aws_secret_access_key'
     judge_text "a password or token" "$url|://[^/@]+@|token|password|$aws" "${homes[@]}" "$root/etc" \
         "$root/opt/dask" -maxdepth 4 \( -name '*condarc' -o -name pip.conf -o -name .env -o -name environment \)
     judge_text "a password or token" "$url|$aws" "$root/etc/dask-bake" "$root/opt/dask/conda-meta"

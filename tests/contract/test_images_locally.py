@@ -36,7 +36,7 @@ def bake(server, name: str = "dask-bake-1", **disk) -> str:
     (first, *rest), _ = manifest.as_tags(MANIFEST)
     own = ((Tag.MANAGED, "true"), (Tag.DIGEST, MANIFEST.digest))
     edge.tag([image_id], (*own, (Tag.VERIFIED, "yes"), first))
-    snapshot_id = edge.mine()[0].snapshot_id
+    (snapshot_id,) = (image.snapshot_id for image in edge.mine() if image.id == image_id)
     edge.tag([snapshot_id], (*own, *rest))
     edge.require_imdsv2(image_id)
     edge.deprecate(image_id, LATER)

@@ -157,7 +157,7 @@ def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller,
             "IpPermissions": [
                 {
                     "IpProtocol": "-1",
-                    "UserIdGroupPairs": [{"GroupId": "sg-1", "Description": "the cluster's own nodes"}],
+                    "UserIdGroupPairs": [{"GroupId": "sg-1", "Description": "nodes of the cluster"}],
                 },
                 {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, **ranges},
             ],
@@ -282,7 +282,11 @@ def test_images_come_newest_first(stubbed):
     stub.add_response(
         "describe_images",
         {"Images": images},
-        {"Owners": ["self"], "Filters": [{"Name": "state", "Values": ["available"]}]},
+        {
+            "Owners": ["self"],
+            "Filters": [{"Name": "state", "Values": ["available"]}],
+            "IncludeDisabled": True,
+        },
     )
 
     found = edge.find_images(owners=["self"], filters={"state": "available"})

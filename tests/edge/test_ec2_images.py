@@ -52,7 +52,7 @@ def test_our_images_are_asked_for_page_by_page_in_any_state_and_come_newest_firs
     edge, stub = stubbed
     first = {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z", "State": "pending"}
     second = {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z", "State": "failed"}
-    request = {"Owners": ["self"], "Filters": OURS, "MaxResults": 200}
+    request = {"Owners": ["self"], "Filters": OURS, "IncludeDisabled": True, "MaxResults": 200}
     stub.add_response("describe_images", {"Images": [first], "NextToken": "more"}, request)
     stub.add_response("describe_images", {"Images": [second]}, {**request, "NextToken": "more"})
 
@@ -311,6 +311,7 @@ def looks(stub, *answers):
         request = {
             "Owners": ["self"],
             "Filters": [{"Name": "image-id", "Values": ["ami-1"]}],
+            "IncludeDisabled": True,
             "MaxResults": 200,
         }
         stub.add_response("describe_images", {"Images": images}, request)

@@ -351,7 +351,7 @@ def test_a_given_lock_decides_by_its_format_and_asks_nobody(project: Project, se
     assert (served.requests, project.kept) == ([], [])
     mine.write_text(without_header(mine.read_text()))
     assert project.prepare(lock=mine).lock == made.lock
-    with pytest.raises(UsageError, match="is not pip's, as --installer is"):
+    with pytest.raises(UsageError, match="is conda's, and --installer pip"):
         project.prepare(PIP, lock=mine)
 
 
@@ -368,7 +368,7 @@ def test_a_given_lock_of_another_environment_is_refused(project: Project) -> Non
     mine.write_text(without_header(mine.read_text()))
     with pytest.raises(UsageError, match=r"mine\.lock does not satisfy odd"):
         project.prepare(lock=mine)
-    with pytest.raises(UsageError, match=r"there is no lock .*nowhere"):
+    with pytest.raises(UsageError, match=r"--lock .*nowhere does not exist"):
         project.prepare(lock=project.home / "nowhere")
     mine.write_text("nonsense")
     with pytest.raises(UsageError, match=r"mine\.lock is no lock"):
@@ -382,10 +382,12 @@ def test_a_given_lock_of_another_environment_is_refused(project: Project) -> Non
 def test_a_given_lock_of_pip_s_is_pip_s(project: Project) -> None:
     mine = project.home / "pip.lock"
     mine.write_text(pip_lock(project, "dask", "distributed"))
-    installer = project.prepare(lock=mine)
+    installer = project.prepare(AUTO, lock=mine)
+    with pytest.raises(UsageError, match="is pip's, and --installer conda"):
+        project.prepare(lock=mine)
     assert (installer.name, installer.lock.version("distributed")) == ("pip", "2.0")
     with pytest.raises(UsageError, match=r"pip\.lock is not a lock of this environment"):
-        project.prepare(lock=mine, architecture=Architecture.ARM64)
+        project.prepare(AUTO, lock=mine, architecture=Architecture.ARM64)
 
 
 def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, served: Served) -> None:

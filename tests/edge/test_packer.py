@@ -98,7 +98,7 @@ def test_a_failing_script_is_named_with_its_last_lines(
         (
             "quota",
             "snapshot failed: Error creating AMI: ResourceLimitExceeded",
-            "dask-bake images prune makes room",
+            "dask-bake images prune --keep 2 makes room",
         ),
         ("expired", "snapshot failed: Error creating AMI: RequestExpired", "the credentials have expired"),
         ("hangs", "20-environment.sh failed: it did not end in time", "--timeout gives the scripts longer"),

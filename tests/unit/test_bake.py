@@ -15,8 +15,9 @@ from dask_bake.bake import BakeResult, bake
 from dask_bake.bake_claim import ABANDONED
 from dask_bake.bake_edges import Workshop
 from dask_bake.bake_plan import BakeOptions
+from dask_bake.edges import InstanceType
 from dask_bake.environment import parse_environment
-from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
 from dask_bake.events import Event, Note, Notify, PhaseEnded, PhaseStarted
 from dask_bake.lock import Lock
 from dask_bake.manifest import Package
@@ -43,6 +44,7 @@ class BakingCloud(FakeCloud):
     listed: list[Image] = field(default_factory=lambda: [BASE])
     done: list[tuple[str, str]] = field(default_factory=list)
     keeps_images: bool = False
+    unseen: str = ""
     ingress: list[bool] = field(default_factory=list)
 
     def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
@@ -52,7 +54,9 @@ class BakingCloud(FakeCloud):
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
     ) -> tuple[Image, ...]:
-        theirs = [each for each in self.listed if each.name.startswith("debian-") == (owners != ("self",))]
+        unseen, self.unseen = self.unseen, ""
+        there = [each for each in self.listed if each.id != unseen]
+        theirs = [each for each in there if each.name.startswith("debian-") == (owners != ("self",))]
         return tuple(each for each in theirs if all(matches(each, *one) for one in filters.items()))
 
     def image(self, image_id: str) -> Image:
@@ -63,6 +67,9 @@ class BakingCloud(FakeCloud):
 
     def default_subnet(self) -> Subnet:
         return SUBNET
+
+    def instance_type(self, name: str) -> InstanceType:
+        return InstanceType(name, 2, ("arm64",) if name.startswith("m6g") else ("x86_64",))
 
     def require_imdsv2(self, image_id: str) -> None:
         self.done.append(("imdsv2", image_id))
@@ -170,7 +177,8 @@ class Proof:
     proved: list[str] = field(default_factory=list)
     fails: BaseException | None = None
 
-    def prove(self, image: Image, options: BakeOptions, notify: Notify) -> None:
+    def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+        assert image.tag(Tag.DIGEST) == digest
         self.proved.append(image.id)
         if self.fails:
             raise self.fails
@@ -193,6 +201,7 @@ class Bench:
             prover=self.proof,
             installer=Brought(),
             caller=lambda: "192.0.2.1/32",
+            credentials=lambda: {"AWS_ACCESS_KEY_ID": "mine"},
             source=source,
             cache=cache,
         )
@@ -278,6 +287,7 @@ def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
         "user_data_file": variables["user_data_file"],
         "ssh_private_key_file": variables["ssh_private_key_file"],
         "subnet_id": SUBNET.id,
+        "associate_public_ip_address": True,
         "instance_type": "m5.large",
         "volume_size": 10,
         "kms_key_id": "",
@@ -285,7 +295,7 @@ def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
         "script_timeout": "3600s",
         "polling_attempts": 3600,
     }
-    assert bench.packer.environment == [{"AWS_PROFILE": "work"}]
+    assert bench.packer.environment == [{"AWS_ACCESS_KEY_ID": "mine"}]
 
 
 def test_the_instance_is_opened_by_one_key_from_one_address(bench: Bench) -> None:
@@ -351,7 +361,7 @@ def test_whatever_is_no_hit_is_built(change: Callable[[Bench], None], bench: Ben
     [
         ({"volume_size": 20}, False),
         ({"type": "m5.xlarge"}, True),
-        ({"kms_key": "alias/mine"}, True),
+        ({"kms_key": "alias/mine"}, False),
         ({"deprecate_after": 0}, True),
         ({"timeout": 60}, True),
     ],
@@ -383,12 +393,53 @@ def test_an_image_without_proof_is_proved_and_not_built_again(bench: Bench) -> N
     assert bench.proof.proved == ["ami-1"]
 
 
-def test_an_older_image_that_fails_its_proof_stays(bench: Bench) -> None:
+def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(bench: Bench) -> None:
     bench.bake(verify=False)
-    bench.proof.fails = BakeError("it does not compute")
-    with pytest.raises(BakeError, match="it does not compute"):
+    bench.proof.fails = NotReadyError("it does not compute", hint="look")
+    with pytest.raises(BakeError, match="it does not compute") as caught:
         bench.bake()
-    assert bench.cloud.own_images == ["ami-1"]
+    assert caught.value.hint == "look; dask-bake bake --force builds the image anew"
+    assert bench.cloud.image("ami-1").tag(Tag.VERIFIED) == "failed"
+    bench.assert_nothing_left()
+    bench.proof.fails = None
+    assert bench.bake().image.id == "ami-2"
+
+
+def test_an_older_image_that_could_not_be_tried_stays_as_it_is(bench: Bench) -> None:
+    bench.bake(verify=False)
+    bench.proof.fails = BakeError("AWS has no room for this now")
+    with pytest.raises(BakeError, match="no room"):
+        bench.bake()
+    assert bench.cloud.image("ami-1").tag(Tag.VERIFIED) == "skipped"
+
+
+def test_of_equal_images_the_newest_is_the_hit(bench: Bench) -> None:
+    bench.bake()
+    newest = bench.bake(force=True).image
+    assert bench.bake().image.id == newest.id
+
+
+def test_an_image_that_counts_is_not_removed_for_its_name(bench: Bench) -> None:
+    """EC2 may not have shown it when the name was chosen."""
+    bench.bake()
+    theirs = bench.cloud.image("ami-1")
+    bench.packer.fails = BakeError("packer failed: the name is taken")
+    bench.cloud.unseen = theirs.id
+    with pytest.raises(BakeError, match="the name is taken"):
+        bench.bake(force=True)
+    assert bench.cloud.own_images == [theirs.id]
+
+
+@pytest.mark.parametrize(("architecture", "kind"), [("x86_64", "m6g.large"), ("arm64", "m5.large")])
+def test_an_instance_of_another_architecture_is_refused_before_anything(
+    bench: Bench, architecture: str, kind: str
+) -> None:
+    bench.cloud.listed.append(replace(BASE, id="ami-arm", name="debian-12-arm64-1", architecture="arm64"))
+    with pytest.raises(
+        UsageError, match=f"the image that is to be baked is {architecture}, the type {kind} is"
+    ):
+        bench.bake(architecture=Architecture(architecture), type=kind)
+    assert bench.packer.variables == []
     bench.assert_nothing_left()
 
 
@@ -409,7 +460,7 @@ def test_what_cannot_be_removed_is_named(bench: Bench) -> None:
         bench.bake()
     name = bench.cloud.image("ami-1").name
     assert caught.value.message == (
-        f"it does not compute; the image ami-1 ({name}) is left, with its snapshot:"
+        f"it does not compute; the image ami-1 ({name}) or its snapshot snap-1 is left:"
         " these AWS credentials may not call ec2:DeregisterImage"
     )
     bench.assert_nothing_left()
@@ -431,17 +482,18 @@ def test_credentials_that_expire_in_the_middle_are_said_with_what_is_left(bench:
     bench.packer.fails = BakeError(
         "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
     )
-    bench.cloud.faults = [Fault("nodes", expired, nth) for nth in (1, 2)]
+    bench.cloud.faults = [Fault("nodes", expired, nth) for nth in range(1, 9)]
     with pytest.raises(LeftoverError) as caught:
         bench.bake()
-    said, left = caught.value.message.splitlines()
+    said, left, proof = caught.value.message.splitlines()
     name = next(iter(bench.cloud.security_groups)).name.removeprefix("dask-bake-")
     assert said == "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
     assert left == (
         f"something may be left that costs money: whatever is tagged dask-bake:cluster={name}."
         " The reason: AWS does not accept the credentials: Request has expired. (RequestExpired)"
     )
-    assert caught.value.hint == f"dask-bake down {name}"
+    assert proof == left.replace(name, f"{name}-proof")
+    assert caught.value.hint == f"dask-bake down {name}; dask-bake down {name}-proof"
 
 
 def other_bake(bench: Bench, *, created: bool = True) -> SecurityGroup:
@@ -576,6 +628,7 @@ def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Benc
         ({"volume_size": 7}, "--volume-size is in GiB: at least 8, not 7"),
         ({"deprecate_after": -1}, "--deprecate-after is in days: at least 0, not -1"),
         ({"timeout": 0}, "--timeout is in seconds: at least 1, not 0"),
+        ({"deprecate_after": 3651}, "--deprecate-after is in days: at most 3650, not 3651"),
     ],
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, int], sentence: str) -> None:

@@ -99,13 +99,15 @@ def test_the_default_environment_is_one():
     assert (environment.name, environment.channels) == ("dask", ("conda-forge",))
 
 
-def distribution(folder, name, version, *, needs=(), installer="pip", local=False):
+def distribution(folder, name, version, *, needs=(), installer="pip", local=False, requested=False):
     """An installed project."""
     place = folder / f"{name}-{version}.dist-info"
     place.mkdir(parents=True)
     lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {each}" for each in needs)]
     (place / "METADATA").write_text("\n".join(lines) + "\n")
     (place / "INSTALLER").write_text(installer + "\n")
+    if requested:
+        (place / "REQUESTED").touch()
     if local:
         (place / "direct_url.json").write_text("{}")
     return PathDistribution(place)
@@ -114,20 +116,25 @@ def distribution(folder, name, version, *, needs=(), installer="pip", local=Fals
 def test_this_python_s_packages_without_what_is_ours_or_local(tmp_path):
     there = [
         distribution(
-            tmp_path, "dask-bake", "1", needs=["boto3>=1", "dask", "rich", "moto; extra == 'local'"]
+            tmp_path,
+            "dask-bake",
+            "1",
+            needs=["boto3>=1", "dask", "rich", "moto; extra == 'local'", "boto3-stubs; extra == 'dev'"],
         ),
-        distribution(tmp_path, "boto3", "2"),
+        distribution(tmp_path, "boto3", "2", needs=["botocore"]),
         distribution(tmp_path, "rich", "3"),
         distribution(tmp_path, "dask", "4"),
         distribution(tmp_path, "My_Science", "5", needs=["rich>=1"]),
         distribution(tmp_path, "moto", "6"),
         distribution(tmp_path, "our-lab", "7", local=True),
         distribution(tmp_path, "pip", "8"),
+        distribution(tmp_path, "botocore", "9"),
+        distribution(tmp_path, "boto3-stubs", "9", requested=True),
     ]
     own = own_environment(tmp_path, there)
     content = yaml.safe_load(own.text)
     assert own.left_out == ("our-lab",)
-    assert content["dependencies"][2:] == [{"pip": ["dask==4", "moto==6", "my-science==5", "rich==3"]}]
+    assert content["dependencies"][2:] == [{"pip": ["boto3-stubs==9", "dask==4", "my-science==5", "rich==3"]}]
     assert parse_environment(own.text).name == "from-env"
 
 

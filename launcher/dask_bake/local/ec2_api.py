@@ -16,7 +16,7 @@ from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
-from dask_bake.local.ec2_calls import Call, Refusal, read_call
+from dask_bake.local.ec2_calls import Call, Refusal, check_descriptions, read_call
 from dask_bake.local.hypervisor import Hypervisor
 from dask_bake.local.image_api import ACTIONS as IMAGE_ACTIONS
 from dask_bake.local.image_api import ImageApi
@@ -96,6 +96,8 @@ class Ec2Api:
         match call.action:
             case "TerminateInstances":
                 self._ec2.keep_interfaces(call.ids("InstanceId"))
+            case "CreateSecurityGroup" | "AuthorizeSecurityGroupIngress":
+                check_descriptions(call)
             case "StopInstances":
                 self._refuse_states(call, "running", "stopping", "stopped")
             case "StartInstances":

@@ -85,6 +85,21 @@ def _tags(specification: dict[str, str]) -> dict[str, str]:
     }
 
 
+DESCRIPTION = re.compile(r"[\w .:/()#,@\[\]+=&;{}!$*-]{0,255}", re.ASCII)
+"""What EC2 takes as the description of a group or a rule (API reference, IpRange.Description)."""
+
+
+def check_descriptions(call: Call) -> None:
+    """Raises where EC2 would refuse a description."""
+    for name, value in call.parameters.items():
+        if name.endswith("Description") and not DESCRIPTION.fullmatch(value):
+            allowed = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
+            raise Refusal(
+                "InvalidParameterValue",
+                f"Invalid description '{value}': at most 255 characters of the set {allowed}",
+            )
+
+
 def read_call(environ: dict[str, Any], region: str) -> Call:
     """The request, whose parameters EC2 takes in the body or in the address."""
     request = Request(environ)
