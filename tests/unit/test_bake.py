@@ -23,7 +23,7 @@ from dask_bake.lock import Lock
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.phases import Phases
-from fakes import SUBNET, FakeClock, FakeCloud, Fault
+from fakes import SUBNET, FakeClock, FakeCloud, Fault, a_plan
 
 BASE = Image("ami-base", "debian-12-amd64-20260101", "available", datetime(2026, 1, 1, tzinfo=UTC))
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -545,9 +545,38 @@ def test_a_bake_that_was_killed_is_not_waited_for(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> None:
-    from fakes import a_plan
+def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
+    """Somebody else waited as long, and is at work now: his claim is not the abandoned one."""
+    first = other_bake(bench)
+    began = bench.clock.now
 
+    def sleep(seconds: float) -> None:
+        bench.clock.now += seconds
+        if first in bench.cloud.security_groups and bench.clock.now - began > ABANDONED - 10:
+            bench.cloud.security_groups = [replace(first, id="sg-theirs")]
+
+    result = bake(
+        BakeOptions(),
+        bench.workshop,
+        notify=bench.events.append,
+        clock=bench.clock,
+        sleep=sleep,
+        now=lambda: NOW,
+    )
+    assert result.built
+    assert bench.clock.now - began > 2 * ABANDONED - 20
+
+
+def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) -> None:
+    group = other_bake(bench)
+    proof = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
+    bench.cloud.run_instances(replace(a_plan().head(group.id), tags=proof))
+    with pytest.raises(BakeError, match="has gone on for"):
+        bench.bake(timeout=60)
+    assert [node.is_live for node in bench.cloud.instances] == [True]
+
+
+def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> None:
     group = other_bake(bench)
     spec = a_plan().head(group.id)
     bench.cloud.run_instances(replace(spec, tags=group.tags))

@@ -9,6 +9,7 @@ import pytest
 from dask_bake.clouds import (
     aws_session,
     caller_address,
+    credentials_for_others,
     has_aws_credentials,
     local_cloud,
     local_session,
@@ -164,3 +165,21 @@ def test_the_local_cloud_needs_no_aws_settings_that_work(monkeypatch):
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     assert local_session().get_scoped_config() == {}
+
+
+def test_another_program_is_given_boto3_s_credentials_and_not_where_they_came_from(monkeypatch):
+    """Packer knows neither single sign-on nor every profile."""
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a token")
+    cloud = Cloud("aws", "eu-west-1", "address", environment=(("AWS_DEFAULT_REGION", "eu-west-1"),))
+    assert credentials_for_others(cloud) == {
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_SESSION_TOKEN": "a token",
+        "AWS_PROFILE": "",
+    }
+
+
+def test_for_the_local_cloud_another_program_is_given_the_local_cloud_s():
+    cloud = local_cloud(URL, None)
+    assert credentials_for_others(cloud) == dict(cloud.environment)
