@@ -33,10 +33,10 @@ source "amazon-ebs" "dask" {
     delete_on_termination = true
   }
 
-  ssh_username              = var.ssh_username
-  ssh_private_key_file      = var.ssh_private_key_file
-  ssh_interface             = var.ssh_interface
-  ssh_timeout               = var.ssh_timeout
+  ssh_username         = var.ssh_username
+  ssh_private_key_file = var.ssh_private_key_file
+  ssh_interface        = var.ssh_interface
+  ssh_timeout          = var.ssh_timeout
 
   ami_name      = var.image_name
   tags          = var.image_tags
