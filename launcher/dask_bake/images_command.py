@@ -12,6 +12,7 @@ import click
 from dask_bake import image_copy, image_documents, images, view, view_image_plans, view_images
 from dask_bake.ec2_images import Ec2Images, connect_images
 from dask_bake.errors import UsageError
+from dask_bake.events import Note
 from dask_bake.image_copy_plan import check_regions, plan_copy
 from dask_bake.image_differences import differences
 from dask_bake.image_facts import choose, require_manifest
@@ -60,7 +61,12 @@ def sbom(cloud: Cloud, terminal: Terminal, *, reference: str | None) -> int:
     from dask_bake.sbom import render_sbom
 
     facts = choose(images.look_up(connect_images(cloud, terminal.notify)), reference)
-    terminal.write_json(render_sbom(facts.image, require_manifest(facts)))
+    known = require_manifest(facts)
+    if not known.has_hashes:
+        terminal.notify(
+            Note("The last packages' hashes had no room in the tags: the image's own manifest has them.")
+        )
+    terminal.write_json(render_sbom(facts.image, known))
     return 0
 
 

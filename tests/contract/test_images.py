@@ -149,6 +149,16 @@ def test_an_sbom_is_printed_as_it_is(aws, capsys):
     assert [each["name"] for each in document["components"]] == ["dask", "numpy"]
 
 
+def test_an_sbom_says_which_hashes_the_tags_had_no_room_for(aws, capsys):
+    without = tuple(replace(package, sha256="") for package in MANIFEST.packages)
+    bake(aws, "dask-bake-a", held=replace(MANIFEST, packages=without))
+
+    assert run(["images", "sbom"]) == 0
+    told = capsys.readouterr()
+    assert "hashes had no room in the tags" in told.err
+    assert all("hashes" not in component for component in json.loads(told.out)["components"])
+
+
 def test_old_images_go_with_their_snapshots_but_not_those_in_use(aws, capsys):
     used, old, new = (bake(aws, f"dask-bake-{number}") for number in "123")
     launch(aws, used, "docs")
