@@ -11,6 +11,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
+from rattler import Gateway, RepoDataRecord, VirtualPackage, install, solve
 from rattler.index import index_fs
 
 import conda_packages
@@ -102,3 +103,17 @@ def _download(folder: Path, locked: Sequence[str]) -> dict[str, Path]:
                 home.mkdir(exist_ok=True)
                 wheel.replace(home / wheel.name)
     return {_name(wheel): wheel for each in hashes for wheel in (folder / each).glob("*.whl")}
+
+
+def solved(url: str, specs: Sequence[str], cache: Path) -> list[RepoDataRecord]:
+    """What rattler finds for the specs in the channel at that address, for this machine."""
+    gateway = Gateway(cache_dir=cache / "repodata")
+    detected = VirtualPackage.detect()
+    wanted = solve([url], specs, gateway=gateway, platforms=["linux-64", "noarch"], virtual_packages=detected)
+    return asyncio.run(wanted)
+
+
+def installed(records: list[RepoDataRecord], home: Path) -> Path:
+    """A prefix that holds the packages."""
+    asyncio.run(install(records, home / "prefix", cache_dir=home / "packages", show_progress=False))
+    return home / "prefix"

@@ -56,7 +56,9 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
     """
     places = places_of(os.environ)
     with LiveBake(Console(stderr=True)) as live:
-        installer, seconds = _prepare(command.environment, places, live, keep=not command.explain)
+        began = time.monotonic()
+        _, installer = _prepare(command.environment, places, live, keep=not command.explain)
+        seconds = time.monotonic() - began
     terminal, cloud, ec2 = open_cloud()
     images = connect_images(cloud, terminal.notify)
     workshop = Workshop(
@@ -99,11 +101,7 @@ def lock(environment: EnvironmentOptions, *, console: Console) -> int:
     """The lock is what environment.yml resolves to now: the exit code."""
     places = places_of(os.environ)
     with LiveBake(Console(stderr=True)) as live:
-        request = read_request(environment, places, notify=live.notify, renew=True)
-        phases = Phases(live.notify, time.monotonic)
-        phases.enter(RESOLVE)
-        installer = prepare(request, notify=live.notify)
-        phases.leave()
+        request, installer = _prepare(environment, places, live, renew=True)
     for path in written(request, installer):
         console.print(f"{path} is up to date", markup=False, soft_wrap=True)
     return 0
@@ -123,13 +121,17 @@ def places_of(environ: Mapping[str, str]) -> Places:
 
 
 def _prepare(
-    environment: EnvironmentOptions, places: Places, live: LiveBake, *, keep: bool
-) -> tuple[Installer, float]:
-    """The installer, and how many seconds it took to have it."""
-    began = time.monotonic()
-    request = read_request(environment, places, notify=live.notify, keep=keep)
+    environment: EnvironmentOptions,
+    places: Places,
+    live: LiveBake,
+    *,
+    renew: bool = False,
+    keep: bool = True,
+) -> tuple[Request, Installer]:
+    """What was asked for, and the installer with its lock."""
+    request = read_request(environment, places, notify=live.notify, renew=renew, keep=keep)
     phases = Phases(live.notify, time.monotonic)
     phases.enter(RESOLVE)
     installer = prepare(request, notify=live.notify)
     phases.leave()
-    return installer, time.monotonic() - began
+    return request, installer

@@ -1,7 +1,6 @@
 """conda's specs to locked packages, and their lock, in pixi's format."""
 
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from dask_bake.environment import PIP_NAMES
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture
-from dask_bake.own_environment import normal
+from dask_bake.own_environment import is_of_python, normal
 
 VIRTUAL_PACKAGES = {"__unix": ("0", "0"), "__linux": ("6.1", "0"), "__glibc": ("2.36", "0")}
 """What Debian 12 is to conda: its kernel and its C library (conda's documentation, "Virtual packages")."""
@@ -64,7 +63,7 @@ class CondaLock:
         return {
             normal(PIP_NAMES.get(record.name.normalized, record.name.normalized)): str(record.version)
             for record in self.records
-            if any(re.match(r"python(?:_abi)?\b", needed) for needed in record.depends)
+            if is_of_python(record.depends)
         }
 
 

@@ -1,7 +1,6 @@
 """The archives that a conda lock names: brought from their channels, verified, and kept by their hashes."""
 
 import asyncio
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -18,6 +17,7 @@ from dask_bake.conda_client import RETRIES, STATUS, Channels, channel_of, run, s
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
+from dask_bake.recipe import sha256_of
 
 DOWNLOADS = 8
 ROOM = 1500 << 20
@@ -52,7 +52,7 @@ async def _download(client: rattler.Client, archive: Archive, url: str, cache: P
     with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
         draft = Path(folder, archive.file_name)
         await _bring(client, url, draft)
-        if _sha256(draft) != archive.package.sha256:
+        if sha256_of(draft) != archive.package.sha256:
             raise BakeError(
                 f"{archive.file_name} is not the package that is locked: its sha256 is another",
                 hint="the channel has changed, or its mirror differs: dask-bake lock locks anew",
@@ -111,9 +111,4 @@ def _place(cache: Path, archive: Archive) -> Path:
 def _is_cached(cache: Path, archive: Archive) -> bool:
     """Whether it is there and whole; one that was damaged is brought again."""
     path = _place(cache, archive)
-    return path.is_file() and _sha256(path) == archive.package.sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and sha256_of(path) == archive.package.sha256

@@ -1,5 +1,6 @@
 """An environment by conda: its conda packages locked, and on top of them the wheels of its pip part."""
 
+import functools
 import hashlib
 import re
 
@@ -34,6 +35,8 @@ class CondaLocking:
         environment = request.environment
         self._specs = (*environment.specs, *(("pip",) if environment.requirements else ()))
         self._origin = str(request.locks.path("conda.lock"))
+        # To see whether a lock holds it is read, and read again to be used.
+        self._read = functools.cache(self._read_lock)
 
     def installer(self) -> CondaInstaller:
         """The installer, once everything is locked."""
@@ -76,7 +79,7 @@ class CondaLocking:
             raise UsageError(f"{request.origin} brings no Python", hint="add python=3.11 to its dependencies")
         return solved.text
 
-    def _read(self, text: str) -> CondaLock:
+    def _read_lock(self, text: str) -> CondaLock:
         return read_lock(text, self._request.options.architecture, origin=self._origin)
 
     def _holds(self, text: str) -> bool:

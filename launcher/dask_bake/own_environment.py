@@ -58,12 +58,17 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
+def is_of_python(depends: Iterable[str]) -> bool:
+    """Whether a conda package that needs these is one of Python's, and no library."""
+    return any(re.match(r"python(?:_abi)?\b", needed) for needed in depends)
+
+
 def _conda_packages(prefix: Path) -> dict[str, str]:
     """The Python packages of a conda environment: its libraries follow, each platform having its own."""
     found = {}
     for path in (prefix / "conda-meta").glob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
-        if any(re.match(r"python(?:_abi)?\b", needed) for needed in record.get("depends", ())):
+        if is_of_python(record.get("depends", ())):
             found[record["name"]] = record["version"]
     return found
 

@@ -69,7 +69,7 @@ def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[Fi
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return tuple(
-        File(path.relative_to(folder).as_posix(), _sha256(path), _is_executable(path))
+        File(path.relative_to(folder).as_posix(), sha256_of(path), _is_executable(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     )
@@ -126,7 +126,8 @@ def _is_executable(path: Path) -> bool:
     return bool(path.stat().st_mode & 0o100)
 
 
-def _sha256(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The hash of what the file holds."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -1,7 +1,6 @@
 """Runs the host's pip, with the host's settings: requirements to packages, these to verified wheels."""
 
 import errno
-import hashlib
 import importlib.util
 import json
 import os
@@ -17,6 +16,7 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.lock import requirement
 from dask_bake.manifest import Package
+from dask_bake.recipe import sha256_of
 
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
@@ -161,7 +161,7 @@ def _download(packages: list[Package], target: Target, cache: Path, notify: Noti
         ]
         pip([*arguments, *_options(target)], Path(folder), notify)
         for wheel in Path(folder).glob("*.whl"):
-            home = cache / _sha256(wheel)
+            home = cache / sha256_of(wheel)
             home.mkdir(exist_ok=True)
             wheel.replace(home / wheel.name)
 
@@ -169,7 +169,7 @@ def _download(packages: list[Package], target: Target, cache: Path, notify: Noti
 def _cached(cache: Path, package: Package) -> Path | None:
     """The wheel in the cache, whose folder is named by its hash; one that was damaged is removed."""
     for wheel in (cache / package.sha256).glob("*.whl"):
-        if _sha256(wheel) == package.sha256:
+        if sha256_of(wheel) == package.sha256:
             return wheel
         wheel.unlink()
     return None
@@ -183,8 +183,3 @@ def _present(cache: Path, package: Package) -> Path:
             hint="its index has changed, or the lock: dask-bake lock resolves anew",
         )
     return wheel
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

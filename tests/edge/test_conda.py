@@ -26,6 +26,7 @@ from dask_bake.conda_settings import CondaSettings
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Output
 from dask_bake.models import Architecture
+from dask_bake.recipe import sha256_of
 
 X86, ARM = Architecture.X86_64, Architecture.ARM64
 QUIET = [].append
@@ -103,7 +104,7 @@ def test_a_lock_holds_channel_address_hash_and_build(folder: Path, served: Serve
     ]
     b = lock.archives[1].package
     assert (b.kind, b.build, b.channel, b.subdir) == ("conda", "h1_0", served.url, "linux-64")
-    assert b.sha256 == conda_archives._sha256(folder / "linux-64" / "b-1.5-h1_0.conda")
+    assert b.sha256 == sha256_of(folder / "linux-64" / "b-1.5-h1_0.conda")
     assert (lock.python, lock.channels) == ("3.11.9", (served.url,))
     assert lock.text.startswith("# ours\nversion: ")
 
@@ -456,7 +457,7 @@ def bring(lock: CondaLock, served: Served, cache: Path) -> list[str]:
     events: list[Event] = []
     served.requests.clear()
     found = fetch(lock, Channels((served.url,)), cache, events.append)
-    assert [conda_archives._sha256(path) for path in found] == [each.package.sha256 for each in lock.archives]
+    assert [sha256_of(path) for path in found] == [each.package.sha256 for each in lock.archives]
     asked = [path.rpartition("/")[2] for path in served.requests]
     assert sorted(asked) == sorted(event.line for event in events if isinstance(event, Output))
     return sorted(asked)

@@ -1,15 +1,12 @@
 """The conda packages that tests make: rattler solves them, and what it installs is whole."""
 
-import asyncio
 import os
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rattler import Gateway, RepoDataRecord, VirtualPackage, install, solve
 
-from conda_channel import index_channel
+from conda_channel import index_channel, installed, solved
 from conda_packages import PYTHON, make_from_wheel, make_package
 from conda_server import serve
 
@@ -23,19 +20,6 @@ def synthetic(tmp_path: Path) -> Path:
     make_package(channel, "b", "1.5", files={"bin/b": "#!/bin/sh\n"}, subdir="linux-64")
     index_channel(channel)
     return channel
-
-
-def solved(url: str, specs: Sequence[str], cache: Path) -> list[RepoDataRecord]:
-    gateway = Gateway(cache_dir=cache / "repodata")
-    detected = VirtualPackage.detect()
-    wanted = solve([url], specs, gateway=gateway, platforms=["linux-64", "noarch"], virtual_packages=detected)
-    return asyncio.run(wanted)
-
-
-def installed(records: list[RepoDataRecord], home: Path) -> Path:
-    """A prefix that holds the packages."""
-    asyncio.run(install(records, home / "prefix", cache_dir=home / "packages", show_progress=False))
-    return home / "prefix"
 
 
 def test_rattler_solves_against_it_and_installs_from_it(synthetic: Path, tmp_path: Path) -> None:

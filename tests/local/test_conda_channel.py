@@ -1,17 +1,14 @@
 """The conda channel that tests are given: its Python works elsewhere, and Dask runs from it."""
 
-import asyncio
 import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from rattler import Gateway, RepoDataRecord, VirtualPackage, install, solve
 
-from conda_channel import build_channel, index_channel, small_channel
+from conda_channel import build_channel, index_channel, installed, small_channel, solved
 from conda_packages import PYTHON, make_from_wheel, pip_wheel
 from conda_server import serve
 
@@ -24,19 +21,6 @@ PYTHONS = [sys.executable, *([str(DEBIAN_PYTHON)] if DEBIAN_PYTHON.exists() else
 def small(request: pytest.FixtureRequest) -> Path:
     """Python, pip and Dask, kept between runs; the first run has pip download wheels."""
     return small_channel(request.config.cache.mkdir("conda-channel"))
-
-
-def solved(url: str, specs: Sequence[str], cache: Path) -> list[RepoDataRecord]:
-    gateway = Gateway(cache_dir=cache / "repodata")
-    detected = VirtualPackage.detect()
-    wanted = solve([url], specs, gateway=gateway, platforms=["linux-64", "noarch"], virtual_packages=detected)
-    return asyncio.run(wanted)
-
-
-def installed(records: list[RepoDataRecord], home: Path) -> Path:
-    """A prefix that holds the packages."""
-    asyncio.run(install(records, home / "prefix", cache_dir=home / "packages", show_progress=False))
-    return home / "prefix"
 
 
 def said(prefix: Path, *words: str) -> str:

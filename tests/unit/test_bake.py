@@ -206,13 +206,13 @@ class Bench:
             cache=cache,
         )
 
-    def bake(self, **options) -> BakeResult:
+    def bake(self, *, sleep: Callable[[float], None] | None = None, **options) -> BakeResult:
         return bake(
             BakeOptions(**options),
             self.workshop,
             notify=self.events.append,
             clock=self.clock,
-            sleep=self.clock.sleep,
+            sleep=sleep or self.clock.sleep,
             now=lambda: NOW,
         )
 
@@ -522,14 +522,7 @@ def test_a_second_bake_waits_for_the_first_and_takes_its_image(bench: Bench) -> 
             bench.cloud.listed = [replace(made, tags=tags), BASE]
             bench.cloud.delete_security_group(group.id)
 
-    result = bake(
-        BakeOptions(),
-        bench.workshop,
-        notify=bench.events.append,
-        clock=bench.clock,
-        sleep=sleep,
-        now=lambda: NOW,
-    )
+    result = bench.bake(sleep=sleep)
     assert (result.image.id, result.built) == ("ami-other", False)
     assert bench.notes == ["Another bake of this image is going on: waiting for it to end."]
     assert len(bench.packer.variables) == 1
@@ -555,14 +548,7 @@ def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
         if first in bench.cloud.security_groups and bench.clock.now - began > ABANDONED - 10:
             bench.cloud.security_groups = [replace(first, id="sg-theirs")]
 
-    result = bake(
-        BakeOptions(),
-        bench.workshop,
-        notify=bench.events.append,
-        clock=bench.clock,
-        sleep=sleep,
-        now=lambda: NOW,
-    )
+    result = bench.bake(sleep=sleep)
     assert result.built
     assert bench.clock.now - began > 2 * ABANDONED - 20
 
