@@ -57,7 +57,7 @@ class LiveBake:
         """The event is shown."""
         match event:
             case Note(text):
-                self._console.print(Text(text))
+                self._console.print(Text(text), soft_wrap=True)
             case PhaseStarted(phase):
                 self._phase, self._since, self._last = phase, self._clock(), ""
             case PhaseEnded(phase, seconds):

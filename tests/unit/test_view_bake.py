@@ -113,6 +113,14 @@ def test_a_pipe_gets_each_phase_as_a_plain_line_when_it_has_ended() -> None:
     assert out.file.getvalue() == "No AWS credentials: [local] it is.\n  install                  61.2 s\n"
 
 
+def test_a_note_stays_one_line_in_a_pipe() -> None:
+    out, note = console(), "a note that is longer than the eighty columns that a pipe is taken for, " * 2
+    with LiveBake(out) as live:
+        live.notify(Note(note))
+    assert isinstance(out.file, StringIO)
+    assert out.file.getvalue() == f"{note}\n"
+
+
 def test_a_terminal_sees_the_phase_that_goes_on_and_its_last_line() -> None:
     out = Console(width=48, file=StringIO(), force_terminal=True, color_system=None, _environ={})
     with LiveBake(out, clock=lambda: 1.0) as live:
