@@ -6,7 +6,7 @@ from typing import Any
 
 from dask_bake import ec2_requests, userdata
 from dask_bake.edges import InstanceType
-from dask_bake.models import Image, InstanceSpec, Role, Subnet, Tag, Tags
+from dask_bake.models import SCHEDULER_PORT, Image, InstanceSpec, Role, Subnet, Tag, Tags
 from dask_bake.options import LaunchOptions
 
 DEFAULT_USER = "admin"
@@ -112,11 +112,13 @@ class LaunchPlan:
             security_group_id=group_id,
             user_data=userdata.render(
                 role,
-                cluster=options.name,
-                public_key=self.public_key,
-                nprocs=options.nprocs,
-                nthreads=self.nthreads,
-                head_address=head_address,
+                userdata.NodeSettings(
+                    cluster=options.name,
+                    public_key=self.public_key,
+                    scheduler=f"tcp://{head_address}:{SCHEDULER_PORT}",
+                    nprocs=options.nprocs,
+                    nthreads=self.nthreads,
+                ),
             ),
             tags=tuple(sorted({**dict(self.group_tags), **dict(own)}.items())),
             client_token=client_token(self.launch_id, around.subnet.zone, role, batch=0),

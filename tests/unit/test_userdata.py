@@ -8,18 +8,18 @@ import yaml
 
 from dask_bake.errors import UsageError
 from dask_bake.models import Role
-from dask_bake.userdata import LIMIT, check, environment_file, render
+from dask_bake.userdata import LIMIT, NodeSettings, check, environment_file, masked, render
 
 KEY = "ssh-ed25519 AAAA dask-bake dask"
 
 
 def rendered(role, **changes):
-    values = {"cluster": "dask", "public_key": KEY, "nprocs": 2, "nthreads": 4, "head_address": "10.0.0.5"}
-    return render(role, **{**values, **changes})
+    values = {"cluster": "dask", "public_key": KEY, "scheduler": "tcp://10.0.0.5:8786"}
+    return render(role, NodeSettings(**{**values, "nprocs": 2, "nthreads": 4, **changes}))
 
 
 def test_the_head_is_told_its_cluster_and_that_the_scheduler_is_here():
-    text = render(Role.HEAD, cluster="dask", public_key=KEY, nprocs=2, nthreads=4)
+    text = rendered(Role.HEAD, scheduler="tcp://127.0.0.1:8786")
 
     assert text.startswith("#cloud-config\n")
     assert yaml.safe_load(text) == {
@@ -80,3 +80,16 @@ def test_text_that_cloud_init_would_not_take_is_not_sent(text):
 
 def test_every_value_is_json():
     assert f"  - {json.dumps(KEY)}\n" in rendered(Role.WORKER)
+
+
+@pytest.mark.parametrize("kind", ["", "EC ", "RSA ", "OPENSSH ", "ENCRYPTED "])
+def test_private_keys_are_masked_also_in_json(kind):
+    key = f"-----BEGIN {kind}PRIVATE KEY-----\nAAAA\n-----END {kind}PRIVATE KEY-----"
+    shown = masked(json.dumps({"one": f"a\n{key}\nb", "two": json.dumps(key)}))
+
+    note = "(a private key, not shown)"
+    assert json.loads(shown) == {"one": f"a\n{note}\nb", "two": f'"{note}"'}
+
+
+def test_half_a_private_key_is_masked_too():
+    assert masked("a -----BEGIN PRIVATE KEY-----\nAAAA") == "a (a private key, not shown)"
