@@ -6,22 +6,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from dask_bake.edges import InstanceType
+from dask_bake.edges import CapacityError, InstanceType
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import (
     Cloud,
     Cluster,
     Image,
     InstanceSpec,
+    Market,
     Node,
     Role,
+    Rule,
     SecurityGroup,
     Subnet,
     Tag,
     Tags,
 )
 from dask_bake.options import LaunchOptions
-from dask_bake.plan import LaunchPlan, Surroundings
+from dask_bake.plan import Handout, LaunchPlan, Surroundings
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
 CONSOLE = f"""booting
@@ -37,16 +39,40 @@ IMAGE = Image(
     created=datetime(2026, 1, 2, tzinfo=UTC),
     tags=((Tag.USER, "admin"),),
 )
-SUBNET = Subnet("subnet-1", "vpc-1", "us-east-1a")
-TYPE = InstanceType("m6i.2xlarge", 8, ("x86_64",))
+SUBNETS = (Subnet("subnet-1", "vpc-1", "us-east-1a", 4091), Subnet("subnet-2", "vpc-1", "us-east-1b", 4091))
+TYPE = InstanceType("m6i.2xlarge", 8, ("x86_64",), 32768)
+TYPES = (
+    TYPE,
+    InstanceType("m5.2xlarge", 8, ("x86_64",), 32768),
+    InstanceType("m6i.large", 2, ("x86_64",), 8192),
+)
 CLOUD = Cloud("aws", "us-east-1", "https://address.example")
 PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
 
 
 def a_plan(*, launch_id: str = "launch1", image: Image = IMAGE, **options) -> LaunchPlan:
     """A plan of two workers of two processes, unless told otherwise."""
-    around = Surroundings("aws", "us-east-1", image, SUBNET, TYPE, caller="192.0.2.7/32")
-    return LaunchPlan(LaunchOptions(**{"count": 3, "nprocs": 2, **options}), around, launch_id, PUBLIC_KEY)
+    around = Surroundings(
+        "aws",
+        "us-east-1",
+        image,
+        subnets=SUBNETS,
+        types=TYPES,
+        offerings=frozenset((kind.name, subnet.zone) for kind in TYPES for subnet in SUBNETS),
+        callers=("192.0.2.7/32",),
+    )
+    chosen = LaunchOptions(**{"count": 3, "nprocs": 2, **options})
+    return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
+
+
+def head_of(plan: LaunchPlan, *groups: str) -> InstanceSpec:
+    """The request for the head that comes first."""
+    return plan.head(plan.first, plan.first.head_types[0], groups or ("sg-1", "sg-2"))
+
+
+def workers_of(plan: LaunchPlan, address: str = "10.0.0.4", *groups: str) -> InstanceSpec:
+    """The request for the workers that comes first."""
+    return plan.workers(plan.first, plan.first.worker_types[0], address, groups or ("sg-1",))
 
 
 class FakeClock:
@@ -81,7 +107,11 @@ class FakeCloud:
     security_groups: list[SecurityGroup] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     specs: list[InstanceSpec] = field(default_factory=list)
-    rules: list[tuple[str, str]] = field(default_factory=list)
+    rules: list[tuple[str, Rule]] = field(default_factory=list)
+    keys: dict[str, Tags] = field(default_factory=dict)
+    room: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    spot_room: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    recommended: tuple[str, ...] = ()
     console: str = CONSOLE
     dying: Mapping[str, str] = field(default_factory=dict)
     immortal: bool = False
@@ -95,14 +125,32 @@ class FakeCloud:
             self.security_groups.append(group)
             return group
 
-    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
+    def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
         with self._call("authorize"):
-            self.rules.append((group.id, caller))
+            self.rules.extend((group.id, rule) for rule in rules)
+
+    def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
+        with self._call("import_key_pair"):
+            self.keys[name] = tags
+
+    def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        with self._call("key_pairs"):
+            return tuple(name for name, own in self.keys.items() if has(own, tags))
+
+    def delete_key_pair(self, key_pair_id: str) -> None:
+        with self._call("delete_key_pair"):
+            del self.keys[key_pair_id]
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         with self._call("run_instances"):
             self.specs.append(spec)
-            nodes = tuple(self._node(spec, position) for position in range(spec.count))
+            room = self.spot_room if spec.market is Market.SPOT else self.room
+            count = min(spec.count, room.get((spec.instance_type, spec.subnet.zone), spec.count))
+            if count < spec.least:
+                raise CapacityError(
+                    "none", hint=None, code="InsufficientInstanceCapacity", zones=self.recommended
+                )
+            nodes = tuple(self._node(spec, position) for position in range(count))
             self.instances.extend(nodes)
             return nodes
 
@@ -147,7 +195,7 @@ class FakeCloud:
     def left(self) -> list[str]:
         """Everything that still costs or locks."""
         live = [node.id for node in self.instances if node.state not in ("terminated", "shutting-down")]
-        return live + [group.id for group in self.security_groups]
+        return live + [group.id for group in self.security_groups] + list(self.keys)
 
     def _call(self, operation: str) -> "_Call":
         self.calls.append(operation)
@@ -188,6 +236,7 @@ class FakeLookUps:
     images: Mapping[str, Sequence[Image]] = field(default_factory=dict)
     types: Sequence[InstanceType] = (TYPE,)
     refused: Sequence[str] = ()
+    security_groups: Sequence[SecurityGroup] = ()
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     def find_images(
@@ -203,14 +252,29 @@ class FakeLookUps:
     def image(self, image_id: str) -> Image:
         return next(image for images in self.images.values() for image in images if image.id == image_id)
 
-    def instance_type(self, name: str) -> InstanceType:
-        found = [each for each in self.types if each.name == name]
-        if not found:
-            raise UsageError(f"there is no type {name}")
-        return found[0]
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        found = {each.name: each for each in self.types}
+        if missing := [name for name in names if name not in found]:
+            raise UsageError(f"there is no type {missing[0]}")
+        return tuple(found[name] for name in names)
 
-    def default_subnet(self) -> Subnet:
-        return SUBNET
+    def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        return frozenset((name, subnet.zone) for name in names for subnet in SUBNETS)
+
+    def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
+        return tuple(
+            each for each in SUBNETS if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)
+        )
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        return ()
+
+    def named_groups(
+        self, *, name: str | None = None, group_id: str | None = None
+    ) -> tuple[SecurityGroup, ...]:
+        return tuple(
+            each for each in self.security_groups if name in (None, each.name) and group_id in (None, each.id)
+        )
 
     def _matches(self, image: Image, filters: Mapping[str, str]) -> bool:
         def value(key: str) -> str:
@@ -256,6 +320,9 @@ class FakeWayIn:
     def is_pinned(self, node: Node) -> bool:
         return node.id in self.pinned
 
+    def opens(self, head: Node) -> bool:
+        return self.answers
+
     def registered(self, head: Node) -> Mapping[str, int] | None:
         if not self.answers:
             return None
@@ -273,15 +340,13 @@ class FakeWayIn:
 def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
     """A cluster that is up, of the plan's size."""
     plan, cloud = plan or a_plan(), FakeCloud()
-    (head,) = cloud.run_instances(plan.head("sg-0"))
-    workers = cloud.run_instances(plan.workers(head.private_address, "sg-0"))
+    (head,) = cloud.run_instances(head_of(plan))
+    workers = cloud.run_instances(workers_of(plan, head.private_address))
     return Cluster(
         name=plan.options.name,
         cloud="aws",
         region="us-east-1",
         launch_id=plan.launch_id,
-        nprocs=plan.options.nprocs,
-        nthreads=plan.nthreads,
         nodes=tuple(replace(node, state="running") for node in (head, *workers)),
         groups=(SecurityGroup("sg-0", plan.group_name, "vpc-1", plan.group_tags),),
     )

@@ -26,6 +26,8 @@ ROWS = (
     ("documents", "image_documents", "sbom"),
     (
         "cluster",
+        "readiness",
+        "starting",
         "removal",
         "inventory",
         "bake",
@@ -54,10 +56,12 @@ ROWS = (
         "tunnel",
         "ssh",
         "secrets_folder",
+        "handing_out",
         "ec2",
         "ec2_client",
         "ec2_errors",
         "ec2_answers",
+        "ec2_look_ups",
         "ec2_images",
         "image_errors",
         "image_answers",
@@ -71,7 +75,9 @@ ROWS = (
     ("clouds",),
     (
         "edges",
+        "look_around",
         "plan",
+        "placement",
         "fingerprint",
         "recipe",
         "lock",
@@ -83,9 +89,9 @@ ROWS = (
     ),
     ("environment", "own_environment", "conda_settings", "channel_urls"),
     ("manifest", "ec2_requests", "userdata", "certificates", "console", "events"),
-    ("options", "environment_options"),
-    ("settings",),
-    ("models", "assets", "errors", "__init__"),
+    ("options", "option_checks", "environment_options"),
+    ("settings", "option_table"),
+    ("option_values", "together", "models", "assets", "errors", "__init__"),
 )
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 ONLY_PLACES = {

@@ -17,6 +17,7 @@ from dask_bake.fingerprint import check_architecture
 from dask_bake.manifest import Manifest
 from dask_bake.models import READY, Image, Tag, Verified
 from dask_bake.phases import Phases
+from dask_bake.placement import first_subnet
 
 LOOK_UP = "look up"
 PACKAGES = "packages"
@@ -106,7 +107,7 @@ class _Bake:
     def make(self, drafted: Draft, *, found: Image | None) -> BakeResult:
         """The image, built unless it was found, and proved; under a claim: nobody else makes it meanwhile."""
         workshop, bake_id = self.workshop, secrets.token_hex(6)
-        subnet = workshop.ec2.default_subnet()
+        subnet = first_subnet(workshop.ec2.subnets())
         self._check_type()
         claim = Claim(
             workshop.ec2,
@@ -139,6 +140,6 @@ class _Bake:
 
     def _check_type(self) -> None:
         """Raises where the instances that it would take cannot run the image."""
-        kind = self.workshop.ec2.instance_type(self.options.instance_type)
+        (kind,) = self.workshop.ec2.instance_types((self.options.instance_type,))
         wanted = Image("that is to be baked", "", "", self.now(), str(self.options.architecture))
         check_architecture(wanted, kind, self.workshop.cloud.architectures)

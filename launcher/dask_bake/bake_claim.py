@@ -9,7 +9,7 @@ from dask_bake.edges import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
-from dask_bake.plan import group_name
+from dask_bake.plan import group_name, ssh_rule
 from dask_bake.removal import Removal
 
 LOOK = 2.0
@@ -61,7 +61,7 @@ class Claim:
         try:
             group = self._take(subnet)
             is_mine = True
-            self.cloud.authorize(group, caller=caller, members=False)
+            self.cloud.authorize(group, (ssh_rule(caller),))
             yield group
         except BakeError as error:
             try:

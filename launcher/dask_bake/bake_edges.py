@@ -24,11 +24,11 @@ class Ec2(CloudEdge, Protocol):
     def image(self, image_id: str) -> Image:
         """The image."""
 
-    def default_subnet(self) -> Subnet:
-        """A subnet to bake in."""
+    def subnets(self) -> tuple[Subnet, ...]:
+        """The default subnets, one of which is to bake in."""
 
-    def instance_type(self, name: str) -> InstanceType:
-        """The instance type of that name."""
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        """The instance types of these names."""
 
 
 class Images(Protocol):

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from dask_bake import __version__
-from dask_bake.cli_groups import NodeCommand, SectionedGroup
+from dask_bake.cli_groups import NodeCommand, SectionedCommand, SectionedGroup
 from dask_bake.errors import BakeError
+from dask_bake.option_table import OPTIONS
+from dask_bake.option_table import SECTIONS as SECTIONS_OF_LAUNCH
 
 if TYPE_CHECKING:
     from dask_bake.ec2 import Ec2
@@ -40,6 +42,18 @@ def cloud_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     region = click.option("--region", metavar="REGION", help="AWS region. [default: your AWS settings']")
     return choice(region(command))
+
+
+def launch_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds the options of a launch, each as the table tells it."""
+    for option in reversed(OPTIONS):
+        shape: dict[str, Any] = (
+            {"metavar": option.metavar, "type": str, "multiple": option.many}
+            if option.metavar
+            else {"is_flag": True, "default": None}
+        )
+        command = click.option(*option.flags, option.name, help=option.help, **shape)(command)
+    return command
 
 
 def environment_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -287,31 +301,20 @@ def images_sbom(image: str | None, cloud: str | None, region: str | None) -> int
     return images_command.sbom(chosen, terminal, reference=image)
 
 
-@cli.command()
-@click.option("--count", type=int, metavar="N", help="Nodes, the head included. [default: 4]")
-@click.option("--nprocs", type=int, metavar="N", help="Worker processes on each worker node. [default: 1]")
-@click.option("--name", metavar="NAME", help="What the cluster is called. [default: dask]")
-@click.option("--type", "type", metavar="TYPE", help="EC2 instance type. [default: m6i.2xlarge]")
-@click.option("--ami", metavar="ID", help="Image to start from. [default: the newest that was baked]")
-@click.option(
-    "--file", type=click.Path(path_type=Path), metavar="FILE", help="Write the nodes to a YAML file."
-)
-@click.option(
-    "--timeout", type=int, metavar="SECONDS", help="Give up and clean up after this. [default: 300]"
-)
-@click.option("--allow-mismatch", is_flag=True, help="Launch an image whose versions differ from those here.")
+@cli.command(cls=SectionedCommand, sections=SECTIONS_OF_LAUNCH)
+@launch_options
 @click.option("--dry-run", is_flag=True, help="Show the calls and the user-data; start nothing.")
 @cloud_options
 @json_option
 def launch(cloud: str | None, region: str | None, *, dry_run: bool, json_output: bool, **flags: Any) -> int:
     """Start a cluster, and wait until every worker has joined."""
-    from dask_bake.options import launch_options
+    from dask_bake import options
 
-    options = launch_options(flags, _settings())
+    chosen_options = options.launch_options(flags, _settings())
     from dask_bake import launch_command
 
     terminal, chosen, ec2 = _open(cloud, region)
-    return launch_command.run(options, chosen, ec2, terminal, dry_run=dry_run, json_output=json_output)
+    return launch_command.run(chosen_options, chosen, ec2, terminal, dry_run=dry_run, json_output=json_output)
 
 
 @cli.command()

@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from dask_bake.option_table import Option
+
 
 class SectionedGroup(click.Group):
     """A group whose help lists its commands under headings, in the order given."""
@@ -21,6 +23,23 @@ class SectionedGroup(click.Group):
                 formatter.write_dl(
                     [(name.ljust(width), self.commands[name].get_short_help_str(64)) for name in names]
                 )
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists its options under headings; what is under none comes last."""
+
+    def __init__(self, *args: Any, sections: Sequence[tuple[str, Sequence[Option]]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.sections = sections
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes each section's options with their help."""
+        left = {parameter.name: parameter for parameter in self.get_params(ctx)}
+        named = [(title, [left.pop(option.name) for option in options]) for title, options in self.sections]
+        for title, parameters in (*named, ("Other", list(left.values()))):
+            records = [record for each in parameters if (record := each.get_help_record(ctx)) is not None]
+            with formatter.section(title):
+                formatter.write_dl(records)
 
 
 class NodeCommand(click.Command):

@@ -2,22 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
-from dask_bake.errors import BakeError, NotReadyError
-from dask_bake.events import ClusterSeen, Notify, Output, PhaseEnded, PhaseStarted
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
-from dask_bake.plan import LaunchPlan
+from dask_bake.plan import LaunchPlan, member_rule
+from dask_bake.readiness import Readiness
 from dask_bake.removal import Removal
+from dask_bake.starting import Starting
 
-TICK = 0.2
-LOOK_AT_INSTANCES = 0.5
-LOOK_AT_CONSOLE = 0.5
 SETTLE = 5.0
-LAST_LINES = 20
-DOOMED = ("shutting-down", "terminated", "stopping", "stopped")
 
 
 def launch(
@@ -30,7 +26,8 @@ def launch(
     sleep: Callable[[float], None],
 ) -> Cluster:
     """The cluster, all of whose workers have registered; on any failure nothing of it is left."""
-    run = _Launch(plan, cloud, way_in, notify, clock, sleep, deadline=clock() + plan.options.timeout)
+    watch = Readiness(plan, cloud, way_in, notify, clock, sleep, deadline=clock() + plan.options.timeout)
+    run = _Launch(plan, cloud, watch, notify, clock, sleep)
     with ExitStack() as always, ExitStack() as on_failure:
         always.callback(way_in.close)
         on_failure.callback(run.undo)
@@ -38,10 +35,9 @@ def launch(
         on_failure.callback(way_in.forget)
         way_in.prepare()
         run.start_nodes()
-        run.wait_for_head()
-        run.wait_for_workers()
+        watch.wait()
         on_failure.pop_all()
-    return run.seen
+    return watch.seen
 
 
 def take_down(
@@ -61,56 +57,50 @@ def take_down(
 
 @dataclass
 class _Launch:
-    """One launch while it goes on: what has been made so far, and what was last seen of it."""
+    """One launch while it makes things: what it has to undo if it fails."""
 
     plan: LaunchPlan
     cloud: CloudEdge
-    way_in: WayIn
+    watch: Readiness
     notify: Notify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    deadline: float
-    group: SecurityGroup | None = None
-    nodes: dict[str, Node] = field(default_factory=dict)
-    registered: dict[str, int] = field(default_factory=dict)
     outcome_unknown: bool = False
     name_is_taken: bool = False
-    next_look: float = 0.0
-    next_console: float = 0.0
 
     def take_name(self) -> None:
-        """Makes the security group, whose name only one launch can have."""
+        """Makes the security groups, the first of which has a name that only one launch can have."""
+        plan = self.plan
         with self._phase("security group"):
-            plan = self.plan
-            vpc = plan.surroundings.subnet.vpc_id
-            group = self.cloud.create_security_group(plan.group_name, vpc_id=vpc, tags=plan.group_tags)
-            if group is None:
+            members = self._make_group(plan.group_name)
+            if members is None:
+                self.name_is_taken = True
                 raise self._name_taken()
-            self.group = group
-            self.cloud.authorize(group, caller=plan.surroundings.caller)
+            self.cloud.authorize(members, (member_rule(members.id),))
+            if plan.head_rules:
+                heads = self._make_group(plan.head_group_name)
+                if heads is None:
+                    raise _not_ours(plan.head_group_name)
+                self.cloud.authorize(heads, plan.head_rules)
+            if plan.own_key_name is not None:
+                public_key = plan.handout.public_key
+                self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
 
     def start_nodes(self) -> None:
         """Asks for the head, and at once, with the address it was given, for the workers."""
-        assert self.group is not None  # noqa: S101 - take_name came first
+        members, *heads = (group.id for group in self.watch.groups)
+        starting = Starting(
+            self.plan,
+            self.cloud,
+            self._run,
+            self.notify,
+            groups=(members,),
+            head_groups=tuple(heads),
+            abandoned=self.watch.abandoned,
+        )
         with self._phase("instances"):
-            head = self._run(self.plan.head(self.group.id))[0]
-            self._run(self.plan.workers(head.private_address, self.group.id))
-        self._show()
-
-    def wait_for_head(self) -> None:
-        """Returns once the head's scheduler answers through the way in."""
-        with self._phase("head"):
-            self._until(lambda: self.head.state == "running", "the head to run")
-        with self._phase("host key"):
-            self._until(self._pin_head, "the head's host key on its console")
-        with self._phase("scheduler"):
-            self._until(self._ask_scheduler, "the scheduler to answer through SSH")
-
-    def wait_for_workers(self) -> None:
-        """Returns once every worker process has registered with the scheduler."""
-        with self._phase("workers"):
-            self._until(lambda: self._ask_scheduler() and not self._late(), "all workers to register")
-        self._show()
+            starting.start()
+        self.watch.show()
 
     def undo(self) -> None:
         """Removes whatever this launch made, found by the launch's own tag."""
@@ -123,116 +113,30 @@ class _Launch:
             self.notify,
             self.clock,
             self.sleep,
-            known=tuple(self.nodes),
+            known=tuple(self.watch.nodes),
             settle=SETTLE if self.outcome_unknown else 0.0,
         ).run()
 
-    @property
-    def head(self) -> Node:
-        """The head as last seen."""
-        return next(node for node in self.nodes.values() if node.index == 0)
-
-    @property
-    def seen(self) -> Cluster:
-        """The cluster as last seen."""
+    def _make_group(self, name: str) -> SecurityGroup | None:
         plan = self.plan
-        return Cluster(
-            name=plan.options.name,
-            cloud=plan.surroundings.cloud,
-            region=plan.surroundings.region,
-            launch_id=plan.launch_id,
-            nprocs=plan.options.nprocs,
-            nthreads=plan.nthreads,
-            nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
-            groups=(self.group,) if self.group else (),
-        )
+        vpc = plan.first.subnet.vpc_id
+        group = self.cloud.create_security_group(name, vpc_id=vpc, tags=plan.group_tags)
+        if group is not None:
+            self.watch.groups = (*self.watch.groups, group)
+        return group
 
     def _run(self, spec: InstanceSpec) -> tuple[Node, ...]:
         try:
-            return self._keep(self.cloud.run_instances(spec))
+            return self.watch.keep(self.cloud.run_instances(spec))
         except (UnclearError, KeyboardInterrupt):
             self.outcome_unknown = True
             raise
 
-    def _keep(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        self.nodes.update({node.id: node for node in nodes})
-        return nodes
-
-    def _until(self, condition: Callable[[], bool], awaited: str) -> None:
-        while not condition():
-            if self.clock() >= self.deadline:
-                raise self._too_late(awaited)
-            self.sleep(TICK)
-            if self.clock() >= self.next_look:
-                self.next_look = self.clock() + LOOK_AT_INSTANCES
-                self._look()
-
-    def _look(self) -> None:
-        self._keep(self.cloud.nodes({Tag.LAUNCH: self.plan.launch_id}))
-        self._show()
-        for node in self.nodes.values():
-            if node.state in DOOMED:
-                self._show_console(node)
-                reason = node.state_reason or f"it is {node.state}"
-                raise NotReadyError(
-                    f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}",
-                    hint="the last lines of its console are above",
-                )
-
-    def _pin_head(self) -> bool:
-        if self.clock() >= self.next_console:
-            self.next_console = self.clock() + LOOK_AT_CONSOLE
-            host_key = host_key_from_console(self.cloud.console_output(self.head.id))
-            if host_key is not None:
-                self.way_in.pin(self.head, host_key)
-        return self.way_in.is_pinned(self.head)
-
-    def _ask_scheduler(self) -> bool:
-        registered = self.way_in.registered(self.head)
-        if registered is not None and dict(registered) != self.registered:
-            self.registered = dict(registered)
-            self._show()
-        return registered is not None
-
-    def _late(self) -> list[Node]:
-        nprocs = self.plan.options.nprocs
-        return [node for node in self.seen.workers if self.registered.get(node.private_address, 0) < nprocs]
-
-    def _show(self) -> None:
-        self.notify(ClusterSeen(self.seen, tuple(sorted(self.registered.items()))))
-
-    def _show_console(self, node: Node) -> None:
-        try:
-            lines = last_lines(self.cloud.console_output(node.id), LAST_LINES)
-        except BakeError as error:
-            lines = [f"the console of node {node.index} cannot be had: {error.message}"]
-        for line in lines:
-            self.notify(Output(f"node {node.index}: {line}"))
-
-    def _too_late(self, awaited: str) -> BakeError:
-        late = self._late()
-        node = late[0] if self.registered and late else self.head
-        self._show_console(node)
-        trouble = f"; SSH says: {self.way_in.trouble}" if self.way_in.trouble and not self.registered else ""
-        ready = sum(self.registered.values())
-        return NotReadyError(
-            f"waited {self.plan.options.timeout} s for {awaited}: {ready} of {self.plan.workers_expected}"
-            f" workers registered, node {node.index} is late{trouble}",
-            hint="--timeout gives it longer; the last lines of that node's console are above",
-        )
-
     def _name_taken(self) -> BakeError:
-        self.name_is_taken = True
-        plan, name = self.plan, self.plan.options.name
-        if self.cloud.groups({Tag.CLUSTER: name}, name=plan.group_name):
-            return BakeError(
-                f"a cluster named {name} already exists, or is being launched",
-                hint=f"dask-bake status {name} shows it, dask-bake down {name} ends it, --name gives another",
-            )
-        return BakeError(
-            f"the security group {plan.group_name} exists, and dask-bake did not make it",
-            hint="--name gives the cluster another name",
-        )
+        name = self.plan.options.name
+        if self.cloud.groups({Tag.CLUSTER: name}, name=self.plan.group_name):
+            return already_there(name)
+        return _not_ours(self.plan.group_name)
 
     @contextmanager
     def _phase(self, phase: str) -> Iterator[None]:
@@ -240,3 +144,18 @@ class _Launch:
         self.notify(PhaseStarted(phase))
         yield
         self.notify(PhaseEnded(phase, self.clock() - start))
+
+
+def already_there(name: str) -> BakeError:
+    """The sentence for a name that a cluster has."""
+    return BakeError(
+        f"a cluster named {name} already exists, or is being launched",
+        hint=f"dask-bake status {name} shows it, dask-bake down {name} ends it, --name gives another",
+    )
+
+
+def _not_ours(group: str) -> BakeError:
+    return BakeError(
+        f"the security group {group} exists, and dask-bake did not make it",
+        hint="--name gives the cluster another name",
+    )

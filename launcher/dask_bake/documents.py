@@ -9,7 +9,8 @@ from dask_bake.plan import LaunchPlan
 
 def scheduler_address(cluster: Cluster) -> str:
     """Where the scheduler listens, within the cluster; empty when there is no head."""
-    return f"tcp://{cluster.head.private_address}:{SCHEDULER_PORT}" if cluster.head else ""
+    scheme = "tls" if cluster.has_tls else "tcp"
+    return f"{scheme}://{cluster.head.private_address}:{SCHEDULER_PORT}" if cluster.head else ""
 
 
 def cluster_document(cluster: Cluster, registered: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -51,12 +52,23 @@ def addresses(local_port: Mapping[int, int], *, token: str) -> dict[str, str]:
 
 def plan_document(plan: LaunchPlan) -> dict[str, Any]:
     """A launch that is not carried out."""
+    used = plan.shape(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
         "cloud": plan.surroundings.cloud,
         "region": plan.surroundings.region,
-        "workers_expected": plan.workers_expected,
-        "nthreads": plan.nthreads,
+        "places": [
+            {
+                "zone": place.subnet.zone,
+                "subnet": place.subnet.id,
+                "head_types": [kind.name for kind in place.head_types],
+                "worker_types": [kind.name for kind in place.worker_types],
+                "market": str(place.market),
+            }
+            for place in plan.places
+        ],
+        "workers_expected": (plan.options.count - 1) * used.nprocs if plan.options.runs_dask else 0,
+        "nthreads": used.nthreads,
         "calls": [{"operation": call.operation, "parameters": call.parameters} for call in plan.calls()],
     }
 

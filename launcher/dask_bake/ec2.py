@@ -9,10 +9,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from dask_bake import ec2_answers, ec2_requests
 from dask_bake.ec2_client import ATTEMPTS, clients
 from dask_bake.ec2_errors import code_of, is_passing, translated
-from dask_bake.edges import InstanceType
+from dask_bake.ec2_look_ups import Ec2LookUps
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
-from dask_bake.models import Cloud, Image, InstanceSpec, Node, SecurityGroup, Subnet, Tags
+from dask_bake.models import Cloud, InstanceSpec, Node, Rule, SecurityGroup, Tags
 from dask_bake.userdata import check_size
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ GONE = ("InvalidInstanceID.NotFound",)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
-class Ec2:
+class Ec2(Ec2LookUps):
     """EC2 in one region.
 
     Args:
@@ -34,49 +34,9 @@ class Ec2:
     """
 
     def __init__(self, client: "EC2Client", runner: "EC2Client", *, sleep: Callable[[float], None]) -> None:
-        self._client = client
+        super().__init__(client)
         self._runner = runner
         self._sleep = sleep
-
-    def find_images(
-        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
-    ) -> tuple[Image, ...]:
-        """The images that match, newest first, those that somebody disabled among them."""
-        wanted: Any = ec2_requests.filters(filters)
-        with translated("DescribeImages"):
-            answer = self._client.describe_images(Owners=list(owners), Filters=wanted, IncludeDisabled=True)
-        images = [ec2_answers.image(each) for each in answer.get("Images", [])]
-        return tuple(sorted(images, key=lambda each: (each.created, each.id), reverse=True))
-
-    def image(self, image_id: str) -> Image:
-        """The image of that id."""
-        try:
-            with translated("DescribeImages"):
-                answer = self._client.describe_images(ImageIds=[image_id])
-        except BakeError as error:
-            if code_of(error.__cause__).startswith("InvalidAMIID"):
-                raise _no_such_image(image_id) from error
-            raise
-        if not answer.get("Images"):
-            raise _no_such_image(image_id)
-        return ec2_answers.image(answer["Images"][0])
-
-    def default_subnet(self) -> Subnet:
-        """The default subnet of the first zone that has one."""
-        with translated("DescribeSubnets"):
-            answer = self._client.describe_subnets(Filters=[{"Name": "default-for-az", "Values": ["true"]}])
-        subnets = [ec2_answers.subnet(each) for each in answer.get("Subnets", [])]
-        if not subnets:
-            raise BakeError(
-                "there is no default subnet in this region", hint="aws ec2 create-default-vpc makes one"
-            )
-        return min(subnets, key=lambda each: each.zone)
-
-    def instance_type(self, name: str) -> InstanceType:
-        """The instance type of that name."""
-        with translated("DescribeInstanceTypes"):
-            answer = self._client.describe_instance_types(InstanceTypes=[name])  # type: ignore[list-item]
-        return ec2_answers.instance_type(answer["InstanceTypes"][0])
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The new group; ``None`` when the name is taken, and so belongs to somebody else."""
@@ -90,15 +50,16 @@ class Ec2:
                 raise
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
-    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
-        """Opens the group's SSH to the caller, and all of it to its members."""
-        request = ec2_requests.authorize(group.id, caller=caller, members=members)
+    def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Opens the group to what the rules say."""
+        request = ec2_requests.authorize(group.id, rules)
         with translated("AuthorizeSecurityGroupIngress"):
             self._insist(lambda: self._client.authorize_security_group_ingress(**request))
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         """The new nodes; asked again with the same token, EC2 starts nothing twice."""
-        check_size(spec.user_data)
+        if spec.user_data is not None:
+            check_size(spec.user_data)
         request = ec2_requests.run_instances(spec)
         with translated("RunInstances"):
             answer = self._insist(lambda: self._runner.run_instances(**request))
@@ -117,15 +78,23 @@ class Ec2:
                     found.extend(reservation["Instances"])
         return _by_index(found)
 
-    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
-        """The security groups with these tags, and of that name if one is given."""
-        wanted: dict[str, str | Sequence[str]] = {f"tag:{key}": value for key, value in tags.items()}
-        if name is not None:
-            wanted["group-name"] = name
-        filters = ec2_requests.filters(wanted)
-        with translated("DescribeSecurityGroups"):
-            pages = self._client.get_paginator("describe_security_groups").paginate(Filters=filters)  # type: ignore[arg-type]
-            return tuple(ec2_answers.group(each) for page in pages for each in page["SecurityGroups"])
+    def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """The ids of the key pairs with these tags."""
+        filters: Any = ec2_requests.filters({f"tag:{key}": value for key, value in tags.items()})
+        with translated("DescribeKeyPairs"):
+            answer = self._client.describe_key_pairs(Filters=filters)
+        return tuple(each["KeyPairId"] for each in answer.get("KeyPairs", []))
+
+    def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
+        """Makes a key pair of the public key."""
+        request = ec2_requests.import_key_pair(name, public_key=public_key, tags=tags)
+        with translated("ImportKeyPair"):
+            self._client.import_key_pair(**request)
+
+    def delete_key_pair(self, key_pair_id: str) -> None:
+        """The key pair is no more; one that is gone is no error."""
+        with translated("DeleteKeyPair"):
+            self._client.delete_key_pair(KeyPairId=key_pair_id)
 
     def console_output(self, instance_id: str) -> str:
         """What the instance has printed so far; empty before it printed anything."""
@@ -185,7 +154,3 @@ def connect(cloud: Cloud, notify: Notify) -> Ec2:
 
 def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:
     return tuple(sorted(map(ec2_answers.node, instances), key=lambda node: (node.index, node.id)))
-
-
-def _no_such_image(image_id: str) -> BakeError:
-    return BakeError(f"the image {image_id} does not exist in this region", hint="dask-bake bake makes one")

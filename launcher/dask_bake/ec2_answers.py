@@ -1,17 +1,18 @@
 """EC2's answers, as our own types."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.edges import InstanceType
-from dask_bake.models import Image, Node, Role, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.models import Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
         ImageTypeDef,
         InstanceTypeDef,
         InstanceTypeInfoTypeDef,
+        IpPermissionOutputTypeDef,
         SecurityGroupTypeDef,
         SubnetTypeDef,
     )
@@ -34,7 +35,13 @@ def image(answer: "ImageTypeDef") -> Image:
 
 def subnet(answer: "SubnetTypeDef") -> Subnet:
     """A subnet."""
-    return Subnet(id=answer["SubnetId"], vpc_id=answer["VpcId"], zone=answer["AvailabilityZone"])
+    return Subnet(
+        id=answer["SubnetId"],
+        vpc_id=answer["VpcId"],
+        zone=answer["AvailabilityZone"],
+        free_addresses=answer.get("AvailableIpAddressCount", 0),
+        is_public=answer.get("MapPublicIpOnLaunch", False),
+    )
 
 
 def instance_type(answer: "InstanceTypeInfoTypeDef") -> InstanceType:
@@ -43,6 +50,8 @@ def instance_type(answer: "InstanceTypeInfoTypeDef") -> InstanceType:
         name=answer["InstanceType"],
         vcpus=answer["VCpuInfo"]["DefaultVCpus"],
         architectures=tuple(answer["ProcessorInfo"]["SupportedArchitectures"]),
+        memory=answer.get("MemoryInfo", {}).get("SizeInMiB", 0),
+        can_be_spot="spot" in answer.get("SupportedUsageClasses", ["spot"]),
     )
 
 
@@ -53,7 +62,19 @@ def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:
         name=answer["GroupName"],
         vpc_id=answer.get("VpcId", ""),
         tags=tags(answer.get("Tags")),
+        rules=tuple(rule for each in answer.get("IpPermissions", []) for rule in _rules(each)),
     )
+
+
+def _rules(answer: "IpPermissionOutputTypeDef") -> Iterator[Rule]:
+    port = answer.get("FromPort") if answer.get("IpProtocol") != "-1" else None
+    sources = [(each["CidrIp"], each.get("Description", "")) for each in answer.get("IpRanges", [])]
+    sources += [(each["CidrIpv6"], each.get("Description", "")) for each in answer.get("Ipv6Ranges", [])]
+    sources += [
+        (each.get("GroupId", ""), each.get("Description", "")) for each in answer.get("UserIdGroupPairs", [])
+    ]
+    for source, description in sources:
+        yield Rule(source, description, port)
 
 
 def node(answer: "InstanceTypeDef") -> Node:

@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from dask_bake.edges import UnclearError
+from dask_bake.edges import CapacityError, UnclearError
 from dask_bake.errors import BakeError, UsageError
 
 CAPACITY = frozenset(
@@ -27,9 +27,14 @@ CAPACITY = frozenset(
         "InsufficientHostCapacity",
         "InsufficientReservedInstanceCapacity",
         "UnfulfillableCapacity",
+        "ReservationCapacityExceeded",
+        "InsufficientFreeAddressesInSubnet",
+        "SpotMaxPriceTooLow",
         "Unsupported",
     }
 )
+"""What may be there in another zone, of another type, or on another market."""
+ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b")
 QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"})
 THROTTLED = frozenset({"RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException"})
 PASSING = THROTTLED | {"InternalError", "ServiceUnavailable", "Unavailable", "500", "502", "503"}
@@ -92,7 +97,13 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     if code in UNKNOWN_IMAGE:
         return BakeError(f"{message} ({code})", hint="dask-bake bake makes one in this region")
     if code in CAPACITY:
-        return BakeError(f"AWS has no room for this now: {message}", hint="try another --type, or later")
+        hint = "try another --type, another --zone, or later"
+        return CapacityError(
+            f"AWS has no room for this now: {message} ({code})",
+            hint=hint,
+            code=code,
+            zones=zones_with_room(message),
+        )
     if code in QUOTA:
         return BakeError(
             f"the account's quota is too small: {message}",
@@ -103,6 +114,11 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     if code == "InvalidInstanceType":
         return UsageError(f"{message}", hint="--type takes an EC2 instance type, such as m6i.2xlarge")
     return BakeError(f"{operation} failed: {message} ({code})")
+
+
+def zones_with_room(message: str) -> tuple[str, ...]:
+    """The zones that EC2's message about capacity recommends, in its order."""
+    return tuple(dict.fromkeys(ZONE.findall(message.partition("choosing")[2])))
 
 
 def _message_of(error: ClientError) -> str:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dask_bake.models import Image, InstanceSpec, Tags
+from dask_bake.models import InstanceSpec, Market, Rule, Tags
 
 
 def tag_specifications(tags: Tags, *kinds: str) -> list[dict[str, Any]]:
@@ -22,51 +22,86 @@ def create_security_group(name: str, *, vpc_id: str, tags: Tags) -> dict[str, An
     }
 
 
-def authorize(group_id: str, *, caller: str, members: bool = True) -> dict[str, Any]:
-    """AuthorizeSecurityGroupIngress: SSH from the caller, all from the group's members, nothing else."""
-    ssh: dict[str, Any] = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22}
-    description = "SSH from where the cluster was launched"
-    if ipaddress.ip_network(caller).version == 4:
-        ssh["IpRanges"] = [{"CidrIp": caller, "Description": description}]
-    else:
-        ssh["Ipv6Ranges"] = [{"CidrIpv6": caller, "Description": description}]
-    own = {"GroupId": group_id, "Description": "nodes of the cluster"}
-    among = [{"IpProtocol": "-1", "UserIdGroupPairs": [own]}] if members else []
-    return {"GroupId": group_id, "IpPermissions": [*among, ssh]}
+def authorize(group_id: str, rules: Sequence[Rule]) -> dict[str, Any]:
+    """AuthorizeSecurityGroupIngress, and its opposite: what the rules say, and nothing else."""
+    return {"GroupId": group_id, "IpPermissions": [_permission(rule) for rule in rules]}
+
+
+def _permission(rule: Rule) -> dict[str, Any]:
+    ports = {"FromPort": rule.port, "ToPort": rule.port}
+    what = {"IpProtocol": "-1"} if rule.port is None else {"IpProtocol": "tcp", **ports}
+    described = {"Description": rule.description}
+    if rule.source.startswith("sg-"):
+        return {**what, "UserIdGroupPairs": [{"GroupId": rule.source, **described}]}
+    if ipaddress.ip_network(rule.source).version == 4:
+        return {**what, "IpRanges": [{"CidrIp": rule.source, **described}]}
+    return {**what, "Ipv6Ranges": [{"CidrIpv6": rule.source, **described}]}
+
+
+def import_key_pair(name: str, *, public_key: str, tags: Tags) -> dict[str, Any]:
+    """ImportKeyPair: the cluster's own public key, for nodes that are told nothing by user-data."""
+    return {
+        "KeyName": name,
+        "PublicKeyMaterial": public_key.encode(),
+        "TagSpecifications": tag_specifications(tags, "key-pair"),
+    }
 
 
 def run_instances(spec: InstanceSpec) -> dict[str, Any]:
-    """RunInstances: all or none, IMDSv2 only, an encrypted disk that goes with it, and power-off ends it."""
-    return {
+    """RunInstances: enough or none, IMDSv2 only, an encrypted disk that goes with it; power-off ends it."""
+    request = {
         "ImageId": spec.image.id,
         "InstanceType": spec.instance_type,
-        "MinCount": spec.count,
+        "MinCount": spec.least,
         "MaxCount": spec.count,
         "ClientToken": spec.client_token,
-        "UserData": spec.user_data,
         "InstanceInitiatedShutdownBehavior": "terminate",
         "MetadataOptions": {
             "HttpEndpoint": "enabled",
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 1,
         },
-        "BlockDeviceMappings": [{"DeviceName": spec.image.root_device, "Ebs": _root_disk(spec.image)}],
+        "BlockDeviceMappings": [{"DeviceName": spec.image.root_device, "Ebs": _root_disk(spec)}],
         "NetworkInterfaces": [
             {
                 "DeviceIndex": 0,
                 "SubnetId": spec.subnet.id,
-                "Groups": [spec.security_group_id],
-                "AssociatePublicIpAddress": True,
+                "Groups": list(spec.security_group_ids),
+                "AssociatePublicIpAddress": spec.has_public_address,
                 "DeleteOnTermination": True,
             }
         ],
-        "TagSpecifications": tag_specifications(spec.tags, "instance", "volume"),
+        "TagSpecifications": tag_specifications(spec.tags, *_kinds(spec)),
     }
+    optional = {
+        "UserData": spec.user_data,
+        "KeyName": spec.key_name,
+        "IamInstanceProfile": spec.instance_profile and {"Name": spec.instance_profile},
+        "Placement": spec.placement_group and {"GroupName": spec.placement_group},
+        "InstanceMarketOptions": _market(spec.market),
+    }
+    return request | {name: value for name, value in optional.items() if value is not None}
 
 
-def _root_disk(image: Image) -> dict[str, Any]:
-    disk: dict[str, Any] = {"VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True}
-    return disk if image.root_size is None else {**disk, "VolumeSize": image.root_size}
+def _kinds(spec: InstanceSpec) -> tuple[str, ...]:
+    kinds = ("instance", "volume", "network-interface")
+    return (*kinds, "spot-instances-request") if spec.market is Market.SPOT else kinds
+
+
+def _market(market: Market) -> dict[str, Any] | None:
+    if market is Market.ON_DEMAND:
+        return None
+    once = {"SpotInstanceType": "one-time", "InstanceInterruptionBehavior": "terminate"}
+    return {"MarketType": "spot", "SpotOptions": once}
+
+
+def _root_disk(spec: InstanceSpec) -> dict[str, Any]:
+    optional = {
+        "VolumeSize": spec.disk.size or spec.image.root_size,
+        "VolumeInitializationRate": spec.disk.initialization_rate,
+    }
+    disk = {"VolumeType": spec.disk.type, "Encrypted": True, "DeleteOnTermination": True}
+    return disk | {name: value for name, value in optional.items() if value is not None}
 
 
 def filters(values: Mapping[str, str | Sequence[str]]) -> list[dict[str, Any]]:

@@ -5,38 +5,65 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dask_bake.errors import BakeError
-from dask_bake.models import Image, InstanceSpec, Node, SecurityGroup, Subnet, Tags
+from dask_bake.models import Image, InstanceSpec, Node, Rule, SecurityGroup, Subnet, Tags
 
 
 class UnclearError(BakeError):
     """EC2 did not answer: whether it did what it was asked is not known."""
 
 
+class CapacityError(BakeError):
+    """EC2 has no room for the instances here; ``zones`` are those that it says do have room."""
+
+    def __init__(self, message: str, *, hint: str | None, code: str, zones: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.zones = zones
+
+
 @dataclass(frozen=True)
 class InstanceType:
-    """A kind of instance; ``architectures`` are EC2's names, of which some are not for images of ours."""
+    """A kind of instance.
+
+    Args:
+        architectures: EC2's names, of which some are not for images of ours.
+        memory: in MiB.
+    """
 
     name: str
     vcpus: int
     architectures: tuple[str, ...]
+    memory: int = 0
+    can_be_spot: bool = True
 
 
 class LookUps(Protocol):
-    """The part of EC2 that is asked before a launch is planned."""
+    """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        """The security groups with these tags."""
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
     ) -> tuple[Image, ...]:
         """The images that match, newest first."""
 
+    def named_groups(
+        self, *, name: str | None = None, group_id: str | None = None
+    ) -> tuple[SecurityGroup, ...]:
+        """The security groups of that name, in whatever VPC, or the one of that id."""
+
     def image(self, image_id: str) -> Image:
         """The image of that id."""
 
-    def instance_type(self, name: str) -> InstanceType:
-        """The instance type of that name."""
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        """The instance types of these names, in this order."""
 
-    def default_subnet(self) -> Subnet:
-        """The subnet to launch into."""
+    def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Which of these instance types there are in which zone: pairs of a type and a zone."""
+
+    def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
+        """The subnets of the VPC, or the one of that id; without either the default ones."""
 
 
 class CloudEdge(Protocol):
@@ -45,8 +72,8 @@ class CloudEdge(Protocol):
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The new group, or ``None`` when the name is taken."""
 
-    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
-        """Opens the group's SSH to the caller, and all of it to its members."""
+    def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Opens the group to what the rules say."""
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         """The new nodes."""
@@ -56,6 +83,15 @@ class CloudEdge(Protocol):
 
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
         """The security groups with these tags."""
+
+    def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
+        """Makes a key pair of the public key."""
+
+    def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """The ids of the key pairs with these tags."""
+
+    def delete_key_pair(self, key_pair_id: str) -> None:
+        """The key pair is no more."""
 
     def console_output(self, instance_id: str) -> str:
         """What the instance has printed so far."""
@@ -85,6 +121,9 @@ class WayIn(Protocol):
 
     def registered(self, head: Node) -> Mapping[str, int] | None:
         """The worker processes registered, per private address; ``None`` while there is no answer."""
+
+    def opens(self, head: Node) -> bool:
+        """True when SSH lets in."""
 
     def close(self) -> None:
         """Ends the connection."""

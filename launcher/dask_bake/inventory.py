@@ -47,8 +47,6 @@ def _assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup],
         cloud=cloud.name,
         region=cloud.region,
         launch_id=tags.get(Tag.LAUNCH, ""),
-        nprocs=int(tags.get(Tag.NPROCS, "1")),
-        nthreads=int(tags.get(Tag.NTHREADS, "1")),
         nodes=tuple(sorted(own_nodes, key=lambda node: (node.index, node.id))),
         groups=own_groups,
     )

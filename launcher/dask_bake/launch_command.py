@@ -13,14 +13,16 @@ from dask_bake import documents, fingerprint, view
 from dask_bake.clouds import caller_address
 from dask_bake.cluster import launch
 from dask_bake.ec2 import Ec2
-from dask_bake.edges import InstanceType, LookUps, WayIn
-from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.edges import WayIn
+from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
 from dask_bake.fingerprint import Packages
-from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Image, Tag
+from dask_bake.handing_out import handout, key_pair
+from dask_bake.look_around import look_around
+from dask_bake.models import Cloud
 from dask_bake.options import LaunchOptions
-from dask_bake.plan import LaunchPlan, Surroundings
-from dask_bake.secrets_folder import KeyPair, Secrets, new_key, secrets_of
+from dask_bake.plan import LaunchPlan
+from dask_bake.secrets_folder import KeyPair, Secrets, secrets_of
 from dask_bake.terminal import Terminal
 from dask_bake.way_in import SshWayIn
 
@@ -37,8 +39,9 @@ def run(
 ) -> int:
     """Launches the cluster, and returns the exit code."""
     launch_id = secrets.token_hex(6)
-    pair = new_key(f"dask-bake {options.name}")
-    plan = LaunchPlan(options, look_around(options, cloud, ec2), launch_id, pair.public)
+    pair = key_pair(options)
+    around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
+    plan = LaunchPlan(options, around, launch_id, handout(options, pair))
     for note in notes(plan, own_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
     if dry_run:
@@ -71,56 +74,25 @@ def run(
     return 0
 
 
-def look_around(options: LaunchOptions, cloud: Cloud, ec2: LookUps) -> Surroundings:
-    """What the plan needs to know; nothing is made, so that a wrong request fails here."""
-    instance_type = ec2.instance_type(options.type)
-    image = choose_image(options, ec2, instance_type)
-    fingerprint.check_architecture(image, instance_type, cloud.architectures)
-    return Surroundings(
-        cloud=cloud.name,
-        region=cloud.region,
-        image=image,
-        subnet=ec2.default_subnet(),
-        instance_type=instance_type,
-        caller=caller_address(cloud),
-        newest_base=newest_base(image, ec2),
+def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ...]:
+    """What the user should know of this plan; versions that do not go together are an error."""
+    around = plan.surroundings
+    return (
+        *fingerprint.mismatches(around.image, client, allow_mismatch=plan.options.allow_mismatch),
+        *fingerprint.doubts(around.image),
+        *fingerprint.staleness(around.image, newest_base=around.newest_base, now=now),
+        *crowds(plan),
     )
 
 
-def choose_image(options: LaunchOptions, ec2: LookUps, instance_type: InstanceType) -> Image:
-    """The image asked for, else the newest one that was baked here, was proved and runs on the type."""
-    if options.ami is not None:
-        image = ec2.image(options.ami)
-        if image.state != "available":
-            raise BakeError(f"the image {image.id} is {image.state}, not available")
-        return image
-    filters = {f"tag:{Tag.MANAGED}": "true", "state": "available"}
-    return fingerprint.newest_proved(ec2.find_images(owners=["self"], filters=filters), instance_type)
-
-
-def newest_base(image: Image, ec2: LookUps) -> str | None:
-    """The newest of Debian's images like the image's base; ``None`` where that is not to be known."""
-    names = fingerprint.base_names(image)
-    if names is None:
-        return None
-    filters = {"name": names, "architecture": image.architecture, "state": "available"}
-    try:
-        found = ec2.find_images(owners=[DEBIAN_ACCOUNT], filters=filters)
-    except BakeError:
-        return None  # it is for a hint alone
-    return found[0].name if found else None
-
-
-def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ...]:
-    """What the user should know of this plan; versions that do not go together are an error."""
-    options, around = plan.options, plan.surroundings
-    vcpus = around.instance_type.vcpus
-    crowd = f"{options.nprocs} worker processes share the {vcpus} virtual CPUs of a {options.type}."
-    return (
-        *fingerprint.mismatches(around.image, client, allow_mismatch=options.allow_mismatch),
-        *fingerprint.doubts(around.image),
-        *fingerprint.staleness(around.image, newest_base=around.newest_base, now=now),
-        *((crowd,) if options.nprocs > vcpus else ()),
+def crowds(plan: LaunchPlan) -> tuple[str, ...]:
+    """What is too much for a node of a type that the workers may have."""
+    kinds = {kind.name: kind for kind in plan.surroundings.types if kind.name in plan.options.type}
+    return tuple(
+        f"{used.nprocs} worker processes of {used.nthreads} threads share the {kind.vcpus} virtual CPUs"
+        f" of a {kind.name}."
+        for kind in kinds.values()
+        if (used := plan.shape(kind)).nprocs * used.nthreads > kind.vcpus
     )
 
 

@@ -1,6 +1,6 @@
 """The nouns: frozen values that pass between modules, without any SDK's types in them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -20,6 +20,22 @@ class Role(StrEnum):
 
     HEAD = "head"
     WORKER = "worker"
+
+
+class Market(StrEnum):
+    """How an instance is paid for."""
+
+    ON_DEMAND = "on-demand"
+    SPOT = "spot"
+
+
+class Connect(StrEnum):
+    """What carries SSH to the head; ``ssm`` is Session Manager, ``eice`` an Instance Connect Endpoint."""
+
+    DIRECT = "direct"
+    BASTION = "bastion"
+    SSM = "ssm"
+    EICE = "eice"
 
 
 class Tag:
@@ -42,6 +58,9 @@ class Tag:
     BASE = "dask-bake:base"
     BASE_NAME = "dask-bake:base-name"
     USER = "dask-bake:user"
+    CONNECT = "dask-bake:connect"
+    BASTION = "dask-bake:bastion"
+    TLS = "dask-bake:tls"
     VERIFIED = "dask-bake:verified"
     MANIFEST = "dask-bake:manifest-"
 
@@ -118,26 +137,55 @@ class Image:
 
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet to launch into."""
+    """A subnet to launch into.
+
+    Args:
+        free_addresses: how many instances still fit.
+        is_public: whether instances get public addresses there unless told otherwise.
+    """
 
     id: str
     vpc_id: str
     zone: str
+    free_addresses: int = 0
+    is_public: bool = True
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A root volume; ``None`` is EC2's default, or the image's. Size in GiB, initialization rate in MiB/s."""
+
+    type: str = "gp3"
+    size: int | None = None
+    initialization_rate: int | None = None
 
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """Everything that one RunInstances call needs."""
+    """Everything that one RunInstances call needs.
+
+    Args:
+        count: how many are wanted; at least ``least`` of them, or none.
+        user_data: ``None`` for none.
+        has_public_address: whether the instances get one.
+    """
 
     role: Role
     count: int
+    least: int
     image: Image
     instance_type: str
     subnet: Subnet
-    security_group_id: str
-    user_data: str
+    security_group_ids: tuple[str, ...]
+    user_data: str | None
     tags: Tags
     client_token: str
+    market: Market = Market.ON_DEMAND
+    disk: Disk = Disk()
+    has_public_address: bool = True
+    key_name: str | None = None
+    instance_profile: str | None = None
+    placement_group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -169,13 +217,27 @@ class Node:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What a security group lets in: TCP to one port, or all there is where ``port`` is ``None``.
+
+    Args:
+        source: an address block, or the id of a security group.
+    """
+
+    source: str
+    description: str
+    port: int | None = None
+
+
+@dataclass(frozen=True)
 class SecurityGroup:
-    """A cluster's security group, whose name is the lock on the cluster's name."""
+    """A security group of a cluster; the name of its first one is the lock on the cluster's name."""
 
     id: str
     name: str
     vpc_id: str
     tags: Tags = ()
+    rules: tuple[Rule, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -186,10 +248,8 @@ class Cluster:
     cloud: str
     region: str
     launch_id: str
-    nprocs: int
-    nthreads: int
     nodes: tuple[Node, ...] = ()
-    groups: tuple[SecurityGroup, ...] = field(default=())
+    groups: tuple[SecurityGroup, ...] = ()
 
     @property
     def head(self) -> Node | None:
@@ -200,6 +260,34 @@ class Cluster:
     def workers(self) -> tuple[Node, ...]:
         """The nodes that run worker processes."""
         return tuple(node for node in self.nodes if node.role is Role.WORKER)
+
+    @property
+    def nprocs(self) -> int:
+        """The worker processes of each worker node; 0 where no Dask was started."""
+        return int(self._tag(Tag.NPROCS, "0"))
+
+    @property
+    def nthreads(self) -> int:
+        """The threads of each worker process."""
+        return int(self._tag(Tag.NTHREADS, "0"))
+
+    @property
+    def has_tls(self) -> bool:
+        """Whether scheduler, workers and clients speak TLS."""
+        return self._tag(Tag.TLS, "false") == "true"
+
+    @property
+    def way(self) -> Connect:
+        """What carries SSH to the head."""
+        return Connect(self._tag(Tag.CONNECT, Connect.DIRECT))
+
+    @property
+    def bastion(self) -> str | None:
+        """The bastion host, where that is the way."""
+        return self._tag(Tag.BASTION, "") or None
+
+    def _tag(self, key: str, default: str) -> str:
+        return next((dict(node.tags)[key] for node in self.nodes if key in dict(node.tags)), default)
 
     @property
     def expected_workers(self) -> int:

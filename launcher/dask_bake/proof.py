@@ -15,7 +15,7 @@ from dask_bake.events import Event, Notify, Output
 from dask_bake.models import Cloud, Cluster, Image
 from dask_bake.options import LaunchOptions
 from dask_bake.phases import Phases
-from dask_bake.plan import LaunchPlan, Surroundings
+from dask_bake.plan import Handout, LaunchPlan, Surroundings
 from dask_bake.secrets_folder import KeyPair, Secrets, new_key, secrets_of
 from dask_bake.ssh import host, ssh_command
 from dask_bake.way_in import SshWayIn
@@ -89,18 +89,19 @@ class Prover:
     def _plan(
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str
     ) -> LaunchPlan:
-        kind = self.look_ups.instance_type(options.instance_type)
+        wanted = (options.instance_type,)
         around = Surroundings(
             cloud=self.cloud.name,
             region=self.cloud.region,
             image=image,
-            subnet=self.look_ups.default_subnet(),
-            instance_type=kind,
-            caller=self.caller(),
+            subnets=self.look_ups.subnets(),
+            types=self.look_ups.instance_types(wanted),
+            offerings=self.look_ups.offerings(wanted),
+            callers=(self.caller(),),
         )
         timeout = min(TIMEOUT, options.timeout)
-        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=kind.name, timeout=timeout)
-        return LaunchPlan(chosen, around, launch_id, public_key)
+        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout)
+        return LaunchPlan(chosen, around, launch_id, Handout(public_key))
 
 
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:

@@ -40,6 +40,8 @@ class Removal:
         try:
             self._end_instances(start)
             self._delete_groups(start + PATIENCE)
+            for key_pair in self.cloud.key_pairs(self.tags):
+                self.cloud.delete_key_pair(key_pair)
         except (BakeError, KeyboardInterrupt) as error:
             raise self._leftover(error) from error
         self.notify(PhaseEnded(PHASE, self.clock() - start))
@@ -76,6 +78,7 @@ class Removal:
                 if not ended(node)
             ]
             pieces += [f"security group {group.name} ({group.id})" for group in self.cloud.groups(self.tags)]
+            pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
         except (BakeError, KeyboardInterrupt):
             pieces = [f"instance {each}" for each in self.known]
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import Cloud, Node
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An SSH key, as OpenSSH writes its two files."""
+    """An SSH key, as OpenSSH writes its two files; ``path`` is the file of one that is the user's own."""
 
     private: str
     public: str
+    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -39,9 +40,11 @@ class Secrets:
         try:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(mode=0o700, parents=True)
-            for path, text in ((self.key, pair.private), (self.key.with_suffix(".pub"), pair.public + "\n")):
-                path.touch(mode=0o600)
-                path.write_text(text)
+            if pair.path is not None:
+                self.key.symlink_to(pair.path.absolute())
+            else:
+                _write(self.key, pair.private)
+            _write(self.key.with_suffix(".pub"), pair.public + "\n")
         except OSError as error:
             raise BakeError(
                 f"the cluster's key could not be kept in {self.folder}: {error.strerror}",
@@ -70,11 +73,38 @@ class Secrets:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
 def secrets_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Secrets:
     """The secrets of the cluster of that name."""
     home = Path(environ.get("HOME", "~")).expanduser()
     state = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
     return Secrets(state / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
+
+
+def read_key(path: Path) -> KeyPair:
+    """The key that a user keeps in a file."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+
+    text = path.read_text(encoding="ascii", errors="replace")
+    try:
+        load = serialization.load_ssh_private_key if "OPENSSH" in text else serialization.load_pem_private_key
+        key = load(text.encode(), password=None)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+    except TypeError as error:
+        raise UsageError(
+            f"--keypair {path} is locked with a passphrase, and nobody is there to type it",
+            hint="ssh-keygen -p -f FILE removes it from a copy",
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(f"--keypair {path} cannot be used: {error}") from error
+    return KeyPair(text, public.decode(), path)
 
 
 def new_key(comment: str) -> KeyPair:

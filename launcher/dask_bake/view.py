@@ -12,8 +12,8 @@ from rich.text import Text
 
 from dask_bake.documents import scheduler_address
 from dask_bake.errors import BakeError
-from dask_bake.models import Cluster
-from dask_bake.plan import LaunchPlan
+from dask_bake.models import Cluster, Market
+from dask_bake.plan import UNKNOWN_HEAD, LaunchPlan
 
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
@@ -115,16 +115,22 @@ def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: da
 
 def plan_view(plan: LaunchPlan) -> RenderableType:
     """A launch as it would be: each call with its parameters, and what each role is told at boot."""
+    place = plan.first
+    kind, used = place.worker_types[0], plan.shape(place.worker_types[0])
+    market = " on spot" if place.market is Market.SPOT else ""
     parts: list[RenderableType] = [
         Text(
-            f"{plan.options.name}: 1 head and {plan.options.count - 1} workers of {plan.options.nprocs}"
-            f" processes with {plan.nthreads} threads each, on {plan.options.type}"
-            f" in {plan.surroundings.subnet.zone}"
+            f"{plan.options.name}: 1 head ({place.head_types[0].name}) and {plan.options.count - 1} workers"
+            f" ({kind.name}{market}) of {used.nprocs} processes with {used.nthreads} threads each,"
+            f" in {place.subnet.zone}"
         )
     ]
+    runs: list[int] = []
     for number, call in enumerate(plan.calls(), start=1):
         parameters = dict(call.parameters)
         user_data = parameters.pop("UserData", None)
+        if call.operation == "RunInstances":
+            runs.append(number)
         parts += [Text(), Text(f"{number}. {call.operation}", "bold cyan"), _parameters(parameters)]
         if user_data is not None:
             parts += [
@@ -133,7 +139,9 @@ def plan_view(plan: LaunchPlan) -> RenderableType:
             ]
     parts += [
         Text(),
-        Text("10.0.0.0 stands for the head's address, which EC2 gives in its answer to call 3."),
+        Text(
+            f"{UNKNOWN_HEAD} stands for the head's address, which EC2 gives in its answer to call {runs[0]}."
+        ),
     ]
     parts += [Text("Nothing was started: this was a dry run.", "bold")]
     return Group(*parts)

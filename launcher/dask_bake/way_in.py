@@ -44,14 +44,14 @@ class SshWayIn:
         """True when the node's host key is kept."""
         return self._secrets.is_pinned(node)
 
+    def opens(self, head: Node) -> bool:
+        """True when SSH lets in."""
+        return self._tunnel_to(head).advance()
+
     def registered(self, head: Node) -> Mapping[str, int] | None:
         """The worker processes that the scheduler knows, per private address."""
-        if self._tunnel is None or self._tunnel.host.address != head.address:
-            self.close()
-            self._tunnel = Tunnel(self._host(head), [Forward(free_port(), DASHBOARD_PORT)])
-        if not self._tunnel.advance():
-            return None
-        return self._ask(self._tunnel.forwards[0].local_port)
+        tunnel = self._tunnel_to(head)
+        return self._ask(tunnel.forwards[0].local_port) if tunnel.advance() else None
 
     def close(self) -> None:
         """Ends the tunnel."""
@@ -63,6 +63,12 @@ class SshWayIn:
         """Deletes the secrets."""
         self.close()
         self._secrets.delete()
+
+    def _tunnel_to(self, head: Node) -> Tunnel:
+        if self._tunnel is None or self._tunnel.host.address != head.address:
+            self.close()
+            self._tunnel = Tunnel(self._host(head), [Forward(free_port(), DASHBOARD_PORT)])
+        return self._tunnel
 
     def _ask(self, port: int) -> Mapping[str, int] | None:
         # The counts are small; who they are is asked only when they change.

@@ -16,7 +16,8 @@ from dask_bake.edges import InstanceType, UnclearError
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.models import SecurityGroup, Subnet
-from fakes import PUBLIC_KEY, a_plan
+from dask_bake.plan import member_rule, ssh_rule
+from fakes import PUBLIC_KEY, a_plan, head_of, workers_of
 
 TAGS = [
     {"Key": "Name", "Value": "dask-worker"},
@@ -49,7 +50,7 @@ def stubbed():
 
 def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed):
     edge, stub, _ = stubbed
-    spec = a_plan().workers("10.0.0.4", "sg-1")
+    spec = workers_of(a_plan())
     stub.add_response(
         "run_instances",
         {"Instances": [INSTANCE, {**INSTANCE, "InstanceId": "i-2", "AmiLaunchIndex": 1}]},
@@ -84,6 +85,7 @@ def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed
             "TagSpecifications": [
                 {"ResourceType": "instance", "Tags": TAGS},
                 {"ResourceType": "volume", "Tags": TAGS},
+                {"ResourceType": "network-interface", "Tags": TAGS},
             ],
         },
     )
@@ -164,7 +166,7 @@ def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller,
         },
     )
 
-    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), caller=caller)
+    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"), ssh_rule(caller)))
 
 
 def test_a_group_that_ec2_does_not_know_yet_is_asked_for_again(stubbed):
@@ -172,14 +174,14 @@ def test_a_group_that_ec2_does_not_know_yet_is_asked_for_again(stubbed):
     stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound")
     stub.add_response("authorize_security_group_ingress", {})
 
-    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), caller="192.0.2.7/32")
+    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"),))
 
     assert pauses == [0.5]
 
 
 def test_a_throttled_launch_is_asked_for_again_with_the_same_token(stubbed):
     edge, stub, pauses = stubbed
-    spec = a_plan().workers("10.0.0.4", "sg-1")
+    spec = workers_of(a_plan())
     stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503)
     stub.add_client_error("run_instances", "InternalError", http_status_code=500)
     stub.add_response("run_instances", {"Instances": [INSTANCE]})
@@ -194,7 +196,7 @@ def test_no_capacity_is_not_asked_for_again(stubbed):
     )
 
     with pytest.raises(BakeError, match="AWS has no room for this now: none in us-east-1a"):
-        edge.run_instances(a_plan().head("sg-1"))
+        edge.run_instances(head_of(a_plan()))
     assert pauses == []
 
 
@@ -203,7 +205,7 @@ def test_an_answer_without_instances_did_not_come_from_ec2(stubbed):
     stub.add_response("run_instances", {})
 
     with pytest.raises(BakeError, match="did not come from EC2"):
-        edge.run_instances(a_plan().head("sg-1"))
+        edge.run_instances(head_of(a_plan()))
 
 
 def test_the_console_is_asked_for_as_it_is_now(stubbed):
@@ -294,11 +296,17 @@ def test_images_come_newest_first(stubbed):
     assert [image.id for image in found] == ["ami-2", "ami-1"]
 
 
-def test_the_default_subnet_is_the_first_zones(stubbed):
+def test_the_default_subnets_come_by_zone_with_what_is_free_in_them(stubbed):
     edge, stub, _ = stubbed
     subnets = [
         {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
-        {"SubnetId": "subnet-a", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1a"},
+        {
+            "SubnetId": "subnet-a",
+            "VpcId": "vpc-1",
+            "AvailabilityZone": "us-east-1a",
+            "AvailableIpAddressCount": 251,
+            "MapPublicIpOnLaunch": True,
+        },
     ]
     stub.add_response(
         "describe_subnets",
@@ -306,15 +314,25 @@ def test_the_default_subnet_is_the_first_zones(stubbed):
         {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]},
     )
 
-    assert edge.default_subnet() == Subnet("subnet-a", "vpc-1", "us-east-1a")
+    assert edge.subnets() == (
+        Subnet("subnet-a", "vpc-1", "us-east-1a", 251, is_public=True),
+        Subnet("subnet-b", "vpc-1", "us-east-1b", 0, is_public=False),
+    )
 
 
-def test_no_default_subnet_is_one_sentence(stubbed):
+@pytest.mark.parametrize(
+    ("given", "filters"),
+    [
+        ({"vpc_id": "vpc-2"}, {"vpc-id": ["vpc-2"]}),
+        ({"vpc_id": "vpc-2", "subnet_id": "subnet-c"}, {"vpc-id": ["vpc-2"], "subnet-id": ["subnet-c"]}),
+    ],
+)
+def test_the_subnets_of_a_vpc_and_one_subnet_are_asked_for_by_filter(stubbed, given, filters):
     edge, stub, _ = stubbed
-    stub.add_response("describe_subnets", {"Subnets": []})
+    wanted = [{"Name": name, "Values": values} for name, values in filters.items()]
+    stub.add_response("describe_subnets", {"Subnets": []}, {"Filters": wanted})
 
-    with pytest.raises(BakeError, match="no default subnet"):
-        edge.default_subnet()
+    assert edge.subnets(**given) == ()
 
 
 @pytest.mark.parametrize(
@@ -333,7 +351,7 @@ def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, sentence
     stub.add_client_error("describe_instance_types", code, "why Encoded authorization failure message: AAAA")
 
     with pytest.raises(BakeError, match=sentence) as caught:
-        edge.instance_type("m6i.2xlarge")
+        edge.instance_types(["m6i.2xlarge"])
 
     assert "AAAA" not in caught.value.message
     assert caught.value.hint or code == "SomethingElse"
@@ -349,13 +367,17 @@ def test_an_instance_type_is_its_cpus_and_what_it_can_run(stubbed):
                     "InstanceType": "t2.micro",
                     "VCpuInfo": {"DefaultVCpus": 1},
                     "ProcessorInfo": {"SupportedArchitectures": ["i386", "x86_64"]},
+                    "MemoryInfo": {"SizeInMiB": 1024},
+                    "SupportedUsageClasses": ["on-demand"],
                 }
             ]
         },
         {"InstanceTypes": ["t2.micro"]},
     )
 
-    assert edge.instance_type("t2.micro") == InstanceType("t2.micro", 1, ("i386", "x86_64"))
+    assert edge.instance_types(["t2.micro"]) == (
+        InstanceType("t2.micro", 1, ("i386", "x86_64"), 1024, can_be_spot=False),
+    )
 
 
 def test_an_unknown_instance_type_is_wrong_use(stubbed):
@@ -363,7 +385,7 @@ def test_an_unknown_instance_type_is_wrong_use(stubbed):
     stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
 
     with pytest.raises(UsageError, match="no such type"):
-        edge.instance_type("m0.huge")
+        edge.instance_types(["m0.huge"])
 
 
 @pytest.mark.parametrize(
@@ -385,5 +407,5 @@ def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
     edge = ec2.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append)
 
     with pytest.raises(UnclearError, match="EC2 could not be reached"):
-        edge.default_subnet()
+        edge.subnets()
     assert events == [Called("DescribeSubnets")]

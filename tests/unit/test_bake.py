@@ -23,7 +23,8 @@ from dask_bake.lock import Lock
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.phases import Phases
-from fakes import SUBNET, FakeClock, FakeCloud, Fault, a_plan
+from dask_bake.plan import ssh_rule
+from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of
 
 BASE = Image("ami-base", "debian-12-amd64-20260101", "available", datetime(2026, 1, 1, tzinfo=UTC))
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -45,11 +46,6 @@ class BakingCloud(FakeCloud):
     done: list[tuple[str, str]] = field(default_factory=list)
     keeps_images: bool = False
     unseen: str = ""
-    ingress: list[bool] = field(default_factory=list)
-
-    def authorize(self, group: SecurityGroup, *, caller: str, members: bool = True) -> None:
-        self.ingress.append(members)
-        super().authorize(group, caller=caller)
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
@@ -65,11 +61,13 @@ class BakingCloud(FakeCloud):
                 return each
         raise BakeError(f"the image {image_id} does not exist in this region")
 
-    def default_subnet(self) -> Subnet:
-        return SUBNET
+    def subnets(self) -> tuple[Subnet, ...]:
+        return SUBNETS
 
-    def instance_type(self, name: str) -> InstanceType:
-        return InstanceType(name, 2, ("arm64",) if name.startswith("m6g") else ("x86_64",))
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        return tuple(
+            InstanceType(name, 2, ("arm64",) if name.startswith("m6g") else ("x86_64",)) for name in names
+        )
 
     def require_imdsv2(self, image_id: str) -> None:
         self.done.append(("imdsv2", image_id))
@@ -286,7 +284,7 @@ def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
         "security_group_id": "sg-0",
         "user_data_file": variables["user_data_file"],
         "ssh_private_key_file": variables["ssh_private_key_file"],
-        "subnet_id": SUBNET.id,
+        "subnet_id": SUBNETS[0].id,
         "associate_public_ip_address": True,
         "instance_type": "m5.large",
         "volume_size": 10,
@@ -300,8 +298,8 @@ def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
 
 def test_the_instance_is_opened_by_one_key_from_one_address(bench: Bench) -> None:
     bench.bake()
-    assert bench.cloud.rules == [("sg-0", "192.0.2.1/32")]
-    assert bench.cloud.ingress == [False]
+    assert bench.cloud.rules == [("sg-0", ssh_rule("192.0.2.1/32"))]
+    assert [rule.port for _, rule in bench.cloud.rules] == [22]
     assert bench.packer.user_data.startswith("#cloud-config\nssh_authorized_keys:\n  - ssh-ed25519 AAAA")
     assert bench.packer.key_mode == 0o600
 
@@ -556,7 +554,7 @@ def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
 def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) -> None:
     group = other_bake(bench)
     proof = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
-    bench.cloud.run_instances(replace(a_plan().head(group.id), tags=proof))
+    bench.cloud.run_instances(replace(head_of(a_plan(), group.id), tags=proof))
     with pytest.raises(BakeError, match="has gone on for"):
         bench.bake(timeout=60)
     assert [node.is_live for node in bench.cloud.instances] == [True]
@@ -564,7 +562,7 @@ def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) ->
 
 def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> None:
     group = other_bake(bench)
-    spec = a_plan().head(group.id)
+    spec = head_of(a_plan(), group.id)
     bench.cloud.run_instances(replace(spec, tags=group.tags))
     began = bench.clock.now
     with pytest.raises(BakeError) as caught:

@@ -21,7 +21,7 @@ HOME = Path(__file__).parents[2]
         (["launch", "--count", "0"], "--count counts the head: at least 2, not 0"),
         (["launch", "--nprocs", "0"], "--nprocs is the worker processes of a node: at least 1, not 0"),
         (["launch", "--name", "my cluster"], "'my cluster' cannot be a cluster's name"),
-        (["launch", "--count", "many"], "'many' is not a valid integer"),
+        (["launch", "--count", "many"], "--count is 'many', which should be a whole number"),
         (["launch", "--cloud", "gcp"], "--cloud is 'gcp'"),
         (["ssh", "-1"], "No such option"),
         (["launsh"], "No such command"),

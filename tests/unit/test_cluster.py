@@ -23,6 +23,11 @@ def start(cloud, way_in=None, plan=None, events=None):
     )
 
 
+def rules_of(cloud):
+    groups = {group.id: group for group in cloud.security_groups}
+    return [(groups[group_id], rule) for group_id, rule in cloud.rules]
+
+
 def test_a_launch_returns_the_cluster_with_every_worker_registered():
     cloud, events = FakeCloud(), []
     way_in = FakeWayIn(cloud)
@@ -44,11 +49,21 @@ def test_the_workers_are_asked_for_at_once_with_the_heads_address():
     start(cloud)
 
     head, workers = cloud.specs
-    assert cloud.calls[:4] == ["create_security_group", "authorize", "run_instances", "run_instances"]
+    groups = ["create_security_group", "authorize", "create_security_group", "authorize"]
+    assert cloud.calls[:6] == [*groups, "run_instances", "run_instances"]
     assert (head.count, workers.count) == (1, 2)
     assert "tcp://10.0.0.4:8786" in workers.user_data
-    assert {head.security_group_id, workers.security_group_id} == {"sg-0"}
-    assert cloud.rules == [("sg-0", "192.0.2.7/32")]
+    assert (head.security_group_ids, workers.security_group_ids) == (("sg-0", "sg-1"), ("sg-0",))
+
+
+def test_the_nodes_reach_each_other_and_the_caller_reaches_ssh_on_the_head():
+    cloud = FakeCloud()
+    start(cloud)
+
+    assert [(group.name, rule.source, rule.port) for group, rule in rules_of(cloud)] == [
+        ("dask-bake-dask", "sg-0", None),
+        ("dask-bake-dask/ssh", "192.0.2.7/32", 22),
+    ]
 
 
 def test_the_number_of_instance_calls_does_not_grow_with_the_cluster():

@@ -7,7 +7,7 @@ import pytest
 from dask_bake.errors import UsageError
 from dask_bake.inventory import find, list_clusters
 from dask_bake.models import Tag
-from fakes import CLOUD, FakeCloud, a_plan
+from fakes import CLOUD, FakeCloud, a_plan, head_of
 
 BAKING = "image-0123456789ab"
 
@@ -16,7 +16,7 @@ def holding(*names: str) -> FakeCloud:
     """An EC2 with these clusters."""
     cloud = FakeCloud()
     for name in names:
-        spec = a_plan(name="docs").head("sg-0")
+        spec = head_of(a_plan(name="docs"))
         cloud.run_instances(replace(spec, tags=tuple({**dict(spec.tags), Tag.CLUSTER: name}.items())))
     return cloud
 

@@ -9,7 +9,8 @@ import pytest
 
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.fingerprint import Packages
-from dask_bake.launch_command import choose_image, newest_base, notes, own_packages, write_metadata
+from dask_bake.launch_command import notes, own_packages, write_metadata
+from dask_bake.look_around import choose_image, find_images, newest_base
 from dask_bake.models import DEBIAN_ACCOUNT, Image, Tag, Verified
 from dask_bake.options import LaunchOptions
 from fakes import IMAGE, TYPE, FakeLookUps, a_plan
@@ -25,6 +26,10 @@ BAKED = replace(
     ),
 )
 CLIENT = Packages("3.11.7", distributed="2026.8.0", numpy="2.4.6")
+
+
+def chosen(options: LaunchOptions, ec2: FakeLookUps) -> Image:
+    return choose_image(find_images(options, ec2), TYPE, asked=options.ami is not None)
 
 
 def a_base(name: str, *, days: int, **changes) -> Image:
@@ -48,7 +53,7 @@ def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
     unproved = replace(newer, id="ami-4", tags=((Tag.MANAGED, "true"),))
     ec2 = FakeLookUps({"self": (IMAGE, BAKED, newer, pending, unproved)})
 
-    assert choose_image(LaunchOptions(), ec2, TYPE) == newer
+    assert chosen(LaunchOptions(), ec2) == newer
     assert ec2.asked == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]
 
 
@@ -57,9 +62,9 @@ def test_any_available_image_can_be_asked_for_by_its_id():
     pending = replace(IMAGE, id="ami-3", state="pending")
     ec2 = FakeLookUps({"self": (BAKED, foreign, pending)})
 
-    assert choose_image(LaunchOptions(ami="ami-2"), ec2, TYPE) == foreign
+    assert chosen(LaunchOptions(ami="ami-2"), ec2) == foreign
     with pytest.raises(BakeError, match="the image ami-3 is pending, not available"):
-        choose_image(LaunchOptions(ami="ami-3"), ec2, TYPE)
+        chosen(LaunchOptions(ami="ami-3"), ec2)
 
 
 def test_the_newest_base_is_debians_newest_of_the_same_series():
@@ -101,7 +106,7 @@ def test_what_a_user_should_know_is_told_once_each_before_the_launch():
         "The image ami-0123456789abcdef0 was never booted in test: dask-bake bake proves it.",
         "The image's base debian-12-amd64-20260101-1234 has been superseded by"
         " debian-12-amd64-20260401-1234: dask-bake bake takes that.",
-        "9 worker processes share the 8 virtual CPUs of a m6i.2xlarge.",
+        "9 worker processes of 1 threads share the 8 virtual CPUs of a m6i.2xlarge.",
     )
 
 

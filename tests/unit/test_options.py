@@ -39,7 +39,7 @@ def test_the_defaults_are_those_of_the_help():
         count=4,
         nprocs=1,
         name="dask",
-        type="m6i.2xlarge",
+        type=("m6i.2xlarge",),
         ami=None,
         file=None,
         timeout=300,

@@ -2,22 +2,23 @@
 
 import pytest
 
-from dask_bake.models import Role, Tag
-from dask_bake.plan import client_token, threads_per_worker
-from fakes import a_plan
+from dask_bake.models import Market, Role, Tag
+from dask_bake.placement import Shape, threads_per_worker
+from dask_bake.plan import client_token
+from fakes import TYPE, a_plan, head_of, workers_of
 
 
 def test_the_head_and_the_workers_are_one_call_each():
     plan = a_plan(count=9, nprocs=8)
 
-    assert (plan.head("sg-1").count, plan.workers("10.0.0.4", "sg-1").count) == (1, 8)
-    assert (plan.workers_expected, plan.nthreads) == (64, 1)
+    assert (head_of(plan).count, workers_of(plan).count) == (1, 8)
+    assert plan.shape(TYPE) == Shape(8, 1)
 
 
 def test_everything_carries_the_tags_that_it_is_found_by():
     plan = a_plan(name="taxi")
 
-    assert dict(plan.workers("10.0.0.4", "sg-1").tags) == {
+    assert dict(workers_of(plan).tags) == {
         "Name": "taxi-worker",
         Tag.MANAGED: "true",
         Tag.CLUSTER: "taxi",
@@ -36,25 +37,26 @@ def test_a_worker_process_has_its_share_of_the_cpus_and_at_least_one(vcpus, npro
 
 
 def test_a_client_token_is_the_same_for_the_same_request_and_no_other():
-    token = client_token("launch1", "us-east-1a", Role.HEAD, batch=0)
+    request = ("launch1", "us-east-1a", Role.WORKER, "m6i.large", Market.SPOT)
+    token = client_token(*request)
 
-    assert token == client_token("launch1", "us-east-1a", Role.HEAD, batch=0)
+    assert token == client_token(*request)
     assert len(token) == 64
     others = {
-        client_token("launch2", "us-east-1a", Role.HEAD, batch=0),
-        client_token("launch1", "us-east-1b", Role.HEAD, batch=0),
-        client_token("launch1", "us-east-1a", Role.WORKER, batch=0),
-        client_token("launch1", "us-east-1a", Role.HEAD, batch=1),
+        client_token("launch2", *request[1:]),
+        client_token("launch1", "us-east-1b", *request[2:]),
+        client_token(*request[:2], Role.HEAD, *request[3:]),
+        client_token(*request[:3], "m5.large", Market.SPOT),
+        client_token(*request[:4], Market.ON_DEMAND),
     }
-    assert len(others | {token}) == 5
+    assert len(others | {token}) == 6
 
 
 def test_a_plan_lists_the_calls_that_make_the_cluster():
     operations = [call.operation for call in a_plan().calls()]
 
     assert operations == [
-        "CreateSecurityGroup",
-        "AuthorizeSecurityGroupIngress",
+        *2 * ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress"),
         "RunInstances",
         "RunInstances",
     ]

@@ -82,7 +82,7 @@ def test_a_cluster_without_nodes_says_what_that_is():
 def test_a_plan_shows_each_call_and_what_each_role_is_told():
     text = shown(view.plan_view(a_plan()))
 
-    for words in ("1. CreateSecurityGroup", "3. RunInstances", "#cloud-config", "10.0.0.0 stands for"):
+    for words in ("1. CreateSecurityGroup", "5. RunInstances", "#cloud-config", "10.0.0.0 stands for"):
         assert words in text
 
 

@@ -1,0 +1,162 @@
+"""What users write as an option's value, parsed once: words of the command line, variables, YAML.
+
+Each parser takes what was written and where (``--count``, ``DASK_BAKE__COUNT``), which a complaint names.
+"""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeVar
+
+from dask_bake.errors import UsageError
+
+Choice = TypeVar("Choice", bound=StrEnum)
+Pairs = tuple[tuple[str, str], ...]
+Parser = Callable[[object, str], Any]
+
+GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
+
+
+def whole_number(value: object, origin: str) -> int:
+    """A whole number."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    if not re.fullmatch(r"-?\d+", text, re.ASCII):
+        raise UsageError(f"{origin} is {value!r}, which should be a whole number")
+    return int(text)
+
+
+def number_or_auto(value: object, origin: str) -> int | None:
+    """A whole number, or ``None`` for ``auto``."""
+    if value == "auto":
+        return None
+    try:
+        return whole_number(value, origin)
+    except UsageError:
+        raise UsageError(f"{origin} is {value!r}, which should be a whole number or auto") from None
+
+
+def text(value: object, origin: str) -> str:
+    """A text that is not empty; a number that YAML made of one is the text again."""
+    if isinstance(value, str) and value.strip():
+        return value
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise UsageError(f"{origin} is {value!r}, which should be a text")
+
+
+def switch(value: object, origin: str) -> bool:
+    """Yes or no."""
+    words = {
+        "true": True,
+        "yes": True,
+        "on": True,
+        "1": True,
+        "false": False,
+        "no": False,
+        "off": False,
+        "0": False,
+    }
+    if isinstance(value, bool):
+        return value
+    if str(value).lower() in words:
+        return words[str(value).lower()]
+    raise UsageError(f"{origin} is {value!r}, which should be true or false")
+
+
+def words(value: object, origin: str) -> tuple[str, ...]:
+    """Texts, given one by one, or with commas between them."""
+    found = tuple(word.strip() for each in _each(value, origin) for word in text(each, origin).split(","))
+    if not all(found):
+        raise UsageError(
+            f"{origin} has an empty entry in {_shown(value)}", hint="give names with commas between them"
+        )
+    return tuple(dict.fromkeys(found))
+
+
+def texts(value: object, origin: str) -> tuple[str, ...]:
+    """Texts, one by one, in which a comma means nothing."""
+    return tuple(text(each, origin) for each in _each(value, origin))
+
+
+def pairs(value: object, origin: str) -> Pairs:
+    """``KEY=VALUE``, once for each key; in YAML also a mapping."""
+    if isinstance(value, Mapping):
+        return tuple((text(key, origin), _plain(each)) for key, each in value.items())
+    found: dict[str, str] = {}
+    for each in texts(value, origin):
+        key, equals, rest = each.partition("=")
+        if not (key and equals):
+            raise UsageError(f"{origin} is {each!r}, which should be KEY=VALUE")
+        if found.get(key, rest) != rest:
+            raise UsageError(f"{origin} gives {key} twice: {found[key]!r} and {rest!r}", hint="give it once")
+        found[key] = rest
+    return tuple(found.items())
+
+
+def dec2_tags(value: object, origin: str) -> Pairs:
+    """``KEY:VALUE,KEY:VALUE``, as dask-ec2 wrote tags."""
+    if isinstance(value, Mapping):
+        return pairs(value, origin)
+    found = []
+    for each in words(value, origin):
+        key, colon, rest = each.partition(":")
+        if not (key and colon):
+            raise UsageError(
+                f"{origin} has {each!r}, which should be KEY:VALUE", hint="--tag KEY=VALUE takes any value"
+            )
+        found.append((key, rest))
+    return tuple(found)
+
+
+def path(value: object, origin: str) -> Path:
+    """A path, ``~`` being the user's home."""
+    return value if isinstance(value, Path) else Path(text(value, origin)).expanduser()
+
+
+def networks(value: object, origin: str) -> tuple[str, ...]:
+    """Address blocks (``192.0.2.7`` is a block of one), and ids of security groups."""
+    return tuple(
+        each if GROUP_ID.fullmatch(each) else _network(each, origin) for each in words(value, origin)
+    )
+
+
+def choice(kind: type[Choice]) -> Callable[[object, str], Choice]:
+    """One of the values of an enumeration."""
+
+    def parse(value: object, origin: str) -> Choice:
+        try:
+            return kind(str(value))
+        except ValueError:
+            raise UsageError(f"{origin} is {value!r}", hint=f"it can be {', '.join(kind)}") from None
+
+    return parse
+
+
+def _network(text: str, origin: str) -> str:
+    try:
+        return str(ipaddress.ip_network(text))
+    except ValueError as error:
+        raise UsageError(
+            f"{origin} is {text!r}, which is no address block: {error}", hint="192.0.2.7/32 is one address"
+        ) from None
+
+
+def _each(value: object, origin: str) -> Iterable[object]:
+    entries = list(value) if isinstance(value, list | tuple) else [value]
+    if not entries:
+        raise UsageError(f"{origin} is an empty list", hint="leave it out for the default")
+    return entries
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else str(value)
+
+
+def _shown(value: object) -> str:
+    return repr(value[0] if isinstance(value, list | tuple) and len(value) == 1 else value)

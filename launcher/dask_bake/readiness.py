@@ -1,0 +1,185 @@
+"""The watch over a launch, from nodes that were asked for to workers that have registered."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from dask_bake.console import host_key_from_console, last_lines
+from dask_bake.edges import CloudEdge, WayIn
+from dask_bake.errors import BakeError, NotReadyError
+from dask_bake.events import ClusterSeen, Note, Notify, Output, PhaseEnded, PhaseStarted
+from dask_bake.models import Cluster, Node, Role, SecurityGroup, Tag
+from dask_bake.plan import LaunchPlan
+
+TICK = 0.2
+LOOK_AT_INSTANCES = 0.5
+LOOK_AT_CONSOLE = 0.5
+LAST_LINES = 20
+DOOMED = ("shutting-down", "terminated", "stopping", "stopped")
+
+
+@dataclass
+class Readiness:
+    """What was last seen of a launch, and the waiting for more.
+
+    Args:
+        abandoned: instances of this launch that are none of the cluster's any more.
+    """
+
+    plan: LaunchPlan
+    cloud: CloudEdge
+    way_in: WayIn
+    notify: Notify
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    deadline: float
+    groups: tuple[SecurityGroup, ...] = ()
+    abandoned: set[str] = field(default_factory=set)
+    nodes: dict[str, Node] = field(default_factory=dict)
+    registered: dict[str, int] = field(default_factory=dict)
+    next_look: float = 0.0
+    next_console: float = 0.0
+
+    def wait(self) -> None:
+        """Returns once the cluster is what was asked for."""
+        with self._phase("head"):
+            self._until(lambda: self.head.state == "running", "the head to run")
+        with self._phase("host key"):
+            self._until(self._pin_head, "the head's host key on its console")
+        if self.plan.options.runs_dask:
+            self._wait_for_dask()
+        else:
+            self._wait_for_shells()
+        self.show()
+
+    def _wait_for_dask(self) -> None:
+        with self._phase("scheduler"):
+            self._until(self._ask_scheduler, "the scheduler to answer through SSH")
+        with self._phase("workers"):
+            try:
+                self._until(lambda: self._ask_scheduler() and not self._late(), "all workers to register")
+            except NotReadyError:
+                if not self._is_good_enough():
+                    raise
+        if late := self._late():
+            numbers = ", ".join(str(node.index) for node in late)
+            self.notify(
+                Note(f"The workers of node {numbers} have not registered; the node is there, and costs.")
+            )
+
+    def _wait_for_shells(self) -> None:
+        """There is no Dask to wait for: every node runs, and the head lets in."""
+        with self._phase("nodes"):
+            self._until(self._all_run, "all nodes to run")
+            self._until(lambda: self.way_in.opens(self.head), "the head to answer through SSH")
+
+    @property
+    def head(self) -> Node:
+        """The head as last seen."""
+        return next(node for node in self.nodes.values() if node.role is Role.HEAD)
+
+    @property
+    def seen(self) -> Cluster:
+        """The cluster as last seen."""
+        plan = self.plan
+        return Cluster(
+            name=plan.options.name,
+            cloud=plan.surroundings.cloud,
+            region=plan.surroundings.region,
+            launch_id=plan.launch_id,
+            nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
+            groups=self.groups,
+        )
+
+    def keep(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Remembers the nodes as they are now."""
+        self.nodes.update({node.id: node for node in nodes})
+        self.nodes = {key: node for key, node in self.nodes.items() if key not in self.abandoned}
+        return nodes
+
+    def show(self) -> None:
+        """Tells what is seen."""
+        self.notify(ClusterSeen(self.seen, tuple(sorted(self.registered.items()))))
+
+    def _until(self, condition: Callable[[], bool], awaited: str) -> None:
+        while not condition():
+            if self.clock() >= self.deadline:
+                raise self._too_late(awaited)
+            self.sleep(TICK)
+            if self.clock() >= self.next_look:
+                self.next_look = self.clock() + LOOK_AT_INSTANCES
+                self._look()
+
+    def _look(self) -> None:
+        self.keep(self.cloud.nodes({Tag.LAUNCH: self.plan.launch_id}))
+        self.show()
+        for node in self.seen.nodes:
+            if node.state in DOOMED:
+                self._lose(node)
+
+    def _lose(self, node: Node) -> None:
+        """A node has ended: the others go on if they are good enough."""
+        self._show_console(node)
+        reason = node.state_reason or f"it is {node.state}"
+        ended = f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
+        least, kept = self.plan.options.min_workers, self.seen.expected_workers - self.seen.nprocs
+        if node.role is Role.HEAD or least is None or kept < least:
+            raise NotReadyError(ended, hint="the last lines of its console are above")
+        self.abandoned.add(node.id)
+        self.keep(())
+        self.notify(Note(f"{ended[0].upper()}{ended[1:]}."))
+
+    def _all_run(self) -> bool:
+        return all(node.state == "running" for node in self.nodes.values())
+
+    def _is_good_enough(self) -> bool:
+        least = self.plan.options.min_workers
+        return least is not None and sum(self.registered.values()) >= least
+
+    def _pin_head(self) -> bool:
+        if self.clock() >= self.next_console:
+            self.next_console = self.clock() + LOOK_AT_CONSOLE
+            host_key = host_key_from_console(self.cloud.console_output(self.head.id))
+            if host_key is not None:
+                self.way_in.pin(self.head, host_key)
+        return self.way_in.is_pinned(self.head)
+
+    def _ask_scheduler(self) -> bool:
+        registered = self.way_in.registered(self.head)
+        if registered is not None and dict(registered) != self.registered:
+            self.registered = dict(registered)
+            self.show()
+        return registered is not None
+
+    def _late(self) -> list[Node]:
+        cluster = self.seen
+        return [
+            node for node in cluster.workers if self.registered.get(node.private_address, 0) < cluster.nprocs
+        ]
+
+    def _show_console(self, node: Node) -> None:
+        try:
+            lines = last_lines(self.cloud.console_output(node.id), LAST_LINES)
+        except BakeError as error:
+            lines = [f"the console of node {node.index} cannot be had: {error.message}"]
+        for line in lines:
+            self.notify(Output(f"node {node.index}: {line}"))
+
+    def _too_late(self, awaited: str) -> BakeError:
+        late = self._late()
+        node = late[0] if self.registered and late else self.head
+        self._show_console(node)
+        trouble = f"; SSH says: {self.way_in.trouble}" if self.way_in.trouble and not self.registered else ""
+        ready = sum(self.registered.values())
+        return NotReadyError(
+            f"waited {self.plan.options.timeout} s for {awaited}: {ready} of {self.seen.expected_workers}"
+            f" workers registered, node {node.index} is late{trouble}",
+            hint="--timeout gives it longer; the last lines of that node's console are above",
+        )
+
+    @contextmanager
+    def _phase(self, phase: str) -> Iterator[None]:
+        start = self.clock()
+        self.notify(PhaseStarted(phase))
+        yield
+        self.notify(PhaseEnded(phase, self.clock() - start))

@@ -1,0 +1,119 @@
+"""Head and workers asked for, place after place, until EC2 has room for all in one zone."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from dask_bake.edges import CapacityError, CloudEdge, InstanceType
+from dask_bake.events import Note, Notify
+from dask_bake.models import InstanceSpec, Market, Node
+from dask_bake.placement import Place
+from dask_bake.plan import LaunchPlan
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A request that EC2 had no room for."""
+
+    instance_type: str
+    zone: str
+    market: Market
+    error: CapacityError
+
+    def __str__(self) -> str:
+        spot = " on spot" if self.market is Market.SPOT else ""
+        return f"{self.instance_type}{spot} in {self.zone} ({self.error.code})"
+
+
+@dataclass
+class Starting:
+    """One attempt after the other; ``abandoned`` are heads that stood where there was no room for workers.
+
+    Args:
+        run: carries out a request, and remembers what came of it.
+        groups: the ids of the groups of the nodes, and of those that are the head's alone.
+    """
+
+    plan: LaunchPlan
+    cloud: CloudEdge
+    run: Callable[[InstanceSpec], tuple[Node, ...]]
+    notify: Notify
+    groups: tuple[str, ...]
+    head_groups: tuple[str, ...]
+    refused: list[Refused] = field(default_factory=list)
+    abandoned: set[str] = field(default_factory=set)
+
+    def start(self) -> None:
+        """Returns when EC2 has taken both requests.
+
+        Raises:
+            CapacityError: when no place has room; the message names each that was tried.
+        """
+        ahead = list(self.plan.places)
+        while ahead:
+            place = ahead.pop(0)
+            if self._start_in(place):
+                return
+            ahead = recommended_first(ahead, self.refused[-1].error.zones)
+        raise self._no_room()
+
+    def _start_in(self, place: Place) -> bool:
+        def head(kind: InstanceType) -> InstanceSpec:
+            return self.plan.head(place, kind, (*self.groups, *self.head_groups))
+
+        nodes = self._first(place, place.head_types, head, Market.ON_DEMAND)
+        if not nodes:
+            return False
+        address = nodes[0].private_address
+
+        def workers(kind: InstanceType) -> InstanceSpec:
+            return self.plan.workers(place, kind, address, self.groups)
+
+        if self._first(place, place.worker_types, workers, place.market):
+            return True
+        self._abandon(nodes[0])
+        return False
+
+    def _first(
+        self,
+        place: Place,
+        kinds: Sequence[InstanceType],
+        spec: Callable[[InstanceType], InstanceSpec],
+        market: Market,
+    ) -> tuple[Node, ...]:
+        for kind in kinds:
+            try:
+                return self.run(spec(kind))
+            except CapacityError as error:
+                self.refused.append(Refused(kind.name, place.subnet.zone, market, error))
+                self.notify(Note(f"No room for {self.refused[-1]}."))
+        return ()
+
+    def _abandon(self, head: Node) -> None:
+        self.abandoned.add(head.id)
+        self.cloud.terminate([head.id])
+
+    def _no_room(self) -> CapacityError:
+        last = self.refused[-1].error
+        zones = tuple(dict.fromkeys(zone for each in self.refused for zone in each.error.zones))
+        tried = "; ".join(dict.fromkeys(map(str, self.refused)))
+        room = f"; EC2 says that there is room in {', '.join(zones)}" if zones else ""
+        hints = []
+        if untried := [zone for zone in zones if zone not in {each.zone for each in self.refused}]:
+            hints.append(f"--zone {','.join(untried)} tries there")
+        if (
+            any(each.market is Market.SPOT for each in self.refused)
+            and not self.plan.options.spot_with_fallback
+        ):
+            hints.append("--spot-with-fallback takes on-demand instances where there is no spot capacity")
+        if self.plan.options.min_workers is None and self.plan.options.count > 2:
+            hints.append("--min-workers takes what there is")
+        hints.append("--type takes several types, such as m6i.2xlarge,m5.2xlarge")
+        return CapacityError(
+            f"AWS has no room for this now: {tried}{room}", hint="; ".join(hints), code=last.code, zones=zones
+        )
+
+
+def recommended_first(places: Sequence[Place], zones: Sequence[str]) -> list[Place]:
+    """The places in their order, but of each market those first that EC2 says have room."""
+    order = list(dict.fromkeys(place.market for place in places))
+    return sorted(places, key=lambda place: (order.index(place.market), place.subnet.zone not in zones))

@@ -1,0 +1,39 @@
+"""Questions asked at the same time, because each takes a journey to AWS and back."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+def together(*questions: Callable[[], Any]) -> tuple[Any, ...]:
+    """The answers in the order of the questions; the first question that failed raises what it raised.
+
+    The threads are daemons: Ctrl-C ends the command without waiting for an answer.
+    """
+    askings = [_Asking(question) for question in questions]
+    return tuple(asking.answer() for asking in askings)
+
+
+class _Asking:
+    def __init__(self, question: Callable[[], Any]) -> None:
+        self._question = question
+        self._answer: Any = None
+        self._error: BaseException | None = None
+        self._ended = threading.Event()
+        threading.Thread(target=self._ask, daemon=True).start()
+
+    def answer(self) -> Any:
+        # With a time-out, or a signal would wait for the lock.
+        while not self._ended.wait(1.0):
+            pass
+        if self._error is not None:
+            raise self._error
+        return self._answer
+
+    def _ask(self) -> None:
+        try:
+            self._answer = self._question()
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended.set()
