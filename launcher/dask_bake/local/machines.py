@@ -13,7 +13,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from dask_bake.errors import BakeError
 from dask_bake.local.cgroups import make_groups, remove_groups, within
 from dask_bake.local.commands import attempt, run
-from dask_bake.local.network import Network, make_cable, remove_cable
+from dask_bake.local.network import Network, cable_name, make_cable, remove_cable
 
 PROPAGATION = Path("/run/systemd/nspawn/propagate")
 """Where nspawn makes a folder for each machine, and leaves it when it is killed."""
@@ -33,12 +33,12 @@ class MachineSpec:
 
     @property
     def host_end(self) -> str:
-        """The cable's end on the bridge; Linux allows 15 characters."""
-        return "vb" + self.name[-12:]
+        """The cable's end on the bridge."""
+        return cable_name(self.name)
 
     @property
     def guest_end(self) -> str:
-        """The cable's end in the machine, named like EC2's."""
+        """The cable's end in the machine, named like EC2's; Linux allows 15 characters."""
         return "ens" + self.name[-12:]
 
     @property

@@ -1,7 +1,8 @@
 """The instances' network: a bridge, DHCP and DNS by dnsmasq, and nftables rules that keep it to itself.
 
-Instances reach the host's DHCP, DNS, metadata and S3, and each other; nothing else, and nothing beyond the
-host. The metadata address is answered for packets that enter from the bridge; the host's own stays untouched.
+Instances reach the host's DHCP, DNS, metadata and S3; nothing else, and nothing beyond the host. They reach
+each other through the host alone, which sees every connection and applies the security groups, on any kernel.
+The metadata address is answered for packets that enter from the bridge; the host's own stays untouched.
 """
 
 import json
@@ -9,14 +10,23 @@ import subprocess
 from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 from dask_bake.errors import BakeError
 from dask_bake.local.commands import attempt, run
 
 METADATA_ADDRESS = "169.254.169.254"
 METADATA_PORT = 8169
+FAMILIES = ("ip", "inet", "bridge")
+"""Where nftables has a table of ours: the network's own, who reaches an instance, who an instance may be."""
 S3_PORT = 8180
 """Instances ask port 80, where the host may have a web server of its own."""
+THROUGH_HOST = (
+    ("conf", "forwarding", "1"),  # of this interface alone; the machine's ip_forward is left as it is
+    ("conf", "proxy_arp_pvlan", "1"),  # instances that ask for each other are told the host's address
+    ("neigh", "proxy_delay", "0"),
+)
+"""What has the host hand on what comes from the bridge: it ends with the bridge."""
 CANDIDATES = tuple(
     IPv4Network(block)
     for block in ("10.213.0.0/20", "10.87.0.0/20", "172.29.0.0/20", "172.22.0.0/20", "192.168.208.0/20")
@@ -75,6 +85,8 @@ def make_bridge(network: Network) -> None:
     """Make the bridge and give it the gateway's address, and none of IPv6, for which there are no rules."""
     run(["ip", "link", "add", network.bridge, "type", "bridge", "forward_delay", "0"])
     run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
+    for kind, name, value in THROUGH_HOST:
+        Path(f"/proc/sys/net/ipv4/{kind}/{network.bridge}/{name}").write_text(value)
     run(["ip", "link", "set", network.bridge, "addrgenmode", "none", "up"])
 
 
@@ -83,10 +95,19 @@ def remove_bridge(name: str) -> None:
     attempt(["ip", "link", "delete", name])
 
 
+def cable_name(machine: str) -> str:
+    """The bridge's end of a cable, by the machine's or the instance's name; Linux allows 15 characters."""
+    return "vb" + machine[-12:]
+
+
 def make_cable(network: Network, *, host_end: str, guest_end: str, address: str) -> None:
-    """Make a veth pair with one end on the bridge; the other is for the instance with that address."""
+    """Make a veth pair with one end on the bridge; the other is for the instance with that address.
+
+    What enters at the bridge's end leaves by no other cable.
+    """
     peer = ["peer", "name", guest_end, "address", mac_address(address)]
     run(["ip", "link", "add", host_end, "master", network.bridge, "up", "type", "veth", *peer])
+    run(["ip", "link", "set", host_end, "type", "bridge_slave", "isolated", "on"])
 
 
 def remove_cable(host_end: str) -> None:
@@ -95,12 +116,12 @@ def remove_cable(host_end: str) -> None:
 
 
 def firewall_table(bridge: str) -> str:
-    """The name of the nftables table of a local cloud."""
+    """The name of the nftables tables of a local cloud, one in each of ``FAMILIES``."""
     return bridge.replace("-", "_")
 
 
 def firewall_rules(network: Network) -> str:
-    """The rules, in nft's language: metadata is answered, a few services are open, nothing is forwarded."""
+    """The rules, in nft's language: metadata is answered, a few services are open, only replies go beyond."""
     bridge, gateway = network.bridge, network.gateway
     return f"""
 table ip {firewall_table(bridge)} {{
@@ -120,7 +141,7 @@ table ip {firewall_table(bridge)} {{
   }}
   chain beyond_host {{
     type filter hook forward priority filter;
-    iifname "{bridge}" oifname != "{bridge}" reject
+    iifname "{bridge}" oifname != "{bridge}" ct state != {{ established, related }} reject
   }}
 }}
 """
@@ -132,13 +153,13 @@ def raise_firewall(network: Network) -> None:
 
 
 def lower_firewall(bridge: str) -> None:
-    """Remove the rules."""
-    attempt(["nft", "delete", "table", "ip", firewall_table(bridge)])
+    """Remove the rules, and those of the security groups."""
+    for family in FAMILIES:
+        attempt(["nft", "delete", "table", family, firewall_table(bridge)])
 
 
 def firewall_stands(bridge: str) -> bool:
-    """Whether the table of this local cloud exists."""
-    listed = subprocess.run(
-        ["nft", "list", "table", "ip", firewall_table(bridge)], capture_output=True, check=False
-    )
-    return listed.returncode == 0
+    """Whether a table of this local cloud exists."""
+    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    ours = {f"table {family} {firewall_table(bridge)}" for family in FAMILIES}
+    return not ours.isdisjoint(listed.stdout.splitlines())

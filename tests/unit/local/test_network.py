@@ -8,6 +8,7 @@ from dask_bake.errors import BakeError
 from dask_bake.local.network import (
     CANDIDATES,
     Network,
+    cable_name,
     choose_block,
     firewall_rules,
     mac_address,
@@ -48,7 +49,13 @@ def test_a_hardware_address_follows_from_the_private_one():
     assert mac_address("10.213.0.4") == "02:ba:0a:d5:00:04"
 
 
-def test_the_firewall_opens_what_instances_need_and_forwards_nothing():
+def test_a_cable_is_named_alike_by_its_instance_and_by_its_machine():
+    names = ("i-0123456789abcdef0", "dask-bake-i-0123456789abcdef0")
+
+    assert [cable_name(name) for name in names] == ["vb56789abcdef0"] * 2
+
+
+def test_the_firewall_opens_what_instances_need_and_forwards_replies_alone():
     assert (
         firewall_rules(NETWORK)
         == """
@@ -69,7 +76,7 @@ table ip dask_bake {
   }
   chain beyond_host {
     type filter hook forward priority filter;
-    iifname "dask-bake" oifname != "dask-bake" reject
+    iifname "dask-bake" oifname != "dask-bake" ct state != { established, related } reject
   }
 }
 """
