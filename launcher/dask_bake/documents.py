@@ -10,7 +10,9 @@ from dask_bake.plan import LaunchPlan
 def scheduler_address(cluster: Cluster) -> str:
     """Where the scheduler listens, within the cluster; empty when there is no head."""
     scheme = "tls" if cluster.has_tls else "tcp"
-    return f"{scheme}://{cluster.head.private_address}:{SCHEDULER_PORT}" if cluster.head else ""
+    if cluster.head is None or not cluster.has_dask:
+        return ""
+    return f"{scheme}://{cluster.head.private_address}:{SCHEDULER_PORT}"
 
 
 def cluster_document(cluster: Cluster, registered: Mapping[str, int] | None = None) -> dict[str, Any]:
@@ -37,14 +39,19 @@ def launch_document(
     return {**cluster_document(cluster, registered), "seconds": round(seconds, 2), "calls": list(calls)}
 
 
-def addresses(local_port: Mapping[int, int], *, token: str) -> dict[str, str]:
+def addresses(
+    local_port: Mapping[int, int], *, token: str, tls: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The addresses on this machine of what the head serves; ``local_port`` is this machine's for each.
 
-    JupyterLab has a token where it is in the image, and is left out where it is not.
+    JupyterLab has a token where it is in the image, and is left out where it is not; ``tls`` are the files
+    that a client needs, where the scheduler speaks TLS.
     """
+    scheme = "tls" if tls else "tcp"
     found = {
         "dashboard": f"http://127.0.0.1:{local_port[DASHBOARD_PORT]}/status",
-        "scheduler": f"tcp://127.0.0.1:{local_port[SCHEDULER_PORT]}",
+        "scheduler": f"{scheme}://127.0.0.1:{local_port[SCHEDULER_PORT]}",
+        **(tls or {}),
     }
     jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab?token={token}"
     return {**found, "jupyter": jupyter} if token else found

@@ -38,6 +38,22 @@ class Connect(StrEnum):
     EICE = "eice"
 
 
+class CloudChoice(StrEnum):
+    """Which cloud to use; ``auto`` is Amazon's where there are credentials, else the local one."""
+
+    AUTO = "auto"
+    AWS = "aws"
+    LOCAL = "local"
+
+
+class InstallerChoice(StrEnum):
+    """Who installs the environment; ``auto`` is conda where its channel answers, else pip."""
+
+    CONDA = "conda"
+    PIP = "pip"
+    AUTO = "auto"
+
+
 class Tag:
     """The keys under which everything is found again; the cloud is the only record."""
 
@@ -61,6 +77,7 @@ class Tag:
     CONNECT = "dask-bake:connect"
     BASTION = "dask-bake:bastion"
     TLS = "dask-bake:tls"
+    WITHOUT_DASK = "dask-bake:without-dask"
     VERIFIED = "dask-bake:verified"
     MANIFEST = "dask-bake:manifest-"
 
@@ -106,6 +123,7 @@ class Cloud:
     This is the only place where the two differ. ``architectures`` are those of the machines that it has.
     ``environment`` is what a child process (Packer, s3fs) needs
     to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
+    ``profile`` is the one of the user's AWS profiles that was asked for.
     """
 
     name: str
@@ -114,6 +132,7 @@ class Cloud:
     endpoint_url: str | None = None
     environment: tuple[tuple[str, str], ...] = ()
     architectures: tuple[Architecture, ...] = tuple(Architecture)
+    profile: str | None = None
 
 
 @dataclass(frozen=True)
@@ -270,6 +289,11 @@ class Cluster:
     def nthreads(self) -> int:
         """The threads of each worker process."""
         return int(self._tag(Tag.NTHREADS, "0"))
+
+    @property
+    def has_dask(self) -> bool:
+        """Whether there is a scheduler, with workers to come."""
+        return self._tag(Tag.WITHOUT_DASK, "false") != "true"
 
     @property
     def has_tls(self) -> bool:

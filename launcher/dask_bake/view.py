@@ -35,20 +35,22 @@ def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int
     """The end of a launch: what is there, how to use it, how to end it."""
     named = "" if cluster.name == "dask" else f" --name {cluster.name}"
     ended = "" if cluster.name == "dask" else f" {cluster.name}"
-    rows = (
+    shell = ("On the head", f"dask-bake ssh{named}", "bold")
+    dask = (
         ("Scheduler", scheduler_address(cluster), "cyan"),
         (
             "Workers",
             f"{registered} on {len(cluster.workers)} nodes, {registered * cluster.nthreads} threads",
             "",
         ),
-        ("On the head", f"dask-bake ssh{named}", "bold"),
+        shell,
         ("", "then ipython, and: from distributed import Client; c = Client()", ""),
         ("From here", "from dask_bake.api import connect; c = " + _connect_call(cluster), ""),
         ("Dashboard", f"dask-bake connect{ended}", "bold"),
         ("", "opens it and JupyterLab on this machine", ""),
-        ("End it", f"dask-bake down{ended}", "bold"),
     )
+    nodes = (("Nodes", f"{len(cluster.nodes)}, on which no Dask was started", ""), shell)
+    rows = (*(dask if cluster.has_dask else nodes), ("End it", f"dask-bake down{ended}", "bold"))
     title = Text(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ")
     return Panel(_pairs(rows), title=title, title_align="left", border_style="green", padding=(0, 1))
 
@@ -82,16 +84,18 @@ def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType
 def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime) -> RenderableType:
     """One cluster: its nodes, and the worker processes of each."""
     seen = "?" if registered is None else str(sum(registered.values()))
+    workers = (
+        f"{seen} of {cluster.expected_workers} workers registered" if cluster.has_dask else "without Dask"
+    )
     head = Text.assemble(
         (cluster.name, "bold"),
-        f"  {cluster.cloud} {cluster.region}, up {_age(cluster, now) or '?'},"
-        f" {seen} of {cluster.expected_workers} workers registered",
+        f"  {cluster.cloud} {cluster.region}, up {_age(cluster, now) or '?'}, {workers}",
     )
     table = _table(">#", "role", "instance", "address", "state", ">workers")
     for node in cluster.nodes:
         workers = (
             ""
-            if node.index == 0
+            if node.index == 0 or not cluster.has_dask
             else "?"
             if registered is None
             else str(registered.get(node.private_address, 0))
@@ -102,7 +106,7 @@ def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: da
             Text(node.id),
             Text(node.address),
             Text(node.state, STATE_STYLES.get(node.state, "")),
-            Text(workers if node.index == 0 else f"{workers} of {cluster.nprocs}"),
+            Text(workers if node.index == 0 or not cluster.has_dask else f"{workers} of {cluster.nprocs}"),
         )
     lines: list[RenderableType] = [head, table]
     if not cluster.nodes:

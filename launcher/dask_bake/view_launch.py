@@ -91,7 +91,7 @@ class LaunchView:
                 Text(str(node.role)),
                 Text(node.address),
                 *(self._time(node, phase) for phase in ("asked", "running", "ready")),
-                Text("" if node.index == 0 else f"{self._workers(node)} of {cluster.nprocs}"),
+                Text(self._told_of(node, cluster)),
             )
         if len(shown) == len(cluster.nodes):
             return table
@@ -103,6 +103,10 @@ class LaunchView:
         if seconds is None:
             return Text(node.state if phase == "running" else "·", "yellow" if phase == "running" else "dim")
         return Text(f"{seconds:.1f} s", "green" if phase == "ready" else "")
+
+    def _told_of(self, node: Node, cluster: Cluster) -> str:
+        has_workers = node.index > 0 and cluster.has_dask
+        return f"{self._workers(node)} of {cluster.nprocs}" if has_workers else ""
 
     def _workers(self, node: Node) -> int:
         return self.registered.get(node.private_address, 0)

@@ -52,6 +52,27 @@ def test_another_clusters_panel_names_it():
         assert words in text
 
 
+def test_a_cluster_without_dask_is_its_nodes():
+    cluster = a_cluster(a_plan(dask=False))
+
+    assert shown(view.ready_panel(cluster, registered=0, seconds=5.94, calls=12)) == (
+        "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
+        "│ Nodes        3, on which no Dask was started                                 │\n"
+        "│ On the head  dask-bake ssh                                                   │\n"
+        "│ End it       dask-bake down                                                  │\n"
+        "╰──────────────────────────────────────────────────────────────────────────────╯"
+    )
+    assert shown(view.cluster_view(cluster, None, NOW)) == (
+        "dask  aws us-east-1, up 60 min, without Dask\n"
+        "#   role     instance   address    state     workers\n"
+        "────────────────────────────────────────────────────\n"
+        "0   head     i-0        10.0.0.4   running\n"
+        "1   worker   i-1        10.0.0.5   running\n"
+        "2   worker   i-2        10.0.0.6   running"
+    )
+    assert cluster_document(cluster)["scheduler"] == ""
+
+
 def test_clusters_are_one_line_each():
     assert shown(view.clusters_table([CLUSTER], NOW)) == (
         "cluster   where           nodes   workers   type             age\n"
