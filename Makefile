@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-SCRIPTS := $(wildcard packer/scripts/*.sh) packer/rootfs/usr/libexec/dask-bake/host-key packer/rootfs/usr/libexec/dask-bake/jupyter-token setup.sh examples/demo.sh .ci/run
+SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
 
 .DEFAULT_GOAL := help
 .PHONY: help

@@ -9,6 +9,7 @@ id dask >/dev/null 2>&1 || useradd --system --home-dir /var/lib/dask --shell /us
 install -d -o dask -g dask -m 0755 /var/lib/dask
 install -d -m 0755 /etc/dask-bake
 install -m 0644 "$DASK_BAKE_PAYLOAD/manifest.json" /etc/dask-bake/manifest.json
+printf '%s\n' "${SUDO_USER:-root}" >/etc/dask-bake/user
 
 systemctl daemon-reload
 systemctl --quiet enable dask-bake-host-key.service dask-scheduler.service dask-worker.service dask-jupyter.socket

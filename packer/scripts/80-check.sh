@@ -53,6 +53,9 @@ except (OSError, ValueError, KeyError, TypeError) as error:
 if not re.fullmatch("[0-9a-f]{64}", str(digest)):
     fail(f"{settings}/manifest.json has no digest, but {digest!r}")
 
+if not text_of(settings / "user").strip():
+    fail(f"{settings}/user does not say who logs in")
+
 pip_lock, conda_lock = text_of(payload / "pip.lock"), text_of(payload / "conda.lock")
 if not pip_lock and not conda_lock:
     fail(f"{payload} has neither pip.lock nor conda.lock")

@@ -68,7 +68,8 @@ remaining() {
     judge_text "a password or token" "$url|://[^/@]+@|token|password|$aws" "${homes[@]}" "$root/etc" \
         "$root/opt/dask" -maxdepth 4 \( -name '*condarc' -o -name pip.conf -o -name .env -o -name environment \)
     judge_text "a password or token" "$url|$aws" "$root/etc/dask-bake" "$root/opt/dask/conda-meta"
-    judge "a role" find "$root"/etc/dask-bake/*.env "$root"/etc/dask/dask-bake.yaml "$root"/var/lib/dask-jupyter/token
+    judge "a role" find "$root"/etc/dask-bake/{*.env,no-notebook,preload,tls} "$root"/etc/dask/dask-bake.yaml \
+        "$root"/etc/ssh/sshd_config.d/40-dask-bake.conf "$root"/var/lib/dask-jupyter/token -type f
     judge "of cloud-init" find "$root/var/lib/cloud" \( -name 'instance*' -o -name 'user-data*' -o -name sem \
         -o -name 'vendor-data*' \)
     judge "a log" find "$root/var/log" -type f -size +0 ! -name wtmp ! -name btmp ! -name lastlog

@@ -131,6 +131,10 @@ NAMED_ONLY = {
     ),
     "/etc/dask-bake/manifest.json": ("a password or token", '{"channel": "https://me:secret@conda.example"}'),
     "/etc/dask-bake/head.env": ("a role", "x"),
+    "/etc/dask-bake/no-notebook": ("a role", "x"),
+    "/etc/dask-bake/preload/setup.py": ("a role", "x"),
+    "/etc/dask-bake/tls/client.pem": ("a role", "x"),
+    "/etc/ssh/sshd_config.d/40-dask-bake.conf": ("a role", "x"),
     "/etc/dask/dask-bake.yaml": ("a role", "x"),
     "/var/lib/dask-jupyter/token": ("a role", "x"),
 }
@@ -216,6 +220,7 @@ def image(environment, tmp_path) -> Path:
     root = tmp_path / "image"
     shutil.copytree(environment, root, symlinks=True)
     put(root, "etc/dask-bake/manifest.json", json.dumps({"digest": DIGEST}))
+    put(root, "etc/dask-bake/user", "admin\n")
     shutil.copytree(PACKER / "rootfs/etc/systemd/system", root / "etc/systemd/system")
     (root / LIBEXEC).mkdir(parents=True)
     shutil.copy(PACKER / "rootfs" / LIBEXEC / "check-imports", root / LIBEXEC)
@@ -278,7 +283,26 @@ def test_jupyter_s_socket_starts_only_where_jupyter_is():
     program = "/opt/dask/bin/jupyter-lab"
 
     assert f"ConditionPathExists={program}\n" in (units / "dask-jupyter.socket").read_text()
-    assert f"ExecStart={program} " in (units / "dask-jupyter.service").read_text()
+    started = f"ExecStart=/{LIBEXEC}/as-login-user {program} "
+    assert started in (units / "dask-jupyter.service").read_text()
+
+
+def test_no_unit_names_a_login_user():
+    """A launch may choose another than the image has."""
+    units = PACKER / "rootfs/etc/systemd/system"
+    users = {
+        line for unit in units.glob("dask-*") for line in unit.read_text().splitlines() if "User=" in line
+    }
+
+    assert users == {"User=dask"}
+
+
+@pytest.mark.parametrize("text", [None, "", "\n"])
+def test_the_image_says_who_logs_in(image, text):
+    (image / "etc/dask-bake/user").unlink()
+    if text is not None:
+        put(image, "etc/dask-bake/user", text)
+    assert complaint(image) == "check: /etc/dask-bake/user does not say who logs in\n"
 
 
 def test_sshd_must_accept_its_configuration(image):

@@ -1,3 +1,10 @@
+# What the launch set; in sessions by ssh sshd has done it.
+if test -r /etc/dask-bake/launch.env; then
+    set -a
+    # shellcheck disable=SC1091
+    . /etc/dask-bake/launch.env
+    set +a
+fi
 # The environment is active in every login shell.
 PATH="/opt/dask/bin:$PATH"
 export PATH

@@ -1,0 +1,43 @@
+"""What the nodes of a role are to be told, as the values that it is made of."""
+
+from dataclasses import dataclass
+
+from dask_bake.certificates import NodeTls
+
+
+@dataclass(frozen=True)
+class Preload:
+    """Code that each worker process loads: a module's name; or a file's name, with its text."""
+
+    name: str
+    source: str | None
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """What the nodes of a role are told.
+
+    Args:
+        scheduler: its address, such as ``tcp://10.0.0.4:8786``.
+        worker_options: further words of ``dask worker``.
+        scheduler_options: further words of ``dask scheduler``.
+        environment: variables for scheduler, workers, Jupyter's kernels and every session.
+        user: the login user to be, where it is not the image's own.
+        extra: the user's own ``#cloud-config``, which is merged.
+    """
+
+    cluster: str
+    public_key: str
+    scheduler: str
+    nprocs: int
+    nthreads: int
+    memory_limit: str = "auto"
+    worker_options: tuple[str, ...] = ()
+    scheduler_options: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    preloads: tuple[Preload, ...] = ()
+    tls: NodeTls | None = None
+    user: str | None = None
+    dask: bool = True
+    notebook: bool = True
+    extra: str | None = None

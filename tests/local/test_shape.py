@@ -1,0 +1,257 @@
+"""What a launch asks for reaches the nodes: their processes, their sessions, and nobody else."""
+
+import json
+
+import pytest
+import yaml
+
+VARIABLES = {
+    "PLAIN": "1",
+    "SPACED": "two  words ",
+    "QUOTED": 'it\'s "$HOME" `id` \\n \\\\ %h',
+    "COMMENT": "a # b",
+    "ACCENTED": "é 😀",
+    "EMPTY": "",
+}
+PRELOAD = """# é
+import json, os
+
+def dask_setup(worker):
+    worker.set_up = [os.path.basename(__file__), worker.name]
+"""
+OWN_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ6Xc1sWJ4o8kQkzqYq3bQdZ0xk5v1Y0q8b8mJ2m0aXy somebody"
+EXTRA = f"""#cloud-config
+# ü
+ssh_authorized_keys: ["{OWN_KEY}"]
+users: [{{name: bob}}]
+write_files: [{{path: /etc/mine, content: "é 😀"}}]
+runcmd: [[touch, /run/was-run]]
+"""
+SHAPE = (
+    *("--nprocs", "2", "--nthreads", "3", "--memory-limit", "200MiB", "--username", "alice"),
+    *("--worker-options", "--resources 'MINE=2 YOURS=3' --lifetime '1 day'"),
+    *("--scheduler-options", "--idle-timeout '1 hour'"),
+)
+BEGIN = "import json\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
+PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
+
+
+class Nodes:
+    """A cluster's nodes, by ssh."""
+
+    def __init__(self, cloud, name):
+        self.cloud, self.name = cloud, name
+
+    def run(self, node, *words, text=""):
+        """What a command printed there."""
+        return self.cloud.run("ssh", "--name", self.name, node, "--", *words, text=text)
+
+    def fails(self, node, *words):
+        """Whether a command cannot do there what it should."""
+        return self.cloud.attempt("ssh", "--name", self.name, node, "--", *words).returncode != 0
+
+    def compute(self, code):
+        """What code on the head printed as JSON that has a `client`."""
+        return json.loads(self.run("0", "python", "-", text=BEGIN + code))
+
+    def states(self, node, *units):
+        """Whether these units are active."""
+        shown = self.cloud.attempt("ssh", "--name", self.name, node, "--", "systemctl", "is-active", *units)
+        return shown.stdout.split()
+
+
+def launched(cloud, image, name, *words):
+    """The nodes of a cluster of that name, taken down afterwards."""
+    cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
+    yield Nodes(cloud, name)
+    cloud.run("down", name)
+
+
+@pytest.fixture(scope="module")
+def shaped(cloud, image, tmp_path_factory):
+    """A head and a worker that are asked for much."""
+    folder = tmp_path_factory.mktemp("shape")
+    (folder / "set_up.py").write_text(PRELOAD)
+    (folder / "extra.yaml").write_text(EXTRA)
+    variables = [word for key, value in VARIABLES.items() for word in ("--env", f"{key}={value}")]
+    preloads = ("--preload", str(folder / "set_up.py"), "--preload", "tabnanny")
+    extra = ("--user-data", str(folder / "extra.yaml"))
+    yield from launched(cloud, image, "shaped", *SHAPE, *variables, *preloads, *extra)
+
+
+@pytest.fixture(scope="module")
+def bare(cloud, image):
+    """Nodes without Dask."""
+    yield from launched(cloud, image, "bare", "--no-dask", "--env", "MINE=a b")
+
+
+@pytest.fixture(scope="module")
+def closed(cloud, image):
+    """A cluster that speaks TLS, and has no notebook."""
+    yield from launched(cloud, image, "closed", "--nprocs", "2", "--tls", "--no-notebook")
+
+
+def chosen(environment):
+    """The launch's variables among these."""
+    return {name: environment.get(name) for name in VARIABLES}
+
+
+def test_threads_memory_and_options_reach_the_worker_processes(shaped):
+    workers = shaped.compute("print(json.dumps(client.scheduler_info(n_workers=-1)['workers']))").values()
+    told = [(each["nthreads"], each["memory_limit"], each["resources"]) for each in workers]
+
+    assert told == [(3, 200 * 2**20, {"MINE": 2, "YOURS": 3})] * 2
+
+
+def test_options_reach_the_scheduler(shaped):
+    code = "print(json.dumps(client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.idle_timeout)))"
+    assert shaped.compute(code) == 3600
+
+
+def test_preloads_are_loaded_by_each_worker_process(shaped):
+    """A file that came along, and a module of the image."""
+    code = """
+def loaded(dask_worker):
+    import sys
+    return [*dask_worker.set_up, "tabnanny" in sys.modules]
+print(json.dumps(list(client.run(loaded).values())))
+"""
+    told = shaped.compute(code)
+
+    assert [(name, module) for name, _, module in told] == [("set_up.py", True)] * 2
+    assert len({worker for _, worker, _ in told}) == 2
+
+
+def test_variables_reach_scheduler_and_workers(shaped):
+    code = """
+def environment():
+    import os
+    return dict(os.environ)
+print(json.dumps([client.run_on_scheduler(environment), *client.run(environment).values()]))
+"""
+    assert [chosen(one) for one in shaped.compute(code)] == [VARIABLES] * 3
+
+
+@pytest.mark.parametrize("node", ["0", "1"])
+def test_variables_reach_every_session(shaped, node):
+    """A bare command by ssh, a login shell, and one that came by sudo."""
+    shells = (("python", "-"), ("bash", "-lc", "python -"), ("sudo", "-i", "python", "-"))
+    told = [json.loads(shaped.run(node, *shell, text=PRINT_ENVIRONMENT)) for shell in shells]
+
+    assert [chosen(environment) for environment in told] == [VARIABLES] * 3
+    assert all(environment["PATH"].split(":")[0] == "/opt/dask/bin" for environment in told)
+
+
+START_KERNEL = """
+import json, pathlib, urllib.request
+token = open("/var/lib/dask-jupyter/token").read()
+def ask(path, method):
+    headers = {"Authorization": f"token {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:8888/api/{path}", b"{}", headers, method=method)
+    return json.load(urllib.request.urlopen(request, timeout=60))
+ask("kernels", "POST")
+commands = pathlib.Path("/proc").glob("[0-9]*/cmdline")
+[kernel] = [path.parent for path in commands if b"ipykernel" in path.read_bytes()]
+pairs = (kernel / "environ").read_text().split("\\0")
+print(json.dumps([kernel.owner(), dict(pair.split("=", 1) for pair in pairs if pair)]))
+"""
+
+
+def test_jupyter_s_kernels_run_as_the_login_user_with_the_variables(shaped):
+    """And only he can read the token."""
+    user, environment = json.loads(shaped.run("0", "python", "-", text=START_KERNEL))
+
+    assert (user, environment["HOME"]) == ("alice", "/home/alice")
+    assert chosen(environment) == VARIABLES
+    token = shaped.run("0", "stat", "--format", "%U %a", "/var/lib/dask-jupyter/token")
+    assert token == "alice 600\n"
+
+
+@pytest.mark.parametrize("node", ["0", "1"])
+def test_the_login_user_is_the_one_asked_for(shaped, node):
+    """With sudo; the image's own has no key."""
+    assert shaped.run(node, "whoami") == "alice\n"
+    assert shaped.run(node, "sudo", "-n", "whoami") == "root\n"
+    assert shaped.run(node, "sudo", "find", "/home", "-name", "authorized_keys") == (
+        "/home/alice/.ssh/authorized_keys\n"
+    )
+
+
+@pytest.mark.parametrize("node", ["0", "1"])
+def test_the_user_s_own_cloud_config_adds_to_ours(shaped, node):
+    """Keys, users, files and commands; cloud-init has nothing to remark, and knows every key."""
+    assert shaped.run(node, "cloud-init", "status", "--wait").strip() == "status: done"
+    assert shaped.run(node, "cat", "/etc/mine") == "é 😀"
+    assert shaped.run(node, "ls", "/run/was-run") == "/run/was-run\n"
+    assert shaped.run(node, "id", "-un", "bob") == "bob\n"
+    keys = shaped.run(node, "cat", "/home/alice/.ssh/authorized_keys").splitlines()
+    assert len(keys) == 2
+    assert OWN_KEY in keys
+    merged = shaped.run(node, "sudo", "cat", "/var/lib/cloud/instance/cloud-config.txt")
+    assert yaml.safe_load(merged)["users"] == ["default", {"name": "bob"}]
+    schema = ("cloud-init", "schema", "--config-file", "/var/lib/cloud/instance/cloud-config.txt")
+    assert "Valid cloud-config" in shaped.run(node, "sudo", *schema)
+
+
+@pytest.mark.parametrize("node", ["0", "1"])
+def test_no_unit_fails(shaped, closed, bare, node):
+    for nodes in (shaped, closed, bare):
+        failed = ("systemctl", "--failed", "--quiet", "--no-legend", "--plain")
+        assert nodes.run(node, *failed) == ""
+
+
+@pytest.mark.parametrize("node", ["0", "1"])
+def test_without_dask_none_of_its_units_runs_but_the_environment_is_there(bare, node):
+    units = ("dask-scheduler", "dask-worker", "dask-jupyter.socket")
+
+    assert bare.states(node, *units) == ["inactive"] * 3
+    assert bare.run(node, "python", "-c", "import dask, os; print(os.environ['MINE'])") == "a b\n"
+
+
+def test_without_notebook_jupyter_s_socket_stays_down(closed):
+    assert closed.states("0", "dask-scheduler", "dask-jupyter.socket") == ["active", "inactive"]
+
+
+def test_with_tls_client_on_the_head_and_tasks_are_served(closed):
+    """`Client()` needs no certificate named, nor does a task that is a client."""
+    code = """
+def within(number):
+    with worker_client() as inner:
+        return inner.submit(sum, range(number)).result()
+print(json.dumps([client.scheduler.address, client.submit(within, 5).result()]))
+"""
+    assert closed.compute(code) == ["tls://127.0.0.1:8786", 10]
+
+
+REFUSED = """
+import sys
+from distributed import Client, Security
+address = sys.argv[1]
+try:
+    Client(address.replace("tls:", "tcp:"), security=Security(require_encryption=False), timeout=3)
+except OSError:
+    print("refused")
+"""
+
+
+def test_with_tls_nobody_is_served_without_a_certificate(closed):
+    assert closed.run("0", "python", "-", "tls://127.0.0.1:8786", text=REFUSED) == "refused\n"
+
+
+def test_with_tls_each_key_is_for_whom_it_serves(closed):
+    folder = "/etc/dask-bake/tls"
+    files = [
+        closed.run(node, "sudo", "stat", "--format", "%n %U %a", f"{folder}/{name}.pem")
+        for node, name in KEYS
+    ]
+
+    assert files == [
+        f"{folder}/scheduler.pem dask 600\n",
+        f"{folder}/client.pem admin 600\n",
+        f"{folder}/worker.pem dask 600\n",
+    ]
+    assert closed.run("1", "sudo", "find", folder, "-name", "client.pem") == ""
+    assert closed.fails("0", "cat", f"{folder}/scheduler.pem")
+
+
+KEYS = (("0", "scheduler"), ("0", "client"), ("1", "worker"))
