@@ -11,6 +11,7 @@ from typing import Any
 from dask_bake.errors import UsageError
 
 SESSION_PATH = "/opt/dask/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 PAIR = re.compile(r"\\ud([89ab][0-9a-f]{2})\\ud([c-f][0-9a-f]{2})")
 UNWRITABLE = ("Cc", "Cs")
 """Control characters, and halves of characters, which no text file can hold."""
@@ -49,6 +50,8 @@ def yaml_value(value: object) -> str:
 
 
 def _checked(key: str, value: str) -> str:
+    if not NAME.fullmatch(key):
+        raise UsageError(f"{key!r} cannot be the name of a variable", hint="use letters, digits and '_'")
     if any(unicodedata.category(character) in UNWRITABLE for character in value):
         raise UsageError(
             f"the value of {key} cannot be handed to a node: {value!r} holds a control character",

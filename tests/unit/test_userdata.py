@@ -13,6 +13,7 @@ from dask_bake.certificates import hand_out, new_authority
 from dask_bake.errors import UsageError
 from dask_bake.models import Role
 from dask_bake.userdata import LIMIT, NodeSettings, Preload, check, masked, render
+from dask_bake.userdata_extra import KNOWN
 from dask_bake.userdata_text import SESSION_PATH, environment_file, sshd_environment
 
 KEY = "ssh-ed25519 AAAA dask-bake dask"
@@ -176,6 +177,10 @@ def test_a_control_character_is_refused_by_its_variable_s_name(value):
     assert said == f"the value of TWO cannot be handed to a node: {value!r} holds a control character"
 
 
+def test_what_cannot_be_a_variable_s_name_is_refused():
+    assert complaint(environment=(("A;reboot", "1"),)) == "'A;reboot' cannot be the name of a variable"
+
+
 @pytest.mark.parametrize("role", list(Role))
 def test_without_dask_no_unit_has_its_file_but_variables_are_told(role):
     told = files(role, dask=False, environment=(("A", "1"),), tls=hand_out(new_authority("dask"))[role])
@@ -315,6 +320,31 @@ def test_a_text_that_holds_the_boundary_stays_one_part():
 )
 def test_what_a_node_would_not_act_on_or_would_no_longer_be_one_after_is_refused(extra, said):
     assert complaint(extra=extra).startswith(said)
+
+
+MODULES = {
+    "bootcmd": {"bootcmd"},
+    "disk_setup": {"device_aliases", "disk_setup", "fs_setup"},
+    "final-message": {"final_message"},
+    "mounts": {"mount_default_fields", "mounts", "swap"},
+    "package-update-upgrade-install": {
+        *("package_reboot_if_required", "package_update", "package_upgrade", "packages"),
+    },
+    "runcmd": {"runcmd"},
+    "set_hostname": {"fqdn", "hostname"},
+    "ssh": {"ssh_authorized_keys"},
+    "timezone": {"timezone"},
+    "users-groups": {"groups", "users"},
+    "write-files": {"write_files"},
+}
+
+
+def test_every_key_that_is_taken_has_its_module_on_a_node():
+    told = yaml.safe_load((ROOTFS / "etc/cloud/cloud.cfg.d/95-dask-bake.cfg").read_text())
+    run = {name for stage in ("init", "config", "final") for name in told[f"cloud_{stage}_modules"]}
+
+    assert set(MODULES) <= run
+    assert set().union(*MODULES.values()) == KNOWN
 
 
 # ---- size and secrets
