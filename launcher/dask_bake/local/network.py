@@ -82,8 +82,13 @@ def mac_address(address: str) -> str:
 
 
 def make_bridge(network: Network) -> None:
-    """Make the bridge and give it the gateway's address, and none of IPv6, for which there are no rules."""
-    run(["ip", "link", "add", network.bridge, "type", "bridge", "forward_delay", "0"])
+    """Make the bridge and give it the gateway's address, and none of IPv6, for which there are no rules.
+
+    Its hardware address is set. Else it would be that of some cable, and another's when that one goes or a
+    lower one comes, which instances that remember it do not notice.
+    """
+    mac = mac_address(str(network.gateway))
+    run(["ip", "link", "add", network.bridge, "address", mac, "type", "bridge", "forward_delay", "0"])
     run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
     for kind, name, value in THROUGH_HOST:
         Path(f"/proc/sys/net/ipv4/{kind}/{network.bridge}/{name}").write_text(value)
