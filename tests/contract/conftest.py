@@ -25,7 +25,7 @@ def serve(settings) -> Callable[..., Any]:
     from contract.pretended_cloud import DEBIAN, Server
     from dask_bake.local.store import ImageStore
 
-    def start(block: str = "10.9.0.0/24"):
+    def start(block: str = "10.9.0.0/20"):
         ec2_backends.reset()
         return Server(settings, block).listening()
 

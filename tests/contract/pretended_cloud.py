@@ -5,11 +5,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
 from typing import Any
 
 import boto3
 import pytest
+import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.serving import make_server
@@ -45,21 +47,21 @@ class FakeMachine:
         self.asked_to_power_off = 0
         self._host = host
         self._on_end = on_end
-        self._over = threading.Event()
-        threading.Thread(target=self._live, daemon=True).start()
+        self._ending = threading.Lock()
 
     def power_off(self) -> None:
         self.asked_to_power_off += 1
         if not self._host.ignores_power_off:
-            self._over.set()
+            self._end()
 
-    kill = guest_powers_off = lambda self: self._over.set()
+    kill = guest_powers_off = lambda self: self._end()
 
-    def _live(self) -> None:
-        self._over.wait()
+    def _end(self) -> None:
         self._host.may_end.wait()
-        self._on_end()
-        self.taken_apart.set()
+        with self._ending:
+            if not self.taken_apart.is_set():
+                self._on_end()
+                self.taken_apart.set()
 
 
 @dataclass
@@ -104,14 +106,15 @@ class Server:
         self.host = FakeHost()
         self.store = ImageStore(settings)
         network = Network("bridge", IPv4Network(block))
-        ec2 = MotoEc2(network, self.store)
+        self.moto = ec2 = MotoEc2(network, self.store)
         self.hypervisor = Hypervisor(settings, network, self.store, ec2, boot=self.host.boot)
         moto = DomainDispatcherApplication(create_backend_app)
+        self.api = Ec2Api(moto, ec2, self.hypervisor)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
             moto,
             create_backend_app("s3"),
-            Ec2Api(moto, ec2, self.hypervisor),
+            self.api,
             caller_address="10.9.0.1",
             load_samples=lambda: self.sample_requests.append("asked"),
             status=lambda: {"pid": 1},
@@ -124,6 +127,7 @@ class Server:
             yield self
         self.host.may_boot.set()
         self.host.may_end.set()
+        self.api.fates.end()
         self.hypervisor.end_all()
 
     def client(self, service: str, region: str = "us-east-1", url: str | None = None):
@@ -147,6 +151,10 @@ class Server:
     def state(self, instance: dict[str, Any], ec2=None) -> str:
         return self.describe(instance, ec2)["State"]["Name"]
 
+    def facts(self, instance: dict[str, Any]):
+        """What the metadata service would tell the instance."""
+        return self.moto.facts(instance["PrivateIpAddress"])
+
     def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
         """The instance as described once it is in that state."""
         deadline = time.monotonic() + 10
@@ -163,6 +171,33 @@ class Server:
         instance = self.running(**parameters)
         self.ec2.stop_instances(InstanceIds=[instance["InstanceId"]])
         return self.until(instance, "stopped")
+
+    def fault(self, kind: str, action: str | None = None, **said: Any) -> str:
+        """Puts a fault rule in force, as ``POST /_dask_bake/faults`` takes it; its id."""
+        rule = {"kind": kind, **said} if action is None else {"kind": kind, "action": action, **said}
+        answer = requests.post(f"{self.url}/_dask_bake/faults", json=rule, timeout=5)
+        assert answer.ok, answer.text
+        return str(answer.json()["id"])
+
+    def clear_faults(self) -> None:
+        requests.delete(f"{self.url}/_dask_bake/faults", timeout=5)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The rules in force, with how often each has struck."""
+        return list(requests.get(f"{self.url}/_dask_bake/faults", timeout=5).json())
+
+    def asked(self, action: str = "*") -> list[dict[str, Any]]:
+        """The requests for that action since the start, or since ``forget_requests``."""
+        logged = requests.get(f"{self.url}/_dask_bake/requests", timeout=5).json()
+        return [request for request in logged if fnmatchcase(request["action"], action)]
+
+    def forget_requests(self) -> None:
+        requests.delete(f"{self.url}/_dask_bake/requests", timeout=5)
+
+    def set_quotas(self, **values: float) -> None:
+        """Sets quotas by their code, with ``_`` for ``-``."""
+        said = {code.replace("_", "-"): value for code, value in values.items()}
+        assert requests.post(f"{self.url}/_dask_bake/quotas", json=said, timeout=5).ok
 
     def terminate(self, *instances: dict[str, Any]) -> None:
         self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in instances])

@@ -49,7 +49,7 @@ def test_counts_that_do_not_fit_are_refused(cloud, least, most):
 
 
 def test_addresses_end_before_the_block_does_and_come_back_with_terminated_instances(serve):
-    with serve("10.9.0.0/28") as cloud:
+    with serve("10.9.0.0/26") as cloud:
         instances = cloud.run(MinCount=1, MaxCount=40)
         assert len(instances) == 11
         assert refusal(cloud.run) == "InsufficientFreeAddressesInSubnet"

@@ -1,12 +1,17 @@
-"""What an EC2 request asks for, and how EC2 says no."""
+"""What an EC2 request asks for, what answers look like, and how EC2 says no."""
 
+import json
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
+
+from dask_bake.local.faults import Fault
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
@@ -36,6 +41,13 @@ class Call:
     action: str
     region: str
     parameters: dict[str, str]
+    faults: tuple[Fault, ...] = ()
+    """What goes wrong with what the request makes."""
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether the request is only to be checked."""
+        return self.parameters.get("DryRun") == "true"
 
     def answer(self, content: str = "<return>true</return>") -> Response:
         """Our own answer, around that XML."""
@@ -47,7 +59,7 @@ class Call:
 
     def refuse_dry_run(self) -> None:
         """Say so if the request was only to be checked, which it was up to here."""
-        if self.parameters.get("DryRun") == "true":
+        if self.is_dry_run:
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
 
     def ids(self, prefix: str) -> tuple[str, ...]:
@@ -77,6 +89,60 @@ class Call:
         return [found[number] for number in sorted(found)]
 
 
+Content: TypeAlias = "str | Mapping[str, Content] | Sequence[str | Mapping[str, Content]]"
+
+
+def items(content: Mapping[str, Content]) -> str:
+    """Elements in EC2's XML; a list is one of ``item``."""
+    return "".join(f"<{name}>{_inside(value)}</{name}>" for name, value in content.items())
+
+
+def _inside(value: Content) -> str:
+    if isinstance(value, str):
+        return escape(value)
+    if isinstance(value, Mapping):
+        return items(value)
+    return "".join(f"<item>{escape(one) if isinstance(one, str) else items(one)}</item>" for one in value)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """A Describe call's filters: each has a name, and values of which one must fit."""
+
+    wanted: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def match(self, facts: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+        """Whether something with these facts and tags passes.
+
+        Raises:
+            Refusal: when EC2 has no such filter here.
+        """
+        return all(
+            any(fnmatchcase(seen, value) for seen in _seen(name, facts, tags) for value in values)
+            for name, values in self.wanted
+        )
+
+
+def _seen(name: str, facts: Mapping[str, str], tags: Mapping[str, str]) -> Sequence[str]:
+    if name == "tag-key":
+        return tuple(tags)
+    if name.startswith("tag:"):
+        return tuple(value for key, value in tags.items() if key == name.removeprefix("tag:"))
+    if name not in facts:
+        raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
+    return (facts[name],)
+
+
+def filters_of(call: Call) -> Filters:
+    """The filters of a Describe call."""
+    names = {
+        match[1]: value
+        for key, value in call.parameters.items()
+        if (match := re.fullmatch(r"Filter\.(\d+)\.Name", key))
+    }
+    return Filters(tuple((name, call.ids(rf"Filter\.{number}\.Value")) for number, name in names.items()))
+
+
 def _tags(specification: dict[str, str]) -> dict[str, str]:
     return {
         key: specification.get(name.removesuffix("Key") + "Value", "")
@@ -85,6 +151,7 @@ def _tags(specification: dict[str, str]) -> dict[str, str]:
     }
 
 
+LONGEST_NAME = 255
 DESCRIPTION = re.compile(r"[\w .:/()#,@\[\]+=&;{}!$*-]{0,255}", re.ASCII)
 """What EC2 takes as the description of a group or a rule (API reference, IpRange.Description)."""
 
@@ -100,9 +167,27 @@ def check_descriptions(call: Call) -> None:
             )
 
 
-def read_call(environ: dict[str, Any], region: str) -> Call:
-    """The request, whose parameters EC2 takes in the body or in the address."""
+def check_group_name(call: Call) -> None:
+    """Raises where EC2 would refuse a new group's name (API reference, CreateSecurityGroup)."""
+    name = call.parameters.get("GroupName", "")
+    if call.action == "CreateSecurityGroup" and (name.startswith("sg-") or len(name) > LONGEST_NAME):
+        raise Refusal(
+            "InvalidParameterValue",
+            f"Value ({name}) for parameter GroupName is invalid. "
+            "It may have 255 characters, and not begin with sg-.",
+        )
+
+
+def read_request(environ: dict[str, Any], region: str) -> tuple[Call, bytes]:
+    """The request and its body; parameters are in the body, as a form or as JSON, or in the address."""
     request = Request(environ)
-    text = request.get_data(as_text=True) or environ.get("QUERY_STRING", "")
+    body = request.get_data()
+    target = environ.get("HTTP_X_AMZ_TARGET", "")
+    if target:
+        said = json.loads(body or b"{}")
+        return Call(
+            target.rpartition(".")[2], region, {name: str(value) for name, value in said.items()}
+        ), body
+    text = body.decode(errors="replace") or environ.get("QUERY_STRING", "")
     parameters = dict(parse_qsl(text, keep_blank_values=True))
-    return Call(parameters.get("Action", ""), region, parameters)
+    return Call(parameters.get("Action", ""), region, parameters), body

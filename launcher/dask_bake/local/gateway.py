@@ -1,16 +1,22 @@
 """The endpoint: EC2's requests are answered as EC2 does, S3's and the rest by moto."""
 
+import io
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 from xml.sax.saxutils import escape
 
-from werkzeug.wrappers import Response
+from werkzeug.test import run_wsgi_app
+from werkzeug.wrappers import Request, Response
 
 from dask_bake.errors import BakeError
+from dask_bake.local.control_desk import ControlDesk
 from dask_bake.local.ec2_api import Ec2Api, WsgiApp
-from dask_bake.local.ec2_calls import Refusal
+from dask_bake.local.ec2_calls import Refusal, read_request
+from dask_bake.local.fault_gate import Asked, FaultGate
+from dask_bake.local.request_log import RequestLog
 from dask_bake.local.settings import S3_DOMAIN
 
 CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
@@ -36,17 +42,18 @@ class Gateway:
         self._caller_address = caller_address
         self._load_samples = load_samples
         self._status = status
+        log = RequestLog()
+        self._gate = FaultGate(ec2_api.troubles.rules, log)
+        self._desk = ControlDesk(ec2_api.troubles, ec2_api.fates, log)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
         if environ["PATH_INFO"].startswith("/_dask_bake/"):
-            return self._about_us(environ["PATH_INFO"])(environ, start_response)
+            return self._about_us(Request(environ))(environ, start_response)
         scope = CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope is None or scope["service"] == "s3":
             return self._answer_s3(environ, start_response)
-        if scope["service"] == "ec2":
-            return self._ec2_api.answer(environ, scope["region"])(environ, start_response)
-        return self._moto(environ, start_response)
+        return self._answer_service(environ, scope["service"], scope["region"])(environ, start_response)
 
     def only_s3(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """What instances may ask: S3, and nothing of EC2 or of the server itself."""
@@ -56,12 +63,34 @@ class Gateway:
             return refusal.response()(environ, start_response)
         return self._answer_s3(environ, start_response)
 
-    def _about_us(self, path: str) -> Response:
-        if path == "/_dask_bake/caller":
+    def _about_us(self, request: Request) -> Response:
+        if request.path == "/_dask_bake/caller":
             return Response(self._caller_address, mimetype="text/plain")
-        if path == "/_dask_bake/status":
+        if request.path == "/_dask_bake/status":
             return Response(json.dumps(self._status()), mimetype="application/json")
-        return Response(status=404)
+        return self._desk.answer(request)
+
+    def _answer_service(self, environ: dict[str, Any], service: str, region: str) -> Response:
+        call, body = read_request(environ, region)
+        asked = Asked(service, region, call.action, call.parameters)
+        if service == "ec2":
+            return self._gate.answer(
+                asked,
+                self._ec2_api.fault_parameters(call),
+                environ,
+                lambda faults: self._ec2_api.answer(replace(call, faults=faults), environ),
+            )
+        return self._gate.answer(
+            asked, call.parameters, environ, lambda _: self._answer_other(asked, environ, body)
+        )
+
+    def _answer_other(self, asked: Asked, environ: dict[str, Any], body: bytes) -> Response:
+        if asked.action == "GetServiceQuota" and asked.parameters.get("ServiceCode") == "ec2":
+            return self._ec2_api.troubles.quotas.answer(asked.region, asked.parameters.get("QuotaCode", ""))
+        chunks, status, headers = run_wsgi_app(
+            self._moto, {**environ, "wsgi.input": io.BytesIO(body)}, buffered=True
+        )
+        return Response(b"".join(chunks), status=status, headers=headers)
 
     def _answer_s3(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         _address_bucket_by_path(environ)

@@ -1,6 +1,7 @@
 """Which instance is which machine: boots, stops, snapshots and ends them, and tells EC2's state of each."""
 
 import threading
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from dask_bake.local.slots import Boot, MachineLike, Slot
 from dask_bake.local.store import ImageStore
 
 BOOTS_AT_ONCE = 4
+TERMINATED_KEPT = 200
+"""So many terminated instances are seen, the latest; EC2 shows them for about an hour."""
 GUEST_SHUT_DOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
 
 
@@ -31,9 +34,11 @@ class Hypervisor:
         self._slots: dict[str, Slot] = {}
         self._boots = threading.Semaphore(BOOTS_AT_ONCE)
         self._states = threading.Lock()  # a goal and the state that EC2 tells change together
+        self._terminated: deque[str] = deque()
+        self.terminated_kept = TERMINATED_KEPT
         self._closed = False
 
-    def run(self, instance_ids: tuple[str, ...]) -> None:
+    def run(self, instance_ids: tuple[str, ...], *, held: frozenset[str] = frozenset()) -> None:
         """Boot new instances, in the background; they are pending until their machine is on."""
         with self._states:
             if self._closed:
@@ -41,7 +46,7 @@ class Hypervisor:
             for instance_id in instance_ids:
                 self._ec2.set_state(instance_id, "pending")
                 self._slots[instance_id] = self._new_slot(instance_id)
-        self._each(self._boot, instance_ids)
+        self._each(self._boot, tuple(name for name in instance_ids if name not in held))
 
     def start(self, instance_ids: tuple[str, ...]) -> None:
         """Boot stopped instances again, with what they had written."""
@@ -72,6 +77,18 @@ class Hypervisor:
                 self._ec2.end(instance_id)
                 self._ec2.set_state(instance_id, "shutting-down")
         self._each(self._kill, living)
+
+    def fail(self, instance_id: str, reason: Reason) -> None:
+        """End an instance that nobody asked to end, in the background; one that is ending goes on to."""
+        with self._states:
+            slot = self._slots.get(instance_id)
+            if slot is None or slot.goal == "terminated":
+                return
+            slot.goal = "terminated"
+            slot.reason = reason
+            self._ec2.end(instance_id)
+            self._ec2.set_state(instance_id, "shutting-down", reason=reason)
+        self._each(self._kill, (instance_id,))
 
     def snapshot(self, instance_id: str, image_id: str) -> tuple[str, ...]:
         """The layers of an image of a stopped instance: what it wrote is now read-only, and it goes on above.
@@ -163,7 +180,9 @@ class Hypervisor:
 
     def _machine_or_settle(self, instance_id: str) -> MachineLike | None:
         """The machine that is on; an instance that has none is at its goal at once."""
-        slot = self._slots[instance_id]
+        slot = self._slots.get(instance_id)
+        if slot is None:  # it has gone, and been forgotten
+            return None
         with slot.lock:
             if slot.machine is None:
                 self._settle(instance_id)
@@ -201,6 +220,15 @@ class Hypervisor:
             self._ec2.end(instance_id)
         with self._states:
             if slot.goal == goal:
-                self._ec2.set_state(instance_id, goal, reason=reason)
+                self._ec2.set_state(instance_id, goal, reason=reason or slot.reason)
         if goal == "terminated":
             self._ec2.free_addresses(instance_id)
+            self._forget_earlier(instance_id)
+
+    def _forget_earlier(self, instance_id: str) -> None:
+        with self._states:
+            self._terminated.append(instance_id)
+            while len(self._terminated) > self.terminated_kept:
+                earlier = self._terminated.popleft()
+                self._slots.pop(earlier, None)
+                self._ec2.forget(earlier)

@@ -1,63 +1,93 @@
-"""RunInstances as EC2 does it: checked, counted, on the one subnet, and once for each client token."""
+"""RunInstances as EC2 does it: checked, counted, in one zone, and once for each client token."""
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 from werkzeug.wrappers import Response
 
+from dask_bake.local.capacity import how_many
 from dask_bake.local.client_tokens import ClientTokens
 from dask_bake.local.ec2_calls import Call, Refusal
+from dask_bake.local.fates import Fates
+from dask_bake.local.fault_rules import FaultRules
 from dask_bake.local.hypervisor import Hypervisor
 from dask_bake.local.image_defaults import apply_image_defaults
+from dask_bake.local.instance_answers import reservation
+from dask_bake.local.launch_place import (
+    Place,
+    check_instance_type,
+    check_key_pair,
+    find_place,
+    instance_type_of,
+)
+from dask_bake.local.launch_request import Count, check_request
 from dask_bake.local.moto_ec2 import MotoEc2
+from dask_bake.local.moto_launches import complete, find_profile, take_additions
+from dask_bake.local.placement_groups import PlacementGroups
+from dask_bake.local.quotas import Quotas
 
-USER_DATA_LIMIT = 16384
+Ask = Callable[[Call], Response]
+"""Asks moto."""
 
 
+@dataclass
 class Launches:
     """Launches instances, and knows what it was asked before."""
 
-    def __init__(self, ec2: MotoEc2, hypervisor: Hypervisor) -> None:
-        self._ec2 = ec2
-        self._hypervisor = hypervisor
-        self._tokens = ClientTokens()
+    ec2: MotoEc2
+    hypervisor: Hypervisor
+    fates: Fates
+    rules: FaultRules
+    quotas: Quotas
+    placement_groups: PlacementGroups
+    _tokens: ClientTokens = field(default_factory=ClientTokens)
 
-    def run(self, call: Call, ask_moto: Callable[[], Response]) -> Response:
-        """The answer to RunInstances; the same token and request have the same answer, and launch nothing."""
-        return self._tokens.once(call, lambda: self._launch(call, ask_moto))
+    def run(self, call: Call, ask: Ask) -> Response:
+        """The answer to RunInstances; the same token and request have the same answer, and launch nothing.
 
-    def _launch(self, call: Call, ask_moto: Callable[[], Response]) -> Response:
-        self._prepare(call)
-        answer = ask_moto()
-        if answer.status_code == 200:
-            ids = re.findall(r"<instanceId>(i-[0-9a-f]+)</instanceId>", answer.get_data(as_text=True))
-            self._hypervisor.run(tuple(dict.fromkeys(ids)))
-        return answer
+        A token that comes with a zone counts in that zone alone.
+        """
+        count = check_request(call)
+        check_instance_type(call, self.ec2)
+        place = find_place(call, self.ec2)
+        if call.is_dry_run:
+            return self._launch(call, ask, place, count)
+        zone = place.zone if place.chosen else ""
+        return self._tokens.once(call, lambda: self._launch(call, ask, place, count), scope=zone)
 
-    def _prepare(self, call: Call) -> None:
-        parameters = call.parameters
-        _check_user_data(parameters.get("UserData", ""))
-        parameters["MinCount"] = str(self._count(call))
+    def _launch(self, call: Call, ask: Ask, place: Place, count: Count) -> Response:
         self._apply_image(call)
-        if "NetworkInterface.1.DeviceIndex" in parameters:
-            parameters.setdefault("NetworkInterface.1.SubnetId", self._ec2.default_subnet(call.region))
-            parameters["NetworkInterface.1.AssociatePublicIpAddress"] = "false"
-        else:
-            parameters.setdefault("SubnetId", self._ec2.default_subnet(call.region))
+        check_key_pair(call, self.ec2)
+        profile = find_profile(call)
+        group = self.placement_groups.of_launch(call, instance_type_of(call))
+        call.refuse_dry_run()
+        number = how_many(call, place, count, ec2=self.ec2, rules=self.rules, quotas=self.quotas)
+        additions = take_additions(call, place.groups, group, profile)
+        _tell_moto(call, place, number)
+        answer = ask(call)
+        if answer.status_code != 200:
+            return answer
+        reservation_id = _reservation_id(answer.get_data(as_text=True))
+        ids = complete(self.ec2, call.region, reservation_id, additions)
+        found = self.ec2.region(call.region).reservations[reservation_id]
+        told = call.answer(reservation(found, found.instances))
+        self._boot(ids, call)
+        return told
+
+    def _boot(self, ids: tuple[str, ...], call: Call) -> None:
+        self.fates.prepare(ids, call.faults)
+        self.hypervisor.run(ids, held=self.fates.held(ids, call.faults))
+        self.fates.begin(ids, call.faults)
 
     def _apply_image(self, call: Call) -> None:
-        image_id = call.parameters.get("ImageId")
-        if not image_id and any(name.startswith("LaunchTemplate.") for name in call.parameters):
-            return  # the template names one
-        image = self._ec2.images.known(call.region, image_id or "")
-        self._refuse_other_architecture(image, call.parameters.get("InstanceType", ""))
+        image = self.ec2.images.known(call.region, call.parameters.get("ImageId", ""))
+        self._refuse_other_architecture(image, instance_type_of(call))
         apply_image_defaults(call.parameters, image)
 
     def _refuse_other_architecture(self, image: Any, instance_type: str) -> None:
-        possible = self._ec2.architectures(instance_type)
+        possible = self.ec2.architectures(instance_type)
         if possible and image.architecture not in possible:
             raise Refusal(
                 "InvalidParameterValue",
@@ -68,25 +98,18 @@ class Launches:
                 "the instance type or AMI.",
             )
 
-    def _count(self, call: Call) -> int:
-        """How many to launch: MaxCount, or as many as find an address, but not fewer than MinCount."""
-        least, most = (int(call.parameters.get(name, "1")) for name in ("MinCount", "MaxCount"))
-        if not 1 <= least <= most:
-            raise Refusal("InvalidParameterValue", f"MinCount {least} and MaxCount {most} do not fit.")
-        free = self._ec2.free_address_count()
-        if free < least:
-            subnet = self._ec2.default_subnet(call.region)
-            raise Refusal(
-                "InsufficientFreeAddressesInSubnet",
-                f"There are not enough free addresses in subnet '{subnet}' for {least} instances.",
-            )
-        return min(most, free)
+
+def _tell_moto(call: Call, place: Place, number: int) -> None:
+    """Put into the request, in moto's way, what has been found out."""
+    call.parameters["MinCount"] = str(number)
+    if "NetworkInterface.1.DeviceIndex" in call.parameters:
+        call.parameters["NetworkInterface.1.SubnetId"] = place.subnet.id
+        call.parameters["NetworkInterface.1.AssociatePublicIpAddress"] = "false"
+    else:
+        call.parameters["SubnetId"] = place.subnet.id
 
 
-def _check_user_data(text: str) -> None:
-    try:
-        user_data = base64.b64decode(text)
-    except binascii.Error:
-        raise Refusal("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.") from None
-    if len(user_data) > USER_DATA_LIMIT:
-        raise Refusal("InvalidParameterValue", "User data is limited to 16384 bytes")
+def _reservation_id(answer: str) -> str:
+    found = re.search(r"<reservationId>(r-[0-9a-f]+)</reservationId>", answer)
+    assert found is not None  # noqa: S101 - moto has just made it
+    return found[1]

@@ -8,15 +8,20 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from werkzeug.wrappers import Request, Response
+
+from dask_bake.local.faults import METADATA, Fault, Kind
 
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - the header's name
 LIFETIME_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
 LONGEST_LIFETIME = 21600
 
+Strike = Callable[[str, Mapping[str, str]], tuple[Fault, ...]]
+"""What goes wrong with a request, by its action and its parameters."""
 Tree = Mapping[str, "str | Tree"]
 
 
@@ -38,6 +43,10 @@ class Facts:
     public_key: tuple[str, str] | None
     user_data: bytes | None
     token_required: bool
+    spot: bool = False
+    interruption: datetime | None = None
+    """When a spot instance will be interrupted, once it is known."""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def metadata_tree(facts: Facts) -> Tree:
@@ -54,6 +63,7 @@ def metadata_tree(facts: Facts) -> Tree:
         "ami-launch-index": str(facts.launch_index),
         "hostname": host,
         "instance-id": facts.instance_id,
+        "instance-life-cycle": "spot" if facts.spot else "on-demand",
         "instance-type": facts.instance_type,
         "local-hostname": host,
         "local-ipv4": facts.private_address,
@@ -62,6 +72,10 @@ def metadata_tree(facts: Facts) -> Tree:
         "placement": {"availability-zone": facts.zone, "region": facts.region},
         "security-groups": "\n".join(facts.security_groups),
     }
+    if facts.interruption:
+        end = f"{facts.interruption:%Y-%m-%dT%H:%M:%SZ}"
+        notice = json.dumps({"action": "terminate", "time": end})
+        tree["spot"] = {"instance-action": notice, "termination-time": end}
     if facts.public_key:
         name, material = facts.public_key
         tree["public-keys"] = {"0": {"openssh-key": material}, "": f"0={name}"}
@@ -104,14 +118,33 @@ def look_up(tree: Tree, path: str) -> str | None:
     return "\n".join(name if isinstance(value, str) else f"{name}/" for name, value in here.items())
 
 
+def fault_parameters(method: str, path: str, facts: Facts) -> dict[str, str]:
+    """What a fault rule for metadata can ask of a request."""
+    return {
+        "Method": method,
+        "Path": path,
+        "InstanceId": facts.instance_id,
+        "InstanceType": facts.instance_type,
+        "AvailabilityZone": facts.zone,
+        **{f"Tag.{key}": value for key, value in facts.tags.items()},
+    }
+
+
 class MetadataService:
     """A WSGI application; ``facts_of`` knows the instance that has an address."""
 
     def __init__(
-        self, facts_of: Callable[[str], Facts | None], *, clock: Callable[[], float] = time.monotonic
+        self,
+        facts_of: Callable[[str], Facts | None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        strike: Strike = lambda _action, _parameters: (),
     ) -> None:
         self._facts_of = facts_of
         self._clock = clock
+        self._sleep = sleep
+        self._strike = strike
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
@@ -122,6 +155,11 @@ class MetadataService:
         facts = self._facts_of(request.remote_addr or "")
         if facts is None:
             return Response(status=404)
+        for fault in self._strike(METADATA, fault_parameters(request.method, request.path, facts)):
+            if fault.kind is Kind.DELAY:
+                self._sleep(fault.seconds)
+            else:
+                return Response(status=fault.status or 404)
         if request.path == "/latest/api/token":
             return self._give_token(request, facts)
         if not self._may_read(request, facts):

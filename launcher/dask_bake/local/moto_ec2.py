@@ -2,12 +2,19 @@
 
 import base64
 import copy
+import time
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
+from dask_bake.local.addresses import Addresses
+from dask_bake.local.ec2_calls import Refusal
 from dask_bake.local.metadata import Facts
+from dask_bake.local.moto_groups import let_members_in
 from dask_bake.local.moto_images import MotoImages
 from dask_bake.local.moto_models import DEFAULT_ACCOUNT_ID, INSTANCE_TYPES, StateReason, ec2_backends
+from dask_bake.local.moto_tags import find_tags_quickly
+from dask_bake.local.moto_zones import LocalSubnet, adopt_subnets, lay_out, subnets
 from dask_bake.local.network import Network, mac_address
 from dask_bake.local.store import ImageStore
 
@@ -20,8 +27,6 @@ STATE_CODES = {
     "stopped": 80,
 }
 """EC2's codes for instance states (API reference, InstanceState)."""
-RESERVED_ADDRESSES = 5
-"""EC2 keeps the first four addresses of a subnet, and the last."""
 
 Reason = tuple[str, str]
 """EC2's StateReason, as its code and its message."""
@@ -30,59 +35,127 @@ Reason = tuple[str, str]
 class MotoEc2:
     """moto's EC2, with the default VPC on the local network and the images that the store holds."""
 
+    account: str = DEFAULT_ACCOUNT_ID
+
     def __init__(self, network: Network, store: ImageStore) -> None:
         self.images = MotoImages(store)
+        self.addresses = Addresses()
         self._network = network
         self._prepared: dict[str, Any] = {}
-        self._first_subnet: Any = None
+        self._instances: dict[str, Any] = {}
 
     def region(self, name: str) -> Any:
         """moto's backend of a region, prepared when it is first asked for."""
         if name not in self._prepared:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
-            self._use_local_network(backend)
+            lay_out(backend, self._network.block, self.addresses)
+            let_members_in(backend)
+            find_tags_quickly(backend)
             self.images.load(backend)
             self._prepared[name] = backend
         return self._prepared[name]
 
-    def _use_local_network(self, backend: Any) -> None:
-        for made_by_moto in (backend.vpcs, backend.subnets, backend.groups):
-            made_by_moto.clear()
-        block = str(self._network.block)
-        vpc = backend.create_vpc(block, is_default=True)
-        backend.default_vpc = vpc
-        subnet = backend.create_subnet(vpc.id, block, availability_zone=f"{backend.region_name}a")
-        subnet.map_public_ip_on_launch = "false"
-        self._share_addresses(subnet)
+    def default_subnets(self, region: str) -> dict[str, Any]:
+        """The default subnets by zone, in the zones' order."""
+        found = {
+            subnet.availability_zone: subnet
+            for subnet in subnets(self.region(region))
+            if subnet.default_for_az and isinstance(subnet, LocalSubnet)
+        }
+        return dict(sorted(found.items()))
 
-    def _share_addresses(self, subnet: Any) -> None:
-        """All regions are on one bridge: an address that one gives out is taken in the others."""
-        self._first_subnet = self._first_subnet or subnet
-        for name in ("_subnet_ips", "_unused_ips", "_base_avail_ip_iterator"):
-            setattr(subnet, name, getattr(self._first_subnet, name))
+    def adopt_subnets(self, region: str) -> None:
+        """Take in the subnets that somebody has made in the default VPC."""
+        adopt_subnets(self.region(region), self.addresses)
 
-    def free_address_count(self) -> int:
-        """How many instances still find an address."""
-        return self._network.block.num_addresses - RESERVED_ADDRESSES - len(self._first_subnet._subnet_ips)  # noqa: SLF001
+    def subnet(self, region: str, subnet_id: str) -> Any:
+        """The subnet with that id.
 
-    def default_subnet(self, region: str) -> str:
-        """The id of the one subnet."""
-        zones = self.region(region).subnets.values()
-        return str(next(iter(next(iter(zones)))))
+        Raises:
+            Refusal: when there is none, or it is not on the bridge.
+        """
+        for subnet in subnets(self.region(region)):
+            if subnet.id == subnet_id and isinstance(subnet, LocalSubnet):
+                return subnet
+            if subnet.id == subnet_id:
+                raise Refusal(
+                    "UnsupportedOperation",
+                    f"The local cloud launches in its default VPC alone; {subnet_id} is in {subnet.vpc_id}.",
+                )
+        raise Refusal("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
+
+    def zones_offering(self, region: str, instance_type: str) -> tuple[str, ...]:
+        """The zones where there are instances of that type, in their order."""
+        offers = self.region(region).describe_instance_type_offerings(
+            "availability-zone", {"instance-type": [instance_type]}
+        )
+        return tuple(sorted(offer["Location"] for offer in offers))
+
+    def group(self, region: str, group_id: str) -> Any:
+        """The security group with that id.
+
+        Raises:
+            Refusal: when there is none.
+        """
+        group = self.region(region).get_security_group_from_id(group_id)
+        if group is None:
+            raise Refusal("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        return group
+
+    def group_by_name(self, region: str, name: str) -> Any:
+        """The security group of the default VPC with that name.
+
+        Raises:
+            Refusal: when there is none.
+        """
+        backend = self.region(region)
+        for group in backend.groups[backend.default_vpc.id].values():
+            if group.name == name:
+                return group
+        raise Refusal("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
+
+    def default_group(self, region: str) -> Any:
+        """The default security group of the default VPC."""
+        return self.group_by_name(region, "default")
+
+    def know(self, instances: Iterable[Any]) -> None:
+        """New instances, to be found by their ids."""
+        self._instances |= {instance.id: instance for instance in instances}
+
+    def forget(self, instance_id: str) -> None:
+        """A terminated instance is seen no more."""
+        instance = self._instances.pop(instance_id, None)
+        if instance is None:
+            return
+        backend = instance.ec2_backend
+        reservation = backend.reservations[instance.reservation_id]
+        reservation.instances = [other for other in reservation.instances if other is not instance]
+        if not reservation.instances:
+            backend.reservations.pop(reservation.id)
+        for resource_id in instance.tagged:
+            backend.tags.pop(resource_id, None)
 
     def architectures(self, instance_type: str) -> tuple[str, ...]:
         """What an instance of that type can run; nothing for a type that EC2 does not have."""
         known = INSTANCE_TYPES.get(instance_type, {})
         return tuple(known.get("ProcessorInfo", {}).get("SupportedArchitectures", ()))
 
+    def vcpus(self, instance_type: str) -> int:
+        """How many virtual CPUs an instance of that type has."""
+        return int(INSTANCE_TYPES[instance_type]["VCpuInfo"]["DefaultVCpus"])
+
+    def placement_strategies(self, instance_type: str) -> tuple[str, ...]:
+        """The strategies of placement groups that take instances of that type."""
+        known = INSTANCE_TYPES.get(instance_type, {})
+        return tuple(known.get("PlacementGroupInfo", {}).get("SupportedStrategies", ()))
+
     def instances(self) -> tuple[Any, ...]:
         """Every instance of every region."""
-        backends = tuple(self._prepared.values())
-        return tuple(instance for backend in backends for instance in backend.all_instances())
+        return tuple(self._instances.values())
 
     def instance(self, instance_id: str) -> Any | None:
         """The instance with that id."""
-        return next((instance for instance in self.instances() if instance.id == instance_id), None)
+        return self._instances.get(instance_id)
 
     def state(self, instance_id: str) -> str | None:
         """The state of the instance; None when there is no such instance."""
@@ -107,8 +180,8 @@ class MotoEc2:
 
     def keep_interfaces(self, instance_ids: Iterable[str]) -> None:
         """Let TerminateInstances leave the interfaces: an address is free when its machine is off."""
-        for instance in self.instances():
-            if instance.id in instance_ids:
+        for instance in map(self.instance, instance_ids):
+            if instance is not None:
                 for nic in instance.nics.values():
                     nic.delete_on_termination = False
 
@@ -126,7 +199,9 @@ class MotoEc2:
         if instance is not None:
             for nic in instance.nics.values():
                 instance.ec2_backend.enis.pop(nic.id, None)
+                instance.ec2_backend.tags.pop(nic.id, None)
                 nic.subnet.del_subnet_ip(nic.private_ip_address)
+            instance._private_ips.clear()  # noqa: SLF001 - else moto frees them again, when others have them
 
     def group_is_used(self, region: str, name: str) -> bool:
         """Whether an instance that is not terminated is in the security group with that id or name."""
@@ -138,11 +213,39 @@ class MotoEc2:
             for group in nic.group_set
         )
 
+    def impair(self, instance_id: str) -> None:
+        """The instance fails its status checks, and its metadata has nothing for it."""
+        instance = self.instance(instance_id)
+        if instance is not None:
+            instance.impaired = True
+
+    def hide(self, instance_id: str, seconds: float) -> None:
+        """The instance is not found for so long, as EC2's answers may be older than a launch."""
+        instance = self.instance(instance_id)
+        if instance is not None:
+            instance.seen_from = time.monotonic() + seconds
+
+    def is_hidden(self, instance_id: str) -> bool:
+        """Whether the instance is there, and not to be found yet."""
+        instance = self.instance(instance_id)
+        return instance is not None and time.monotonic() < instance.seen_from
+
+    def hidden(self) -> frozenset[str]:
+        """The instances that are not to be found yet."""
+        now = time.monotonic()
+        return frozenset(instance.id for instance in self.instances() if now < instance.seen_from)
+
+    def give_notice(self, instance_id: str, end: datetime) -> None:
+        """Tell the instance, by its metadata, when it will be interrupted."""
+        instance = self.instance(instance_id)
+        if instance is not None:
+            instance.interruption = end
+
     def facts(self, address: str) -> Facts | None:
         """What the metadata service tells the instance with this private address."""
         for instance in self.instances():
             if instance.private_ip_address == address and instance.state not in ("terminated", "stopped"):
-                return self._facts(instance)
+                return None if instance.impaired else self._facts(instance)
         return None
 
     def _facts(self, instance: Any) -> Facts:
@@ -162,6 +265,9 @@ class MotoEc2:
             public_key=self._public_key(instance),
             user_data=base64.b64decode(str(instance.user_data)) if instance.user_data else None,
             token_required=instance.metadata_options.http_tokens == "required",
+            spot=instance.lifecycle == "spot",
+            interruption=instance.interruption,
+            tags=dict(instance.ec2_backend.tags.get(instance.id, {})),
         )
 
     def _public_key(self, instance: Any) -> tuple[str, str] | None:

@@ -27,6 +27,7 @@ from dask_bake.local.commands import run
 from dask_bake.local.dnsmasq import start_dnsmasq
 from dask_bake.local.ec2_api import Ec2Api
 from dask_bake.local.gateway import Gateway
+from dask_bake.local.guard import Guard
 from dask_bake.local.hypervisor import Hypervisor
 from dask_bake.local.machines import boot
 from dask_bake.local.metadata import MetadataService
@@ -87,9 +88,11 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
         ec2 = MotoEc2(network, store)
         hypervisor = Hypervisor(settings, network, store, ec2, boot=boot)
         stack.callback(hypervisor.end_all)
-        gateway = _gateway(settings, network, ec2, hypervisor)
+        api, gateway = _gateway(settings, network, ec2, hypervisor)
+        stack.callback(api.fates.end)
+        metadata = MetadataService(ec2.facts, strike=api.troubles.rules.strike)
         for host, port, app in (
-            (str(network.gateway), METADATA_PORT, MetadataService(ec2.facts)),
+            (str(network.gateway), METADATA_PORT, metadata),
             (str(network.gateway), S3_PORT, gateway.only_s3),
             ("127.0.0.1", settings.port, gateway),
         ):
@@ -168,8 +171,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def _gateway(settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor) -> Gateway:
+def _gateway(
+    settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor
+) -> tuple[Ec2Api, Gateway]:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    guard = Guard(network.bridge, ec2.instances)
+    guard.follow()
 
     def status() -> dict[str, Any]:
         return {
@@ -182,14 +190,16 @@ def _gateway(settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hyp
         }
 
     moto = DomainDispatcherApplication(create_backend_app)
-    return Gateway(
+    api = Ec2Api(moto, ec2, hypervisor, follow=guard.follow)
+    gateway = Gateway(
         moto,
         create_backend_app("s3"),
-        Ec2Api(moto, ec2, hypervisor),
+        api,
         caller_address=str(network.gateway),
         load_samples=SampleLoader(settings.samples),
         status=status,
     )
+    return api, gateway
 
 
 @contextmanager

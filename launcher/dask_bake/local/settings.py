@@ -107,11 +107,11 @@ def _port(text: str) -> int:
 def _block(text: str | None) -> IPv4Network | None:
     if not text:
         return None
-    hint = "Use a private block between /16 and /28, such as 10.213.0.0/20."
+    hint = "Use a private block between /16 and /26, such as 10.213.0.0/20."
     try:
         block = IPv4Network(text)
     except ValueError:
         raise UsageError(f"DASK_BAKE_LOCAL_BLOCK is {text!r}, which is not a block.", hint=hint) from None
-    if not (block.is_private and 16 <= block.prefixlen <= 28):
+    if not (block.is_private and 16 <= block.prefixlen <= 26):
         raise UsageError(f"DASK_BAKE_LOCAL_BLOCK is {text}, which cannot be used.", hint=hint)
     return block

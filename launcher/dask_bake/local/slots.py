@@ -42,6 +42,8 @@ class Slot:
     has_run: bool = False
     gone: bool = False
     last_words: bytes = b""
+    reason: tuple[str, str] | None = None
+    """Why it ends, when nobody asked for that."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def console(self) -> bytes:

@@ -114,8 +114,8 @@ def test_an_address_without_an_instance_is_told_nothing(service):
 
 def test_folders_are_listed_as_cloud_init_crawls_them(service):
     listings = {
-        "/latest/meta-data/": "ami-id ami-launch-index hostname instance-id instance-type local-hostname"
-        " local-ipv4 mac network/ placement/ security-groups public-keys/",
+        "/latest/meta-data/": "ami-id ami-launch-index hostname instance-id instance-life-cycle instance-type"
+        " local-hostname local-ipv4 mac network/ placement/ security-groups public-keys/",
         "/latest/meta-data/network/interfaces/macs/": "02:ba:0a:d5:00:04/",
         "/latest/meta-data/network/interfaces/macs/02:ba:0a:d5:00:04/": "device-number local-hostname"
         " local-ipv4s mac",

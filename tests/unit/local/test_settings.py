@@ -68,5 +68,5 @@ def test_a_block_that_cannot_be_used_is_refused(block):
 
     assert (caught.value.exit_code, caught.value.hint) == (
         2,
-        "Use a private block between /16 and /28, such as 10.213.0.0/20.",
+        "Use a private block between /16 and /26, such as 10.213.0.0/20.",
     )

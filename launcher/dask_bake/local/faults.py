@@ -1,0 +1,185 @@
+"""Faults that the local cloud can be told to have: what they are, and which request each is for; pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dask_bake.errors import UsageError
+
+
+class Kind(StrEnum):
+    """What goes wrong."""
+
+    ERROR = "error"
+    DELAY = "delay"
+    DROP_BEFORE = "drop-before"
+    DROP_AFTER = "drop-after"
+    TRUNCATE = "truncate"
+    HTML = "html"
+    CAPACITY = "capacity"
+    UNSEEN = "unseen"
+    PENDING = "pending"
+    TERMINATED = "terminated"
+    UNHEALTHY = "unhealthy"
+    SPOT_NOTICE = "spot-notice"
+
+
+MEANINGS = {
+    Kind.ERROR: "the request is refused, with --code, --status and --message",
+    Kind.DELAY: "the request is answered --seconds later",
+    Kind.DROP_BEFORE: "the connection is closed, and nothing was done",
+    Kind.DROP_AFTER: "the request is carried out, and the connection closed without an answer",
+    Kind.TRUNCATE: "the request is carried out, and half of the answer sent",
+    Kind.HTML: "the answer is a page of HTML with status 200, and nothing was done",
+    Kind.CAPACITY: "there are only --count instances to be had",
+    Kind.UNSEEN: "new instances are not found for --seconds",
+    Kind.PENDING: "new instances stay pending",
+    Kind.TERMINATED: "instances are terminated after --seconds, with --code as the reason",
+    Kind.UNHEALTHY: "new instances boot, fail their checks, and get no metadata",
+    Kind.SPOT_NOTICE: "after --seconds, instances are told that they end --notice seconds later",
+}
+OF_INSTANCES = frozenset({Kind.UNSEEN, Kind.PENDING, Kind.TERMINATED, Kind.UNHEALTHY, Kind.SPOT_NOTICE})
+"""What happens to the instances of a launch, which itself goes well."""
+OF_LIVING = frozenset({Kind.TERMINATED, Kind.UNHEALTHY, Kind.SPOT_NOTICE})
+"""What can happen to an instance that is there."""
+ENDINGS = frozenset(
+    {Kind.ERROR, Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HTML},
+)
+"""Of these a request can have one."""
+NO_CAPACITY = "InsufficientInstanceCapacity"
+METADATA = "Metadata"
+"""The action under which requests to the instance metadata service go."""
+
+ERRORS = {
+    NO_CAPACITY: (500, "We currently do not have sufficient capacity."),
+    "AuthFailure": (401, "AWS was not able to validate the provided access credentials"),
+    "Blocked": (403, "Your account is currently blocked. Please contact AWS Support if you have questions."),
+    "DependencyViolation": (400, "resource has a dependent object"),
+    "EC2ThrottledException": (503, "Request limit exceeded."),
+    "ExpiredToken": (400, "The provided token has expired."),
+    "InstanceLimitExceeded": (400, "Your quota allows for 0 more running instance(s)."),
+    "InternalError": (500, "An internal error has occurred"),
+    "InvalidClientTokenId": (403, "The security token included in the request is invalid."),
+    "MaxSpotInstanceCountExceeded": (400, "Max spot instance count exceeded"),
+    "OptInRequired": (401, "You are not subscribed to this service."),
+    "PendingVerification": (400, "Your account is currently being verified."),
+    "RequestExpired": (400, "Request has expired."),
+    "RequestLimitExceeded": (503, "Request limit exceeded."),
+    "ServiceUnavailable": (503, "The service is unavailable. Please try again shortly."),
+    "UnauthorizedOperation": (403, "You are not authorized to perform this operation."),
+    "Unavailable": (503, "The server is overloaded and can't handle the request."),
+    "VcpuLimitExceeded": (
+        400,
+        "You have requested more vCPU capacity than your current vCPU limit of 0 allows for the instance "
+        "bucket that the specified instance type belongs to. Please visit "
+        "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+    ),
+    "VolumeLimitExceeded": (400, "You have exceeded the maximum gp3 storage limit in this region."),
+}
+"""Status and message of EC2's errors (API reference, "Error codes"), for a rule that does not say them."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A rule: which requests it is for, and what goes wrong with them.
+
+    ``where`` are patterns, as of file names, for names of parameters and their values. The first ``skip``
+    requests go well, then ``times`` go wrong, or all if that is 0, each with the probability ``chance``.
+    """
+
+    kind: Kind
+    action: str = "*"
+    where: tuple[tuple[str, str], ...] = ()
+    skip: int = 0
+    times: int = 1
+    chance: float = 1.0
+    seed: int = 0
+    code: str = ""
+    status: int = 0
+    message: str = ""
+    seconds: float = 0.0
+    notice: float = 120.0
+    count: int = 0
+    id: str = ""
+
+    def is_for(self, action: str, parameters: Mapping[str, str]) -> bool:
+        """Whether the request is one of those that the rule is for."""
+        return fnmatchcase(action, self.action) and all(
+            any(fnmatchcase(key, name) and fnmatchcase(seen, value) for key, seen in parameters.items())
+            for name, value in self.where
+        )
+
+    @property
+    def refuses_for_capacity(self) -> bool:
+        """Whether launches that the rule is for find too few instances."""
+        return self.kind is Kind.CAPACITY or (self.kind is Kind.ERROR and self.code == NO_CAPACITY)
+
+    def error(self) -> tuple[str, int, str]:
+        """The code, the status and the message of the error."""
+        code = self.code or "InternalError"
+        status, message = ERRORS.get(code, (400, "The request was refused by a rule of the local cloud."))
+        return code, self.status or status, self.message or message
+
+
+NUMBERS = ("skip", "times", "seed", "status", "count")
+AMOUNTS = ("chance", "seconds", "notice")
+
+
+def parse_fault(said: Mapping[str, Any]) -> Fault:
+    """A rule from JSON.
+
+    Raises:
+        UsageError: when it is none.
+    """
+    known = {field.name for field in fields(Fault)} - {"id"}
+    unknown = sorted(set(said) - known)
+    if unknown:
+        raise UsageError(f"A fault has no {unknown[0]!r}.", hint=f"It has: {', '.join(sorted(known))}.")
+    kind = str(said.get("kind", ""))
+    if kind not in set(Kind):
+        raise UsageError(f"There is no fault of the kind {kind!r}.", hint=f"Use one of: {', '.join(Kind)}.")
+    where = said.get("where", {})
+    if not isinstance(where, Mapping):
+        raise UsageError(f"A fault's 'where' is {where!r}.", hint="Use names of parameters and their values.")
+    fault = Fault(
+        kind=Kind(kind),
+        where=tuple((str(name), str(value)) for name, value in where.items()),
+        **_texts(said),
+        **{name: _number(name, said[name], int) for name in NUMBERS if name in said},
+        **{name: _number(name, said[name], float) for name in AMOUNTS if name in said},
+    )
+    return _checked(fault, action_said="action" in said)
+
+
+def _texts(said: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(said[name]) for name in ("action", "code", "message") if name in said}
+
+
+def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
+    try:
+        number = kind(value)
+    except (TypeError, ValueError):
+        number = -1
+    if number < 0:
+        raise UsageError(f"A fault's {name!r} is {value!r}.", hint="Use a number that is not negative.")
+    return number
+
+
+def _checked(fault: Fault, *, action_said: bool) -> Fault:
+    if fault.status and not 100 <= fault.status <= 599:
+        raise UsageError(f"A fault's 'status' is {fault.status}.", hint="Use a status of HTTP, 100 to 599.")
+    if fault.kind in OF_INSTANCES | {Kind.CAPACITY}:
+        if action_said and fault.action != "RunInstances":
+            raise UsageError(
+                f"A fault of the kind {fault.kind} is for RunInstances, not for {fault.action!r}.",
+                hint="Leave the action out.",
+            )
+        return replace(fault, action="RunInstances")
+    if fault.action == METADATA and fault.kind not in (Kind.ERROR, Kind.DELAY):
+        raise UsageError(
+            f"A request for metadata cannot have a fault of the kind {fault.kind}.",
+            hint="Use error or delay.",
+        )
+    return fault

@@ -1,0 +1,351 @@
+"""The local cloud has the faults that it is told to have, as they look from outside."""
+
+import time
+
+import pytest
+import requests
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+from botocore.parsers import ResponseParserError
+
+from contract.pretended_cloud import refusal
+
+NO_CAPACITY = "InsufficientInstanceCapacity"
+
+
+def count(cloud) -> int:
+    """How many instances there are."""
+    reservations = cloud.ec2.describe_instances()["Reservations"]
+    return sum(len(reservation["Instances"]) for reservation in reservations)
+
+
+def error_of(call, **parameters) -> tuple[str, int, str]:
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    error = caught.value.response["Error"]
+    return error["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"], error["Message"]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("RequestLimitExceeded", 503),
+        ("InternalError", 500),
+        ("UnauthorizedOperation", 403),
+        ("ExpiredToken", 400),
+        ("VcpuLimitExceeded", 400),
+    ],
+)
+def test_an_error_has_its_code_and_the_status_that_goes_with_it_and_nothing_was_done(cloud, code, status):
+    cloud.fault("error", "RunInstances", code=code)
+
+    assert error_of(cloud.run)[:2] == (code, status)
+    assert count(cloud) == 0
+    assert len(cloud.run()) == 1
+
+
+def test_an_error_has_the_status_and_the_words_that_it_was_given(cloud):
+    cloud.fault("error", "DescribeSubnets", code="Blocked", status=418, message="Not <now>.")
+
+    assert error_of(cloud.ec2.describe_subnets) == ("Blocked", 418, "Not <now>.")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("sts", "get_caller_identity", {}),
+        ("iam", "list_roles", {}),
+        ("service-quotas", "get_service_quota", {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}),
+    ],
+)
+def test_other_services_have_errors_in_their_own_form(cloud, service, operation, parameters):
+    cloud.fault("error", code="ExpiredToken")
+
+    call = getattr(cloud.client(service), operation)
+    assert error_of(call, **parameters)[:2] == ("ExpiredToken", 400)
+    call(**parameters)
+
+
+def test_a_rule_is_for_the_requests_whose_parameters_fit(cloud):
+    where = {"InstanceType": "m5.*", "TagSpecification.*.Tag.*.Value": "worker"}
+    cloud.fault("error", "RunInstances", code="Unavailable", where=where)
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "worker"}]}]
+
+    cloud.run()
+    cloud.run(InstanceType="m5.large")
+    cloud.run(TagSpecifications=tags)
+    assert refusal(cloud.run, InstanceType="m5.large", TagSpecifications=tags) == "Unavailable"
+
+
+def test_a_rule_lets_some_requests_pass_and_then_strikes_so_often(cloud):
+    cloud.fault("error", "Describe*", code="Unavailable", skip=1, times=2)
+
+    cloud.ec2.describe_instances()
+    assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+    assert refusal(cloud.ec2.describe_instances) == "Unavailable"
+    cloud.ec2.describe_instances()
+    assert [(rule["matched"], rule["struck"]) for rule in cloud.faults()] == [(3, 2)]
+
+
+def test_a_rule_that_is_to_strike_always_does_until_it_is_cleared(cloud):
+    cloud.fault("error", "DescribeSubnets", code="Unavailable", times=0)
+    for _ in range(5):
+        assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+
+    cloud.clear_faults()
+
+    cloud.ec2.describe_subnets()
+    assert cloud.faults() == []
+
+
+def test_of_two_rules_the_first_decides_and_the_second_waits(cloud):
+    for code in ("Unavailable", "InternalError"):
+        cloud.fault("error", "DescribeSubnets", code=code)
+
+    assert [refusal(cloud.ec2.describe_subnets) for _ in range(2)] == ["Unavailable", "InternalError"]
+
+
+# The connection
+
+
+def test_a_connection_that_is_dropped_before_leaves_nothing(cloud):
+    cloud.fault("drop-before", "RunInstances")
+
+    with pytest.raises(ConnectionClosedError):
+        cloud.run(ClientToken="once")
+    assert count(cloud) == 0
+
+
+def test_a_connection_that_is_dropped_after_leaves_what_was_asked_for_and_the_token_finds_it(cloud):
+    cloud.fault("drop-after", "RunInstances")
+
+    with pytest.raises(ConnectionClosedError):
+        cloud.run(ClientToken="once", MinCount=2, MaxCount=2)
+    assert count(cloud) == 2
+    assert len(cloud.run(ClientToken="once", MinCount=2, MaxCount=2)) == 2
+    assert count(cloud) == 2
+
+
+def test_a_truncated_answer_cannot_be_read_and_the_request_was_carried_out(cloud):
+    cloud.fault("truncate", "RunInstances")
+
+    with pytest.raises((HTTPClientError, ResponseParserError)):
+        cloud.run()
+    assert count(cloud) == 1
+
+
+def test_a_page_of_html_comes_with_status_200_and_nothing_was_done(cloud):
+    cloud.fault("html", "RunInstances")
+
+    answer = cloud.ec2.run_instances(ImageId="ami-00000000000000001", MinCount=1, MaxCount=1)
+
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert "Instances" not in answer
+    assert count(cloud) == 0
+
+
+def test_a_delay_holds_up_its_request_and_no_other(cloud):
+    cloud.fault("delay", "DescribeSubnets", seconds=0.4)
+
+    started = time.monotonic()
+    cloud.ec2.describe_instances()
+    others = time.monotonic() - started
+    cloud.ec2.describe_subnets()
+
+    assert others < 0.4 <= time.monotonic() - started - others
+
+
+# Capacity
+
+
+@pytest.mark.parametrize("kind", [{"kind": "error", "code": NO_CAPACITY}, {"kind": "capacity"}])
+def test_no_capacity_is_told_with_the_zones_that_have_some(cloud, kind):
+    for zone in ("us-east-1a", "us-east-1c"):
+        cloud.fault(**kind, times=0, where={"AvailabilityZone": zone})
+    asked = {"InstanceType": "m5.large", "Placement": {"AvailabilityZone": "us-east-1a"}}
+
+    assert error_of(cloud.run, **asked) == (
+        NO_CAPACITY,
+        500,
+        "We currently do not have sufficient m5.large capacity in the Availability Zone you requested "
+        "(us-east-1a). Our system will be working on provisioning additional capacity. You can currently get "
+        "m5.large capacity by not specifying an Availability Zone in your request or choosing us-east-1b.",
+    )
+    assert len(cloud.run(InstanceType="m5.large", Placement={"AvailabilityZone": "us-east-1b"})) == 1
+
+
+def test_no_capacity_anywhere_names_no_zone(cloud):
+    cloud.fault("capacity", times=0)
+
+    assert error_of(cloud.run)[2].endswith("working on provisioning additional capacity.")
+
+
+def test_a_subnets_zone_is_its_zone(cloud):
+    cloud.fault("capacity", where={"AvailabilityZone": "us-east-1b"})
+    zone = [{"Name": "availability-zone", "Values": ["us-east-1b"]}]
+    subnet = cloud.ec2.describe_subnets(Filters=zone)["Subnets"][0]["SubnetId"]
+
+    interface = {"DeviceIndex": 0, "SubnetId": subnet}
+    assert refusal(cloud.run, NetworkInterfaces=[interface]) == NO_CAPACITY
+
+
+def test_spot_capacity_is_apart_from_the_rest(cloud):
+    cloud.fault("capacity", times=0, where={"MarketType": "spot"})
+
+    assert error_of(cloud.run, InstanceMarketOptions={"MarketType": "spot"}) == (
+        NO_CAPACITY,
+        500,
+        "There is no Spot capacity available that matches your request.",
+    )
+    assert len(cloud.run()) == 1
+
+
+def test_what_capacity_there_is_is_given_if_it_is_enough(cloud):
+    cloud.fault("capacity", times=0, count=3)
+
+    assert len(cloud.run(MinCount=2, MaxCount=5)) == 3
+    assert refusal(cloud.run, MinCount=4, MaxCount=5) == NO_CAPACITY
+
+
+def test_a_dry_run_does_not_ask_for_capacity(cloud):
+    cloud.fault("capacity", times=0)
+
+    assert refusal(cloud.run, DryRun=True) == "DryRunOperation"
+
+
+# Instances
+
+
+def test_an_instance_stays_pending_and_can_be_terminated(cloud):
+    cloud.fault("pending", count=1)
+    first, second = cloud.run(MinCount=2, MaxCount=2)
+
+    cloud.until(first, "running")
+    assert cloud.state(second) == "pending"
+    cloud.terminate(second)
+    cloud.until(second, "terminated")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1])
+def test_an_instance_ends_with_the_reason_that_was_given(cloud, seconds):
+    cloud.fault("terminated", seconds=seconds, code="Client.VolumeLimitExceeded")
+
+    seen = cloud.until(cloud.run()[0], "terminated")
+
+    reason = "Client.VolumeLimitExceeded: Volume limit exceeded"
+    assert seen["StateReason"] == {"Code": "Client.VolumeLimitExceeded", "Message": reason}
+    assert cloud.running()["PrivateIpAddress"] == seen["PrivateIpAddress"]
+
+
+def test_an_instance_that_is_never_healthy_runs_and_fails_its_check(cloud):
+    cloud.fault("unhealthy")
+    sick, well = cloud.running(), cloud.running()
+
+    statuses = cloud.ec2.describe_instance_status()["InstanceStatuses"]
+    assert {status["InstanceId"]: status["InstanceStatus"]["Status"] for status in statuses} == {
+        sick["InstanceId"]: "impaired",
+        well["InstanceId"]: "ok",
+    }
+    assert cloud.facts(sick) is None
+    assert cloud.facts(well).instance_id == well["InstanceId"]
+
+
+def test_a_spot_notice_is_given_and_then_the_instance_ends(cloud):
+    cloud.fault("spot-notice", notice=0.5)
+    instance = cloud.running(InstanceMarketOptions={"MarketType": "spot"})
+
+    facts = cloud.facts(instance)
+    assert (facts.spot, facts.interruption is not None) == (True, True)
+    seen = cloud.until(instance, "terminated")
+    assert seen["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+
+
+def test_a_fault_can_befall_an_instance_that_runs(cloud):
+    first, second = cloud.running(), cloud.running()
+
+    cloud.fault("terminated", instance=first["InstanceId"], code="Server.InternalError")
+
+    assert cloud.until(first, "terminated")["StateReason"]["Code"] == "Server.InternalError"
+    assert cloud.state(second) == "running"
+    assert cloud.faults() == []
+
+
+def test_new_instances_are_not_found_for_a_while(cloud):
+    cloud.running()
+    cloud.fault("unseen", seconds=0.5)
+    hidden = cloud.run()[0]
+
+    assert count(cloud) == 1
+    named = {"InstanceIds": [hidden["InstanceId"]]}
+    assert refusal(cloud.ec2.describe_instances, **named) == "InvalidInstanceID.NotFound"
+    assert refusal(cloud.ec2.terminate_instances, **named) == "InvalidInstanceID.NotFound"
+    deadline = time.monotonic() + 10
+    while count(cloud) != 2:
+        assert time.monotonic() < deadline
+    cloud.terminate(hidden)
+
+
+# What was asked
+
+
+def test_requests_are_logged_with_what_came_of_them(cloud):
+    rule = cloud.fault("drop-after", "RunInstances")
+    with pytest.raises(ConnectionClosedError):
+        cloud.run(UserData="a" * 1000)
+    refusal(cloud.run, KeyName="nobody's")
+    cloud.run()
+
+    logged = cloud.asked("RunInstances")
+
+    assert [(request["status"], request["code"], request["faults"]) for request in logged] == [
+        (None, None, [rule]),
+        (400, "InvalidKeyPair.NotFound", []),
+        (200, None, []),
+    ]
+    assert logged[0]["parameters"]["InstanceType"] == "t3.micro"
+    assert len(logged[0]["parameters"]["UserData"]) == 257
+    assert (logged[0]["service"], logged[0]["region"]) == ("ec2", "us-east-1")
+    cloud.forget_requests()
+    assert cloud.asked() == []
+
+
+@pytest.mark.parametrize("path", ["faults", "requests", "quotas"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_instances_can_neither_read_nor_set_them(cloud, path, method):
+    rule = {"kind": "error", "action": "*", "code": "Unavailable"}
+    answer = requests.request(method, f"{cloud.guest_url}/_dask_bake/{path}", json=rule, timeout=5)
+
+    assert answer.status_code == 403
+    assert cloud.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"kind": "flood"}, "There is no fault of the kind 'flood'."),
+        ({"kind": "error", "color": "red"}, "A fault has no 'color'."),
+        ({"kind": "error", "times": -1}, "A fault's 'times' is -1."),
+        ({"kind": "delay", "seconds": "long"}, "A fault's 'seconds' is 'long'."),
+        ({"kind": "error", "status": 42}, "A fault's 'status' is 42."),
+        ({"kind": "error", "where": "here"}, "A fault's 'where' is 'here'."),
+        (
+            {"kind": "pending", "action": "StopInstances"},
+            "A fault of the kind pending is for RunInstances, not for 'StopInstances'.",
+        ),
+        (
+            {"kind": "html", "action": "Metadata"},
+            "A request for metadata cannot have a fault of the kind html.",
+        ),
+        ({"kind": "terminated", "instance": "i-0"}, "There is no instance i-0."),
+        ({"kind": "html", "instance": "i-0"}, "An instance cannot meet a fault of the kind html."),
+        (["html"], "The request is not an object in JSON."),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, said):
+    answer = requests.post(f"{cloud.url}/_dask_bake/faults", json=rule, timeout=5)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, said)
+    assert answer.json()["hint"]
+    assert cloud.faults() == []
