@@ -129,6 +129,10 @@ class FakeCloud:
         with self._call("authorize"):
             self.rules.extend((group.id, rule) for rule in rules)
 
+    def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        with self._call("revoke"):
+            self.rules = [each for each in self.rules if each not in [(group.id, rule) for rule in rules]]
+
     def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
         with self._call("import_key_pair"):
             self.keys[name] = tags

@@ -4,21 +4,22 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import dask
 from distributed import Client
+from distributed.security import Security
 from distributed.versions import VersionMismatchWarning
 
 from dask_bake import ec2
 from dask_bake.clouds import open_cloud
-from dask_bake.cluster_command import node_of, reach
 from dask_bake.events import Event
 from dask_bake.inventory import find
 from dask_bake.models import SCHEDULER_PORT
 from dask_bake.options import cloud_choice
+from dask_bake.reaching import node_of, open_tunnel, reach, tls_files
 from dask_bake.settings import read_settings, settings_path
 from dask_bake.ssh import Forward
 from dask_bake.tunnel import Tunnel, free_port
@@ -40,13 +41,13 @@ def connect(name: str | None = None, *, cloud: str | None = None, region: str | 
     client = ec2.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
     reached = reach(cluster, node_of(cluster, 0), chosen, client)
+    tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:
         for variable, value in chosen.environment:
             os.environ.setdefault(variable, value)
-    tunnel = Tunnel(reached, [Forward(free_port(), SCHEDULER_PORT)])
+    tunnel = open_tunnel(cluster, chosen, reached, [Forward(free_port(), SCHEDULER_PORT)], PATIENCE)
     try:
-        tunnel.wait(PATIENCE)
-        return TunnelledClient(tunnel)
+        return TunnelledClient(tunnel, tls=tls)
     except BaseException:
         tunnel.close()
         raise
@@ -55,14 +56,16 @@ def connect(name: str | None = None, *, cloud: str | None = None, region: str | 
 class TunnelledClient(Client):
     """A client whose SSH connection is kept alive while it lives, and ends with it."""
 
-    def __init__(self, tunnel: Tunnel, **kwargs: Any) -> None:
+    def __init__(self, tunnel: Tunnel, *, tls: Mapping[str, str], **kwargs: Any) -> None:
         self._tunnel = tunnel
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="dask-bake tunnel", daemon=True)
         self._keeper.start()
         # Also where nobody closes the client: at the interpreter's end.
         weakref.finalize(self, tunnel.close)
-        address = f"tcp://127.0.0.1:{tunnel.forwards[0].local_port}"
+        address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local_port}"
+        if tls:
+            kwargs["security"] = Security(require_encryption=True, **tls)  # type: ignore[no-untyped-call]
         with without_small_talk():
             super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]
 

@@ -30,7 +30,7 @@ image_argument = click.argument("image", required=False, metavar="[IMAGE]")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
 SECTIONS = {
     "Image": ("bake", "lock", "images"),
-    "Cluster": ("launch", "status", "ssh", "connect", "ls", "down"),
+    "Cluster": ("launch", "status", "ssh", "connect", "allow-me", "ls", "down"),
     "Local cloud": ("local",),
 }
 
@@ -356,6 +356,44 @@ def connect(name: str | None, cloud: str | None, region: str | None, *, json_out
 
     terminal, chosen, ec2 = _open(cloud, region, start=False)
     return cluster_command.connect(chosen, ec2, terminal, name=name, json_output=json_output)
+
+
+@cli.command("allow-me")
+@name_argument
+@click.option("--cidr", multiple=True, metavar="CIDR,…", help="Let these in instead. [default: this machine]")
+@click.option("--allow-wide-cidr", is_flag=True, help="Take a --cidr that is wider than /24.")
+@dry_run_option
+@cloud_options
+@json_option
+def allow_me(
+    name: str | None,
+    cloud: str | None,
+    region: str | None,
+    *,
+    cidr: tuple[str, ...],
+    allow_wide_cidr: bool,
+    dry_run: bool,
+    json_output: bool,
+) -> int:
+    """Let this machine in again, after its address has changed."""
+    from dask_bake import option_values
+
+    blocks = option_values.networks(cidr, "--cidr") if cidr else ()
+    from dask_bake import allow_me_command
+    from dask_bake.clouds import caller_address
+
+    terminal, chosen, ec2 = _open(cloud, region, start=False)
+    return allow_me_command.run(
+        chosen,
+        ec2,
+        terminal,
+        lambda: caller_address(chosen),
+        name=name,
+        cidr=blocks,
+        allow_wide_cidr=allow_wide_cidr,
+        dry_run=dry_run,
+        json_output=json_output,
+    )
 
 
 @cli.command()

@@ -51,10 +51,28 @@ class Ec2(Ec2LookUps):
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
     def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
-        """Opens the group to what the rules say."""
+        """Opens the group to what the rules say; a rule that is there is no error."""
         request = ec2_requests.authorize(group.id, rules)
         with translated("AuthorizeSecurityGroupIngress"):
-            self._insist(lambda: self._client.authorize_security_group_ingress(**request))
+            try:
+                self._insist(lambda: self._client.authorize_security_group_ingress(**request))
+            except ClientError as error:
+                if code_of(error) != "InvalidPermission.Duplicate":
+                    raise
+                # EC2 has refused them all for the sake of one.
+                for rule in rules if len(rules) > 1 else ():
+                    self.authorize(group, (rule,))
+
+    def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Closes the group to what the rules say; a rule that is gone is no error."""
+        with translated("RevokeSecurityGroupIngress"):
+            for rule in rules:
+                request = ec2_requests.revoke(group.id, (rule,))
+                try:
+                    self._client.revoke_security_group_ingress(**request)
+                except ClientError as error:
+                    if code_of(error) != "InvalidPermission.NotFound":
+                        raise
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         """The new nodes; asked again with the same token, EC2 starts nothing twice."""

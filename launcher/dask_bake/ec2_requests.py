@@ -23,19 +23,24 @@ def create_security_group(name: str, *, vpc_id: str, tags: Tags) -> dict[str, An
 
 
 def authorize(group_id: str, rules: Sequence[Rule]) -> dict[str, Any]:
-    """AuthorizeSecurityGroupIngress, and its opposite: what the rules say, and nothing else."""
-    return {"GroupId": group_id, "IpPermissions": [_permission(rule) for rule in rules]}
+    """AuthorizeSecurityGroupIngress: what the rules say, and nothing else."""
+    return {"GroupId": group_id, "IpPermissions": [_permission(rule, described=True) for rule in rules]}
 
 
-def _permission(rule: Rule) -> dict[str, Any]:
+def revoke(group_id: str, rules: Sequence[Rule]) -> dict[str, Any]:
+    """RevokeSecurityGroupIngress: a rule is known by what it lets in, whatever its description."""
+    return {"GroupId": group_id, "IpPermissions": [_permission(rule, described=False) for rule in rules]}
+
+
+def _permission(rule: Rule, *, described: bool) -> dict[str, Any]:
     ports = {"FromPort": rule.port, "ToPort": rule.port}
     what = {"IpProtocol": "-1"} if rule.port is None else {"IpProtocol": "tcp", **ports}
-    described = {"Description": rule.description}
+    words = {"Description": rule.description} if described else {}
     if rule.source.startswith("sg-"):
-        return {**what, "UserIdGroupPairs": [{"GroupId": rule.source, **described}]}
+        return {**what, "UserIdGroupPairs": [{"GroupId": rule.source, **words}]}
     if ipaddress.ip_network(rule.source).version == 4:
-        return {**what, "IpRanges": [{"CidrIp": rule.source, **described}]}
-    return {**what, "Ipv6Ranges": [{"CidrIpv6": rule.source, **described}]}
+        return {**what, "IpRanges": [{"CidrIp": rule.source, **words}]}
+    return {**what, "Ipv6Ranges": [{"CidrIpv6": rule.source, **words}]}
 
 
 def import_key_pair(name: str, *, public_key: str, tags: Tags) -> dict[str, Any]:

@@ -75,6 +75,9 @@ class CloudEdge(Protocol):
     def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
         """Opens the group to what the rules say."""
 
+    def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Closes the group to what the rules say."""
+
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         """The new nodes."""
 

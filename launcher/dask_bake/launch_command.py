@@ -17,14 +17,15 @@ from dask_bake.edges import WayIn
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
 from dask_bake.fingerprint import Packages
-from dask_bake.handing_out import handout, key_pair
+from dask_bake.handing_out import handout, keys_for
 from dask_bake.look_around import look_around
 from dask_bake.models import Cloud
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import LaunchPlan
-from dask_bake.secrets_folder import KeyPair, Secrets, secrets_of
+from dask_bake.secrets_folder import Keys, Secrets, secrets_of
 from dask_bake.terminal import Terminal
 from dask_bake.way_in import SshWayIn
+from dask_bake.ways import Carrier, asked_for, check_programs, check_version
 
 
 def run(
@@ -35,13 +36,15 @@ def run(
     *,
     dry_run: bool,
     json_output: bool,
-    make_way_in: Callable[[Secrets, KeyPair], WayIn] = SshWayIn,
+    make_way_in: Callable[[Secrets, Keys, Carrier], WayIn] = SshWayIn,
 ) -> int:
     """Launches the cluster, and returns the exit code."""
     launch_id = secrets.token_hex(6)
-    pair = key_pair(options)
+    check_programs(options.way)
+    check_version(options.way)
+    keys = keys_for(options)
     around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
-    plan = LaunchPlan(options, around, launch_id, handout(options, pair))
+    plan = LaunchPlan(options, around, launch_id, handout(options, keys))
     for note in notes(plan, own_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
     if dry_run:
@@ -52,7 +55,7 @@ def run(
         cluster = launch(
             plan,
             ec2,
-            make_way_in(folder, pair),
+            make_way_in(folder, keys, asked_for(options, cloud)),
             notify=terminal.notify,
             clock=time.monotonic,
             sleep=time.sleep,

@@ -240,12 +240,13 @@ def _network(options: "LaunchOptions") -> None:
             f"--cidr opens a port, and --connect {options.way} needs none", hint="leave --cidr out"
         )
     for cidr in options.cidr:
-        _check_width(cidr, allowed=options.allow_wide_cidr)
+        check_width(cidr, allowed=options.allow_wide_cidr)
     if options.security_group is not None and options.security_group_id is not None:
         raise UsageError("--security-group and --security-group-id are two groups", hint="give one of them")
 
 
-def _check_width(cidr: str, *, allowed: bool) -> None:
+def check_width(cidr: str, *, allowed: bool) -> None:
+    """Raises for a block that holds more addresses than was insisted on, and for the whole world always."""
     if cidr.startswith("sg-"):
         return
     network = ipaddress.ip_network(cidr)

@@ -16,7 +16,7 @@ from dask_bake.models import Cloud, Cluster, Image
 from dask_bake.options import LaunchOptions
 from dask_bake.phases import Phases
 from dask_bake.plan import Handout, LaunchPlan, Surroundings
-from dask_bake.secrets_folder import KeyPair, Secrets, new_key, secrets_of
+from dask_bake.secrets_folder import Keys, Secrets, new_key, secrets_of
 from dask_bake.ssh import host, ssh_command
 from dask_bake.way_in import SshWayIn
 
@@ -49,7 +49,7 @@ class Prover:
     caller: Callable[[], str]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    make_way_in: Callable[[Secrets, KeyPair], WayIn] = SshWayIn
+    make_way_in: Callable[[Secrets, Keys], WayIn] = SshWayIn
     compute: "Callable[[Cluster, Secrets], str] | None" = None
 
     def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
@@ -70,7 +70,7 @@ class Prover:
         name, launch_id = proof_name(digest), secrets.token_hex(6)
         pair = new_key(f"dask-bake {name}")
         folder = secrets_of(self.cloud, name, launch_id, os.environ)
-        way_in = self.make_way_in(folder, pair)
+        way_in = self.make_way_in(folder, Keys(pair))
         cluster = launch(
             self._plan(image, options, name, launch_id, pair.public),
             self.ec2,

@@ -1,12 +1,17 @@
-"""A cluster's secrets on this machine: its key, and the host keys of its nodes; one private folder each."""
+"""A cluster's secrets on this machine: keys, certificates, its nodes' host keys; one private folder each."""
 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from dask_bake.certificates import Authority, Certificate
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import Cloud, Node
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
@@ -16,6 +21,22 @@ class KeyPair:
     private: str
     public: str
     path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ClientTls:
+    """What stays here of a cluster's certificates: the authority, and what clients show to the scheduler."""
+
+    authority: Authority
+    client: Certificate
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Everything with which a cluster is entered from here."""
+
+    pair: KeyPair
+    tls: ClientTls | None = None
 
 
 @dataclass(frozen=True)
@@ -35,8 +56,29 @@ class Secrets:
         """The file with the pinned host keys."""
         return self.folder / "known_hosts"
 
-    def write(self, pair: KeyPair) -> None:
-        """Keeps the key, in place of whatever an earlier cluster of the name left."""
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the cluster's authority."""
+        return self.folder / "ca.pem"
+
+    @property
+    def client_cert(self) -> Path:
+        """The certificate that a client shows to the scheduler."""
+        return self.folder / "client.pem"
+
+    @property
+    def client_key(self) -> Path:
+        """The key of that certificate."""
+        return self.folder / "client.key"
+
+    @property
+    def has_certificates(self) -> bool:
+        """Whether a client here can speak TLS with the cluster."""
+        return all(path.exists() for path in (self.ca_file, self.client_cert, self.client_key))
+
+    def write(self, keys: Keys) -> None:
+        """Keeps the keys, in place of whatever an earlier cluster of the name left."""
+        pair = keys.pair
         try:
             shutil.rmtree(self.folder, ignore_errors=True)
             self.folder.mkdir(mode=0o700, parents=True)
@@ -45,6 +87,8 @@ class Secrets:
             else:
                 _write(self.key, pair.private)
             _write(self.key.with_suffix(".pub"), pair.public + "\n")
+            if keys.tls is not None:
+                self._write_certificates(keys.tls)
         except OSError as error:
             raise BakeError(
                 f"the cluster's key could not be kept in {self.folder}: {error.strerror}",
@@ -72,6 +116,12 @@ class Secrets:
         """Removes the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _write_certificates(self, tls: ClientTls) -> None:
+        _write(self.ca_file, tls.authority.cert_pem)
+        _write(self.folder / "ca.key", tls.authority.key_pem)
+        _write(self.client_cert, tls.client.cert_pem)
+        _write(self.client_key, tls.client.key_pem)
+
 
 def _write(path: Path, text: str) -> None:
     path.touch(mode=0o600)
@@ -86,9 +136,10 @@ def secrets_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, st
 
 
 def read_key(path: Path) -> KeyPair:
-    """The key that a user keeps in a file."""
+    """The key that a user keeps in a file, used where it is; a copy, where ssh cannot read that format."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     text = path.read_text(encoding="ascii", errors="replace")
     try:
@@ -103,7 +154,18 @@ def read_key(path: Path) -> KeyPair:
             hint="ssh-keygen -p -f FILE removes it from a copy",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"--keypair {path} cannot be used: {error}") from error
+        raise UsageError(
+            f"--keypair {path} cannot be used: {error}",
+            hint="leave it out: the cluster gets a key of its own",
+        ) from error
+    if isinstance(key, Ed25519PrivateKey) and "OPENSSH" not in text:
+        # OpenSSH before 9.6 takes ed25519 in its own format alone.
+        return KeyPair(_openssh(key), public.decode())
+    if path.stat().st_mode & 0o077:
+        raise UsageError(
+            f"--keypair {path} can be read by others, and ssh does not use such a key",
+            hint=f"chmod 600 {path}",
+        )
     return KeyPair(text, public.decode(), path)
 
 
@@ -113,8 +175,13 @@ def new_key(comment: str) -> KeyPair:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
     key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return KeyPair(private.decode(), f"{public.decode()} {comment}")
+    return KeyPair(_openssh(key), f"{public.decode()} {comment}")
+
+
+def _openssh(key: "Ed25519PrivateKey") -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    ).decode()

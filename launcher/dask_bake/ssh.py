@@ -11,18 +11,19 @@ from dask_bake.errors import BakeError
 from dask_bake.models import Cluster, Node, Tag
 from dask_bake.plan import DEFAULT_USER
 from dask_bake.secrets_folder import Secrets
+from dask_bake.ways import DIRECTLY, Carrier
 
 
 @dataclass(frozen=True)
 class Host:
-    """A node as ssh reaches it; ``jump`` is the node to go through."""
+    """A node as ssh reaches it; ``proxy`` is the command that carries the connection, where one does."""
 
     user: str
     address: str
     alias: str
     key: Path
     known_hosts: Path
-    jump: "Host | None" = None
+    proxy: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,24 @@ class Forward:
     remote_port: int
 
 
-def host(cluster: Cluster, node: Node, secrets: Secrets) -> Host:
-    """The node as reached from here: the head directly, every other one through the head."""
+def host(cluster: Cluster, node: Node, secrets: Secrets, carrier: Carrier = DIRECTLY) -> Host:
+    """The node as reached from here: the head by the cluster's way, every other one through the head."""
     head = cluster.head
     if node.index == 0:
-        return _host(node, node.address, secrets, None)
+        return host_of_head(node, secrets, carrier)
     if head is None or not head.is_live:
         raise BakeError(
             f"cluster {cluster.name} has no head to go through", hint=f"dask-bake down {cluster.name}"
         )
-    return _host(node, node.private_address, secrets, _host(head, head.address, secrets, None))
+    through = ssh_command(
+        host_of_head(head, secrets, carrier), options=("-W", f"[{node.private_address}]:22")
+    )
+    return _host(node, node.private_address, secrets, tuple(through))
+
+
+def host_of_head(head: Node, secrets: Secrets, carrier: Carrier) -> Host:
+    """The head as reached from here."""
+    return _host(head, carrier.address(head), secrets, carrier.proxy(head))
 
 
 def ssh_command(
@@ -58,9 +67,8 @@ def ssh_command(
         *("-o", "ControlPath=none", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=15"),
         *("-o", "LogLevel=ERROR"),
     ]
-    if host.jump is not None:
-        through = ssh_command(host.jump, options=("-W", f"[{host.address}]:22"))
-        command += ["-o", f"ProxyCommand={shlex.join(through).replace('%', '%%')}"]
+    if host.proxy:
+        command += ["-o", f"ProxyCommand={shlex.join(host.proxy).replace('%', '%%')}"]
     for forward in forwards:
         command += ["-L", f"127.0.0.1:{forward.local_port}:127.0.0.1:{forward.remote_port}"]
     return [*command, *options, host.address, *words]
@@ -93,14 +101,14 @@ def read_file(host: Host, path: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
-def _host(node: Node, address: str, secrets: Secrets, jump: Host | None) -> Host:
+def _host(node: Node, address: str, secrets: Secrets, proxy: tuple[str, ...]) -> Host:
     return Host(
         user=dict(node.tags).get(Tag.USER, DEFAULT_USER),
         address=address,
         alias=secrets.alias(node),
         key=secrets.key,
         known_hosts=secrets.known_hosts,
-        jump=jump,
+        proxy=proxy,
     )
 
 

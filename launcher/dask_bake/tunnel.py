@@ -12,16 +12,34 @@ from dask_bake.errors import BakeError
 from dask_bake.ssh import Forward, Host, tunnel_command
 
 PATIENCE_OF_A_LOOK = 1.0
+PAUSE_OF_A_PROXY = 1.0
+"""Seconds from one start of ssh to the next, where each is a request to somebody's service."""
+SSHS_OWN = (
+    "kex_exchange_identification:",
+    "Connection closed by",
+    "Connection to UNKNOWN",
+    "banner exchange:",
+)
+"""What ssh adds when the program that carries it has ended, and has said why."""
 
 
 class Tunnel:
     """``ssh -N -L``: ``advance`` brings it a step nearer to being up and never waits long."""
 
     def __init__(
-        self, host: Host, forwards: Sequence[Forward], *, answers: Callable[[str], bool] | None = None
+        self,
+        host: Host,
+        forwards: Sequence[Forward],
+        *,
+        answers: Callable[[str], bool] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.host = host
-        self._answers = answers or sshd_answers
+        # What is carried by another program is dialled by nobody here: ssh itself is the question.
+        self._answers = answers or (not_asked if host.proxy else sshd_answers)
+        self._pause = PAUSE_OF_A_PROXY if host.proxy else 0.0
+        self._clock = clock
+        self._next_start = 0.0
         self.forwards = tuple(forwards)
         self._process: subprocess.Popen[bytes] | None = None
         self._complaints: IO[bytes] | None = None
@@ -42,6 +60,8 @@ class Tunnel:
             self.trouble = self._last_complaint() or f"ssh ended with {self._process.returncode}"
             self.close()
         if self._process is None:
+            if self._clock() < self._next_start:
+                return False
             if not self._answers(self.host.address):
                 self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
                 return False
@@ -63,7 +83,7 @@ class Tunnel:
             if clock() >= deadline:
                 raise BakeError(
                     f"no SSH connection to {self.host.address} within {seconds:.0f} s: {self.trouble}",
-                    hint="SSH is open only to the address that the cluster was launched from",
+                    hint="the head may still be booting, or be gone: dask-bake status shows it",
                 )
             sleep(0.1)
 
@@ -79,6 +99,7 @@ class Tunnel:
             self._complaints = None
 
     def _start(self) -> None:
+        self._next_start = self._clock() + self._pause
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         try:
             # Its own session: Ctrl-C is for us, and we end it.
@@ -97,7 +118,14 @@ class Tunnel:
             return ""
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+        said = [line.strip() for line in lines if line.strip()]
+        told = [line for line in said if not line.startswith(SSHS_OWN)]
+        return (told or said or [""])[-1]
+
+
+def not_asked(_address: str) -> bool:
+    """True: whether an SSH server answers is found out by ssh."""
+    return True
 
 
 def sshd_answers(address: str, port: int = 22) -> bool:

@@ -7,21 +7,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from dask_bake.errors import BakeError
-from dask_bake.models import DASHBOARD_PORT, Node, Tag
-from dask_bake.plan import DEFAULT_USER
-from dask_bake.secrets_folder import KeyPair, Secrets
-from dask_bake.ssh import Forward, Host
+from dask_bake.models import DASHBOARD_PORT, Node
+from dask_bake.secrets_folder import Keys, Secrets
+from dask_bake.ssh import Forward, host_of_head
 from dask_bake.tunnel import Tunnel, free_port
+from dask_bake.ways import DIRECTLY, Carrier
 
 PATIENCE_OF_A_QUESTION = 5.0
 
 
 class SshWayIn:
-    """SSH to the head, with the key that the cluster was made with."""
+    """SSH to the head, by whatever carries it, with the key that the cluster was made with."""
 
-    def __init__(self, secrets: Secrets, pair: KeyPair | None = None) -> None:
+    def __init__(self, secrets: Secrets, keys: Keys | None = None, carrier: Carrier = DIRECTLY) -> None:
         self._secrets = secrets
-        self._pair = pair
+        self._keys = keys
+        self._carrier = carrier
         self._tunnel: Tunnel | None = None
         self._total = -1
         self._registered: Mapping[str, int] = {}
@@ -32,9 +33,9 @@ class SshWayIn:
         return self._tunnel.trouble if self._tunnel else ""
 
     def prepare(self) -> None:
-        """Keeps the cluster's key on this machine."""
-        if self._pair is not None:
-            self._secrets.write(self._pair)
+        """Keeps the cluster's keys on this machine."""
+        if self._keys is not None:
+            self._secrets.write(self._keys)
 
     def pin(self, node: Node, host_key: str) -> None:
         """Keeps the node's host key."""
@@ -65,9 +66,10 @@ class SshWayIn:
         self._secrets.delete()
 
     def _tunnel_to(self, head: Node) -> Tunnel:
-        if self._tunnel is None or self._tunnel.host.address != head.address:
+        host = host_of_head(head, self._secrets, self._carrier)
+        if self._tunnel is None or self._tunnel.host != host:
             self.close()
-            self._tunnel = Tunnel(self._host(head), [Forward(free_port(), DASHBOARD_PORT)])
+            self._tunnel = Tunnel(host, [Forward(free_port(), DASHBOARD_PORT)])
         return self._tunnel
 
     def _ask(self, port: int) -> Mapping[str, int] | None:
@@ -82,11 +84,6 @@ class SshWayIn:
             self._registered = workers_per_host(identity)
             self._total = sum(self._registered.values())
         return self._registered
-
-    def _host(self, head: Node) -> Host:
-        secrets = self._secrets
-        user = dict(head.tags).get(Tag.USER, DEFAULT_USER)
-        return Host(user, head.address, secrets.alias(head), secrets.key, secrets.known_hosts)
 
 
 def workers_per_host(identity: Mapping[str, Any]) -> Mapping[str, int]:

@@ -95,7 +95,7 @@ def launch(cloud, options=OPTIONS, *, way_in=Answering, dry_run=False) -> int:
         terminal,
         dry_run=dry_run,
         json_output=True,
-        make_way_in=lambda _secrets, _pair: way_in(edge),
+        make_way_in=lambda *_: way_in(edge),
     )
 
 

@@ -169,6 +169,38 @@ def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller,
     edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"), ssh_rule(caller)))
 
 
+def test_a_rule_is_closed_by_what_it_lets_in_whatever_it_says_of_itself(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "revoke_security_group_ingress",
+        {},
+        {
+            "GroupId": "sg-2",
+            "IpPermissions": [
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": 22,
+                    "ToPort": 22,
+                    "IpRanges": [{"CidrIp": "192.0.2.7/32"}],
+                }
+            ],
+        },
+    )
+    stub.add_client_error("revoke_security_group_ingress", "InvalidPermission.NotFound")
+
+    edge.revoke(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
+
+
+def test_a_rule_that_is_there_already_is_open(stubbed):
+    """Also one that came about by a request whose answer was lost."""
+    edge, stub, _ = stubbed
+    stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
+    stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
+    stub.add_response("authorize_security_group_ingress", {})
+
+    edge.authorize(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
+
+
 def test_a_group_that_ec2_does_not_know_yet_is_asked_for_again(stubbed):
     edge, stub, pauses = stubbed
     stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound")

@@ -12,7 +12,7 @@ import pytest
 
 from dask_bake.console import host_key_from_console
 from dask_bake.errors import BakeError
-from dask_bake.secrets_folder import Secrets, new_key, secrets_of
+from dask_bake.secrets_folder import Keys, Secrets, new_key, secrets_of
 from dask_bake.ssh import Forward, host, run_shell, shell_command, ssh_command, tunnel_command
 from dask_bake.tunnel import Tunnel, free_port, sshd_answers
 from dask_bake.way_in import SshWayIn, get_json, workers_per_host
@@ -115,7 +115,7 @@ def test_secrets_are_private_and_a_later_clusters_take_their_place(tmp_path):
     (folder / "old").mkdir(parents=True)
     secrets = secrets_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)})
 
-    secrets.write(new_key("dask-bake dask"))
+    secrets.write(Keys(new_key("dask-bake dask")))
 
     assert secrets.folder == folder
     assert folder.stat().st_mode & 0o777 == 0o700
@@ -129,7 +129,7 @@ def test_secrets_are_private_and_a_later_clusters_take_their_place(tmp_path):
 
 def test_the_key_is_one_that_ssh_takes(tmp_path):
     secrets, pair = Secrets(tmp_path / "secrets", "launch1"), new_key("dask-bake dask")
-    secrets.write(pair)
+    secrets.write(Keys(pair))
 
     shown = subprocess.run(
         ["ssh-keygen", "-y", "-f", secrets.key], capture_output=True, text=True, check=True
@@ -154,7 +154,7 @@ def test_secrets_that_cannot_be_kept_are_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(BakeError, match="the cluster's key could not be kept"):
-        Secrets(tmp_path / "file" / "dask", "launch1").write(new_key("x"))
+        Secrets(tmp_path / "file" / "dask", "launch1").write(Keys(new_key("x")))
 
 
 FAKE_SSH = """#!{python}
@@ -256,7 +256,7 @@ def test_worker_processes_are_counted_per_host():
 
 
 def test_a_way_in_that_is_not_up_yet_knows_no_workers(tmp_path):
-    way_in = SshWayIn(Secrets(tmp_path / "secrets", "launch1"), new_key("x"))
+    way_in = SshWayIn(Secrets(tmp_path / "secrets", "launch1"), Keys(new_key("x")))
     way_in.prepare()
     way_in.pin(CLUSTER.nodes[0], HOST_KEY)
 

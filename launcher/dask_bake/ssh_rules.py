@@ -1,0 +1,80 @@
+"""Who is let in to a cluster's SSH, and what changes when somebody else shall be: rules in, rules out."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models import Cluster, Connect, Rule, SecurityGroup
+from dask_bake.plan import group_name, ssh_rule
+
+SSH = 22
+OURS = ssh_rule("").description
+"""By its description a rule is known as one that dask-bake made: those of others stay."""
+
+
+@dataclass(frozen=True)
+class SshChange:
+    """The rules that are opened and closed, so that just these callers are let in by rules of ours."""
+
+    group: SecurityGroup
+    opened: tuple[Rule, ...]
+    closed: tuple[Rule, ...]
+
+
+def is_let_in(cluster: Cluster, address: str) -> bool:
+    """Whether a rule of the cluster's groups lets that block of addresses reach SSH."""
+    here = ipaddress.ip_network(address)
+    rules = [rule for group in cluster.groups for rule in group.rules]
+    return any(_covers(rule, here) for rule in rules if rule.port in (SSH, None))
+
+
+def plan_change(cluster: Cluster, callers: Sequence[str]) -> SshChange:
+    """What to open and close so that these callers are let in, and nobody else who was before by us."""
+    group = ssh_group(cluster)
+    there = [rule for rule in group.rules if rule.port == SSH]
+    sources = {_canonical(rule.source) for rule in there}
+    wanted = {_canonical(caller): caller for caller in callers}
+    return SshChange(
+        group,
+        opened=tuple(ssh_rule(wanted[each]) for each in wanted if each not in sources),
+        closed=tuple(
+            rule for rule in there if rule.description == OURS and _canonical(rule.source) not in wanted
+        ),
+    )
+
+
+def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
+    """Raises the sentence where there is nothing to open, or nobody to open it to."""
+    if cluster.way in (Connect.SSM, Connect.EICE):
+        raise UsageError(
+            f"cluster {cluster.name} is entered by {cluster.way}: nothing need be opened for your address",
+            hint="dask-bake ssh works from wherever your AWS credentials do",
+        )
+    if cluster.way is Connect.BASTION and not has_cidr:
+        raise UsageError(
+            f"cluster {cluster.name} is entered through {cluster.bastion}, not from this machine's address",
+            hint="--cidr says from where that bastion comes",
+        )
+
+
+def ssh_group(cluster: Cluster) -> SecurityGroup:
+    """The group that lets SSH in to the head."""
+    for group in cluster.groups:
+        if group.name == f"{group_name(cluster.name)}/ssh":
+            return group
+    raise BakeError(
+        f"cluster {cluster.name} has no security group for SSH",
+        hint=f"dask-bake down {cluster.name} ends it",
+    )
+
+
+def _covers(rule: Rule, here: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    if rule.source.startswith("sg-") or not rule.source:
+        return False
+    network = ipaddress.ip_network(rule.source)
+    return network.version == here.version and here.subnet_of(network)  # type: ignore[arg-type]  # one version
+
+
+def _canonical(source: str) -> str:
+    return source if source.startswith("sg-") or not source else str(ipaddress.ip_network(source))
