@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from dask_bake.edges import CapacityError, InstanceType
+from dask_bake.edges import CapacityError, InstanceType, PlacementGroup, Quota
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import (
     Cloud,
@@ -50,15 +50,17 @@ CLOUD = Cloud("aws", "us-east-1", "https://address.example")
 PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
 
 
-def a_plan(*, launch_id: str = "launch1", image: Image = IMAGE, **options) -> LaunchPlan:
+def a_plan(
+    *, launch_id: str = "launch1", image: Image = IMAGE, subnets: tuple[Subnet, ...] = SUBNETS, **options
+) -> LaunchPlan:
     """A plan of two workers of two processes, unless told otherwise."""
     around = Surroundings(
         "aws",
         "us-east-1",
         image,
-        subnets=SUBNETS,
+        subnets=subnets,
         types=TYPES,
-        offerings=frozenset((kind.name, subnet.zone) for kind in TYPES for subnet in SUBNETS),
+        offerings=frozenset((kind.name, subnet.zone) for kind in TYPES for subnet in subnets),
         callers=("192.0.2.7/32",),
     )
     chosen = LaunchOptions(**{"count": 3, "nprocs": 2, **options})
@@ -116,6 +118,7 @@ class FakeCloud:
     dying: Mapping[str, str] = field(default_factory=dict)
     immortal: bool = False
     delay: int = 0
+    answered: dict[str, tuple[Node, ...]] = field(default_factory=dict)
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         with self._call("create_security_group"):
@@ -148,6 +151,8 @@ class FakeCloud:
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         with self._call("run_instances"):
             self.specs.append(spec)
+            if spec.client_token in self.answered:
+                return self.answered[spec.client_token]
             room = self.spot_room if spec.market is Market.SPOT else self.room
             count = min(spec.count, room.get((spec.instance_type, spec.subnet.zone), spec.count))
             if count < spec.least:
@@ -156,6 +161,7 @@ class FakeCloud:
                 )
             nodes = tuple(self._node(spec, position) for position in range(count))
             self.instances.extend(nodes)
+            self.answered[spec.client_token] = nodes
             return nodes
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
@@ -235,12 +241,17 @@ class FakeCloud:
 
 @dataclass
 class FakeLookUps:
-    """The images and instance types that there are; the images under the accounts that own them."""
+    """What there is to be found; the images under the accounts that own them."""
 
     images: Mapping[str, Sequence[Image]] = field(default_factory=dict)
     types: Sequence[InstanceType] = (TYPE,)
     refused: Sequence[str] = ()
     security_groups: Sequence[SecurityGroup] = ()
+    all_subnets: Sequence[Subnet] = SUBNETS
+    quotas: Mapping[str, float] = field(default_factory=dict)
+    placement_groups: Mapping[str, PlacementGroup] = field(default_factory=dict)
+    key_names: Sequence[str] = ()
+    profiles: Sequence[str] | None = ()
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     def find_images(
@@ -267,11 +278,27 @@ class FakeLookUps:
 
     def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
         return tuple(
-            each for each in SUBNETS if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)
+            each
+            for each in self.all_subnets
+            if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)
         )
 
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
-        return ()
+        return tuple(
+            each for each in self.security_groups if has(each.tags, tags) and name in (None, each.name)
+        )
+
+    def has_key_pair(self, name: str) -> bool:
+        return name in self.key_names
+
+    def placement_group(self, name: str) -> PlacementGroup | None:
+        return self.placement_groups.get(name)
+
+    def quota(self, code: str) -> Quota | None:
+        return Quota(code, f"Quota {code}", self.quotas[code]) if code in self.quotas else None
+
+    def has_instance_profile(self, name: str) -> bool | None:
+        return None if self.profiles is None else name in self.profiles
 
     def named_groups(
         self, *, name: str | None = None, group_id: str | None = None

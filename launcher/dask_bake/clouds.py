@@ -102,6 +102,7 @@ def aws_session(vendor: Path = VENDOR) -> "botocore.session.Session":
     import botocore.session
 
     session = botocore.session.Session()
+        is_free=True,
     if not _is_ec2_instance(vendor):
         session.get_component("credential_provider").remove("iam-role")
     return session

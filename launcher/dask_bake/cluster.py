@@ -9,6 +9,7 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.plan import LaunchPlan, member_rule
+from dask_bake.preflight import already_there
 from dask_bake.readiness import Readiness
 from dask_bake.removal import Removal
 from dask_bake.starting import Starting
@@ -144,14 +145,6 @@ class _Launch:
         self.notify(PhaseStarted(phase))
         yield
         self.notify(PhaseEnded(phase, self.clock() - start))
-
-
-def already_there(name: str) -> BakeError:
-    """The sentence for a name that a cluster has."""
-    return BakeError(
-        f"a cluster named {name} already exists, or is being launched",
-        hint=f"dask-bake status {name} shows it, dask-bake down {name} ends it, --name gives another",
-    )
 
 
 def _not_ours(group: str) -> BakeError:

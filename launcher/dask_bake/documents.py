@@ -1,10 +1,14 @@
 """What scripts read: clusters and plans as plain data, for ``--json`` and ``--file``."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
+from dask_bake.cost import Cost
 from dask_bake.models import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
+from dask_bake.permissions import Permission
 from dask_bake.plan import LaunchPlan
+from dask_bake.userdata import masked
 
 
 def scheduler_address(cluster: Cluster) -> str:
@@ -57,8 +61,10 @@ def addresses(
     return {**found, "jupyter": jupyter} if token else found
 
 
-def plan_document(plan: LaunchPlan) -> dict[str, Any]:
-    """A launch that is not carried out."""
+def plan_document(
+    plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
+) -> dict[str, Any]:
+    """A launch that is not carried out: keys are masked in it, and what is not known is null."""
     used = plan.shape(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
@@ -76,7 +82,11 @@ def plan_document(plan: LaunchPlan) -> dict[str, Any]:
         ],
         "workers_expected": (plan.options.count - 1) * used.nprocs if plan.options.runs_dask else 0,
         "nthreads": used.nthreads,
-        "calls": [{"operation": call.operation, "parameters": call.parameters} for call in plan.calls()],
+        "calls": [
+            {"operation": call.operation, "parameters": _readable(call.parameters)} for call in plan.calls()
+        ],
+        "permissions": [asdict(permission) for permission in permissions],
+        "cost": None if cost is None else cost_document(cost),
     }
 
 
@@ -95,6 +105,27 @@ def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
                 "private_ip": node.private_address,
                 "port": 22,
                 "username": dict(node.tags).get(Tag.USER, ""),
+def cost_document(cost: Cost) -> dict[str, Any]:
+    """What a cluster costs, in dollars an hour."""
+    return {
+        "dollars_per_hour": cost.total,
+        "items": [
+            {"what": item.what, "count": item.count, "dollars_per_hour_each": item.each}
+            for item in cost.items
+        ],
+    }
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _readable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_readable(each) for each in value]
+    if isinstance(value, bytes):
+        return value.decode()
+    return masked(value) if isinstance(value, str) else value
+
+
                 "keypair": key,
             }
             for node in cluster.nodes

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from dask_bake import ec2_answers, ec2_requests
-from dask_bake.ec2_client import ATTEMPTS, clients
-from dask_bake.ec2_errors import code_of, is_passing, translated
+from dask_bake.account import AccountLookUps
+from dask_bake.ec2_client import ATTEMPTS, Clients
+from dask_bake.ec2_errors import DENIED, code_of, is_passing, translated
 from dask_bake.ec2_look_ups import Ec2LookUps
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.models import Cloud, InstanceSpec, Node, Rule, SecurityGroup, Tags
+from dask_bake.prices import PriceList
 from dask_bake.userdata import check_size
 
 if TYPE_CHECKING:
@@ -24,19 +26,29 @@ GONE = ("InvalidInstanceID.NotFound",)
 PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
 
 
-class Ec2(Ec2LookUps):
-    """EC2 in one region.
+class Ec2(Ec2LookUps, AccountLookUps):
+    """EC2 in one region, and what other services know of its account.
 
     Args:
         client: answers questions, with botocore's retries.
         runner: makes instances, without them: botocore takes "no capacity" for a passing fault.
         sleep: waits between our own retries.
+        other: clients that wait little, by their service; none where no other service is to be asked.
     """
 
-    def __init__(self, client: "EC2Client", runner: "EC2Client", *, sleep: Callable[[float], None]) -> None:
-        super().__init__(client)
+    def __init__(
+        self,
+        client: "EC2Client",
+        runner: "EC2Client",
+        *,
+        sleep: Callable[[float], None],
+        other: Callable[[str], Any] | None = None,
+    ) -> None:
+        Ec2LookUps.__init__(self, client)
+        AccountLookUps.__init__(self, other)
         self._runner = runner
         self._sleep = sleep
+        self.prices = None if other is None else PriceList(other, client.meta.region_name)
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The new group; ``None`` when the name is taken, and so belongs to somebody else."""
@@ -84,6 +96,27 @@ class Ec2(Ec2LookUps):
         if "Instances" not in answer:
             raise BakeError("RunInstances: the answer did not come from EC2", hint="is a proxy in the way?")
         return _by_index(answer["Instances"])
+
+    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Whether the caller may do that; EC2 is only asked, and makes nothing.
+
+        Raises:
+            BakeError: when EC2 says something else than yes or no.
+        """
+        calls: Mapping[str, Callable[..., Any]] = {
+            "CreateSecurityGroup": self._client.create_security_group,
+            "ImportKeyPair": self._client.import_key_pair,
+            "RunInstances": self._runner.run_instances,
+        }
+        try:
+            with translated(operation):
+                calls[operation](**request, DryRun=True)
+        except BakeError as error:
+            if code_of(error.__cause__) in DENIED:
+                return False
+            if code_of(error.__cause__) != "DryRunOperation":
+                raise
+        return True
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
         """The nodes with these tags, in any state, the head first."""
@@ -166,8 +199,8 @@ class Ec2(Ec2LookUps):
 
 def connect(cloud: Cloud, notify: Notify) -> Ec2:
     """EC2 of that cloud; every call is also an event."""
-    client = clients(cloud, notify)
-    return Ec2(client(ATTEMPTS), client(1), sleep=time.sleep)
+    clients = Clients(cloud, notify)
+    return Ec2(clients.ec2(ATTEMPTS), clients.ec2(1), sleep=time.sleep, other=clients.other)
 
 
 def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.edges import InstanceType
+from dask_bake.edges import InstanceType, PlacementGroup
 from dask_bake.models import Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         InstanceTypeDef,
         InstanceTypeInfoTypeDef,
         IpPermissionOutputTypeDef,
+        PlacementGroupTypeDef,
         SecurityGroupTypeDef,
         SubnetTypeDef,
     )
@@ -63,6 +64,15 @@ def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:
         vpc_id=answer.get("VpcId", ""),
         tags=tags(answer.get("Tags")),
         rules=tuple(rule for each in answer.get("IpPermissions", []) for rule in _rules(each)),
+    )
+
+
+def placement_group(answer: "PlacementGroupTypeDef") -> PlacementGroup:
+    """A placement group."""
+    return PlacementGroup(
+        name=answer.get("GroupName", ""),
+        state=answer.get("State", "available"),
+        strategy=answer.get("Strategy", ""),
     )
 
 

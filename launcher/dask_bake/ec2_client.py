@@ -1,7 +1,8 @@
-"""boto3's client for the EC2 of a cloud: whose settings count, how long it waits, how often it tries."""
+"""boto3's clients for a cloud: whose settings count, how long they wait, how often they try."""
 
+import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 from botocore.config import Config
@@ -16,29 +17,62 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 """Of a call that may be repeated: about 8 s of back-off in all, then no answer is said to be none."""
+CONNECT, READ = 5, 60
+"""How many seconds a connection may take, and an answer."""
+HASTE = 3
+"""The same, both, where a launch would have to wait for what it can do without."""
+OTHERS = ("service-quotas", "iam", "pricing")
+"""The services besides EC2 that are asked before a launch."""
+PRICES_ARE_IN = "us-east-1"
+"""The region that tells the prices of all."""
 
 
-def clients(cloud: Cloud, notify: Notify) -> "Callable[[int], EC2Client]":
-    """A client for each number of attempts, all of one session; every call is also an event."""
-    session = clouds.local_session() if cloud.endpoint_url else clouds.aws_session()
-    session.register("before-call.ec2", lambda **about: notify(Called(about["model"].name)))
+class Clients:
+    """Clients of one session; every call that they make is also an event."""
 
-    def client(attempts: int) -> "EC2Client":
-        environment = dict(cloud.environment)
+    def __init__(self, cloud: Cloud, notify: Notify) -> None:
+        self._cloud = cloud
+        self._session = clouds.local_session() if cloud.endpoint_url else clouds.aws_session()
+        self._making = threading.Lock()
+        self._made: dict[str, Any] = {}
+        for service in ("ec2", *OTHERS):
+            prefix = "" if service == "ec2" else f"{service.replace('-', '')}:"
+            self._session.register(f"before-call.{service}", _tell(prefix, notify))
+
+    def ec2(self, attempts: int) -> "EC2Client":
+        """A client for EC2 that tries so often."""
+        made: EC2Client = self._make("ec2", self._cloud.region, attempts, CONNECT, READ)
+        return made
+
+    def other(self, service: str) -> Any:
+        """The client for one of ``OTHERS``, which waits little and tries once; safe to ask from threads."""
+        with self._making:
+            if service not in self._made:
+                region = PRICES_ARE_IN if service == "pricing" else self._cloud.region
+                self._made[service] = self._make(service, region, 1, HASTE, HASTE)
+            return self._made[service]
+
+    def _make(self, service: str, region: str, attempts: int, connect: int, read: int) -> Any:
+        environment = dict(self._cloud.environment)
         with translated("connecting"):
-            return boto3.Session(botocore_session=session).client(
-                "ec2",
-                region_name=cloud.region,
-                endpoint_url=cloud.endpoint_url,
+            return boto3.Session(botocore_session=self._session).client(  # type: ignore[call-overload]
+                service,
+                region_name=region,
+                endpoint_url=self._cloud.endpoint_url,
                 aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
                 aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
                 config=Config(
-                    connect_timeout=5,
-                    read_timeout=60,
+                    connect_timeout=connect,
+                    read_timeout=read,
                     retries={"mode": "standard", "total_max_attempts": attempts},
                     user_agent_extra=f"dask-bake/{__version__}",
-                    proxies={} if cloud.endpoint_url else None,
+                    proxies={} if self._cloud.endpoint_url else None,
                 ),
             )
 
-    return client
+
+def _tell(prefix: str, notify: Notify) -> Callable[..., None]:
+    def tell(**about: Any) -> None:
+        notify(Called(prefix + about["model"].name))
+
+    return tell

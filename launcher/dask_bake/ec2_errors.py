@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from dask_bake.edges import CapacityError, UnclearError
+from dask_bake.edges import CapacityError, QuotaError, UnclearError
 from dask_bake.errors import BakeError, UsageError
 
 CAPACITY = frozenset(
@@ -35,7 +35,8 @@ CAPACITY = frozenset(
 )
 """What may be there in another zone, of another type, or on another market."""
 ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b")
-QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", "MaxSpotInstanceCountExceeded"})
+SPOT_QUOTA = "MaxSpotInstanceCountExceeded"
+QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", SPOT_QUOTA})
 THROTTLED = frozenset({"RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException"})
 PASSING = THROTTLED | {"InternalError", "ServiceUnavailable", "Unavailable", "500", "502", "503"}
 CREDENTIALS = frozenset(
@@ -105,9 +106,10 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
             zones=zones_with_room(message),
         )
     if code in QUOTA:
-        return BakeError(
-            f"the account's quota is too small: {message}",
-            hint="ask for more under Service Quotas, EC2, 'Running On-Demand … instances' (L-1216C47A)",
+        kind = "Spot Instance Requests" if code == SPOT_QUOTA else "Running On-Demand … instances"
+        return QuotaError(
+            f"the account's quota is too small: {message} ({code})",
+            hint=f"ask for more under Service Quotas, EC2, '{kind}'; or take fewer or smaller nodes",
         )
     if code in THROTTLED:
         return BakeError(f"AWS is throttling {operation}: {message}", hint="wait a minute and try again")

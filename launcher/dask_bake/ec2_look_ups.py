@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_bake import ec2_answers, ec2_requests
 from dask_bake.ec2_errors import code_of, translated
-from dask_bake.edges import InstanceType
+from dask_bake.edges import InstanceType, PlacementGroup
 from dask_bake.errors import BakeError
 from dask_bake.models import Image, SecurityGroup, Subnet
 
@@ -52,7 +52,9 @@ class Ec2LookUps:
         with translated("DescribeSubnets"):
             pages = self._client.get_paginator("describe_subnets").paginate(Filters=filters)
             found = [ec2_answers.subnet(each) for page in pages for each in page.get("Subnets", [])]
-        return tuple(sorted(found, key=lambda each: (each.zone, each.id)))
+        # EC2 takes * and ? in a filter for any characters; what is named here is one thing.
+        exact = [each for each in found if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)]
+        return tuple(sorted(exact, key=lambda each: (each.zone, each.id)))
 
     def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
         """The instance types of these names, in this order."""
@@ -86,7 +88,23 @@ class Ec2LookUps:
     ) -> tuple[SecurityGroup, ...]:
         """The security groups of that name, in whatever VPC, or the one of that id."""
         given = {"group-name": name, "group-id": group_id}
-        return self._groups({key: value for key, value in given.items() if value is not None})
+        found = self._groups({key: value for key, value in given.items() if value is not None})
+        return tuple(each for each in found if name in (None, each.name) and group_id in (None, each.id))
+
+    def has_key_pair(self, name: str) -> bool:
+        """Whether there is a key pair of that name."""
+        filters: Any = ec2_requests.filters({"key-name": name})
+        with translated("DescribeKeyPairs"):
+            found = self._client.describe_key_pairs(Filters=filters).get("KeyPairs", [])
+        return any(each.get("KeyName") == name for each in found)
+
+    def placement_group(self, name: str) -> PlacementGroup | None:
+        """The placement group of that name, if there is one."""
+        filters: Any = ec2_requests.filters({"group-name": name})
+        with translated("DescribePlacementGroups"):
+            answer = self._client.describe_placement_groups(Filters=filters)
+        found = [ec2_answers.placement_group(each) for each in answer.get("PlacementGroups", [])]
+        return next((each for each in found if each.name == name), None)
 
     def _groups(self, wanted: Mapping[str, str | Sequence[str]]) -> tuple[SecurityGroup, ...]:
         filters: Any = ec2_requests.filters(wanted)

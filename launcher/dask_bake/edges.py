@@ -12,6 +12,10 @@ class UnclearError(BakeError):
     """EC2 did not answer: whether it did what it was asked is not known."""
 
 
+class QuotaError(BakeError):
+    """The account may not have so many instances, in whatever zone of the region."""
+
+
 class CapacityError(BakeError):
     """EC2 has no room for the instances here; ``zones`` are those that it says do have room."""
 
@@ -35,6 +39,24 @@ class InstanceType:
     architectures: tuple[str, ...]
     memory: int = 0
     can_be_spot: bool = True
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota of the account: for instances it is in vCPUs."""
+
+    code: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class PlacementGroup:
+    """A placement group; ``strategy`` is cluster, partition or spread."""
+
+    name: str
+    state: str
+    strategy: str
 
 
 class LookUps(Protocol):
@@ -64,6 +86,18 @@ class LookUps(Protocol):
 
     def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
         """The subnets of the VPC, or the one of that id; without either the default ones."""
+
+    def has_key_pair(self, name: str) -> bool:
+        """Whether there is a key pair of that name."""
+
+    def placement_group(self, name: str) -> PlacementGroup | None:
+        """The placement group of that name, if there is one."""
+
+    def quota(self, code: str) -> Quota | None:
+        """The quota of that code; ``None`` where it is not to be read."""
+
+    def has_instance_profile(self, name: str) -> bool | None:
+        """Whether there is an instance profile of that name; ``None`` where it is not to be read."""
 
 
 class CloudEdge(Protocol):

@@ -4,14 +4,15 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 
-from dask_bake import documents, fingerprint, view
+from dask_bake import documents, fingerprint, permissions, preflight, view, view_plan
 from dask_bake.clouds import caller_address
 from dask_bake.cluster import launch
+from dask_bake.cost import FREE, Cost, Prices, cost, in_words
 from dask_bake.ec2 import Ec2
 from dask_bake.edges import WayIn
 from dask_bake.errors import LeftoverError
@@ -21,9 +22,11 @@ from dask_bake.handing_out import handout, keys_for
 from dask_bake.look_around import look_around
 from dask_bake.models import Cloud
 from dask_bake.options import LaunchOptions
+from dask_bake.permissions import Permission
 from dask_bake.plan import LaunchPlan
 from dask_bake.secrets_folder import Keys, Secrets, secrets_of
 from dask_bake.terminal import Terminal
+from dask_bake.together import Asking
 from dask_bake.way_in import SshWayIn
 from dask_bake.ways import Carrier, asked_for, check_programs, check_version
 
@@ -45,10 +48,14 @@ def run(
     keys = keys_for(options)
     around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
     plan = LaunchPlan(options, around, launch_id, handout(options, keys))
+    preflight.check_user_data(plan)
     for note in notes(plan, own_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
+    asking = Asking(lambda: cost_of(plan, cloud, ec2))
     if dry_run:
-        _show_plan(plan, terminal, json_output=json_output)
+        allowed = permissions.ask(plan, ec2)
+        _show_plan(plan, allowed, asking.answer(), terminal, json_output=json_output)
+        permissions.check(allowed)
         return 0
     folder = secrets_of(cloud, options.name, launch_id, os.environ)
     with terminal.watching() as watch:
@@ -61,6 +68,7 @@ def run(
             sleep=time.sleep,
         )
         seconds = watch.elapsed
+    found = asking.within(0.0)
     registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
     if options.file is not None:
         write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)), name=cluster.name)
@@ -68,11 +76,18 @@ def run(
         document = documents.launch_document(
             cluster, registered=registered, seconds=seconds, calls=terminal.calls
         )
+        document["cost"] = None if found is None else documents.cost_document(found)
         terminal.write_json(view.as_json(document))
     else:
         count = sum(registered.values())
         terminal.out.print(
-            view.ready_panel(cluster, registered=count, seconds=seconds, calls=len(terminal.calls))
+            view.ready_panel(
+                cluster,
+                registered=count,
+                seconds=seconds,
+                calls=sum(":" not in call for call in terminal.calls),
+                cost=in_words(found) if found and found.known else None,
+            )
         )
     return 0
 
@@ -84,19 +99,15 @@ def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ..
         *fingerprint.mismatches(around.image, client, allow_mismatch=plan.options.allow_mismatch),
         *fingerprint.doubts(around.image),
         *fingerprint.staleness(around.image, newest_base=around.newest_base, now=now),
-        *crowds(plan),
+        *preflight.notes(plan),
     )
 
 
-def crowds(plan: LaunchPlan) -> tuple[str, ...]:
-    """What is too much for a node of a type that the workers may have."""
-    kinds = {kind.name: kind for kind in plan.surroundings.types if kind.name in plan.options.type}
-    return tuple(
-        f"{used.nprocs} worker processes of {used.nthreads} threads share the {kind.vcpus} virtual CPUs"
-        f" of a {kind.name}."
-        for kind in kinds.values()
-        if (used := plan.shape(kind)).nprocs * used.nthreads > kind.vcpus
-    )
+def cost_of(plan: LaunchPlan, cloud: Cloud, ec2: Ec2) -> Cost:
+    """What the plan's cluster costs, as far as AWS says that in time."""
+    if cloud.is_free:
+        return FREE
+    return cost(plan, Prices() if ec2.prices is None else ec2.prices.of(plan))
 
 
 def own_packages() -> Packages:
@@ -123,11 +134,13 @@ def write_metadata(path: Path, document: object, *, name: str) -> None:
         ) from error
 
 
-def _show_plan(plan: LaunchPlan, terminal: Terminal, *, json_output: bool) -> None:
+def _show_plan(
+    plan: LaunchPlan, permissions: Sequence[Permission], found: Cost, terminal: Terminal, *, json_output: bool
+) -> None:
     if json_output:
-        terminal.write_json(view.as_json(documents.plan_document(plan)))
+        terminal.write_json(view.as_json(documents.plan_document(plan, permissions, found)))
     else:
-        terminal.out.print(view.plan_view(plan), crop=False)
+        terminal.out.print(view_plan.plan_view(plan, permissions, found), crop=False)
 
 
 def _installed(package: str) -> str | None:

@@ -1,8 +1,9 @@
 """What a launch finds where it is to happen: everything looked up at once, nothing made."""
 
 from collections.abc import Callable
+from functools import partial
 
-from dask_bake import fingerprint
+from dask_bake import fingerprint, preflight, quotas
 from dask_bake.edges import InstanceType, LookUps
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Connect, Image, SecurityGroup, Subnet, Tag
@@ -20,18 +21,29 @@ def look_around(
         caller: asks for this machine's address, as a block of one.
     """
     names = tuple(dict.fromkeys((*options.head_types, *options.type)))
-    types, offerings, subnets, images, callers, groups = together(
+    quota_codes = quotas.codes(options)
+    types, offerings, subnets, images, callers, named, sources, taken, *limits = together(
         lambda: ec2.instance_types(names),
         lambda: ec2.offerings(names),
         lambda: find_subnets(options, ec2),
         lambda: find_images(options, ec2),
         lambda: find_callers(options, caller),
         lambda: find_groups(options, ec2),
+        lambda: find_sources(options, ec2),
+        lambda: ec2.groups({Tag.MANAGED: "true", Tag.CLUSTER: options.name}),
+        *(partial(ec2.quota, code) for code in quota_codes),
+        *named_things(options, ec2),
     )
+    if taken:
+        raise preflight.already_there(options.name)
+    preflight.check_types(options, types)
     by_name = {kind.name: kind for kind in types}
     image = choose_image(images, by_name[options.type[0]], asked=options.ami is not None)
     for kind in types:
         fingerprint.check_architecture(image, kind, cloud.architectures)
+    preflight.check_disk(options, image)
+    preflight.check_sources(options, sources)
+    quotas.check_quotas(options, types, limits[: len(quota_codes)])
     return Surroundings(
         cloud=cloud.name,
         region=cloud.region,
@@ -40,28 +52,47 @@ def look_around(
         types=types,
         offerings=offerings,
         callers=callers,
-        groups=groups,
+        groups=preflight.check_groups(options, named, subnets[0].vpc_id),
         newest_base=newest_base(image, ec2),
     )
 
 
+def named_things(options: LaunchOptions, ec2: LookUps) -> tuple[Callable[[], None], ...]:
+    """A question for each thing that the user names and no plan need know; it fails if that is not there."""
+    questions: list[Callable[[], None]] = []
+    key, profile, group = options.keyname, options.iaminstance_name, options.placement_group
+    if key is not None:
+        questions.append(lambda: preflight.check_key_pair(options, is_there=ec2.has_key_pair(key)))
+    if profile is not None:
+        questions.append(lambda: preflight.check_profile(options, is_there=ec2.has_instance_profile(profile)))
+    if group is not None:
+        questions.append(lambda: preflight.check_placement_group(options, ec2.placement_group(group)))
+    return tuple(questions)
+
+
 def find_subnets(options: LaunchOptions, ec2: LookUps) -> tuple[Subnet, ...]:
     """The subnets that may be launched into: there is at least one."""
-    found = ec2.subnets(vpc_id=options.vpc_id, subnet_id=options.subnet_id)
-    if found:
-        return found
-    if options.subnet_id is not None:
-        within = f" in the VPC {options.vpc_id}" if options.vpc_id is not None else " in this region"
+    vpc_id, subnet_id = options.vpc_id, options.subnet_id
+    found = ec2.subnets(vpc_id=vpc_id if subnet_id is None else None, subnet_id=subnet_id)
+    if not found:
+        raise _no_subnet(options)
+    if vpc_id not in (None, found[0].vpc_id):
         raise UsageError(
-            f"--subnet-id {options.subnet_id}: there is no such subnet{within}",
-            hint="aws ec2 describe-subnets lists them",
+            f"--subnet-id {subnet_id} is in the VPC {found[0].vpc_id}, and --vpc-id is {vpc_id}",
+            hint="a subnet says which VPC it is in: leave --vpc-id out",
+        )
+    return found
+
+
+def _no_subnet(options: LaunchOptions) -> BakeError:
+    hint = "aws ec2 describe-subnets lists them"
+    if options.subnet_id is not None:
+        return UsageError(
+            f"--subnet-id {options.subnet_id}: there is no such subnet in this region", hint=hint
         )
     if options.vpc_id is not None:
-        raise UsageError(
-            f"--vpc-id {options.vpc_id}: there is no subnet in such a VPC here",
-            hint="aws ec2 describe-subnets lists them",
-        )
-    raise BakeError(
+        return UsageError(f"--vpc-id {options.vpc_id}: there is no subnet in such a VPC here", hint=hint)
+    return BakeError(
         "there is no default subnet in this region",
         hint="aws ec2 create-default-vpc makes one; --subnet-id takes another",
     )
@@ -82,18 +113,17 @@ def find_callers(options: LaunchOptions, caller: Callable[[], str]) -> tuple[str
 
 
 def find_groups(options: LaunchOptions, ec2: LookUps) -> tuple[SecurityGroup, ...]:
-    """The user's own group that the nodes shall be in as well, if one was named."""
+    """Groups of the name, or the id, of the user's own that the nodes shall be in as well."""
     name, group_id = options.security_group, options.security_group_id
     if name is None and group_id is None:
         return ()
-    found = ec2.named_groups(name=name, group_id=group_id)
-    if not found:
-        flag = f"--security-group {name}" if group_id is None else f"--security-group-id {group_id}"
-        raise UsageError(
-            f"{flag}: there is no such group in this region",
-            hint="leave it out: the cluster has a group of its own in any case",
-        )
-    return found
+    return ec2.named_groups(name=name, group_id=group_id)
+
+
+def find_sources(options: LaunchOptions, ec2: LookUps) -> tuple[SecurityGroup, ...]:
+    """The groups that --cidr names."""
+    ids = [source for source in options.cidr if source.startswith("sg-")]
+    return tuple(group for each in ids for group in ec2.named_groups(group_id=each))
 
 
 def choose_image(images: tuple[Image, ...], instance_type: InstanceType, *, asked: bool) -> Image:

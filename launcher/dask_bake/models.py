@@ -123,6 +123,7 @@ class Cloud:
     This is the only place where the two differ. ``architectures`` are those of the machines that it has.
     ``environment`` is what a child process (Packer, s3fs) needs
     to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
+    ``is_free`` says that nothing costs anything there.
     ``profile`` is the one of the user's AWS profiles that was asked for.
     """
 
@@ -133,6 +134,7 @@ class Cloud:
     environment: tuple[tuple[str, str], ...] = ()
     architectures: tuple[Architecture, ...] = tuple(Architecture)
     profile: str | None = None
+    is_free: bool = False
 
 
 @dataclass(frozen=True)

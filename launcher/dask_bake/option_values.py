@@ -24,7 +24,7 @@ def whole_number(value: object, origin: str) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = value.strip() if isinstance(value, str) else ""
-    if not re.fullmatch(r"-?\d+", text, re.ASCII):
+    if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
         raise UsageError(f"{origin} is {value!r}, which should be a whole number")
     return int(text)
 
@@ -101,15 +101,22 @@ def dec2_tags(value: object, origin: str) -> Pairs:
     """``KEY:VALUE,KEY:VALUE``, as dask-ec2 wrote tags."""
     if isinstance(value, Mapping):
         return pairs(value, origin)
-    found = []
+    found: dict[str, str] = {}
     for each in words(value, origin):
         key, colon, rest = each.partition(":")
         if not (key and colon):
             raise UsageError(
                 f"{origin} has {each!r}, which should be KEY:VALUE", hint="--tag KEY=VALUE takes any value"
             )
-        found.append((key, rest))
-    return tuple(found)
+        if found.get(key, rest) != rest:
+            raise UsageError(f"{origin} gives {key} twice: {found[key]!r} and {rest!r}", hint="give it once")
+        found[key] = rest
+    return tuple(found.items())
+
+
+def flag_of(name: str) -> str:
+    """The flag of the option whose field is called that."""
+    return "--" + name.replace("_", "-")
 
 
 def path(value: object, origin: str) -> Path:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from math import ceil
 
 from dask_bake.edges import InstanceType
 from dask_bake.errors import BakeError, UsageError
@@ -52,13 +53,12 @@ def places(
         for market in markets(options)
         for subnet in in_order(options, subnets)
         if (head_types := _offered(options.head_types, by_name, subnet, offerings))
-        and (worker_types := _offered(options.type, by_name, subnet, offerings))
+        and (worker_types := _sold(_offered(options.type, by_name, subnet, offerings), market))
     ]
     if not found:
-        names = ", ".join(dict.fromkeys((*options.head_types, *options.type)))
-        zones = ", ".join(subnet.zone for subnet in in_order(options, subnets))
         raise BakeError(
-            f"--type {names} cannot be had in {zones}", hint=_where_else(options, subnets, offerings)
+            f"{_what(options)} cannot be had in {_zones(in_order(options, subnets))}",
+            hint=_where_else(options, subnets, offerings),
         )
     roomy = [place for place in found if place.subnet.free_addresses >= options.count]
     if not roomy:
@@ -93,7 +93,7 @@ def in_order(options: LaunchOptions, subnets: Sequence[Subnet]) -> tuple[Subnet,
     Raises:
         UsageError: for a zone that has no subnet here.
     """
-    fitting = [subnet for subnet in subnets if subnet.is_public or options.private] or list(subnets)
+    fitting = [subnet for subnet in subnets if subnet.is_public is not options.private] or list(subnets)
     # Of a zone's subnets the one that has most room.
     best = {subnet.zone: subnet for subnet in sorted(fitting, key=lambda each: each.free_addresses)}
     for zone in options.zone:
@@ -103,6 +103,12 @@ def in_order(options: LaunchOptions, subnets: Sequence[Subnet]) -> tuple[Subnet,
                 hint=f"there is {', '.join(sorted(best))}",
             )
     return tuple(best[zone] for zone in options.zone or sorted(best))
+
+
+def least_nodes(options: LaunchOptions, kind: InstanceType) -> int:
+    """How many worker nodes of that type are good enough."""
+    every, least = options.count - 1, options.min_workers
+    return every if least is None else min(every, ceil(least / shape(options, kind).nprocs))
 
 
 def shape(options: LaunchOptions, instance_type: InstanceType) -> Shape:
@@ -134,13 +140,27 @@ def _offered(
     return tuple(by_name[name] for name in names if (name, subnet.zone) in offerings)
 
 
+def _sold(kinds: tuple[InstanceType, ...], market: Market) -> tuple[InstanceType, ...]:
+    return tuple(kind for kind in kinds if kind.can_be_spot or market is not Market.SPOT)
+
+
+def _what(options: LaunchOptions) -> str:
+    kinds = f"--type {', '.join(options.type)}"
+    return f"--head-type {', '.join(options.head_type)} with {kinds}" if options.head_type else kinds
+
+
+def _zones(subnets: Sequence[Subnet]) -> str:
+    return ", ".join(subnet.zone for subnet in subnets)
+
+
 def _where_else(
     options: LaunchOptions, subnets: Sequence[Subnet], offerings: Collection[tuple[str, str]]
 ) -> str:
-    wanted = {*options.head_types, *options.type}
-    there = sorted({zone for name, zone in offerings if name in wanted} & {subnet.zone for subnet in subnets})
-    return (
-        f"--zone {','.join(there)} has them"
-        if there and options.zone
-        else "another --type, or another --region"
-    )
+    roles = (options.head_types, options.type)
+    zones = sorted({subnet.zone for subnet in subnets})
+    there = [
+        zone for zone in zones if all(any((name, zone) in offerings for name in names) for names in roles)
+    ]
+    if there and options.zone:
+        return f"--zone {','.join(there)} has what is needed"
+    return "take another --type, or another --region"

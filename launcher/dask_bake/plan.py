@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 from dask_bake import ec2_requests, userdata
@@ -24,7 +23,7 @@ from dask_bake.models import (
     Tags,
 )
 from dask_bake.options import LaunchOptions
-from dask_bake.placement import Place, Shape, places, shape
+from dask_bake.placement import Place, Shape, least_nodes, places, shape
 from dask_bake.userdata import NodeSettings, Preload
 
 DEFAULT_USER = "admin"
@@ -144,8 +143,7 @@ class LaunchPlan:
 
     def least_nodes(self, kind: InstanceType) -> int:
         """How many worker nodes of that type are good enough."""
-        every, least = self.options.count - 1, self.options.min_workers
-        return every if least is None else min(every, ceil(least / self.shape(kind).nprocs))
+        return least_nodes(self.options, kind)
 
     def shape(self, instance_type: InstanceType) -> Shape:
         """The processes and threads on a worker of that type."""
@@ -230,7 +228,8 @@ class LaunchPlan:
             security_group_ids=(*groups, *sorted(own)),
             user_data=self._user_data(role, kind, head_address) if options.provision else None,
             tags=self._node_tags(role, kind),
-            client_token=client_token(self.launch_id, place.subnet.zone, role, kind.name, market),
+            # The place's market, for the head too: what was ended is not what comes with a second request.
+            client_token=client_token(self.launch_id, place.subnet.zone, role, kind.name, place.market),
             market=market,
             disk=Disk(options.volume_type, options.volume_size, options.volume_initialization_rate),
             has_public_address=not options.private,

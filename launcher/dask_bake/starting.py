@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.edges import CapacityError, CloudEdge, InstanceType
+from dask_bake.edges import CapacityError, CloudEdge, InstanceType, QuotaError
 from dask_bake.events import Note, Notify
 from dask_bake.models import InstanceSpec, Market, Node
 from dask_bake.placement import Place
@@ -31,6 +31,7 @@ class Starting:
     Args:
         run: carries out a request, and remembers what came of it.
         groups: the ids of the groups of the nodes, and of those that are the head's alone.
+        head: that of the place that was tried last, if there was room for it.
     """
 
     plan: LaunchPlan
@@ -41,37 +42,56 @@ class Starting:
     head_groups: tuple[str, ...]
     refused: list[Refused] = field(default_factory=list)
     abandoned: set[str] = field(default_factory=set)
+    head: Node | None = None
 
     def start(self) -> None:
         """Returns when EC2 has taken both requests.
 
         Raises:
             CapacityError: when no place has room; the message names each that was tried.
+            QuotaError: when the account may not have so many: no other zone changes that.
         """
         ahead = list(self.plan.places)
         while ahead:
             place = ahead.pop(0)
-            if self._start_in(place):
-                return
+            try:
+                if self._start_in(place):
+                    return
+            except QuotaError as error:
+                ahead = [each for each in ahead if each.market is not place.market]
+                if self.head is None or not ahead:
+                    raise
+                # The quota of spot instances is another than that of those on demand: the head can stay.
+                self.notify(Note(f"No spot instances: {error.message}."))
+                ahead.sort(key=lambda each: each.subnet != place.subnet)
+                continue
             ahead = recommended_first(ahead, self.refused[-1].error.zones)
         raise self._no_room()
 
     def _start_in(self, place: Place) -> bool:
-        def head(kind: InstanceType) -> InstanceSpec:
+        if self.head is not None and self.head.zone != place.subnet.zone:
+            self._abandon(self.head)
+        if self.head is None:
+            self.head = self._start_head(place)
+        return self.head is not None and self._start_workers(place, self.head)
+
+    def _start_head(self, place: Place) -> Node | None:
+        def spec(kind: InstanceType) -> InstanceSpec:
             return self.plan.head(place, kind, (*self.groups, *self.head_groups))
 
-        nodes = self._first(place, place.head_types, head, Market.ON_DEMAND)
-        if not nodes:
-            return False
-        address = nodes[0].private_address
+        nodes = self._first(place, place.head_types, spec, Market.ON_DEMAND)
+        return nodes[0] if nodes else None
 
-        def workers(kind: InstanceType) -> InstanceSpec:
-            return self.plan.workers(place, kind, address, self.groups)
+    def _start_workers(self, place: Place, head: Node) -> bool:
+        def spec(kind: InstanceType) -> InstanceSpec:
+            return self.plan.workers(place, kind, head.private_address, self.groups)
 
-        if self._first(place, place.worker_types, workers, place.market):
-            return True
-        self._abandon(nodes[0])
-        return False
+        wanted = self.plan.options.count - 1
+        nodes = self._first(place, place.worker_types, spec, place.market)
+        if nodes and len(nodes) < wanted:
+            had = f"AWS had room for {len(nodes)} of {wanted} worker nodes"
+            self.notify(Note(f"{had}, which --min-workers takes for enough."))
+        return bool(nodes)
 
     def _first(
         self,
@@ -89,6 +109,7 @@ class Starting:
         return ()
 
     def _abandon(self, head: Node) -> None:
+        self.head = None
         self.abandoned.add(head.id)
         self.cloud.terminate([head.id])
 

@@ -1,4 +1,4 @@
-"""Clusters, plans and errors as rich renderables; data is never markup."""
+"""Clusters and errors as rich renderables; data is never markup."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,7 @@ from rich.text import Text
 
 from dask_bake.documents import scheduler_address
 from dask_bake.errors import BakeError
-from dask_bake.models import Cluster, Market
-from dask_bake.plan import UNKNOWN_HEAD, LaunchPlan
+from dask_bake.models import Cluster
 
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
@@ -31,8 +30,10 @@ def as_json(document: object) -> str:
     return json.dumps(document, indent=2)
 
 
-def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int) -> Panel:
-    """The end of a launch: what is there, how to use it, how to end it."""
+def ready_panel(
+    cluster: Cluster, *, registered: int, seconds: float, calls: int, cost: str | None = None
+) -> Panel:
+    """The end of a launch: what is there, how to use it, what it costs if that is known, how to end it."""
     named = "" if cluster.name == "dask" else f" --name {cluster.name}"
     ended = "" if cluster.name == "dask" else f" {cluster.name}"
     shell = ("On the head", f"dask-bake ssh{named}", "bold")
@@ -50,7 +51,8 @@ def ready_panel(cluster: Cluster, *, registered: int, seconds: float, calls: int
         ("", "opens it and JupyterLab on this machine", ""),
     )
     nodes = (("Nodes", f"{len(cluster.nodes)}, on which no Dask was started", ""), shell)
-    rows = (*(dask if cluster.has_dask else nodes), ("End it", f"dask-bake down{ended}", "bold"))
+    price = (("Cost", cost, ""),) if cost else ()
+    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", f"dask-bake down{ended}", "bold"))
     title = Text(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ")
     return Panel(_pairs(rows), title=title, title_align="left", border_style="green", padding=(0, 1))
 
@@ -115,61 +117,6 @@ def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: da
             Text("It has no nodes, only its security group: a launch that is beginning or was lost."),
         ]
     return Group(*lines)
-
-
-def plan_view(plan: LaunchPlan) -> RenderableType:
-    """A launch as it would be: each call with its parameters, and what each role is told at boot."""
-    place = plan.first
-    kind, used = place.worker_types[0], plan.shape(place.worker_types[0])
-    market = " on spot" if place.market is Market.SPOT else ""
-    parts: list[RenderableType] = [
-        Text(
-            f"{plan.options.name}: 1 head ({place.head_types[0].name}) and {plan.options.count - 1} workers"
-            f" ({kind.name}{market}) of {used.nprocs} processes with {used.nthreads} threads each,"
-            f" in {place.subnet.zone}"
-        )
-    ]
-    runs: list[int] = []
-    for number, call in enumerate(plan.calls(), start=1):
-        parameters = dict(call.parameters)
-        user_data = parameters.pop("UserData", None)
-        if call.operation == "RunInstances":
-            runs.append(number)
-        parts += [Text(), Text(f"{number}. {call.operation}", "bold cyan"), _parameters(parameters)]
-        if user_data is not None:
-            parts += [
-                Text("UserData", "bold"),
-                Text(user_data.rstrip(), "green", no_wrap=True, overflow="ignore"),
-            ]
-    parts += [
-        Text(),
-        Text(
-            f"{UNKNOWN_HEAD} stands for the head's address, which EC2 gives in its answer to call {runs[0]}."
-        ),
-    ]
-    parts += [Text("Nothing was started: this was a dry run.", "bold")]
-    return Group(*parts)
-
-
-def _parameters(parameters: Mapping[str, object]) -> Table:
-    values = [(key, _compact(value), "") for key, value in parameters.items()]
-    return _pairs(values)
-
-
-def _compact(value: object) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(_tags_as_mapping(value), ensure_ascii=False)
-
-
-def _tags_as_mapping(value: object) -> object:
-    if isinstance(value, list):
-        if value and all(isinstance(each, dict) and each.keys() == {"Key", "Value"} for each in value):
-            return {each["Key"]: each["Value"] for each in value}
-        return [_tags_as_mapping(each) for each in value]
-    if isinstance(value, dict):
-        return {key: _tags_as_mapping(each) for key, each in value.items()}
-    return value
 
 
 def _connect_call(cluster: Cluster) -> str:

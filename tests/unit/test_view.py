@@ -13,6 +13,7 @@ from dask_bake.documents import cluster_document, metadata_document, plan_docume
 from dask_bake.errors import BakeError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
 from dask_bake.view_launch import LaunchView
+from dask_bake.view_plan import plan_view
 from fakes import FakeClock, a_cluster, a_plan
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
@@ -101,7 +102,7 @@ def test_a_cluster_without_nodes_says_what_that_is():
 
 
 def test_a_plan_shows_each_call_and_what_each_role_is_told():
-    text = shown(view.plan_view(a_plan()))
+    text = shown(plan_view(a_plan()))
 
     for words in ("1. CreateSecurityGroup", "5. RunInstances", "#cloud-config", "10.0.0.0 stands for"):
         assert words in text
