@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 
-from dask_bake.edges import CapacityError, InstanceType, PlacementGroup, Quota
+from dask_bake.edges import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import (
     Cloud,
@@ -251,6 +251,7 @@ class FakeLookUps:
     quotas: Mapping[str, float] = field(default_factory=dict)
     placement_groups: Mapping[str, PlacementGroup] = field(default_factory=dict)
     key_names: Sequence[str] = ()
+    endpoints: Sequence[ConnectEndpoint] = ()
     profiles: Sequence[str] | None = ()
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
@@ -287,6 +288,9 @@ class FakeLookUps:
         return tuple(
             each for each in self.security_groups if has(each.tags, tags) and name in (None, each.name)
         )
+
+    def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
+        return tuple(self.endpoints)
 
     def has_key_pair(self, name: str) -> bool:
         return name in self.key_names

@@ -7,7 +7,7 @@ from dask_bake import view
 from dask_bake.edges import CloudEdge
 from dask_bake.inventory import find
 from dask_bake.models import Cloud, Cluster, Rule
-from dask_bake.option_checks import check_width
+from dask_bake.network_checks import check_width
 from dask_bake.ssh_rules import SshChange, check_way, plan_change
 from dask_bake.terminal import Terminal
 

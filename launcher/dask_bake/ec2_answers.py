@@ -4,11 +4,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.edges import InstanceType, PlacementGroup
+from dask_bake.edges import ConnectEndpoint, InstanceType, PlacementGroup
 from dask_bake.models import Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
+        Ec2InstanceConnectEndpointTypeDef,
         ImageTypeDef,
         InstanceTypeDef,
         InstanceTypeInfoTypeDef,
@@ -73,6 +74,16 @@ def placement_group(answer: "PlacementGroupTypeDef") -> PlacementGroup:
         name=answer.get("GroupName", ""),
         state=answer.get("State", "available"),
         strategy=answer.get("Strategy", ""),
+    )
+
+
+def connect_endpoint(answer: "Ec2InstanceConnectEndpointTypeDef") -> ConnectEndpoint:
+    """An Instance Connect endpoint."""
+    return ConnectEndpoint(
+        id=answer["InstanceConnectEndpointId"],
+        vpc_id=answer.get("VpcId", ""),
+        group_ids=tuple(answer.get("SecurityGroupIds", [])),
+        keeps_address=answer.get("PreserveClientIp", False),
     )
 
 

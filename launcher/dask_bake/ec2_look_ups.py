@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_bake import ec2_answers, ec2_requests
 from dask_bake.ec2_errors import code_of, translated
-from dask_bake.edges import InstanceType, PlacementGroup
+from dask_bake.edges import ConnectEndpoint, InstanceType, PlacementGroup
 from dask_bake.errors import BakeError
 from dask_bake.models import Image, SecurityGroup, Subnet
 
@@ -105,6 +105,19 @@ class Ec2LookUps:
             answer = self._client.describe_placement_groups(Filters=filters)
         found = [ec2_answers.placement_group(each) for each in answer.get("PlacementGroups", [])]
         return next((each for each in found if each.name == name), None)
+
+    def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
+        """The Instance Connect endpoints that are ready, in whatever VPC."""
+        filters: Any = ec2_requests.filters({"state": "create-complete"})
+        with translated("DescribeInstanceConnectEndpoints"):
+            pages = self._client.get_paginator("describe_instance_connect_endpoints").paginate(
+                Filters=filters
+            )
+            return tuple(
+                ec2_answers.connect_endpoint(each)
+                for page in pages
+                for each in page.get("InstanceConnectEndpoints", [])
+            )
 
     def _groups(self, wanted: Mapping[str, str | Sequence[str]]) -> tuple[SecurityGroup, ...]:
         filters: Any = ec2_requests.filters(wanted)

@@ -59,6 +59,20 @@ class PlacementGroup:
     strategy: str
 
 
+@dataclass(frozen=True)
+class ConnectEndpoint:
+    """An EC2 Instance Connect endpoint that is ready.
+
+    Args:
+        keeps_address: whether instances see the client's address, not the endpoint's groups.
+    """
+
+    id: str
+    vpc_id: str
+    group_ids: tuple[str, ...]
+    keeps_address: bool = False
+
+
 class LookUps(Protocol):
     """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
 
@@ -74,6 +88,9 @@ class LookUps(Protocol):
         self, *, name: str | None = None, group_id: str | None = None
     ) -> tuple[SecurityGroup, ...]:
         """The security groups of that name, in whatever VPC, or the one of that id."""
+
+    def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
+        """The Instance Connect endpoints that are ready, in whatever VPC."""
 
     def image(self, image_id: str) -> Image:
         """The image of that id."""

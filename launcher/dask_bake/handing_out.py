@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from dask_bake.certificates import hand_out, issue, new_authority
-from dask_bake.option_checks import read_text
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import Handout
 from dask_bake.secrets_folder import ClientTls, KeyPair, Keys, new_key, read_key
+from dask_bake.text_files import read_text
 from dask_bake.userdata import Preload
 
 

@@ -9,6 +9,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Connect, Image, SecurityGroup, Subnet, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import Surroundings
+from dask_bake.ssh_rules import endpoint_groups
 from dask_bake.together import together
 
 
@@ -22,7 +23,7 @@ def look_around(
     """
     names = tuple(dict.fromkeys((*options.head_types, *options.type)))
     quota_codes = quotas.codes(options)
-    types, offerings, subnets, images, callers, named, sources, taken, *limits = together(
+    types, offerings, subnets, images, callers, named, sources, taken, endpoints, *limits = together(
         lambda: ec2.instance_types(names),
         lambda: ec2.offerings(names),
         lambda: find_subnets(options, ec2),
@@ -31,6 +32,7 @@ def look_around(
         lambda: find_groups(options, ec2),
         lambda: find_sources(options, ec2),
         lambda: ec2.groups({Tag.MANAGED: "true", Tag.CLUSTER: options.name}),
+        lambda: ec2.connect_endpoints() if options.way is Connect.EICE else None,
         *(partial(ec2.quota, code) for code in quota_codes),
         *named_things(options, ec2),
     )
@@ -43,6 +45,8 @@ def look_around(
         fingerprint.check_architecture(image, kind, cloud.architectures)
     preflight.check_disk(options, image)
     preflight.check_sources(options, sources)
+    if endpoints is not None:
+        callers = endpoint_groups(endpoints, subnets[0])
     quotas.check_quotas(options, types, limits[: len(quota_codes)])
     return Surroundings(
         cloud=cloud.name,

@@ -4,8 +4,9 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dask_bake.edges import ConnectEndpoint
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Cluster, Connect, Rule, SecurityGroup
+from dask_bake.models import Cluster, Connect, Rule, SecurityGroup, Subnet
 from dask_bake.plan import group_name, ssh_rule
 
 SSH = 22
@@ -56,6 +57,25 @@ def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
             f"cluster {cluster.name} is entered through {cluster.bastion}, not from this machine's address",
             hint="--cidr says from where that bastion comes",
         )
+
+
+def endpoint_groups(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> tuple[str, ...]:
+    """The groups of the subnet's VPC from which Instance Connect endpoints come: there is at least one."""
+    here = [each for each in endpoints if each.vpc_id == subnet.vpc_id]
+    ready = [each for each in here if not each.keeps_address]
+    if ready:
+        return tuple(sorted({group for each in ready for group in each.group_ids}))
+    create = f"aws ec2 create-instance-connect-endpoint --subnet-id {subnet.id} --no-preserve-client-ip"
+    if here:
+        raise BakeError(
+            f"the Instance Connect endpoint {here[0].id} shows the client's address to instances, which"
+            " would have to be opened to it",
+            hint=f"{create}, in place of it",
+        )
+    raise BakeError(
+        f"there is no Instance Connect endpoint in the VPC {subnet.vpc_id} that is ready",
+        hint=f"{create} makes one, in some minutes",
+    )
 
 
 def ssh_group(cluster: Cluster) -> SecurityGroup:

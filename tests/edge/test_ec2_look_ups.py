@@ -8,7 +8,7 @@ from moto import mock_aws
 
 from dask_bake import clouds, ec2
 from dask_bake.ec2 import Ec2
-from dask_bake.edges import PlacementGroup, Quota
+from dask_bake.edges import ConnectEndpoint, PlacementGroup, Quota
 from dask_bake.errors import BakeError
 from dask_bake.events import Called
 from dask_bake.models import SecurityGroup, Subnet
@@ -220,3 +220,20 @@ def test_calls_to_other_services_are_events_with_the_services_name():
         Called("pricing:GetProducts"),
         Called("DescribeKeyPairs"),
     ]
+
+
+def test_instance_connect_endpoints_are_those_that_are_ready(stubbed):
+    edge, stub = stubbed
+    endpoint = {
+        "InstanceConnectEndpointId": "eice-1",
+        "VpcId": "vpc-1",
+        "SecurityGroupIds": ["sg-7"],
+        "PreserveClientIp": True,
+    }
+    stub.add_response(
+        "describe_instance_connect_endpoints",
+        {"InstanceConnectEndpoints": [endpoint]},
+        {"Filters": [{"Name": "state", "Values": ["create-complete"]}]},
+    )
+
+    assert edge.connect_endpoints() == (ConnectEndpoint("eice-1", "vpc-1", ("sg-7",), keeps_address=True),)

@@ -4,13 +4,17 @@ from dataclasses import replace
 
 import pytest
 
+from dask_bake.edges import ConnectEndpoint
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Connect, Rule, SecurityGroup
+from dask_bake.look_around import look_around
+from dask_bake.models import Connect, Rule, SecurityGroup, Tag, Verified
+from dask_bake.options import LaunchOptions
 from dask_bake.plan import member_rule, ssh_rule
-from dask_bake.ssh_rules import check_way, is_let_in, plan_change
-from fakes import a_cluster, a_plan
+from dask_bake.ssh_rules import check_way, endpoint_groups, is_let_in, plan_change
+from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
+PROVED = replace(IMAGE, tags=(*IMAGE.tags, (Tag.VERIFIED, Verified.YES), (Tag.MANAGED, "true")))
 SOMEBODY_S = Rule(OFFICE, "the office", 22)
 
 
@@ -90,3 +94,47 @@ def test_a_bastion_is_let_in_and_not_this_machine():
 def test_a_cluster_without_the_group_says_so():
     with pytest.raises(BakeError, match="has no security group for SSH"):
         plan_change(a_cluster(), [NEW])
+
+
+READY = ConnectEndpoint("eice-1", "vpc-1", ("sg-7", "sg-8"))
+KEEPING = ConnectEndpoint("eice-2", "vpc-1", ("sg-9",), keeps_address=True)
+ELSEWHERE = ConnectEndpoint("eice-3", "vpc-2", ("sg-5",))
+
+
+def test_ssh_by_an_endpoint_comes_from_the_groups_of_the_vpc_s_endpoints():
+    second = replace(READY, id="eice-4", group_ids=("sg-7", "sg-6"))
+
+    assert endpoint_groups((READY, KEEPING, ELSEWHERE, second), SUBNETS[0]) == ("sg-6", "sg-7", "sg-8")
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "sentence"),
+    [
+        ((), "there is no Instance Connect endpoint in the VPC vpc-1 that is ready"),
+        ((ELSEWHERE,), "there is no Instance Connect endpoint in the VPC vpc-1 that is ready"),
+        ((KEEPING,), "the Instance Connect endpoint eice-2 shows the client's address to instances"),
+    ],
+)
+def test_without_an_endpoint_that_serves_there_is_a_sentence_and_the_command_that_makes_one(
+    endpoints, sentence
+):
+    with pytest.raises(BakeError, match=sentence) as caught:
+        endpoint_groups(endpoints, SUBNETS[0])
+
+    command = "aws ec2 create-instance-connect-endpoint --subnet-id subnet-1 --no-preserve-client-ip"
+    assert caught.value.hint.startswith(command)
+
+
+def test_a_launch_by_an_endpoint_opens_ssh_to_the_endpoint_s_groups_and_to_no_address():
+    around = looked_around(endpoints=(READY,), connect=Connect.EICE, private=True)
+
+    assert around.callers == ("sg-7", "sg-8")
+
+
+def test_without_that_way_nobody_asks_for_endpoints():
+    assert looked_around(endpoints=(READY,)).callers == ("192.0.2.7/32",)
+
+
+def looked_around(*, endpoints, **options):
+    there = FakeLookUps(images={"self": [PROVED]}, endpoints=endpoints)
+    return look_around(LaunchOptions(**options), CLOUD, there, lambda: OLD)
