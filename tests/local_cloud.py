@@ -104,6 +104,14 @@ class LocalCloud:
             aws_secret_access_key="local",
         )
 
+    def fault(self, kind: str, *options: str) -> str:
+        """Puts a fault rule in force, as ``dask-bake local fault add`` does; its id."""
+        return self.run("local", "fault", "add", kind, *options).strip()
+
+    def clear_faults(self) -> None:
+        """Takes all fault rules out of force."""
+        self.run("local", "fault", "clear")
+
     def live_instances(self) -> list[str]:
         """The ids of the instances that are not terminated."""
         reservations = self.ec2().describe_instances()["Reservations"]

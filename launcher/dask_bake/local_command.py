@@ -1,13 +1,15 @@
 """``dask-bake local``: the EC2 on this machine, started, ended and looked at."""
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 from rich.text import Text
 
 from dask_bake import view
 from dask_bake.clouds import local_cloud
-from dask_bake.local import control
+from dask_bake.local import control, fault_client
 from dask_bake.terminal import Terminal
 
 
@@ -61,4 +63,33 @@ def env(terminal: Terminal, *, region: str | None) -> int:
     cloud = local_cloud(control.ensure_up(terminal.notify).url, region)
     for name, value in cloud.environment:
         terminal.out.print(f"export {name}={shlex.quote(value)}", soft_wrap=True)
+    return 0
+
+
+def add_fault(terminal: Terminal, said: Mapping[str, Any]) -> int:
+    """Puts a fault rule in force, or has an instance meet a fault."""
+    terminal.out.print(Text(fault_client.add_fault(dict(said))))
+    return 0
+
+
+def list_faults(terminal: Terminal, *, json_output: bool) -> int:
+    """Says which fault rules are in force, and how often each has struck."""
+    rules = fault_client.list_faults()
+    if json_output:
+        terminal.write_json(view.as_json(rules))
+        return 0
+    for rule in rules:
+        where = "".join(f" {name}={value}" for name, value in rule["where"].items())
+        often = f"{rule['struck']} of {rule['times'] or 'all'}"
+        text = f"{rule['id']}: {rule['kind']} {rule['code']} {rule['action']}{where}, struck {often}"
+        terminal.out.print(Text(" ".join(text.split())), soft_wrap=True)
+    if not rules:
+        terminal.out.print("There are no fault rules.")
+    return 0
+
+
+def clear_faults(terminal: Terminal) -> int:
+    """Takes all fault rules out of force."""
+    fault_client.clear_faults()
+    terminal.out.print("There are no fault rules any more.")
     return 0

@@ -1,5 +1,7 @@
 """The local cloud has the faults that it is told to have, as they look from outside."""
 
+import json
+import socket
 import time
 
 import pytest
@@ -8,6 +10,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientEr
 from botocore.parsers import ResponseParserError
 
 from contract.pretended_cloud import refusal
+from dask_bake.cli import run
 
 NO_CAPACITY = "InsufficientInstanceCapacity"
 
@@ -349,3 +352,57 @@ def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, said):
     assert (answer.status_code, answer.json()["error"]) == (400, said)
     assert answer.json()["hint"]
     assert cloud.faults() == []
+
+
+# By hand
+
+
+@pytest.fixture
+def by_hand(cloud, monkeypatch):
+    """The command line's local cloud is the pretended one."""
+    monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", cloud.url.rpartition(":")[2])
+    return cloud
+
+
+def test_rules_are_added_listed_and_cleared_by_hand(by_hand, capsys):
+    add = ["local", "fault", "add", "error", "--action", "RunInstances", "--where", "InstanceType=t3.*"]
+    assert run([*add, "--code", "Unavailable", "--times", "2"]) == 0
+    added = capsys.readouterr().out.strip()
+    assert refusal(by_hand.run) == "Unavailable"
+
+    assert run(["local", "fault", "ls"]) == 0
+    assert capsys.readouterr().out == (
+        f"{added}: error Unavailable RunInstances InstanceType=t3.*, struck 1 of 2\n"
+    )
+    assert run(["local", "fault", "ls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == by_hand.faults()
+
+    assert run(["local", "fault", "clear"]) == 0
+    assert by_hand.faults() == []
+    by_hand.run()
+
+
+def test_an_instance_is_struck_by_hand(by_hand):
+    instance = by_hand.running()
+
+    assert (
+        run(["local", "fault", "add", "spot-notice", "--notice", "0", "--instance", instance["InstanceId"]])
+        == 0
+    )
+
+    by_hand.until(instance, "terminated")
+
+
+def test_a_rule_that_is_none_is_wrong_use(by_hand, capsys):
+    assert run(["local", "fault", "add", "flood"]) == 2
+    assert "There is no fault of the kind 'flood'." in capsys.readouterr().err
+
+
+def test_without_a_local_cloud_there_is_nobody_to_tell(monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))
+
+    assert run(["local", "fault", "ls"]) == 1
+    said = f"The local cloud does not answer at http://127.0.0.1:{port}."
+    assert said in capsys.readouterr().err

@@ -2,10 +2,13 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from werkzeug.test import Client
 
+from dask_bake.local.fault_rules import FaultRules
+from dask_bake.local.faults import parse_fault
 from dask_bake.local.metadata import Facts, MetadataService
 
 LIFETIME = "X-aws-ec2-metadata-token-ttl-seconds"
@@ -35,7 +38,11 @@ class Service:
     def __init__(self, *facts: Facts) -> None:
         self.now = 0.0
         self.known = {fact.private_address: fact for fact in facts}
-        self.app = MetadataService(self.known.get, clock=lambda: self.now)
+        self.rules = FaultRules()
+        self.slept: list[float] = []
+        self.app = MetadataService(
+            self.known.get, clock=lambda: self.now, sleep=self.slept.append, strike=self.rules.strike
+        )
         self.client = Client(self.app)
 
     def put(self, path="/latest/api/token", lifetime="60", address=FACTS.private_address):
@@ -176,3 +183,40 @@ def test_the_identity_document_is_json(service):
         "region": "us-east-1",
         "version": "2017-09-30",
     }
+
+
+def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends():
+    end = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    spot = replace(FACTS, spot=True)
+    service = Service(spot, replace(spot, private_address="10.213.0.5", interruption=end))
+    token = service.put().text
+
+    assert service.read("/latest/meta-data/instance-life-cycle") == "spot"
+    assert service.get("/latest/meta-data/spot/instance-action", token).status_code == 404
+    told = service.read("/latest/meta-data/spot/instance-action", address="10.213.0.5")
+    assert json.loads(told) == {"action": "terminate", "time": "2026-01-02T03:04:05Z"}
+    ended = service.read("/latest/meta-data/spot/termination-time", address="10.213.0.5")
+    assert ended == "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_metadata_fails_for_those_that_a_fault_rule_is_for(status):
+    service = Service(replace(FACTS, tags={"dask-bake:role": "worker"}), OTHER)
+    where = {"Tag.dask-bake:role": "worker", "Path": "/latest/meta-data/*"}
+    rule = {"kind": "error", "action": "Metadata", "status": status, "times": 0, "where": where}
+    service.rules.add(parse_fault(rule))
+    token = service.put().text
+
+    assert service.get("/latest/meta-data/instance-id", token).status_code == status
+    assert service.get("/latest/user-data", token).status_code == 200
+    assert service.read("/latest/meta-data/instance-id", OTHER.private_address) == OTHER.instance_id
+
+
+def test_metadata_is_slow_when_a_fault_rule_says_so(service):
+    rule = {"kind": "delay", "action": "Metadata", "seconds": 3, "where": {"Path": "*/instance-type"}}
+    service.rules.add(parse_fault(rule))
+
+    service.read("/latest/meta-data/instance-id")
+    assert service.slept == []
+    service.read("/latest/meta-data/instance-type")
+    assert service.slept == [3.0]
