@@ -190,9 +190,9 @@ def _dear(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
-    """A subnet that looks private although the nodes are to have public addresses."""
-    subnet = plan.first.subnet
-    if plan.options.private or subnet.is_public:
+    """A subnet of the user's choice that looks private although the nodes are to have public addresses."""
+    options, subnet = plan.options, plan.first.subnet
+    if options.private or subnet.is_public or (options.subnet_id is None and options.vpc_id is None):
         return ()
     return (
         f"The subnet {subnet.id} gives its instances no public addresses of itself; the nodes get some, and"

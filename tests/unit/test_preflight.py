@@ -284,13 +284,14 @@ def test_a_type_that_is_not_sold_on_spot_is_said_to_be_tried_on_demand():
     )
 
 
-def test_a_subnet_that_seems_private_is_said_to_be():
+def test_a_subnet_of_the_users_choice_that_seems_private_is_said_to_be():
     subnet = Subnet("subnet-9", "vpc-1", "us-east-1a", 100, is_public=False)
 
-    assert notes(subnets=(subnet,))[0].startswith(
+    assert notes(subnets=(subnet,), vpc_id="vpc-1")[0].startswith(
         "The subnet subnet-9 gives its instances no public addresses of itself;"
     )
-    assert notes(subnets=(subnet,), private=True, connect=Connect.EICE) == ()
+    assert notes(subnets=(subnet,)) == ()
+    assert notes(subnets=(subnet,), vpc_id="vpc-1", private=True, connect=Connect.EICE) == ()
 
 
 def test_a_public_address_is_not_how_a_private_head_sees_this_machine():

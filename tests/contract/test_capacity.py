@@ -1,0 +1,319 @@
+"""Launches in a cloud without room, quota or permission: what is asked for, and that nothing is left."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from contract.pretended_cloud import DEBIAN
+from dask_bake import clouds, ec2, launch_command
+from dask_bake.edges import CapacityError, QuotaError
+from dask_bake.errors import BakeError, NotReadyError, UsageError
+from dask_bake.models import Role, Tag
+from dask_bake.options import LaunchOptions
+from dask_bake.terminal import Terminal
+from fakes import CONSOLE, FakeWayIn
+
+BIG, OLD, SMALL = "m6i.2xlarge", "m5.2xlarge", "m6i.large"
+MAKES = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ImportKeyPair")
+
+
+class Answering(FakeWayIn):
+    """A way in to whose head all workers have come."""
+
+    def registered(self, head):
+        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
+        return Counter({node.private_address: 2 for node in nodes if node.role is Role.WORKER})
+
+
+class Printing:
+    """The cloud's EC2, whose consoles print a host key: pretended machines print nothing."""
+
+    def __init__(self, edge) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name):
+        return getattr(self._edge, name)
+
+    def console_output(self, _instance_id):
+        return CONSOLE
+
+
+def launch(cloud, *, dry_run=False, **options) -> int:
+    terminal = Terminal()
+    there = clouds.local_cloud(cloud.url, None)
+    edge = Printing(ec2.connect(there, terminal.notify))
+    chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
+    return launch_command.run(
+        LaunchOptions(**chosen),
+        there,
+        edge,
+        terminal,
+        dry_run=dry_run,
+        json_output=True,
+        make_way_in=lambda *_: Answering(edge),
+    )
+
+
+def document(capsys):
+    return json.loads(capsys.readouterr().out)
+
+
+def runs(cloud):
+    """Each RunInstances that was asked for: role, type, zone's letter, market, and what came of it."""
+    zones = {each["SubnetId"]: each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]}
+    return [
+        (
+            next(role for role in Role if str(role) in said.values()),
+            said["InstanceType"],
+            zones[said["NetworkInterface.1.SubnetId"]][-1],
+            said.get("InstanceMarketOptions.MarketType", "on-demand"),
+            request["code"],
+        )
+        for request in cloud.asked("RunInstances")
+        if (said := request["parameters"])
+    ]
+
+
+def left(cloud) -> list[str]:
+    """All that costs or locks."""
+    instances = [
+        instance["InstanceId"]
+        for reservation in cloud.ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] not in ("shutting-down", "terminated")
+    ]
+    groups = [group["GroupName"] for group in cloud.ec2.describe_security_groups()["SecurityGroups"]]
+    return [*instances, *(name for name in groups if name != "default")]
+
+
+def no_room(cloud, **where) -> None:
+    cloud.fault("capacity", where=where, times=0)
+
+
+NONE = "InsufficientInstanceCapacity"
+
+
+def test_types_and_zones_are_tried_once_each_and_the_head_goes_with_its_workers(cloud, capsys):
+    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
+    no_room(cloud, InstanceType=OLD, AvailabilityZone="us-east-1a")
+    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
+
+    assert launch(cloud, type=(BIG, OLD), head_type=(SMALL,), zone=("us-east-1a", "us-east-1b")) == 0
+
+    assert runs(cloud) == [
+        ("head", SMALL, "a", "on-demand", None),
+        ("worker", BIG, "a", "on-demand", NONE),
+        ("worker", OLD, "a", "on-demand", NONE),
+        ("head", SMALL, "b", "on-demand", None),
+        ("worker", BIG, "b", "on-demand", NONE),
+        ("worker", OLD, "b", "on-demand", None),
+    ]
+    said = document(capsys)
+    assert [(node["role"], node["state"]) for node in said["nodes"]] == [
+        ("head", "running"),
+        ("worker", "running"),
+        ("worker", "running"),
+    ]
+    assert len(left(cloud)) == 3 + 2
+
+
+def test_the_zones_that_ec2_names_are_tried_first(cloud, capsys):
+    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
+    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
+
+    launch(cloud)
+
+    assert [(role, zone) for role, _, zone, _, _ in runs(cloud)] == [
+        ("head", "a"),
+        ("head", "c"),
+        ("worker", "c"),
+    ]
+
+
+def test_without_room_anywhere_all_that_was_tried_is_named_and_nothing_is_left(cloud):
+    no_room(cloud, InstanceType=BIG)
+
+    with pytest.raises(CapacityError) as caught:
+        launch(cloud, head_type=(SMALL,))
+
+    tried = runs(cloud)
+    assert len(set(tried)) == len(tried)
+    for zone in {zone for _, _, zone, _, _ in tried}:
+        assert f"m6i.2xlarge in us-east-1{zone} (InsufficientInstanceCapacity)" in caught.value.message
+    assert left(cloud) == []
+
+
+def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_them(cloud, capsys):
+    no_room(cloud, MarketType="spot")
+
+    launch(cloud, spot_with_fallback=True, zone=("us-east-1a", "us-east-1b"))
+
+    assert runs(cloud) == [
+        ("head", BIG, "a", "on-demand", None),
+        ("worker", BIG, "a", "spot", NONE),
+        ("head", BIG, "b", "on-demand", None),
+        ("worker", BIG, "b", "spot", NONE),
+        ("head", BIG, "a", "on-demand", None),
+        ("worker", BIG, "a", "on-demand", None),
+    ]
+    assert {node["state"] for node in document(capsys)["nodes"]} == {"running"}
+
+
+def test_spot_alone_does_not_fall_back(cloud):
+    no_room(cloud, MarketType="spot")
+
+    with pytest.raises(CapacityError, match="on spot in us-east-1a"):
+        launch(cloud, spot=True)
+
+    assert {market for role, _, _, market, _ in runs(cloud) if role == "worker"} == {"spot"}
+    assert left(cloud) == []
+
+
+def test_a_spot_quota_that_is_used_up_falls_back_beside_the_same_head(cloud, capsys):
+    cloud.fault("error", "RunInstances", code="MaxSpotInstanceCountExceeded", where={"*MarketType": "spot"})
+
+    launch(cloud, spot_with_fallback=True)
+
+    assert [(role, zone, market) for role, _, zone, market, _ in runs(cloud)] == [
+        ("head", "a", "on-demand"),
+        ("worker", "a", "spot"),
+        ("worker", "a", "on-demand"),
+    ]
+
+
+def test_a_quota_that_is_used_up_ends_the_launch_in_the_first_zone(cloud):
+    cloud.run(InstanceType="m5.24xlarge")
+    cloud.set_quotas(L_1216C47A=100)
+    cloud.forget_requests()
+
+    with pytest.raises(QuotaError, match=r"quota is too small.*\(VcpuLimitExceeded\)"):
+        launch(cloud)
+
+    assert len(runs(cloud)) == 1
+    assert len(left(cloud)) == 1
+
+
+def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(cloud):
+    cloud.set_quotas(L_1216C47A=16)
+
+    with pytest.raises(BakeError) as caught:
+        launch(cloud)
+
+    assert caught.value.message == (
+        "--count 3 asks for 24 vCPUs at once, and the account's quota 'Running On-Demand Standard"
+        " (A, C, D, H, I, M, R, T, Z) instances' (L-1216C47A) is 16"
+    )
+    assert [action for action in MAKES if cloud.asked(action)] == []
+
+
+def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys):
+    cloud.fault("capacity", where={"InstanceType": BIG}, count=2, times=0)
+
+    assert launch(cloud, head_type=(SMALL,), count=5, min_workers=3) == 0
+
+    output = capsys.readouterr()
+    assert len(json.loads(output.out)["nodes"]) == 3
+    assert "AWS had room for 2 of 4 worker nodes" in " ".join(output.err.split())
+
+
+def test_workers_that_end_at_once_end_the_launch_with_ec2s_reason(cloud):
+    cloud.fault("terminated", where={"InstanceType": BIG}, code="Server.SpotInstanceTermination", skip=1)
+
+    with pytest.raises(NotReadyError, match=r"ended while the cluster was launched.*SpotInstanceTermination"):
+        launch(cloud)
+
+    assert left(cloud) == []
+
+
+REFUSED = [
+    ({"keyname": "nobodys"}, "--keyname nobodys: there is no such key pair in this region"),
+    ({"iaminstance_name": "nobodys"}, "--iaminstance-name nobodys: there is no such instance profile"),
+    ({"placement_group": "nobodys"}, "--placement-group nobodys: there is no such group in this region"),
+    ({"security_group": "nobodys"}, "--security-group nobodys: there is no such group in this region"),
+    (
+        {"security_group_id": "sg-0123456789abcdef0"},
+        "--security-group-id sg-0123456789abcdef0: there is no such",
+    ),
+    (
+        {"cidr": ("sg-0123456789abcdef0",)},
+        "--cidr sg-0123456789abcdef0: there is no such group in this region",
+    ),
+    ({"subnet_id": "subnet-12345678"}, "--subnet-id subnet-12345678: there is no such subnet in this region"),
+    ({"vpc_id": "vpc-12345678"}, "--vpc-id vpc-12345678: there is no subnet in such a VPC here"),
+    ({"zone": ("us-east-1z",)}, "--zone us-east-1z: there is no subnet to launch into there"),
+    ({"type": ("m99.huge",)}, "m99.huge"),
+    ({"type": ("m6g.2xlarge",)}, "the type m6g.2xlarge is arm64"),
+    ({"count": 10_000}, "--count 10000 needs as many addresses"),
+    ({"volume_size": 1}, "--volume-size is 1 GiB, and the image ami-00000000000000001 needs"),
+]
+
+
+@pytest.mark.parametrize(("options", "sentence"), REFUSED)
+def test_what_the_cloud_does_not_have_is_refused_before_anything_is_made(cloud, options, sentence):
+    with pytest.raises(BakeError) as caught:
+        launch(cloud, **options)
+
+    assert sentence in caught.value.message
+    assert [action for action in MAKES if cloud.asked(action)] == []
+    assert left(cloud) == []
+
+
+def test_a_group_of_another_vpc_is_told_with_both(cloud):
+    other = cloud.ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    cloud.ec2.create_security_group(GroupName="theirs", Description="x", VpcId=other)
+    here = cloud.ec2.describe_subnets()["Subnets"][0]["VpcId"]
+    cloud.forget_requests()
+
+    with pytest.raises(UsageError) as caught:
+        launch(cloud, security_group="theirs")
+
+    assert caught.value.message == (
+        f"--security-group theirs is in the VPC {other}, and the launch is in {here}"
+    )
+    assert [action for action in MAKES if cloud.asked(action)] == []
+
+
+def test_what_the_cloud_has_is_used(cloud, capsys):
+    cloud.ec2.create_key_pair(KeyName="mine")
+    cloud.ec2.create_placement_group(GroupName="near", Strategy="cluster")
+    group = cloud.ec2.create_security_group(GroupName="ours", Description="x")["GroupId"]
+    cloud.client("iam").create_instance_profile(InstanceProfileName="s3")
+
+    launch(cloud, keyname="mine", placement_group="near", security_group="ours", iaminstance_name="s3")
+
+    reservations = cloud.ec2.describe_instances()["Reservations"]
+    instances = [instance for reservation in reservations for instance in reservation["Instances"]]
+    assert len(instances) == 3
+    for instance in instances:
+        assert (instance["KeyName"], instance["Placement"]["GroupName"]) == ("mine", "near")
+        assert instance["IamInstanceProfile"]["Arn"].endswith("/s3")
+        assert group in [each["GroupId"] for each in instance["SecurityGroups"]]
+
+
+def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, capsys):
+    assert launch(cloud, dry_run=True) == 0
+
+    said = document(capsys)
+    assert [(each["operation"], each["what"], each["allowed"]) for each in said["permissions"]] == [
+        ("CreateSecurityGroup", "its group", True),
+        ("AuthorizeSecurityGroupIngress", "its group", None),
+        ("RunInstances", "the head", True),
+        ("RunInstances", "the workers", True),
+    ]
+    assert said["cost"] == {"dollars_per_hour": 0, "items": []}
+    assert [place["zone"] for place in said["places"]] == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    asked = [request for action in MAKES for request in cloud.asked(action)]
+    assert {request["parameters"].get("DryRun") for request in asked} == {"true"}
+    assert left(cloud) == []
+
+
+def test_a_dry_run_names_what_one_may_not_and_fails(cloud, capsys):
+    cloud.fault("error", "RunInstances", code="UnauthorizedOperation", where={"MaxCount": "2"})
+
+    with pytest.raises(BakeError) as caught:
+        launch(cloud, dry_run=True)
+
+    assert caught.value.message == "these AWS credentials may not call ec2:RunInstances for the workers"
+    assert caught.value.exit_code == 1
+    assert [each["allowed"] for each in document(capsys)["permissions"]] == [True, None, True, False]
