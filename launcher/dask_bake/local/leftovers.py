@@ -11,8 +11,9 @@ from pathlib import Path
 
 from dask_bake.local.cgroups import hierarchies, remove_groups
 from dask_bake.local.commands import attempt
+from dask_bake.local.firewall import firewall_stands, lower_firewall
 from dask_bake.local.machines import PROPAGATION, children, kill_tree
-from dask_bake.local.network import firewall_stands, lower_firewall, remove_bridge, remove_cable
+from dask_bake.local.network import remove_bridge, remove_cable
 from dask_bake.local.settings import Settings
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
-from dask_bake.local.network import firewall_table
+from dask_bake.local.firewall import firewall_table
 
 ANYWHERE = IPv4Network("0.0.0.0/0")
 EVERY_PROTOCOL = "-1"

@@ -26,6 +26,7 @@ from dask_bake.local.claim import claim
 from dask_bake.local.commands import run
 from dask_bake.local.dnsmasq import start_dnsmasq
 from dask_bake.local.ec2_api import Ec2Api
+from dask_bake.local.firewall import lower_firewall, raise_firewall
 from dask_bake.local.gateway import Gateway
 from dask_bake.local.guard import Guard
 from dask_bake.local.hypervisor import Hypervisor
@@ -38,9 +39,7 @@ from dask_bake.local.network import (
     Network,
     blocks_in_use,
     choose_block,
-    lower_firewall,
     make_bridge,
-    raise_firewall,
     remove_bridge,
 )
 from dask_bake.local.samples import SampleLoader
