@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PROWLER := .venv-security/.installed
 SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
 
 .DEFAULT_GOAL := help
@@ -42,6 +43,16 @@ test: setup ## run every test that this machine can run; says which it cannot
 test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
 	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -m 'not local'
 
+.PHONY: security
+security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
+	@PYTHONPATH=tests $(BIN)/python -m security $(ENDPOINT)
+
+$(PROWLER): tests/security/requirements.txt
+	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	@echo "installing prowler into $(@D): 2.3 GB"
+	@$(@D)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<
+	@touch $@
+
 .PHONY: lint
 lint: setup ## check the style of everything
 	@$(BIN)/ruff check
@@ -64,4 +75,4 @@ lock: $(INSTALLED) ## resolve packer/environment.yml anew into packer/pip.lock
 .PHONY: clean
 clean: ## stop the local cloud and remove what the targets above made here
 	@test ! -x $(BIN)/dask-bake || $(BIN)/dask-bake local down
-	@rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(dir $(PROWLER)) dist .mypy_cache .ruff_cache .pytest_cache

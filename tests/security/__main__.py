@@ -1,0 +1,81 @@
+"""prowler's EC2 checks on clusters: ``python -m security [ENDPOINT]``, as ``make security`` runs it.
+
+Without an endpoint clusters are launched for it; with one, the local cloud that answers there is looked at.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from security.judging import Finding, judge, read_findings, read_rules, table
+
+HERE = Path(__file__).parent
+PROWLER = HERE.parents[1] / ".venv-security/bin/prowler"
+REGION = "us-east-1"
+LONGEST = 1800
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "local",
+    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+NOWHERE = "http://127.0.0.1:9"
+"""What goes anywhere but to the endpoint is sent here, where nobody listens."""
+
+
+def environment(endpoint: str, home: str) -> dict[str, str]:
+    """All that prowler is told: nothing of the user's own AWS settings, and no way but to the endpoint."""
+    proxies = {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1,localhost"}
+    return {**CREDENTIALS, **proxies, "AWS_ENDPOINT_URL": endpoint, "HOME": home, "PATH": os.defpath}
+
+
+def scan(endpoint: str) -> tuple[Finding, ...]:
+    """What prowler finds there."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [str(PROWLER), "aws", "--region", REGION, "--service", "ec2", "--ignore-exit-code-3"]
+        output = ["--no-banner", "--no-color", "-M", "csv", "-o", folder, "-F", "found"]
+        done = subprocess.run(
+            [*command, *output],
+            env=environment(endpoint, folder),
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+        found = Path(folder, "found.csv")
+        if done.returncode or not found.exists():
+            sys.exit(f"prowler ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+        with found.open(newline="") as lines:
+            return read_findings(lines)
+
+
+def clusters(endpoint: str | None) -> AbstractContextManager[str]:
+    """Where there are clusters to look at."""
+    if endpoint:
+        return nullcontext(endpoint)
+    from security.launched import launched_clusters
+
+    return launched_clusters()
+
+
+def main(endpoint: str | None = None) -> int:
+    """The exit code: 0 when every check passes that is not excepted."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_BAKE_", "XDG_"))]:
+        del os.environ[name]
+    os.environ.update(CREDENTIALS)
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
+    rules = read_rules((HERE / "checks.toml").read_text())
+    with clusters(endpoint) as address:
+        print(f"prowler looks at {address}: this takes a minute or two", flush=True)
+        verdict = judge(scan(address), rules)
+    print(*table(verdict, rules), sep="\n")
+    return 0 if verdict.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:2]))

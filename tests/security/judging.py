@@ -1,0 +1,102 @@
+"""What prowler found, against what it may find: a verdict, and a table of it."""
+
+import csv
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PASS = "PASS"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a check says of one resource."""
+
+    check: str
+    status: str
+    resource: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Which checks must pass, and which need not, with the reason."""
+
+    must_pass: tuple[str, ...]
+    excepted: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The findings, sorted.
+
+    Args:
+        passed: for each check that says yes of everything, of how many things.
+        excepted: for each check that need not pass and does not, of how many things it says no.
+        failed: every other no.
+        unseen: checks that must pass, and found nothing to look at.
+        stale: checks that need not pass, and do.
+    """
+
+    passed: Mapping[str, int]
+    excepted: Mapping[str, int]
+    failed: tuple[Finding, ...]
+    unseen: tuple[str, ...]
+    stale: tuple[str, ...]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether nothing is to be done."""
+        return not (self.failed or self.unseen or self.stale)
+
+
+def read_rules(text: str) -> Rules:
+    """The rules of a ``checks.toml``."""
+    document = tomllib.loads(text)
+    excepted = {each["check"]: each["reason"] for each in document["excepted"]}
+    return Rules(tuple(document["must_pass"]), excepted)
+
+
+def read_findings(lines: Iterable[str]) -> tuple[Finding, ...]:
+    """The findings of prowler's CSV."""
+    return tuple(map(_finding, csv.DictReader(lines, delimiter=";")))
+
+
+def _finding(row: Mapping[str, Any]) -> Finding:
+    return Finding(row["CHECK_ID"], row["STATUS"], row["RESOURCE_UID"], row["STATUS_EXTENDED"])
+
+
+def judge(findings: Iterable[Finding], rules: Rules) -> Verdict:
+    """The verdict on the findings; what is neither a yes nor excepted, is a no."""
+    findings = tuple(findings)
+    noes = [finding for finding in findings if finding.status != PASS]
+    bad = Counter(finding.check for finding in noes)
+    seen = Counter(finding.check for finding in findings)
+    return Verdict(
+        passed={check: count for check, count in sorted(seen.items()) if check not in bad},
+        excepted={check: count for check, count in sorted(bad.items()) if check in rules.excepted},
+        failed=tuple(finding for finding in noes if finding.check not in rules.excepted),
+        unseen=tuple(check for check in rules.must_pass if check not in seen),
+        stale=tuple(check for check in rules.excepted if check not in bad),
+    )
+
+
+def table(verdict: Verdict, rules: Rules) -> Iterator[str]:
+    """The verdict in lines: what is to be done comes last."""
+    width = max(map(len, (*verdict.passed, *verdict.excepted, *rules.must_pass)), default=0)
+    for check, count in verdict.passed.items():
+        yield f"pass      {check:{width}}  {count:3}"
+    for check, count in verdict.excepted.items():
+        yield f"excepted  {check:{width}}  {count:3}  {rules.excepted[check]}"
+    for finding in verdict.failed:
+        yield f"FAIL      {finding.check}: {finding.text} ({finding.resource})"
+    for check in verdict.unseen:
+        yield f"FAIL      {check}: it found nothing to look at, and must pass"
+    for check in verdict.stale:
+        yield f"FAIL      {check}: it is excepted in checks.toml, and does not fail"
+    yield (
+        f"{len(verdict.passed)} checks pass, {len(verdict.excepted)} are excepted, "
+        f"{len({each.check for each in verdict.failed} | {*verdict.unseen, *verdict.stale})} fail."
+    )

@@ -1,0 +1,95 @@
+"""Clusters for prowler to look at: launched by the launcher itself, in a local cloud without machines."""
+
+import io
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from dask_bake import clouds, ec2, launch_command
+from dask_bake.ec2_images import connect_images
+from dask_bake.local.settings import Settings
+from dask_bake.local.store import ImageStore
+from dask_bake.models import Cloud, Connect, Role, Tag, Verified
+from dask_bake.options import LaunchOptions
+from dask_bake.terminal import Terminal
+from fakes import CONSOLE, FakeWayIn
+
+# moto reads this when it is imported: without it there are a thousand images that nobody made.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
+
+BEHIND = {"connect": Connect.BASTION, "bastion": "bastion.example", "cidr": ("172.31.0.4/32",)}
+CLUSTERS = (
+    LaunchOptions(name="public", count=3),
+    LaunchOptions(name="private", count=3, private=True, **BEHIND),
+)
+DISK = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10, "Encrypted": True, "DeleteOnTermination": True}}
+"""The template's, but for its speed."""
+
+
+class Registered(FakeWayIn):
+    """A way in to whose head every worker has come."""
+
+    def registered(self, _head):
+        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
+        return Counter(node.private_address for node in nodes if node.role is Role.WORKER)
+
+
+class Printing:
+    """EC2, whose consoles print a host key: machines that are only pretended print none."""
+
+    def __init__(self, edge: Any) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._edge, name)
+
+    def console_output(self, _instance_id: str) -> str:
+        return CONSOLE
+
+
+@contextmanager
+def launched_clusters() -> Iterator[str]:
+    """While this lasts, an EC2 answers at this address, in which an image was baked and clusters run."""
+    from contract.pretended_cloud import DEBIAN, Server
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(name="security", root=Path(folder))
+        store = ImageStore(settings)
+        store.layer("base").mkdir(parents=True)
+        store.save(DEBIAN)
+        with Server(settings, "10.9.0.0/20").listening() as server:
+            cloud = clouds.local_cloud(server.url, None)
+            _bake(server, cloud)
+            for options in CLUSTERS:
+                _launch(options, cloud)
+            yield server.url
+
+
+def _bake(server: Any, cloud: Cloud) -> None:
+    """An image as a bake leaves it."""
+    instance = server.stopped(BlockDeviceMappings=[DISK])
+    image_id = server.ec2.create_image(InstanceId=instance["InstanceId"], Name="dask-bake-1")["ImageId"]
+    server.terminate(instance)
+    images = connect_images(cloud, lambda _: None)
+    images.tag([image_id], ((Tag.MANAGED, "true"), (Tag.DIGEST, "1"), (Tag.VERIFIED, Verified.YES)))
+    images.require_imdsv2(image_id)
+
+
+def _launch(options: LaunchOptions, cloud: Cloud) -> None:
+    terminal = Terminal(out=Console(file=io.StringIO()), err=Console(file=io.StringIO()))
+    edge: Any = Printing(ec2.connect(cloud, terminal.notify))
+    launch_command.run(
+        options,
+        cloud,
+        edge,
+        terminal,
+        dry_run=False,
+        json_output=False,
+        make_way_in=lambda *_: Registered(edge),
+    )
