@@ -5,6 +5,8 @@ import json
 import pytest
 import yaml
 
+from local_nodes import launched
+
 VARIABLES = {
     "PLAIN": "1",
     "SPACED": "two  words ",
@@ -29,42 +31,10 @@ runcmd: [[touch, /run/was-run]]
 """
 SHAPE = (
     *("--nprocs", "2", "--nthreads", "3", "--memory-limit", "200MiB", "--username", "alice"),
-    *("--worker-options", "--resources 'MINE=2 YOURS=3' --lifetime '1 day'"),
+    *("--worker-options", "--resources 'MINE=2 YOURS=3'"),
     *("--scheduler-options", "--idle-timeout '1 hour'"),
 )
-BEGIN = "import json\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
 PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
-
-
-class Nodes:
-    """A cluster's nodes, by ssh."""
-
-    def __init__(self, cloud, name):
-        self.cloud, self.name = cloud, name
-
-    def run(self, node, *words, text=""):
-        """What a command printed there."""
-        return self.cloud.run("ssh", "--name", self.name, node, "--", *words, text=text)
-
-    def fails(self, node, *words):
-        """Whether a command cannot do there what it should."""
-        return self.cloud.attempt("ssh", "--name", self.name, node, "--", *words).returncode != 0
-
-    def compute(self, code):
-        """What code on the head printed as JSON that has a `client`."""
-        return json.loads(self.run("0", "python", "-", text=BEGIN + code))
-
-    def states(self, node, *units):
-        """Whether these units are active."""
-        shown = self.cloud.attempt("ssh", "--name", self.name, node, "--", "systemctl", "is-active", *units)
-        return shown.stdout.split()
-
-
-def launched(cloud, image, name, *words):
-    """The nodes of a cluster of that name, taken down afterwards."""
-    cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
-    yield Nodes(cloud, name)
-    cloud.run("down", name)
 
 
 @pytest.fixture(scope="module")
@@ -77,18 +47,6 @@ def shaped(cloud, image, tmp_path_factory):
     preloads = ("--preload", str(folder / "set_up.py"), "--preload", "tabnanny")
     extra = ("--user-data", str(folder / "extra.yaml"))
     yield from launched(cloud, image, "shaped", *SHAPE, *variables, *preloads, *extra)
-
-
-@pytest.fixture(scope="module")
-def bare(cloud, image):
-    """Nodes without Dask."""
-    yield from launched(cloud, image, "bare", "--no-dask", "--env", "MINE=a b")
-
-
-@pytest.fixture(scope="module")
-def closed(cloud, image):
-    """A cluster that speaks TLS, and has no notebook."""
-    yield from launched(cloud, image, "closed", "--nprocs", "2", "--tls", "--no-notebook")
 
 
 def chosen(environment):
@@ -194,64 +152,5 @@ def test_the_user_s_own_cloud_config_adds_to_ours(shaped, node):
 
 
 @pytest.mark.parametrize("node", ["0", "1"])
-def test_no_unit_fails(shaped, closed, bare, node):
-    for nodes in (shaped, closed, bare):
-        failed = ("systemctl", "--failed", "--quiet", "--no-legend", "--plain")
-        assert nodes.run(node, *failed) == ""
-
-
-@pytest.mark.parametrize("node", ["0", "1"])
-def test_without_dask_none_of_its_units_runs_but_the_environment_is_there(bare, node):
-    units = ("dask-scheduler", "dask-worker", "dask-jupyter.socket")
-
-    assert bare.states(node, *units) == ["inactive"] * 3
-    assert bare.run(node, "python", "-c", "import dask, os; print(os.environ['MINE'])") == "a b\n"
-
-
-def test_without_notebook_jupyter_s_socket_stays_down(closed):
-    assert closed.states("0", "dask-scheduler", "dask-jupyter.socket") == ["active", "inactive"]
-
-
-def test_with_tls_client_on_the_head_and_tasks_are_served(closed):
-    """`Client()` needs no certificate named, nor does a task that is a client."""
-    code = """
-def within(number):
-    with worker_client() as inner:
-        return inner.submit(sum, range(number)).result()
-print(json.dumps([client.scheduler.address, client.submit(within, 5).result()]))
-"""
-    assert closed.compute(code) == ["tls://127.0.0.1:8786", 10]
-
-
-REFUSED = """
-import sys
-from distributed import Client, Security
-address = sys.argv[1]
-try:
-    Client(address.replace("tls:", "tcp:"), security=Security(require_encryption=False), timeout=3)
-except OSError:
-    print("refused")
-"""
-
-
-def test_with_tls_nobody_is_served_without_a_certificate(closed):
-    assert closed.run("0", "python", "-", "tls://127.0.0.1:8786", text=REFUSED) == "refused\n"
-
-
-def test_with_tls_each_key_is_for_whom_it_serves(closed):
-    folder = "/etc/dask-bake/tls"
-    files = [
-        closed.run(node, "sudo", "stat", "--format", "%n %U %a", f"{folder}/{name}.pem")
-        for node, name in KEYS
-    ]
-
-    assert files == [
-        f"{folder}/scheduler.pem dask 600\n",
-        f"{folder}/client.pem admin 600\n",
-        f"{folder}/worker.pem dask 600\n",
-    ]
-    assert closed.run("1", "sudo", "find", folder, "-name", "client.pem") == ""
-    assert closed.fails("0", "cat", f"{folder}/scheduler.pem")
-
-
-KEYS = (("0", "scheduler"), ("0", "client"), ("1", "worker"))
+def test_no_unit_fails(shaped, node):
+    assert shaped.failed_units(node) == ""

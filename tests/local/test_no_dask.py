@@ -1,0 +1,20 @@
+"""Nodes without Dask: the environment, ssh, and nothing that runs."""
+
+import pytest
+
+from local_nodes import launched
+
+
+@pytest.fixture(scope="module")
+def bare(cloud, image):
+    """A head and a worker node that are told to start nothing."""
+    yield from launched(cloud, image, "bare", "--no-dask", "--env", "MINE=a b")
+
+
+@pytest.mark.parametrize("node", ["0", "1"])
+def test_without_dask_none_of_its_units_runs_but_the_environment_is_there(bare, node):
+    units = ("dask-scheduler", "dask-worker", "dask-jupyter.socket")
+
+    assert bare.states(node, *units) == ["inactive"] * 3
+    assert bare.run(node, "python", "-c", "import dask, os; print(os.environ['MINE'])") == "a b\n"
+    assert bare.failed_units(node) == ""
