@@ -71,13 +71,13 @@ def _finding(row: Mapping[str, Any]) -> Finding:
 def judge(findings: Iterable[Finding], rules: Rules) -> Verdict:
     """The verdict on the findings; what is neither a yes nor excepted, is a no."""
     findings = tuple(findings)
-    noes = [finding for finding in findings if finding.status != PASS]
-    bad = Counter(finding.check for finding in noes)
+    bad_ones = [finding for finding in findings if finding.status != PASS]
+    bad = Counter(finding.check for finding in bad_ones)
     seen = Counter(finding.check for finding in findings)
     return Verdict(
         passed={check: count for check, count in sorted(seen.items()) if check not in bad},
         excepted={check: count for check, count in sorted(bad.items()) if check in rules.excepted},
-        failed=tuple(finding for finding in noes if finding.check not in rules.excepted),
+        failed=tuple(finding for finding in bad_ones if finding.check not in rules.excepted),
         unseen=tuple(check for check in rules.must_pass if check not in seen),
         stale=tuple(check for check in rules.excepted if check not in bad),
     )
