@@ -66,17 +66,24 @@ class TunnelledClient(Client):
         address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local_port}"
         if tls:
             kwargs["security"] = Security(require_encryption=True, **tls)  # type: ignore[no-untyped-call]
-        with without_small_talk():
-            super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]
+        try:
+            with without_small_talk():
+                super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]
+        except BaseException:
+            self._end()
+            raise
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Closes the client, then its connection."""
         try:
             return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
         finally:
-            self._ended.set()
-            self._keeper.join()
-            self._tunnel.close()
+            self._end()
+
+    def _end(self) -> None:
+        self._ended.set()
+        self._keeper.join()
+        self._tunnel.close()
 
     def _keep(self) -> None:
         while not self._ended.wait(1.0):

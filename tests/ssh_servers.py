@@ -1,0 +1,123 @@
+"""SSH servers on the loopback, each in a thread of its own: a head, a worker, a bastion."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+import asyncssh
+
+Target = tuple[str, int]
+
+
+@dataclass
+class SshServer:
+    """A server that lets one key in.
+
+    Args:
+        name: what its ``hostname`` says.
+        routes: where a connection goes that is asked of it, by what it was asked for.
+    """
+
+    name: str
+    public_key: str
+    routes: Mapping[Target, Target] = field(default_factory=dict)
+    host_key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
+    port: int = 0
+    commands: list[str] = field(default_factory=list)
+    asked_for: list[Target] = field(default_factory=list)
+    connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
+
+    @property
+    def public_host_key(self) -> str:
+        """Its host key, as a console prints it."""
+        return self.host_key.export_public_key().decode().strip()
+
+    @contextmanager
+    def listening(self) -> Iterator["SshServer"]:
+        """The server, while it listens."""
+        loop = asyncio.new_event_loop()
+        thread = threading.Thread(target=loop.run_forever)
+        thread.start()
+        server = self._on(loop, self._listen())
+        self.port = server.sockets[0].getsockname()[1]
+        try:
+            yield self
+        finally:
+            self._on(loop, self._end(server))
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+            loop.close()
+
+    async def _end(self, server) -> None:
+        server.close()
+        for connection in self.connections:
+            connection.abort()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        _, late = await asyncio.wait(others, timeout=5) if others else (set(), set())
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await server.wait_closed()
+
+    def _on(self, loop, work):
+        return asyncio.run_coroutine_threadsafe(work, loop).result(timeout=30)
+
+    async def _listen(self):
+        return await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[self.host_key],
+            server_factory=lambda: _Guard(self),
+            process_factory=self._run,
+            encoding=None,
+        )
+
+    async def _run(self, process) -> None:
+        self.commands.append(process.command)
+        process.stdout.write(f"{self.name}\n".encode())
+        process.exit(0)
+
+    def carry(self, host: str, port: int) -> Callable | bool:
+        """Whoever carries a connection there, if there is a route."""
+        self.asked_for.append((host, port))
+        target = self.routes.get((host, port))
+        if target is None:
+            return False
+
+        async def carry(reader, writer) -> None:
+            there_reader, there_writer = await asyncio.open_connection(*target)
+            try:
+                await asyncio.gather(_copy(reader, there_writer), _copy(there_reader, writer))
+            finally:
+                there_writer.close()
+                with suppress(OSError):
+                    await there_writer.wait_closed()
+
+        return carry
+
+
+class _Guard(asyncssh.SSHServer):
+    def __init__(self, server: SshServer) -> None:
+        self._server = server
+
+    def connection_made(self, connection) -> None:
+        self._connection = connection
+        self._server.connections.append(connection)
+
+    async def begin_auth(self, username: str) -> bool:
+        self._connection.set_authorized_keys(asyncssh.import_authorized_keys(self._server.public_key))
+        return True
+
+    def connection_requested(self, dest_host, dest_port, orig_host, orig_port):
+        return self._server.carry(dest_host, dest_port)
+
+
+async def _copy(reader, writer) -> None:
+    with suppress(OSError, asyncssh.Error):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    with suppress(OSError):
+        writer.close()
