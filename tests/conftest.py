@@ -5,6 +5,7 @@ import signal
 import socket
 from collections.abc import Iterator
 
+import dask.config
 import pytest
 
 # moto reads these when it is imported.
@@ -28,7 +29,7 @@ def apart(request, monkeypatch, tmp_path) -> Iterator[None]:
     if request.node.get_closest_marker("local"):
         yield
         return
-    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_BAKE_", "XDG_"))]:
+    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_", "XDG_", "CLUSTERFILE"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
@@ -37,6 +38,8 @@ def apart(request, monkeypatch, tmp_path) -> Iterator[None]:
     monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
     monkeypatch.setenv("HOME", str(tmp_path))
+    # dask looks where its home is when it is imported, which may have been long ago.
+    monkeypatch.setattr(dask.config, "paths", [str(tmp_path / ".config" / "dask")])
     connect = socket.socket.connect
 
     def connect_here(self, address):

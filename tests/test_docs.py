@@ -7,21 +7,26 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from dask_bake.cli import cli
-from dask_bake.settings import Settings
+from dask_bake.config_table import BAKE, ENVIRONMENT, WHERE
+from dask_bake.configuration import find_setting, merge, parse_document
+from dask_bake.option_table import SECTIONS
 from test_architecture import ROWS
 
 HOME = Path(__file__).parents[1]
 README = HOME / "README.md"
 ARCHITECTURE = HOME / "docs/architecture.md"
+LAUNCHING = HOME / "docs/launching.md"
+COMING = HOME / "docs/coming-from.md"
 DOCUMENTS = (
     README,
     HOME / "CHANGELOG.md",
     *sorted((HOME / "docs").glob("*.md")),
     HOME / "examples/README.md",
 )
-VARIABLE = re.compile(r"\bDASK_BAKE_[A-Z_]*[A-Z]\b")
+VARIABLE = re.compile(r"\bDASK_BAKE_(?!_)[A-Z_]*[A-Z]\b")
 FENCE = re.compile(r"^```.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONTROL_WORDS = re.compile(r"[|<>&;#].*")
 # For those who test, not for those who use.
@@ -37,6 +42,33 @@ OF_OTHERS = {
 }
 
 
+OF_DASK_EC2 = (
+    "keyname",
+    "keypair",
+    "name",
+    "tags",
+    "region-name",
+    "vpc-id",
+    "subnet-id",
+    "iaminstance-name",
+    "ami",
+    "username",
+    "type",
+    "count",
+    "security-group",
+    "security-group-id",
+    "volume-type",
+    "volume-size",
+    "file",
+    "provision",
+    "anaconda",
+    "dask",
+    "notebook",
+    "nprocs",
+    "source",
+)
+
+
 def source(*folders: str) -> str:
     """All text of these folders."""
     files = (path for folder in folders for path in (HOME / folder).rglob("*") if path.is_file())
@@ -46,6 +78,11 @@ def source(*folders: str) -> str:
 def blocks(document: Path) -> list[str]:
     """What stands in fences."""
     return FENCE.findall(document.read_text())
+
+
+def spellings(command: click.Command) -> set[str]:
+    """Every spelling of its options."""
+    return {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
 
 
 def table(document: Path, columns: int) -> Iterator[list[str]]:
@@ -86,14 +123,14 @@ def test_the_readme_has_every_command_with_its_own_help():
         for name in names
     ]
     assert listed == said
-    assert len(said) == len(cli.commands)
+    assert len(said) == sum(not command.hidden for command in cli.commands.values())
 
 
 def test_the_local_cloud_s_page_has_its_commands():
     """Likewise for `dask-bake local`."""
     local = cli.commands["local"]
     assert isinstance(local, click.Group)
-    listed = re.findall(r"^dask-bake local (\w+) ", (HOME / "docs/local-cloud.md").read_text(), re.MULTILINE)
+    listed = re.findall(r"^dask-bake local (\w+) ", blocks(HOME / "docs/local-cloud.md")[0], re.MULTILINE)
     assert sorted(listed) == sorted(local.commands)
 
 
@@ -102,25 +139,41 @@ def test_commands_that_are_shown_exist_with_their_options():
     lines = list(command_lines())
     for document, line in lines:
         command, words = resolved(line)
-        options = {name for parameter in command.params for name in parameter.opts} | {"--help"}
+        options = spellings(command) | {"--help"}
         unknown = [word for word in words if word.startswith("-") and word not in options]
         assert unknown == [], f"{document}: {line}"
     assert len(lines) > 40
 
 
+def every_command(command: click.Command) -> Iterator[click.Command]:
+    """A command, and those below it."""
+    yield command
+    for other in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from every_command(other)
+
+
 def test_options_that_are_named_exist():
     """An option between backticks is one of dask-bake's, or of a program that it runs."""
-    groups = [cli, cli.commands["local"], cli.commands["images"]]
-    commands = [command for group in groups for command in (group, *group.commands.values())]
-    ours = {name for command in commands for parameter in command.params for name in parameter.opts}
-    text = "\n".join(FENCE.sub("", document.read_text()) for document in DOCUMENTS)
+    ours = {name for command in every_command(cli) for name in spellings(command)}
+    text = "\n".join(FENCE.sub("", document.read_text()) for document in DOCUMENTS if document != COMING)
+    # There the first cell of a row has the words of others.
+    text += re.sub(r"^\| .*? \|", "|", COMING.read_text(), flags=re.MULTILINE)
     assert set(re.findall(r"`(--[a-z][a-z-]+)[` =]", text)) <= ours | {"--help"} | OF_OTHERS
 
 
-def test_the_readme_names_the_settings_of_the_user_s_file():
-    """All of them, in the order of the class."""
-    told = " ".join(README.read_text().split()).partition("below `dask-bake:` (")[2].partition(")")[0]
-    assert re.findall(r"`(\w+)`", told) == list(Settings.__annotations__)
+@pytest.mark.parametrize(
+    ("title", "options"),
+    [*SECTIONS, ("Where", WHERE), ("Image", ENVIRONMENT + BAKE)],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_page_about_launching_has_every_option_with_its_help(title, options):
+    """Section by section, in the order of the table that the command line is made from."""
+    part = LAUNCHING.read_text().partition(f"\n### {title}\n")[2].partition("\n#")[0]
+    listed = re.findall(r"^\| (`.+?`) \| (.+) \|$", part, re.MULTILINE)
+    assert listed == [
+        (", ".join(f"`{' '.join((flag, each.metavar)).strip()}`" for flag in each.flags), each.help)
+        for each in options
+    ]
 
 
 def test_the_modules_of_the_architecture_are_those_there_are():
@@ -157,6 +210,27 @@ def test_variables_are_documented_and_documented_ones_exist():
     read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/local", ".ci")))
     told = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
     assert told == read - OF_TESTS
+
+
+def test_every_option_of_dask_ec2_has_its_counterpart():
+    """Those that its `up` had last; what is not an option of a launch is said to be left out."""
+    rows = {cell: ours for cell, ours in table(COMING, 2) if cell.startswith("`--")}
+    launch = spellings(cli.commands["launch"])
+    for name in OF_DASK_EC2:
+        answer = next(ours for theirs, ours in rows.items() if theirs.startswith(f"`--{name}`"))
+        assert re.match(f"`--(no-)?{name}[` ]", answer) or answer.startswith("left out"), name
+        assert (f"--{name}" in launch) is not answer.startswith("left out"), name
+
+
+def test_settings_that_are_named_as_variables_exist():
+    """`DASK_BAKE__…` in a document, or below `bake:` in a block of YAML, is a setting."""
+    text = "\n".join(document.read_text() for document in DOCUMENTS)
+    for name in re.findall(r"\bDASK_BAKE__([A-Z_]+)\b", text):
+        find_setting(name.lower().replace("__", "."))
+    written = [block for document in DOCUMENTS for block in blocks(document) if block.startswith("bake:")]
+    for block in written:
+        assert merge(parse_document(yaml.safe_load(block), "a document"))
+    assert written
 
 
 def test_errors_that_are_explained_are_said_by_something():

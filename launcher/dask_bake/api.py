@@ -15,19 +15,25 @@ from distributed.versions import VersionMismatchWarning
 
 from dask_bake import ec2
 from dask_bake.clouds import open_cloud
+from dask_bake.configuration import read_configuration
 from dask_bake.events import Event
 from dask_bake.inventory import find
 from dask_bake.models import SCHEDULER_PORT
-from dask_bake.options import cloud_choice
+from dask_bake.options import whereabouts
 from dask_bake.reaching import node_of, open_tunnel, reach, tls_files
-from dask_bake.settings import read_settings, settings_path
 from dask_bake.ssh import Forward
 from dask_bake.tunnel import Tunnel, free_port
 
 PATIENCE = 30.0
 
 
-def connect(name: str | None = None, *, cloud: str | None = None, region: str | None = None) -> Client:
+def connect(
+    name: str | None = None,
+    *,
+    cloud: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
+) -> Client:
     """A client of the cluster of that name, or of the only one; closing it ends its SSH connection.
 
     On a node of a cluster it is a client of that cluster. The AWS settings of the local cloud are put into
@@ -35,9 +41,9 @@ def connect(name: str | None = None, *, cloud: str | None = None, region: str | 
     """
     if dask.config.get("scheduler-address", None):
         return Client()  # type: ignore[no-untyped-call]
-    settings = read_settings(settings_path(os.environ))
-    choice = cloud_choice(cloud, os.environ, settings)
-    chosen = open_cloud(choice, region or settings.region, notify=_ignore, start=False)
+    flags = {"cloud": cloud, "region": region, "profile": profile}
+    meant = whereabouts(flags, read_configuration())
+    chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     client = ec2.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
     reached = reach(cluster, node_of(cluster, 0), chosen, client)

@@ -1,12 +1,16 @@
 """What a user may choose of an image, and what Packer is told of it, decided before it is run."""
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from dask_bake.config_table import BAKE, IMAGE_SECTION
+from dask_bake.configuration import Configuration
 from dask_bake.errors import UsageError
 from dask_bake.lock import Lock
 from dask_bake.models import Architecture, Cloud, Image, Tag, Tags
+from dask_bake.precedence import blaming, chosen
 from dask_bake.recipe import Recipe
 
 INSTANCE_TYPES = {Architecture.X86_64: "m5.large", Architecture.ARM64: "m6g.large"}
@@ -64,6 +68,14 @@ class BakeOptions:
         """The choices that are in the image, and so in its digest."""
         key = (("kms_key", self.kms_key),) if self.kms_key else ()
         return (*key, ("user", self.user), ("volume_size", str(self.volume_size)))
+
+
+def bake_options(flags: Mapping[str, Any], configuration: Configuration, **more: Any) -> BakeOptions:
+    """The options: a flag, else what is configured, else the default; and what only flags say."""
+    section = f"{IMAGE_SECTION}."
+    values = chosen(BAKE, flags, configuration, section=section)
+    with blaming(BAKE, flags, configuration, section=section):
+        return BakeOptions(**values, **more)
 
 
 def claim_name(digest: str) -> str:

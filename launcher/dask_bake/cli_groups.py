@@ -42,6 +42,19 @@ class SectionedCommand(click.Command):
                 formatter.write_dl(records)
 
 
+class Switch(click.Option):
+    """A switch that can be denied; where it is off anyhow, the help does not say so of each."""
+
+    def __init__(self, *args: Any, is_on: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.is_on = is_on
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """The option's spelling and its help."""
+        record = super().get_help_record(ctx)
+        return record if record is None or self.is_on else (self.opts[0], record[1])
+
+
 class NodeCommand(click.Command):
     """A command that keeps what follows ``--`` as it is, apart from its own arguments."""
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models import Architecture, Cloud
-from dask_bake.options import CloudChoice
+from dask_bake.models import Architecture, Cloud, CloudChoice
 
 if TYPE_CHECKING:
+    import botocore.credentials
     import botocore.session
 
 LOCAL_KEY = "local"
@@ -44,13 +44,16 @@ def resolve_cloud(
     choice: CloudChoice,
     region: str | None,
     *,
+    profile: str | None = None,
     environ: Mapping[str, str],
     start_local: Callable[[Notify], Endpoint],
     has_credentials: Callable[[], bool],
     notify: Notify,
 ) -> Cloud:
-    """The cloud of that choice, reachable; ``auto`` is AWS if there are credentials for it."""
+    """The cloud of that choice, reachable; ``auto`` is AWS if there are credentials or a profile for it."""
     holds_local_key = environ.get("AWS_ACCESS_KEY_ID") == LOCAL_KEY
+    if choice is CloudChoice.AUTO and profile is not None:
+        choice = CloudChoice.AWS
     if choice is CloudChoice.AUTO:
         choice = CloudChoice.LOCAL
         if not holds_local_key:
@@ -64,16 +67,21 @@ def resolve_cloud(
             "the AWS credentials in the environment are the local cloud's",
             hint="unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL",
         )
-    return aws_cloud(region, environ)
+    return aws_cloud(region, environ, profile)
 
 
-def aws_cloud(region: str | None, environ: Mapping[str, str]) -> Cloud:
+def aws_cloud(region: str | None, environ: Mapping[str, str], profile: str | None = None) -> Cloud:
     """Amazon's EC2, in the region asked for or the one that the user's AWS settings name."""
-    chosen = region or environ.get("AWS_REGION") or _configured_region()
+    chosen = region or environ.get("AWS_REGION") or _configured_region(profile)
     if not chosen:
         raise UsageError("no AWS region is set", hint="add --region us-east-1, or set AWS_REGION")
+    own = (("AWS_PROFILE", profile),) if profile else ()
     return Cloud(
-        name="aws", region=chosen, address_url=AWS_ADDRESS_URL, environment=(("AWS_DEFAULT_REGION", chosen),)
+        name="aws",
+        region=chosen,
+        address_url=AWS_ADDRESS_URL,
+        environment=(("AWS_DEFAULT_REGION", chosen), *own),
+        profile=profile,
     )
 
 
@@ -94,17 +102,20 @@ def local_cloud(url: str, region: str | None) -> Cloud:
         endpoint_url=url,
         environment=tuple(environment.items()),
         architectures=tuple(each for each in Architecture if each.machine == platform.machine()),
+        is_free=True,
     )
 
 
-def aws_session(vendor: Path = VENDOR) -> "botocore.session.Session":
+def aws_session(profile: str | None = None, *, vendor: Path = VENDOR) -> "botocore.session.Session":
     """A botocore session that asks the metadata address for credentials only on an EC2 instance."""
     import botocore.session
 
-    session = botocore.session.Session()
-        is_free=True,
-    if not _is_ec2_instance(vendor):
-        session.get_component("credential_provider").remove("iam-role")
+    session = botocore.session.Session(profile=profile)
+    # A profile that is asked for here goes before keys in the environment; one that is unknown is told.
+    with _aws_settings(session):
+        session.get_scoped_config()
+        if not _is_ec2_instance(vendor):
+            session.get_component("credential_provider").remove("iam-role")
     return session
 
 
@@ -118,8 +129,40 @@ def local_session() -> "botocore.session.Session":
 
 def has_aws_credentials() -> bool:
     """True when boto3 would find credentials; nothing is contacted outside an EC2 instance."""
-    with _aws_settings():
-        return aws_session().get_credentials() is not None
+    session = aws_session()
+    with _aws_settings(session):
+        return session.get_credentials() is not None
+
+
+def session_of(cloud: Cloud) -> "botocore.session.Session":
+    """The session with which that cloud is asked: one whose credentials are there and can be used."""
+    if cloud.endpoint_url is not None:
+        return local_session()
+    session = aws_session(cloud.profile)
+    credentials(session)
+    return session
+
+
+def credentials(session: "botocore.session.Session") -> "botocore.credentials.ReadOnlyCredentials":
+    """The session's credentials as they are now: a role is assumed, a single sign-on used, here."""
+    from botocore.exceptions import ClientError
+
+    name = session.profile
+    with _aws_settings(session):
+        found = session.get_credentials()
+        if found is None:
+            raise UsageError(
+                f"the AWS profile {name} has no credentials" if name else "there are no AWS credentials",
+                hint="aws configure sets them; dask-bake --cloud local needs none",
+            )
+        try:
+            frozen: botocore.credentials.ReadOnlyCredentials = found.get_frozen_credentials()
+        except ClientError as error:
+            raise UsageError(
+                f"the AWS profile {name or 'default'} cannot be used: {error}",
+                hint="see aws sts get-caller-identity",
+            ) from error
+    return frozen
 
 
 def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
@@ -128,11 +171,9 @@ def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
     Packer knows neither single sign-on nor every profile that boto3 knows.
     """
     environment = dict(cloud.environment)
-    with _aws_settings():
-        found = None if cloud.endpoint_url else aws_session().get_credentials()
-    if found is None:
+    if cloud.endpoint_url:
         return environment
-    frozen = found.get_frozen_credentials()
+    frozen = credentials(aws_session(cloud.profile))
     own = {
         "AWS_ACCESS_KEY_ID": frozen.access_key or "",
         "AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",
@@ -177,11 +218,19 @@ def running_local(_: Notify) -> Endpoint:
     return status
 
 
-def open_cloud(choice: CloudChoice, region: str | None, *, notify: Notify, start: bool = True) -> Cloud:
+def open_cloud(
+    choice: CloudChoice,
+    region: str | None,
+    *,
+    profile: str | None = None,
+    notify: Notify,
+    start: bool = True,
+) -> Cloud:
     """The cloud of that choice, from the process's own environment."""
     return resolve_cloud(
         choice,
         region,
+        profile=profile,
         environ=os.environ,
         start_local=start_local if start else running_local,
         has_credentials=has_aws_credentials,
@@ -189,18 +238,35 @@ def open_cloud(choice: CloudChoice, region: str | None, *, notify: Notify, start
     )
 
 
-def _configured_region() -> str | None:
-    with _aws_settings():
-        region: str | None = aws_session().get_config_variable("region")
+def _configured_region(profile: str | None) -> str | None:
+    session = aws_session(profile)
+    with _aws_settings(session):
+        region: str | None = session.get_config_variable("region")
         return region
 
 
 @contextmanager
-def _aws_settings() -> Iterator[None]:
-    from botocore.exceptions import BotoCoreError
+def _aws_settings(session: "botocore.session.Session") -> Iterator[None]:
+    from botocore.exceptions import (
+        BotoCoreError,
+        ProfileNotFound,
+        SSOError,
+        TokenRetrievalError,
+    )
 
     try:
         yield
+    except ProfileNotFound as error:
+        names = ", ".join(session.available_profiles)
+        raise UsageError(
+            f"the AWS settings cannot be used: {error}",
+            hint=f"there is {names}" if names else "aws configure sso, or aws configure, makes one",
+        ) from error
+    except (SSOError, TokenRetrievalError) as error:
+        name = session.profile or "default"
+        raise UsageError(
+            f"the AWS profile {name} is not logged in: {error}", hint=f"aws sso login --profile {name}"
+        ) from error
     except BotoCoreError as error:
         raise UsageError(
             f"the AWS settings cannot be used: {error}", hint="see aws configure list"

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -59,8 +59,16 @@ def shell(cloud: Cloud, ec2: Ec2, *, name: str | None, index: int, words: Sequen
     return 0
 
 
-def connect(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
-    """Keeps the cluster's ports open on this machine until it is interrupted."""
+def connect(
+    cloud: Cloud,
+    ec2: Ec2,
+    terminal: Terminal,
+    *,
+    name: str | None,
+    json_output: bool,
+    open_page: Callable[[str], object] = lambda _: None,
+) -> int:
+    """Keeps the cluster's ports open on this machine until it is interrupted, the dashboard's page opened."""
     cluster = find(ec2, cloud, name)
     reached = reach(cluster, node_of(cluster, 0), cloud, ec2)
     forwards = [Forward(free_port(port), port) for port in (DASHBOARD_PORT, SCHEDULER_PORT, JUPYTER_PORT)]
@@ -74,6 +82,7 @@ def connect(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, jso
             terminal.out.print(view.connection_panel(addresses))
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
+            open_page(addresses["dashboard"])
             while True:
                 tunnel.advance()
                 time.sleep(1)

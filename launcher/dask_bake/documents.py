@@ -61,6 +61,19 @@ def addresses(
     return {**found, "jupyter": jupyter} if token else found
 
 
+def address_document(cluster: Cluster) -> dict[str, str]:
+    """Where the cluster's services are within it, and what uses them from here."""
+    head = cluster.head
+    within = {"dashboard": f"http://{head.private_address}:{DASHBOARD_PORT}/status"} if head else {}
+    return {
+        "name": cluster.name,
+        "scheduler": scheduler_address(cluster),
+        **within,
+        "python": f'from dask_bake.api import connect; client = connect("{cluster.name}")',
+        "browser": f"dask-bake ui {cluster.name}",
+    }
+
+
 def plan_document(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> dict[str, Any]:
@@ -90,21 +103,6 @@ def plan_document(
     }
 
 
-def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
-    """The cluster as dask-ec2's ``cluster.yaml`` has it."""
-    return {
-        "name": cluster.name,
-        "cloud": cluster.cloud,
-        "region": cluster.region,
-        "nodes": [
-            {
-                "index": node.index,
-                "role": str(node.role),
-                "uid": node.id,
-                "ip": node.address,
-                "private_ip": node.private_address,
-                "port": 22,
-                "username": dict(node.tags).get(Tag.USER, ""),
 def cost_document(cost: Cost) -> dict[str, Any]:
     """What a cluster costs, in dollars an hour."""
     return {
@@ -126,6 +124,22 @@ def _readable(value: Any) -> Any:
     return masked(value) if isinstance(value, str) else value
 
 
+def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
+    """The cluster as dask-ec2's ``cluster.yaml`` has it."""
+    return {
+        "name": cluster.name,
+        "cloud": cluster.cloud,
+        "region": cluster.region,
+        "launch_id": cluster.launch_id,
+        "instances": [
+            {
+                "index": node.index,
+                "role": str(node.role),
+                "uid": node.id,
+                "ip": node.address,
+                "private_ip": node.private_address,
+                "port": 22,
+                "username": dict(node.tags).get(Tag.USER, ""),
                 "keypair": key,
             }
             for node in cluster.nodes

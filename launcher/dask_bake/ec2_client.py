@@ -32,7 +32,7 @@ class Clients:
 
     def __init__(self, cloud: Cloud, notify: Notify) -> None:
         self._cloud = cloud
-        self._session = clouds.local_session() if cloud.endpoint_url else clouds.aws_session()
+        self._session = clouds.session_of(cloud)
         self._making = threading.Lock()
         self._made: dict[str, Any] = {}
         for service in ("ec2", *OTHERS):

@@ -2,23 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
+from dask_bake.config_table import ENVIRONMENT, IMAGE_SECTION
+from dask_bake.configuration import Configuration, Given
 from dask_bake.errors import UsageError
-from dask_bake.models import Architecture
-from dask_bake.settings import Settings
+from dask_bake.models import Architecture, InstallerChoice
+from dask_bake.precedence import chosen
 
-Choice = TypeVar("Choice", bound=StrEnum)
-
-
-class InstallerChoice(StrEnum):
-    """Who installs the environment; ``auto`` is conda where its channel answers, else pip."""
-
-    CONDA = "conda"
-    PIP = "pip"
-    AUTO = "auto"
+FIELDS = {"env": "file", "channel": "channels", "arch": "architecture"}
+"""The fields that have other names than their options."""
 
 
 @dataclass(frozen=True)
@@ -45,34 +39,19 @@ class EnvironmentOptions:
 
 
 def environment_options(
-    flags: Mapping[str, Any], *, lock: Path | None, environ: Mapping[str, str], settings: Settings
+    flags: Mapping[str, Any], configuration: Configuration, *, lock: Path | None = None
 ) -> EnvironmentOptions:
-    """The options: a flag that was given, else the process's environment, else the user's file."""
-    installer = _one_of(
-        InstallerChoice,
-        (flags["installer"], "--installer"),
+    """The options: a flag that was given, else what is configured, else the default."""
+    configured = dict(configuration)
+    if lock is not None:
         # A lock that was given says by its format who installs it.
-        (None if lock is None else InstallerChoice.AUTO, "--lock"),
-        (environ.get("DASK_BAKE_INSTALLER") or None, "DASK_BAKE_INSTALLER"),
-        (settings.installer, "the configuration file's installer"),
-    )
-    architecture = _one_of(Architecture, (flags["arch"], "--arch"))
+        installer = f"{IMAGE_SECTION}.installer"
+        configured[installer] = Given(InstallerChoice.AUTO, "--lock", "--lock")
+    if flags.get("from_env"):
+        configured.pop(f"{IMAGE_SECTION}.env", None)
+    values = chosen(ENVIRONMENT, flags, configured, section=f"{IMAGE_SECTION}.")
     return EnvironmentOptions(
-        file=flags["file"],
-        from_env=flags["from_env"],
-        installer=installer or InstallerChoice.CONDA,
+        from_env=bool(flags.get("from_env")),
         lock=lock,
-        channels=tuple(flags["channels"]),
-        architecture=architecture or Architecture.X86_64,
+        **{FIELDS.get(name, name): value for name, value in values.items()},
     )
-
-
-def _one_of(kind: type[Choice], *given: tuple[str | None, str]) -> Choice | None:
-    for value, origin in given:
-        if value is not None:
-            try:
-                return kind(value)
-            except ValueError:
-                possible = ", ".join(kind)
-                raise UsageError(f"{origin} is {value!r}", hint=f"it can be {possible}") from None
-    return None

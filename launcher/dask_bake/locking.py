@@ -6,13 +6,13 @@ from dask_bake.conda import allows
 from dask_bake.conda_client import silence
 from dask_bake.conda_locking import CondaLocking
 from dask_bake.environment import pip_requirements, spec_name
-from dask_bake.environment_options import InstallerChoice
 from dask_bake.environment_request import Request
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.installers import DEBIAN_PYTHON, Installer, PipInstaller
 from dask_bake.lock import Lock, parse_lock, render_lock
 from dask_bake.lock_files import read
+from dask_bake.models import InstallerChoice
 from dask_bake.wheels import Target, resolve
 
 # What a cluster cannot be without, in pip's words and in conda's.

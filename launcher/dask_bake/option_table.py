@@ -16,6 +16,8 @@ class Option:
         flags: its spellings on the command line; ``--a/--no-a`` for one that can be denied.
         metavar: what stands for its value in the help; empty for one that has none.
         many: whether it can be given more than once.
+        choices: what its value can be, for a shell that completes it.
+        is_on: whether it is a switch that is on unless it is denied.
     """
 
     name: str
@@ -24,6 +26,8 @@ class Option:
     parse: Parser
     help: str
     many: bool = False
+    choices: tuple[str, ...] = ()
+    is_on: bool = False
 
     @property
     def key(self) -> str:
@@ -31,13 +35,19 @@ class Option:
         return self.name.replace("_", "-")
 
     @property
+    def default(self) -> str:
+        """What counts where it is not given, in the help's words; empty where it has none."""
+        return self.help.partition("[default: ")[2].rstrip("]")
+
+    @property
     def flag(self) -> str:
         """Its first spelling, by which messages call it."""
         return self.flags[0].partition("/")[0]
 
 
-def _switch(name: str, flag: str, help_text: str) -> Option:
-    return Option(name, (flag,), "", values.switch, help_text)
+def _switch(name: str, help_text: str, *, is_on: bool = False) -> Option:
+    word = name.replace("_", "-")
+    return Option(name, (f"--{word}/--no-{word}",), "", values.switch, help_text, is_on=is_on)
 
 
 WHAT = (
@@ -52,7 +62,7 @@ WHAT = (
         "Give up and clean up after this. [default: 300]",
     ),
     Option("file", ("--file",), "FILE", values.path, "Write the nodes to a YAML file, as dask-ec2 did."),
-    _switch("allow_mismatch", "--allow-mismatch", "Launch an image whose versions differ from those here."),
+    _switch("allow_mismatch", "Launch an image whose versions differ from those here."),
 )
 SHAPE = (
     Option(
@@ -157,9 +167,9 @@ SHAPE = (
         "tag", ("--tag",), "KEY=VALUE", values.pairs, "Tag on everything that the launch makes.", many=True
     ),
     Option("tags", ("--tags",), "K:V,K:V", values.dec2_tags, "Tags, as dask-ec2 took them."),
-    _switch("provision", "--provision/--no-provision", "Give the nodes user-data. [default: provision]"),
-    _switch("dask", "--dask/--no-dask", "Start scheduler and workers. [default: dask]"),
-    _switch("notebook", "--notebook/--no-notebook", "Offer JupyterLab on the head. [default: notebook]"),
+    _switch("provision", "Give the nodes user-data. [default: provision]", is_on=True),
+    _switch("dask", "Start scheduler and workers. [default: dask]", is_on=True),
+    _switch("notebook", "Offer JupyterLab on the head. [default: notebook]", is_on=True),
 )
 CAPACITY = (
     Option(
@@ -170,10 +180,8 @@ CAPACITY = (
         "Availability zones to try, the preferred first. [default: all]",
         many=True,
     ),
-    _switch("spot", "--spot", "Workers on spot instances; never the head."),
-    _switch(
-        "spot_with_fallback", "--spot-with-fallback", "The same, on demand where there is no spot capacity."
-    ),
+    _switch("spot", "Workers on spot instances; never the head."),
+    _switch("spot_with_fallback", "The same, on demand where there is no spot capacity."),
     Option(
         "min_workers",
         ("--min-workers",),
@@ -187,13 +195,14 @@ NETWORK = (
     Option(
         "subnet_id", ("--subnet-id",), "ID", values.text, "Subnet to launch into. [default: one with room]"
     ),
-    _switch("private", "--private", "No public addresses; --connect says how you get in."),
+    _switch("private", "No public addresses; --connect says how you get in."),
     Option(
         "connect",
         ("--connect",),
         "HOW",
         values.choice(Connect),
         "direct, bastion, ssm or eice: what carries SSH to the head. [default: direct]",
+        choices=tuple(Connect),
     ),
     Option(
         "bastion",
@@ -210,7 +219,7 @@ NETWORK = (
         "Who may reach SSH on the head. [default: this machine's address]",
         many=True,
     ),
-    _switch("allow_wide_cidr", "--allow-wide-cidr", "Take a --cidr that is wider than /24."),
+    _switch("allow_wide_cidr", "Take a --cidr that is wider than /24."),
     Option(
         "security_group",
         ("--security-group",),
@@ -219,7 +228,7 @@ NETWORK = (
         "A group of yours that the nodes shall be in as well.",
     ),
     Option("security_group_id", ("--security-group-id",), "ID", values.text, "The same, by its id."),
-    _switch("tls", "--tls", "Encrypt among scheduler, workers and clients, with a CA for the cluster."),
+    _switch("tls", "Encrypt among scheduler, workers and clients, with a CA for the cluster."),
 )
 ACCESS = (
     Option(

@@ -4,25 +4,19 @@ import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from dask_bake.config_table import WHERE
+from dask_bake.configuration import Configuration
 from dask_bake.errors import UsageError
-from dask_bake.models import Connect
+from dask_bake.models import CloudChoice, Connect
+from dask_bake.option_table import OPTIONS
 from dask_bake.option_values import Pairs
-from dask_bake.settings import Settings
+from dask_bake.precedence import blaming, chosen
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 DEFAULT_TYPE = "m6i.2xlarge"
-
-
-class CloudChoice(StrEnum):
-    """Which cloud to use; ``auto`` is Amazon's where there are credentials, else the local one."""
-
-    AUTO = "auto"
-    AWS = "aws"
-    LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -126,33 +120,22 @@ def check_name(name: str) -> str:
     return name
 
 
-def cloud_choice(flag: str | None, environ: Mapping[str, str], settings: Settings) -> CloudChoice:
-    """The cloud asked for: the flag, else ``DASK_BAKE_CLOUD``, else the user's file, else ``auto``."""
-    for value, origin in (
-        (flag, "--cloud"),
-        (environ.get("DASK_BAKE_CLOUD") or None, "DASK_BAKE_CLOUD"),
-        (settings.cloud, "the configuration file's cloud"),
-    ):
-        if value is not None:
-            return _parse_cloud(value, origin)
-    return CloudChoice.AUTO
+def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> LaunchOptions:
+    """The options: a flag that was given, else what is configured, else the default."""
+    values = chosen(OPTIONS, flags, configuration)
+    with blaming(OPTIONS, flags, configuration):
+        return LaunchOptions(**values)
 
 
-def _parse_cloud(value: str, origin: str) -> CloudChoice:
-    try:
-        return CloudChoice(value)
-    except ValueError:
-        raise UsageError(f"{origin} is {value!r}", hint="it can be auto, aws or local") from None
+@dataclass(frozen=True)
+class Whereabouts:
+    """Which cloud is meant, and where in it."""
+
+    cloud: CloudChoice = CloudChoice.AUTO
+    region: str | None = None
+    profile: str | None = None
 
 
-def launch_options(flags: Mapping[str, Any], settings: Settings) -> LaunchOptions:
-    """The options: a flag that was given, else the user's file, else the default."""
-    from dask_bake.option_table import OPTIONS
-
-    chosen = {}
-    for option in OPTIONS:
-        if flags.get(option.name) not in (None, ()):
-            chosen[option.name] = option.parse(flags[option.name], option.flag)
-        elif getattr(settings, option.name, None) is not None:
-            chosen[option.name] = option.parse(getattr(settings, option.name), f"the file's {option.key}")
-    return LaunchOptions(**chosen)
+def whereabouts(flags: Mapping[str, Any], configuration: Configuration) -> Whereabouts:
+    """Likewise for where things are."""
+    return Whereabouts(**chosen(WHERE, flags, configuration))

@@ -65,6 +65,18 @@ def connection_panel(addresses: Mapping[str, str]) -> Panel:
     return Panel(_pairs(rows), border_style="green", padding=(0, 1), title="connected", title_align="left")
 
 
+def address_panel(cluster: Cluster, addresses: Mapping[str, str]) -> Panel:
+    """Where a cluster's services are: within it, and from here."""
+    rows = (
+        ("Scheduler", addresses["scheduler"], "cyan"),
+        ("Dashboard", addresses.get("dashboard", ""), "cyan"),
+        ("", "Both are open within the cluster alone. From here:", ""),
+        ("Python", addresses["python"], "bold"),
+        ("Browser", addresses["browser"], "bold"),
+    )
+    return Panel(_pairs(rows), title=cluster.name, title_align="left", border_style="green", padding=(0, 1))
+
+
 def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType:
     """Every cluster in one line."""
     if not clusters:

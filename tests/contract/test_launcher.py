@@ -222,10 +222,81 @@ def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_
     launch(cloud, replace(OPTIONS, file=path))
 
     document = yaml.safe_load(path.read_text())
-    assert (document["name"], document["region"]) == ("dask", "us-east-1")
-    assert [set(node) for node in document["nodes"]] == 3 * [
+    assert (document["name"], document["cloud"], document["region"]) == ("dask", "aws", "us-east-1")
+    assert [set(node) for node in document["instances"]] == 3 * [
         {"index", "role", "uid", "ip", "private_ip", "port", "username", "keypair"}
     ]
+    assert [node["role"] for node in document["instances"]] == ["head", "worker", "worker"]
+
+
+@pytest.fixture
+def file(aws, image, cloud, tmp_path):
+    """The file of a cluster that is up."""
+    path = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, name="mine", file=path))
+    launch(cloud, replace(OPTIONS, name="other"))
+    return path
+
+
+def test_a_command_takes_the_cluster_of_the_file(file, capsys):
+    capsys.readouterr()
+    assert run(["address", "--file", str(file), "--json"]) == 0
+
+    said = json.loads(capsys.readouterr().out)
+    head = yaml.safe_load(file.read_text())["instances"][0]["private_ip"]
+    assert said == {
+        "name": "mine",
+        "scheduler": f"tcp://{head}:8786",
+        "dashboard": f"http://{head}:8787/status",
+        "python": 'from dask_bake.api import connect; client = connect("mine")',
+        "browser": "dask-bake ui mine",
+    }
+
+
+def test_addresses_are_told_within_80_columns(file, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    assert run(["address", "mine"]) == 0
+
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert 'connect("mine")' in shown
+
+
+def test_destroy_is_down_and_asks_nothing(aws, file, capsys):
+    assert run(["destroy", "--file", str(file), "-y"]) == 0
+
+    assert "mine is gone: 3 nodes ended" in capsys.readouterr().out
+    assert file.exists()
+    left = run(["status", "mine"]), capsys.readouterr().err
+    assert left[0] == 2
+    assert "there is no cluster named mine" in left[1]
+
+
+def test_the_variable_of_dask_ec2_names_the_file(file, capsys, monkeypatch):
+    monkeypatch.setenv("CLUSTERFILE", str(file))
+    capsys.readouterr()
+    assert run(["address", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "mine"
+
+    assert run(["address", "other", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "other"
+
+
+@pytest.mark.parametrize("command", ["status", "connect", "ui", "address", "allow-me", "down", "destroy"])
+def test_a_name_beside_a_file_that_has_another_is_refused(file, command, capsys):
+    assert run([command, "other", "--file", str(file)]) == 2
+
+    assert f"{file} is about name mine, and the command line says other" in capsys.readouterr().err
+
+
+def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, file, capsys):
+    assert run(["down", "mine"]) == 0
+    launch(cloud, replace(OPTIONS, name="mine"))
+
+    assert run(["down", "--file", str(file)]) == 2
+    assert "is about an earlier cluster mine" in capsys.readouterr().err
+    assert run(["address", "mine"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from conda_packages import make_package
 from conda_server import Served, serve
 from dask_bake import conda_client, conda_locking, installers
 from dask_bake.conda_locking import TERMS
-from dask_bake.environment_options import EnvironmentOptions, InstallerChoice
+from dask_bake.environment_options import EnvironmentOptions
 from dask_bake.environment_request import Places, read_request
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
@@ -25,7 +25,7 @@ from dask_bake.installers import CondaInstaller, Installer, PipInstaller, rattle
 from dask_bake.lock import Lock, render_lock
 from dask_bake.locking import prepare
 from dask_bake.manifest import Package
-from dask_bake.models import Architecture
+from dask_bake.models import Architecture, InstallerChoice
 from dask_bake.wheels import Target, resolve
 
 PYTHON = "{}.{}".format(*sys.version_info)

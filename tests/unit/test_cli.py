@@ -35,14 +35,15 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
     assert captured.out == ""
 
 
-@pytest.mark.parametrize("command", [["ls"], ["launch"], ["status"]])
-def test_a_configuration_file_that_cannot_be_read_is_wrong_use(command, capsys):
-    path = Path(os.environ["HOME"], ".config", "dask", "dask-bake.yaml")
-    path.mkdir(parents=True)
+@pytest.mark.parametrize("command", [["ls"], ["launch"], ["status"], ["bake"], ["config"], ["images"]])
+def test_a_wrong_configuration_is_wrong_use(command, capsys):
+    path = Path(os.environ["HOME"], ".config", "dask", "own.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("bake:\n  colour: red\n")
 
     assert run(command) == 2
     assert capsys.readouterr().err == (
-        f"Error: the configuration file {path} cannot be read: Is a directory\nHint: mend or remove {path}\n"
+        f"Error: colour in {path} is no setting of dask-bake\nHint: dask-bake config lists all\n"
     )
 
 
@@ -50,10 +51,10 @@ def test_help_names_every_command_under_its_heading(capsys):
     assert run(["--help"]) == 0
 
     text = capsys.readouterr().out
-    headings = [text.index(f"\n{title}:\n") for title in ("Image", "Cluster", "Local cloud")]
+    headings = [text.index(f"\n{title}:\n") for title in ("Image", "Cluster", "Local cloud", "Setup")]
     assert headings == sorted(headings)
-    for name in cli.commands:
-        assert f"\n  {name} " in text
+    for name, command in cli.commands.items():
+        assert (f"\n  {name} " in text) is not command.hidden
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
@@ -101,9 +102,9 @@ def test_main_exits_with_the_commands_code():
 
 def test_an_interrupt_or_a_termination_is_exit_code_130():
     code = (
-        "import os, signal, dask_bake.settings as s\n"
+        "import os, signal, dask_bake.configuration as s\n"
         "from dask_bake.cli import main\n"
-        "s.read_settings = lambda path: os.kill(os.getpid(), getattr(signal, 'SIGTERM'))\n"
+        "s.read_configuration = lambda: os.kill(os.getpid(), getattr(signal, 'SIGTERM'))\n"
         "main(['ls'])\n"
     )
     for name in ("SIGINT", "SIGTERM"):

@@ -17,8 +17,7 @@ from dask_bake.clouds import (
 )
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
-from dask_bake.models import Cloud
-from dask_bake.options import CloudChoice
+from dask_bake.models import Cloud, CloudChoice
 
 URL = "http://127.0.0.1:4567"
 
@@ -120,7 +119,7 @@ def test_only_an_ec2_instance_asks_the_metadata_address(tmp_path, vendor, asks):
     path = tmp_path / "sys_vendor"
     path.write_text(vendor)
 
-    providers = aws_session(path).get_component("credential_provider").providers
+    providers = aws_session(vendor=path).get_component("credential_provider").providers
 
     assert ("iam-role" in [provider.METHOD for provider in providers]) is asks
 

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from dask_bake.bake_plan import BakeOptions, bake_options
+from dask_bake.configuration import Given
+from dask_bake.environment_options import EnvironmentOptions, environment_options
 from dask_bake.errors import UsageError
-from dask_bake.options import CloudChoice, LaunchOptions, cloud_choice, launch_options
-from dask_bake.settings import Settings, read_settings
+from dask_bake.models import Architecture, CloudChoice, InstallerChoice
+from dask_bake.options import LaunchOptions, Whereabouts, launch_options, whereabouts
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ def test_a_wrong_option_is_one_sentence(wrong, sentence):
 
 
 def test_the_defaults_are_those_of_the_help():
-    assert launch_options({}, Settings()) == LaunchOptions(
+    assert launch_options({}, {}) == LaunchOptions(
         count=4,
         nprocs=1,
         name="dask",
@@ -48,78 +51,87 @@ def test_the_defaults_are_those_of_the_help():
 
 
 def test_a_mismatch_is_allowed_by_its_flag():
-    assert launch_options({"allow_mismatch": True}, Settings()) == LaunchOptions(allow_mismatch=True)
+    assert launch_options({"allow_mismatch": True}, {}) == LaunchOptions(allow_mismatch=True)
 
 
-def test_a_flag_goes_before_the_users_file_and_that_before_the_default():
-    options = launch_options({"count": 9, "nprocs": None}, Settings(count=5, nprocs=8))
+def test_a_flag_goes_before_what_is_configured_and_that_before_the_default():
+    options = launch_options({"count": 9, "nprocs": None, "tag": ()}, configured(count=5, nprocs=8))
 
     assert (options.count, options.nprocs, options.name) == (9, 8, "dask")
 
 
-def test_a_wrong_value_in_the_users_file_is_refused_like_a_flag():
-    with pytest.raises(UsageError, match="at least 2"):
-        launch_options({}, Settings(count=1))
+def test_a_switch_that_is_configured_can_be_denied():
+    options = launch_options({"spot": False, "tls": None}, configured(spot=True, tls=True))
+
+    assert (options.spot, options.tls) == (False, True)
+
+
+def test_null_in_the_configuration_is_the_default():
+    assert launch_options({}, configured(count=None)).count == 4
+
+
+def test_what_is_refused_and_was_configured_names_where():
+    with pytest.raises(UsageError) as caught:
+        launch_options({"count": None}, configured(count=1))
+
+    assert caught.value.message == "--count counts the head: at least 2, not 1 (--count is count in a.yaml)"
+
+
+def test_what_is_refused_and_was_a_flag_names_no_file():
+    with pytest.raises(UsageError) as caught:
+        launch_options({"count": 1}, configured(count=9))
+
+    assert caught.value.message == "--count counts the head: at least 2, not 1"
 
 
 @pytest.mark.parametrize(
-    ("flag", "variable", "filed", "expected"),
+    ("flags", "given", "expected"),
     [
-        ("aws", "local", "local", CloudChoice.AWS),
-        (None, "local", "aws", CloudChoice.LOCAL),
-        (None, "", "aws", CloudChoice.AWS),
-        (None, None, None, CloudChoice.AUTO),
+        ({"cloud": "aws"}, {"cloud": "local"}, Whereabouts(CloudChoice.AWS)),
+        ({"cloud": None}, {"cloud": "local"}, Whereabouts(CloudChoice.LOCAL)),
+        ({}, {"region": "eu-west-1", "profile": "work"}, Whereabouts(region="eu-west-1", profile="work")),
+        ({"profile": "own"}, {"profile": "work"}, Whereabouts(profile="own")),
+        ({}, {}, Whereabouts()),
     ],
 )
-def test_the_cloud_is_the_flag_then_the_variable_then_the_file(flag, variable, filed, expected):
-    environ = {} if variable is None else {"DASK_BAKE_CLOUD": variable}
-
-    assert cloud_choice(flag, environ, Settings(cloud=filed)) is expected
+def test_where_things_are_is_said_by_flags_then_by_the_configuration(flags, given, expected):
+    assert whereabouts(flags, configured(**given)) == expected
 
 
-def test_an_unknown_cloud_is_refused_with_where_it_was_said():
-    with pytest.raises(UsageError, match="DASK_BAKE_CLOUD is 'gcp'"):
-        cloud_choice(None, {"DASK_BAKE_CLOUD": "gcp"}, Settings())
+def test_an_environment_is_chosen_likewise():
+    given = {"image.installer": "pip", "image.env": "a.yml", "image.channel": ["lab"], "image.arch": "arm64"}
+
+    assert environment_options({"arch": "x86_64"}, configured(**given)) == EnvironmentOptions(
+        file=Path("a.yml"), installer=InstallerChoice.PIP, channels=("lab",), architecture=Architecture.X86_64
+    )
 
 
-def test_no_file_means_no_settings(tmp_path):
-    assert read_settings(tmp_path / "dask-bake.yaml") == Settings()
+def test_a_lock_says_who_installs_it_whatever_is_configured():
+    given = configured(**{"image.installer": "pip"})
+
+    assert environment_options({}, given, lock=Path("pip.lock")).installer is InstallerChoice.AUTO
+    flags = {"installer": "conda"}
+    assert environment_options(flags, given, lock=Path("x")).installer is InstallerChoice.CONDA
 
 
-def test_the_files_section_holds_the_settings_and_the_rest_is_dasks(tmp_path):
-    path = tmp_path / "dask-bake.yaml"
-    path.write_text("scheduler-address: tcp://x\ndask-bake:\n  cloud: local\n  count: 5\n")
-
-    assert read_settings(path) == Settings(cloud="local", count=5)
+def test_this_python_s_own_packages_go_before_a_configured_file():
+    assert environment_options({"from_env": True}, configured(**{"image.env": "a.yml"})).file is None
 
 
-@pytest.mark.parametrize(
-    ("content", "sentence"),
-    [
-        (b"dask-bake: [", "is not YAML"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (b"- a\n", "must hold a section 'dask-bake:'"),
-        (b"dask-bake: 3\n", "holds no settings"),
-        (b"dask-bake: {colour: red}\n", "unknown setting 'colour'"),
-        (b"dask-bake: {count: many}\n", "count: 'many', which should be a whole number"),
-        (b"dask-bake: {count: true}\n", "count: True, which should be a whole number"),
-        (b"dask-bake: {name: 7}\n", "name: 7, which should be a text"),
-    ],
-)
-def test_a_file_that_is_not_understood_is_one_sentence_with_its_path(tmp_path, content, sentence):
-    path = tmp_path / "dask-bake.yaml"
-    path.write_bytes(content)
+def test_a_bake_s_options_are_those_below_image():
+    given = {"image.volume-size": 20, "volume-size": 99, "image.base": "ami-1", "image.timeout": 60}
 
-    with pytest.raises(UsageError, match=sentence) as caught:
-        read_settings(path)
+    options = bake_options({"timeout": "120"}, configured(**given), force=True)
 
-    assert str(path) in caught.value.message
-    assert "\n" not in caught.value.message
+    assert options == BakeOptions(force=True, volume_size=20, base="ami-1", timeout=120)
 
 
-def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
-    path = tmp_path / "dask-bake.yaml"
-    path.mkdir()
+def test_a_bake_s_option_that_is_refused_names_where_it_was_configured():
+    with pytest.raises(
+        UsageError, match=r"at least 8, not 2 \(--volume-size is image\.volume-size in a\.yaml\)"
+    ):
+        bake_options({}, configured(**{"image.volume-size": 2}))
 
-    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
-        read_settings(path)
+
+def configured(**values):
+    return {key: Given(value, "a.yaml", f"{key} in a.yaml") for key, value in values.items()}

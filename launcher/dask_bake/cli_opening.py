@@ -1,0 +1,91 @@
+"""From flags and configuration to a terminal and a cloud that answers."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from dask_bake.cli_options import Where, Which
+
+if TYPE_CHECKING:
+    from dask_bake.configuration import Configuration
+    from dask_bake.ec2 import Ec2
+    from dask_bake.environment_options import EnvironmentOptions
+    from dask_bake.models import Cloud
+    from dask_bake.options import LaunchOptions
+    from dask_bake.terminal import Terminal
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a command about a cluster needs; without a name, the only cluster is meant."""
+
+    terminal: "Terminal"
+    cloud: "Cloud"
+    ec2: "Ec2"
+    name: str | None = None
+
+
+def open_ec2(where: Where, *, start: bool = True) -> "tuple[Terminal, Cloud, Ec2]":
+    """The cloud that is meant, and its EC2."""
+    from dask_bake import ec2
+
+    terminal, cloud = open_cloud(where, start=start)
+    return terminal, cloud, ec2.connect(cloud, terminal.notify)
+
+
+def open_cloud(where: Where, *, start: bool = True) -> "tuple[Terminal, Cloud]":
+    """The cloud that is meant; where that is the local one, it runs, and is started for it if ``start``."""
+    from dask_bake import clouds
+    from dask_bake.options import whereabouts
+
+    terminal, meant = open_terminal(), whereabouts(asdict(where), configuration())
+    with terminal.working():
+        cloud = clouds.open_cloud(
+            meant.cloud, meant.region, profile=meant.profile, notify=terminal.notify, start=start
+        )
+    return terminal, cloud
+
+
+def open_cluster(which: Which) -> Opened:
+    """The cloud that the cluster is in, and its name, if one was said."""
+    from dask_bake.cluster_file import read_cluster_file
+
+    where = which.where
+    flags = {"name": which.name, "cloud": where.cloud, "region": where.region}
+    file = read_cluster_file(which.file, os.environ, flags)
+    if file is None:
+        return Opened(*open_ec2(where, start=False), name=which.name)
+    from dask_bake.inventory import find
+
+    opened = Opened(*open_ec2(Where(file.cloud, file.region, where.profile), start=False), name=file.name)
+    file.check(find(opened.ec2, opened.cloud, file.name))
+    return opened
+
+
+def open_terminal() -> "Terminal":
+    """Where the command speaks."""
+    from dask_bake.terminal import Terminal
+
+    return Terminal()
+
+
+def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
+    """The options of a launch."""
+    from dask_bake import options
+
+    return options.launch_options(flags, configuration())
+
+
+def environment_options(flags: Mapping[str, Any], *, lock: "Any" = None) -> "EnvironmentOptions":
+    """The options of an environment."""
+    from dask_bake import environment_options as module
+
+    return module.environment_options(flags, configuration(), lock=lock)
+
+
+def configuration() -> "Configuration":
+    """What the user has configured."""
+    from dask_bake.configuration import read_configuration
+
+    return read_configuration()

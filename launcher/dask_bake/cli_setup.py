@@ -1,0 +1,43 @@
+"""``dask-bake config`` and ``completion``: their options."""
+
+import click
+
+from dask_bake.cli_opening import configuration, open_terminal
+from dask_bake.cli_options import json_option
+from dask_bake.config_table import SETTINGS
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def _settings(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [key for key in SETTINGS if key.startswith(begun)]
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=_settings)
+@json_option
+def config(name: str | None, *, json_output: bool) -> int:
+    """Show what is configured, and where."""
+    from dask_bake import config_command
+
+    return config_command.run(configuration(), open_terminal(), name=name, json_output=json_output)
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print what makes a shell complete dask-bake's words.
+
+    \b
+      bash   dask-bake completion bash > ~/.local/share/bash-completion/completions/dask-bake
+      zsh    dask-bake completion zsh > a folder of $fpath/_dask-bake
+      fish   dask-bake completion fish > ~/.config/fish/completions/dask-bake.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - SHELLS are click's
+    script = kind(context.find_root().command, {}, "dask-bake", "_DASK_BAKE_COMPLETE").source()
+    click.echo(script.strip())
+    return 0
