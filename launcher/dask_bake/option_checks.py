@@ -152,12 +152,20 @@ def _check_key(path: Path) -> None:
 
 def _files(options: "LaunchOptions") -> None:
     if options.file is not None:
-        folder = options.file.absolute().parent
-        if not folder.is_dir():
-            raise UsageError(f"--file {options.file}: there is no folder {folder}", hint=f"mkdir -p {folder}")
-        if options.file.is_dir():
-            raise UsageError(
-                f"--file {options.file} is a folder", hint=f"--file {options.file / 'cluster.yaml'}"
-            )
+        _check_file(options.file)
     if options.user_data is not None:
         read_text(options.user_data, "--user-data")
+
+
+def _check_file(path: Path) -> None:
+    folder = path.absolute().parent
+    try:
+        has_folder, is_folder = folder.is_dir(), path.is_dir()
+    except OSError as error:
+        raise UsageError(
+            f"--file {str(path)[:40]} cannot be written: {error.strerror}", hint="--file cluster.yaml"
+        ) from error
+    if not has_folder:
+        raise UsageError(f"--file {path}: there is no folder {folder}", hint=f"mkdir -p {folder}")
+    if is_folder:
+        raise UsageError(f"--file {path} is a folder", hint=f"--file {path / 'cluster.yaml'}")

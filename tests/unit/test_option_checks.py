@@ -6,6 +6,7 @@ import pytest
 
 from dask_bake.errors import UsageError
 from dask_bake.models import Connect
+from dask_bake.option_table import OPTIONS, Option
 from dask_bake.options import LaunchOptions
 
 BASTION = {"connect": Connect.BASTION, "bastion": "me@gate", "cidr": ("10.0.0.5/32",)}
@@ -312,6 +313,11 @@ REFUSALS = [
         "--file /no/such/cluster.yaml: there is no folder /no/such",
         "mkdir -p /no/such",
     ),
+    (
+        {"file": Path("x" * 300)},
+        f"--file {'x' * 40} cannot be written: File name too long",
+        "--file cluster.yaml",
+    ),
     ({"file": Path("/")}, "--file / is a folder", "--file /cluster.yaml"),
     (
         {"user_data": Path("/no/such.yaml")},
@@ -375,3 +381,59 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
 )
 def test_what_is_unusual_and_can_be_is_taken(fine):
     assert LaunchOptions(**fine)
+
+
+ODD = (
+    *(
+        "",
+        " ",
+        "\n",
+        "a\nb",
+        "\x1b[31m",
+        "caf\udce9",
+        "é",
+        "💥",
+        "[bold]x[/bold]",
+        "$(id)",
+        "--help",
+        "-",
+        "'",
+        '"',
+    ),
+    *(
+        "-1",
+        "0",
+        "9" * 5000,
+        "1e9",
+        "nan",
+        "0x10",
+        "auto",
+        "None",
+        "true",
+        ",",
+        "a,,b",
+        "a=b",
+        "a:b",
+        "=",
+        "*",
+    ),
+    *("x" * 5000, "/", "/etc/passwd", "/no/such", "0.0.0.0/0", "::/0", "10.0.0.0/8", "sg-0123456789abcdef0"),
+)
+
+
+def refusal(option: Option, value: object) -> str | None:
+    """What is said to that value; nothing where it is taken."""
+    try:
+        LaunchOptions(**{option.name: option.parse(value, option.flag)})
+    except UsageError as error:
+        return error.message
+    return None
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+def test_whatever_is_written_is_taken_or_refused_in_a_sentence_that_names_the_option(option):
+    values = [value for each in ODD for value in (each, (each,), {"a": each})]
+    said = [refusal(option, value) for value in (*values, [], None, 7, True)]
+
+    named = option.flag if option.name != "name" else "name"
+    assert [message for message in said if message is not None and named not in message] == []
