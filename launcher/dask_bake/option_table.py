@@ -78,7 +78,7 @@ SHAPE = (
         ("--head-type",),
         "TYPE,…",
         values.words,
-        "Instance types of the head. [default: the workers']",
+        "Instance types of the head, which is never on spot. [default: the workers']",
         many=True,
     ),
     Option(
