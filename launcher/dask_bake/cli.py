@@ -24,6 +24,7 @@ SECTIONS = {
         cli_cluster.address,
         cli_cluster.allow_me,
         cli_cluster.ls,
+        cli_cluster.extend,
         cli_cluster.down,
     ),
     "Local cloud": (cli_local.local,),
@@ -61,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def run(arguments: Sequence[str] | None = None) -> int:
     """The exit code of the command line; what went wrong for the user is said on stderr."""
     try:
-        result = cli.main(args=None if arguments is None else list(arguments), standalone_mode=False)
+        result = cli.main(
+            args=None if arguments is None else list(arguments), prog_name="dask-bake", standalone_mode=False
+        )
     except click.ClickException as error:
         error.show()
         return error.exit_code

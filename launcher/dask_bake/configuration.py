@@ -64,10 +64,9 @@ def read_configuration(
             f"dask's configuration cannot be read: {' '.join(str(error).split())}",
             hint="mend it, or move it away",
         ) from error
-    short = [(name, key, value) for name, key in SHORT_VARIABLES.items() if (value := variables.get(name))]
     return merge(
         *(_of_file(path, document) for path, document in files),
-        *({key: Given(value, name, name)} for name, key, value in short),
+        _of_short_variables(variables),
         *(parse_document(document, name) for name, document in read),
     )
 
@@ -105,6 +104,15 @@ def _of_file(path: Path, document: Mapping[str, Any]) -> Configuration:
                 f"{path} has a section '{name}:', whose name is '{SECTION}:' now", hint=f"rename it in {path}"
             )
     return parse_document(document, str(path))
+
+
+def _of_short_variables(variables: Mapping[str, str]) -> Configuration:
+    found = {}
+    for name, key in SHORT_VARIABLES.items():
+        if value := variables.get(name):
+            SETTINGS[key].parse(value, name)
+            found[key] = Given(value, name, name)
+    return found
 
 
 def parse_document(document: Mapping[str, Any], source: str) -> Configuration:
