@@ -231,6 +231,12 @@ def test_a_token_counts_in_the_zone_that_was_asked_for(cloud):
     assert first["InstanceId"] != second["InstanceId"]
 
 
+def test_what_is_said_to_be_nothing_is_not_said(cloud):
+    empty = {"Placement": {"AvailabilityZone": ""}, "IamInstanceProfile": {"Name": ""}, "KeyName": ""}
+
+    assert len(cloud.run(**empty)) == 1
+
+
 # Tags
 
 

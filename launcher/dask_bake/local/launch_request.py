@@ -42,6 +42,13 @@ class Count:
     most: int
 
 
+def leave_out_empty(call: Call) -> None:
+    """Take out of a launch what is said to be nothing, as Packer says it, and EC2 does not mind."""
+    for name in [name for name, value in call.parameters.items() if not value]:
+        if not name.startswith(("TagSpecification.", "BlockDeviceMapping.")):
+            del call.parameters[name]
+
+
 def check_request(call: Call) -> Count:
     """How many the request asks for; raises where EC2 would refuse it without looking anything up."""
     for name in call.parameters:

@@ -22,7 +22,7 @@ from dask_bake.local.launch_place import (
     find_place,
     instance_type_of,
 )
-from dask_bake.local.launch_request import Count, check_request
+from dask_bake.local.launch_request import Count, check_request, leave_out_empty
 from dask_bake.local.moto_ec2 import MotoEc2
 from dask_bake.local.moto_launches import complete, find_profile, take_additions
 from dask_bake.local.placement_groups import PlacementGroups
@@ -49,6 +49,7 @@ class Launches:
 
         A token that comes with a zone counts in that zone alone.
         """
+        leave_out_empty(call)
         count = check_request(call)
         check_instance_type(call, self.ec2)
         place = find_place(call, self.ec2)
