@@ -144,9 +144,9 @@ class FakeCloud:
         with self._call("key_pairs"):
             return tuple(name for name, own in self.keys.items() if has(own, tags))
 
-    def delete_key_pair(self, key_pair_id: str) -> None:
+    def delete_key_pair(self, name: str) -> None:
         with self._call("delete_key_pair"):
-            del self.keys[key_pair_id]
+            del self.keys[name]
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         with self._call("run_instances"):

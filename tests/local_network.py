@@ -153,11 +153,19 @@ def stranger() -> Iterator[Place]:
 def in_instance(instance: dict[str, Any]) -> Place:
     """An instance's own network, once it has its address."""
     nspawn = _find(f"--machine={NAME}-{instance['InstanceId']}")
-    init = Path(f"/proc/{nspawn}/task/{nspawn}/children")
-    until(init.read_text, timeout=30)
-    prefix = ("nsenter", "-t", init.read_text().split()[0], "-n")
-    until(lambda: instance["PrivateIpAddress"] in _addresses(prefix), timeout=60)
-    return Place(prefix)
+    children = Path(f"/proc/{nspawn}/task/{nspawn}/children")
+    found: list[tuple[str, ...]] = []
+
+    def look() -> bool:
+        # Before the instance's init there is, for a moment, another child.
+        for pid in children.read_text().split():
+            prefix = ("nsenter", "-t", pid, "-n")
+            if instance["PrivateIpAddress"] in _addresses(prefix):
+                found.append(prefix)
+        return bool(found)
+
+    until(look, timeout=60)
+    return Place(found[0])
 
 
 def _addresses(prefix: tuple[str, ...]) -> str:

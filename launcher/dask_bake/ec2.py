@@ -130,11 +130,11 @@ class Ec2(Ec2LookUps, AccountLookUps):
         return _by_index(found)
 
     def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
-        """The ids of the key pairs with these tags."""
+        """The names of the key pairs with these tags."""
         filters: Any = ec2_requests.filters({f"tag:{key}": value for key, value in tags.items()})
         with translated("DescribeKeyPairs"):
             answer = self._client.describe_key_pairs(Filters=filters)
-        return tuple(each["KeyPairId"] for each in answer.get("KeyPairs", []))
+        return tuple(each["KeyName"] for each in answer.get("KeyPairs", []))
 
     def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
         """Makes a key pair of the public key."""
@@ -142,10 +142,10 @@ class Ec2(Ec2LookUps, AccountLookUps):
         with translated("ImportKeyPair"):
             self._client.import_key_pair(**request)
 
-    def delete_key_pair(self, key_pair_id: str) -> None:
+    def delete_key_pair(self, name: str) -> None:
         """The key pair is no more; one that is gone is no error."""
         with translated("DeleteKeyPair"):
-            self._client.delete_key_pair(KeyPairId=key_pair_id)
+            self._client.delete_key_pair(KeyName=name)
 
     def console_output(self, instance_id: str) -> str:
         """What the instance has printed so far; empty before it printed anything."""

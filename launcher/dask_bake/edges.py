@@ -142,9 +142,9 @@ class CloudEdge(Protocol):
         """Makes a key pair of the public key."""
 
     def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
-        """The ids of the key pairs with these tags."""
+        """The names of the key pairs with these tags."""
 
-    def delete_key_pair(self, key_pair_id: str) -> None:
+    def delete_key_pair(self, name: str) -> None:
         """The key pair is no more."""
 
     def console_output(self, instance_id: str) -> str:

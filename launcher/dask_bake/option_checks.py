@@ -132,6 +132,11 @@ def _capacity(options: "LaunchOptions") -> None:
 def _access(options: "LaunchOptions") -> None:
     if options.keypair is not None:
         _check_key(options.keypair)
+    if options.keyname is not None and options.keypair is None and not options.provision:
+        raise UsageError(
+            f"--no-provision and --keyname {options.keyname}: no other key enters, and that one is not here",
+            hint="--keypair FILE is its private half; without --keyname the cluster gets a key of its own",
+        )
     if options.username is not None and not options.provision and options.keyname is None:
         raise UsageError(
             "--no-provision and --username: nothing would tell the nodes of that user",

@@ -102,7 +102,7 @@ class LaunchPlan:
     @property
     def head_group_name(self) -> str:
         """The name of the group that lets SSH in to the head; no cluster's name has a ``/``."""
-        return f"{self.group_name}/ssh"
+        return head_group_name(self.options.name)
 
     @property
     def key_name(self) -> str | None:
@@ -280,6 +280,11 @@ class LaunchPlan:
 def group_name(cluster: str) -> str:
     """The name of a cluster's security group."""
     return f"dask-bake-{cluster}"
+
+
+def head_group_name(cluster: str) -> str:
+    """The name of the group that lets SSH in to a cluster's head."""
+    return f"{group_name(cluster)}/ssh"
 
 
 def member_rule(group_id: str) -> Rule:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dask_bake.edges import ConnectEndpoint
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import Cluster, Connect, Rule, SecurityGroup, Subnet
-from dask_bake.plan import group_name, ssh_rule
+from dask_bake.plan import head_group_name, ssh_rule
 
 SSH = 22
 OURS = ssh_rule("").description
@@ -81,7 +81,7 @@ def endpoint_groups(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> tup
 def ssh_group(cluster: Cluster) -> SecurityGroup:
     """The group that lets SSH in to the head."""
     for group in cluster.groups:
-        if group.name == f"{group_name(cluster.name)}/ssh":
+        if group.name == head_group_name(cluster.name):
             return group
     raise BakeError(
         f"cluster {cluster.name} has no security group for SSH",

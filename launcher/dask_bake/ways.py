@@ -32,12 +32,14 @@ class Carrier:
 
     Args:
         environment: what AWS's programs need to reach the same cloud.
+        profile: the one of the user's AWS profiles that was asked for.
     """
 
     way: Connect = Connect.DIRECT
     bastion: str | None = None
     region: str = ""
     environment: tuple[tuple[str, str], ...] = ()
+    profile: str | None = None
 
     def address(self, head: Node) -> str:
         """What ssh calls the head: the address that whoever carries the connection dials, or its id."""
@@ -66,7 +68,10 @@ class Carrier:
 
     def _aws(self, *words: str) -> tuple[str, ...]:
         variables = tuple(f"{key}={value}" for key, value in self.environment)
-        return (*(("env", *variables) if variables else ()), "aws", *words, "--region", self.region)
+        program = ("env", *variables, "aws") if variables else ("aws",)
+        # Keys in the environment go before a profile that is named there, and not before one that is said.
+        profile = ("--profile", self.profile) if self.profile else ()
+        return (*program, *words, "--region", self.region, *profile)
 
 
 DIRECTLY = Carrier()
@@ -74,12 +79,12 @@ DIRECTLY = Carrier()
 
 def asked_for(options: LaunchOptions, cloud: Cloud) -> Carrier:
     """The way that a launch was asked for."""
-    return Carrier(options.way, options.bastion, cloud.region, cloud.environment)
+    return Carrier(options.way, options.bastion, cloud.region, cloud.environment, cloud.profile)
 
 
 def carrier_of(cluster: Cluster, cloud: Cloud) -> Carrier:
     """The way that the cluster's tags tell."""
-    return Carrier(cluster.way, cluster.bastion, cloud.region, cloud.environment)
+    return Carrier(cluster.way, cluster.bastion, cloud.region, cloud.environment, cloud.profile)
 
 
 def check_programs(way: Connect, find: Callable[[str], str | None] = shutil.which) -> None:

@@ -10,6 +10,7 @@ from dask_bake import allow_me_command, clouds, ec2
 from dask_bake.errors import UsageError
 from dask_bake.models import Rule, Tag
 from dask_bake.plan import ssh_rule
+from dask_bake.secrets_folder import new_key
 from dask_bake.terminal import Terminal
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
@@ -134,6 +135,16 @@ def test_a_wide_block_is_taken_if_insisted_on(aws, group, allow):
     allow(cidr=("10.0.0.0/16",), wide=True)
 
     assert ("10.0.0.0/16", OURS) in opened(aws, group)
+
+
+def test_the_key_pair_of_a_cluster_is_gone_once_it_is_removed(aws, edge):
+    edge.import_key_pair("dask-bake-taxi", public_key=new_key("taxi").public, tags=TAGS)
+    edge.import_key_pair("somebody-s", public_key=new_key("other").public, tags=(("whose", "theirs"),))
+
+    for name in edge.key_pairs(dict(TAGS)):
+        edge.delete_key_pair(name)
+
+    assert [each["KeyName"] for each in aws.describe_key_pairs()["KeyPairs"]] == ["somebody-s"]
 
 
 def test_a_rule_that_is_there_is_opened_and_one_that_is_gone_is_closed(aws, group, edge):

@@ -201,6 +201,19 @@ def test_a_rule_that_is_there_already_is_open(stubbed):
     edge.authorize(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
 
 
+def test_a_key_pair_of_a_cluster_is_found_by_its_tags_and_removed_by_its_name(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "describe_key_pairs",
+        {"KeyPairs": [{"KeyPairId": "key-1", "KeyName": "dask-bake-dask"}]},
+        {"Filters": [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]},
+    )
+    stub.add_response("delete_key_pair", {}, {"KeyName": "dask-bake-dask"})
+
+    for name in edge.key_pairs({"dask-bake:cluster": "dask"}):
+        edge.delete_key_pair(name)
+
+
 def test_a_group_that_ec2_does_not_know_yet_is_asked_for_again(stubbed):
     edge, stub, pauses = stubbed
     stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound")

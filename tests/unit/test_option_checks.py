@@ -8,6 +8,7 @@ from dask_bake.errors import UsageError
 from dask_bake.models import Connect
 from dask_bake.option_table import OPTIONS, Option
 from dask_bake.options import LaunchOptions
+from dask_bake.secrets_folder import new_key
 
 BASTION = {"connect": Connect.BASTION, "bastion": "me@gate", "cidr": ("10.0.0.5/32",)}
 TOO_MANY = tuple((f"k{n}", "v") for n in range(39))
@@ -304,6 +305,11 @@ REFUSALS = [
         "it is the file without .pub",
     ),
     (
+        {"provision": False, "keyname": "mine"},
+        "--no-provision and --keyname mine: no other key enters, and that one is not here",
+        "--keypair FILE is its private half; without --keyname the cluster gets a key of its own",
+    ),
+    (
         {"provision": False, "username": "me"},
         "--no-provision and --username: nothing would tell the nodes of that user",
         "leave --username out, or name with --keyname a key pair that the image gives to them",
@@ -374,7 +380,6 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         BASTION,
         {"private": True, "connect": Connect.DIRECT},
         {"connect": Connect.SSM, "iaminstance_name": "ssm+core"},
-        {"provision": False, "username": "me", "keyname": "mine"},
         {"type": ("u-6tb1.metal", "m6i.large"), "head_type": ("im4gn.large",)},
     ],
     ids=str,
@@ -437,3 +442,10 @@ def test_whatever_is_written_is_taken_or_refused_in_a_sentence_that_names_the_op
 
     named = option.flag if option.name != "name" else "name"
     assert [message for message in said if message is not None and named not in message] == []
+
+
+def test_without_user_data_a_key_pair_of_ec2_s_enters_with_its_private_half(tmp_path):
+    path = tmp_path / "mine.pem"
+    path.write_text(new_key("me").private)
+
+    assert LaunchOptions(provision=False, username="me", keyname="mine", keypair=path)

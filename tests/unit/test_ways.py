@@ -113,6 +113,13 @@ def test_aws_s_programs_are_told_the_same_cloud():
     assert words[-2:] == ("--region", "eu-west-1")
 
 
+def test_aws_s_programs_are_told_the_profile_that_was_asked_for():
+    cloud = replace(CLOUD, profile="work")
+    words = carrier_of(a_cluster(a_plan(connect=Connect.EICE)), cloud).proxy(a_cluster().nodes[0])
+
+    assert words == (*TUNNEL, "--profile", "work")
+
+
 @pytest.mark.parametrize(
     ("way", "there", "sentence"),
     [
