@@ -118,7 +118,7 @@ class FakeCloud:
     dying: Mapping[str, str] = field(default_factory=dict)
     immortal: bool = False
     delay: int = 0
-    answered: dict[str, tuple[Node, ...]] = field(default_factory=dict)
+    answered: dict[str, tuple[InstanceSpec, tuple[Node, ...]]] = field(default_factory=dict)
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         with self._call("create_security_group"):
@@ -152,7 +152,9 @@ class FakeCloud:
         with self._call("run_instances"):
             self.specs.append(spec)
             if spec.client_token in self.answered:
-                return self.answered[spec.client_token]
+                before, nodes = self.answered[spec.client_token]
+                assert spec == before, "IdempotentParameterMismatch"
+                return nodes
             room = self.spot_room if spec.market is Market.SPOT else self.room
             count = min(spec.count, room.get((spec.instance_type, spec.subnet.zone), spec.count))
             if count < spec.least:
@@ -161,7 +163,7 @@ class FakeCloud:
                 )
             nodes = tuple(self._node(spec, position) for position in range(count))
             self.instances.extend(nodes)
-            self.answered[spec.client_token] = nodes
+            self.answered[spec.client_token] = (spec, nodes)
             return nodes
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:

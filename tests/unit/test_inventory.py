@@ -17,7 +17,8 @@ def holding(*names: str) -> FakeCloud:
     cloud = FakeCloud()
     for name in names:
         spec = head_of(a_plan(name="docs"))
-        cloud.run_instances(replace(spec, tags=tuple({**dict(spec.tags), Tag.CLUSTER: name}.items())))
+        tags = tuple({**dict(spec.tags), Tag.CLUSTER: name}.items())
+        cloud.run_instances(replace(spec, tags=tags, client_token=name))
     return cloud
 
 
