@@ -309,6 +309,7 @@ def test_requests_are_logged_with_what_came_of_them(cloud):
     ]
     assert logged[0]["parameters"]["InstanceType"] == "t3.micro"
     assert len(logged[0]["parameters"]["UserData"]) == 257
+    assert "SubnetId" not in logged[2]["parameters"]
     assert (logged[0]["service"], logged[0]["region"]) == ("ec2", "us-east-1")
     cloud.forget_requests()
     assert cloud.asked() == []

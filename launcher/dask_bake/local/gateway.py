@@ -72,7 +72,7 @@ class Gateway:
 
     def _answer_service(self, environ: dict[str, Any], service: str, region: str) -> Response:
         call, body = read_request(environ, region)
-        asked = Asked(service, region, call.action, call.parameters)
+        asked = Asked(service, region, call.action, dict(call.parameters))  # as it came: calls are changed
         if service == "ec2":
             return self._gate.answer(
                 asked,
