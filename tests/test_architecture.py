@@ -113,6 +113,8 @@ ROWS = (
         "userdata_text",
         "certificates",
         "console",
+        "iam_policy",
+        "iam_grants",
         "events",
     ),
     (

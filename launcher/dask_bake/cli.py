@@ -28,7 +28,7 @@ SECTIONS = {
         cli_cluster.down,
     ),
     "Local cloud": (cli_local.local,),
-    "Setup": (cli_setup.config, cli_setup.completion),
+    "Setup": (cli_setup.config, cli_setup.iam_policy, cli_setup.completion),
 }
 
 

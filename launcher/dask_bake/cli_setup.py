@@ -1,12 +1,14 @@
-"""``dask-bake config`` and ``completion``: their options."""
+"""``dask-bake config``, ``iam-policy`` and ``completion``: their options."""
 
 import click
 
 from dask_bake.cli_opening import configuration, open_terminal
 from dask_bake.cli_options import json_option
 from dask_bake.config_table import SETTINGS
+from dask_bake.iam_grants import ACCOUNT, Extra, Purpose
 
 SHELLS = ("bash", "zsh", "fish")
+ALL = "all"
 
 
 def _settings(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
@@ -21,6 +23,41 @@ def config(name: str | None, *, json_output: bool) -> int:
     from dask_bake import config_command
 
     return config_command.run(configuration(), open_terminal(), name=name, json_output=json_output)
+
+
+@click.command("iam-policy")
+@click.option(
+    "--for",
+    "purposes",
+    type=click.Choice([*map(str, Purpose), ALL]),
+    multiple=True,
+    default=(str(Purpose.LAUNCH),),
+    metavar="PURPOSE",
+    help=f"{', '.join(Purpose)} or {ALL}; several add up. [default: launch]",
+)
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice([*map(str, Extra)]),
+    multiple=True,
+    metavar="OPTION",
+    help=f"What takes more: {', '.join(Extra)}; several add up.",
+)
+@click.option("--account", metavar="NUMBER", help="Your AWS account. [default: ACCOUNT stands for it]")
+def iam_policy(purposes: tuple[str, ...], extras: tuple[str, ...], account: str | None) -> int:
+    """Print the least that AWS has to permit."""
+    from dask_bake import iam_policy as policies
+    from dask_bake.events import Note
+    from dask_bake.image_share_plan import check_accounts
+
+    if account is not None:
+        check_accounts([account])
+    chosen = tuple(Purpose) if ALL in purposes else tuple(map(Purpose, purposes))
+    text, terminal = policies.render((*chosen, *map(Extra, extras)), account or ACCOUNT), open_terminal()
+    terminal.write_json(text)
+    for note in policies.notes(text):
+        terminal.notify(Note(note))
+    return 0
 
 
 @click.command()

@@ -41,7 +41,7 @@ class Registered(FakeWayIn):
 
 
 class Printing:
-    """EC2, whose consoles print a host key: machines that are only pretended print none."""
+    """EC2, whose consoles print a host key: pretended machines print none."""
 
     def __init__(self, edge: Any) -> None:
         self._edge = edge
@@ -49,7 +49,8 @@ class Printing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._edge, name)
 
-    def console_output(self, _instance_id: str) -> str:
+    def console_output(self, instance_id: str) -> str:
+        self._edge.console_output(instance_id)
         return CONSOLE
 
 
