@@ -244,6 +244,8 @@ class LaunchPlan:
         if role is Role.WORKER and options.runs_dask:
             used = self.shape(kind)
             own |= {Tag.NPROCS: str(used.nprocs), Tag.NTHREADS: str(used.nthreads)}
+        if not options.runs_dask:
+            own[Tag.WITHOUT_DASK] = "true"
         if options.way is not Connect.DIRECT:
             own[Tag.CONNECT] = str(options.way)
         if options.bastion is not None:

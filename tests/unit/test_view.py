@@ -53,6 +53,13 @@ def test_another_clusters_panel_names_it():
         assert words in text
 
 
+def test_what_a_cluster_costs_is_told_where_it_is_known():
+    panel = shown(view.ready_panel(CLUSTER, registered=4, seconds=5, calls=12, cost="$0.65 an hour"))
+
+    assert "│ Cost         $0.65 an hour  " in panel
+    assert "Cost" not in shown(view.ready_panel(CLUSTER, registered=4, seconds=5, calls=12))
+
+
 def test_a_cluster_without_dask_is_its_nodes():
     cluster = a_cluster(a_plan(dask=False))
 
