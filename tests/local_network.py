@@ -76,6 +76,25 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         print(server.recv(64).decode(), flush=True)
 """
 
+WHO_HAS = r"""
+import socket, struct, sys
+own, wanted = (socket.inet_aton(address) for address in sys.argv[1:])
+name = next(name for _, name in socket.if_nameindex() if name != "lo")
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as raw:
+    raw.bind((name, 0))
+    raw.settimeout(0.5)
+    mac = raw.getsockname()[4]
+    header = struct.pack("!HHHBBH", 0x0806, 1, 0x0800, 6, 4, 1)
+    raw.send(b"\xff" * 6 + mac + header + mac + own + bytes(6) + wanted)
+    try:
+        while True:
+            frame = raw.recv(64)
+            if frame[20:22] == b"\0\2" and frame[28:32] == wanted:
+                print(frame[22:28].hex(":"))
+    except TimeoutError:
+        pass
+"""
+
 Target = tuple[str, int | str]
 
 
@@ -102,6 +121,10 @@ class Place:
         targets = list(targets)
         told = json.loads(self.python(PROBE, text=json.dumps(targets)))
         return {target for target, answered in zip(targets, told, strict=True) if answered}
+
+    def who_has(self, address: str, *, own: str) -> set[str]:
+        """The hardware addresses of all who answer when this address asks for another's."""
+        return set(self.python(WHO_HAS, own, address).split())
 
     def send_as(self, source: str, host: str, port: int, word: str) -> None:
         """Send a datagram that says it comes from another address."""
@@ -157,9 +180,8 @@ def in_instance(instance: dict[str, Any]) -> Place:
     found: list[tuple[str, ...]] = []
 
     def look() -> bool:
-        # Before the instance's init there is, for a moment, another child.
-        for pid in children.read_text().split():
-            prefix = ("nsenter", "-t", pid, "-n")
+        for child in children.read_text().split():  # the first that nspawn starts only makes the second
+            prefix = ("nsenter", "-t", child, "-n")
             if instance["PrivateIpAddress"] in _addresses(prefix):
                 found.append(prefix)
         return bool(found)

@@ -179,6 +179,17 @@ def test_nobody_speaks_with_a_members_address(nodes, outsiders):
     assert heard == "own"
 
 
+def test_the_host_alone_answers_who_asks_for_an_instance(nodes, outsiders):
+    """Nothing goes from cable to cable, past the rules: neither among members nor from outside."""
+    target = nodes[0]["PrivateIpAddress"]
+    host = Path(f"/sys/class/net/{NAME}/address").read_text().strip()
+    asked = [
+        in_instance(one).who_has(target, own=one["PrivateIpAddress"]) for one in (nodes[1], outsiders[0])
+    ]
+
+    assert asked == [{host}, {host}]
+
+
 def test_metadata_version_1_gets_401(nodes):
     """On a node, from whatever may reach the address at all."""
     code = """
