@@ -93,7 +93,7 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     if code in DENIED:
         return BakeError(
             f"these AWS credentials may not call ec2:{operation}",
-            hint="ask for that permission: docs/aws.md lists all",
+            hint="ask for that permission: dask-bake iam-policy prints all that it takes",
         )
     if code in UNKNOWN_IMAGE:
         return BakeError(f"{message} ({code})", hint="dask-bake bake makes one in this region")

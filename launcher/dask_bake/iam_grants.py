@@ -98,7 +98,7 @@ GRANTS = (
     _grant("StartNodes", LAUNCH, "RunInstances", "instance", TOKENS_ONLY),
     _grant("StartBakes", BAKE, "RunInstances", "instance", MADE_OURS),
     _grant("StartDisks", NODES, "RunInstances", "volume", MADE_OURS),
-    _grant("StartIn", NODES, "RunInstances", "subnet network-interface"),
+    _grant("StartInSubnets", NODES, "RunInstances", "subnet network-interface"),
     _grant("StartInOwnGroups", NODES, "RunInstances", "security-group", OURS),
     _grant("StartFromOwnImages", NODES, "RunInstances", "image", _equals("ec2:Owner", ACCOUNT)),
     _grant("StartFromDebian", BAKE, "RunInstances", "image", _equals("ec2:Owner", DEBIAN_ACCOUNT)),

@@ -57,7 +57,7 @@ def check(permissions: Sequence[Permission]) -> None:
     if missing:
         raise BakeError(
             f"these AWS credentials may not call {', '.join(missing)}",
-            hint="ask for that permission: docs/aws.md lists all",
+            hint="ask for that permission: dask-bake iam-policy prints all that it takes",
         )
 
 
