@@ -30,7 +30,7 @@ SETTINGS = {"CHECKPOINT_DISABLE": "1"}
 HINTS = {
     "ExpiredToken": "the credentials have expired: log in again (aws sso login)",
     "RequestExpired": "the credentials have expired, or this machine's clock is wrong: log in again",
-    "UnauthorizedOperation": "these credentials may not: dask-bake iam-policy --for bake prints what it takes",
+    "UnauthorizedOperation": "these credentials may not: dask-bake iam-policy --for bake prints all it takes",
     "your quota": "dask-bake images prune --keep 2 makes room, Service Quotas raises the limit",
     "VcpuLimitExceeded": "--type takes a smaller instance, Service Quotas raises the limit",
     "InsufficientInstanceCapacity": "AWS has no room for this type now: try another --type, or later",
