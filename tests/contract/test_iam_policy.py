@@ -60,9 +60,9 @@ def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
     )
 
 
-def a_cluster_s_life(options: LaunchOptions = OPTIONS) -> None:
-    launch(options, dry_run=True)
-    assert launch(options) == 0
+def a_cluster_s_life() -> None:
+    launch(dry_run=True)
+    assert launch() == 0
     for command in (["ls"], ["status"], ["allow-me", "--cidr", "192.0.2.9/32"], ["down"]):
         assert run(command) == 0
 
@@ -100,7 +100,7 @@ def test_an_option_takes_what_the_policy_for_it_adds(aws, extra, options):
 def test_what_is_made_is_tagged_as_the_policy_asks(aws):
     """Its conditions would refuse anything else: on every kind of thing, and metadata with tokens alone."""
     with recording() as asked:
-        a_cluster_s_life(replace(OPTIONS, spot=True, provision=False))
+        assert launch(replace(OPTIONS, spot=True, provision=False)) == 0
 
     made = {
         "CreateSecurityGroup": ["security-group"],
