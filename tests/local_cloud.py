@@ -52,11 +52,11 @@ class LocalCloud:
         """The command line."""
         return [sys.executable, "-m", "dask_bake", *words]
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
         """Start a command, to be interrupted."""
         return subprocess.Popen(
             self.command(*words),
-            env=self.environment,
+            env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import signal
 import sys
 import urllib.error
 import urllib.request
@@ -135,6 +136,28 @@ def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
             urllib.request.urlopen(addresses["jupyter"].split("/lab")[0] + "/api/contents", timeout=30)
     finally:
         process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_the_dashboard_opens_in_a_browser_until_ctrl_c(cloud, cluster, tmp_path):
+    """`dask-bake ui` prints its address and hands it to the user's browser, here a script that says so."""
+    browser = tmp_path / "browser"
+    browser.write_text('#!/bin/sh\necho "opened $1"\n')
+    browser.chmod(0o755)
+    process = cloud.start("ui", "shared", BROWSER=str(browser))
+    try:
+        printed = []
+        while not (line := process.stdout.readline()).startswith("opened "):
+            assert line, process.communicate(timeout=30)
+            printed.append(line)
+        page = line.split()[1]
+        assert urllib.request.urlopen(page, timeout=30).status == 200
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=30)
+        assert process.returncode == 0
+        assert any("Dashboard" in line and page in line for line in printed)
+    finally:
+        process.kill()
         process.communicate(timeout=30)
 
 
