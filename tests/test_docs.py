@@ -193,7 +193,7 @@ def test_the_local_cloud_s_modules_are_those_there_are():
 
 def test_the_units_and_files_of_a_node_are_in_the_architecture():
     """Every unit of the image is described, and no other."""
-    described = set(re.findall(r"^\| `(dask-[\w.-]+)` \|", ARCHITECTURE.read_text(), re.MULTILINE))
+    described = set(re.findall(r"^\| `(dask-[\w.@-]+)` \|", ARCHITECTURE.read_text(), re.MULTILINE))
     there = {path.name for path in (HOME / "packer/rootfs/etc/systemd/system").iterdir() if path.is_file()}
     assert described == there
 

@@ -155,6 +155,24 @@ def ls(where: Where, *, json_output: bool) -> int:
 
 @click.command()
 @cluster_options
+@click.option("--by", metavar="TIME", default="2h", help="How much: 90m, 2h. [default: 2h]")
+@json_option
+def extend(which: Which, *, by: str, json_output: bool) -> int:
+    """Put off the end of a cluster that would end itself.
+
+    Its lifetime is longer by that much, and for that long it is not idle.
+    """
+    from dask_bake import extend_command
+    from dask_bake.option_values import duration
+
+    seconds, here = duration(by, "--by"), open_cluster(which)
+    return extend_command.run(
+        here.cloud, here.ec2, here.terminal, name=here.name, seconds=seconds, json_output=json_output
+    )
+
+
+@click.command()
+@cluster_options
 @yes_option
 @json_option
 def down(which: Which, *, json_output: bool) -> int:

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,6 +50,9 @@ TOLD_BY_USER_DATA = (
     "tls",
     "nthreads",
     "memory_limit",
+    "max_lifetime",
+    "idle_timeout",
+    "keep_on_failure",
 )
 FOR_DASK = (
     "worker_options",
@@ -58,6 +62,7 @@ FOR_DASK = (
     "min_workers",
     "nthreads",
     "memory_limit",
+    "idle_timeout",
 )
 SAYS_NOTHING = (None, "", (), False, "auto")
 
@@ -89,7 +94,12 @@ def check_dask(options: "LaunchOptions") -> None:
 
 
 def _check_told(options: "LaunchOptions") -> None:
-    given = {name for name in (*TOLD_BY_USER_DATA, *FOR_DASK) if getattr(options, name) not in SAYS_NOTHING}
+    defaults = {field.name: field.default for field in fields(options)}
+    given = {
+        name
+        for name in (*TOLD_BY_USER_DATA, *FOR_DASK)
+        if (value := getattr(options, name)) not in SAYS_NOTHING and value != defaults[name]
+    }
     if not options.provision and (unheard := [name for name in TOLD_BY_USER_DATA if name in given]):
         raise UsageError(
             f"--no-provision gives the nodes no user-data, and {flag_of(unheard[0])} is told to them by it",

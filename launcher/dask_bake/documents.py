@@ -8,6 +8,7 @@ from dask_bake.cost import Cost
 from dask_bake.models import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
 from dask_bake.permissions import Permission
 from dask_bake.plan import LaunchPlan
+from dask_bake.switches import Switch
 from dask_bake.userdata import masked
 
 
@@ -19,8 +20,12 @@ def scheduler_address(cluster: Cluster) -> str:
     return f"{scheme}://{cluster.head.private_address}:{SCHEDULER_PORT}"
 
 
-def cluster_document(cluster: Cluster, registered: Mapping[str, int] | None = None) -> dict[str, Any]:
-    """A cluster; ``workers`` are null where the scheduler was not asked."""
+def cluster_document(
+    cluster: Cluster,
+    registered: Mapping[str, int] | None = None,
+    switches: Sequence[Switch] | None = None,
+) -> dict[str, Any]:
+    """A cluster; ``workers`` and ``switches`` are null where the head was not asked."""
     return {
         "name": cluster.name,
         "cloud": cluster.cloud,
@@ -31,6 +36,7 @@ def cluster_document(cluster: Cluster, registered: Mapping[str, int] | None = No
         "scheduler": scheduler_address(cluster),
         "workers": None if registered is None else sum(registered.values()),
         "workers_expected": cluster.expected_workers,
+        "switches": None if switches is None else [asdict(switch) for switch in switches],
         "nodes": [_node(node, registered) for node in cluster.nodes],
         "security_groups": [{"id": group.id, "name": group.name} for group in cluster.groups],
     }

@@ -190,6 +190,23 @@ CAPACITY = (
         "Worker processes that are good enough. [default: all]",
     ),
 )
+ENDING = (
+    Option(
+        "max_lifetime",
+        ("--max-lifetime",),
+        "TIME",
+        values.duration,
+        "The cluster ends itself after this: 12h, 90m; 0 is never. [default: 12h]",
+    ),
+    Option(
+        "idle_timeout",
+        ("--idle-timeout",),
+        "TIME",
+        values.duration,
+        "It does so when for this long nobody is connected and nothing runs; 0 is never. [default: 30m]",
+    ),
+    _switch("keep_on_failure", "Nodes that cannot be configured, or do not join, do not end themselves."),
+)
 NETWORK = (
     Option("vpc_id", ("--vpc-id",), "ID", values.text, "VPC to launch into. [default: the default VPC]"),
     Option(
@@ -252,6 +269,7 @@ SECTIONS = (
     ("Cluster", WHAT),
     ("Nodes", SHAPE),
     ("Capacity", CAPACITY),
+    ("Ending", ENDING),
     ("Network", NETWORK),
     ("Access", ACCESS),
 )

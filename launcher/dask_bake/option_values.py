@@ -16,6 +16,7 @@ Choice = TypeVar("Choice", bound=StrEnum)
 Pairs = tuple[tuple[str, str], ...]
 Parser = Callable[[object, str], Any]
 
+SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
 
 
@@ -37,6 +38,17 @@ def number_or_auto(value: object, origin: str) -> int | None:
         return whole_number(value, origin)
     except UsageError:
         raise UsageError(f"{origin} is {value!r}, which should be a whole number or auto") from None
+
+
+def duration(value: object, origin: str) -> int:
+    """Seconds: ``12h``, ``90m``, ``1h30m``, ``2d``, or a plain number of them."""
+    written = str(value).strip() if isinstance(value, str | int) and not isinstance(value, bool) else ""
+    if re.fullmatch(r"\d{1,9}", written, re.ASCII):
+        return int(written)
+    parts = re.findall(r"(\d{1,9})([dhms])", written, re.ASCII)
+    if not parts or "".join(map("".join, parts)) != written:
+        raise UsageError(f"{origin} is {value!r}, which is no duration", hint="write 12h, 90m, 45s or 0")
+    return sum(int(number) * SECONDS[unit] for number, unit in parts)
 
 
 def text(value: object, origin: str) -> str:

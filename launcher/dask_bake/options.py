@@ -59,6 +59,9 @@ class LaunchOptions:
     spot: bool = False
     spot_with_fallback: bool = False
     min_workers: int | None = None
+    max_lifetime: int = 43_200
+    idle_timeout: int = 1_800
+    keep_on_failure: bool = False
     vpc_id: str | None = None
     subnet_id: str | None = None
     private: bool = False

@@ -278,6 +278,9 @@ class LaunchPlan:
         )
         return userdata.render(role, settings)
 
+            max_lifetime=options.max_lifetime,
+            idle_timeout=options.idle_timeout,
+            keep_on_failure=options.keep_on_failure,
 
 def group_name(cluster: str) -> str:
     """The name of a cluster's security group."""

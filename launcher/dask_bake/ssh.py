@@ -95,10 +95,15 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
         raise BakeError("there is no ssh on this machine", hint="apt install openssh-client") from error
 
 
+def run_there(host: Host, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    """What became of a command on the node that asks nothing."""
+    command = ssh_command(host, options=("-T",), words=(shlex.join(words),))
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
 def read_file(host: Host, path: str) -> str:
     """What a file on the node holds, without white space around it; empty where it cannot be read."""
-    command = ssh_command(host, options=("-T",), words=(shlex.join(["cat", path]),))
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    return run_there(host, ["cat", path]).stdout.strip()
 
 
 def _host(node: Node, address: str, secrets: Secrets, proxy: tuple[str, ...]) -> Host:

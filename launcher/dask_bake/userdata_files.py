@@ -17,7 +17,7 @@ SSHD_SETTINGS = "/etc/ssh/sshd_config.d/40-dask-bake.conf"
 
 
 def files_of(role: Role, settings: NodeSettings) -> Iterator[File]:
-    """The files of a node; without Dask, what its sessions need and no more."""
+    """The files of a node; without Dask, what its sessions and the watch over it need, and no more."""
     if settings.environment:
         values = dict(settings.environment)
         yield File(f"{FOLDER}/launch.env", environment_file(values))
@@ -26,6 +26,17 @@ def files_of(role: Role, settings: NodeSettings) -> Iterator[File]:
         yield from _head_files(settings) if role is Role.HEAD else _worker_files(settings)
         yield from _tls_files(role, settings)
         yield File(DASK_SETTINGS, yaml_file(_dask_settings(role, settings)))
+    yield File(f"{FOLDER}/limits.env", environment_file(_limits(role, settings)))
+
+
+def _limits(role: Role, settings: NodeSettings) -> dict[str, object]:
+    """What the watch over a node is told: workers follow their head, so the limits are the head's alone."""
+    kept = {"DASK_BAKE_KEEP_ON_FAILURE": "true"} if settings.keep_on_failure else {}
+    lifetime = {"DASK_BAKE_LIFETIME": settings.max_lifetime}
+    own: dict[str, object] = {"DASK_BAKE_HEAD": settings.scheduler.partition("://")[2].rpartition(":")[0]}
+    if role is Role.HEAD:
+        own = {"DASK_BAKE_IDLE": settings.idle_timeout}
+    return {"DASK_BAKE_ROLE": role, "DASK_BAKE_CLUSTER": settings.cluster, **lifetime, **own, **kept}
 
 
 def _head_files(settings: NodeSettings) -> Iterator[File]:

@@ -24,6 +24,9 @@ class NodeSettings:
         environment: variables for scheduler, workers, Jupyter's kernels and every session.
         user: the login user to be, where it is not the image's own.
         extra: the user's own ``#cloud-config``, which is merged.
+        max_lifetime: seconds after which the cluster ends itself; 0 for never.
+        idle_timeout: seconds after which it does so unless somebody is connected or something runs; likewise.
+        keep_on_failure: whether a node stays that could not be configured, or does not join.
     """
 
     cluster: str
@@ -41,3 +44,6 @@ class NodeSettings:
     dask: bool = True
     notebook: bool = True
     extra: str | None = None
+    max_lifetime: int = 43_200
+    idle_timeout: int = 1_800
+    keep_on_failure: bool = False

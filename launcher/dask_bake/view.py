@@ -13,6 +13,7 @@ from rich.text import Text
 from dask_bake.documents import scheduler_address
 from dask_bake.errors import BakeError
 from dask_bake.models import Cluster
+from dask_bake.switches import Switch, is_near, sentences
 
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
@@ -95,8 +96,13 @@ def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType
     return table
 
 
-def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime) -> RenderableType:
-    """One cluster: its nodes, and the worker processes of each."""
+def cluster_view(
+    cluster: Cluster,
+    registered: Mapping[str, int] | None,
+    now: datetime,
+    switches: Sequence[Switch] | None = None,
+) -> RenderableType:
+    """One cluster: its nodes, the worker processes of each, and what ends it by itself."""
     seen = "?" if registered is None else str(sum(registered.values()))
     workers = (
         f"{seen} of {cluster.expected_workers} workers registered" if cluster.has_dask else "without Dask"
@@ -128,7 +134,16 @@ def cluster_view(cluster: Cluster, registered: Mapping[str, int] | None, now: da
             head,
             Text("It has no nodes, only its security group: a launch that is beginning or was lost."),
         ]
+    if switches:
+        lines.append(switches_text(cluster.name, switches))
     return Group(*lines)
+
+
+def switches_text(name: str, switches: Sequence[Switch]) -> Text:
+    """When a cluster ends by itself, and how that is put off."""
+    near = is_near(switches)
+    text = Text("\n".join(sentences(switches)), "yellow" if near else "dim")
+    return text.append(f"\ndask-bake extend {name} puts it off.") if near else text
 
 
 def _connect_call(cluster: Cluster) -> str:

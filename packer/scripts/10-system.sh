@@ -11,9 +11,11 @@ install -d -m 0755 /etc/dask-bake
 install -m 0644 "$DASK_BAKE_PAYLOAD/manifest.json" /etc/dask-bake/manifest.json
 printf '%s\n' "${SUDO_USER:-root}" >/etc/dask-bake/user
 
+needed=(
+    dask-bake-host-key.service dask-bake-watch.service dask-scheduler.service dask-worker.service dask-jupyter.socket
+)
 systemctl daemon-reload
-systemctl --quiet enable dask-bake-host-key.service dask-scheduler.service dask-worker.service dask-jupyter.socket
-systemctl --quiet enable systemd-networkd.service
+systemctl --quiet enable "${needed[@]}" systemd-networkd.service
 
 unneeded=(
     apt-daily.service apt-daily.timer apt-daily-upgrade.service apt-daily-upgrade.timer
@@ -24,4 +26,4 @@ unneeded=(
 systemctl --quiet mask "${unneeded[@]}"
 
 # It worked if the units that must be there are enabled.
-systemctl --quiet is-enabled dask-bake-host-key.service dask-scheduler.service dask-worker.service dask-jupyter.socket
+systemctl --quiet is-enabled "${needed[@]}"

@@ -183,6 +183,7 @@ ENV, HEAD_ENV, WORKER_ENV = (
     "/etc/dask-bake/head.env",
     "/etc/dask-bake/worker.env",
 )
+LIMITS = "/etc/dask-bake/limits.env"
 DASK, TLS = "/etc/dask/dask-bake.yaml", "/etc/dask-bake/tls"
 SESSIONS = "/etc/ssh/sshd_config.d/40-dask-bake.conf"
 TOLD_OF_DASK = (
@@ -195,6 +196,13 @@ TOLD_OF_DASK = (
     f"workers: told {WORKER_ENV} DASK_BAKE_NTHREADS=8",
     f"workers: told {WORKER_ENV} DASK_BAKE_SCHEDULER=tcp://10.0.0.0:8786",
     f"workers: told {DASK} scheduler-address=tcp://10.0.0.0:8786",
+)
+TOLD_OF_LIMITS = (
+    f"head: told {LIMITS} DASK_BAKE_ROLE=head",
+    f"head: told {LIMITS} DASK_BAKE_IDLE=1800",
+    f"workers: told {LIMITS} DASK_BAKE_ROLE=worker",
+    f"workers: told {LIMITS} DASK_BAKE_HEAD=10.0.0.0",
+    *on_both(f"told {LIMITS} DASK_BAKE_CLUSTER=dask", f"told {LIMITS} DASK_BAKE_LIFETIME=43200"),
 )
 SPOT = (
     "workers: InstanceMarketOptions.MarketType=spot",
@@ -222,6 +230,7 @@ CASES = (
             *on_both("tag dask-bake:cluster=dask"),
             f"head: told {HEAD_ENV} DASK_BAKE_CLUSTER=dask",
             f"workers: told {WORKER_ENV} DASK_BAKE_CLUSTER=dask",
+            *on_both(f"told {LIMITS} DASK_BAKE_CLUSTER=dask"),
         ),
         come=(
             *group("dask-bake-taxi", "taxi"),
@@ -231,6 +240,7 @@ CASES = (
             *on_both("tag dask-bake:cluster=taxi"),
             f"head: told {HEAD_ENV} DASK_BAKE_CLUSTER=taxi",
             f"workers: told {WORKER_ENV} DASK_BAKE_CLUSTER=taxi",
+            *on_both(f"told {LIMITS} DASK_BAKE_CLUSTER=taxi"),
         ),
     ),
     Case(
@@ -371,7 +381,7 @@ CASES = (
     Case(
         "provision",
         "--no-provision",
-        gone=(*TOLD_OF_DASK, *on_both("told ssh_authorized_keys=ssh-ed25519 a-new-key")),
+        gone=(*TOLD_OF_DASK, *TOLD_OF_LIMITS, *on_both("told ssh_authorized_keys=ssh-ed25519 a-new-key")),
         come=(
             "ImportKeyPair dask-bake-dask: KeyName=dask-bake-dask",
             "ImportKeyPair dask-bake-dask: PublicKeyMaterial=b'ssh-ed25519 a-new-key'",
@@ -420,6 +430,23 @@ CASES = (
         base="--count 5 --nprocs 2",
         gone=("workers: MinCount=4",),
         come=("workers: MinCount=2",),
+    ),
+    Case(
+        "max_lifetime",
+        "--max-lifetime 1h30m",
+        gone=on_both(f"told {LIMITS} DASK_BAKE_LIFETIME=43200"),
+        come=on_both(f"told {LIMITS} DASK_BAKE_LIFETIME=5400"),
+    ),
+    Case(
+        "idle_timeout",
+        "--idle-timeout 0",
+        gone=(f"head: told {LIMITS} DASK_BAKE_IDLE=1800",),
+        come=(f"head: told {LIMITS} DASK_BAKE_IDLE=0",),
+    ),
+    Case(
+        "keep_on_failure",
+        "--keep-on-failure",
+        come=on_both(f"told {LIMITS} DASK_BAKE_KEEP_ON_FAILURE=true"),
     ),
     Case(
         "vpc_id",

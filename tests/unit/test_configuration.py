@@ -30,6 +30,7 @@ SAMPLES = {
     values.pairs: ({"A": "1"}, (("A", "1"),)),
     values.dec2_tags: ("a:b", (("a", "b"),)),
     values.path: ("/a", Path("/a")),
+    values.duration: ("2h", 7200),
     values.networks: ("192.0.2.7", ("192.0.2.7/32",)),
 }
 

@@ -36,6 +36,10 @@ from dask_bake.models import Connect
         (values.networks, "2001:db8::1", ("2001:db8::1/128",)),
         (values.choice(Connect), "eice", Connect.EICE),
         (values.path, "a/b", Path("a/b")),
+        (values.duration, "12h", 43_200),
+        (values.duration, "1d2h3m4s", 93_784),
+        (values.duration, "90", 90),
+        (values.duration, 0, 0),
     ],
 )
 def test_a_value_is_what_was_meant(parse, written, parsed):
@@ -58,6 +62,10 @@ def test_a_path_begins_in_the_users_home(monkeypatch):
         (values.whole_number, "٤", "--it is '٤', which should be a whole number"),
         (values.whole_number, "9" * 19, f"--it is '{'9' * 19}', which should be a whole number"),
         (values.number_or_auto, "all", "--it is 'all', which should be a whole number or auto"),
+        (values.duration, "soon", "--it is 'soon', which is no duration"),
+        (values.duration, "1.5h", "--it is '1.5h', which is no duration"),
+        (values.duration, "-1h", "--it is '-1h', which is no duration"),
+        (values.duration, True, "--it is True, which is no duration"),
         (values.text, "", "--it is '', which should be a text"),
         (values.text, " \n", "--it is ' \\n', which should be a text"),
         (values.text, None, "--it is None, which should be a text"),

@@ -72,12 +72,18 @@ def test_the_head_is_told_its_cluster_and_that_the_scheduler_is_here():
                 "permissions": "0644",
                 "content": '{\n  "scheduler-address": "tcp://127.0.0.1:8786"\n}\n',
             },
+            {
+                "path": "/etc/dask-bake/limits.env",
+                "permissions": "0644",
+                "content": "DASK_BAKE_ROLE=head\nDASK_BAKE_CLUSTER=dask\n"
+                "DASK_BAKE_LIFETIME=43200\nDASK_BAKE_IDLE=1800\n",
+            },
         ],
     }
 
 
 def test_a_worker_is_told_where_the_scheduler_is_and_how_many_processes_to_run():
-    worker, dask = yaml.safe_load(rendered(Role.WORKER))["write_files"]
+    worker, dask, limits = yaml.safe_load(rendered(Role.WORKER))["write_files"]
 
     assert (worker["path"], worker["content"]) == (
         "/etc/dask-bake/worker.env",
@@ -85,6 +91,10 @@ def test_a_worker_is_told_where_the_scheduler_is_and_how_many_processes_to_run()
         "DASK_BAKE_NPROCS=2\nDASK_BAKE_NTHREADS=4\n",
     )
     assert yaml.safe_load(dask["content"]) == {"scheduler-address": "tcp://10.0.0.5:8786"}
+    assert (limits["path"], limits["content"]) == (
+        "/etc/dask-bake/limits.env",
+        "DASK_BAKE_ROLE=worker\nDASK_BAKE_CLUSTER=dask\nDASK_BAKE_LIFETIME=43200\nDASK_BAKE_HEAD=10.0.0.5\n",
+    )
 
 
 @pytest.mark.parametrize("role", list(Role))
@@ -185,8 +195,25 @@ def test_what_cannot_be_a_variable_s_name_is_refused():
 def test_without_dask_no_unit_has_its_file_but_variables_are_told(role):
     told = files(role, dask=False, environment=(("A", "1"),), tls=hand_out(new_authority("dask"))[role])
 
-    assert set(told) == {"/etc/dask-bake/launch.env", "/etc/ssh/sshd_config.d/40-dask-bake.conf"}
-    assert set(yaml.safe_load(rendered(role, dask=False))) == {"ssh_authorized_keys"}
+    limits = "/etc/dask-bake/limits.env"
+    assert set(told) == {
+        "/etc/dask-bake/launch.env",
+        "/etc/ssh/sshd_config.d/40-dask-bake.conf",
+        limits,
+    }
+    assert set(files(role, dask=False)) == {limits}
+
+
+def test_limits_reach_the_watch_over_a_node():
+    asked = {"max_lifetime": 0, "idle_timeout": 90, "keep_on_failure": True}
+    told = {role: files(role, **asked)["/etc/dask-bake/limits.env"]["content"].splitlines() for role in Role}
+
+    assert told[Role.HEAD][2:] == [
+        *("DASK_BAKE_LIFETIME=0", "DASK_BAKE_IDLE=90", "DASK_BAKE_KEEP_ON_FAILURE=true"),
+    ]
+    assert told[Role.WORKER][2:] == [
+        *("DASK_BAKE_LIFETIME=0", "DASK_BAKE_HEAD=10.0.0.5", "DASK_BAKE_KEEP_ON_FAILURE=true"),
+    ]
 
 
 def test_without_notebook_the_head_has_the_file_that_keeps_jupyter_s_socket_down():
