@@ -23,8 +23,6 @@ ROWS = (
         "address_command",
         "config_command",
         "extend_command",
-        "address_command",
-        "config_command",
         "allow_me_command",
         "local_command",
         "bake_command",
@@ -118,6 +116,7 @@ ROWS = (
         "console",
         "iam_policy",
         "iam_grants",
+        "switches",
         "events",
     ),
     (
@@ -132,7 +131,6 @@ ROWS = (
     ("configuration", "precedence", "config_table", "option_table"),
     ("dask_words", "text_files", "option_values", "together", "models", "assets", "errors", "__init__"),
 )
-        "switches",
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 ONLY_PLACES = {
     "boto3": {"ec2_client", "clouds"},

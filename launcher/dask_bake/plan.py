@@ -275,12 +275,12 @@ class LaunchPlan:
             dask=options.dask,
             notebook=options.notebook and options.dask,
             extra=self.handout.extra,
-        )
-        return userdata.render(role, settings)
-
             max_lifetime=options.max_lifetime,
             idle_timeout=options.idle_timeout,
             keep_on_failure=options.keep_on_failure,
+        )
+        return userdata.render(role, settings)
+
 
 def group_name(cluster: str) -> str:
     """The name of a cluster's security group."""
