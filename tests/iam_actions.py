@@ -47,7 +47,7 @@ class Asked:
         names = set(self.parameters)
         because = {
             "ec2:CreateTags": any(map(TAG.fullmatch, names)),
-            "iam:PassRole": any(name.startswith("IamInstanceProfile.") for name in names),
+            "iam:PassRole": any(self.parameters.get(f"IamInstanceProfile.{by}") for by in ("Arn", "Name")),
             "iam:CreateServiceLinkedRole": self.parameters.get("InstanceMarketOptions.MarketType") == "spot",
         }
         return frozenset(
