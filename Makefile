@@ -75,4 +75,4 @@ lock: $(INSTALLED) ## resolve packer/environment.yml anew into packer/pip.lock
 .PHONY: clean
 clean: ## stop the local cloud and remove what the targets above made here
 	@test ! -x $(BIN)/dask-bake || $(BIN)/dask-bake local down
-	@rm -rf $(VENV) $(dir $(PROWLER)) dist .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(dir $(PROWLER)) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

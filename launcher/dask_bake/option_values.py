@@ -4,6 +4,7 @@ Each parser takes what was written and where (``--count``, ``DASK_BAKE__COUNT``)
 """
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
@@ -133,7 +134,17 @@ def flag_of(name: str) -> str:
 
 def path(value: object, origin: str) -> Path:
     """A path, ``~`` being the user's home."""
-    return value if isinstance(value, Path) else Path(text(value, origin)).expanduser()
+    if isinstance(value, Path):
+        return value
+    written = text(value, origin)
+    try:
+        found = Path(written).expanduser()
+        is_name = b"\0" not in os.fsencode(found)
+    except (RuntimeError, UnicodeEncodeError):  # of nobody's home; of half a character
+        is_name = False
+    if not is_name:
+        raise UsageError(f"{origin} is {written!r}, which cannot be a path")
+    return found
 
 
 def networks(value: object, origin: str) -> tuple[str, ...]:

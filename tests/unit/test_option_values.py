@@ -92,6 +92,9 @@ def test_a_path_begins_in_the_users_home(monkeypatch):
         ),
         (values.choice(Connect), "carrier-pigeon", "--it is 'carrier-pigeon'"),
         (values.path, "", "--it is '', which should be a text"),
+        (values.path, "~:", "--it is '~:', which cannot be a path"),
+        (values.path, "a\0b", r"--it is 'a\x00b', which cannot be a path"),
+        (values.path, "\ud800", r"--it is '\ud800', which cannot be a path"),
     ],
 )
 def test_what_is_no_value_is_refused_with_where_it_was_written(parse, written, sentence):
