@@ -68,6 +68,7 @@ ROWS = (
         "handing_out",
         "ec2",
         "ec2_client",
+        "insistence",
         "account",
         "prices",
         "ec2_errors",
@@ -134,7 +135,7 @@ ROWS = (
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 ONLY_PLACES = {
     "boto3": {"ec2_client", "clouds"},
-    "botocore": {"ec2", "ec2_client", "ec2_errors", "clouds"},
+    "botocore": {"ec2", "ec2_client", "ec2_errors", "insistence", "clouds"},
     "packerpy": {"packer"},
     "cryptography": {"secrets_folder", "certificates"},
     "jinja2": {"userdata"},

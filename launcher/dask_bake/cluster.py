@@ -14,7 +14,8 @@ from dask_bake.readiness import Readiness
 from dask_bake.removal import Removal
 from dask_bake.starting import Starting
 
-SETTLE = 5.0
+SETTLE = 10.0
+"""Seconds after which whatever EC2 may have made has shown itself."""
 
 
 def launch(
@@ -52,7 +53,8 @@ def take_down(
 ) -> None:
     """Ends everything that the cluster has, here and in the cloud."""
     tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
-    Removal(cloud, cluster.name, tags, notify, clock, sleep).run()
+    known = tuple(node.id for node in cluster.nodes if node.is_live)
+    Removal(cloud, cluster.name, tags, notify, clock, sleep, known=known, known_groups=cluster.groups).run()
     way_in.forget()
 
 
@@ -85,7 +87,8 @@ class _Launch:
                 self.cloud.authorize(heads, plan.head_rules)
             if plan.own_key_name is not None:
                 public_key = plan.handout.public_key
-                self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
+                with self._making():
+                    self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
 
     def start_nodes(self) -> None:
         """Asks for the head, and at once, with the address it was given, for the workers."""
@@ -116,19 +119,27 @@ class _Launch:
             self.sleep,
             known=tuple(self.watch.nodes),
             settle=SETTLE if self.outcome_unknown else 0.0,
+            known_groups=self.watch.groups,
         ).run()
 
     def _make_group(self, name: str) -> SecurityGroup | None:
         plan = self.plan
         vpc = plan.first.subnet.vpc_id
-        group = self.cloud.create_security_group(name, vpc_id=vpc, tags=plan.group_tags)
+        with self._making():
+            group = self.cloud.create_security_group(name, vpc_id=vpc, tags=plan.group_tags)
         if group is not None:
             self.watch.groups = (*self.watch.groups, group)
         return group
 
     def _run(self, spec: InstanceSpec) -> tuple[Node, ...]:
-        try:
+        with self._making():
             return self.watch.keep(self.cloud.run_instances(spec))
+
+    @contextmanager
+    def _making(self) -> Iterator[None]:
+        """What fails here without a word of EC2's may have been made."""
+        try:
+            yield
         except (UnclearError, KeyboardInterrupt):
             self.outcome_unknown = True
             raise

@@ -2,64 +2,66 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 from dask_bake import ec2_answers, ec2_requests
 from dask_bake.account import AccountLookUps
-from dask_bake.ec2_client import ATTEMPTS, Clients
-from dask_bake.ec2_errors import DENIED, code_of, is_passing, translated
+from dask_bake.ec2_client import Clients
+from dask_bake.ec2_errors import CREDENTIALS, DENIED, FAULTS, THROTTLED, code_of, translated
 from dask_bake.ec2_look_ups import Ec2LookUps
+from dask_bake.edges import ForeignAnswerError, UnclearError
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
-from dask_bake.models import Cloud, InstanceSpec, Node, Rule, SecurityGroup, Tags
+from dask_bake.insistence import Insistence
+from dask_bake.models import Cloud, InstanceSpec, Node, Rule, SecurityGroup, Tag, Tags
 from dask_bake.prices import PriceList
 from dask_bake.userdata import check_size
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-T = TypeVar("T")
-NOT_YET = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
-GONE = ("InvalidInstanceID.NotFound",)
-PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+NO_INSTANCE = ("InvalidInstanceID.NotFound",)
+LOOKS, PAUSE = 30, 1.0
+"""How often, and after how many seconds, what must be there is looked for."""
 
 
 class Ec2(Ec2LookUps, AccountLookUps):
     """EC2 in one region, and what other services know of its account.
 
     Args:
-        client: answers questions, with botocore's retries.
-        runner: makes instances, without them: botocore takes "no capacity" for a passing fault.
-        sleep: waits between our own retries.
+        client: asks again by itself where that can help.
+        sleep: waits between two looks at the same thing.
         other: clients that wait little, by their service; none where no other service is to be asked.
     """
 
     def __init__(
         self,
         client: "EC2Client",
-        runner: "EC2Client",
         *,
         sleep: Callable[[float], None],
         other: Callable[[str], Any] | None = None,
     ) -> None:
         Ec2LookUps.__init__(self, client)
         AccountLookUps.__init__(self, other)
-        self._runner = runner
         self._sleep = sleep
         self.prices = None if other is None else PriceList(other, client.meta.region_name)
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
-        """The new group; ``None`` when the name is taken, and so belongs to somebody else."""
+        """The new group; ``None`` when the name is taken, and so belongs to somebody else.
+
+        EC2 refuses the name too when an earlier try made the group, and the answer to it was lost.
+        """
         request = ec2_requests.create_security_group(name, vpc_id=vpc_id, tags=tags)
         with translated("CreateSecurityGroup"):
             try:
                 answer = self._client.create_security_group(**request)
             except ClientError as error:
-                if code_of(error) == "InvalidGroup.Duplicate":
-                    return None
-                raise
+                if code_of(error) != "InvalidGroup.Duplicate":
+                    raise
+                return self._made_before(name, vpc_id=vpc_id, tags=tags)
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
     def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
@@ -67,7 +69,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
         request = ec2_requests.authorize(group.id, rules)
         with translated("AuthorizeSecurityGroupIngress"):
             try:
-                self._insist(lambda: self._client.authorize_security_group_ingress(**request))
+                self._client.authorize_security_group_ingress(**request)
             except ClientError as error:
                 if code_of(error) != "InvalidPermission.Duplicate":
                     raise
@@ -92,9 +94,11 @@ class Ec2(Ec2LookUps, AccountLookUps):
             check_size(spec.user_data)
         request = ec2_requests.run_instances(spec)
         with translated("RunInstances"):
-            answer = self._insist(lambda: self._runner.run_instances(**request))
+            answer = self._client.run_instances(**request)
         if "Instances" not in answer:
-            raise BakeError("RunInstances: the answer did not come from EC2", hint="is a proxy in the way?")
+            raise ForeignAnswerError(
+                "RunInstances: the answer did not come from EC2", hint="is a proxy in the way?"
+            )
         return _by_index(answer["Instances"])
 
     def may(self, operation: str, request: Mapping[str, Any]) -> bool:
@@ -106,7 +110,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
         calls: Mapping[str, Callable[..., Any]] = {
             "CreateSecurityGroup": self._client.create_security_group,
             "ImportKeyPair": self._client.import_key_pair,
-            "RunInstances": self._runner.run_instances,
+            "RunInstances": self._client.run_instances,
         }
         try:
             with translated(operation):
@@ -137,10 +141,15 @@ class Ec2(Ec2LookUps, AccountLookUps):
         return tuple(each["KeyName"] for each in answer.get("KeyPairs", []))
 
     def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
-        """Makes a key pair of the public key."""
+        """Makes a key pair of the public key; one that this launch made before is no error."""
         request = ec2_requests.import_key_pair(name, public_key=public_key, tags=tags)
         with translated("ImportKeyPair"):
-            self._client.import_key_pair(**request)
+            try:
+                self._client.import_key_pair(**request)
+            except ClientError as error:
+                is_duplicate = code_of(error) == "InvalidKeyPair.Duplicate"
+                if not is_duplicate or name not in self.key_pairs({Tag.LAUNCH: dict(tags)[Tag.LAUNCH]}):
+                    raise
 
     def delete_key_pair(self, name: str) -> None:
         """The key pair is no more; one that is gone is no error."""
@@ -148,9 +157,14 @@ class Ec2(Ec2LookUps, AccountLookUps):
             self._client.delete_key_pair(KeyName=name)
 
     def console_output(self, instance_id: str) -> str:
-        """What the instance has printed so far; empty before it printed anything."""
+        """What the instance has printed so far; empty before it printed anything, or is known at all."""
         with translated("GetConsoleOutput"):
-            answer = self._client.get_console_output(InstanceId=instance_id, Latest=True)
+            try:
+                answer = self._client.get_console_output(InstanceId=instance_id, Latest=True)
+            except ClientError as error:
+                if code_of(error) not in NO_INSTANCE:
+                    raise
+                return ""
         return answer.get("Output", "")
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
@@ -159,9 +173,11 @@ class Ec2(Ec2LookUps, AccountLookUps):
             try:
                 self._client.terminate_instances(InstanceIds=list(instance_ids))
             except ClientError as error:
+                if code_of(error) in THROTTLED | FAULTS | CREDENTIALS:
+                    raise
                 if len(instance_ids) > 1:
                     self._terminate_singly(instance_ids)
-                elif code_of(error) not in GONE:
+                elif code_of(error) not in NO_INSTANCE:
                     raise
 
     def delete_security_group(self, group_id: str) -> bool:
@@ -172,7 +188,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
             except ClientError as error:
                 if code_of(error) in ("DependencyViolation", "InvalidGroup.InUse"):
                     return False
-                if code_of(error) not in NOT_YET:
+                if code_of(error) not in NO_GROUP:
                     raise
         return True
 
@@ -186,21 +202,22 @@ class Ec2(Ec2LookUps, AccountLookUps):
         if refused is not None:
             raise refused
 
-    def _insist(self, call: Callable[[], T]) -> T:
-        for pause in PAUSES:
-            try:
-                return call()
-            except (ClientError, BotoCoreError) as error:
-                if not is_passing(error) and code_of(error) not in NOT_YET:
-                    raise
-            self._sleep(pause)
-        return call()
+    def _made_before(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        """The group of that name if it has the tags of this launch; ``None`` if somebody else made it."""
+        for _ in range(LOOKS):
+            found = [each for each in self.named_groups(name=name) if each.vpc_id == vpc_id]
+            if found:
+                own = dict(tags).get(Tag.LAUNCH)
+                return next((each for each in found if own and dict(each.tags).get(Tag.LAUNCH) == own), None)
+            # EC2 knows that there is one, and does not show it yet.
+            self._sleep(PAUSE)
+        raise UnclearError(f"EC2 says that there is a security group {name}, and does not show it")
 
 
-def connect(cloud: Cloud, notify: Notify) -> Ec2:
+def connect(cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> Ec2:
     """EC2 of that cloud; every call is also an event."""
-    clients = Clients(cloud, notify)
-    return Ec2(clients.ec2(ATTEMPTS), clients.ec2(1), sleep=time.sleep, other=clients.other)
+    clients = Clients(cloud, notify, insistence=insistence)
+    return Ec2(clients.ec2(), sleep=time.sleep, other=clients.other)
 
 
 def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:

@@ -1,4 +1,4 @@
-"""boto3's clients for a cloud: whose settings count, how long they wait, how often they try."""
+"""boto3's clients for a cloud: whose settings count, how long they wait, and that they insist."""
 
 import threading
 from collections.abc import Callable
@@ -10,13 +10,12 @@ from botocore.config import Config
 from dask_bake import __version__, clouds
 from dask_bake.ec2_errors import translated
 from dask_bake.events import Called, Notify
+from dask_bake.insistence import Insistence
 from dask_bake.models import Cloud
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-ATTEMPTS = 5
-"""Of a call that may be repeated: about 8 s of back-off in all, then no answer is said to be none."""
 CONNECT, READ = 5, 60
 """How many seconds a connection may take, and an answer."""
 HASTE = 3
@@ -30,18 +29,19 @@ PRICES_ARE_IN = "us-east-1"
 class Clients:
     """Clients of one session; every call that they make is also an event."""
 
-    def __init__(self, cloud: Cloud, notify: Notify) -> None:
+    def __init__(self, cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> None:
         self._cloud = cloud
         self._session = clouds.session_of(cloud)
         self._making = threading.Lock()
         self._made: dict[str, Any] = {}
+        self._session.register("creating-client-class.ec2", (insistence or Insistence(notify)).join)
         for service in ("ec2", *OTHERS):
             prefix = "" if service == "ec2" else f"{service.replace('-', '')}:"
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
 
-    def ec2(self, attempts: int) -> "EC2Client":
-        """A client for EC2 that tries so often."""
-        made: EC2Client = self._make("ec2", self._cloud.region, attempts, CONNECT, READ)
+    def ec2(self, region: str | None = None) -> "EC2Client":
+        """A client for EC2, in the cloud's region or in another."""
+        made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT, READ)
         return made
 
     def other(self, service: str) -> Any:
@@ -49,10 +49,10 @@ class Clients:
         with self._making:
             if service not in self._made:
                 region = PRICES_ARE_IN if service == "pricing" else self._cloud.region
-                self._made[service] = self._make(service, region, 1, HASTE, HASTE)
+                self._made[service] = self._make(service, region, HASTE, HASTE)
             return self._made[service]
 
-    def _make(self, service: str, region: str, attempts: int, connect: int, read: int) -> Any:
+    def _make(self, service: str, region: str, connect: int, read: int) -> Any:
         environment = dict(self._cloud.environment)
         with translated("connecting"):
             return boto3.Session(botocore_session=self._session).client(  # type: ignore[call-overload]
@@ -64,7 +64,7 @@ class Clients:
                 config=Config(
                     connect_timeout=connect,
                     read_timeout=read,
-                    retries={"mode": "standard", "total_max_attempts": attempts},
+                    retries={"mode": "standard", "total_max_attempts": 1},
                     user_agent_extra=f"dask-bake/{__version__}",
                     proxies={} if self._cloud.endpoint_url else None,
                 ),

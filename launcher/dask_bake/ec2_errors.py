@@ -11,14 +11,13 @@ from botocore.exceptions import (
     HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
-    ReadTimeoutError,
 )
 from botocore.exceptions import (
     ConnectionError as AwsConnectionError,
 )
 from botocore.parsers import ResponseParserError
 
-from dask_bake.edges import CapacityError, QuotaError, UnclearError
+from dask_bake.edges import CapacityError, ForeignAnswerError, PassingError, QuotaError, UnclearError
 from dask_bake.errors import BakeError, UsageError
 
 CAPACITY = frozenset(
@@ -38,7 +37,8 @@ ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b")
 SPOT_QUOTA = "MaxSpotInstanceCountExceeded"
 QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", SPOT_QUOTA})
 THROTTLED = frozenset({"RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException"})
-PASSING = THROTTLED | {"InternalError", "ServiceUnavailable", "Unavailable", "500", "502", "503"}
+FAULTS = frozenset({"InternalError", "ServiceUnavailable", "Unavailable", "500", "502", "503", "504"})
+"""AWS's own: whether it did what it was asked is not known."""
 CREDENTIALS = frozenset(
     {"AuthFailure", "InvalidClientTokenId", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch"}
 )
@@ -55,11 +55,6 @@ def code_of(error: BaseException | None) -> str:
     return ""
 
 
-def is_passing(error: Exception) -> bool:
-    """True when the same request may well be answered the next time."""
-    return code_of(error) in PASSING or isinstance(error, HTTPClientError | ReadTimeoutError)
-
-
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
     """Turns whatever botocore raises within into one sentence."""
@@ -73,7 +68,7 @@ def translated(operation: str) -> Iterator[None]:
             hint="aws configure sets them; dask-bake --cloud local needs none",
         ) from error
     except ResponseParserError as error:
-        raise BakeError(
+        raise ForeignAnswerError(
             f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
         ) from error
     except (AwsConnectionError, HTTPClientError) as error:
@@ -112,7 +107,11 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
             hint=f"ask for more under Service Quotas, EC2, '{kind}'; or take fewer or smaller nodes",
         )
     if code in THROTTLED:
-        return BakeError(f"AWS is throttling {operation}: {message}", hint="wait a minute and try again")
+        return PassingError(
+            f"AWS is throttling {operation}: {message} ({code})", hint="wait a minute and try again"
+        )
+    if code in FAULTS:
+        return UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
     if code == "InvalidInstanceType":
         return UsageError(f"{message}", hint="--type takes an EC2 instance type, such as m6i.2xlarge")
     return BakeError(f"{operation} failed: {message} ({code})")

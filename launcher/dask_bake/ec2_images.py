@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from dask_bake import ec2_answers, ec2_requests, image_answers
-from dask_bake.ec2_client import ATTEMPTS, Clients
+from dask_bake.ec2_client import Clients
 from dask_bake.ec2_errors import code_of, translated
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
@@ -251,7 +251,7 @@ _PAGE: Any = {"PageSize": PAGE}
 
 def connect_images(cloud: Cloud, notify: Notify) -> Ec2Images:
     """The images of that cloud, in its region; every call is also an event."""
-    return Ec2Images(Clients(cloud, notify).ec2(ATTEMPTS), region=cloud.region, sleep=time.sleep)
+    return Ec2Images(Clients(cloud, notify).ec2(), region=cloud.region, sleep=time.sleep)
 
 
 def _newest_first(images: Iterable[Image]) -> tuple[Image, ...]:

@@ -8,8 +8,16 @@ from dask_bake.errors import BakeError
 from dask_bake.models import Image, InstanceSpec, Node, Rule, SecurityGroup, Subnet, Tags
 
 
-class UnclearError(BakeError):
+class PassingError(BakeError):
+    """EC2 does not do it now, and may do the very same later."""
+
+
+class UnclearError(PassingError):
     """EC2 did not answer: whether it did what it was asked is not known."""
+
+
+class ForeignAnswerError(UnclearError):
+    """There is an answer, and it is not EC2's."""
 
 
 class QuotaError(BakeError):

@@ -1,19 +1,27 @@
 """Everything of a launch, or of a cluster, gone: found by tag, terminated, and looked for again."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from dask_bake.edges import CloudEdge
+from dask_bake.edges import CloudEdge, PassingError
 from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.events import Notify, PhaseEnded, PhaseStarted
-from dask_bake.models import Node, Tag
+from dask_bake.events import Note, Notify, PhaseEnded, PhaseStarted
+from dask_bake.models import Node, SecurityGroup, Tag
 
 PATIENCE = 300.0
+"""Seconds for instances to end, and as many for their groups to be free."""
 PAUSE = 0.5
+AGAIN = 5.0
+"""Seconds after which an instance that has not begun to end is told to once more."""
+UNSEEN = 60.0
+"""Seconds for which EC2 may not list an instance that it has started."""
+TELL_AFTER = 10.0
+LOOKS = 2
+"""How many looks in a row must find nothing."""
 PHASE = "taking down"
 
 
-@dataclass(frozen=True)
+@dataclass
 class Removal:
     """What is to be removed, and with what.
 
@@ -22,6 +30,7 @@ class Removal:
         name: for ``dask-bake down``.
         known: instances that EC2 may not list yet.
         settle: for how many seconds EC2 may still turn out to have made something.
+        known_groups: groups that are told as left where EC2 cannot be asked.
     """
 
     cloud: CloudEdge
@@ -32,55 +41,98 @@ class Removal:
     sleep: Callable[[float], None]
     known: tuple[str, ...] = ()
     settle: float = 0.0
+    known_groups: tuple[SecurityGroup, ...] = ()
+    _nodes: dict[str, Node] = field(default_factory=dict)
+    _asked: dict[str, float] = field(default_factory=dict)
+    _refusal: BakeError | None = None
+    _instances_ended: float | None = None
+    _awaited: str = ""
+    _told: str = ""
 
     def run(self) -> None:
         """Removes it all, or says what is left."""
         start = self.clock()
         self.notify(PhaseStarted(PHASE))
         try:
-            self._end_instances(start)
-            self._delete_groups(start + PATIENCE)
-            for key_pair in self.cloud.key_pairs(self.tags):
-                self.cloud.delete_key_pair(key_pair)
+            self._remove(start)
         except (BakeError, KeyboardInterrupt) as error:
             raise self._leftover(error) from error
         self.notify(PhaseEnded(PHASE, self.clock() - start))
 
-    def _end_instances(self, start: float) -> None:
-        asked: set[str] = set()
-        while True:
-            nodes = self.cloud.nodes(self.tags)
-            live = {node.id for node in nodes if node.is_live}
-            unseen = set(self.known) - {node.id for node in nodes}
-            if new := sorted((live | unseen) - asked):
-                self.cloud.terminate(new)
-                asked.update(new)
-            elif all_ended(nodes) and self.clock() - start >= self.settle:
-                return
-            self._pause(start + PATIENCE, f"instances {', '.join(sorted(live | unseen))} to end")
+    def _remove(self, start: float) -> None:
+        looks = 0
+        while looks < LOOKS or self.clock() < start + self.settle:
+            if looks or self._awaited:
+                self.sleep(PAUSE)
+            try:
+                self._awaited = self._end_instances(start) or self._delete_rest()
+            except PassingError as error:
+                self._awaited = f"EC2: {error.message}"
+            if self._awaited:
+                looks = 0
+                self._check_patience(start)
+            elif self._refusal is not None:
+                raise self._refusal
+            else:
+                looks += 1
 
-    def _delete_groups(self, deadline: float) -> None:
-        for group in self.cloud.groups(self.tags):
-            while not self.cloud.delete_security_group(group.id):
-                self._pause(deadline, f"security group {group.name} ({group.id}) to be free")
+    def _check_patience(self, start: float) -> None:
+        now = self.clock()
+        if now >= (self._instances_ended or start) + PATIENCE:
+            raise self._refusal or BakeError(f"waited {PATIENCE:.0f} s for {self._awaited}")
+        if now >= start + TELL_AFTER and self._awaited != self._told:
+            self._told = self._awaited
+            self.notify(Note(f"Waiting for {self._awaited}."))
 
-    def _pause(self, deadline: float, awaited: str) -> None:
-        if self.clock() >= deadline:
-            raise BakeError(f"waited {PATIENCE:.0f} s for {awaited}")
-        self.sleep(PAUSE)
+    def _end_instances(self, start: float) -> str:
+        """Tells instances to end, and says which are waited for; those that refuse are not."""
+        nodes, now = self.cloud.nodes(self.tags), self.clock()
+        self._nodes = {node.id: node for node in nodes}
+        live = {node.id for node in nodes if node.is_live}
+        unseen = set(self.known) - set(self._nodes) if now < start + UNSEEN else set()
+        # What EC2 did not know when it was told may be there now.
+        due = {each for each in live | unseen if now >= self._asked.get(each, -AGAIN) + AGAIN}
+        stubborn = due & set(self._asked) & live if self._refusal is not None else set()
+        if new := sorted(due - stubborn):
+            self._terminate(new)
+            self._asked.update(dict.fromkeys(new, now))
+        left = sorted({node.id for node in nodes if not ended(node)} | unseen)
+        if waited_for := [each for each in left if each not in stubborn]:
+            self._instances_ended = None
+            return f"instances {', '.join(waited_for)} to end"
+        self._instances_ended = self._instances_ended or now
+        return ""
+
+    def _terminate(self, instance_ids: list[str]) -> None:
+        try:
+            self.cloud.terminate(instance_ids)
+        except PassingError:
+            raise
+        except BakeError as error:
+            self._refusal = error
+
+    def _delete_rest(self) -> str:
+        """Deletes groups and key pairs, and says which group is waited for; none if instances stay."""
+        busy = [
+            f"{group.name} ({group.id})"
+            for group in self.cloud.groups(self.tags)
+            if not self.cloud.delete_security_group(group.id)
+        ]
+        for key_pair in self.cloud.key_pairs(self.tags):
+            self.cloud.delete_key_pair(key_pair)
+        return f"security group {', '.join(busy)} to be free" if busy and self._refusal is None else ""
 
     def _leftover(self, error: BaseException) -> LeftoverError:
         why = str(error) or "interrupted"
         try:
-            pieces = [
-                f"instance {node.id} ({node.state})"
-                for node in self.cloud.nodes(self.tags)
-                if not ended(node)
-            ]
-            pieces += [f"security group {group.name} ({group.id})" for group in self.cloud.groups(self.tags)]
+            pieces = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
+            pieces += map(_named_group, self.cloud.groups(self.tags))
             pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
         except (BakeError, KeyboardInterrupt):
-            pieces = [f"instance {each}" for each in self.known]
+            # As it was when EC2 still answered.
+            pieces = [_named(node) for node in self._nodes.values() if not ended(node)]
+            pieces += [f"instance {each}" for each in self.known if each not in self._nodes]
+            pieces += map(_named_group, self.known_groups)
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
@@ -93,6 +145,9 @@ def ended(node: Node) -> bool:
     return node.state == "terminated"
 
 
-def all_ended(nodes: Iterable[Node]) -> bool:
-    """True when none of them is left."""
-    return all(map(ended, nodes))
+def _named(node: Node) -> str:
+    return f"instance {node.id} ({node.state})"
+
+
+def _named_group(group: SecurityGroup) -> str:
+    return f"security group {group.name} ({group.id})"

@@ -90,10 +90,7 @@ class Secrets:
             if keys.tls is not None:
                 self._write_certificates(keys.tls)
         except OSError as error:
-            raise BakeError(
-                f"the cluster's key could not be kept in {self.folder}: {error.strerror}",
-                hint="XDG_STATE_HOME names another place",
-            ) from error
+            raise self._not_kept("key", error) from error
 
     def alias(self, node: Node) -> str:
         """The name under which the node's host key is pinned: addresses are used again, this is not."""
@@ -101,8 +98,11 @@ class Secrets:
 
     def pin(self, node: Node, host_key: str) -> None:
         """Keeps the node's host key."""
-        with self.known_hosts.open("a") as file:
-            file.write(f"{self.alias(node)} {host_key}\n")
+        try:
+            with self.known_hosts.open("a") as file:
+                file.write(f"{self.alias(node)} {host_key}\n")
+        except OSError as error:
+            raise self._not_kept("host key", error) from error
 
     def is_pinned(self, node: Node) -> bool:
         """True when the node's host key is kept."""
@@ -121,6 +121,12 @@ class Secrets:
         _write(self.folder / "ca.key", tls.authority.key_pem)
         _write(self.client_cert, tls.client.cert_pem)
         _write(self.client_key, tls.client.key_pem)
+
+    def _not_kept(self, what: str, error: OSError) -> BakeError:
+        return BakeError(
+            f"the cluster's {what} could not be kept in {self.folder}: {error.strerror}",
+            hint="XDG_STATE_HOME names another place",
+        )
 
 
 def _write(path: Path, text: str) -> None:

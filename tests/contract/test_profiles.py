@@ -83,7 +83,7 @@ def test_another_program_is_given_the_profile_s_keys_and_no_profile():
 def test_calls_are_made_with_the_profile_s_keys():
     used = []
     with mock_aws():
-        client = Clients(opened("keys"), [].append).ec2(1)
+        client = Clients(opened("keys"), [].append).ec2()
         client.meta.events.register_first(
             "before-send.ec2", lambda request, **_: used.append(str(request.headers["Authorization"]))
         )

@@ -1,5 +1,6 @@
 """The exact requests that are sent, and what becomes of the answers that refuse."""
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import boto3
@@ -15,9 +16,10 @@ from dask_bake.ec2_errors import translated
 from dask_bake.edges import InstanceType, UnclearError
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
+from dask_bake.insistence import Insistence
 from dask_bake.models import SecurityGroup, Subnet
 from dask_bake.plan import member_rule, ssh_rule
-from fakes import PUBLIC_KEY, a_plan, head_of, workers_of
+from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
 
 TAGS = [
     {"Key": "Name", "Value": "dask-worker"},
@@ -44,7 +46,7 @@ def stubbed():
     client = boto3.client("ec2", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
     pauses: list[float] = []
     with Stubber(client) as stub:
-        yield Ec2(client, client, sleep=pauses.append), stub, pauses
+        yield Ec2(client, sleep=pauses.append), stub, pauses
         stub.assert_no_pending_responses()
 
 
@@ -121,11 +123,53 @@ def test_a_security_group_is_tagged_in_the_call_that_makes_it(stubbed):
     assert group == SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", (("dask-bake:managed", "true"),))
 
 
-def test_a_taken_name_is_no_group(stubbed):
-    edge, stub, _ = stubbed
-    stub.add_client_error("create_security_group", "InvalidGroup.Duplicate")
+def described(*launch_ids):
+    return {
+        "SecurityGroups": [
+            {
+                "GroupId": "sg-1",
+                "GroupName": "dask-bake-dask",
+                "VpcId": "vpc-1",
+                "Tags": [{"Key": "dask-bake:launch-id", "Value": each}],
+            }
+            for each in launch_ids
+        ]
+    }
 
-    assert edge.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=()) is None
+
+@pytest.mark.parametrize(("launch_id", "is_ours"), [("other", False), ("own", True)])
+def test_a_name_is_taken_unless_an_earlier_try_of_this_launch_took_it(stubbed, launch_id, is_ours):
+    edge, stub, pauses = stubbed
+    stub.add_client_error("create_security_group", "InvalidGroup.Duplicate")
+    stub.add_response("describe_security_groups", described())
+    stub.add_response("describe_security_groups", described(launch_id))
+    tags = (("dask-bake:launch-id", "own"),)
+
+    group = edge.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=tags)
+
+    ours = SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", tags)
+    assert (group, pauses) == (ours if is_ours else None, [1.0])
+
+
+@pytest.mark.parametrize("names", [(), ("dask-bake-dask",)])
+def test_a_key_pair_is_taken_unless_an_earlier_try_of_this_launch_made_it(stubbed, names):
+    edge, stub, _ = stubbed
+    stub.add_client_error("import_key_pair", "InvalidKeyPair.Duplicate")
+    stub.add_response(
+        "describe_key_pairs",
+        {"KeyPairs": [{"KeyName": name} for name in names]},
+        {"Filters": [{"Name": "tag:dask-bake:launch-id", "Values": ["own"]}]},
+    )
+
+    with nullcontext() if names else pytest.raises(BakeError, match=r"InvalidKeyPair\.Duplicate"):
+        edge.import_key_pair("dask-bake-dask", public_key="x", tags=(("dask-bake:launch-id", "own"),))
+
+
+def test_an_instance_that_ec2_does_not_know_yet_has_printed_nothing(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("get_console_output", "InvalidInstanceID.NotFound")
+
+    assert edge.console_output("i-1") == ""
 
 
 @pytest.mark.parametrize(
@@ -212,26 +256,6 @@ def test_a_key_pair_of_a_cluster_is_found_by_its_tags_and_removed_by_its_name(st
 
     for name in edge.key_pairs({"dask-bake:cluster": "dask"}):
         edge.delete_key_pair(name)
-
-
-def test_a_group_that_ec2_does_not_know_yet_is_asked_for_again(stubbed):
-    edge, stub, pauses = stubbed
-    stub.add_client_error("authorize_security_group_ingress", "InvalidGroup.NotFound")
-    stub.add_response("authorize_security_group_ingress", {})
-
-    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"),))
-
-    assert pauses == [0.5]
-
-
-def test_a_throttled_launch_is_asked_for_again_with_the_same_token(stubbed):
-    edge, stub, pauses = stubbed
-    spec = workers_of(a_plan())
-    stub.add_client_error("run_instances", "RequestLimitExceeded", http_status_code=503)
-    stub.add_client_error("run_instances", "InternalError", http_status_code=500)
-    stub.add_response("run_instances", {"Instances": [INSTANCE]})
-
-    assert (len(edge.run_instances(spec)), pauses) == (1, [0.5, 1.0])
 
 
 def test_no_capacity_is_not_asked_for_again(stubbed):
@@ -449,8 +473,11 @@ def test_no_exception_of_botocores_passes(error, kind, sentence):
 
 def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
     events = []
-    edge = ec2.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append)
+    clock = FakeClock()
+    insistence = Insistence(events.append, clock, clock.sleep, chance=lambda: 1.0)
+    edge = ec2.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, insistence=insistence)
 
     with pytest.raises(UnclearError, match="EC2 could not be reached"):
         edge.subnets()
-    assert events == [Called("DescribeSubnets")]
+    assert events == 5 * [Called("DescribeSubnets")]
+    assert clock.now == 100 + 1 + 2 + 4 + 8

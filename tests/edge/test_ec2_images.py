@@ -394,7 +394,7 @@ def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation
         ("PendingSnapshotLimitExceeded", "why", "as many snapshots", "try again"),
         ("InvalidAMIName.Duplicate", "why", "the name is taken", "describe-images"),
         ("InvalidAMIID.NotFound", "why", "the image is gone", "dask-bake images"),
-        ("UnauthorizedOperation", "why", "may not call ec2:ModifyImageAttribute", "docs/aws.md"),
+        ("UnauthorizedOperation", "why", "may not call ec2:ModifyImageAttribute", "iam-policy"),
     ],
 )
 def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, message, sentence, hint):

@@ -30,7 +30,7 @@ PROFILE = {
 def stubbed():
     client = boto3.client("ec2", region_name="us-east-1", config=ONCE)
     with Stubber(client) as stub:
-        yield Ec2(client, client, sleep=[].append), stub
+        yield Ec2(client, sleep=[].append), stub
         stub.assert_no_pending_responses()
 
 
@@ -49,7 +49,7 @@ def account():
 
     answers = []
     client = boto3.client("ec2", region_name="us-east-1")
-    yield Ec2(client, client, sleep=[].append, other=other), answers
+    yield Ec2(client, sleep=[].append, other=other), answers
     for stub in stubs:
         stub.assert_no_pending_responses()
 
@@ -89,7 +89,7 @@ def test_an_instance_profile_is_there_or_not_or_not_to_be_known(account, code, k
 
 def test_where_no_other_service_is_to_be_asked_all_of_it_is_unknown():
     client = boto3.client("ec2", region_name="us-east-1")
-    edge = Ec2(client, client, sleep=[].append)
+    edge = Ec2(client, sleep=[].append)
 
     assert (edge.quota("L-1216C47A"), edge.has_instance_profile("x"), edge.prices) == (None, None, None)
 

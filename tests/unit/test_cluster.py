@@ -86,6 +86,8 @@ def test_every_phase_is_told_with_its_time():
 STEPS = [
     Fault("create_security_group", BakeError("no")),
     Fault("create_security_group", KeyboardInterrupt(), after=True),
+    Fault("create_security_group", UnclearError("no answer"), after=True),
+    Fault("create_security_group", UnclearError("no answer"), nth=2, after=True),
     Fault("authorize", BakeError("no")),
     Fault("authorize", KeyboardInterrupt()),
     Fault("run_instances", BakeError("no")),

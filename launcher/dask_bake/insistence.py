@@ -1,0 +1,150 @@
+"""Which requests to EC2 are made again, the same to the token, how long, and after which pause."""
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as AwsConnectionError
+from botocore.parsers import ResponseParserError
+
+from dask_bake.ec2_errors import FAULTS, THROTTLED, code_of
+from dask_bake.edges import ForeignAnswerError
+from dask_bake.events import Note, Notify
+
+ASKING = ("Describe", "Get", "List")
+"""How requests begin that make nothing."""
+TELL_AFTER = 5.0
+"""Seconds of throttling before a user is told."""
+SLOWEST = 20.0
+"""Seconds that no pause exceeds."""
+NOT_KNOWN_YET: Mapping[str, tuple[str, ...]] = {
+    "AuthorizeSecurityGroupIngress": ("InvalidGroup.NotFound", "InvalidGroupId.NotFound"),
+    "RunInstances": ("InvalidGroup.NotFound", "InvalidGroupId.NotFound", "InvalidKeyPair.NotFound"),
+}
+"""What EC2 may deny for a while though it has just made it."""
+
+
+SILENCE = (AwsConnectionError, HTTPClientError, ResponseParserError, ForeignAnswerError)
+"""What is raised where AWS has not said anything."""
+
+
+class Trouble(StrEnum):
+    """Why a request did not succeed."""
+
+    THROTTLED = "throttled"
+    FAULT = "fault"
+    NOT_KNOWN_YET = "not known yet"
+    NEW_PROFILE = "new profile"
+    NO_ANSWER = "no answer"
+    NO_CURE = "no cure"
+
+
+TRIES = {Trouble.THROTTLED: 8, Trouble.FAULT: 4, Trouble.NO_CURE: 1}
+"""How often a request is made in all."""
+SECONDS = {Trouble.NOT_KNOWN_YET: 30.0, Trouble.NEW_PROFILE: 60.0, Trouble.NO_ANSWER: 120.0}
+"""How long a request is made again."""
+SECONDS_OF_A_QUESTION = 10.0
+"""The same where there is no answer to a request that makes nothing: a network that is gone is told soon."""
+
+
+def trouble_with(operation: str, error: BaseException) -> Trouble:
+    """What is to be thought of the error."""
+    if isinstance(error, SILENCE):
+        return Trouble.NO_ANSWER
+    code = code_of(error)
+    if code in THROTTLED:
+        return Trouble.THROTTLED
+    if code in FAULTS:
+        return Trouble.FAULT
+    if code in NOT_KNOWN_YET.get(operation, ()):
+        return Trouble.NOT_KNOWN_YET
+    if operation == "RunInstances" and "iaminstanceprofile" in str(error).lower():
+        return Trouble.NEW_PROFILE if code == "InvalidParameterValue" else Trouble.NO_CURE
+    return Trouble.NO_CURE
+
+
+def is_worth_another(operation: str, trouble: Trouble, *, tries: int, seconds: float) -> bool:
+    """Whether the request is made once more, after so many tries in so many seconds of this trouble."""
+    if trouble in TRIES:
+        return tries < TRIES[trouble]
+    if trouble is Trouble.NO_ANSWER and operation.startswith(ASKING):
+        return seconds < SECONDS_OF_A_QUESTION
+    return seconds < SECONDS[trouble]
+
+
+def longest_pause(tries: int) -> float:
+    """The pause after so many tries is anything up to this, so that many clients do not come at once."""
+    return min(SLOWEST, 2.0 ** (tries - 1))
+
+
+@dataclass
+class Insistence:
+    """Makes requests, each until it succeeds or there is no use.
+
+    Args:
+        chance: a random number between 0 and 1.
+    """
+
+    notify: Notify
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+    chance: Callable[[], float] = random.random
+    _told: float = field(default=float("-inf"))
+
+    def join(self, **about: Any) -> None:
+        """Makes a class of botocore's clients insist (its event ``creating-client-class``)."""
+        insistence = self
+
+        class Insisting:
+            def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> Any:
+                # The same dictionary each time: botocore puts a token into it where there is none.
+                call = partial(super()._make_api_call, operation, parameters)  # type: ignore[misc]
+                return insistence.make(operation, call)
+
+        about["base_classes"].insert(0, Insisting)
+
+    def make(self, operation: str, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """The answer.
+
+        Raises:
+            Exception: what the last try raised.
+        """
+        began: dict[Trouble, float] = {}
+        tries: Counter[Trouble] = Counter()
+        while True:
+            try:
+                return checked(operation, call())
+            except (ClientError, *SILENCE) as error:
+                trouble = trouble_with(operation, error)
+                tries[trouble] += 1
+                seconds = self.clock() - began.setdefault(trouble, self.clock())
+                if not is_worth_another(operation, trouble, tries=tries[trouble], seconds=seconds):
+                    raise
+            if trouble is Trouble.THROTTLED and seconds >= TELL_AFTER:
+                self._tell(operation)
+            self.sleep(self.chance() * longest_pause(tries[trouble]))
+
+    def _tell(self, operation: str) -> None:
+        """At most once a minute, whatever number of requests it is."""
+        if self.clock() - self._told >= 60:
+            self._told = self.clock()
+            self.notify(Note(f"AWS is throttling {operation}: it is asked for again, and more slowly."))
+
+
+def checked(operation: str, answer: dict[str, Any]) -> dict[str, Any]:
+    """The answer, if it is one of AWS's, each of which has a number.
+
+    Raises:
+        ForeignAnswerError: when somebody else has answered, such as a proxy or a login page.
+    """
+    if "RequestId" not in answer.get("ResponseMetadata", {}):
+        raise ForeignAnswerError(
+            f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
+        )
+    return answer

@@ -1,0 +1,136 @@
+"""A request is made again where that can help, as often and as long as that is of use, and no other is."""
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
+
+from dask_bake.edges import ForeignAnswerError
+from dask_bake.events import Note
+from dask_bake.insistence import Insistence
+from fakes import FakeClock
+
+ANSWER = {"ResponseMetadata": {"RequestId": "1"}}
+DROPPED = ConnectionClosedError(endpoint_url="http://x")
+
+
+def refusal(code: str, message: str = "why") -> ClientError:
+    return ClientError({"Error": {"Code": code, "Message": message}}, "Some")
+
+
+class Asked:
+    """A request that fails so, the first so many times; all times if that is none."""
+
+    def __init__(self, error, times=None):
+        self.error, self.times, self.tries = error, times, 0
+
+    def __call__(self):
+        self.tries += 1
+        if self.times is None or self.tries <= self.times:
+            if isinstance(self.error, dict):
+                return self.error
+            raise self.error
+        return ANSWER
+
+
+def insist(operation, asked, chance=lambda: 1.0):
+    events, clock = [], FakeClock()
+    insistence = Insistence(events.append, clock, clock.sleep, chance)
+    try:
+        return insistence.make(operation, asked), clock.now - 100, events
+    except (ClientError, ConnectionClosedError, ReadTimeoutError, ForeignAnswerError) as error:
+        return error, clock.now - 100, events
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "InsufficientInstanceCapacity",
+        "VcpuLimitExceeded",
+        "UnauthorizedOperation",
+        "ExpiredToken",
+        "InvalidParameterValue",
+        "IdempotentParameterMismatch",
+    ],
+)
+def test_what_no_second_request_would_change_is_asked_for_once(code):
+    asked = Asked(refusal(code))
+
+    assert insist("RunInstances", asked) == (asked.error, 0, [])
+    assert asked.tries == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "tries"),
+    [
+        ("RunInstances", refusal("RequestLimitExceeded"), 8),
+        ("TerminateInstances", refusal("RequestLimitExceeded"), 8),
+        ("DescribeInstances", refusal("Throttling"), 8),
+        ("RunInstances", refusal("InternalError"), 4),
+        ("DeleteSecurityGroup", refusal("InvalidGroup.NotFound"), 1),
+    ],
+)
+def test_tries_are_counted(operation, error, tries):
+    asked = Asked(error)
+
+    assert insist(operation, asked)[0] is error
+    assert asked.tries == tries
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "least"),
+    [
+        ("RunInstances", DROPPED, 120),
+        ("CreateSecurityGroup", ReadTimeoutError(endpoint_url="http://x"), 120),
+        ("DescribeInstances", DROPPED, 10),
+        ("AuthorizeSecurityGroupIngress", refusal("InvalidGroup.NotFound"), 30),
+        (
+            "RunInstances",
+            refusal("InvalidParameterValue", "Value (s3) for parameter iamInstanceProfile.name is invalid."),
+            60,
+        ),
+    ],
+)
+def test_where_time_is_what_helps_it_has_an_end(operation, error, least):
+    raised, seconds, _ = insist(operation, Asked(error))
+
+    assert raised is error
+    assert least <= seconds <= least + 20
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        DROPPED,
+        EndpointConnectionError(endpoint_url="http://x"),
+        ResponseParserError("half"),
+        {"ResponseMetadata": {"HTTPStatusCode": 200}},
+        refusal("502"),
+    ],
+)
+def test_without_an_answer_of_aws_the_request_is_made_again_until_there_is_one(error):
+    asked = Asked(error, times=3)
+
+    assert insist("RunInstances", asked)[0] == ANSWER
+    assert asked.tries == 4
+
+
+def test_somebody_elses_answer_is_no_success():
+    raised, _, _ = insist("DescribeInstances", Asked({"ResponseMetadata": {"HTTPStatusCode": 200}}))
+
+    assert str(raised) == "DescribeInstances: the answer did not come from EC2"
+
+
+def test_pauses_are_anything_up_to_a_bound_that_grows_to_20_seconds():
+    _, seconds, _ = insist("RunInstances", Asked(refusal("RequestLimitExceeded")))
+    assert seconds == 1 + 2 + 4 + 8 + 16 + 20 + 20
+
+    _, seconds, _ = insist("RunInstances", Asked(refusal("RequestLimitExceeded")), chance=lambda: 0.25)
+    assert seconds == (1 + 2 + 4 + 8 + 16 + 20 + 20) / 4
+
+
+def test_throttling_is_told_once_it_has_lasted_5_seconds():
+    _, _, events = insist("RunInstances", Asked(refusal("RequestLimitExceeded"), times=2))
+    assert events == []
+
+    _, _, events = insist("RunInstances", Asked(refusal("RequestLimitExceeded"), times=4))
+    assert events == [Note("AWS is throttling RunInstances: it is asked for again, and more slowly.")]
