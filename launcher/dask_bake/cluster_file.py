@@ -8,6 +8,7 @@ from typing import Any
 from dask_bake.errors import UsageError
 from dask_bake.models import CloudChoice, Cluster
 from dask_bake.options import check_name
+from dask_bake.text_files import parse_yaml
 
 VARIABLE = "CLUSTERFILE"
 """What dask-ec2 read the file's name from, where no ``--file`` was given."""
@@ -84,7 +85,7 @@ def _read(path: Path) -> Any:
     import yaml
 
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        return parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UsageError(
             f"there is no file {path}",

@@ -11,6 +11,7 @@ from typing import Any
 
 from dask_bake.environment import yaml_problem
 from dask_bake.errors import UsageError
+from dask_bake.text_files import parse_yaml
 
 DEFAULT_CHANNEL = "conda-forge"
 DEFAULTS = ("main", "r")
@@ -114,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, PermissionError):
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:

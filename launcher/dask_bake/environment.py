@@ -8,6 +8,7 @@ import yaml
 
 from dask_bake.channel_urls import without_secrets
 from dask_bake.errors import UsageError
+from dask_bake.text_files import parse_yaml
 
 KEYS = frozenset({"name", "channels", "dependencies", "prefix", "platforms", "category"})
 # conda's dask brings along what pip calls extras.
@@ -52,7 +53,7 @@ class Environment:
 def parse_environment(text: bytes, origin: str = "environment.yml") -> Environment:
     """The environment that the text asks for; what is not understood is an error, not a surprise later."""
     try:
-        content = yaml.safe_load(text)
+        content = parse_yaml(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UsageError(f"{origin} is not YAML: {yaml_problem(error)}", hint=HINT) from error
     if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):

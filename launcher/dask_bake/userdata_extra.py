@@ -3,6 +3,7 @@
 from typing import Any
 
 from dask_bake.errors import UsageError
+from dask_bake.text_files import parse_yaml
 
 FIRST_LINE = "#cloud-config"
 MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
@@ -64,11 +65,11 @@ def _read(text: str) -> dict[Any, Any]:
             f"--user-data {what}", hint=f"it must be a {FIRST_LINE}; commands go under runcmd, as a list"
         )
     try:
-        read = yaml.safe_load(text)
+        read = parse_yaml(text)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be read"
+        problem = getattr(error, "problem", None) or str(error)
         raise UsageError(f"--user-data is no YAML{where}: {problem}") from error
     if not isinstance(read, dict):
         raise UsageError(f"--user-data is no mapping, but {read!r}", hint="it must be lines of 'key: value'")

@@ -303,25 +303,20 @@ def test_a_cloud_config_of_the_users_stays_what_it_was_and_so_does_ours(extra):
 # ---- files of the user's
 
 
+NO_VALUES = ("2026-13-45", "!!int x", "!!bool x", "!!timestamp x", "!!float x", "9" * 5000, "[" * 500)
+
+
+@pytest.mark.parametrize("value", NO_VALUES, ids=lambda value: value[:12])
+@pytest.mark.parametrize("key", ["dependencies", "runcmd", "bake", "name"])
+def test_a_value_that_there_cannot_be_in_a_file_is_refused(tmp_path, key, value):
+    for first_line in ("", f"{FIRST_LINE}\n"):
+        _read_every_way(tmp_path, f"{first_line}{key}: {value}\n")
+
+
 @fuzzed
 @given(documents.map(lambda each: yaml.safe_dump(each) if _is_plain(each) else str(each)) | texts)
 def test_a_file_is_understood_or_refused_whatever_it_holds(tmp_path, text):
-    path = tmp_path / "file.yaml"
-    path.write_text(text, errors="surrogatepass")
-
-    for read in (
-        lambda: read_configuration({}, [str(path)]),
-        lambda: read_cluster_file(path, {}, {}),
-        lambda: environment.parse_environment(path.read_bytes()),
-        lambda: LaunchOptions(user_data=path).user_data.read_text(),
-        lambda: render(
-            Role.HEAD,
-            NodeSettings(
-                cluster="a", public_key="k", scheduler="tcp://a:1", nprocs=1, nthreads=1, extra=text
-            ),
-        ),
-    ):
-        _understood_or_refused(read)
+    _read_every_way(tmp_path, text)
 
 
 @fuzzed
@@ -409,6 +404,20 @@ def _said(arguments, capsys, monkeypatch) -> bool:
     assert code in (0, 2)
     assert "Traceback" not in said.err
     return bool(said.out if code == 0 else said.err)
+
+
+def _read_every_way(folder: Path, text: str) -> None:
+    path = folder / "file.yaml"
+    path.write_text(text, errors="surrogatepass")
+    node = {"cluster": "a", "public_key": "k", "scheduler": "tcp://a:1", "nprocs": 1, "nthreads": 1}
+    for read in (
+        lambda: read_configuration({}, [str(path)]),
+        lambda: read_cluster_file(path, {}, {}),
+        lambda: environment.parse_environment(path.read_bytes()),
+        lambda: LaunchOptions(user_data=path),
+        lambda: render(Role.HEAD, NodeSettings(**node, extra=text)),
+    ):
+        _understood_or_refused(read)
 
 
 def _understood_or_refused(read) -> None:
