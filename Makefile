@@ -37,11 +37,12 @@ ami: $(INSTALLED) ## bake the image, from conda's packages where they can be rea
 
 .PHONY: test
 test: setup ## run every test that this machine can run; says which it cannot
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --numprocesses auto
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest tests/local
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -m 'not local'
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --numprocesses auto
 
 .PHONY: security
 security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
