@@ -5,6 +5,8 @@ import re
 BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 KIND = "ssh-ed25519"
+OURS = "DASK-BAKE-"
+"""What the image's own programs print begins so; a shutdown's many lines come after it."""
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours, cursor movements and other control characters (ECMA-48): not for somebody else's screen."""
 
@@ -24,9 +26,9 @@ def host_key_from_console(text: str) -> str | None:
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """The last lines that say something, as plain text."""
-    lines = (CONTROL.sub("", line).rstrip() for line in text.splitlines())
-    return [line for line in lines if line][-count:]
+    """The last lines that say something, as plain text; before them what the node says of its own end."""
+    lines = [line for line in (CONTROL.sub("", each).rstrip() for each in text.splitlines()) if line]
+    return [*(line for line in lines[:-count] if line.startswith(OURS)), *lines[-count:]]
 
 
 def _ed25519(lines: list[str]) -> str | None:

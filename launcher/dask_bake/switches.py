@@ -56,7 +56,9 @@ def sentence(switch: Switch) -> str:
         return f"It ends itself in {in_words(switch.left)} at the latest."
     if switch.held:
         return f"It is in use: {switch.held}."
-    return f"It ends itself in {in_words(switch.left)}, when {switch.why}."
+    if switch.name == "idle":
+        return f"It ends itself in {in_words(switch.left)} unless somebody connects or something runs."
+    return f"It ends itself in {in_words(switch.left)}: {switch.why}."
 
 
 def is_near(switches: Iterable[Switch]) -> bool:

@@ -9,3 +9,10 @@ def test_the_last_lines_that_say_something_are_plain_text():
 
     assert last_lines(text, 2) == ["  OK  ] Started dask.", "last"]
     assert last_lines("", 3) == []
+
+
+def test_what_a_node_says_of_its_own_end_is_not_lost_in_its_shutdown():
+    text = "boot\r\nDASK-BAKE-FAILED init: why\r\none\r\ntwo\r\nthree\r\n"
+
+    assert last_lines(text, 2) == ["DASK-BAKE-FAILED init: why", "two", "three"]
+    assert last_lines(text, 4) == ["DASK-BAKE-FAILED init: why", "one", "two", "three"]

@@ -10,6 +10,15 @@ BUSY = 0.1
 PATIENCE = 10.0
 """A scheduler that works may keep everybody waiting for so many times as long as one that does not."""
 
+VARIABLES = {
+    "lifetime": "DASK_BAKE_LIFETIME",
+    "idle": "DASK_BAKE_IDLE",
+    "lost": "DASK_BAKE_LOST",
+    "joining": "DASK_BAKE_JOINING",
+    "hung": "DASK_BAKE_HUNG",
+    "pause": "DASK_BAKE_PAUSE",
+}
+
 
 class Limits(NamedTuple):
     """What the launch asked for, in seconds; a limit of 0 is none. ``pause`` is from look to look."""
@@ -78,9 +87,7 @@ class Switch(NamedTuple):
 def limits_from(values: Mapping[str, str], *, has_dask: bool) -> Limits:
     """The limits, out of the unit's environment."""
     asked: dict[str, Any] = {
-        name: float(values[f"DASK_BAKE_{name.upper()}"])
-        for name, default in Limits._field_defaults.items()
-        if isinstance(default, float) and f"DASK_BAKE_{name.upper()}" in values
+        name: float(values[variable]) for name, variable in VARIABLES.items() if variable in values
     }
     return Limits(
         role=values["DASK_BAKE_ROLE"],
@@ -96,12 +103,12 @@ def somebody(facts: Facts) -> str:
     """Who or what keeps an idle cluster; empty where nobody does."""
     if facts.clients:
         return "a client is connected" if facts.clients == 1 else f"{facts.clients} clients are connected"
-    if facts.has_session:
-        return "an SSH session is open"
     if facts.is_running:
         return "a task is running"
     if facts.has_busy_kernel:
         return "a notebook is busy"
+    if facts.has_session:
+        return "an SSH session is open"
     return "it was extended" if facts.now < facts.spared else ""
 
 
