@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.plan import LaunchPlan, member_rule
@@ -30,8 +30,8 @@ def launch(
     """The cluster, all of whose workers have registered; on any failure nothing of it is left."""
     watch = Readiness(plan, cloud, way_in, notify, clock, sleep, deadline=clock() + plan.options.timeout)
     run = _Launch(plan, cloud, watch, notify, clock, sleep)
-    with ExitStack() as always, ExitStack() as on_failure:
-        always.callback(way_in.close)
+    with ExitStack() as on_failure:
+        on_failure.callback(way_in.close)
         on_failure.callback(run.undo)
         run.take_name()
         on_failure.callback(way_in.forget)
@@ -39,7 +39,20 @@ def launch(
         run.start_nodes()
         watch.wait()
         on_failure.pop_all()
+    with staying(plan.options.name):
+        way_in.close()
     return watch.seen
+
+
+@contextmanager
+def staying(name: str) -> Iterator[None]:
+    """An interrupt within this comes too late: the cluster is up, and that is said."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise LeftoverError(
+            f"interrupted; the cluster {name} is up, and costs", hint=f"dask-bake down {name}"
+        ) from error
 
 
 def take_down(

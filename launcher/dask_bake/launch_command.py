@@ -11,7 +11,7 @@ from pathlib import Path
 
 from dask_bake import documents, fingerprint, permissions, preflight, view, view_plan
 from dask_bake.clouds import caller_address
-from dask_bake.cluster import launch
+from dask_bake.cluster import launch, staying
 from dask_bake.cost import FREE, Cost, Prices, cost, in_words
 from dask_bake.ec2 import Ec2
 from dask_bake.edges import WayIn
@@ -20,7 +20,7 @@ from dask_bake.events import Note
 from dask_bake.fingerprint import Packages
 from dask_bake.handing_out import handout, keys_for
 from dask_bake.look_around import look_around
-from dask_bake.models import Cloud
+from dask_bake.models import Cloud, Cluster
 from dask_bake.options import LaunchOptions
 from dask_bake.permissions import Permission
 from dask_bake.plan import LaunchPlan
@@ -68,27 +68,9 @@ def run(
             sleep=time.sleep,
         )
         seconds = watch.elapsed
-    found = asking.within(0.0)
-    registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
-    if options.file is not None:
-        write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)), name=cluster.name)
-    if json_output:
-        document = documents.launch_document(
-            cluster, registered=registered, seconds=seconds, calls=terminal.calls
-        )
-        document["cost"] = None if found is None else documents.cost_document(found)
-        terminal.write_json(view.as_json(document))
-    else:
-        count = sum(registered.values())
-        terminal.out.print(
-            view.ready_panel(
-                cluster,
-                registered=count,
-                seconds=seconds,
-                calls=sum(":" not in call for call in terminal.calls),
-                cost=in_words(found) if found and found.known else None,
-            )
-        )
+    with staying(cluster.name):
+        found = asking.within(0.0)
+        _show_cluster(cluster, found, seconds, options, folder, terminal, json_output=json_output)
     return 0
 
 
@@ -132,6 +114,38 @@ def write_metadata(path: Path, document: object, *, name: str) -> None:
             f"{path} could not be written: {error.strerror}; the cluster {name} is up, and costs",
             hint=f"dask-bake status {name} --json shows it, dask-bake down {name} ends it",
         ) from error
+
+
+def _show_cluster(
+    cluster: Cluster,
+    found: Cost | None,
+    seconds: float,
+    options: LaunchOptions,
+    folder: Secrets,
+    terminal: Terminal,
+    *,
+    json_output: bool,
+) -> None:
+    registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
+    if options.file is not None:
+        write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)), name=cluster.name)
+    if json_output:
+        document = documents.launch_document(
+            cluster, registered=registered, seconds=seconds, calls=terminal.calls
+        )
+        document["cost"] = None if found is None else documents.cost_document(found)
+        terminal.write_json(view.as_json(document))
+    else:
+        count = sum(registered.values())
+        terminal.out.print(
+            view.ready_panel(
+                cluster,
+                registered=count,
+                seconds=seconds,
+                calls=sum(":" not in call for call in terminal.calls),
+                cost=in_words(found) if found and found.known else None,
+            )
+        )
 
 
 def _show_plan(

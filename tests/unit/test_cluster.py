@@ -215,6 +215,22 @@ def test_a_second_interrupt_says_what_is_left():
         start(cloud)
 
 
+def test_an_interrupt_that_comes_when_the_cluster_is_up_does_not_say_that_nothing_is_left():
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud)
+    way_in.close = interrupted
+
+    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs") as caught:
+        start(cloud, way_in)
+
+    assert caught.value.hint == "dask-bake down dask"
+    assert len(cloud.left) == 3 + 2
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
 def test_without_ec2_the_known_instances_are_named():
     broken = [Fault("nodes", BakeError("no network"), nth=n) for n in range(1, 9)]
     cloud = FakeCloud(faults=broken)

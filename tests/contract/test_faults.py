@@ -1,0 +1,138 @@
+"""Launches and removals whose requests fail: what is asked for again, and that nothing is made twice."""
+
+import json
+from collections import Counter
+
+import pytest
+
+from contract.pretended_cloud import DEBIAN
+from contract.test_capacity import Answering, Printing, left
+from dask_bake import clouds, cluster_command, ec2, launch_command
+from dask_bake.edges import QuotaError
+from dask_bake.errors import LeftoverError
+from dask_bake.insistence import Insistence
+from dask_bake.options import LaunchOptions
+from dask_bake.terminal import Terminal
+from fakes import FakeClock
+
+
+def connected(cloud):
+    """The cloud's EC2, whose pauses between tries take no time."""
+    terminal, clock = Terminal(), FakeClock()
+    there = clouds.local_cloud(cloud.url, None)
+    insistence = Insistence(terminal.notify, clock, clock.sleep, chance=lambda: 1.0)
+    return there, Printing(ec2.connect(there, terminal.notify, insistence=insistence)), terminal
+
+
+def launch(cloud, **options) -> int:
+    there, edge, terminal = connected(cloud)
+    chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
+    return launch_command.run(
+        LaunchOptions(**chosen),
+        there,
+        edge,
+        terminal,
+        dry_run=False,
+        json_output=True,
+        make_way_in=lambda *_: Answering(edge),
+    )
+
+
+def down(cloud) -> int:
+    there, edge, terminal = connected(cloud)
+    return cluster_command.down(there, edge, terminal, name=None, json_output=True)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def all_left(cloud):
+    return [*left(cloud), *(each["KeyName"] for each in cloud.ec2.describe_key_pairs()["KeyPairs"])]
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
+@pytest.mark.parametrize("action", ["CreateSecurityGroup", "ImportKeyPair", "RunInstances"])
+def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, action, kind):
+    """ImportKeyPair is asked for where there is no user-data to bring the key."""
+    cloud.fault(kind, action, times=2)
+
+    assert launch(cloud, provision=False) == 0
+
+    assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
+    assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
+    assert len(all_left(cloud)) == 3 + 2 + 1
+    made = Counter(request["parameters"].get("ClientToken") for request in cloud.asked("RunInstances"))
+    assert sorted(made.values()) == ([1, 3] if action == "RunInstances" else [1, 1])
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
+def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, kind):
+    launch(cloud, provision=False)
+    for action in ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair", "DescribeInstances"):
+        cloud.fault(kind, action, times=2)
+
+    assert down(cloud) == 0
+    assert all_left(cloud) == []
+
+
+def test_a_throttled_launch_that_fails_is_undone_though_that_is_throttled_too(cloud, capsys):
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+    for action in ("CreateSecurityGroup", "TerminateInstances", "DescribeInstances", "DeleteSecurityGroup"):
+        cloud.fault("error", action, code="RequestLimitExceeded", times=4)
+
+    with pytest.raises(QuotaError):
+        launch(cloud)
+
+    assert all_left(cloud) == []
+    assert "AWS is throttling CreateSecurityGroup" in capsys.readouterr().err
+    assert [request["code"] for request in cloud.asked("RunInstances")] == [None, "VcpuLimitExceeded"]
+
+
+def test_an_instance_that_ec2_does_not_show_yet_is_ended_when_it_does(cloud):
+    cloud.fault("unseen", seconds=2)
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+
+    with pytest.raises(QuotaError):
+        launch(cloud)
+
+    assert all_left(cloud) == []
+
+
+def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that_is_there(cloud):
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+    for action in ("TerminateInstances", "DescribeInstances", "DescribeSecurityGroups"):
+        cloud.fault("error", action, code="ExpiredToken", times=0, skip=action == "DescribeSecurityGroups")
+
+    with pytest.raises(LeftoverError) as caught:
+        launch(cloud)
+
+    asked = len(cloud.asked("TerminateInstances"))
+    cloud.clear_faults()
+    for piece in left(cloud):
+        assert piece in caught.value.message
+    assert "AWS does not accept the credentials" in caught.value.message
+    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake down dask")
+    assert asked <= 1
+    assert down(cloud) == 0
+    assert all_left(cloud) == []
+
+
+def test_an_instance_that_may_not_be_ended_keeps_no_other_alive(cloud, capsys):
+    launch(cloud)
+    kept = next(
+        instance["InstanceId"]
+        for reservation in cloud.ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+    )
+    where = {"InstanceId.*": kept}
+    cloud.fault("error", "TerminateInstances", code="OperationNotPermitted", where=where, times=0)
+
+    with pytest.raises(LeftoverError, match=rf"{kept} \(running\).*OperationNotPermitted"):
+        down(cloud)
+
+    assert [piece for piece in left(cloud) if piece.startswith("i-")] == [kept]
+    cloud.clear_faults()
+    assert down(cloud) == 0
+    assert left(cloud) == []
