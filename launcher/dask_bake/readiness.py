@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from dask_bake.console import host_key_from_console, last_lines
-from dask_bake.edges import CloudEdge, WayIn
+from dask_bake.edges import CloudEdge, PassingError, WayIn
 from dask_bake.errors import BakeError, NotReadyError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, PhaseEnded, PhaseStarted
 from dask_bake.models import Cluster, Node, Role, SecurityGroup, Tag
@@ -39,6 +39,7 @@ class Readiness:
     registered: dict[str, int] = field(default_factory=dict)
     next_look: float = 0.0
     next_console: float = 0.0
+    told_of_silence: bool = False
 
     def wait(self) -> None:
         """Returns once the cluster is what was asked for."""
@@ -102,20 +103,33 @@ class Readiness:
         self.notify(ClusterSeen(self.seen, tuple(sorted(self.registered.items()))))
 
     def _until(self, condition: Callable[[], bool], awaited: str) -> None:
-        while not condition():
+        while not self._is_so(condition):
             if self.clock() >= self.deadline:
                 raise self._too_late(awaited)
             self.sleep(TICK)
             if self.clock() >= self.next_look:
                 self.next_look = self.clock() + LOOK_AT_INSTANCES
-                self._look()
+                self._is_so(self._look)
 
-    def _look(self) -> None:
+    def _is_so(self, condition: Callable[[], bool]) -> bool:
+        """False where EC2 cannot say: until the deadline the network may come back, and nodes boot on."""
+        try:
+            return condition()
+        except PassingError as error:
+            if self.clock() >= self.deadline:
+                raise
+            if not self.told_of_silence:
+                self.told_of_silence = True
+                self.notify(Note(f"Waiting for EC2: {error.message}."))
+            return False
+
+    def _look(self) -> bool:
         self.keep(self.cloud.nodes({Tag.LAUNCH: self.plan.launch_id}))
         self.show()
         for node in self.seen.nodes:
             if node.state in DOOMED:
                 self._lose(node)
+        return True
 
     def _lose(self, node: Node) -> None:
         """A node has ended: the others go on if they are good enough."""

@@ -3,9 +3,9 @@
 import pytest
 
 from dask_bake.cluster import launch, take_down
-from dask_bake.edges import UnclearError
+from dask_bake.edges import PassingError, UnclearError
 from dask_bake.errors import BakeError, LeftoverError, UsageError
-from dask_bake.events import ClusterSeen, Output, PhaseEnded, PhaseStarted
+from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.inventory import find, list_clusters
 from dask_bake.models import SecurityGroup
 from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
@@ -152,6 +152,29 @@ def test_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
 
     with pytest.raises(BakeError, match=r"the scheduler to answer.*Host key verification failed"):
         start(cloud, way_in)
+
+    assert cloud.left == []
+
+
+def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_once():
+    silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
+    silent += [Fault("console_output", PassingError("AWS is throttling"), nth=n) for n in (1, 2)]
+    cloud, events = FakeCloud(faults=silent), []
+
+    cluster = start(cloud, events=events)
+
+    assert len(cluster.nodes) == 3
+    assert [event for event in events if isinstance(event, Note)] == [
+        Note("Waiting for EC2: EC2 could not be reached.")
+    ]
+
+
+def test_an_ec2_that_does_not_answer_until_the_deadline_ends_the_launch():
+    silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 600)]
+    cloud = FakeCloud(faults=silent)
+
+    with pytest.raises(BakeError):
+        start(cloud)
 
     assert cloud.left == []
 
