@@ -117,6 +117,7 @@ class _Bake:
             self.tell,
             self.clock,
             self.sleep,
+            self.now,
         )
         build = Build(self.options, workshop, drafted, claim.tags, self.phases, self.notify, self.now)
         if found is None:

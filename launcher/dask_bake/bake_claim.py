@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dask_bake.bake_plan import claim_name, proof_name
 from dask_bake.edges import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
-from dask_bake.plan import group_name, ssh_rule
+from dask_bake.plan import group_name, moment, ssh_rule
 from dask_bake.removal import Removal
 
 LOOK = 2.0
@@ -32,6 +33,7 @@ class Claim:
     notify: Notify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     @property
     def name(self) -> str:
@@ -93,7 +95,9 @@ class Claim:
         told, holder, quiet_since = False, "", self.clock()
         while True:
             name, vpc = group_name(self.name), subnet.vpc_id
-            group = self.cloud.create_security_group(name, vpc_id=vpc, tags=self.tags)
+            # When it is made, and not when this bake began: it may have waited long for another.
+            tags = (*self.tags, (Tag.CREATED, moment(self.now())))
+            group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)
             if group is not None:
                 return group
             if not told:

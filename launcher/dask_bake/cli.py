@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from dask_bake import __version__, cli_bake, cli_cluster, cli_images, cli_local, cli_setup
+from dask_bake import __version__, cli_bake, cli_cluster, cli_images, cli_local, cli_reap, cli_setup
 from dask_bake.cli_groups import SectionedGroup
 from dask_bake.errors import BakeError
 
@@ -26,6 +26,7 @@ SECTIONS = {
         cli_cluster.ls,
         cli_cluster.extend,
         cli_cluster.down,
+        cli_reap.reap,
     ),
     "Local cloud": (cli_local.local,),
     "Setup": (cli_setup.config, cli_setup.iam_policy, cli_setup.completion),

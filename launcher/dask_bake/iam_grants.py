@@ -19,6 +19,7 @@ class Purpose(StrEnum):
     LAUNCH = "launch"
     BAKE = "bake"
     IMAGES = "images"
+    REAP = "reap"
 
 
 class Extra(StrEnum):
@@ -72,7 +73,7 @@ def _equals(key: str, *values: str) -> Condition:
     return {"StringEquals": {key: values[0] if len(values) == 1 else values}}
 
 
-LAUNCH, BAKE, IMAGES = (Purpose.LAUNCH,), (Purpose.BAKE,), (Purpose.IMAGES,)
+LAUNCH, BAKE, IMAGES, REAP = ((each,) for each in Purpose)
 NODES = LAUNCH + BAKE
 MADE_OURS = _equals(f"aws:RequestTag/{Tag.MANAGED}", "true")
 OURS = _equals(f"aws:ResourceTag/{Tag.MANAGED}", "true")
@@ -86,6 +87,8 @@ GRANTS = (
     _grant("Look", LAUNCH, "servicequotas:GetServiceQuota pricing:GetProducts", "*"),
     _grant("Look", BAKE, "DescribeInstanceStatus DescribeRegions DescribeSnapshots DescribeVolumes", "*"),
     _grant("Look", IMAGES, "DescribeRegions DescribeSnapshots DescribeImageAttribute", "*"),
+    _grant("Look", REAP, "DescribeInstances DescribeSecurityGroups DescribeKeyPairs DescribeVolumes", "*"),
+    _grant("Look", REAP, "DescribeNetworkInterfaces DescribeRegions pricing:GetProducts", "*"),
     _grant("Look", (Extra.SPOT,), "DescribeSpotPriceHistory", "*"),
     _grant("Look", (Extra.PLACEMENT_GROUP,), "DescribePlacementGroups", "*"),
     _grant("Look", (Extra.EICE,), "DescribeInstanceConnectEndpoints", "*"),
@@ -110,6 +113,12 @@ GRANTS = (
         _equals("ec2:CreateAction", "RunInstances", "CreateSecurityGroup"),
     ),
     _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", OURS),
+    # What is left of it where nobody is at home.
+    _grant("OwnNodes", REAP, "TerminateInstances", "instance", OURS),
+    _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", OURS),
+    _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", OURS),
+    _grant("OwnDisks", REAP, "DeleteVolume", "volume", OURS),
+    _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", OURS),
     # What options take.
     _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", MADE_OURS),
     _grant(

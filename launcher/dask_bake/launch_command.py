@@ -47,7 +47,7 @@ def run(
     check_version(options.way)
     keys = keys_for(options)
     around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
-    plan = LaunchPlan(options, around, launch_id, handout(options, keys))
+    plan = LaunchPlan(options, around, launch_id, handout(options, keys), begun=datetime.now(UTC))
     preflight.check_user_data(plan)
     for note in notes(plan, own_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))

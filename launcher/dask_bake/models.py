@@ -60,6 +60,7 @@ class Tag:
     MANAGED = "dask-bake:managed"
     CLUSTER = "dask-bake:cluster"
     LAUNCH = "dask-bake:launch-id"
+    CREATED = "dask-bake:created"
     ROLE = "dask-bake:role"
     NPROCS = "dask-bake:nprocs"
     NTHREADS = "dask-bake:nthreads"

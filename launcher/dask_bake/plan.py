@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from dask_bake import ec2_requests, userdata
@@ -82,6 +83,7 @@ class LaunchPlan:
     surroundings: Surroundings
     launch_id: str
     handout: Handout
+    begun: datetime | None = None
 
     @property
     def places(self) -> tuple[Place, ...]:
@@ -124,6 +126,7 @@ class LaunchPlan:
             (Tag.MANAGED, "true"),
             (Tag.CLUSTER, self.options.name),
             (Tag.LAUNCH, self.launch_id),
+            *(((Tag.CREATED, moment(self.begun)),) if self.begun else ()),
         )
 
     @property
@@ -290,6 +293,11 @@ def group_name(cluster: str) -> str:
 def head_group_name(cluster: str) -> str:
     """The name of the group that lets SSH in to a cluster's head."""
     return f"{group_name(cluster)}/ssh"
+
+
+def moment(when: datetime) -> str:
+    """A time as a tag holds it: by it, what a launch left is told from a launch that goes on."""
+    return when.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def member_rule(group_id: str) -> Rule:

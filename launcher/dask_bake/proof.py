@@ -6,6 +6,7 @@ import secrets
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from dask_bake.bake_plan import BakeOptions, proof_name
 from dask_bake.cluster import launch, take_down
@@ -101,7 +102,7 @@ class Prover:
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout)
-        return LaunchPlan(chosen, around, launch_id, Handout(public_key))
+        return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
 
 
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:

@@ -13,6 +13,7 @@ from dask_bake.models import Role, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
 from fakes import CONSOLE, FakeWayIn
+from invariant import watched
 
 BIG, OLD, SMALL = "m6i.2xlarge", "m5.2xlarge", "m6i.large"
 MAKES = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ImportKeyPair")
@@ -44,14 +45,18 @@ def launch(cloud, *, dry_run=False, **options) -> int:
     there = clouds.local_cloud(cloud.url, None)
     edge = Printing(ec2.connect(there, terminal.notify))
     chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
-    return launch_command.run(
-        LaunchOptions(**chosen),
-        there,
-        edge,
-        terminal,
-        dry_run=dry_run,
-        json_output=True,
-        make_way_in=lambda *_: Answering(edge),
+    return watched(
+        cloud.ec2,
+        lambda: launch_command.run(
+            LaunchOptions(**chosen),
+            there,
+            edge,
+            terminal,
+            dry_run=dry_run,
+            json_output=True,
+            make_way_in=lambda *_: Answering(edge),
+        ),
+        nodes=0 if dry_run else None if "min_workers" in options else chosen["count"],
     )
 
 

@@ -19,6 +19,7 @@ from dask_bake.models import Cluster, Role, Tag, Verified
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
 from fakes import CONSOLE, FakeWayIn
+from invariant import watched
 
 OPTIONS = LaunchOptions(count=3, nprocs=2)
 
@@ -88,14 +89,18 @@ def cloud():
 def launch(cloud, options=OPTIONS, *, way_in=Answering, dry_run=False) -> int:
     terminal = Terminal()
     edge = Printing(ec2.connect(cloud, terminal.notify))
-    return launch_command.run(
-        options,
-        cloud,
-        edge,
-        terminal,
-        dry_run=dry_run,
-        json_output=True,
-        make_way_in=lambda *_: way_in(edge),
+    return watched(
+        boto3.client("ec2", region_name=cloud.region),
+        lambda: launch_command.run(
+            options,
+            cloud,
+            edge,
+            terminal,
+            dry_run=dry_run,
+            json_output=True,
+            make_way_in=lambda *_: way_in(edge),
+        ),
+        nodes=0 if dry_run else options.count,
     )
 
 

@@ -1,0 +1,36 @@
+"""``dask-bake reap``: its options."""
+
+import click
+
+from dask_bake.cli_opening import open_cloud, open_terminal
+from dask_bake.cli_options import Where, cloud_options, dry_run_option, json_option
+
+
+@click.command()
+@click.option("--all-regions", is_flag=True, help="Look in every region of the account.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@dry_run_option
+@cloud_options
+@json_option
+def reap(where: Where, *, all_regions: bool, yes: bool, dry_run: bool, json_output: bool) -> int:
+    """Find what belongs to no living cluster, and remove it.
+
+    That is what is left of clusters without a head, and of bakes that were killed. A cluster that starts just
+    now is left alone. Nothing is removed before you were asked.
+    """
+    from dask_bake import reap_command
+    from dask_bake.clouds import LocalCloudDownError
+
+    reap_command.check_asking(asks=not (yes or dry_run))
+    try:
+        terminal, cloud = open_cloud(where, start=False)
+    except LocalCloudDownError:
+        return reap_command.show_nothing(open_terminal(), json_output=json_output)
+    return reap_command.run(
+        cloud,
+        terminal,
+        all_regions=all_regions,
+        dry_run=dry_run,
+        asks=not yes,
+        json_output=json_output,
+    )
