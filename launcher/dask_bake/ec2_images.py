@@ -30,7 +30,7 @@ class Ec2Images:
     """The images in one region of an EC2.
 
     Args:
-        client: answers with botocore's retries.
+        client: answers, asked again where that can help.
         region: where it answers.
         sleep: waits, between two looks at the same thing.
         clock: what ``sleep`` moves.

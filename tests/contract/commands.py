@@ -1,14 +1,36 @@
-"""``dask-bake`` as a program of its own on a pretended cloud: ``launch`` and ``down``, by real processes."""
+"""``dask-bake`` as a program of its own on a pretended cloud, without moto, which takes long to load."""
 
 import sys
+from collections import Counter
 
 import click
 
-from contract.pretended_cloud import DEBIAN
-from contract.test_capacity import Answering, Printing
 from dask_bake import cli, clouds, cluster_command, ec2, launch_command
+from dask_bake.models import Role, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
+from fakes import CONSOLE, FakeWayIn
+
+
+class Printing:
+    """EC2, whose consoles print a host key: pretended machines print nothing."""
+
+    def __init__(self, edge) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name):
+        return getattr(self._edge, name)
+
+    def console_output(self, _instance_id):
+        return CONSOLE
+
+
+class Answering(FakeWayIn):
+    """A way in to whose head all workers have come."""
+
+    def registered(self, head):
+        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
+        return Counter({node.private_address: 2 for node in nodes if node.role is Role.WORKER})
 
 
 class Silent(Answering):
@@ -21,13 +43,14 @@ class Silent(Answering):
 @cli.cli.command()
 @click.argument("url")
 @click.argument("name")
+@click.option("--ami", required=True)
 @click.option("--never-ready", is_flag=True)
-def pretended_launch(url: str, name: str, *, never_ready: bool) -> int:
+def pretended_launch(url: str, name: str, *, ami: str, never_ready: bool) -> int:
     """Launches onto machines that are only pretended, so that nobody can enter them."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(ec2.connect(there, terminal.notify))
     return launch_command.run(
-        LaunchOptions(count=3, nprocs=2, ami=DEBIAN.id, allow_mismatch=True, name=name),
+        LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name),
         there,
         edge,
         terminal,

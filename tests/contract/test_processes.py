@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from contract.pretended_cloud import DEBIAN
 from contract.test_capacity import left
 
 TESTS = Path(__file__).parents[1]
@@ -20,6 +21,8 @@ def started(cloud, tmp_path):
     processes = []
 
     def start(command: str, name: str, *options: str) -> subprocess.Popen:
+        if command == "launch":
+            options = (*options, "--ami", DEBIAN.id)
         process = subprocess.Popen(
             [sys.executable, "-m", "contract.commands", f"pretended-{command}", cloud.url, name, *options],
             cwd=TESTS,
