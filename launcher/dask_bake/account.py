@@ -25,10 +25,11 @@ class AccountLookUps:
         try:
             with translated("GetServiceQuota"):
                 client = self._other("service-quotas")
-                found = client.get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]
+                found = client.get_service_quota(ServiceCode="ec2", QuotaCode=code).get("Quota", {})
         except BakeError:
             return None
-        return Quota(code, name=found.get("QuotaName", ""), value=found["Value"])
+        # A proxy's page is an answer without a value.
+        return Quota(code, name=found.get("QuotaName", ""), value=found["Value"]) if "Value" in found else None
 
     def has_instance_profile(self, name: str) -> bool | None:
         """Whether IAM has an instance profile of that name."""

@@ -71,6 +71,13 @@ def test_a_quota_that_may_not_be_read_is_silently_unknown(account, code):
     assert edge.quota("L-1216C47A") is None
 
 
+def test_a_page_in_place_of_a_quota_is_silently_unknown(account):
+    edge, answers = account
+    answers.append(lambda stub: stub.add_response("get_service_quota", {}))
+
+    assert edge.quota("L-1216C47A") is None
+
+
 @pytest.mark.parametrize(
     ("code", "known"), [(None, True), ("NoSuchEntity", False), ("AccessDenied", None), ("Throttling", None)]
 )
