@@ -28,8 +28,9 @@ class AccountLookUps:
                 found = client.get_service_quota(ServiceCode="ec2", QuotaCode=code).get("Quota", {})
         except BakeError:
             return None
-        # A proxy's page is an answer without a value.
-        return Quota(code, name=found.get("QuotaName", ""), value=found["Value"]) if "Value" in found else None
+        if "Value" not in found:  # it was a proxy that answered
+            return None
+        return Quota(code, name=found.get("QuotaName", ""), value=found["Value"])
 
     def has_instance_profile(self, name: str) -> bool | None:
         """Whether IAM has an instance profile of that name."""
