@@ -206,16 +206,16 @@ def test_a_worker_that_ec2_takes_back_hands_on_its_data_and_leaves(cloud, spot):
     """Within seconds of the notice; nothing starts it again, and then EC2 ends it."""
     gone, stays = (spot.launched["nodes"][node]["private_address"] for node in (1, 2))
     assert spot.compute(f"HOST = {gone!r}" + KEEP) == [True]
-    cloud.fault("spot-notice", "--instance", spot.ids[1], "--notice", "20")
+    cloud.fault("spot-notice", "--instance", spot.ids[1], "--notice", "25")
     begin = time.monotonic()
 
     until(lambda: spot.compute(HAVE) == [20_000_000, [stays]], timeout=19)
     seconds = time.monotonic() - begin
-    state = cloud.attempt("ssh", "--name", "spot", "1", "--", "systemctl", "is-active", "dask-worker").stdout
+    ask = ("ssh", "--name", "spot", "1", "--", "systemctl", "is-active", "dask-worker")
+    until(lambda: cloud.attempt(*ask).stdout == "inactive\n", timeout=15)
     until(lambda: spot.ids[1] not in cloud.live_instances(), timeout=60)
     assert spot.compute(HAVE) == [20_000_000, [stays]]
     assert seconds < 15
-    assert state == "inactive\n"
     assert any(line.startswith("DASK-BAKE-WARNING spot: ") for line in spot.said(1))
 
 
@@ -255,6 +255,16 @@ def test_a_node_that_cannot_be_configured_says_so_and_ends_itself(cloud, image, 
     assert done.returncode == 1, done.stdout + done.stderr
     assert "DASK-BAKE-FAILED init: " in done.stderr
     assert "dask-bake-failing" not in cloud.groups()
+
+
+def test_a_node_that_is_told_nothing_says_so_and_ends_itself(cloud, image):
+    """Its metadata service does not answer, so it knows neither key nor role: nobody could enter it."""
+    cloud.fault("unhealthy", "--times", "0")
+    done = cloud.attempt("launch", "--name", "untold", "--ami", image, "--count", "2")
+    cloud.clear_faults()
+
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert 'DASK-BAKE-FAILED init: "the metadata service does not answer"' in done.stderr
 
 
 def test_a_node_that_fails_stays_if_it_is_asked_to(kept):
