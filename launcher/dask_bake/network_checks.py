@@ -67,7 +67,7 @@ def _check_bastion(options: "LaunchOptions") -> None:
         return
     if options.bastion is None:
         raise UsageError("--connect bastion needs the bastion", hint="--bastion HOST, as your ssh knows it")
-    if options.bastion.startswith("-") or not re.fullmatch(r"[\w.@:\[\]-]+", options.bastion):
+    if options.bastion.startswith("-") or not re.fullmatch(r"[\w.@:-]+", options.bastion):
         raise UsageError(
             f"--bastion is {options.bastion!r}, which is no host",
             hint="user@host, or a name of your ssh configuration",

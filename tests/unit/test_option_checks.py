@@ -259,6 +259,11 @@ REFUSALS = [
         "user@host, or a name of your ssh configuration",
     ),
     (
+        {**BASTION, "bastion": "[2001:db8::1]:22"},  # a tag's value, and EC2 takes no brackets there
+        "--bastion is '[2001:db8::1]:22', which is no host",
+        "user@host, or a name of your ssh configuration",
+    ),
+    (
         {**BASTION, "cidr": ()},
         "--connect bastion needs --cidr: the address, or the security group, that the bastion comes from",
         "--cidr 10.0.0.5/32, or --cidr sg-0123456789abcdef0",
