@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 VOLUME_TYPES = ("gp2", "gp3", "io1", "io2", "st1", "sc1", "standard")
 ROOT_VOLUME_TYPES = ("gp2", "gp3", "standard")
 """io1 and io2 need a number of IOPS; st1 and sc1 cannot be root volumes (EBS user guide, volume types)."""
-LARGEST_VOLUME = 65_536
+LARGEST_VOLUME = {"gp2": 16_384, "gp3": 65_536, "standard": 1_024}
+"""In GiB (EBS user guide, volume types)."""
 USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
 PROFILE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")
@@ -106,10 +107,11 @@ def _disk(options: "LaunchOptions") -> None:
             f"--volume-type {options.volume_type} cannot be a node's root volume as it is",
             hint=f"it can be {', '.join(ROOT_VOLUME_TYPES)}",
         )
-    if options.volume_size is not None and options.volume_size > LARGEST_VOLUME:
+    kind, largest = options.volume_type, LARGEST_VOLUME[options.volume_type]
+    if options.volume_size is not None and options.volume_size > largest:
         raise UsageError(
-            f"--volume-size is in GiB: at most {LARGEST_VOLUME}, not {options.volume_size}",
-            hint="EBS has no larger volumes",
+            f"--volume-size is in GiB: at most {largest} for {kind}, not {options.volume_size}",
+            hint="EBS has no larger volumes" if kind == "gp3" else "--volume-type gp3 can be larger",
         )
 
 

@@ -39,8 +39,18 @@ REFUSALS = [
     ),
     (
         {"volume_size": 65537},
-        "--volume-size is in GiB: at most 65536, not 65537",
+        "--volume-size is in GiB: at most 65536 for gp3, not 65537",
         "EBS has no larger volumes",
+    ),
+    (
+        {"volume_type": "gp2", "volume_size": 16385},
+        "--volume-size is in GiB: at most 16384 for gp2, not 16385",
+        "--volume-type gp3 can be larger",
+    ),
+    (
+        {"volume_type": "standard", "volume_size": 1025},
+        "--volume-size is in GiB: at most 1024 for standard, not 1025",
+        "--volume-type gp3 can be larger",
     ),
     (
         {"volume_initialization_rate": 99},
@@ -284,6 +294,21 @@ REFUSALS = [
         "leave --cidr out: then it is your own address",
     ),
     (
+        {"cidr": ("10.0.0.0/7",), "allow_wide_cidr": True},
+        "--cidr 10.0.0.0/7 is 33,554,432 addresses",
+        "nothing is opened to more than a /8, or a /16 of IPv6",
+    ),
+    (
+        {"cidr": ("10.0.0.0/8", "192.0.2.7/32", "11.0.0.0/8"), "allow_wide_cidr": True},
+        "--cidr opens 10.0.0.0/7 altogether, which is 33,554,432 addresses",
+        "nothing is opened to more than a /8, or a /16 of IPv6",
+    ),
+    (
+        {"cidr": ("2001::/16", "2000::/16"), "allow_wide_cidr": True},
+        f"--cidr opens 2000::/15 altogether, which is {2**113:,} addresses",
+        "nothing is opened to more than a /8, or a /16 of IPv6",
+    ),
+    (
         {"cidr": ("192.0.2.0/23",)},
         "--cidr 192.0.2.0/23 is 512 addresses",
         "--allow-wide-cidr insists; without --cidr it is your own address alone",
@@ -381,7 +406,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
         {"tag": (("Größe", "5 km/h"),)},
         {"tag": TOO_MANY[:38]},
         {"cidr": ("192.0.2.0/24", "2001:db8::/56", "sg-0123456789abcdef0")},
-        {"cidr": ("10.0.0.0/8",), "allow_wide_cidr": True},
+        {"cidr": ("10.0.0.0/8", "2001::/16"), "allow_wide_cidr": True},
         BASTION,
         {"private": True, "connect": Connect.DIRECT},
         {"connect": Connect.SSM, "iaminstance_name": "ssm+core"},
