@@ -7,7 +7,7 @@ from dask_bake import view
 from dask_bake.edges import CloudEdge
 from dask_bake.inventory import find
 from dask_bake.models import Cloud, Cluster, Rule
-from dask_bake.network_checks import check_width
+from dask_bake.network_checks import check_widths
 from dask_bake.ssh_rules import SshChange, check_way, plan_change
 from dask_bake.terminal import Terminal
 
@@ -25,8 +25,7 @@ def run(
     json_output: bool,
 ) -> int:
     """Opens SSH of the cluster's head to this machine, or to the blocks given, and closes it to others."""
-    for block in cidr:
-        check_width(block, allowed=allow_wide_cidr)
+    check_widths(cidr, allowed=allow_wide_cidr)
     cluster = find(ec2, cloud, name)
     check_way(cluster, has_cidr=bool(cidr))
     change = plan_change(cluster, tuple(cidr) or (caller(),))

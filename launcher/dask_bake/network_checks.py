@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
@@ -10,8 +11,12 @@ from dask_bake.models import Connect
 if TYPE_CHECKING:
     from dask_bake.options import LaunchOptions
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
 WIDEST = 24
 WIDEST_OF_6 = 56
+NEVER_WIDER = {4: 8, 6: 16}
+"""No option opens more than that, in one block or in several that make one."""
 MOST_RULES = 60
 """How many rules a security group takes (VPC user guide, quotas)."""
 
@@ -38,24 +43,39 @@ def check_network(options: "LaunchOptions") -> None:
             f"--cidr gives {len(options.cidr)} blocks, and a security group takes {MOST_RULES} rules",
             hint="give fewer, or wider ones",
         )
-    for cidr in options.cidr:
-        check_width(cidr, allowed=options.allow_wide_cidr)
+    check_widths(options.cidr, allowed=options.allow_wide_cidr)
     if options.security_group is not None and options.security_group_id is not None:
         raise UsageError("--security-group and --security-group-id are two groups", hint="give one of them")
 
 
-def check_width(cidr: str, *, allowed: bool) -> None:
-    """Refuses the whole world in any case, and what is wider than /24 unless it is insisted on."""
-    if cidr.startswith("sg-"):
-        return
-    network = ipaddress.ip_network(cidr)
+def check_widths(cidrs: Sequence[str], *, allowed: bool) -> None:
+    """Refuses much of the world in any case, and what is wider than /24 unless it is insisted on."""
+    networks = [ipaddress.ip_network(cidr) for cidr in cidrs if not cidr.startswith("sg-")]
+    for network in networks:
+        _check_width(network, allowed=allowed)
+    together: tuple[Network, ...] = (
+        *ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv4Network)),
+        *ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv6Network)),
+    )
+    for network in together:
+        _check_limit(network, f"--cidr opens {network} altogether, which")
+
+
+def _check_limit(network: Network, what: str) -> None:
     if network.prefixlen == 0:
+        raise UsageError(f"{what} is the whole world", hint="leave --cidr out: then it is your own address")
+    if network.prefixlen < NEVER_WIDER[network.version]:
         raise UsageError(
-            f"--cidr {cidr} is the whole world", hint="leave --cidr out: then it is your own address"
+            f"{what} is {network.num_addresses:,} addresses",
+            hint="nothing is opened to more than a /8, or a /16 of IPv6",
         )
+
+
+def _check_width(network: Network, *, allowed: bool) -> None:
+    _check_limit(network, f"--cidr {network}")
     if network.prefixlen < (WIDEST if network.version == 4 else WIDEST_OF_6) and not allowed:
         raise UsageError(
-            f"--cidr {cidr} is {network.num_addresses:,} addresses",
+            f"--cidr {network} is {network.num_addresses:,} addresses",
             hint="--allow-wide-cidr insists; without --cidr it is your own address alone",
         )
 

@@ -190,6 +190,16 @@ REFUSALS = [
         "leave one of the two out",
     ),
     (
+        {"dask": False, "nprocs": 2},
+        "--no-dask starts no Dask, and --nprocs is for Dask",
+        "leave one of the two out",
+    ),
+    (
+        {"provision": False, "nprocs": 2},
+        "--no-provision starts no Dask, and --nprocs is for Dask",
+        "leave one of the two out",
+    ),
+    (
         {"provision": False, "min_workers": 1},
         "--no-provision starts no Dask, and --min-workers is for Dask",
         "leave one of the two out",
