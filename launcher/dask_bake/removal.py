@@ -133,6 +133,8 @@ class Removal:
             pieces = [_named(node) for node in self._nodes.values() if not ended(node)]
             pieces += [f"instance {each}" for each in self.known if each not in self._nodes]
             pieces += map(_named_group, self.known_groups)
+            # What EC2 made without its word reaching anybody is known to nobody here.
+            pieces.append(f"whatever is tagged {Tag.CLUSTER}={self.name}")
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",

@@ -262,6 +262,21 @@ def test_without_ec2_the_known_instances_are_named():
         start(cloud)
 
 
+def test_what_was_made_unheard_is_among_what_is_left_where_ec2_cannot_be_asked():
+    lost = [
+        Fault("run_instances", UnclearError("no answer"), after=True),
+        *(Fault("nodes", BakeError("you may not"), nth=n) for n in (1, 2)),
+    ]
+    cloud = FakeCloud(faults=lost)
+
+    with pytest.raises(LeftoverError) as caught:
+        start(cloud)
+
+    assert "i-0" in cloud.left
+    assert "(sg-0)" in caught.value.message
+    assert "; whatever is tagged dask-bake:cluster=dask. The reason: you may not" in caught.value.message
+
+
 def test_down_removes_the_cluster_and_its_secrets_and_no_other_cluster():
     cloud, clock = FakeCloud(), FakeClock()
     start(cloud)
