@@ -112,14 +112,14 @@ class Removal:
             self._refusal = error
 
     def _delete_rest(self) -> str:
-        """Deletes groups and key pairs, and says which group is waited for; none if instances stay."""
+        """Deletes key pairs, then the groups by which the rest is found; says which group is waited for."""
+        for key_pair in self.cloud.key_pairs(self.tags):
+            self.cloud.delete_key_pair(key_pair)
         busy = [
             f"{group.name} ({group.id})"
             for group in self.cloud.groups(self.tags)
             if not self.cloud.delete_security_group(group.id)
         ]
-        for key_pair in self.cloud.key_pairs(self.tags):
-            self.cloud.delete_key_pair(key_pair)
         return f"security group {', '.join(busy)} to be free" if busy and self._refusal is None else ""
 
     def _leftover(self, error: BaseException) -> LeftoverError:

@@ -7,9 +7,10 @@ import pytest
 from dask_bake.edges import PassingError, UnclearError
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note
+from dask_bake.inventory import find
 from dask_bake.models import Tag
 from dask_bake.removal import Removal
-from fakes import FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
+from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
 
 TAGS = {Tag.CLUSTER: "dask"}
 
@@ -50,8 +51,8 @@ def test_each_instance_is_told_to_end_once_and_two_looks_must_find_nothing():
     assert (cloud.calls.count("terminate"), cloud.calls.count("delete_security_group")) == (1, 1)
     assert cloud.calls[-3:] == [
         "nodes",
-        "groups",
         "key_pairs",
+        "groups",
     ]
 
 
@@ -116,6 +117,18 @@ def test_an_instance_that_comes_while_its_group_is_being_deleted_is_ended_too():
 
     assert cloud.left == []
     assert cloud.instances[-1].state == "terminated"
+
+
+def test_a_key_pair_that_stays_is_left_with_the_group_by_which_down_finds_it():
+    cloud = filled(FakeCloud())
+    cloud.faults = [Fault("delete_key_pair", BakeError("you may not"))]
+
+    with pytest.raises(LeftoverError, match="key pair dask-bake-dask"):
+        remove(cloud)
+
+    assert find(cloud, CLOUD, "dask").groups
+    remove(cloud)
+    assert cloud.left == []
 
 
 def test_what_ec2_may_still_make_is_looked_for_as_long_as_it_may():
