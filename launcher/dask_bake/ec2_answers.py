@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.edges import ConnectEndpoint, InstanceType, PlacementGroup
-from dask_bake.models import Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.models import DataDisk, Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
@@ -31,6 +31,7 @@ def image(answer: "ImageTypeDef") -> Image:
         root_device=answer.get("RootDeviceName") or "/dev/xvda",
         root_size=_root_disk(answer).get("VolumeSize"),
         snapshot_id=_root_disk(answer).get("SnapshotId"),
+        data_disks=tuple(_data_disks(answer)),
         tags=tags(answer.get("Tags")),
     )
 
@@ -128,6 +129,12 @@ def _root_disk(answer: "ImageTypeDef") -> Mapping[str, Any]:
         if mapping.get("DeviceName") == answer.get("RootDeviceName"):
             return mapping.get("Ebs", {})
     return {}
+
+
+def _data_disks(answer: "ImageTypeDef") -> Iterator[DataDisk]:
+    for mapping in answer.get("BlockDeviceMappings", []):
+        if "Ebs" in mapping and mapping.get("DeviceName") != answer.get("RootDeviceName"):
+            yield DataDisk(mapping.get("DeviceName", ""), mapping["Ebs"].get("VolumeSize"))
 
 
 def _parse_time(text: str | None) -> datetime:

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dask_bake.models import InstanceSpec, Market, Rule, Tags
+from dask_bake.models import DataDisk, InstanceSpec, Market, Rule, Tags
 
 
 def tag_specifications(tags: Tags, *kinds: str) -> list[dict[str, Any]]:
@@ -53,7 +53,7 @@ def import_key_pair(name: str, *, public_key: str, tags: Tags) -> dict[str, Any]
 
 
 def run_instances(spec: InstanceSpec) -> dict[str, Any]:
-    """RunInstances: enough or none, IMDSv2 only, an encrypted disk that goes with it; power-off ends it."""
+    """RunInstances: enough or none, IMDSv2 only, encrypted disks that go with it; power-off ends it."""
     request = {
         "ImageId": spec.image.id,
         "InstanceType": spec.instance_type,
@@ -66,7 +66,10 @@ def run_instances(spec: InstanceSpec) -> dict[str, Any]:
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 1,
         },
-        "BlockDeviceMappings": [{"DeviceName": spec.image.root_device, "Ebs": _root_disk(spec)}],
+        "BlockDeviceMappings": [
+            {"DeviceName": spec.image.root_device, "Ebs": _root_disk(spec)},
+            *({"DeviceName": disk.device, "Ebs": _data_disk(disk)} for disk in spec.image.data_disks),
+        ],
         "NetworkInterfaces": [
             {
                 "DeviceIndex": 0,
@@ -107,6 +110,12 @@ def _root_disk(spec: InstanceSpec) -> dict[str, Any]:
     }
     disk = {"VolumeType": spec.disk.type, "Encrypted": True, "DeleteOnTermination": True}
     return disk | {name: value for name, value in optional.items() if value is not None}
+
+
+def _data_disk(disk: DataDisk) -> dict[str, Any]:
+    """What the request does not say, EC2 takes from the image: a snapshot, a type."""
+    size = {} if disk.size is None else {"VolumeSize": disk.size}
+    return {"Encrypted": True, "DeleteOnTermination": True} | size
 
 
 def filters(values: Mapping[str, str | Sequence[str]]) -> list[dict[str, Any]]:

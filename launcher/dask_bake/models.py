@@ -139,6 +139,14 @@ class Cloud:
 
 
 @dataclass(frozen=True)
+class DataDisk:
+    """A volume that an image brings along beside its root volume; the size is in GiB."""
+
+    device: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class Image:
     """An AMI."""
 
@@ -150,6 +158,7 @@ class Image:
     root_device: str = "/dev/xvda"
     root_size: int | None = None
     snapshot_id: str | None = None
+    data_disks: tuple[DataDisk, ...] = ()
     tags: Tags = ()
 
     def tag(self, key: str, default: str = "") -> str:

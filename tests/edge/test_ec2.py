@@ -10,7 +10,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
-from dask_bake import clouds, ec2
+from dask_bake import clouds, ec2, ec2_requests
 from dask_bake.ec2 import Ec2
 from dask_bake.ec2_errors import translated
 from dask_bake.edges import InstanceType, UnclearError
@@ -99,6 +99,30 @@ def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed
         ("i-2", 2, "worker", "10.0.0.5"),
     ]
     assert PUBLIC_KEY in spec.user_data
+
+
+def test_the_other_volumes_of_an_image_are_encrypted_and_end_with_the_node_too(stubbed):
+    edge, stub, _ = stubbed
+    answer = {
+        "ImageId": "ami-1",
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "snap-2", "VolumeSize": 50, "Encrypted": False}},
+            {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 10}},
+            {"DeviceName": "/dev/sdg", "Ebs": {"SnapshotId": "snap-3", "DeleteOnTermination": False}},
+            {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"},
+        ],
+    }
+    stub.add_response("describe_images", {"Images": [answer]}, {"ImageIds": ["ami-1"]})
+
+    spec = head_of(a_plan(image=edge.image("ami-1")))
+
+    kept = {"Encrypted": True, "DeleteOnTermination": True}
+    assert ec2_requests.run_instances(spec)["BlockDeviceMappings"] == [
+        {"DeviceName": "/dev/xvda", "Ebs": {**kept, "VolumeType": "gp3", "VolumeSize": 10}},
+        {"DeviceName": "/dev/sdf", "Ebs": {**kept, "VolumeSize": 50}},
+        {"DeviceName": "/dev/sdg", "Ebs": kept},
+    ]
 
 
 def test_a_security_group_is_tagged_in_the_call_that_makes_it(stubbed):
