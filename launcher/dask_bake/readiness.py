@@ -171,6 +171,14 @@ class Readiness:
             node for node in cluster.workers if self.registered.get(node.private_address, 0) < cluster.nprocs
         ]
 
+    def _latest(self) -> Node:
+        """The node that is waited for."""
+        if self.plan.options.runs_dask:
+            late = self._late() if self.registered else []
+        else:
+            late = [node for node in self.seen.nodes if node.state != "running"]
+        return late[0] if late and self.way_in.is_pinned(self.head) else self.head
+
     def _show_console(self, node: Node) -> None:
         try:
             lines = last_lines(self.cloud.console_output(node.id), LAST_LINES)
@@ -180,14 +188,13 @@ class Readiness:
             self.notify(Output(f"node {node.index}: {line}"))
 
     def _too_late(self, awaited: str) -> BakeError:
-        late = self._late()
-        node = late[0] if self.registered and late else self.head
+        node = self._latest()
         self._show_console(node)
         trouble = f"; SSH says: {self.way_in.trouble}" if self.way_in.trouble and not self.registered else ""
-        ready = sum(self.registered.values())
+        ready = f"{sum(self.registered.values())} of {self.seen.expected_workers} workers registered, "
         return NotReadyError(
-            f"waited {self.plan.options.timeout} s for {awaited}: {ready} of {self.seen.expected_workers}"
-            f" workers registered, node {node.index} is late{trouble}",
+            f"waited {self.plan.options.timeout} s for {awaited}:"
+            f" {ready if self.plan.options.runs_dask else ''}node {node.index} is late{trouble}",
             hint="--timeout gives it longer; the last lines of that node's console are above",
         )
 

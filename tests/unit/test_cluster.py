@@ -156,6 +156,32 @@ def test_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
     assert cloud.left == []
 
 
+def test_without_dask_the_node_that_does_not_run_is_told_and_no_workers():
+    class Slow(FakeCloud):
+        def _next(self, node):
+            return node if node.id == "i-2" and node.state == "pending" else super()._next(node)
+
+    cloud, events = Slow(), []
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud, plan=a_plan(dask=False, nprocs=1), events=events)
+
+    assert caught.value.message == "waited 300 s for all nodes to run: node 2 is late"
+    assert Output("node 2: ready") in events
+
+
+def test_without_dask_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud, answers=False, trouble="Connection refused.")
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud, way_in, plan=a_plan(dask=False, nprocs=1))
+
+    assert caught.value.message == (
+        "waited 300 s for the head to answer through SSH: node 0 is late; SSH says: Connection refused."
+    )
+
+
 def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_once():
     silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
     silent += [Fault("console_output", PassingError("AWS is throttling"), nth=n) for n in (1, 2)]
