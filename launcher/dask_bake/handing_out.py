@@ -3,11 +3,15 @@
 from pathlib import Path
 
 from dask_bake.certificates import hand_out, issue, new_authority
+from dask_bake.errors import UsageError
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import Handout
 from dask_bake.secrets_folder import ClientTls, KeyPair, Keys, new_key, read_key
 from dask_bake.text_files import read_text
 from dask_bake.userdata import Preload
+
+IMPORTED = ("ssh-rsa ", "ssh-ed25519 ")
+"""The kinds of key that ImportKeyPair takes."""
 
 
 def keys_for(options: LaunchOptions) -> Keys:
@@ -21,7 +25,14 @@ def keys_for(options: LaunchOptions) -> Keys:
 def key_pair(options: LaunchOptions) -> KeyPair:
     """The user's key, or a new one for the cluster."""
     if options.keypair is not None:
-        return read_key(options.keypair)
+        pair = read_key(options.keypair)
+        if not options.provision and options.keyname is None and not pair.public.startswith(IMPORTED):
+            raise UsageError(
+                f"--no-provision brings the key as an EC2 key pair, and --keypair {options.keypair} is"
+                f" {pair.public.split()[0]}: EC2 takes RSA and ED25519 alone",
+                hint="ssh-keygen -t ed25519 makes one; without --keypair the cluster gets a key of its own",
+            )
+        return pair
     return new_key(f"dask-bake {options.name}")
 
 

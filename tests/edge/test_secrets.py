@@ -100,6 +100,23 @@ def test_the_user_s_key_is_the_one_that_the_nodes_are_handed(tmp_path):
     assert told.public_key.split()[:2] == public_of(path)
 
 
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_key_that_ec2_would_not_import_is_refused_where_it_has_to(tmp_path, form):
+    path = written(tmp_path, "ecdsa", form)
+
+    with pytest.raises(UsageError, match="is ecdsa-sha2-nistp256: EC2 takes RSA and ED25519 alone"):
+        keys_for(LaunchOptions(keypair=path, provision=False))
+    assert keys_for(LaunchOptions(keypair=path))
+    assert keys_for(LaunchOptions(keypair=path, provision=False, keyname="mine"))
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_a_key_that_ec2_imports_is_taken_without_user_data(tmp_path, kind):
+    path = written(tmp_path, kind, "openssh")
+
+    assert keys_for(LaunchOptions(keypair=path, provision=False)).pair.public.split() == public_of(path)
+
+
 def test_certificates_are_kept_for_their_owner_alone_and_go_with_the_cluster(tmp_path):
     options = LaunchOptions(tls=True)
     secrets = Secrets(tmp_path / "secrets", "launch1")
