@@ -176,6 +176,12 @@ GRANTS = (
     ),
     _grant("AsSsh", (Extra.SSM,), "ssm:StartSession", "arn:aws:ssm:*::document/AWS-StartSSHSession"),
     _grant(
+        "OwnSessions",
+        (Extra.SSM,),
+        "ssmmessages:OpenDataChannel ssm:ResumeSession ssm:TerminateSession",
+        "arn:aws:ssm:*:*:session/${aws:userid}-*",
+    ),
+    _grant(
         "EncryptWithKey",
         (Extra.KMS_KEY,),
         "kms:CreateGrant kms:Decrypt kms:DescribeKey kms:GenerateDataKeyWithoutPlaintext kms:ReEncryptFrom"

@@ -33,6 +33,8 @@ from unit.test_bake import Brought
 
 OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
 CLOUD = clouds.aws_cloud("us-east-1", {})
+CARRYING = ("ssmmessages:OpenDataChannel", "ssm:ResumeSession", "ssm:TerminateSession")
+"""What Session Manager's plugin does with a session that is begun, and then asks no client of boto3 for."""
 IMAGE_TAGS = {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.VERIFIED: Verified.YES}
 
 
@@ -149,7 +151,7 @@ def test_programs_of_aws_s_are_allowed_what_they_are_called_for():
     }
 
     asked = {extra: f"{service}:{pascal(operation)}" for extra, (service, operation) in called.items()}
-    assert permitted(Extra.SSM) == {asked[Extra.SSM]}
+    assert permitted(Extra.SSM) == {asked[Extra.SSM], *CARRYING}
     assert permitted(Extra.EICE) - {"ec2:DescribeInstanceConnectEndpoints"} == {asked[Extra.EICE]}
 
 

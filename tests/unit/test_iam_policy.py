@@ -82,6 +82,13 @@ def test_a_role_is_given_away_only_where_it_is_named_and_to_ec2():
     assert giving["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 
+def test_only_one_s_own_sessions_are_carried_on_and_ended():
+    (own,) = (each for each in statements(Extra.SSM) if "ssmmessages:OpenDataChannel" in each["Action"])
+
+    assert own["Action"][1:] == ["ssm:ResumeSession", "ssm:TerminateSession"]
+    assert own["Resource"] == ["arn:aws:ssm:*:*:session/${aws:userid}-*"]
+
+
 def test_several_needs_are_all_that_each_needs_and_no_more():
     together = {action for each in statements(Purpose.LAUNCH, Purpose.BAKE) for action in each["Action"]}
 
