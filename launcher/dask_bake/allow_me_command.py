@@ -1,10 +1,12 @@
 """``dask-bake allow-me``: SSH is opened to where this machine is now, and closed to where it was."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from dask_bake import view
 from dask_bake.edges import CloudEdge
+from dask_bake.errors import StoppedError
 from dask_bake.inventory import find
 from dask_bake.models import Cloud, Cluster, Rule
 from dask_bake.network_checks import check_widths
@@ -30,7 +32,8 @@ def run(
     check_way(cluster, has_cidr=bool(cidr))
     change = plan_change(cluster, tuple(cidr) or (caller(),))
     if not dry_run:
-        carry_out(change, ec2)
+        with _changing(cluster.name):
+            carry_out(change, ec2)
     if json_output:
         terminal.write_json(view.as_json(document(cluster, change, dry_run=dry_run)))
     else:
@@ -44,6 +47,17 @@ def carry_out(change: SshChange, ec2: CloudEdge) -> None:
         ec2.authorize(change.group, change.opened)
     if change.closed:
         ec2.revoke(change.group, change.closed)
+
+
+@contextmanager
+def _changing(name: str) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise StoppedError(
+            f"interrupted; SSH of {name} may be open to the new addresses already, and to the old ones still",
+            hint=f"the same dask-bake allow-me {name} again does the rest",
+        ) from error
 
 
 def document(cluster: Cluster, change: SshChange, *, dry_run: bool) -> dict[str, Any]:

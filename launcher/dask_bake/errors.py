@@ -27,6 +27,12 @@ class NotReadyError(BakeError):
     """Machines were started, and did not become what they should have."""
 
 
+class StoppedError(BakeError):
+    """The user interrupted a command that changes what is there: the message says what may be changed."""
+
+    exit_code = 130
+
+
 class LeftoverError(BakeError):
     """Something failed, and something that costs money may be left: the message names each piece."""
 

@@ -71,8 +71,31 @@ def remove(
     """Removes all of it; one piece that does not go keeps nothing else.
 
     Raises:
-        LeftoverError: when something is still there; it names each piece.
+        LeftoverError: when something is still there, or after an interrupt may be; it names each piece.
     """
+    gone: set[str] = set()
+    try:
+        _remove(found, edges, gone, notify, clock, sleep)
+    except KeyboardInterrupt as error:
+        rest = [each for each in found.remains if each.region not in gone]
+        if not rest:
+            raise
+        regions = sorted({each.region for each in rest})
+        named = [str(piece) for each in rest for piece in each.pieces]
+        raise LeftoverError(
+            f"interrupted; something may be left that costs money in {', '.join(regions)}: {'; '.join(named)}",
+            hint="dask-bake reap" + (" --all-regions" if len(regions) > 1 else f" --region {regions[0]}"),
+        ) from error
+
+
+def _remove(
+    found: Reaping,
+    edges: Mapping[str, ReapEdge],
+    gone: set[str],
+    notify: Notify,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
     reasons: list[str] = []
     for region in dict.fromkeys(each.region for each in found.remains):
         own = [each for each in found.remains if each.region == region]
@@ -91,6 +114,7 @@ def remove(
                 f" The reason: {'; '.join(dict.fromkeys(reasons)) or 'it is still shown'}",
                 hint=f"dask-bake reap --region {region}",
             )
+        gone.add(region)
 
 
 def _ask(edge: ReapEdge) -> tuple[Piece, ...] | BakeError:
@@ -142,4 +166,7 @@ def _try(act: Callable[[], None], reasons: list[str], *, needed: object = True) 
     try:
         act()
     except BakeError as error:
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            # A removal says what it leaves; nothing else is begun then.
+            raise KeyboardInterrupt from error
         reasons.append(error.message)

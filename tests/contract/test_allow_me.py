@@ -7,7 +7,7 @@ import pytest
 from moto import mock_aws
 
 from dask_bake import allow_me_command, clouds, ec2
-from dask_bake.errors import UsageError
+from dask_bake.errors import StoppedError, UsageError
 from dask_bake.models import Rule, Tag
 from dask_bake.plan import ssh_rule
 from dask_bake.secrets_folder import new_key
@@ -91,6 +91,22 @@ def test_a_second_time_changes_nothing_and_says_so(aws, group, allow, capsys):
 
     assert opened(aws, group) == before
     assert capsys.readouterr().out == "SSH of taxi is open to this already; nothing was changed.\n"
+
+
+def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, edge, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(edge, "revoke", interrupted)
+
+    with pytest.raises(StoppedError, match="SSH of taxi may be open to the new addresses already") as caught:
+        allow()
+
+    assert opened(aws, group) == {(NEW, OURS), (OLD, OURS), (OFFICE, "the office")}
+    assert caught.value.exit_code == 130
+    monkeypatch.undo()
+    allow()
+    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
 
 
 def test_a_dry_run_says_what_it_would_do_and_does_nothing(aws, group, allow, capsys):

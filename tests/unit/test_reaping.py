@@ -16,7 +16,7 @@ from dask_bake.plan import group_name, moment
 from dask_bake.reap_documents import reap_document
 from dask_bake.reaping import BAKING, QUIET, Reaping, plan_reaping
 from dask_bake.view_reap import reap_view
-from fakes import SUBNETS, FakeClock, FakeCloud, a_plan, head_of, workers_of
+from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 OLD = NOW - timedelta(hours=3)
@@ -237,6 +237,36 @@ def test_a_disk_that_stays_is_named_with_ec2_s_reason():
 
     assert region.left == []
     assert "volume vol-0. The reason: vol-0 is in use" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "operation", ["terminate", "nodes", "delete_security_group", "groups"], ids=lambda each: f"in-{each}"
+)
+def test_an_interrupt_ends_the_removal_and_names_all_that_may_be_left(operation):
+    first, near = a_region("far"), a_region("taxi", "train")
+    near.faults = [Fault(operation, KeyboardInterrupt())]
+    last = a_region("zebra")
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(far=first, near=near, zoo=last)
+
+    assert (first.left, last.left) == ([], ["i-zebra", "sg-zebra"])
+    for piece_id in (*near.left, *last.left):
+        assert piece_id in caught.value.message
+    assert "i-far" not in caught.value.message
+    assert "may be left that costs money in near, zoo: " in caught.value.message
+    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake reap --all-regions")
+    assert near.left
+
+
+def test_an_interrupt_in_the_last_region_tells_the_command_for_it():
+    region = a_region("taxi")
+    region.faults = [Fault("terminate", KeyboardInterrupt())]
+
+    with pytest.raises(LeftoverError, match="interrupted") as caught:
+        remove(here=region)
+
+    assert caught.value.hint == "dask-bake reap --region here"
 
 
 def test_a_region_that_does_not_answer_hides_no_other():
