@@ -81,9 +81,9 @@ def remove(
         if not rest:
             raise
         regions = sorted({each.region for each in rest})
-        named = [str(piece) for each in rest for piece in each.pieces]
+        named = "; ".join(str(piece) for each in rest for piece in each.pieces)
         raise LeftoverError(
-            f"interrupted; something may be left that costs money in {', '.join(regions)}: {'; '.join(named)}",
+            f"interrupted; something may be left that costs money in {', '.join(regions)}: {named}",
             hint="dask-bake reap" + (" --all-regions" if len(regions) > 1 else f" --region {regions[0]}"),
         ) from error
 
