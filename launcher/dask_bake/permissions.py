@@ -11,6 +11,8 @@ from dask_bake.plan import LaunchPlan
 from dask_bake.together import together
 
 NOT_ASKED = "not asked: there is no group yet"
+NOT_CERTAIN = "not certain: asked with the VPC's default group"
+"""A policy may well permit instances in the cluster's own groups alone, as the printed one does."""
 
 
 class Asked(Protocol):
@@ -74,6 +76,9 @@ def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str,
 
 def _ask(ec2: Asked, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
     try:
-        return Permission(operation, what, ec2.may(operation, request))
+        allowed = ec2.may(operation, request)
+        if not allowed and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):
+            return Permission(operation, what, None, NOT_CERTAIN)
+        return Permission(operation, what, allowed)
     except BakeError as error:
         return Permission(operation, what, None, error.message)

@@ -11,6 +11,7 @@ from dask_bake.edges import CapacityError, QuotaError
 from dask_bake.errors import BakeError, NotReadyError, UsageError
 from dask_bake.models import Role, Tag
 from dask_bake.options import LaunchOptions
+from dask_bake.permissions import NOT_CERTAIN
 from dask_bake.terminal import Terminal
 from fakes import CONSOLE, FakeWayIn
 from invariant import watched
@@ -315,10 +316,21 @@ def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, caps
 
 def test_a_dry_run_names_what_one_may_not_and_fails(cloud, capsys):
     cloud.fault("error", "RunInstances", code="UnauthorizedOperation", where={"MaxCount": "2"})
+    (vpc,) = cloud.ec2.describe_vpcs()["Vpcs"]
+    cloud.ec2.create_security_group(GroupName="storage", Description="mine", VpcId=vpc["VpcId"])
 
     with pytest.raises(BakeError) as caught:
-        launch(cloud, dry_run=True)
+        launch(cloud, dry_run=True, security_group="storage")
 
     assert caught.value.message == "these AWS credentials may not call ec2:RunInstances for the workers"
     assert caught.value.exit_code == 1
     assert [each["allowed"] for each in document(capsys)["permissions"]] == [True, None, True, False]
+
+
+def test_a_dry_run_fails_at_no_refusal_that_a_policy_for_own_groups_alone_gives(cloud, capsys):
+    cloud.fault("error", "RunInstances", code="UnauthorizedOperation")
+    cloud.fault("error", "RunInstances", code="UnauthorizedOperation")
+
+    assert launch(cloud, dry_run=True) == 0
+    asked = document(capsys)["permissions"][2:]
+    assert [(each["allowed"], each["why"]) for each in asked] == 2 * [(None, NOT_CERTAIN)]

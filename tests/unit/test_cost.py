@@ -11,8 +11,8 @@ from rich.console import Console
 from dask_bake.cost import FREE, Cost, Item, Prices, cost, dollars, in_words
 from dask_bake.documents import cost_document, plan_document
 from dask_bake.errors import BakeError
-from dask_bake.models import Connect
-from dask_bake.permissions import NOT_ASKED, Permission, ask, check
+from dask_bake.models import Connect, SecurityGroup
+from dask_bake.permissions import NOT_ASKED, NOT_CERTAIN, Permission, ask, check
 from dask_bake.prices import PriceList, prices_of
 from dask_bake.view_plan import plan_view
 from fakes import IMAGE, a_plan
@@ -224,7 +224,7 @@ def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay
 
 
 def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
-    denied = ask(a_plan(), Asked(denied=("RunInstances",)))
+    denied = ask(in_a_group(a_plan()), Asked(denied=("RunInstances",)))
     with pytest.raises(BakeError) as caught:
         check(denied)
 
@@ -237,8 +237,27 @@ def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
     check(unclear)
 
 
+def test_a_refusal_for_the_vpc_s_default_group_is_not_certain():
+    """In the cluster's own groups, which are not there yet, it may well be permitted."""
+    answers = ask(a_plan(), Asked(denied=("RunInstances",)))
+
+    assert answers[2:] == (
+        Permission("RunInstances", "the head", None, NOT_CERTAIN),
+        Permission("RunInstances", "the workers", None, NOT_CERTAIN),
+    )
+    check(answers)
+    with pytest.raises(BakeError, match=r"may not call ec2:CreateSecurityGroup for its group$"):
+        check(ask(a_plan(), Asked(denied=("CreateSecurityGroup", "RunInstances"))))
+
+
+def in_a_group(plan):
+    """The same, its nodes also in a group of the user's own, which is there."""
+    groups = (SecurityGroup("sg-7", "storage", "vpc-1"),)
+    return replace(plan, surroundings=replace(plan.surroundings, groups=groups))
+
+
 def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
-    plan = a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge"))
+    plan = in_a_group(a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge")))
     text = shown(plan_view(plan, ask(plan, Asked(denied=("RunInstances",))), cost(plan, ALL)))
     lines = [line.rstrip() for line in text.splitlines()]
 
