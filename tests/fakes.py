@@ -45,6 +45,7 @@ TYPES = (
     TYPE,
     InstanceType("m5.2xlarge", 8, ("x86_64",), 32768),
     InstanceType("m6i.large", 2, ("x86_64",), 8192),
+    InstanceType("g5.2xlarge", 8, ("x86_64",), 32768),
 )
 CLOUD = Cloud("aws", "us-east-1", "https://address.example")
 PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
@@ -53,7 +54,7 @@ PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
 def a_plan(
     *, launch_id: str = "launch1", image: Image = IMAGE, subnets: tuple[Subnet, ...] = SUBNETS, **options
 ) -> LaunchPlan:
-    """A plan of two workers of two processes, unless told otherwise."""
+    """A plan of two workers, of two processes where there is Dask, unless told otherwise."""
     around = Surroundings(
         "aws",
         "us-east-1",
@@ -63,7 +64,8 @@ def a_plan(
         offerings=frozenset((kind.name, subnet.zone) for kind in TYPES for subnet in subnets),
         callers=("192.0.2.7/32",),
     )
-    chosen = LaunchOptions(**{"count": 3, "nprocs": 2, **options})
+    has_dask = options.get("dask", True) and options.get("provision", True)
+    chosen = LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options})
     return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
 
 

@@ -60,6 +60,7 @@ FOR_DASK = (
     "preload",
     "tls",
     "min_workers",
+    "nprocs",
     "nthreads",
     "memory_limit",
     "idle_timeout",

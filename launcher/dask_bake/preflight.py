@@ -140,7 +140,7 @@ def check_user_data(plan: LaunchPlan) -> None:
 
 def notes(plan: LaunchPlan) -> tuple[str, ...]:
     """What may be meant so, and may be a mistake."""
-    return (*crowds(plan), *_dear(plan), *_unreachable(plan), *_from_outside(plan))
+    return (*crowds(plan), *_dear(plan), *_unreachable(plan), *_from_outside(plan), *_endless(plan))
 
 
 def crowds(plan: LaunchPlan) -> tuple[str, ...]:
@@ -209,6 +209,13 @@ def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
         f"SSH on the head is opened to {outside[0]}, as which the internet sees this machine; through a VPN"
         " the head sees another address, which --cidr names.",
     )
+
+
+def _endless(plan: LaunchPlan) -> tuple[str, ...]:
+    """Nodes that are told nothing, and so not when to end."""
+    if plan.options.provision:
+        return ()
+    return (f"Nothing ends these nodes by itself (--no-provision): dask-bake down {plan.options.name} does.",)
 
 
 def _is_public(source: str) -> bool:

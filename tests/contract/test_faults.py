@@ -58,7 +58,7 @@ def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, action, 
     """ImportKeyPair is asked for where there is no user-data to bring the key."""
     cloud.fault(kind, action, times=2)
 
-    assert launch(cloud, provision=False) == 0
+    assert launch(cloud, provision=False, nprocs=1) == 0
 
     assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
     assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
@@ -69,7 +69,7 @@ def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, action, 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
 def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, kind):
-    launch(cloud, provision=False)
+    launch(cloud, provision=False, nprocs=1)
     for action in ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair", "DescribeInstances"):
         cloud.fault(kind, action, times=2)
 

@@ -261,12 +261,18 @@ def test_more_than_a_node_has_is_a_warning_for_a_type_that_it_is_more_for(option
         {"nprocs": 8, "memory_limit": "auto"},
         {"nprocs": 8, "memory_limit": "0"},
         {"nprocs": 5, "memory_limit": "0.2"},
-        {"nprocs": 9, "dask": False},
+        {"dask": False},
     ],
     ids=str,
 )
 def test_what_fits_is_no_warning(options):
     assert notes(**options) == ()
+
+
+def test_that_nothing_ends_nodes_which_are_told_nothing_is_said():
+    assert notes(provision=False, name="bare") == (
+        "Nothing ends these nodes by itself (--no-provision): dask-bake down bare does.",
+    )
 
 
 def test_each_type_that_the_workers_may_have_is_looked_at():
