@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 
 from dask_bake.edges import InstanceType, Quota
 from dask_bake.errors import BakeError
@@ -36,29 +37,30 @@ def quota_code(instance_type: str, market: Market) -> str | None:
 
 
 def codes(options: LaunchOptions) -> tuple[str, ...]:
-    """The codes of the quotas that the preferred types of the launch count against."""
-    found = [quota_code(options.head_types[0], Market.ON_DEMAND)]
-    found += [quota_code(options.type[0], market) for market in markets(options)]
+    """The codes of the quotas that the types of the launch count against."""
+    found = [quota_code(name, Market.ON_DEMAND) for name in options.head_types]
+    found += [quota_code(name, market) for name in options.type for market in markets(options)]
     return tuple(dict.fromkeys(code for code in found if code is not None))
 
 
 def check_quotas(
     options: LaunchOptions, types: Sequence[InstanceType], quotas: Iterable[Quota | None]
 ) -> None:
-    """Refuses a launch that on no market is within the quotas, even if nothing else runs.
+    """Refuses a launch that with no types and on no market is within the quotas, even if nothing else runs.
 
     Raises:
-        BakeError: which names the quota, its code, and the vCPUs that are asked for.
+        BakeError: which names the quota, its code, and the vCPUs that are asked for, of the preferred types.
     """
     by_code = {quota.code: quota for quota in quotas if quota is not None}
     by_name = {kind.name: kind for kind in types}
-    head, worker = by_name[options.head_types[0]], by_name[options.type[0]]
-    beyond = [_beyond(options, head, worker, market, by_code) for market in markets(options)]
+    bought = markets(options)
+    beyond = [
+        _beyond(options, by_name[head], by_name[worker], market, by_code)
+        for head, worker, market in product(options.head_types, options.type, bought)
+    ]
     if all(beyond):
-        quota, asked = beyond[-1][0]
-        least = (
-            "" if options.min_workers is None else f" with --min-workers {options.min_workers}"
-        )
+        quota, asked = beyond[len(bought) - 1][0]
+        least = "" if options.min_workers is None else f" with --min-workers {options.min_workers}"
         raise BakeError(
             f"--count {options.count}{least} asks for {asked} vCPUs at once, and the account's quota"
             f" {quota.name!r} ({quota.code}) is {quota.value:g}",

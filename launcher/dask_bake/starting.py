@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 
 from dask_bake.edges import CapacityError, CloudEdge, InstanceType, QuotaError
 from dask_bake.events import Note, Notify
-from dask_bake.models import InstanceSpec, Market, Node
+from dask_bake.models import InstanceSpec, Market, Node, Role
 from dask_bake.placement import Place
 from dask_bake.plan import LaunchPlan
+from dask_bake.quotas import quota_code
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ class Starting:
     Args:
         run: carries out a request, and remembers what came of it.
         groups: the ids of the groups of the nodes, and of those that are the head's alone.
+        spent: the quotas, by role, that are too small: what counts against them is not asked for again.
         head: that of the place that was tried last, if there was room for it.
     """
 
@@ -42,6 +44,7 @@ class Starting:
     head_groups: tuple[str, ...]
     refused: list[Refused] = field(default_factory=list)
     abandoned: set[str] = field(default_factory=set)
+    spent: set[tuple[Role, Market, str]] = field(default_factory=set)
     head: Node | None = None
 
     def start(self) -> None:
@@ -49,7 +52,7 @@ class Starting:
 
         Raises:
             CapacityError: when no place has room; the message names each that was tried.
-            QuotaError: when the account may not have so many: no other zone changes that.
+            QuotaError: when the account may not have so many of any type: no other zone changes that.
         """
         ahead = list(self.plan.places)
         while ahead:
@@ -100,12 +103,20 @@ class Starting:
         spec: Callable[[InstanceType], InstanceSpec],
         market: Market,
     ) -> tuple[Node, ...]:
-        for kind in kinds:
+        requests = [spec(kind) for kind in kinds]
+        for request in requests:
+            if _quota(request) in self.spent:
+                continue
             try:
-                return self.run(spec(kind))
+                return self.run(request)
             except CapacityError as error:
-                self.refused.append(Refused(kind.name, place.subnet.zone, market, error))
+                self.refused.append(Refused(request.instance_type, place.subnet.zone, market, error))
                 self.notify(Note(f"No room for {self.refused[-1]}."))
+            except QuotaError as error:
+                self.spent.add(_quota(request))
+                if self.spent.issuperset(map(_quota, requests)):
+                    raise
+                self.notify(Note(f"No {request.instance_type}: {error.message}."))
         return ()
 
     def _abandon(self, head: Node) -> None:
@@ -132,6 +143,12 @@ class Starting:
         return CapacityError(
             f"AWS has no room for this now: {tried}{room}", hint="; ".join(hints), code=last.code, zones=zones
         )
+
+
+def _quota(request: InstanceSpec) -> tuple[Role, Market, str]:
+    """What the request counts against: of a type whose quota is not known, the type itself."""
+    code = quota_code(request.instance_type, request.market)
+    return request.role, request.market, code or request.instance_type
 
 
 def recommended_first(places: Sequence[Place], zones: Sequence[str]) -> list[Place]:

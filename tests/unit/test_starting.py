@@ -10,7 +10,7 @@ from dask_bake.models import Market, Role, Subnet
 from fakes import SUBNETS, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 
 A, B = "us-east-1a", "us-east-1b"
-BIG, OLD, SMALL = "m6i.2xlarge", "m5.2xlarge", "m6i.large"
+BIG, OLD, SMALL, GPU = "m6i.2xlarge", "m5.2xlarge", "m6i.large", "g5.2xlarge"
 TWO_TYPES = {"type": (BIG, OLD), "head_type": (SMALL,)}
 
 
@@ -163,6 +163,35 @@ def test_a_quota_is_the_regions_and_no_other_zone_is_tried():
         start(cloud)
 
     assert len(cloud.specs) == 1
+    assert cloud.left == []
+
+
+def test_a_quota_of_one_family_leaves_the_types_of_others_and_asks_for_none_of_its_own():
+    faults = [Fault("run_instances", QuotaError("Standard"), nth=2)]
+    cloud, events = FakeCloud(faults=faults, room={(GPU, A): 0}), []
+
+    cluster = start(cloud, events=events, type=(BIG, OLD, GPU), head_type=(SMALL,))
+
+    # The refused request for workers of the first type is the one that the cloud does not keep.
+    assert requests(cloud) == [
+        ("head", SMALL, "a", "on-demand"),
+        ("worker", GPU, "a", "on-demand"),
+        ("head", SMALL, "b", "on-demand"),
+        ("worker", GPU, "b", "on-demand"),
+    ]
+    assert cloud.calls.count("run_instances") == 5
+    assert notes(events)[0] == "No m6i.2xlarge: Standard."
+    assert [node.instance_type for node in cluster.workers] == [GPU, GPU]
+
+
+def test_the_quotas_of_all_types_end_the_launch():
+    faults = [Fault("run_instances", QuotaError(text), nth=nth) for nth, text in ((2, "one"), (3, "two"))]
+    cloud = FakeCloud(faults=faults)
+
+    with pytest.raises(QuotaError, match="two"):
+        start(cloud, type=(BIG, GPU, OLD))
+
+    assert cloud.calls.count("run_instances") == 3
     assert cloud.left == []
 
 
