@@ -12,12 +12,19 @@ import yaml
 from dask_bake.cli import cli
 from dask_bake.config_table import BAKE, ENVIRONMENT, WHERE
 from dask_bake.configuration import find_setting, merge, parse_document
+from dask_bake.handing_out import keys_for
 from dask_bake.option_table import SECTIONS
+from dask_bake.options import LaunchOptions
+from dask_bake.plan import group_name, head_group_name
+from dask_bake.secrets_folder import Secrets
+from dask_bake.switches import in_words
+from fakes import a_cluster
 from test_architecture import ROWS
 
 HOME = Path(__file__).parents[1]
 README = HOME / "README.md"
 ARCHITECTURE = HOME / "docs/architecture.md"
+AWS = HOME / "docs/aws.md"
 LAUNCHING = HOME / "docs/launching.md"
 COMING = HOME / "docs/coming-from.md"
 DOCUMENTS = (
@@ -240,6 +247,30 @@ def test_errors_that_are_explained_are_said_by_something():
     parts = [part.strip() for text in quoted for part in text.split("…")]
     assert [part for part in parts if part not in said] == []
     assert len(quoted) > 20
+
+
+def test_what_is_kept_of_a_cluster_on_this_machine_is_in_the_architecture(tmp_path):
+    """Every file of a cluster's folder, with --tls and without."""
+    secrets = Secrets(tmp_path / "folder", "launch1")
+    secrets.write(keys_for(LaunchOptions(tls=True)))
+    secrets.pin(a_cluster().nodes[0], "ssh-ed25519 AAAA")
+    part = (
+        ARCHITECTURE.read_text()
+        .partition("A cluster's secrets are ")[2]
+        .partition("Nothing else is kept.")[0]
+    )
+    assert {path.name for path in secrets.folder.iterdir()} == set(re.findall(r"`([a-z_0-9.]+)`", part))
+
+
+def test_what_a_launch_makes_is_on_the_page_about_aws():
+    """Both groups; what differs by an option is said with it, and that a cluster ends itself."""
+    page = AWS.read_text()
+    made = page.partition("By `dask-bake launch`:")[2].partition("\n\nAll of it")[0]
+    named = [f"`{name('NAME')}`" for name in (group_name, head_group_name)]
+    options = ["`--min-workers`", "`--private`", "`--cidr`"]
+    assert [text for text in (*named, *options, "within one VPC") if text not in made] == []
+    assert "`--vpc-id`" in page.partition("## What is made")[0]
+    assert f"ends itself, after {in_words(LaunchOptions().max_lifetime)}" in page.replace("12 hours", "12 h")
 
 
 def test_the_readme_fits_a_terminal():
