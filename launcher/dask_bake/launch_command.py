@@ -4,7 +4,8 @@ import os
 import platform
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -58,17 +59,19 @@ def run(
         permissions.check(allowed)
         return 0
     folder = secrets_of(cloud, options.name, launch_id, os.environ)
-    with terminal.watching() as watch:
-        cluster = launch(
-            plan,
-            ec2,
-            make_way_in(folder, keys, asked_for(options, cloud)),
-            notify=terminal.notify,
-            clock=time.monotonic,
-            sleep=time.sleep,
-        )
-        seconds = watch.elapsed
-    with staying(cluster.name):
+    with ExitStack() as up:
+        with terminal.watching() as watch:
+            cluster = launch(
+                plan,
+                ec2,
+                make_way_in(folder, keys, asked_for(options, cloud, around.endpoint)),
+                notify=terminal.notify,
+                clock=time.monotonic,
+                sleep=time.sleep,
+            )
+            up.enter_context(staying(cluster.name))
+            up.enter_context(_telling(cluster.name, terminal))
+            seconds = watch.elapsed
         found = asking.within(0.0)
         _show_cluster(cluster, found, seconds, options, folder, terminal, json_output=json_output)
     return 0
@@ -113,6 +116,19 @@ def write_metadata(path: Path, document: object, *, name: str) -> None:
         raise LeftoverError(
             f"{path} could not be written: {error.strerror}; the cluster {name} is up, and costs",
             hint=f"dask-bake status {name} --json shows it, dask-bake down {name} ends it",
+        ) from error
+
+
+@contextmanager
+def _telling(name: str, terminal: Terminal) -> Iterator[None]:
+    """The cluster stays, even where nobody can be told of it on stdout."""
+    try:
+        with terminal.heard():
+            yield
+    except OSError as error:
+        raise LeftoverError(
+            f"the result could not be written: {error.strerror}; the cluster {name} is up, and costs",
+            hint=f"dask-bake status {name} shows it, dask-bake down {name} ends it",
         ) from error
 
 

@@ -1,9 +1,12 @@
 """The terminal: results to stdout, everything else to stderr, as a live view or as lines."""
 
+import errno
+import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -68,9 +71,22 @@ class Terminal:
         finally:
             self._view, self._is_live = None, False
 
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Raises an OSError where what is said within this reaches nobody."""
+        try:
+            yield
+            _stdout().flush()
+        except SystemExit as error:
+            # What rich makes of a pipe that nobody reads.
+            raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
+        except OSError:
+            _give_up_stdout()
+            raise
+
     def write_json(self, text: str) -> None:
         """A document for a script, as it is."""
-        sys.stdout.write(text + "\n")
+        _stdout().write(text + "\n")
 
     def _begin(self, phase: str) -> None:
         if self.err.is_terminal:
@@ -81,3 +97,16 @@ class Terminal:
 
     def _line(self, line: str, style: str) -> None:
         self.err.print(Text(line, style), soft_wrap=True)
+
+
+def _stdout() -> TextIO:
+    stdout: TextIO | None = sys.stdout
+    if stdout is None:  # as it is where the shell has closed it
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    return stdout
+
+
+def _give_up_stdout() -> None:
+    """What is still to be written there would fail once more when Python ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -45,7 +45,8 @@ class Silent(Answering):
 @click.argument("name")
 @click.option("--ami", required=True)
 @click.option("--never-ready", is_flag=True)
-def pretended_launch(url: str, name: str, *, ami: str, never_ready: bool) -> int:
+@click.option("--for-people", is_flag=True)
+def pretended_launch(url: str, name: str, *, ami: str, never_ready: bool, for_people: bool) -> int:
     """Launches onto machines that are only pretended, so that nobody can enter them."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(ec2.connect(there, terminal.notify))
@@ -55,7 +56,7 @@ def pretended_launch(url: str, name: str, *, ami: str, never_ready: bool) -> int
         edge,
         terminal,
         dry_run=False,
-        json_output=True,
+        json_output=not for_people,
         make_way_in=lambda *_: (Silent if never_ready else Answering)(edge),
     )
 

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from contextlib import contextmanager
 
 import pytest
 
@@ -24,14 +25,14 @@ def connected(cloud):
     return there, Printing(ec2.connect(there, terminal.notify, insistence=insistence)), terminal
 
 
-def launch(cloud, **options) -> int:
-    there, edge, terminal = connected(cloud)
+def launch(cloud, terminal=None, **options) -> int:
+    there, edge, own = connected(cloud)
     chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
     return launch_command.run(
         LaunchOptions(**chosen),
         there,
         edge,
-        terminal,
+        terminal or own,
         dry_run=False,
         json_output=True,
         make_way_in=lambda *_: Answering(edge),
@@ -136,3 +137,20 @@ def test_an_instance_that_may_not_be_ended_keeps_no_other_alive(cloud, capsys):
     cloud.clear_faults()
     assert down(cloud) == 0
     assert left(cloud) == []
+
+
+class Leaving(Terminal):
+    """A terminal whose view of the launch is interrupted when it has just ended."""
+
+    @contextmanager
+    def watching(self):
+        with super().watching() as view:
+            yield view
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_view_of_a_launch_ends_says_that_the_cluster_is_up(cloud):
+    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs"):
+        launch(cloud, Leaving())
+
+    assert len(left(cloud)) == 3 + 2

@@ -14,6 +14,7 @@ from contract.test_capacity import left
 
 TESTS = Path(__file__).parents[1]
 PATIENCE = 120
+REDIRECTED = {"full": ">/dev/full", "unread": "", "closed": ">&-"}
 
 
 @pytest.fixture
@@ -64,6 +65,31 @@ def test_of_ten_launches_of_one_name_one_wins_and_nine_touch_nothing(cloud, star
     assert all("a cluster named dask already exists" in said for code, said in ends if code == 1)
     assert len(left(cloud)) == 3 + 2
     assert [len(cloud.asked(action)) for action in ("TerminateInstances", "DeleteSecurityGroup")] == [0, 0]
+
+
+@pytest.mark.parametrize("shown", [(), ("--for-people",)], ids=["json", "for-people"])
+@pytest.mark.parametrize("stdout", REDIRECTED)
+def test_a_launch_whose_result_nobody_can_read_says_that_the_cluster_is_up(cloud, tmp_path, stdout, shown):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "contract.commands", "pretended-launch", cloud.url, "dask", *shown]
+    said = subprocess.run(
+        ["sh", "-c", f'exec "$@" {REDIRECTED[stdout]}', "sh", *command, "--ami", DEBIAN.id],
+        cwd=TESTS,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+    )
+    os.close(writing)
+
+    words = " ".join(said.stderr.split())
+    assert said.returncode == 3, words
+    assert "the cluster dask is up, and costs" in words
+    assert "dask-bake down dask" in words
+    assert "Traceback" not in words
+    assert len(left(cloud)) == 3 + 2
 
 
 def test_two_at_once_take_a_cluster_down(cloud, started):
