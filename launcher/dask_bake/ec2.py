@@ -157,10 +157,18 @@ class Ec2(Ec2LookUps, AccountLookUps):
             self._client.delete_key_pair(KeyName=name)
 
     def console_output(self, instance_id: str) -> str:
-        """What the instance has printed so far; empty before it printed anything, or is known at all."""
+        """What the instance has printed so far; empty before it printed anything, or is known at all.
+
+        Of a type that is not of the Nitro system EC2 has only what was printed some minutes ago.
+        """
         with translated("GetConsoleOutput"):
             try:
-                answer = self._client.get_console_output(InstanceId=instance_id, Latest=True)
+                try:
+                    answer = self._client.get_console_output(InstanceId=instance_id, Latest=True)
+                except ClientError as error:
+                    if code_of(error) != "UnsupportedOperation":
+                        raise
+                    answer = self._client.get_console_output(InstanceId=instance_id)
             except ClientError as error:
                 if code_of(error) not in NO_INSTANCE:
                     raise

@@ -55,6 +55,8 @@ def instance_type(answer: "InstanceTypeInfoTypeDef") -> InstanceType:
         architectures=tuple(answer["ProcessorInfo"]["SupportedArchitectures"]),
         memory=answer.get("MemoryInfo", {}).get("SizeInMiB", 0),
         can_be_spot="spot" in answer.get("SupportedUsageClasses", ["spot"]),
+        # Bare metal has no hypervisor, and Nitro's console.
+        has_live_console=answer.get("Hypervisor", "nitro") == "nitro",
     )
 
 

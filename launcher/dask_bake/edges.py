@@ -40,6 +40,7 @@ class InstanceType:
     Args:
         architectures: EC2's names, of which some are not for images of ours.
         memory: in MiB.
+        has_live_console: whether EC2 shows a console as it is now; older types' is some minutes behind.
     """
 
     name: str
@@ -47,6 +48,7 @@ class InstanceType:
     architectures: tuple[str, ...]
     memory: int = 0
     can_be_spot: bool = True
+    has_live_console: bool = True
 
 
 @dataclass(frozen=True)

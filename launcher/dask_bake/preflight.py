@@ -140,7 +140,14 @@ def check_user_data(plan: LaunchPlan) -> None:
 
 def notes(plan: LaunchPlan) -> tuple[str, ...]:
     """What may be meant so, and may be a mistake."""
-    return (*crowds(plan), *_dear(plan), *_unreachable(plan), *_from_outside(plan), *_endless(plan))
+    return (
+        *crowds(plan),
+        *_dear(plan),
+        *_unreachable(plan),
+        *_from_outside(plan),
+        *_endless(plan),
+        *_slow_to_tell(plan),
+    )
 
 
 def crowds(plan: LaunchPlan) -> tuple[str, ...]:
@@ -216,6 +223,17 @@ def _endless(plan: LaunchPlan) -> tuple[str, ...]:
     if plan.options.provision:
         return ()
     return (f"Nothing ends these nodes by itself (--no-provision): dask-bake down {plan.options.name} does.",)
+
+
+def _slow_to_tell(plan: LaunchPlan) -> tuple[str, ...]:
+    """Types for the head whose console, and so whose host key, EC2 does not show at once."""
+    kinds = dict.fromkeys(kind for kind in plan.surroundings.types if kind.name in plan.options.head_types)
+    return tuple(
+        f"{kind.name} is not of the Nitro system: its console is read only minutes late, and a launch with"
+        " such a head may need a longer --timeout."
+        for kind in kinds
+        if not kind.has_live_console
+    )
 
 
 def _is_public(source: str) -> bool:

@@ -308,6 +308,36 @@ def test_the_console_is_asked_for_as_it_is_now(stubbed):
     assert edge.console_output("i-1") == ""
 
 
+@pytest.mark.parametrize("code", [None, "InvalidInstanceID.NotFound"])
+def test_a_console_that_ec2_does_not_show_as_it_is_now_is_asked_for_as_it_was(stubbed, code):
+    edge, stub, _ = stubbed
+    why = "This instance type does not support retrieving the latest console logs"
+    latest = {"InstanceId": "i-1", "Latest": True}
+    stub.add_client_error("get_console_output", "UnsupportedOperation", why, expected_params=latest)
+    told = {"InstanceId": "i-1", "Output": "booting"}
+    if code is None:
+        stub.add_response("get_console_output", told, {"InstanceId": "i-1"})
+    else:
+        stub.add_client_error("get_console_output", code, expected_params={"InstanceId": "i-1"})
+
+    assert edge.console_output("i-1") == ("booting" if code is None else "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_live"), [({"Hypervisor": "nitro"}, True), ({"Hypervisor": "xen"}, False), ({}, True)]
+)
+def test_what_is_no_nitro_and_no_bare_metal_has_its_console_late(stubbed, answer, is_live):
+    edge, stub, _ = stubbed
+    kind = {
+        "InstanceType": "x1.y",
+        "VCpuInfo": {"DefaultVCpus": 1},
+        "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+    }
+    stub.add_response("describe_instance_types", {"InstanceTypes": [{**kind, **answer}]})
+
+    assert edge.instance_types(["x1.y"])[0].has_live_console is is_live
+
+
 def test_nodes_are_found_by_tag_page_by_page_the_head_first(stubbed):
     edge, stub, _ = stubbed
     filters = [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]

@@ -290,6 +290,20 @@ def test_a_type_that_is_not_sold_on_spot_is_said_to_be_tried_on_demand():
     )
 
 
+def test_a_head_whose_console_is_read_late_is_said_to_need_longer_and_a_worker_is_not():
+    types = tuple(replace(kind, has_live_console=kind.name != "m5.2xlarge") for kind in TYPES)
+
+    def said(**options):
+        plan = a_plan(**options)
+        return preflight.notes(replace(plan, surroundings=replace(plan.surroundings, types=types)))
+
+    assert said(head_type=("m5.2xlarge",)) == (
+        "m5.2xlarge is not of the Nitro system: its console is read only minutes late, and a launch with"
+        " such a head may need a longer --timeout.",
+    )
+    assert said(type=("m5.2xlarge",), head_type=("m6i.large",)) == ()
+
+
 def test_a_subnet_of_the_users_choice_that_seems_private_is_said_to_be():
     subnet = Subnet("subnet-9", "vpc-1", "us-east-1a", 100, is_public=False)
 
