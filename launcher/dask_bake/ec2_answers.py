@@ -85,6 +85,7 @@ def connect_endpoint(answer: "Ec2InstanceConnectEndpointTypeDef") -> ConnectEndp
     return ConnectEndpoint(
         id=answer["InstanceConnectEndpointId"],
         vpc_id=answer.get("VpcId", ""),
+        subnet_id=answer.get("SubnetId", ""),
         group_ids=tuple(answer.get("SecurityGroupIds", [])),
         keeps_address=answer.get("PreserveClientIp", False),
     )

@@ -79,6 +79,7 @@ class ConnectEndpoint:
 
     id: str
     vpc_id: str
+    subnet_id: str
     group_ids: tuple[str, ...]
     keeps_address: bool = False
 

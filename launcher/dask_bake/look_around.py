@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Connect, Image, SecurityGroup, Subnet, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import Surroundings
-from dask_bake.ssh_rules import endpoint_groups
+from dask_bake.ssh_rules import choose_endpoint
 from dask_bake.together import together
 
 
@@ -45,8 +45,7 @@ def look_around(
         fingerprint.check_architecture(image, kind, cloud.architectures)
     preflight.check_disk(options, image)
     preflight.check_sources(options, sources)
-    if endpoints is not None:
-        callers = endpoint_groups(endpoints, subnets[0])
+    endpoint = None if endpoints is None else choose_endpoint(endpoints, subnets[0])
     quotas.check_quotas(options, types, limits[: len(quota_codes)])
     return Surroundings(
         cloud=cloud.name,
@@ -55,9 +54,10 @@ def look_around(
         subnets=subnets,
         types=types,
         offerings=offerings,
-        callers=callers,
+        callers=callers if endpoint is None else tuple(sorted(endpoint.group_ids)),
         groups=preflight.check_groups(options, named, subnets[0].vpc_id),
         newest_base=newest_base(image, ec2),
+        endpoint=None if endpoint is None else endpoint.id,
     )
 
 

@@ -77,6 +77,7 @@ class Tag:
     USER = "dask-bake:user"
     CONNECT = "dask-bake:connect"
     BASTION = "dask-bake:bastion"
+    ENDPOINT = "dask-bake:endpoint"
     TLS = "dask-bake:tls"
     WITHOUT_DASK = "dask-bake:without-dask"
     VERIFIED = "dask-bake:verified"
@@ -321,6 +322,11 @@ class Cluster:
     def bastion(self) -> str | None:
         """The bastion host, where that is the way."""
         return self._tag(Tag.BASTION, "") or None
+
+    @property
+    def endpoint(self) -> str | None:
+        """The Instance Connect endpoint's id, where that is the way."""
+        return self._tag(Tag.ENDPOINT, "") or None
 
     def _tag(self, key: str, default: str) -> str:
         return next((dict(node.tags)[key] for node in self.nodes if key in dict(node.tags)), default)

@@ -44,6 +44,7 @@ class Surroundings:
         callers: who may reach SSH on the head: address blocks and ids of groups; none if nothing is opened.
         groups: the user's own groups that the nodes shall be in as well.
         newest_base: the name of the newest image of the kind that the image was baked from, if known.
+        endpoint: the id of the Instance Connect endpoint that carries SSH, where one does.
     """
 
     cloud: str
@@ -55,6 +56,7 @@ class Surroundings:
     callers: tuple[str, ...]
     groups: tuple[SecurityGroup, ...] = ()
     newest_base: str | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True)
@@ -253,6 +255,8 @@ class LaunchPlan:
             own[Tag.CONNECT] = str(options.way)
         if options.bastion is not None:
             own[Tag.BASTION] = options.bastion
+        if self.surroundings.endpoint is not None:
+            own[Tag.ENDPOINT] = self.surroundings.endpoint
         if options.tls:
             own[Tag.TLS] = "true"
         named = {"Name": f"{options.name}-{role}", **options.all_tags}

@@ -59,12 +59,12 @@ def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
         )
 
 
-def endpoint_groups(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> tuple[str, ...]:
-    """The groups of the subnet's VPC from which Instance Connect endpoints come: there is at least one."""
+def choose_endpoint(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> ConnectEndpoint:
+    """The endpoint that carries SSH: one of the subnet's VPC, the subnet's own before others."""
     here = [each for each in endpoints if each.vpc_id == subnet.vpc_id]
     ready = [each for each in here if not each.keeps_address]
     if ready:
-        return tuple(sorted({group for each in ready for group in each.group_ids}))
+        return min(ready, key=lambda each: (each.subnet_id != subnet.id, each.id))
     create = f"aws ec2 create-instance-connect-endpoint --subnet-id {subnet.id} --no-preserve-client-ip"
     if here:
         raise BakeError(

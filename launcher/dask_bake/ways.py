@@ -33,6 +33,7 @@ class Carrier:
     Args:
         environment: what AWS's programs need to reach the same cloud.
         profile: the one of the user's AWS profiles that was asked for.
+        endpoint: the Instance Connect endpoint's id; without it the AWS CLI takes whichever it finds.
     """
 
     way: Connect = Connect.DIRECT
@@ -40,6 +41,7 @@ class Carrier:
     region: str = ""
     environment: tuple[tuple[str, str], ...] = ()
     profile: str | None = None
+    endpoint: str | None = None
 
     def address(self, head: Node) -> str:
         """What ssh calls the head: the address that whoever carries the connection dials, or its id."""
@@ -64,7 +66,8 @@ class Carrier:
                 session = ("--document-name", "AWS-StartSSHSession", "--parameters", "portNumber=22")
                 return self._aws("ssm", "start-session", "--target", head.id, *session)
         tunnel = ("ec2-instance-connect", "open-tunnel", "--instance-id", head.id, "--remote-port", "22")
-        return self._aws(*tunnel)
+        through = ("--instance-connect-endpoint-id", self.endpoint) if self.endpoint else ()
+        return self._aws(*tunnel, *through)
 
     def _aws(self, *words: str) -> tuple[str, ...]:
         variables = tuple(f"{key}={value}" for key, value in self.environment)
@@ -77,14 +80,16 @@ class Carrier:
 DIRECTLY = Carrier()
 
 
-def asked_for(options: LaunchOptions, cloud: Cloud) -> Carrier:
+def asked_for(options: LaunchOptions, cloud: Cloud, endpoint: str | None = None) -> Carrier:
     """The way that a launch was asked for."""
-    return Carrier(options.way, options.bastion, cloud.region, cloud.environment, cloud.profile)
+    return Carrier(options.way, options.bastion, cloud.region, cloud.environment, cloud.profile, endpoint)
 
 
 def carrier_of(cluster: Cluster, cloud: Cloud) -> Carrier:
     """The way that the cluster's tags tell."""
-    return Carrier(cluster.way, cluster.bastion, cloud.region, cloud.environment, cloud.profile)
+    return Carrier(
+        cluster.way, cluster.bastion, cloud.region, cloud.environment, cloud.profile, cluster.endpoint
+    )
 
 
 def check_programs(way: Connect, find: Callable[[str], str | None] = shutil.which) -> None:

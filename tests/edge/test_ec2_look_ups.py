@@ -234,6 +234,7 @@ def test_instance_connect_endpoints_are_those_that_are_ready(stubbed):
     endpoint = {
         "InstanceConnectEndpointId": "eice-1",
         "VpcId": "vpc-1",
+        "SubnetId": "subnet-1",
         "SecurityGroupIds": ["sg-7"],
         "PreserveClientIp": True,
     }
@@ -243,4 +244,6 @@ def test_instance_connect_endpoints_are_those_that_are_ready(stubbed):
         {"Filters": [{"Name": "state", "Values": ["create-complete"]}]},
     )
 
-    assert edge.connect_endpoints() == (ConnectEndpoint("eice-1", "vpc-1", ("sg-7",), keeps_address=True),)
+    assert edge.connect_endpoints() == (
+        ConnectEndpoint("eice-1", "vpc-1", "subnet-1", ("sg-7",), keeps_address=True),
+    )

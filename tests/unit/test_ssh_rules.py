@@ -10,7 +10,7 @@ from dask_bake.look_around import look_around
 from dask_bake.models import Connect, Rule, SecurityGroup, Tag, Verified
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import member_rule, ssh_rule
-from dask_bake.ssh_rules import check_way, endpoint_groups, is_let_in, plan_change
+from dask_bake.ssh_rules import check_way, choose_endpoint, is_let_in, plan_change
 from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
@@ -96,15 +96,18 @@ def test_a_cluster_without_the_group_says_so():
         plan_change(a_cluster(), [NEW])
 
 
-READY = ConnectEndpoint("eice-1", "vpc-1", ("sg-7", "sg-8"))
-KEEPING = ConnectEndpoint("eice-2", "vpc-1", ("sg-9",), keeps_address=True)
-ELSEWHERE = ConnectEndpoint("eice-3", "vpc-2", ("sg-5",))
+READY = ConnectEndpoint("eice-4", "vpc-1", "subnet-1", ("sg-8", "sg-7"))
+KEEPING = ConnectEndpoint("eice-2", "vpc-1", "subnet-1", ("sg-9",), keeps_address=True)
+ELSEWHERE = ConnectEndpoint("eice-1", "vpc-2", "subnet-9", ("sg-5",))
+BESIDE = ConnectEndpoint("eice-3", "vpc-1", "subnet-7", ("sg-6",))
 
 
-def test_ssh_by_an_endpoint_comes_from_the_groups_of_the_vpc_s_endpoints():
-    second = replace(READY, id="eice-4", group_ids=("sg-7", "sg-6"))
+def test_of_several_endpoints_one_is_chosen_in_the_vpc_and_the_subnet_s_own_before_others():
+    """The AWS CLI, told none, takes whichever it finds: maybe one that the head's group does not let in."""
+    everything = (ELSEWHERE, KEEPING, BESIDE, READY)
 
-    assert endpoint_groups((READY, KEEPING, ELSEWHERE, second), SUBNETS[0]) == ("sg-6", "sg-7", "sg-8")
+    assert choose_endpoint(everything, SUBNETS[0]) == READY
+    assert choose_endpoint(everything, SUBNETS[1]) == BESIDE
 
 
 @pytest.mark.parametrize(
@@ -119,20 +122,22 @@ def test_without_an_endpoint_that_serves_there_is_a_sentence_and_the_command_tha
     endpoints, sentence
 ):
     with pytest.raises(BakeError, match=sentence) as caught:
-        endpoint_groups(endpoints, SUBNETS[0])
+        choose_endpoint(endpoints, SUBNETS[0])
 
     command = "aws ec2 create-instance-connect-endpoint --subnet-id subnet-1 --no-preserve-client-ip"
     assert caught.value.hint.startswith(command)
 
 
-def test_a_launch_by_an_endpoint_opens_ssh_to_the_endpoint_s_groups_and_to_no_address():
-    around = looked_around(endpoints=(READY,), connect=Connect.EICE, private=True)
+def test_a_launch_by_an_endpoint_opens_ssh_to_that_endpoint_s_groups_and_to_no_address():
+    around = looked_around(endpoints=(BESIDE, READY), connect=Connect.EICE, private=True)
 
-    assert around.callers == ("sg-7", "sg-8")
+    assert (around.endpoint, around.callers) == ("eice-4", ("sg-7", "sg-8"))
 
 
 def test_without_that_way_nobody_asks_for_endpoints():
-    assert looked_around(endpoints=(READY,)).callers == ("192.0.2.7/32",)
+    around = looked_around(endpoints=(READY,))
+
+    assert (around.endpoint, around.callers) == (None, ("192.0.2.7/32",))
 
 
 def looked_around(*, endpoints, **options):

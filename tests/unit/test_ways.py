@@ -26,6 +26,7 @@ TUNNEL = (
     *("aws", "ec2-instance-connect", "open-tunnel", "--instance-id", "i-0", "--remote-port", "22"),
     *("--region", "us-east-1"),
 )
+THROUGH_ONE = (*TUNNEL[:-2], "--instance-connect-endpoint-id", "eice-1", *TUNNEL[-2:])
 BASTION = ("ssh", "-o", "BatchMode=yes", "-W", "[10.0.0.4]:22", "--", "me@jump.example")
 
 
@@ -42,17 +43,20 @@ def public(cluster):
         (THROUGH, "10.0.0.4", BASTION),
         (AWS, "i-0", SESSION),
         ({"connect": Connect.EICE}, "i-0", TUNNEL),
+        ({"connect": Connect.EICE, "endpoint": "eice-1"}, "i-0", THROUGH_ONE),
     ],
-    ids=["direct", "bastion", "ssm", "eice"],
+    ids=["direct", "bastion", "ssm", "eice", "eice-1"],
 )
 def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options, address, proxy):
-    plan = a_plan(**options)
+    endpoint = options.get("endpoint")
+    plan = a_plan(**{name: value for name, value in options.items() if name != "endpoint"})
+    plan = replace(plan, surroundings=replace(plan.surroundings, endpoint=endpoint))
     cluster = public(a_cluster(plan))
 
     reached = host(cluster, cluster.nodes[0], SECRETS, carrier_of(cluster, CLOUD))
 
     assert (reached.address, reached.proxy) == (address, proxy)
-    assert asked_for(plan.options, CLOUD) == carrier_of(cluster, CLOUD)
+    assert asked_for(plan.options, CLOUD, endpoint) == carrier_of(cluster, CLOUD)
     command = ssh_command(reached)
     carried = [word for word in command if word.startswith("ProxyCommand=")]
     assert carried == ([f"ProxyCommand={shlex.join(proxy)}"] if proxy else [])
