@@ -18,9 +18,9 @@ from dask_bake.models import (
     Cloud,
     Cluster,
 )
-from dask_bake.reaching import ask_scheduler, check_door, node_of, open_tunnel, reach, secrets_here, tls_files
+from dask_bake.reaching import ask_head, check_door, node_of, open_tunnel, reach, secrets_here, tls_files
 from dask_bake.ssh import Forward, read_file, run_shell, shell_command
-from dask_bake.switches import STATE_FILE, parse_switches
+from dask_bake.switches import parse_switches
 from dask_bake.terminal import Terminal
 from dask_bake.tunnel import free_port
 from dask_bake.way_in import SshWayIn
@@ -41,11 +41,9 @@ def show_list(clusters: Sequence[Cluster], terminal: Terminal, *, json_output: b
 
 
 def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
-    """Shows one cluster, and what its scheduler says if it can be asked from here."""
+    """Shows one cluster, and what its head says if it can be asked from here."""
     cluster = find(ec2, cloud, name)
-    registered = ask_scheduler(cluster, cloud, ec2, terminal.notify)
-    # Where the scheduler was reached, so is the head.
-    told = read_file(reach(cluster, node_of(cluster, 0), cloud, ec2), STATE_FILE) if registered else ""
+    registered, told = ask_head(cluster, cloud, ec2, terminal.notify)
     switches = parse_switches(told)
     if json_output:
         terminal.write_json(view.as_json(documents.cluster_document(cluster, registered, switches)))

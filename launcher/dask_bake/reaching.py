@@ -11,8 +11,9 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Cloud, Cluster, Connect, Node
 from dask_bake.secrets_folder import Secrets, secrets_of
-from dask_bake.ssh import Forward, Host, host
+from dask_bake.ssh import Forward, Host, host, read_file
 from dask_bake.ssh_rules import is_let_in
+from dask_bake.switches import STATE_FILE
 from dask_bake.tunnel import Tunnel, sshd_answers
 from dask_bake.way_in import SshWayIn
 from dask_bake.ways import carrier_of, check_programs
@@ -106,18 +107,25 @@ def shut_out(cluster: Cluster, cloud: Cloud) -> BakeError | None:
     )
 
 
-def ask_scheduler(cluster: Cluster, cloud: Cloud, ec2: CloudEdge, notify: Notify) -> Mapping[str, int] | None:
-    """The worker processes per address; ``None``, with a note, where the scheduler cannot be asked."""
+def ask_head(
+    cluster: Cluster, cloud: Cloud, ec2: CloudEdge, notify: Notify
+) -> tuple[Mapping[str, int] | None, str]:
+    """The worker processes per address, and the file of the head's switches.
+
+    The former is ``None`` without Dask and, with a note, where the scheduler cannot be asked; the latter is
+    empty where SSH does not let in.
+    """
     if cluster.head is None or cluster.head.state != "running":
-        return None
+        return None, ""
     try:
-        reach(cluster, cluster.head, cloud, ec2)
+        reached = reach(cluster, cluster.head, cloud, ec2)
     except BakeError as error:
         notify(Note(error.message))
-        return None
+        return None, ""
     way_in = SshWayIn(secrets_here(cluster, cloud), carrier=carrier_of(cluster, cloud))
     try:
-        return _ask_until(way_in, cluster, cloud, time.monotonic() + PATIENCE, notify)
+        registered = _ask_until(way_in, cluster, cloud, time.monotonic() + PATIENCE, notify)
+        return registered, read_file(reached, STATE_FILE) if way_in.opens(cluster.head) else ""
     finally:
         way_in.close()
 
@@ -126,11 +134,13 @@ def _ask_until(
     way_in: SshWayIn, cluster: Cluster, cloud: Cloud, deadline: float, notify: Notify
 ) -> Mapping[str, int] | None:
     head = node_of(cluster, 0)
-    while (registered := way_in.registered(head)) is None:
+    what = "The scheduler" if cluster.has_dask else "The head"
+    registered = None
+    while not way_in.opens(head) or (cluster.has_dask and (registered := way_in.registered(head)) is None):
         if time.monotonic() >= deadline:
             shut = shut_out(cluster, cloud)
             why = f"{shut.message}: {shut.hint}" if shut else way_in.trouble
-            notify(Note(f"The scheduler does not answer. {why}".strip()))
+            notify(Note(f"{what} does not answer. {why}".strip()))
             return None
         time.sleep(0.1)
     return registered

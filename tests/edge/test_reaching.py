@@ -18,7 +18,7 @@ from dask_bake.models import Connect, SecurityGroup
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import ssh_rule
 from dask_bake.reaching import (
-    ask_scheduler,
+    ask_head,
     check_door,
     open_tunnel,
     reach,
@@ -150,9 +150,9 @@ def test_the_host_keys_of_the_node_and_of_the_head_before_it_come_from_their_con
 def test_a_scheduler_that_cannot_be_asked_for_want_of_the_key_is_a_note(cloud):
     notes = []
 
-    told = ask_scheduler(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
+    told = ask_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
 
-    assert (told, len(notes)) == (None, 1)
+    assert (told, len(notes)) == ((None, ""), 1)
     assert "the key of cluster dask is not on this machine" in notes[0].text
 
 

@@ -14,12 +14,13 @@ from pathlib import Path
 import pytest
 
 from dask_bake.models import Connect
+from dask_bake.reaching import ask_head, secrets_here
 from dask_bake.secrets_folder import Keys, Secrets, new_key
 from dask_bake.ssh import Forward, host, shell_command
 from dask_bake.tunnel import Tunnel, free_port
 from dask_bake.way_in import SshWayIn
 from dask_bake.ways import Carrier, carrier_of, check_programs, check_version
-from fakes import CLOUD, HOST_KEY, a_cluster, a_plan
+from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
 from ssh_servers import SshServer
 
 BIN = Path(__file__).parents[1] / "bin"
@@ -235,3 +236,25 @@ def wait_for(ask):
         assert time.monotonic() < deadline
         time.sleep(0.05)
     return answer
+
+
+@pytest.mark.parametrize("has_dask", [True, False])
+def test_a_head_tells_what_ends_it_also_where_no_worker_has_registered(
+    scene, has_dask, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(COUNTS, "workers", 0)
+    monkeypatch.setitem(IDENTITY, "workers", {})
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    if not has_dask:
+        # There nobody is behind the dashboard's port, and nobody is waited for.
+        del scene.head.routes[("127.0.0.1", 8787)]
+    cluster = a_cluster(a_plan(connect=scene.way, private=True, dask=has_dask, **OPTIONS[scene.way]))
+    scene.pin_all()
+    shutil.copytree(scene.secrets.folder, secrets_here(cluster, CLOUD).folder)
+    notes = []
+
+    asked = ask_head(cluster, CLOUD, FakeCloud(), notes.append)
+
+    assert asked == ({} if has_dask else None, "head")
+    assert scene.head.commands == ["cat /run/dask-bake/switches.json"]
+    assert notes == []
