@@ -12,6 +12,9 @@ from dask_bake.models import Image, SecurityGroup, Subnet
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
+READY = ("create-complete", "update-in-progress", "update-complete", "update-failed")
+"""The states of an Instance Connect endpoint that carries connections: a change leaves it in use."""
+
 
 class Ec2LookUps:
     """Questions to EC2 in one region."""
@@ -108,7 +111,7 @@ class Ec2LookUps:
 
     def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
         """The Instance Connect endpoints that are ready, in whatever VPC."""
-        filters: Any = ec2_requests.filters({"state": "create-complete"})
+        filters: Any = ec2_requests.filters({"state": READY})
         with translated("DescribeInstanceConnectEndpoints"):
             pages = self._client.get_paginator("describe_instance_connect_endpoints").paginate(
                 Filters=filters

@@ -229,8 +229,9 @@ def test_calls_to_other_services_are_events_with_the_services_name():
     ]
 
 
-def test_instance_connect_endpoints_are_those_that_are_ready(stubbed):
+def test_instance_connect_endpoints_are_those_that_are_ready_also_after_a_change(stubbed):
     edge, stub = stubbed
+    ready = ["create-complete", "update-in-progress", "update-complete", "update-failed"]
     endpoint = {
         "InstanceConnectEndpointId": "eice-1",
         "VpcId": "vpc-1",
@@ -241,7 +242,7 @@ def test_instance_connect_endpoints_are_those_that_are_ready(stubbed):
     stub.add_response(
         "describe_instance_connect_endpoints",
         {"InstanceConnectEndpoints": [endpoint]},
-        {"Filters": [{"Name": "state", "Values": ["create-complete"]}]},
+        {"Filters": [{"Name": "state", "Values": ready}]},
     )
 
     assert edge.connect_endpoints() == (
