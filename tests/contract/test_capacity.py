@@ -1,6 +1,7 @@
 """Launches in a cloud without room, quota or permission: what is asked for, and that nothing is left."""
 
 import json
+import os
 from collections import Counter
 
 import pytest
@@ -9,7 +10,8 @@ from contract.pretended_cloud import DEBIAN
 from dask_bake import clouds, ec2, launch_command
 from dask_bake.edges import CapacityError, QuotaError
 from dask_bake.errors import BakeError, NotReadyError, UsageError
-from dask_bake.models import Role, Tag
+from dask_bake.inventory import find
+from dask_bake.models import Connect, Role, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.permissions import NOT_CERTAIN
 from dask_bake.terminal import Terminal
@@ -41,7 +43,12 @@ class Printing:
         return CONSOLE
 
 
-def launch(cloud, *, dry_run=False, **options) -> int:
+def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:
+    def way_in(folder, keys, carrier):
+        if carriers is not None:
+            carriers.append(carrier)
+        return Answering(edge)
+
     terminal = Terminal()
     there = clouds.local_cloud(cloud.url, None)
     edge = Printing(ec2.connect(there, terminal.notify))
@@ -55,7 +62,7 @@ def launch(cloud, *, dry_run=False, **options) -> int:
             terminal,
             dry_run=dry_run,
             json_output=True,
-            make_way_in=lambda *_: Answering(edge),
+            make_way_in=way_in,
         ),
         nodes=0 if dry_run else None if "min_workers" in options else chosen["count"],
     )
@@ -295,6 +302,40 @@ def test_what_the_cloud_has_is_used(cloud, capsys):
         assert (instance["KeyName"], instance["Placement"]["GroupName"]) == ("mine", "near")
         assert instance["IamInstanceProfile"]["Arn"].endswith("/s3")
         assert group in [each["GroupId"] for each in instance["SecurityGroups"]]
+
+
+def test_ssh_goes_by_the_endpoint_whose_groups_the_head_lets_in(cloud, tmp_path, monkeypatch):
+    """Of two, the AWS CLI would take either if it were told none."""
+    program = tmp_path / "aws"
+    program.write_text("#!/bin/sh\necho aws-cli/2.15.30\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    *_, subnet = cloud.ec2.describe_subnets()["Subnets"]
+    groups = [
+        cloud.ec2.create_security_group(GroupName=name, Description="x", VpcId=subnet["VpcId"])["GroupId"]
+        for name in ("first", "second")
+    ]
+    endpoints = [
+        cloud.ec2.create_instance_connect_endpoint(
+            SubnetId=subnet["SubnetId"], SecurityGroupIds=[group], PreserveClientIp=False
+        )["InstanceConnectEndpoint"]["InstanceConnectEndpointId"]
+        for group in groups
+    ]
+    carriers = []
+
+    assert launch(cloud, connect=Connect.EICE, private=True, carriers=carriers) == 0
+
+    (chosen,) = {carrier.endpoint for carrier in carriers}
+    found = cloud.ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["*/ssh"]}])
+    let_in = [
+        pair["GroupId"]
+        for group in found["SecurityGroups"]
+        for rule in group["IpPermissions"]
+        for pair in rule["UserIdGroupPairs"]
+    ]
+    assert let_in == [groups[endpoints.index(chosen)]]
+    there = clouds.local_cloud(cloud.url, None)
+    assert find(ec2.connect(there, lambda _: None), there, None).endpoint == chosen
 
 
 def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, capsys):
