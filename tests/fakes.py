@@ -257,6 +257,7 @@ class FakeLookUps:
     key_names: Sequence[str] = ()
     endpoints: Sequence[ConnectEndpoint] = ()
     profiles: Sequence[str] | None = ()
+    there: Sequence[Node] = ()
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
 
     def find_images(
@@ -292,6 +293,9 @@ class FakeLookUps:
         return tuple(
             each for each in self.security_groups if has(each.tags, tags) and name in (None, each.name)
         )
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        return tuple(each for each in self.there if has(each.tags, tags))
 
     def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
         return tuple(self.endpoints)

@@ -12,8 +12,8 @@ from dask_bake.ec2_client import Clients
 from dask_bake.ec2_errors import code_of, translated
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
-from dask_bake.leftovers import Kind, Piece
-from dask_bake.models import Cloud, Tag, Tags
+from dask_bake.leftovers import Kind, Piece, born
+from dask_bake.models import Cloud, Tag
 from dask_bake.prices import PriceList
 from dask_bake.together import together
 
@@ -95,15 +95,6 @@ def connect_leftovers(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Leftov
         return made
 
     return edge
-
-
-def born(tags: Tags) -> datetime | None:
-    """When the launch began, as its tag says."""
-    try:
-        told = datetime.fromisoformat(dict(tags).get(Tag.CREATED, ""))
-    except ValueError:
-        return None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
 
 
 def _instance(answer: Mapping[str, Any]) -> Piece:

@@ -87,6 +87,9 @@ class ConnectEndpoint:
 class LookUps(Protocol):
     """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
 
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        """The nodes with these tags, in any state."""
+
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
         """The security groups with these tags."""
 

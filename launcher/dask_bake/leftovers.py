@@ -1,10 +1,11 @@
 """What a launch can leave: its pieces, as the cloud describes them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from dask_bake.models import Role, Tag, Tags
+from dask_bake.models import Role, SecurityGroup, Tag, Tags
 
 
 class Kind(StrEnum):
@@ -17,9 +18,30 @@ class Kind(StrEnum):
     KEY_PAIR = "key pair"
 
 
+QUIET = timedelta(minutes=15)
+"""How long nothing may have been made or ended before a launch is taken to be over.
+
+A launch asks for its head seconds after it made its group. Its clock and the clock here may differ by 10
+minutes: AWS answers nobody whose clock is off by more than 5.
+"""
 GONE = ("terminated", "shutting-down")
 LOOSE = "available"
 """The state of a volume or an interface that no instance has; one that is attached goes with its instance."""
+
+
+def born(tags: Tags) -> datetime | None:
+    """When the launch began, as its tag says."""
+    try:
+        told = datetime.fromisoformat(dict(tags).get(Tag.CREATED, ""))
+    except ValueError:
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+def only_names(groups: Iterable[SecurityGroup], now: datetime) -> bool:
+    """Whether groups without a live node are old enough to be what a cluster left when it ended."""
+    begun = [born(group.tags) for group in groups]
+    return bool(begun) and all(each is not None and now - each >= QUIET for each in begun)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """What a launch finds where it is to happen: everything looked up at once, nothing made."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 
 from dask_bake import fingerprint, preflight, quotas
 from dask_bake.edges import InstanceType, LookUps
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.leftovers import only_names
 from dask_bake.models import DEBIAN_ACCOUNT, Cloud, Connect, Image, SecurityGroup, Subnet, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.plan import Surroundings
@@ -37,7 +39,7 @@ def look_around(
         *named_things(options, ec2),
     )
     if taken:
-        raise preflight.already_there(options.name)
+        raise name_taken(options.name, taken, ec2)
     preflight.check_types(options, types)
     by_name = {kind.name: kind for kind in types}
     image = choose_image(images, by_name[options.type[0]], asked=options.ami is not None)
@@ -59,6 +61,14 @@ def look_around(
         newest_base=newest_base(image, ec2),
         endpoint=None if endpoint is None else endpoint.id,
     )
+
+
+def name_taken(name: str, groups: tuple[SecurityGroup, ...], ec2: LookUps) -> BakeError:
+    """The sentence for a name that these groups hold: of a cluster, or of one that is no more."""
+    nodes = {Tag.MANAGED: "true", Tag.CLUSTER: name}
+    if only_names(groups, datetime.now(UTC)) and not any(node.is_live for node in ec2.nodes(nodes)):
+        return preflight.ended_by_itself(name)
+    return preflight.already_there(name)
 
 
 def named_things(options: LaunchOptions, ec2: LookUps) -> tuple[Callable[[], None], ...]:

@@ -23,6 +23,14 @@ def already_there(name: str) -> BakeError:
     )
 
 
+def ended_by_itself(name: str) -> BakeError:
+    """The sentence for a name that only the groups of a cluster have, which is no more."""
+    return BakeError(
+        f"cluster {name} has ended by itself; its security groups still hold the name",
+        hint=f"dask-bake down {name} clears it",
+    )
+
+
 def check_groups(
     options: LaunchOptions, found: Sequence[SecurityGroup], vpc_id: str
 ) -> tuple[SecurityGroup, ...]:

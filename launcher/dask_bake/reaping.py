@@ -5,14 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_bake.inventory import OF_A_BAKE
-from dask_bake.leftovers import Kind, Piece
+from dask_bake.leftovers import QUIET, Kind, Piece
 
-QUIET = timedelta(minutes=15)
-"""How long nothing may have been made or ended before a launch is taken to be over.
-
-A launch asks for its head seconds after it made its group. Its clock and the clock here may differ by 10
-minutes: AWS answers nobody whose clock is off by more than 5.
-"""
 BAKING = timedelta(hours=6)
 """How old an instance of a bake may be: each step ends within an hour, unless ``--timeout`` says more."""
 PROOF = "-proof"

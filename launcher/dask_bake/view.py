@@ -12,7 +12,10 @@ from rich.text import Text
 
 from dask_bake.documents import scheduler_address
 from dask_bake.errors import BakeError
+from dask_bake.inventory import OF_A_BAKE
+from dask_bake.leftovers import only_names
 from dask_bake.models import Cluster
+from dask_bake.preflight import ended_by_itself
 from dask_bake.switches import Switch, is_near, sentences
 
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
@@ -130,10 +133,7 @@ def cluster_view(
         )
     lines: list[RenderableType] = [head, table]
     if not cluster.nodes:
-        lines = [
-            head,
-            Text("It has no nodes, only its security group: a launch that is beginning or was lost."),
-        ]
+        lines = [head, Text(_without_nodes(cluster, now))]
     if switches:
         lines.append(switches_text(cluster.name, switches))
     return Group(*lines)
@@ -144,6 +144,13 @@ def switches_text(name: str, switches: Sequence[Switch]) -> Text:
     near = is_near(switches)
     text = Text("\n".join(sentences(switches)), "yellow" if near else "dim")
     return text.append(f"\ndask-bake extend {name} puts it off.") if near else text
+
+
+def _without_nodes(cluster: Cluster, now: datetime) -> str:
+    if OF_A_BAKE.fullmatch(cluster.name) or not only_names(cluster.groups, now):
+        return "It has no nodes, only its security group: a launch that is beginning or was lost."
+    ended = ended_by_itself(cluster.name)
+    return f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}."
 
 
 def _connect_call(cluster: Cluster) -> str:

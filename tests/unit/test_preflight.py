@@ -1,17 +1,19 @@
 """What options and look-ups make impossible is said before anything is made, by the look-ups themselves."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from dask_bake import preflight
 from dask_bake.edges import InstanceType, PlacementGroup
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.leftovers import QUIET
 from dask_bake.look_around import look_around
 from dask_bake.models import Connect, Image, Market, SecurityGroup, Subnet, Tag, Verified
 from dask_bake.options import LaunchOptions
 from dask_bake.quotas import quota_code
-from fakes import CLOUD, IMAGE, TYPES, FakeLookUps, a_plan
+from fakes import CLOUD, IMAGE, TYPES, FakeLookUps, a_cluster, a_plan
 
 BAKED: Image = replace(
     IMAGE, root_size=10, tags=((Tag.MANAGED, "true"), (Tag.USER, "admin"), (Tag.VERIFIED, Verified.YES))
@@ -267,6 +269,27 @@ def test_more_than_a_node_has_is_a_warning_for_a_type_that_it_is_more_for(option
 )
 def test_what_fits_is_no_warning(options):
     assert notes(**options) == ()
+
+
+@pytest.mark.parametrize(
+    ("age", "state", "sentence"),
+    [
+        (QUIET, "terminated", "cluster dask has ended by itself; its security groups still hold the name"),
+        (QUIET, None, "cluster dask has ended by itself; its security groups still hold the name"),
+        (QUIET, "running", "a cluster named dask already exists, or is being launched"),
+        (QUIET / 2, None, "a cluster named dask already exists, or is being launched"),
+    ],
+)
+def test_a_name_that_only_groups_hold_is_of_a_cluster_that_has_ended(age, state, sentence):
+    cluster = a_cluster()
+    tags = (*cluster.groups[0].tags, (Tag.CREATED, (datetime.now(UTC) - age).isoformat()))
+    found = {
+        "security_groups": (replace(cluster.groups[0], tags=tags),),
+        "there": tuple(replace(node, state=state) for node in cluster.nodes if state),
+    }
+
+    with pytest.raises(BakeError, match=sentence):
+        around(found=found)
 
 
 def test_that_nothing_ends_nodes_which_are_told_nothing_is_said():

@@ -12,6 +12,8 @@ from dask_bake import documents, view
 from dask_bake.documents import cluster_document, metadata_document, plan_document
 from dask_bake.errors import BakeError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
+from dask_bake.leftovers import QUIET
+from dask_bake.models import Tag
 from dask_bake.view_launch import LaunchView
 from dask_bake.view_plan import plan_view
 from fakes import FakeClock, a_cluster, a_plan
@@ -106,6 +108,16 @@ def test_a_cluster_shows_its_nodes_and_their_workers():
 
 def test_a_cluster_without_nodes_says_what_that_is():
     assert "only its security group" in shown(view.cluster_view(replace(CLUSTER, nodes=()), None, NOW))
+
+
+@pytest.mark.parametrize(("name", "has_ended"), [("dask", True), ("image-0123456789ab", False)])
+def test_groups_that_stayed_when_a_cluster_ended_are_told_as_that(name, has_ended):
+    begun = (NOW - QUIET).isoformat()
+    groups = (replace(CLUSTER.groups[0], tags=((Tag.CREATED, begun),)),)
+    text = shown(view.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
+
+    said = "Cluster dask has ended by itself; its security groups still hold the name. dask-bake down dask"
+    assert (said in " ".join(text.split())) is has_ended
 
 
 def test_a_plan_shows_each_call_and_what_each_role_is_told():
