@@ -44,6 +44,10 @@ test: setup ## run every test that this machine can run; says which it cannot
 test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
 	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --numprocesses auto
 
+.PHONY: soak
+soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; hours
+	@PYTHONPATH=tests $(BIN)/python -m soak --cycles 10000
+
 .PHONY: security
 security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
 	@PYTHONPATH=tests $(BIN)/python -m security $(ENDPOINT)

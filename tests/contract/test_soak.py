@@ -1,0 +1,19 @@
+"""Whatever fails: a command ends, says truly what there is, and nothing is left of what was ended."""
+
+import sys
+from random import Random
+
+from dask_bake.local.faults import ENDINGS
+from soak import soak
+
+
+def test_nothing_hangs_leaks_or_breaks_in_200_cycles_in_which_a_fifth_of_the_requests_fail(capsys):
+    seed = Random().getrandbits(32)
+    with capsys.disabled():
+        sys.stdout.write(f" seed {seed} ")
+
+    report = soak(seed, 200)
+
+    assert report.findings == [], f"seed {seed}"
+    assert report.codes["launch 0"] > 20
+    assert all(report.kinds[kind] for kind in ENDINGS)

@@ -1,0 +1,353 @@
+"""Launches and ends of clusters, one after the other, in a cloud where a fifth of the requests go wrong.
+
+``python -m soak --cycles 10000`` does it at length, ``--seed S --first N --cycles 1`` does cycle N again.
+"""
+
+import argparse
+import logging
+import os
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import conftest  # noqa: F401 - moto's settings, before moto is imported
+from contract.pretended_cloud import DEBIAN, Server
+from dask_bake import clouds, ec2
+from dask_bake.cluster import launch, take_down
+from dask_bake.errors import BakeError
+from dask_bake.insistence import Insistence
+from dask_bake.inventory import find
+from dask_bake.local.faults import OF_INSTANCES, Fault, Kind
+from dask_bake.local.settings import Settings
+from dask_bake.local.store import ImageStore
+from dask_bake.look_around import look_around
+from dask_bake.models import Cloud
+from dask_bake.options import LaunchOptions
+from dask_bake.plan import Handout, LaunchPlan
+from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn
+from invariant import Thing, check, things
+
+ACCOUNT = "123456789012"
+CHANCE = 0.2
+HIDDEN = 0.03
+"""Of each request, to go wrong."""
+CYCLES_OF_A_CLOUD = 50
+"""As many cycles are in one cloud: what has ended is listed there for ever."""
+TIMEOUT = 20
+ALL_OF_IT = "whatever is tagged dask-bake:cluster=dask"
+LONGEST, LONGEST_HERE = 3_000.0, 60.0
+"""Seconds of the launcher's clock, and of this machine's, after which a command hangs."""
+MAKING = ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances")
+ENDING = ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair")
+LATER = (Kind.TERMINATED, Kind.SPOT_NOTICE)
+"""What may end an instance after the launch has succeeded."""
+LOOKING = (
+    *("DescribeInstances", "DescribeSecurityGroups", "DescribeKeyPairs", "DescribeImages", "DescribeSubnets"),
+    *("DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetConsoleOutput", "GetServiceQuota"),
+)
+CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
+
+
+@dataclass
+class HangError(Exception):
+    """A command takes longer than any may."""
+
+
+class Clock:
+    """A clock that only sleeping moves, a thousand times as fast as this machine's."""
+
+    def __init__(self) -> None:
+        self.now, self.end, self.end_here = 0.0, LONGEST, time.monotonic() + LONGEST_HERE
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        time.sleep(min(0.002, seconds / 1000))
+        if self.now > self.end or time.monotonic() > self.end_here:
+            raise HangError
+
+
+class Edge:
+    """The cloud's EC2, whose consoles print a host key: pretended machines print nothing."""
+
+    def __init__(self, edge: ec2.Ec2) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name):
+        return getattr(self._edge, name)
+
+    def console_output(self, instance_id: str) -> str:
+        self._edge.console_output(instance_id)
+        return CONSOLE
+
+
+@dataclass
+class Registering(FakeWayIn):
+    """A way in to a scheduler with which every machine's workers have registered, or none's."""
+
+    host: object = None
+    nprocs: int = 2
+
+    def registered(self, head):
+        if not self.answers:
+            return None
+        alive = [each.spec.address for each in self.host.machines if not each.taken_apart.is_set()]
+        return Counter({each: self.nprocs for each in alive if each != head.private_address})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, and where."""
+
+    seed: int
+    cycle: int
+    command: str
+    what: str
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        again = f"--seed {self.seed} --first {self.cycle} --cycles 1"
+        return f"cycle {self.cycle}, {self.command}: {self.what}\n  {again}\n  " + "\n  ".join(self.faults)
+
+
+@dataclass
+class Report:
+    """What came of all cycles."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+
+
+@dataclass
+class Cycle:
+    """One cluster, launched and ended; ``random`` decides what is asked for and what goes wrong."""
+
+    seed: int
+    number: int
+    server: Server
+    report: Report
+    cloud: Cloud
+    edge: Edge
+    clock: Clock
+    there: frozenset[Thing] = frozenset()
+    some_end: bool = False
+
+    def __post_init__(self) -> None:
+        self.random = Random(f"{self.seed} {self.number}")
+
+    def run(self) -> None:
+        options = self.options()
+        code = self.command("launch", lambda: self.launch(options), options)
+        if code in (0, 3):
+            code = self.command("down", self.down)
+        if self.there:
+            self.command("down at last", self.down_at_last, faulty=False)
+
+    def options(self) -> LaunchOptions:
+        count = self.random.randint(2, 4)
+        return LaunchOptions(
+            count=count,
+            nprocs=2,
+            ami=DEBIAN.id,
+            timeout=TIMEOUT,
+            allow_mismatch=True,
+            spot=self.random.random() < 0.3,
+            min_workers=2 if count > 2 and self.random.random() < 0.3 else None,
+            type=("m6i.2xlarge", "m5.2xlarge") if self.random.random() < 0.3 else ("m6i.2xlarge",),
+        )
+
+    def launch(self, options: LaunchOptions) -> None:
+        edge = self.edge
+        around = look_around(options, self.cloud, edge, lambda: "192.0.2.7/32")
+        plan = LaunchPlan(options, around, f"{self.random.getrandbits(48):012x}", Handout(PUBLIC_KEY))
+        answers = self.random.random() < 0.95
+        way_in = Registering(edge, answers=answers, host=self.server.host)
+        launch(plan, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+
+    def down(self) -> None:
+        edge = self.edge
+        cluster = find(edge, self.cloud, "dask")
+        way_in = FakeWayIn(edge)
+        take_down(cluster, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+
+    def down_at_last(self) -> None:
+        deadline = time.monotonic() + 5
+        while self.look() and time.monotonic() < deadline:
+            with suppress(BakeError):
+                self.down()
+
+    def command(self, name: str, act: Callable[[], None], nodes=None, *, faulty: bool = True) -> int:
+        """The exit code of a command, once what there is has been held to it."""
+        before = self.there
+        code, said, wrong = 0, "", ""
+        with self.faults() if faulty else _quiet() as struck:
+            self.clock.end, self.clock.end_here = self.clock() + LONGEST, time.monotonic() + LONGEST_HERE
+            try:
+                act()
+            except BakeError as error:
+                code, said = error.exit_code, f"{error.message} {error.hint}"
+            except HangError:
+                wrong = f"hangs:\n{traceback.format_exc(limit=-8)}"
+            except Exception:
+                wrong = f"traceback:\n{traceback.format_exc(limit=-12)}"
+        after = self.there = self.look()
+        try:
+            if not wrong:
+                self.hold(before, after, code, said, nodes)
+        except AssertionError as error:
+            wrong = f"{error}; exit code {code}: {said}"
+        if wrong:
+            self.report.findings.append(Finding(self.seed, self.number, name, wrong, tuple(struck)))
+        self.report.codes[f"{name} {code}"] += 1
+        return code
+
+    def hold(self, before, after, code: int, said: str, options: LaunchOptions | None) -> None:
+        """Fails unless what there is now is what the command claims."""
+        if code == 3:  # more may be named than there is where EC2 did not let anybody look
+            unnamed = [each for each in after if not each.is_named_in(said)]
+            assert not unnamed or ALL_OF_IT in said, f"there is more than was named: {unnamed}"
+        elif options is not None:
+            some = options.min_workers or self.some_end
+            check(before, after, code=code, said=said, nodes=None if some else options.count)
+        elif code == 0:
+            assert not after, f"there is still {sorted(after)}"
+        else:
+            check(before, after, code=code, said=said)
+
+    def look(self) -> frozenset[Thing]:
+        """What there is, once what is hidden for a while is to be seen, and what ends has ended."""
+        time.sleep(HIDDEN)
+        return things(self.server.ec2)
+
+    @contextmanager
+    def faults(self) -> Iterator[list[str]]:
+        rules, struck = self.server.api.troubles.rules, []
+        for fault in faults(self.random):
+            rules.add(fault)
+        try:
+            yield struck
+        finally:
+            struck += [_told(each) for each in rules.all() if each.struck]
+            self.some_end = any(each.struck and each.fault.kind in LATER for each in rules.all())
+            for each in rules.all():
+                self.report.kinds[each.fault.kind] += each.struck
+            rules.clear()
+
+
+def faults(random: Random) -> Iterator[Fault]:
+    """Rules by which a fifth of the requests of each action go wrong, in every way that there is."""
+    for action in (*LOOKING, *MAKING, *ENDING):
+        kinds = [(Kind.ERROR, code) for code in CODES]
+        kinds += [(kind, "") for kind in (Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HTML)]
+        if action == "RunInstances":
+            kinds += [(kind, "") for kind in sorted({Kind.CAPACITY, *OF_INSTANCES})]
+        for kind, code in kinds:
+            yield Fault(
+                kind,
+                action,
+                times=0,
+                chance=1 - (1 - CHANCE) ** (1 / len(kinds)),
+                seed=random.getrandbits(32),
+                code=code,
+                seconds=random.choice([0.0, 0.01, 0.02]),
+                notice=0.01,
+                count=random.randint(0, 1),
+            )
+
+
+def soak(seed: int, cycles: int, *, first: int = 0, tell: Callable[[str], None] = print) -> Report:
+    """So many cycles."""
+    report = Report()
+    for begin in range(first, first + cycles, CYCLES_OF_A_CLOUD):
+        with a_cloud() as server:
+            cloud, clock = clouds.local_cloud(server.url, None), Clock()
+            insistence = Insistence(_nobody, clock, clock.sleep)
+            edge = Edge(ec2.connect(cloud, _nobody, insistence=insistence))
+            for number in range(begin, min(begin + CYCLES_OF_A_CLOUD, first + cycles)):
+                known = len(report.findings)
+                Cycle(seed, number, server, report, cloud, edge, clock).run()
+                _forget_what_has_ended(server)
+                server.forget_requests()
+                for finding in report.findings[known:]:
+                    tell(str(finding))
+    return report
+
+
+def _forget_what_has_ended(server: Server) -> None:
+    """EC2 lists ended instances for an hour, which is as long as a thousand cycles."""
+    from moto.ec2.models import ec2_backends
+
+    server.host.machines.clear()
+    for backend in ec2_backends[ACCOUNT].values():
+        for number, reservation in list(backend.reservations.items()):
+            if all(each.state == "terminated" for each in reservation.instances):
+                del backend.reservations[number]
+
+
+@contextmanager
+def a_cloud() -> Iterator[Server]:
+    from moto.ec2.models import ec2_backends
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(name="soak", root=Path(folder) / "root")
+        store = ImageStore(settings)
+        store.layer("base").mkdir()
+        store.save(DEBIAN)
+        ec2_backends.reset()
+        with Server(settings, "10.9.0.0/20").listening() as server:
+            yield server
+
+
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    yield []
+
+
+def _told(rule) -> str:
+    fault = rule.fault
+    return f"{fault.action}: {fault.kind} {fault.code} ({rule.struck} of {rule.matched})"
+
+
+def _nobody(_event: object) -> None:
+    pass
+
+
+def _forget_the_account() -> None:
+    """No credentials of anybody's sign what is sent to a cloud that is none."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cycles", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=Random().getrandbits(32))
+    said = parser.parse_args()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    print(f"seed {said.seed}", flush=True)
+    _forget_the_account()
+    start = time.monotonic()
+    report = soak(said.seed, said.cycles, first=said.first)
+    print(f"{said.cycles} cycles in {time.monotonic() - start:.0f} s")
+    for counted in (report.codes, report.kinds):
+        print(", ".join(f"{name}: {number}" for name, number in sorted(counted.items())))
+    print(f"{len(report.findings)} findings")
+    return bool(report.findings)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
