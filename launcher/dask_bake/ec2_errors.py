@@ -113,7 +113,7 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     if code in FAULTS:
         return UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
     if code == "InvalidInstanceType":
-        return UsageError(f"{message}", hint="--type takes an EC2 instance type, such as m6i.2xlarge")
+        return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
     return BakeError(f"{operation} failed: {message} ({code})")
 
 

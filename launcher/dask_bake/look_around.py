@@ -1,5 +1,6 @@
 """What a launch finds where it is to happen: everything looked up at once, nothing made."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
@@ -26,7 +27,7 @@ def look_around(
     names = tuple(dict.fromkeys((*options.head_types, *options.type)))
     quota_codes = quotas.codes(options)
     types, offerings, subnets, images, callers, named, sources, taken, endpoints, *limits = together(
-        lambda: ec2.instance_types(names),
+        lambda: find_types(options, ec2, names),
         lambda: ec2.offerings(names),
         lambda: find_subnets(options, ec2),
         lambda: find_images(options, ec2),
@@ -82,6 +83,17 @@ def named_things(options: LaunchOptions, ec2: LookUps) -> tuple[Callable[[], Non
     if group is not None:
         questions.append(lambda: preflight.check_placement_group(options, ec2.placement_group(group)))
     return tuple(questions)
+
+
+def find_types(options: LaunchOptions, ec2: LookUps, names: tuple[str, ...]) -> tuple[InstanceType, ...]:
+    """The types of these names; the error for one that EC2 does not know says where it came from."""
+    try:
+        return ec2.instance_types(names)
+    except UsageError as error:
+        for name in names:
+            if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", error.message):
+                raise preflight.no_such_type(options, name) from error
+        raise
 
 
 def find_subnets(options: LaunchOptions, ec2: LookUps) -> tuple[Subnet, ...]:

@@ -114,14 +114,18 @@ def check_disk(options: LaunchOptions, image: Image) -> None:
         )
 
 
+def no_such_type(options: LaunchOptions, name: str) -> UsageError:
+    """The sentence for a type that EC2 does not know, with the option that it came from."""
+    flag = "--type" if name in options.type else "--head-type"
+    return UsageError(f"{flag} {name}: there is no such type in this region", hint="such as m6i.2xlarge")
+
+
 def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
     """EC2 knows every type, sells the workers' on spot if they must be, and the least fits on them."""
     by_name = {kind.name: kind for kind in types}
     for name in (*options.head_types, *options.type):
         if name not in by_name:
-            raise UsageError(
-                f"--type {name}: there is no such type in this region", hint="such as m6i.2xlarge"
-            )
+            raise no_such_type(options, name)
     for kind in (by_name[name] for name in options.type):
         if options.spot and not kind.can_be_spot:
             raise UsageError(

@@ -309,7 +309,8 @@ def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, f
     [
         ({"ami": "ami-00000000000000000"}, BakeError, "the image ami-00000000000000000 does not exist"),
         ({"ami": "nonsense"}, BakeError, "the image nonsense does not exist"),
-        ({"type": ("m0.huge",)}, UsageError, "m0.huge"),
+        ({"type": ("m0.huge",)}, UsageError, "^--type m0.huge: there is no such type"),
+        ({"head_type": ("m0.huge",)}, UsageError, "^--head-type m0.huge: there is no such type"),
         ({"type": ("m6g.2xlarge",)}, UsageError, "is x86_64, the type m6g.2xlarge is arm64"),
     ],
 )
