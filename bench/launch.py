@@ -198,7 +198,8 @@ def console(start_response: Any) -> list[bytes]:
 
     output = base64.b64encode(CONSOLE.encode()).decode()
     start_response("200 OK", [("Content-Type", "text/xml")])
-    return [f"<GetConsoleOutputResponse><output>{output}</output></GetConsoleOutputResponse>".encode()]
+    told = f"<requestId>moto</requestId><output>{output}</output>"
+    return [f"<GetConsoleOutputResponse>{told}</GetConsoleOutputResponse>".encode()]
 
 
 def serve() -> None:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dask_bake.cost import Cost
+from dask_bake.errors import UsageError
 from dask_bake.models import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
 from dask_bake.permissions import Permission
 from dask_bake.plan import LaunchPlan
@@ -68,13 +69,20 @@ def addresses(
 
 
 def address_document(cluster: Cluster) -> dict[str, str]:
-    """Where the cluster's services are within it, and what uses them from here."""
-    head = cluster.head
-    within = {"dashboard": f"http://{head.private_address}:{DASHBOARD_PORT}/status"} if head else {}
+    """Where the scheduler is within the cluster, and what uses it from here; the dashboard is the head's own.
+
+    Raises:
+        UsageError: when no Dask was started on it.
+    """
+    if not cluster.has_dask:
+        raise UsageError(
+            f"no Dask was started on {cluster.name}, so nothing of it has an address",
+            hint=f"dask-bake ssh --name {cluster.name} opens a shell on its head",
+        )
     return {
         "name": cluster.name,
         "scheduler": scheduler_address(cluster),
-        **within,
+        "dashboard_on_head": f"http://127.0.0.1:{DASHBOARD_PORT}/status",
         "python": f'from dask_bake.api import connect; client = connect("{cluster.name}")',
         "browser": f"dask-bake ui {cluster.name}",
     }

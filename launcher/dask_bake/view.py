@@ -73,10 +73,11 @@ def address_panel(cluster: Cluster, addresses: Mapping[str, str]) -> Panel:
     """Where a cluster's services are: within it, and from here."""
     rows = (
         ("Scheduler", addresses["scheduler"], "cyan"),
-        ("Dashboard", addresses.get("dashboard", ""), "cyan"),
-        ("", "Both are open within the cluster alone. From here:", ""),
-        ("Python", addresses["python"], "bold"),
-        ("Browser", addresses["browser"], "bold"),
+        ("", "within the cluster alone", ""),
+        ("Dashboard", addresses["dashboard_on_head"], "cyan"),
+        ("", "on the head itself", ""),
+        ("From here", addresses["python"], "bold"),
+        ("", addresses["browser"], "bold"),
     )
     return Panel(_pairs(rows), title=cluster.name, title_align="left", border_style="green", padding=(0, 1))
 

@@ -252,7 +252,7 @@ def test_a_command_takes_the_cluster_of_the_file(file, capsys):
     assert said == {
         "name": "mine",
         "scheduler": f"tcp://{head}:8786",
-        "dashboard": f"http://{head}:8787/status",
+        "dashboard_on_head": "http://127.0.0.1:8787/status",
         "python": 'from dask_bake.api import connect; client = connect("mine")',
         "browser": "dask-bake ui mine",
     }

@@ -20,6 +20,9 @@ def test_a_launch_makes_two_calls_for_instances(cluster):
         "DescribeImages",
         "DescribeSubnets",
         "DescribeInstanceTypes",
+        "DescribeInstanceTypeOfferings",
+        "DescribeSecurityGroups",
+        "servicequotas:GetServiceQuota",
         "CreateSecurityGroup",
         "AuthorizeSecurityGroupIngress",
         "RunInstances",
@@ -86,16 +89,21 @@ def test_a_node_s_boot_is_clean(cloud, cluster):
 
 
 def test_only_ssh_of_the_head_needs_to_be_open(cluster, cloud):
-    """The group lets in its own members, and port 22 from the caller's address alone."""
-    group = cluster["security_groups"][0]["id"]
-    rules = cloud.ec2().describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
-    told = sorted(
-        (rule["IpProtocol"], rule.get("FromPort"), [block["CidrIp"] for block in rule["IpRanges"]])
-        for rule in rules
-    )
+    """One group lets in its own members, the other port 22 from the caller's address alone."""
+    ids = [group["id"] for group in cluster["security_groups"]]
+    told = {
+        (
+            group["GroupName"],
+            rule["IpProtocol"],
+            rule.get("FromPort"),
+            *[each["CidrIp"] for each in rule["IpRanges"]],
+        )
+        for group in cloud.ec2().describe_security_groups(GroupIds=ids)["SecurityGroups"]
+        for rule in group["IpPermissions"]
+    }
     gateway = cloud.json("local", "status")["block"].replace(".0/20", ".1/32")
 
-    assert told == [("-1", None, []), ("tcp", 22, [gateway])]
+    assert told == {("dask-bake-shared", "-1", None), ("dask-bake-shared/ssh", "tcp", 22, gateway)}
 
 
 ASK_METADATA = """

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dask_bake import documents, view
 from dask_bake.documents import cluster_document, metadata_document, plan_document
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
 from dask_bake.leftovers import QUIET
 from dask_bake.models import Tag
@@ -81,6 +81,11 @@ def test_a_cluster_without_dask_is_its_nodes():
         "2   worker   i-2        10.0.0.6   running"
     )
     assert cluster_document(cluster)["scheduler"] == ""
+
+
+def test_a_cluster_without_dask_has_no_address():
+    with pytest.raises(UsageError, match="no Dask was started on dask"):
+        documents.address_document(a_cluster(a_plan(dask=False)))
 
 
 def test_clusters_are_one_line_each():
