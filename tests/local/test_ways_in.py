@@ -161,8 +161,9 @@ def endpoint(cloud, image):
     (instance,) = ec2.run_instances(
         ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SecurityGroupIds=[group["GroupId"]]
     )["Instances"]
-    yield {"group": group["GroupId"], "place": in_instance(instance)}
-    ec2.delete_instance_connect_endpoint(InstanceConnectEndpointId=made["InstanceConnectEndpointId"])
+    made_id = made["InstanceConnectEndpointId"]
+    yield {"id": made_id, "group": group["GroupId"], "place": in_instance(instance)}
+    ec2.delete_instance_connect_endpoint(InstanceConnectEndpointId=made_id)
     ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
     ec2.get_waiter("instance_terminated").wait(
         InstanceIds=[instance["InstanceId"]], WaiterConfig={"Delay": 1}
@@ -193,7 +194,8 @@ def test_a_cluster_is_entered_through_an_instance_connect_endpoint(
     called = set((tmp_path / "aws.log").read_text().splitlines())
     head = launch["nodes"][0]["id"]
     words = ["ec2-instance-connect", "open-tunnel", "--instance-id", head, "--remote-port", "22"]
-    assert called == {json.dumps([*words, "--region", "us-east-1"])}
+    through = ["--instance-connect-endpoint-id", endpoint["id"]]
+    assert called == {json.dumps([*words, *through, "--region", "us-east-1"])}
 
 
 def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster):
