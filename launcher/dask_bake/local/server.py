@@ -217,6 +217,7 @@ def _listening(host: str, port: int, app: Any) -> Iterator[BaseWSGIServer]:
         yield server
     finally:
         server.shutdown()
+        thread.join()  # until then it may hold the port open
         server.server_close()
 
 
