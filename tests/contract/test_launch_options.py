@@ -634,6 +634,9 @@ class Account(Region):
     def groups(self, tags, *, name=None):
         return self.cloud.groups(tags, name=name)
 
+    def nodes(self, tags):
+        return self.cloud.nodes(tags)
+
 
 def test_file_is_written_with_the_nodes(tmp_path, capsys):
     path = tmp_path / "cluster.yaml"
