@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import Any
 
 from dask_bake.edges import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
 from dask_bake.errors import BakeError, UsageError
@@ -378,6 +379,29 @@ class FakeWayIn:
 
     def forget(self) -> None:
         self.secrets = False
+
+
+class Answering(FakeWayIn):
+    """A way in to whose head all workers have come, so many from each node."""
+
+    each = 2
+
+    def registered(self, head: Node) -> Mapping[str, int]:
+        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
+        return {node.private_address: self.each for node in nodes if node.role is Role.WORKER}
+
+
+class Printing:
+    """An EC2 whose consoles print a host key: moto's print one fixed text, pretended machines nothing."""
+
+    def __init__(self, edge: Any) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._edge, name)
+
+    def console_output(self, _instance_id: str) -> str:
+        return CONSOLE
 
 
 def a_cluster(plan: LaunchPlan | None = None) -> Cluster:

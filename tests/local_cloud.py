@@ -92,6 +92,19 @@ class LocalCloud:
         """What Python code printed that ran on a cluster's head."""
         return self.run("ssh", "--name", name, "--", "python -", text=code)
 
+    def python(self, *words: str) -> str:
+        """What Python printed that ran on this machine, as the user."""
+        done = subprocess.run(
+            [sys.executable, *words],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     def ec2(self) -> Any:
         """boto3's client for this cloud."""
         import boto3

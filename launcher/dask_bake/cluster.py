@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
 from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.events import Notify, PhaseEnded, PhaseStarted
+from dask_bake.events import Notify
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
+from dask_bake.phases import phase_of
 from dask_bake.plan import LaunchPlan, member_rule
 from dask_bake.preflight import already_there
 from dask_bake.readiness import Readiness
@@ -87,7 +88,7 @@ class _Launch:
     def take_name(self) -> None:
         """Makes the security groups, the first of which has a name that only one launch can have."""
         plan = self.plan
-        with self._phase("security group"):
+        with phase_of("security group", self.notify, self.clock):
             members = self._make_group(plan.group_name)
             if members is None:
                 self.name_is_taken = True
@@ -115,7 +116,7 @@ class _Launch:
             head_groups=tuple(heads),
             abandoned=self.watch.abandoned,
         )
-        with self._phase("instances"):
+        with phase_of("instances", self.notify, self.clock):
             starting.start()
         self.watch.show()
 
@@ -162,13 +163,6 @@ class _Launch:
         if self.cloud.groups({Tag.CLUSTER: name}, name=self.plan.group_name):
             return already_there(name)
         return _not_ours(self.plan.group_name)
-
-    @contextmanager
-    def _phase(self, phase: str) -> Iterator[None]:
-        start = self.clock()
-        self.notify(PhaseStarted(phase))
-        yield
-        self.notify(PhaseEnded(phase, self.clock() - start))
 
 
 def _not_ours(group: str) -> BakeError:

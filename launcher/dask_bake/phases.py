@@ -1,8 +1,18 @@
 """One phase at a time, and how long each took."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
+
+
+@contextmanager
+def phase_of(phase: str, notify: Notify, clock: Callable[[], float]) -> Iterator[None]:
+    """While this lasts, the phase goes on; one that fails has no end."""
+    start = clock()
+    notify(PhaseStarted(phase))
+    yield
+    notify(PhaseEnded(phase, clock() - start))
 
 
 class Phases:

@@ -1,14 +1,14 @@
 """The watch over a launch, from nodes that were asked for to workers that have registered."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.edges import CloudEdge, PassingError, WayIn
 from dask_bake.errors import BakeError, NotReadyError
-from dask_bake.events import ClusterSeen, Note, Notify, Output, PhaseEnded, PhaseStarted
+from dask_bake.events import ClusterSeen, Note, Notify, Output
 from dask_bake.models import Cluster, Node, Role, SecurityGroup, Tag
+from dask_bake.phases import phase_of
 from dask_bake.plan import LaunchPlan
 
 TICK = 0.2
@@ -43,9 +43,9 @@ class Readiness:
 
     def wait(self) -> None:
         """Returns once the cluster is what was asked for."""
-        with self._phase("head"):
+        with phase_of("head", self.notify, self.clock):
             self._until(lambda: self.head.state == "running", "the head to run")
-        with self._phase("host key"):
+        with phase_of("host key", self.notify, self.clock):
             self._until(self._pin_head, "the head's host key on its console")
         if self.plan.options.runs_dask:
             self._wait_for_dask()
@@ -54,9 +54,9 @@ class Readiness:
         self.show()
 
     def _wait_for_dask(self) -> None:
-        with self._phase("scheduler"):
+        with phase_of("scheduler", self.notify, self.clock):
             self._until(self._ask_scheduler, "the scheduler to answer through SSH")
-        with self._phase("workers"):
+        with phase_of("workers", self.notify, self.clock):
             try:
                 self._until(lambda: self._ask_scheduler() and not self._late(), "all workers to register")
             except NotReadyError:
@@ -70,7 +70,7 @@ class Readiness:
 
     def _wait_for_shells(self) -> None:
         """There is no Dask to wait for: every node runs, and the head lets in."""
-        with self._phase("nodes"):
+        with phase_of("nodes", self.notify, self.clock):
             self._until(self._all_run, "all nodes to run")
             self._until(lambda: self.way_in.opens(self.head), "the head to answer through SSH")
 
@@ -197,10 +197,3 @@ class Readiness:
             f" {ready if self.plan.options.runs_dask else ''}node {node.index} is late{trouble}",
             hint="--timeout gives it longer; the last lines of that node's console are above",
         )
-
-    @contextmanager
-    def _phase(self, phase: str) -> Iterator[None]:
-        start = self.clock()
-        self.notify(PhaseStarted(phase))
-        yield
-        self.notify(PhaseEnded(phase, self.clock() - start))

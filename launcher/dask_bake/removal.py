@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 
 from dask_bake.edges import CloudEdge, PassingError
 from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.events import Note, Notify, PhaseEnded, PhaseStarted
+from dask_bake.events import Note, Notify
 from dask_bake.models import Node, SecurityGroup, Tag
+from dask_bake.phases import phase_of
 
 PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""
@@ -51,13 +52,11 @@ class Removal:
 
     def run(self) -> None:
         """Removes it all, or says what is left."""
-        start = self.clock()
-        self.notify(PhaseStarted(PHASE))
-        try:
-            self._remove(start)
-        except (BakeError, KeyboardInterrupt) as error:
-            raise self._leftover(error) from error
-        self.notify(PhaseEnded(PHASE, self.clock() - start))
+        with phase_of(PHASE, self.notify, self.clock):
+            try:
+                self._remove(self.clock())
+            except (BakeError, KeyboardInterrupt) as error:
+                raise self._leftover(error) from error
 
     def _remove(self, start: float) -> None:
         looks = 0

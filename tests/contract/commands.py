@@ -1,36 +1,13 @@
 """``dask-bake`` as a program of its own on a pretended cloud, without moto, which takes long to load."""
 
 import sys
-from collections import Counter
 
 import click
 
 from dask_bake import cli, clouds, cluster_command, ec2, launch_command
-from dask_bake.models import Role, Tag
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
-from fakes import CONSOLE, FakeWayIn
-
-
-class Printing:
-    """EC2, whose consoles print a host key: pretended machines print nothing."""
-
-    def __init__(self, edge) -> None:
-        self._edge = edge
-
-    def __getattr__(self, name):
-        return getattr(self._edge, name)
-
-    def console_output(self, _instance_id):
-        return CONSOLE
-
-
-class Answering(FakeWayIn):
-    """A way in to whose head all workers have come."""
-
-    def registered(self, head):
-        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
-        return Counter({node.private_address: 2 for node in nodes if node.role is Role.WORKER})
+from fakes import Answering, Printing
 
 
 class Silent(Answering):

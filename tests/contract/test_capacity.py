@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections import Counter
 
 import pytest
 
@@ -11,36 +10,15 @@ from dask_bake import clouds, ec2, launch_command
 from dask_bake.edges import CapacityError, QuotaError
 from dask_bake.errors import BakeError, NotReadyError, UsageError
 from dask_bake.inventory import find
-from dask_bake.models import Connect, Role, Tag
+from dask_bake.models import Connect, Role
 from dask_bake.options import LaunchOptions
 from dask_bake.permissions import NOT_CERTAIN
 from dask_bake.terminal import Terminal
-from fakes import CONSOLE, FakeWayIn
+from fakes import Answering, Printing
 from invariant import watched
 
 BIG, OLD, SMALL = "m6i.2xlarge", "m5.2xlarge", "m6i.large"
 MAKES = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ImportKeyPair")
-
-
-class Answering(FakeWayIn):
-    """A way in to whose head all workers have come."""
-
-    def registered(self, head):
-        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
-        return Counter({node.private_address: 2 for node in nodes if node.role is Role.WORKER})
-
-
-class Printing:
-    """The cloud's EC2, whose consoles print a host key: pretended machines print nothing."""
-
-    def __init__(self, edge) -> None:
-        self._edge = edge
-
-    def __getattr__(self, name):
-        return getattr(self._edge, name)
-
-    def console_output(self, _instance_id):
-        return CONSOLE
 
 
 def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:

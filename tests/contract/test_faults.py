@@ -7,14 +7,14 @@ from contextlib import contextmanager
 import pytest
 
 from contract.pretended_cloud import DEBIAN
-from contract.test_capacity import Answering, Printing, left
+from contract.test_capacity import left
 from dask_bake import clouds, cluster_command, ec2, launch_command
 from dask_bake.edges import QuotaError
 from dask_bake.errors import LeftoverError
 from dask_bake.insistence import Insistence
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
-from fakes import FakeClock
+from fakes import Answering, FakeClock, Printing
 
 
 def connected(cloud):

@@ -28,7 +28,7 @@ from dask_bake.terminal import Terminal
 from dask_bake.ways import Carrier
 from fakes import a_cluster
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
-from security.launched import Printing, Registered
+from security.launched import Asked, Registered
 from unit.test_bake import Brought
 
 OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
@@ -50,7 +50,7 @@ def aws():
 
 def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
     terminal = Terminal()
-    edge = Printing(ec2.connect(CLOUD, terminal.notify))
+    edge = Asked(ec2.connect(CLOUD, terminal.notify))
     return launch_command.run(
         options,
         CLOUD,
@@ -187,7 +187,7 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
     """With what Packer asks for; and one that fails removes its image again."""
     local = clouds.local_cloud(cloud.url, None)
     with recording() as asked:
-        edge = Printing(ec2.connect(local, lambda _: None))
+        edge = Asked(ec2.connect(local, lambda _: None))
         workshop = Workshop(
             cloud=local,
             ec2=edge,

@@ -3,7 +3,6 @@
 import http.server
 import json
 import threading
-from collections import Counter
 from dataclasses import replace
 
 import boto3
@@ -13,36 +12,14 @@ from moto import mock_aws
 
 from dask_bake import clouds, ec2, launch_command
 from dask_bake.cli import run
-from dask_bake.ec2 import Ec2
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Cluster, Role, Tag, Verified
+from dask_bake.models import Cluster, Tag, Verified
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
-from fakes import CONSOLE, FakeWayIn
+from fakes import Answering, Printing
 from invariant import watched
 
 OPTIONS = LaunchOptions(count=3, nprocs=2)
-
-
-class Answering(FakeWayIn):
-    """A way in to whose head all workers have come."""
-
-    def registered(self, head):
-        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
-        return Counter({node.private_address: 2 for node in nodes if node.role is Role.WORKER})
-
-
-class Printing:
-    """moto's EC2, whose consoles print a host key: moto's own print one fixed text."""
-
-    def __init__(self, edge: Ec2) -> None:
-        self._edge = edge
-
-    def __getattr__(self, name):
-        return getattr(self._edge, name)
-
-    def console_output(self, _instance_id):
-        return CONSOLE
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The example, on real nodes and real input, against pandas on the same rows."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -55,16 +54,7 @@ def test_the_figures_are_pandas_s(figures, figures_by_pandas):
 )
 def test_it_runs_from_this_machine_as_on_the_head(cloud, cluster, figures):
     """The same script, the same figures, through the way in."""
-    done = subprocess.run(
-        [sys.executable, str(EXAMPLE), "--name", "shared", "--json"],
-        env=cloud.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    told = json.loads(cloud.python(str(EXAMPLE), "--name", "shared", "--json"))
     assert told["rows"] == figures["rows"]
     for table, means in figures["tip_fraction"].items():
         assert told["tip_fraction"][table] == pytest.approx(means)

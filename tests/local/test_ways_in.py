@@ -51,16 +51,7 @@ def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[
 
 def from_here(cloud: LocalCloud, name: str) -> str:
     """What a program on this machine prints that is a client of the cluster."""
-    done = subprocess.run(
-        [sys.executable, "-c", FROM_HERE, name],
-        env=cloud.environment,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+    return cloud.python("-c", FROM_HERE, name)
 
 
 def computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp") -> None:

@@ -3,7 +3,6 @@
 import io
 import os
 import tempfile
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,10 +14,10 @@ from dask_bake import clouds, ec2, launch_command
 from dask_bake.ec2_images import connect_images
 from dask_bake.local.settings import Settings
 from dask_bake.local.store import ImageStore
-from dask_bake.models import Cloud, Connect, Role, Tag, Verified
+from dask_bake.models import Cloud, Connect, Tag, Verified
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
-from fakes import CONSOLE, FakeWayIn
+from fakes import Answering, Printing
 
 # moto reads this when it is imported: without it there are a thousand images that nobody made.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
@@ -32,26 +31,18 @@ DISK = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10, "Encrypted": True, 
 """The template's, but for its speed."""
 
 
-class Registered(FakeWayIn):
+class Registered(Answering):
     """A way in to whose head every worker has come."""
 
-    def registered(self, _head):
-        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
-        return Counter(node.private_address for node in nodes if node.role is Role.WORKER)
+    each = 1
 
 
-class Printing:
-    """EC2, whose consoles print a host key: pretended machines print none."""
-
-    def __init__(self, edge: Any) -> None:
-        self._edge = edge
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._edge, name)
+class Asked(Printing):
+    """The same, and its consoles are asked for: whoever records the requests sees that one too."""
 
     def console_output(self, instance_id: str) -> str:
         self._edge.console_output(instance_id)
-        return CONSOLE
+        return super().console_output(instance_id)
 
 
 @contextmanager
@@ -84,7 +75,7 @@ def _bake(server: Any, cloud: Cloud) -> None:
 
 def _launch(options: LaunchOptions, cloud: Cloud) -> None:
     terminal = Terminal(out=Console(file=io.StringIO()), err=Console(file=io.StringIO()))
-    edge: Any = Printing(ec2.connect(cloud, terminal.notify))
+    edge: Any = Asked(ec2.connect(cloud, terminal.notify))
     launch_command.run(
         options,
         cloud,

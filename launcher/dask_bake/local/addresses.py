@@ -4,7 +4,6 @@ import threading
 from ipaddress import IPv4Address, IPv4Network
 
 RESERVED_FIRST = 4
-RESERVED = RESERVED_FIRST + 1
 """EC2 keeps the first four addresses of a subnet, and the last."""
 
 

@@ -225,11 +225,6 @@ class MotoEc2:
         if instance is not None:
             instance.seen_from = time.monotonic() + seconds
 
-    def is_hidden(self, instance_id: str) -> bool:
-        """Whether the instance is there, and not to be found yet."""
-        instance = self.instance(instance_id)
-        return instance is not None and time.monotonic() < instance.seen_from
-
     def hidden(self) -> frozenset[str]:
         """The instances that are not to be found yet."""
         now = time.monotonic()
