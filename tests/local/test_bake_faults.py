@@ -57,10 +57,12 @@ def variant(tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_left(cloud, tiny_image):
-    """After each test there is what there was: no instance, group, key, image, snapshot or secret more."""
-    before = everything(cloud)
+    """After each test there is what there was: no instance, group, key, image, snapshot, secret or stage more."""
+    before, stages_before = everything(cloud), stages(cloud)
     yield
     assert everything(cloud) == before
+    # A bake also removes what one that was killed left here, be it of long ago.
+    assert stages(cloud) <= stages_before
 
 
 def everything(cloud):
@@ -75,8 +77,12 @@ def everything(cloud):
             each["SnapshotId"] for each in ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"]
         ),
         "secrets": cloud.secrets(),
-        "stages": sorted(path.name for path in (cloud.cache).glob("stage-*")),
     }
+
+
+def stages(cloud):
+    """The folders in which bakes stage what they hand to Packer."""
+    return {path.name for path in cloud.cache.glob("stage-*")}
 
 
 def log(cloud):
