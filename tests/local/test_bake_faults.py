@@ -57,7 +57,7 @@ def variant(tmp_path):
 
 @pytest.fixture(autouse=True)
 def nothing_left(cloud, tiny_image):
-    """After each test there is what there was: no instance, group, key, image, snapshot, secret or stage more."""
+    """After each test there is what there was, from instances to secrets, and no stage more."""
     before, stages_before = everything(cloud), stages(cloud)
     yield
     assert everything(cloud) == before
