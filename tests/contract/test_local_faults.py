@@ -1,6 +1,7 @@
 """The local cloud has the faults that it is told to have, as they look from outside."""
 
 import json
+import re
 import socket
 import time
 
@@ -11,6 +12,7 @@ from botocore.parsers import ResponseParserError
 
 from contract.pretended_cloud import refusal
 from dask_bake.cli import run
+from dask_bake.local.network import cable_name
 
 NO_CAPACITY = "InsufficientInstanceCapacity"
 
@@ -275,6 +277,63 @@ def test_a_fault_can_befall_an_instance_that_runs(cloud):
     assert cloud.faults() == []
 
 
+def status_check(cloud, instance) -> str:
+    statuses = cloud.ec2.describe_instance_status(InstanceIds=[instance["InstanceId"]])["InstanceStatuses"]
+    return str(statuses[0]["InstanceStatus"]["Status"])
+
+
+def cut_cables(cloud) -> list[str]:
+    """The bridge's ends that nothing passes, as the firewall is told."""
+    return re.findall(r'oifname "(vb\w+)" drop', cloud.firewall[-1])
+
+
+def test_an_instance_is_cut_off_until_the_rules_are_cleared(cloud):
+    cut, other = cloud.running(), cloud.running()
+
+    cloud.fault("cut", instance=cut["InstanceId"])
+
+    assert cut_cables(cloud) == [cable_name(cut["InstanceId"])]
+    assert (cloud.facts(cut), cloud.state(cut), status_check(cloud, cut)) == (None, "running", "impaired")
+    assert (cloud.facts(other).instance_id, status_check(cloud, other)) == (other["InstanceId"], "ok")
+    cloud.clear_faults()
+    assert cut_cables(cloud) == []
+    assert cloud.facts(cut).instance_id == cut["InstanceId"]
+
+
+def test_an_instance_that_is_cut_off_ends_and_leaves_no_rule(cloud):
+    cut = cloud.running()
+    cloud.fault("cut", instance=cut["InstanceId"])
+
+    cloud.terminate(cut)
+    cloud.until(cut, "terminated")
+    cloud.running()
+
+    assert cut_cables(cloud) == []
+
+
+def test_an_instance_is_cut_off_for_a_while_and_the_longest_counts(cloud):
+    instance = cloud.running()
+
+    cloud.fault("cut", instance=instance["InstanceId"], seconds=0.2)
+    cloud.fault("cut", instance=instance["InstanceId"], seconds=1)
+
+    begin = time.monotonic()
+    while cut_cables(cloud):
+        assert time.monotonic() - begin < 10
+        time.sleep(0.01)
+    assert time.monotonic() - begin > 0.8
+    assert cloud.facts(instance) is not None
+
+
+def test_the_instances_of_a_launch_are_cut_off_before_they_boot(cloud):
+    cloud.fault("cut", count=1)
+    first, second = cloud.run(MinCount=2, MaxCount=2)
+
+    assert cut_cables(cloud) == [cable_name(second["InstanceId"])]
+    assert (cloud.facts(first) is None, cloud.facts(second)) == (False, None)
+    cloud.until(second, "running")
+
+
 def test_new_instances_are_not_found_for_a_while(cloud):
     cloud.running()
     cloud.fault("unseen", seconds=0.5)
@@ -315,7 +374,20 @@ def test_requests_are_logged_with_what_came_of_them(cloud):
     assert cloud.asked() == []
 
 
-@pytest.mark.parametrize("path", ["faults", "requests", "quotas"])
+def test_whoever_looks_past_the_faults_meets_none_and_is_not_counted(cloud):
+    """As the tests do that hold a command to what it claims."""
+    instance = cloud.running()
+    cloud.fault("error", "Describe*", code="Unavailable")
+    cloud.forget_requests()
+
+    seen = cloud.describe(instance, cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2"))
+
+    assert seen["InstanceId"] == instance["InstanceId"]
+    assert cloud.asked() == []
+    assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+
+
+@pytest.mark.parametrize("path", ["faults", "requests", "quotas", "ec2"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_instances_can_neither_read_nor_set_them(cloud, path, method):
     rule = {"kind": "error", "action": "*", "code": "Unavailable"}

@@ -21,6 +21,8 @@ from dask_bake.local.settings import S3_DOMAIN
 
 CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 SAMPLES = "/dask-data"
+PAST_THE_GATE = "/_dask_bake/ec2"
+"""EC2 for whoever looks at what there is while faults are in force: none strikes, and nothing is logged."""
 
 
 class Gateway:
@@ -48,9 +50,12 @@ class Gateway:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
+        scope = CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if environ["PATH_INFO"] == PAST_THE_GATE and scope:
+            call, _ = read_request(environ, scope["region"])
+            return self._ec2_api.answer(call, {**environ, "PATH_INFO": "/"})(environ, start_response)
         if environ["PATH_INFO"].startswith("/_dask_bake/"):
             return self._about_us(Request(environ))(environ, start_response)
-        scope = CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope is None or scope["service"] == "s3":
             return self._answer_s3(environ, start_response)
         return self._answer_service(environ, scope["service"], scope["region"])(environ, start_response)
