@@ -48,6 +48,10 @@ test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
 soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; hours
 	@PYTHONPATH=tests $(BIN)/python -m soak --cycles 10000
 
+.PHONY: faults
+faults: $(INSTALLED) ## write docs/faults.md from what the tests last saw
+	@PYTHONPATH=tests $(BIN)/python -m fault_table
+
 .PHONY: security
 security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
 	@PYTHONPATH=tests $(BIN)/python -m security $(ENDPOINT)
@@ -80,4 +84,4 @@ lock: $(INSTALLED) ## resolve packer/environment.yml anew into packer/pip.lock
 .PHONY: clean
 clean: ## stop the local cloud and remove what the targets above made here
 	@test ! -x $(BIN)/dask-bake || $(BIN)/dask-bake local down
-	@rm -rf $(VENV) $(dir $(PROWLER)) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(dir $(PROWLER)) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -3,10 +3,15 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 import dask.config
 import pytest
+
+import fault_table
 
 # moto reads these when it is imported.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -49,3 +54,28 @@ def apart(request, monkeypatch, tmp_path) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
     yield
+
+
+@dataclass
+class Happening:
+    """What a test sees of a fault: it may say what is left, and seconds of another clock than the wall's."""
+
+    left: str
+    seconds: float | None = None
+
+
+@pytest.fixture
+def fault_row() -> Iterator[Callable[..., AbstractContextManager[Happening]]]:
+    """Records a row of docs/faults.md once its block has ended well; at last the test is held to the page."""
+    rows: list[fault_table.Row] = []
+
+    @contextmanager
+    def record(part: str, fault: str, happens: str, *, left: str) -> Iterator[Happening]:
+        seen, began = Happening(left), time.monotonic()
+        yield seen
+        seconds = time.monotonic() - began if seen.seconds is None else seen.seconds
+        rows.append(fault_table.Row(part, fault, happens, seen.left, seconds))
+        fault_table.store(rows[-1])
+
+    yield record
+    fault_table.check(rows)

@@ -1,0 +1,68 @@
+"""The table of faults: what tests record is what the page says."""
+
+from dataclasses import replace
+
+import pytest
+
+import fault_table
+from fault_table import PARTS, Row, check, recorded, render, rows_of, store, told_in
+
+ROW = Row("At launch", "a lightning", "the launch goes on", "the cluster", 0.04)
+PLACES = {"a lightning": ("a.py", 1, 0), "a flood": ("a.py", 2, 0)}
+
+
+def test_the_page_has_only_what_a_test_tells_and_is_written_as_it_would_be_again():
+    page = fault_table.PAGE.read_text()
+    assert render(rows_of(page), told_in()) == page
+    assert rows_of(page)
+
+
+def test_what_is_recorded_replaces_what_was_and_keeps_what_was_not_seen_here(tmp_path):
+    old, other = replace(ROW, happens="it burns"), replace(ROW, fault="a flood")
+    store(old, tmp_path)
+    store(ROW, tmp_path)
+
+    page = render([old, other, *recorded(tmp_path)], PLACES)
+
+    assert [row.words for row in rows_of(page)] == [ROW.words, other.words]
+
+
+def test_a_row_that_no_test_tells_any_more_is_left_out():
+    assert rows_of(render([ROW, replace(ROW, fault="a plague")], PLACES)) == [replace(ROW, seconds=0.0)]
+
+
+def test_parts_come_in_their_order_and_rows_as_the_tests_tell_them():
+    rows = [replace(ROW, part=part, fault=fault) for part in reversed(PARTS) for fault in reversed(PLACES)]
+    found = [(row.part, row.fault) for row in rows_of(render(rows, PLACES))]
+    assert found == [(part, fault) for part in PARTS for fault in PLACES]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0.04, "0.0"), (9.94, "9.9"), (9.96, "10"), (31.2, "31")])
+def test_seconds_are_as_exact_as_they_matter(seconds, shown):
+    assert f" | {shown} | " in str(replace(ROW, seconds=seconds))
+
+
+def test_only_strings_of_tests_that_have_the_fixture_count_each_where_it_first_stands(tmp_path):
+    (tmp_path / "a.py").write_text("def test(fault_row):\n    'a ' 'flood'; 'a flood'\n")
+    (tmp_path / "b.py").write_text("'a plague'\n")
+    assert told_in(tmp_path) == {"a flood": (str(tmp_path / "a.py"), 2, 4)}
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (ROW, "run make faults"),
+        (replace(ROW, happens="this | that"), "cannot hold"),
+        (replace(ROW, part="At sea"), "is none of"),
+        (replace(ROW, fault="a light" + "ning".upper()), "written out"),
+    ],
+)
+def test_a_row_that_is_not_on_the_page_fails_its_test(tmp_path, row, why):
+    (tmp_path / "faults.md").write_text(render([replace(ROW, left="ashes")], PLACES))
+    with pytest.raises(AssertionError, match=why):
+        check([row], tmp_path / "faults.md")
+
+
+def test_a_row_that_is_on_the_page_passes_whatever_its_seconds(tmp_path):
+    (tmp_path / "faults.md").write_text(render([ROW], PLACES))
+    check([replace(ROW, seconds=7)], tmp_path / "faults.md")
