@@ -23,13 +23,14 @@ COLUMNS = "| fault | what happens | seconds | what is left |\n|---|---|---|---|\
 ABOUT = """\
 # Faults
 
-Each row is a test that brings the fault about and holds what stands here. The test run makes the page: `make
-test` records what it saw, `make faults` writes it down, and a test fails whose row is not here, word for word.
+Each row is a test that brings the fault about and holds what stands here. The test run makes the page:
+`make test` records what it saw, `make faults` writes it down, and a test fails whose row is not here, word
+for word.
 
 Launches and ends of clusters were tried in a pretended cloud: the local cloud's EC2 without machines, where
-requests are refused, or get lost, by rule. Nodes were real machines, booted by systemd-nspawn in the local cloud
-from a baked image. The seconds are those of one run; where a launch pauses before it asks EC2 again, they are of
-its own clock, and the pauses were pretended.
+requests are refused, or get lost, by rule. Nodes were real machines, booted by systemd-nspawn in the local
+cloud from a baked image. The seconds are those of one run; where a launch pauses before it asks EC2 again,
+they are of its own clock, and the pauses were pretended.
 """
 Place = tuple[str, int, int]
 
