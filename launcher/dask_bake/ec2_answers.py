@@ -117,9 +117,15 @@ def node(answer: "InstanceTypeDef") -> Node:
         zone=answer.get("Placement", {}).get("AvailabilityZone", ""),
         launched=answer.get("LaunchTime", datetime.fromtimestamp(0, UTC)),
         image_id=answer.get("ImageId", ""),
-        state_reason=answer.get("StateReason", {}).get("Message", ""),
+        state_reason=_reason(answer.get("StateReason", {})),
         tags=tagged,
     )
+
+
+def _reason(answer: Mapping[str, str]) -> str:
+    """Why the instance is as it is; it begins with EC2's code."""
+    code, message = answer.get("Code", ""), answer.get("Message", "")
+    return message if message.startswith(code) else f"{code}: {message}" if message else code
 
 
 def tags(answer: Iterable[Mapping[str, Any]] | None) -> Tags:

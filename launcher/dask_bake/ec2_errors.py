@@ -1,7 +1,7 @@
 """What AWS says when it refuses, as sentences: no botocore exception passes this line."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from botocore.exceptions import (
@@ -44,6 +44,20 @@ CREDENTIALS = frozenset(
 )
 DENIED = frozenset({"UnauthorizedOperation", "AccessDenied"})
 UNKNOWN_IMAGE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "InvalidAMIID.Unavailable"})
+HINTS: Mapping[str, str] = {
+    "VolumeLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'Storage for … volumes';"
+    " or take a smaller --volume-size, or fewer nodes",
+    "MaxIOPSLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'IOPS for … volumes';"
+    " or take another --volume-type, or fewer nodes",
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "aws iam create-service-linked-role"
+    " --aws-service-name spot.amazonaws.com, once in the account; or leave out --spot",
+    "OptInRequired": "sign the account up for EC2; or accept the image's terms where the message says",
+    "PendingVerification": "AWS still looks at the account: it writes an e-mail when it is done",
+    "Blocked": "AWS has closed the account to this: ask AWS Support",
+    "IdempotentParameterMismatch": "launch again: each launch has tokens of its own",
+}
+"""What to do where nothing but the code says what is the matter."""
+HINT_OF_A_LAUNCH = "dask-bake launch --dry-run shows all that is asked for"
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
 
@@ -82,12 +96,15 @@ def translated(operation: str) -> Iterator[None]:
 
 def refusal(operation: str, code: str, message: str) -> BakeError:
     """The sentence for an error code."""
+    if code == "AuthFailure" and "for images" in message:
+        hint = "its owner can share it with this account; dask-bake bake makes another"
+        return BakeError(f"this account may not launch from the image: {message} ({code})", hint=hint)
     if code in CREDENTIALS:
         hint = "log in again (aws sso login, aws configure) and check this machine's clock"
         return BakeError(f"AWS does not accept the credentials: {message} ({code})", hint=hint)
     if code in DENIED:
         return BakeError(
-            f"these AWS credentials may not call ec2:{operation}",
+            f"these AWS credentials may not call ec2:{operation}: {message} ({code})",
             hint="ask for that permission: dask-bake iam-policy prints all that it takes",
         )
     if code in UNKNOWN_IMAGE:
@@ -114,7 +131,8 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         return UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
     if code == "InvalidInstanceType":
         return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
-    return BakeError(f"{operation} failed: {message} ({code})")
+    hint = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)
+    return BakeError(f"{operation} failed: {message} ({code})", hint=hint)
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from dask_bake.events import Note, Notify
 ASKING = ("Describe", "Get", "List")
 """How requests begin that make nothing."""
 TELL_AFTER = 5.0
-"""Seconds of throttling before a user is told."""
+"""Seconds of one trouble before a user is told."""
 SLOWEST = 20.0
 """Seconds that no pause exceeds."""
 NOT_KNOWN_YET: Mapping[str, tuple[str, ...]] = {
@@ -49,6 +49,13 @@ TRIES = {Trouble.THROTTLED: 8, Trouble.FAULT: 4, Trouble.NO_CURE: 1}
 """How often a request is made in all."""
 SECONDS = {Trouble.NOT_KNOWN_YET: 30.0, Trouble.NEW_PROFILE: 60.0, Trouble.NO_ANSWER: 120.0}
 """How long a request is made again."""
+TOLD = {
+    Trouble.THROTTLED: "AWS is throttling {}: it is asked for again, and more slowly.",
+    Trouble.FAULT: "AWS fails at {}: it is asked for again.",
+    Trouble.NOT_KNOWN_YET: "AWS does not know yet what it has just made: {} is asked for again.",
+    Trouble.NEW_PROFILE: "AWS does not know the instance profile yet: {} is asked for again.",
+    Trouble.NO_ANSWER: "AWS does not answer {}: it is asked for again.",
+}
 SECONDS_OF_A_QUESTION = 10.0
 """The same where there is no answer to a request that makes nothing: a network that is gone is told soon."""
 
@@ -95,7 +102,7 @@ class Insistence:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     chance: Callable[[], float] = random.random
-    _told: float = field(default=float("-inf"))
+    _told: dict[Trouble, float] = field(default_factory=dict)
 
     def join(self, **about: Any) -> None:
         """Makes a class of botocore's clients insist (its event ``creating-client-class``)."""
@@ -126,15 +133,22 @@ class Insistence:
                 seconds = self.clock() - began.setdefault(trouble, self.clock())
                 if not is_worth_another(operation, trouble, tries=tries[trouble], seconds=seconds):
                     raise
-            if trouble is Trouble.THROTTLED and seconds >= TELL_AFTER:
-                self._tell(operation)
-            self.sleep(self.chance() * longest_pause(tries[trouble]))
+            self._pause(operation, trouble, seconds, self.chance() * longest_pause(tries[trouble]))
 
-    def _tell(self, operation: str) -> None:
-        """At most once a minute, whatever number of requests it is."""
-        if self.clock() - self._told >= 60:
-            self._told = self.clock()
-            self.notify(Note(f"AWS is throttling {operation}: it is asked for again, and more slowly."))
+    def _pause(self, operation: str, trouble: Trouble, seconds: float, pause: float) -> None:
+        """Waits, and tells of a trouble as soon as it has lasted so long."""
+        if seconds + pause >= TELL_AFTER:
+            quiet = max(0.0, TELL_AFTER - seconds)
+            self.sleep(quiet)
+            self._tell(operation, trouble)
+            pause -= quiet
+        self.sleep(pause)
+
+    def _tell(self, operation: str, trouble: Trouble) -> None:
+        """Of each trouble at most once a minute, whatever number of requests it is."""
+        if self.clock() - self._told.get(trouble, float("-inf")) >= 60:
+            self._told[trouble] = self.clock()
+            self.notify(Note(TOLD[trouble].format(operation)))
 
 
 def checked(operation: str, answer: dict[str, Any]) -> dict[str, Any]:

@@ -70,6 +70,7 @@ class SshWayIn:
         if self._tunnel is None or self._tunnel.host != host:
             self.close()
             self._tunnel = Tunnel(host, [Forward(free_port(), DASHBOARD_PORT)])
+            self._total = -1
         return self._tunnel
 
     def _ask(self, port: int) -> Mapping[str, int] | None:

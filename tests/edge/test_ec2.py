@@ -15,7 +15,7 @@ from dask_bake.ec2 import Ec2
 from dask_bake.ec2_errors import translated
 from dask_bake.edges import InstanceType, UnclearError
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.events import Called
+from dask_bake.events import Called, Note
 from dask_bake.insistence import Insistence
 from dask_bake.models import SecurityGroup, Subnet
 from dask_bake.plan import member_rule, ssh_rule
@@ -533,5 +533,6 @@ def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
 
     with pytest.raises(UnclearError, match="EC2 could not be reached"):
         edge.subnets()
-    assert events == 5 * [Called("DescribeSubnets")]
+    told = Note("AWS does not answer DescribeSubnets: it is asked for again.")
+    assert events == [*3 * [Called("DescribeSubnets")], told, *2 * [Called("DescribeSubnets")]]
     assert clock.now == 100 + 1 + 2 + 4 + 8

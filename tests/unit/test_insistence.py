@@ -1,5 +1,8 @@
 """A request is made again where that can help, as often and as long as that is of use, and no other is."""
 
+from contextlib import suppress
+from itertools import pairwise
+
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
@@ -128,9 +131,71 @@ def test_pauses_are_anything_up_to_a_bound_that_grows_to_20_seconds():
     assert seconds == (1 + 2 + 4 + 8 + 16 + 20 + 20) / 4
 
 
-def test_throttling_is_told_once_it_has_lasted_5_seconds():
-    _, _, events = insist("RunInstances", Asked(refusal("RequestLimitExceeded"), times=2))
-    assert events == []
+class Clock(FakeClock):
+    """Notes when it was that something was told."""
 
-    _, _, events = insist("RunInstances", Asked(refusal("RequestLimitExceeded"), times=4))
-    assert events == [Note("AWS is throttling RunInstances: it is asked for again, and more slowly.")]
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = []
+
+    def hear(self, note: Note) -> None:
+        self.told.append((self.now - 100, note.text))
+
+
+def told(operation, asked, chance=1.0):
+    clock = Clock()
+    with suppress(ClientError, ConnectionClosedError):
+        Insistence(clock.hear, clock, clock.sleep, lambda: chance).make(operation, asked)
+    return clock.told
+
+
+@pytest.mark.parametrize("chance", [1.0, 0.9, 0.5])
+def test_throttling_is_told_when_it_has_lasted_5_seconds_also_within_a_pause(chance):
+    throttled = refusal("RequestLimitExceeded")
+    assert told("RunInstances", Asked(throttled, times=2), chance) == []
+
+    assert told("RunInstances", Asked(throttled, times=5), chance) == [
+        (5.0, "AWS is throttling RunInstances: it is asked for again, and more slowly.")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("operation", "error", "sentence"),
+    [
+        ("CreateSecurityGroup", refusal("InternalError"), "AWS fails at CreateSecurityGroup: it is"),
+        ("RunInstances", DROPPED, "AWS does not answer RunInstances: it is"),
+        (
+            "AuthorizeSecurityGroupIngress",
+            refusal("InvalidGroup.NotFound"),
+            "AWS does not know yet what it has just made: AuthorizeSecurityGroupIngress is",
+        ),
+        (
+            "RunInstances",
+            refusal("InvalidParameterValue", "iamInstanceProfile.name is invalid"),
+            "AWS does not know the instance profile yet: RunInstances is",
+        ),
+    ],
+)
+def test_what_is_waited_for_is_told_after_5_seconds_and_once_a_minute(operation, error, sentence):
+    said = told(operation, Asked(error))
+
+    assert said[0] == (5.0, f"{sentence} asked for again.")
+    assert {text for _, text in said} == {said[0][1]}
+    times = [seconds for seconds, _ in said]
+    assert all(later - earlier >= 60 for earlier, later in pairwise(times))
+
+
+def test_each_trouble_is_told_by_itself():
+    class Both:
+        def __init__(self):
+            self.errors = [*[refusal("RequestLimitExceeded")] * 4, *[DROPPED] * 4]
+
+        def __call__(self):
+            if not self.errors:
+                return ANSWER
+            raise self.errors.pop(0)
+
+    assert [text.split(" RunInstances")[0] for _, text in told("RunInstances", Both())] == [
+        "AWS is throttling",
+        "AWS does not answer",
+    ]
