@@ -144,7 +144,19 @@ ROWS = (
         "environment_options",
     ),
     ("configuration", "precedence", "config_table", "option_table"),
-    ("dask_words", "text_files", "option_values", "together", "models", "assets", "errors", "__init__"),
+    (
+        "dask_words",
+        "text_files",
+        "option_values",
+        "interrupts",
+        "lossy",
+        "own_commands",
+        "together",
+        "models",
+        "assets",
+        "errors",
+        "__init__",
+    ),
 )
 ROW_OF = {module: number for number, row in enumerate(ROWS) for module in row}
 ONLY_PLACES = {

@@ -32,7 +32,7 @@ def run(
     check_way(cluster, has_cidr=bool(cidr))
     change = plan_change(cluster, tuple(cidr) or (caller(),))
     if not dry_run:
-        with _changing(cluster.name):
+        with _changing(cluster):
             carry_out(change, ec2)
     if json_output:
         terminal.write_json(view.as_json(document(cluster, change, dry_run=dry_run)))
@@ -50,13 +50,14 @@ def carry_out(change: SshChange, ec2: CloudEdge) -> None:
 
 
 @contextmanager
-def _changing(name: str) -> Iterator[None]:
+def _changing(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
         raise StoppedError(
-            f"interrupted; SSH of {name} may be open to the new addresses already, and to the old ones still",
-            hint=f"the same dask-bake allow-me {name} again does the rest",
+            f"interrupted; SSH of {cluster.name} may be open to the new addresses already,"
+            " and to the old ones still",
+            hint=f"the same {cluster.command('allow-me')} again does the rest",
         ) from error
 
 

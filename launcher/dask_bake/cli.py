@@ -1,17 +1,16 @@
 """The command line: flags in, the command's module imported and run, errors into words and exit codes."""
 
-import os
-import signal
 import sys
-from collections.abc import Sequence
-from types import FrameType
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import click
 
 from dask_bake import __version__, cli_bake, cli_cluster, cli_images, cli_local, cli_reap, cli_setup
 from dask_bake.cli_groups import SectionedGroup
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.interrupts import Interrupts
+from dask_bake.lossy import Lossy
 
 SECTIONS = {
     "Image": (cli_bake.bake, cli_bake.lock, cli_images.images),
@@ -55,12 +54,14 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command line, and exits with its code."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGHUP, _hang_up)
-    sys.exit(run(arguments))
+    interrupts = Interrupts()
+    interrupts.listen()
+    if sys.stderr is not None:
+        sys.stderr = Lossy(sys.stderr)
+    sys.exit(run(arguments, at_end=interrupts.end))
 
 
-def run(arguments: Sequence[str] | None = None) -> int:
+def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = lambda: None) -> int:
     """The exit code of the command line; what went wrong for the user is said on stderr."""
     try:
         result = cli.main(
@@ -69,25 +70,28 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        at_end()
+        if (left := _leftover(error)) is not None:
+            return _tell(left)
         click.echo("Interrupted; nothing of this command is left.", err=True)
         return 130
     except BakeError as error:
-        from dask_bake import view
-        from dask_bake.terminal import Terminal
-
-        Terminal().err.print(view.error_text(error), soft_wrap=True)
-        return error.exit_code
+        at_end()
+        return _tell(error)
     return result if isinstance(result, int) else 0
 
 
-def _hang_up(number: int, frame: FrameType | None) -> NoReturn:
-    """The terminal has gone: what is said is said to nobody, and what is left is cleared away."""
-    nobody = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1, 2):
-        os.dup2(nobody, stream)
-    _interrupt(number, frame)
+def _leftover(error: BaseException | None) -> LeftoverError | None:
+    """What was to be said when one more interrupt came."""
+    while error is not None and not isinstance(error, LeftoverError):
+        error = error.__context__
+    return error
 
 
-def _interrupt(_signal: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
+def _tell(error: BakeError) -> int:
+    from dask_bake import view
+    from dask_bake.terminal import Terminal
+
+    Terminal().err.print(view.error_text(error), soft_wrap=True)
+    return error.exit_code

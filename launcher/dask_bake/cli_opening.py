@@ -2,10 +2,11 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.cli_options import Where, Which
+from dask_bake.own_commands import flags_of
 
 if TYPE_CHECKING:
     from dask_bake.configuration import Configuration
@@ -44,7 +45,7 @@ def open_cloud(where: Where, *, start: bool = True) -> "tuple[Terminal, Cloud]":
         cloud = clouds.open_cloud(
             meant.cloud, meant.region, profile=meant.profile, notify=terminal.notify, start=start
         )
-    return terminal, cloud
+    return terminal, replace(cloud, flags=flags_of(**asdict(where)))
 
 
 def open_cluster(which: Which) -> Opened:

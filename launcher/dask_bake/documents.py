@@ -77,14 +77,14 @@ def address_document(cluster: Cluster) -> dict[str, str]:
     if not cluster.has_dask:
         raise UsageError(
             f"no Dask was started on {cluster.name}, so nothing of it has an address",
-            hint=f"dask-bake ssh --name {cluster.name} opens a shell on its head",
+            hint=f"{cluster.command('ssh')} opens a shell on its head",
         )
     return {
         "name": cluster.name,
         "scheduler": scheduler_address(cluster),
         "dashboard_on_head": f"http://127.0.0.1:{DASHBOARD_PORT}/status",
         "python": f'from dask_bake.api import connect; client = connect("{cluster.name}")',
-        "browser": f"dask-bake ui {cluster.name}",
+        "browser": cluster.command("ui"),
     }
 
 

@@ -28,10 +28,10 @@ def run(
         said = " ".join(done.stderr.split()) or "it said nothing"
         raise BakeError(
             f"the end of cluster {cluster.name} was not put off: {said}",
-            hint=f"dask-bake status {cluster.name}; what does not end by itself needs no extension",
+            hint=f"{cluster.command('status')}; what does not end by itself needs no extension",
         )
     if json_output:
         terminal.write_json(view.as_json({"switches": [asdict(switch) for switch in switches]}))
     else:
-        terminal.out.print(view.switches_text(cluster.name, switches))
+        terminal.out.print(view.switches_text(cluster, switches))
     return 0

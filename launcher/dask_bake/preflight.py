@@ -7,6 +7,7 @@ from dask_bake.edges import InstanceType, PlacementGroup
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import Connect, Image, SecurityGroup
 from dask_bake.options import LaunchOptions
+from dask_bake.own_commands import own_command
 from dask_bake.placement import shape
 from dask_bake.plan import LaunchPlan
 
@@ -15,19 +16,20 @@ MOST_OF_A_SPREAD = 7
 """How many instances a spread placement group takes in a zone (EC2 user guide, placement strategies)."""
 
 
-def already_there(name: str) -> BakeError:
+def already_there(name: str, flags: Sequence[str] = ()) -> BakeError:
     """The sentence for a name that a cluster has."""
     return BakeError(
         f"a cluster named {name} already exists, or is being launched",
-        hint=f"dask-bake status {name} shows it, dask-bake down {name} ends it, --name gives another",
+        hint=f"{own_command('status', name, flags=flags)} shows it,"
+        f" {own_command('down', name, flags=flags)} ends it, --name gives another",
     )
 
 
-def ended_by_itself(name: str) -> BakeError:
+def ended_by_itself(name: str, flags: Sequence[str] = ()) -> BakeError:
     """The sentence for a name that only the groups of a cluster have, which is no more."""
     return BakeError(
         f"cluster {name} has ended by itself; its security groups still hold the name",
-        hint=f"dask-bake down {name} clears it",
+        hint=f"{own_command('down', name, flags=flags)} clears it",
     )
 
 
@@ -234,7 +236,8 @@ def _endless(plan: LaunchPlan) -> tuple[str, ...]:
     """Nodes that are told nothing, and so not when to end."""
     if plan.options.provision:
         return ()
-    return (f"Nothing ends these nodes by itself (--no-provision): dask-bake down {plan.options.name} does.",)
+    down = own_command("down", plan.options.name, flags=plan.surroundings.flags)
+    return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
 
 
 def _slow_to_tell(plan: LaunchPlan) -> tuple[str, ...]:

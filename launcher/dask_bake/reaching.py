@@ -43,7 +43,8 @@ def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
     if not secrets.has_certificates:
         raise BakeError(
             f"the certificates of cluster {cluster.name} are not on this machine: {secrets.folder}",
-            hint="they are on the machine that launched it; Client() works on the head: dask-bake ssh",
+            hint="they are on the machine that launched it; Client() works on the head:"
+            f" {cluster.command('ssh')}",
         )
     return {
         "tls_ca_file": str(secrets.ca_file),
@@ -103,7 +104,7 @@ def shut_out(cluster: Cluster, cloud: Cloud) -> BakeError | None:
         return None
     return BakeError(
         f"cluster {cluster.name} does not let in {here}, which is this machine's address now",
-        hint=f"dask-bake allow-me {cluster.name} opens SSH to it, and closes it to the address before",
+        hint=f"{cluster.command('allow-me')} opens SSH to it, and closes it to the address before",
     )
 
 

@@ -12,6 +12,7 @@ from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify
 from dask_bake.leftovers import Kind, Piece
 from dask_bake.models import Tag
+from dask_bake.own_commands import in_region, own_command
 from dask_bake.reaping import Reaping, Remains, plan_reaping
 from dask_bake.removal import Removal
 from dask_bake.together import together
@@ -67,15 +68,19 @@ def remove(
     notify: Notify,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    flags: Sequence[str] = (),
 ) -> None:
     """Removes all of it; one piece that does not go keeps nothing else.
+
+    Args:
+        flags: those by which the command line chose the cloud, for hints.
 
     Raises:
         LeftoverError: when something is still there, or after an interrupt may be; it names each piece.
     """
     gone: set[str] = set()
     try:
-        _remove(found, edges, gone, notify, clock, sleep)
+        _remove(found, edges, gone, notify, clock, sleep, flags)
     except KeyboardInterrupt as error:
         rest = [each for each in found.remains if each.region not in gone]
         if not rest:
@@ -84,7 +89,9 @@ def remove(
         named = "; ".join(str(piece) for each in rest for piece in each.pieces)
         raise LeftoverError(
             f"interrupted; something may be left that costs money in {', '.join(regions)}: {named}",
-            hint="dask-bake reap" + (" --all-regions" if len(regions) > 1 else f" --region {regions[0]}"),
+            hint=own_command("reap", "--all-regions", flags=flags)
+            if len(regions) > 1
+            else own_command("reap", flags=in_region(flags, regions[0])),
         ) from error
 
 
@@ -95,6 +102,7 @@ def _remove(
     notify: Notify,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
+    flags: Sequence[str],
 ) -> None:
     reasons: list[str] = []
     for region in dict.fromkeys(each.region for each in found.remains):
@@ -112,7 +120,7 @@ def _remove(
             raise LeftoverError(
                 f"something may be left that costs money in {region}: {'; '.join(map(str, named))}."
                 f" The reason: {'; '.join(dict.fromkeys(reasons)) or 'it is still shown'}",
-                hint=f"dask-bake reap --region {region}",
+                hint=own_command("reap", flags=in_region(flags, region)),
             )
         gone.add(region)
 

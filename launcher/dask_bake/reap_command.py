@@ -54,7 +54,14 @@ def run(
     removes = bool(found) and not dry_run
     if removes:
         with terminal.working():
-            reap.remove(found, edges, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
+            reap.remove(
+                found,
+                edges,
+                notify=terminal.notify,
+                clock=time.monotonic,
+                sleep=time.sleep,
+                flags=cloud.flags,
+            )
     if json_output:
         unseen = {region: error.message for region, error in seen.unseen.items()}
         terminal.write_json(view.as_json(reap_document(found, costs, now, unseen=unseen, removed=removes)))

@@ -41,7 +41,7 @@ def host(cluster: Cluster, node: Node, secrets: Secrets, carrier: Carrier = DIRE
         return host_of_head(node, secrets, carrier)
     if head is None or not head.is_live:
         raise BakeError(
-            f"cluster {cluster.name} has no head to go through", hint=f"dask-bake down {cluster.name}"
+            f"cluster {cluster.name} has no head to go through", hint=cluster.command("down")
         )
     through = ssh_command(
         host_of_head(head, secrets, carrier), options=("-W", f"[{node.private_address}]:22")

@@ -50,7 +50,7 @@ def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
     if cluster.way in (Connect.SSM, Connect.EICE):
         raise UsageError(
             f"cluster {cluster.name} is entered by {cluster.way}: nothing need be opened for your address",
-            hint="dask-bake ssh works from wherever your AWS credentials do",
+            hint=f"{cluster.command('ssh')} works from wherever your AWS credentials do",
         )
     if cluster.way is Connect.BASTION and not has_cidr:
         raise UsageError(
@@ -85,7 +85,7 @@ def ssh_group(cluster: Cluster) -> SecurityGroup:
             return group
     raise BakeError(
         f"cluster {cluster.name} has no security group for SSH",
-        hint=f"dask-bake down {cluster.name} ends it",
+        hint=f"{cluster.command('down')} ends it",
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from rich import box
@@ -38,9 +39,8 @@ def ready_panel(
     cluster: Cluster, *, registered: int, seconds: float, calls: int, cost: str | None = None
 ) -> Panel:
     """The end of a launch: what is there, how to use it, what it costs if that is known, how to end it."""
-    named = "" if cluster.name == "dask" else f" --name {cluster.name}"
-    ended = "" if cluster.name == "dask" else f" {cluster.name}"
-    shell = ("On the head", f"dask-bake ssh{named}", "bold")
+    only = replace(cluster, name="") if cluster.name == "dask" else cluster
+    shell = ("On the head", only.command("ssh"), "bold")
     dask = (
         ("Scheduler", scheduler_address(cluster), "cyan"),
         (
@@ -51,12 +51,12 @@ def ready_panel(
         shell,
         ("", "then ipython, and: from distributed import Client; c = Client()", ""),
         ("From here", "from dask_bake.api import connect; c = " + _connect_call(cluster), ""),
-        ("Dashboard", f"dask-bake connect{ended}", "bold"),
+        ("Dashboard", only.command("connect"), "bold"),
         ("", "opens it and JupyterLab on this machine", ""),
     )
     nodes = (("Nodes", f"{len(cluster.nodes)}, on which no Dask was started", ""), shell)
     price = (("Cost", cost, ""),) if cost else ()
-    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", f"dask-bake down{ended}", "bold"))
+    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", only.command("down"), "bold"))
     title = Text(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ")
     return Panel(_pairs(rows), title=title, title_align="left", border_style="green", padding=(0, 1))
 
@@ -136,21 +136,21 @@ def cluster_view(
     if not cluster.nodes:
         lines = [head, Text(_without_nodes(cluster, now))]
     if switches:
-        lines.append(switches_text(cluster.name, switches))
+        lines.append(switches_text(cluster, switches))
     return Group(*lines)
 
 
-def switches_text(name: str, switches: Sequence[Switch]) -> Text:
+def switches_text(cluster: Cluster, switches: Sequence[Switch]) -> Text:
     """When a cluster ends by itself, and how that is put off."""
     near = is_near(switches)
     text = Text("\n".join(sentences(switches)), "yellow" if near else "dim")
-    return text.append(f"\ndask-bake extend {name} puts it off.") if near else text
+    return text.append(f"\n{cluster.command('extend')} puts it off.") if near else text
 
 
 def _without_nodes(cluster: Cluster, now: datetime) -> str:
     if OF_A_BAKE.fullmatch(cluster.name) or not only_names(cluster.groups, now):
         return "It has no nodes, only its security group: a launch that is beginning or was lost."
-    ended = ended_by_itself(cluster.name)
+    ended = ended_by_itself(cluster.name, cluster.flags)
     return f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}."
 
 
