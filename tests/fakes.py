@@ -120,6 +120,7 @@ class FakeCloud:
     console: str = CONSOLE
     dying: Mapping[str, str] = field(default_factory=dict)
     immortal: bool = False
+    strangers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     delay: int = 0
     answered: dict[str, tuple[InstanceSpec, tuple[Node, ...]]] = field(default_factory=dict)
 
@@ -201,10 +202,14 @@ class FakeCloud:
 
     def delete_security_group(self, group_id: str) -> bool:
         with self._call("delete_security_group"):
-            if any(node.state != "terminated" and self._uses(node, group_id) for node in self.instances):
+            in_use = any(node.state != "terminated" and self._uses(node, group_id) for node in self.instances)
+            if in_use or self.strangers.get(group_id):
                 return False
             self.security_groups = [group for group in self.security_groups if group.id != group_id]
             return True
+
+    def holders(self, group_id: str) -> tuple[str, ...]:
+        return tuple(self.strangers.get(group_id, ()))
 
     @property
     def left(self) -> list[str]:

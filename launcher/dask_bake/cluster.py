@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
-from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.events import Notify
+from dask_bake.errors import BakeError, LeftoverError, TakenError
+from dask_bake.events import Note, Notify
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.phases import phase_of
 from dask_bake.plan import LaunchPlan, member_rule
@@ -37,8 +37,7 @@ def launch(
         run.take_name()
         on_failure.callback(way_in.forget)
         way_in.prepare()
-        run.start_nodes()
-        watch.wait()
+        run.bring_up()
         on_failure.pop_all()
     with staying(plan.options.name):
         way_in.close()
@@ -104,10 +103,25 @@ class _Launch:
                 with self._making():
                     self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
 
-    def start_nodes(self) -> None:
-        """Asks for the head, and at once, with the address it was given, for the workers."""
+    def bring_up(self) -> None:
+        """Starts the nodes and waits for the workers: once more elsewhere where EC2 itself ended a node."""
+        starting = self._starting()
+        self._start_nodes(starting)
+        try:
+            self.watch.wait()
+        except TakenError as error:
+            if not starting.ahead:
+                raise
+            ended = f"{error.message[0].upper()}{error.message[1:]}"
+            self.notify(Note(f"{ended}; all nodes are started once more, elsewhere."))
+            self.cloud.terminate(self.watch.give_up())
+            starting.head = None
+            self._start_nodes(starting)
+            self.watch.wait()
+
+    def _starting(self) -> Starting:
         members, *heads = (group.id for group in self.watch.groups)
-        starting = Starting(
+        return Starting(
             self.plan,
             self.cloud,
             self._run,
@@ -116,6 +130,9 @@ class _Launch:
             head_groups=tuple(heads),
             abandoned=self.watch.abandoned,
         )
+
+    def _start_nodes(self, starting: Starting) -> None:
+        """Asks for the head, and at once, with the address it was given, for the workers."""
         with phase_of("instances", self.notify, self.clock):
             starting.start()
         self.watch.show()
@@ -131,7 +148,7 @@ class _Launch:
             self.notify,
             self.clock,
             self.sleep,
-            known=tuple(self.watch.nodes),
+            known=(*self.watch.nodes, *sorted(self.watch.abandoned)),
             settle=SETTLE if self.outcome_unknown else 0.0,
             known_groups=self.watch.groups,
         ).run()

@@ -200,6 +200,16 @@ class Ec2(Ec2LookUps, AccountLookUps):
                     raise
         return True
 
+    def holders(self, group_id: str) -> tuple[str, ...]:
+        """The network interfaces that are in the group, as far as one may ask."""
+        filters: Any = ec2_requests.filters({"group-id": group_id})
+        try:
+            with translated("DescribeNetworkInterfaces"):
+                answer = self._client.describe_network_interfaces(Filters=filters)
+        except BakeError:
+            return ()  # they are for a message alone
+        return tuple(each["NetworkInterfaceId"] for each in answer.get("NetworkInterfaces", []))
+
     def _terminate_singly(self, instance_ids: Sequence[str]) -> None:
         refused: BakeError | None = None
         for instance_id in instance_ids:

@@ -122,7 +122,7 @@ def node(answer: "InstanceTypeDef") -> Node:
     )
 
 
-def _reason(answer: Mapping[str, str]) -> str:
+def _reason(answer: Mapping[str, Any]) -> str:
     """Why the instance is as it is; it begins with EC2's code."""
     code, message = answer.get("Code", ""), answer.get("Message", "")
     return message if message.startswith(code) else f"{code}: {message}" if message else code

@@ -131,8 +131,8 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         return UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
     if code == "InvalidInstanceType":
         return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
-    hint = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)
-    return BakeError(f"{operation} failed: {message} ({code})", hint=hint)
+    way_out = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)
+    return BakeError(f"{operation} failed: {message} ({code})", hint=way_out)
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:

@@ -170,6 +170,9 @@ class CloudEdge(Protocol):
     def delete_security_group(self, group_id: str) -> bool:
         """False while something still uses the group."""
 
+    def holders(self, group_id: str) -> tuple[str, ...]:
+        """The network interfaces that are in the group, as far as one may ask."""
+
 
 class WayIn(Protocol):
     """SSH to the head, and what is reached through it; no method waits."""

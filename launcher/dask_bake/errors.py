@@ -27,6 +27,10 @@ class NotReadyError(BakeError):
     """Machines were started, and did not become what they should have."""
 
 
+class TakenError(NotReadyError):
+    """EC2 itself ended a machine, for a reason of its own: elsewhere it may not."""
+
+
 class StoppedError(BakeError):
     """The user interrupted a command that changes what is there: the message says what may be changed."""
 

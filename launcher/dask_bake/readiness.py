@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dask_bake.console import host_key_from_console, last_lines
 from dask_bake.edges import CloudEdge, PassingError, WayIn
-from dask_bake.errors import BakeError, NotReadyError
+from dask_bake.errors import BakeError, NotReadyError, TakenError
 from dask_bake.events import ClusterSeen, Note, Notify, Output
 from dask_bake.models import Cluster, Node, Role, SecurityGroup, Tag
 from dask_bake.phases import phase_of
@@ -14,7 +14,12 @@ from dask_bake.plan import LaunchPlan
 TICK = 0.2
 LOOK_AT_INSTANCES = 0.5
 LOOK_AT_CONSOLE = 0.5
-LAST_LINES = 20
+LAST_LINES = 30
+UNSEEN = 60.0
+"""Seconds for which EC2 may not list an instance that it has started."""
+OF_EC2 = "Server."
+"""How reasons begin that are EC2's own, and nothing that was asked for."""
+NO_DISK = "Client.InternalError"
 DOOMED = ("shutting-down", "terminated", "stopping", "stopped")
 
 
@@ -40,6 +45,7 @@ class Readiness:
     next_look: float = 0.0
     next_console: float = 0.0
     told_of_silence: bool = False
+    unseen_until: float = 0.0
 
     def wait(self) -> None:
         """Returns once the cluster is what was asked for."""
@@ -51,6 +57,9 @@ class Readiness:
             self._wait_for_dask()
         else:
             self._wait_for_shells()
+        if self.abandoned:
+            self.unseen_until = self.clock() + UNSEEN
+            self._until(self._given_up_end, "the nodes that were given up to end")
         self.show()
 
     def _wait_for_dask(self) -> None:
@@ -98,6 +107,13 @@ class Readiness:
         self.nodes = {key: node for key, node in self.nodes.items() if key not in self.abandoned}
         return nodes
 
+    def give_up(self) -> tuple[str, ...]:
+        """The nodes are none of the cluster's any more: their ids."""
+        ids = tuple(self.nodes)
+        self.abandoned.update(ids)
+        self.nodes, self.registered = {}, {}
+        return ids
+
     def show(self) -> None:
         """Tells what is seen."""
         self.notify(ClusterSeen(self.seen, tuple(sorted(self.registered.items()))))
@@ -138,13 +154,26 @@ class Readiness:
         ended = f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
         least, kept = self.plan.options.min_workers, self.seen.expected_workers - self.seen.nprocs
         if node.role is Role.HEAD or least is None or kept < least:
-            raise NotReadyError(ended, hint="the last lines of its console are above")
+            error = TakenError if reason.startswith(OF_EC2) else NotReadyError
+            hint = "the last lines of its console are above"
+            if reason.startswith(NO_DISK):
+                hint = "often its disk: may these credentials use the KMS key that encrypts it?"
+            raise error(ended, hint=hint)
         self.abandoned.add(node.id)
         self.keep(())
         self.notify(Note(f"{ended[0].upper()}{ended[1:]}."))
 
     def _all_run(self) -> bool:
         return all(node.state == "running" for node in self.nodes.values())
+
+    def _given_up_end(self) -> bool:
+        """True when those that were given up end; EC2 may not have known them when they were told to."""
+        seen = {node.id: node for node in self.cloud.nodes({Tag.LAUNCH: self.plan.launch_id})}
+        unseen = self.abandoned - set(seen) if self.clock() < self.unseen_until else set()
+        live = {each for each in self.abandoned & set(seen) if seen[each].is_live}
+        if live | unseen:
+            self.cloud.terminate(sorted(live | unseen))
+        return not live | unseen
 
     def _is_good_enough(self) -> bool:
         least = self.plan.options.min_workers

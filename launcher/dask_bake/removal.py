@@ -8,14 +8,13 @@ from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Node, SecurityGroup, Tag
 from dask_bake.phases import phase_of
+from dask_bake.readiness import UNSEEN
 
 PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""
 PAUSE = 0.5
 AGAIN = 5.0
 """Seconds after which an instance that has not begun to end is told to once more."""
-UNSEEN = 60.0
-"""Seconds for which EC2 may not list an instance that it has started."""
 TELL_AFTER = 10.0
 LOOKS = 2
 """How many looks in a row must find nothing."""
@@ -45,6 +44,7 @@ class Removal:
     known_groups: tuple[SecurityGroup, ...] = ()
     _nodes: dict[str, Node] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
+    _busy: tuple[SecurityGroup, ...] = ()
     _refusal: BakeError | None = None
     _instances_ended: float | None = None
     _awaited: str = ""
@@ -114,18 +114,23 @@ class Removal:
         """Deletes key pairs, then the groups by which the rest is found; says which group is waited for."""
         for key_pair in self.cloud.key_pairs(self.tags):
             self.cloud.delete_key_pair(key_pair)
-        busy = [
-            f"{group.name} ({group.id})"
-            for group in self.cloud.groups(self.tags)
-            if not self.cloud.delete_security_group(group.id)
-        ]
-        return f"security group {', '.join(busy)} to be free" if busy and self._refusal is None else ""
+        groups = self.cloud.groups(self.tags)
+        self._busy = tuple(group for group in groups if not self.cloud.delete_security_group(group.id))
+        if not self._busy or self._refusal is not None:
+            return ""
+        return f"security group {', '.join(f'{each.name} ({each.id})' for each in self._busy)} to be free"
+
+    def _with_holders(self, group: SecurityGroup) -> str:
+        """The group, and what still uses it though its instances have ended."""
+        is_held = group in self._busy and self._refusal is None
+        holders = self.cloud.holders(group.id) if is_held else ()
+        return _named_group(group) + (f", used by {', '.join(holders)}" if holders else "")
 
     def _leftover(self, error: BaseException) -> LeftoverError:
         why = str(error) or "interrupted"
         try:
             pieces = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
-            pieces += map(_named_group, self.cloud.groups(self.tags))
+            pieces += map(self._with_holders, self.cloud.groups(self.tags))
             pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
         except (BakeError, KeyboardInterrupt):
             # As it was when EC2 still answered.

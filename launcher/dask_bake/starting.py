@@ -34,6 +34,7 @@ class Starting:
         groups: the ids of the groups of the nodes, and of those that are the head's alone.
         spent: the quotas, by role, that are too small: what counts against them is not asked for again.
         head: that of the place that was tried last, if there was room for it.
+        ahead: the places that were not tried yet.
     """
 
     plan: LaunchPlan
@@ -46,6 +47,10 @@ class Starting:
     abandoned: set[str] = field(default_factory=set)
     spent: set[tuple[Role, Market, str]] = field(default_factory=set)
     head: Node | None = None
+    ahead: list[Place] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ahead = list(self.plan.places)
 
     def start(self) -> None:
         """Returns when EC2 has taken both requests.
@@ -54,21 +59,20 @@ class Starting:
             CapacityError: when no place has room; the message names each that was tried.
             QuotaError: when the account may not have so many of any type: no other zone changes that.
         """
-        ahead = list(self.plan.places)
-        while ahead:
-            place = ahead.pop(0)
+        while self.ahead:
+            place = self.ahead.pop(0)
             try:
                 if self._start_in(place):
                     return
             except QuotaError as error:
-                ahead = [each for each in ahead if each.market is not place.market]
-                if self.head is None or not ahead:
+                self.ahead = [each for each in self.ahead if each.market is not place.market]
+                if self.head is None or not self.ahead:
                     raise
                 # The quota of spot instances is another than that of those on demand: the head can stay.
                 self.notify(Note(f"No spot instances: {error.message}."))
-                ahead.sort(key=lambda each: each.subnet != place.subnet)
+                self.ahead.sort(key=lambda each: each.subnet != place.subnet)
                 continue
-            ahead = recommended_first(ahead, self.refused[-1].error.zones)
+            self.ahead = recommended_first(self.ahead, self.refused[-1].error.zones)
         raise self._no_room()
 
     def _start_in(self, place: Place) -> bool:
@@ -104,7 +108,7 @@ class Starting:
         market: Market,
     ) -> tuple[Node, ...]:
         requests = [spec(kind) for kind in kinds]
-        for request in requests:
+        for request, kind in zip(requests, kinds, strict=True):
             if _quota(request) in self.spent:
                 continue
             try:
@@ -115,7 +119,7 @@ class Starting:
             except QuotaError as error:
                 self.spent.add(_quota(request))
                 if self.spent.issuperset(map(_quota, requests)):
-                    raise
+                    raise _told_with(request, kind, error) from error
                 self.notify(Note(f"No {request.instance_type}: {error.message}."))
         return ()
 
@@ -149,6 +153,18 @@ def _quota(request: InstanceSpec) -> tuple[Role, Market, str]:
     """What the request counts against: of a type whose quota is not known, the type itself."""
     code = quota_code(request.instance_type, request.market)
     return request.role, request.market, code or request.instance_type
+
+
+def _told_with(request: InstanceSpec, kind: InstanceType, error: QuotaError) -> QuotaError:
+    """The error, with what was asked for where, and the code under which AWS keeps the quota."""
+    spot = " on spot" if request.market is Market.SPOT else ""
+    code = quota_code(kind.name, request.market)
+    of_quota = f" of the quota {code}" if code else ""
+    return QuotaError(
+        f"{error.message}; {request.count} {kind.name}{spot} in {request.subnet.zone} are"
+        f" {request.count * kind.vcpus} vCPUs{of_quota}",
+        hint=error.hint,
+    )
 
 
 def recommended_first(places: Sequence[Place], zones: Sequence[str]) -> list[Place]:

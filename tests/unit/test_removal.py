@@ -99,6 +99,18 @@ def test_an_instance_that_may_not_be_ended_is_named_and_all_else_is_gone():
     assert cloud.calls.count("terminate") == 1
 
 
+def test_a_group_that_somebody_elses_interface_keeps_is_named_with_it():
+    cloud = filled(FakeCloud(strangers={"sg-0": ("eni-7", "eni-8")}))
+
+    with pytest.raises(LeftoverError, match=r"dask-bake-dask \(sg-0\), used by eni-7, eni-8.*waited 300 s"):
+        remove(cloud)
+
+    assert cloud.left == ["sg-0"]
+    cloud.strangers = {}
+    remove(cloud)
+    assert cloud.left == []
+
+
 def test_an_instance_that_comes_while_its_group_is_being_deleted_is_ended_too():
     """As when a cluster is taken down while it is launched."""
     cloud = filled(FakeCloud())

@@ -188,7 +188,9 @@ def test_the_quotas_of_all_types_end_the_launch():
     faults = [Fault("run_instances", QuotaError(text), nth=nth) for nth, text in ((2, "one"), (3, "two"))]
     cloud = FakeCloud(faults=faults)
 
-    with pytest.raises(QuotaError, match="two"):
+    with pytest.raises(
+        QuotaError, match=r"two; 2 g5.2xlarge in us-east-1a are 16 vCPUs of the quota L-DB2E81BA"
+    ):
         start(cloud, type=(BIG, GPU, OLD))
 
     assert cloud.calls.count("run_instances") == 3
@@ -204,7 +206,10 @@ def test_a_quota_of_spot_instances_falls_back_at_once_and_the_head_stays():
         ("head", BIG, "a", "on-demand"),
         ("worker", BIG, "a", "on-demand"),
     ]
-    assert notes(events) == ["No spot instances: Max spot."]
+    assert notes(events) == [
+        "No spot instances: Max spot; 2 m6i.2xlarge on spot in us-east-1a are 16 vCPUs"
+        " of the quota L-34B43A08."
+    ]
     assert len(cluster.nodes) == len(cloud.instances) == 3
 
 
@@ -256,12 +261,55 @@ def test_a_worker_that_ends_is_done_without_if_enough_are_left():
 
 
 def test_a_worker_that_ends_ends_the_launch_if_too_few_are_left():
-    cloud = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination"})
+    cloud = FakeCloud(dying={"i-2": "Client.UserInitiatedShutdown"})
 
-    with pytest.raises(NotReadyError, match=r"Server\.SpotInstanceTermination"):
+    with pytest.raises(NotReadyError, match=r"Client\.UserInitiatedShutdown"):
         start(cloud, count=4, nprocs=2, min_workers=5)
 
     assert cloud.left == []
+
+
+def test_what_ec2_itself_ends_is_tried_once_more_elsewhere():
+    cloud, events = FakeCloud(dying={"i-2": "Server.InternalError: internal error"}), []
+
+    cluster = start(cloud, events=events)
+
+    assert [request[2] for request in requests(cloud)] == ["a", "a", "b", "b"]
+    assert {node.zone for node in cluster.nodes} == {B}
+    assert sorted(node.state for node in cloud.instances) == [*3 * ["running"], *3 * ["terminated"]]
+    assert notes(events) == [
+        "Node 2 (i-2) ended while the cluster was launched: Server.InternalError: internal error;"
+        " all nodes are started once more, elsewhere."
+    ]
+
+
+def test_what_ec2_itself_ends_a_second_time_ends_the_launch():
+    cloud = FakeCloud(dying=dict.fromkeys(("i-0", "i-4"), "Server.InternalError"))
+
+    with pytest.raises(NotReadyError, match=r"node 1 \(i-4\).*Server\.InternalError"):
+        start(cloud, subnets=(*SUBNETS, Subnet("subnet-3", "vpc-1", "us-east-1c", 4091)))
+
+    assert [request[2] for request in requests(cloud)] == ["a", "a", "b", "b"]
+    assert cloud.left == []
+
+
+def test_what_ec2_itself_ends_in_the_only_place_ends_the_launch():
+    cloud = FakeCloud(dying={"i-2": "Server.InternalError"})
+
+    with pytest.raises(NotReadyError, match=r"Server\.InternalError"):
+        start(cloud, zone=(A,))
+
+    assert len(cloud.specs) == 2
+    assert cloud.left == []
+
+
+def test_spot_workers_that_ec2_takes_at_once_fall_back_where_they_may():
+    cloud = FakeCloud(dying={"i-1": "Server.SpotInstanceTermination"})
+
+    cluster = start(cloud, zone=(A,), spot_with_fallback=True)
+
+    assert requests(cloud)[2:] == [("head", BIG, "a", "on-demand"), ("worker", BIG, "a", "on-demand")]
+    assert [node.state for node in cluster.nodes] == 3 * ["running"]
 
 
 def test_workers_that_are_late_are_done_without_if_enough_have_come_and_are_named():
