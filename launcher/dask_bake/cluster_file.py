@@ -92,7 +92,9 @@ def _read(path: Path) -> Any:
             hint="dask-bake launch --file writes one; without --file a cluster is found by its tags",
         ) from error
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="without --file a cluster is found by its tags"
+        ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise _foreign(path, " ".join(str(error).split())) from error
 

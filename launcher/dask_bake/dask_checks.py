@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
-from dask_bake.option_values import flag_of
+from dask_bake.option_values import flag_of, shown
 from dask_bake.text_files import read_text
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def check_dask(options: "LaunchOptions") -> None:
     """Raises a ``UsageError`` for the first thing that Dask would not take, or not be told."""
     if not MEMORY.fullmatch(options.memory_limit):
         raise UsageError(
-            f"--memory-limit is {options.memory_limit!r}, which is no amount of memory",
+            f"--memory-limit is {shown(options.memory_limit)}, which is no amount of memory",
             hint="4GiB, 0.2 (of the node's), auto, or 0 for no limit",
         )
     _check_told(options)
@@ -87,7 +87,8 @@ def check_dask(options: "LaunchOptions") -> None:
     for key, value in options.env:
         if not VARIABLE.fullmatch(key):
             raise UsageError(
-                f"--env {key!r}: that cannot be the name of a variable", hint="use letters, digits and '_'"
+                f"--env {shown(key)}: that cannot be the name of a variable",
+                hint="use letters, digits and '_'",
             )
         if not value.isprintable():
             raise UsageError(f"--env {key}: its value holds a control character", hint="write it on one line")
@@ -142,6 +143,6 @@ def _check_preloads(preloads: tuple[str, ...]) -> None:
                 )
         elif not MODULE.fullmatch(preload):
             raise UsageError(
-                f"--preload is {preload!r}, which is no module",
+                f"--preload is {shown(preload)}, which is no module",
                 hint="package.module, or a file that ends in .py",
             )

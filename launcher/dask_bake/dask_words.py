@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import click
 
 from dask_bake.errors import UsageError
+from dask_bake.option_values import shortened, shown
 
 ENDS_IT = ("--help", "--version")
 
@@ -25,7 +26,7 @@ def check_words(flag: str, words: Sequence[str], command: str) -> None:
                 option.type_cast_value(context, values[option.name])
     except click.UsageError as error:
         raise UsageError(
-            f"{flag} would be refused by dask {command}: {error.format_message()}",
+            f"{flag} would be refused by dask {command}: {shortened(error.format_message())}",
             hint=f"dask {command} --help tells what there is",
         ) from None
     for argument in known.params:
@@ -33,7 +34,7 @@ def check_words(flag: str, words: Sequence[str], command: str) -> None:
             stray = values[argument.name]
             word = stray if isinstance(stray, str) else stray[0]
             raise UsageError(
-                f"{flag} holds {word!r}, which belongs to no option", hint=f"{flag} '--name value …'"
+                f"{flag} holds {shown(word)}, which belongs to no option", hint=f"{flag} '--name value …'"
             )
 
 

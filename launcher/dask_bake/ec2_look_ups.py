@@ -130,4 +130,7 @@ class Ec2LookUps:
 
 
 def _no_such_image(image_id: str) -> BakeError:
-    return BakeError(f"the image {image_id} does not exist in this region", hint="dask-bake bake makes one")
+    return BakeError(
+        f"the image {image_id} does not exist in this region",
+        hint="leave it out for the newest that there is; dask-bake bake makes one",
+    )

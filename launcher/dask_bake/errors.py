@@ -18,9 +18,13 @@ class BakeError(Exception):
 
 
 class UsageError(BakeError):
-    """The request itself is wrong, and nothing was tried."""
+    """The request itself is wrong, and nothing was tried: there always is a way out."""
 
     exit_code = 2
+    hint: str
+
+    def __init__(self, message: str, *, hint: str) -> None:
+        super().__init__(message, hint=hint)
 
 
 class NotReadyError(BakeError):

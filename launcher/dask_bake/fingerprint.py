@@ -97,7 +97,7 @@ def check_architecture(
     raise UsageError(
         f"the image {image.id} is {image.architecture},"
         f" the type {instance_type.name} is {' or '.join(instance_type.architectures)}",
-        hint="; ".join(ways) or None,
+        hint="; ".join(ways) or "take another --type",
     )
 
 

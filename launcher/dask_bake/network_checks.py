@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
 from dask_bake.models import Connect
+from dask_bake.option_values import shown
 
 if TYPE_CHECKING:
     from dask_bake.options import LaunchOptions
@@ -89,7 +90,7 @@ def _check_bastion(options: "LaunchOptions") -> None:
         raise UsageError("--connect bastion needs the bastion", hint="--bastion HOST, as your ssh knows it")
     if options.bastion.startswith("-") or not re.fullmatch(r"[\w.@:-]+", options.bastion):
         raise UsageError(
-            f"--bastion is {options.bastion!r}, which is no host",
+            f"--bastion is {shown(options.bastion)}, which is no host",
             hint="user@host, or a name of your ssh configuration",
         )
     if not options.cidr:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dask_bake.dask_checks import check_dask
 from dask_bake.errors import UsageError
 from dask_bake.network_checks import check_network
-from dask_bake.option_values import flag_of
+from dask_bake.option_values import flag_of, shortened, shown
 from dask_bake.tag_checks import check_tags
 from dask_bake.text_files import read_text
 
@@ -41,7 +41,7 @@ def _lines(options: "LaunchOptions") -> None:
         for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
             if isinstance(text, str) and field.name != "name" and not text.isprintable():
                 raise UsageError(
-                    f"{flag_of(field.name)} is {text!r}, which holds a control character",
+                    f"{flag_of(field.name)} is {shown(text)}, which holds a control character",
                     hint="write it on one line",
                 )
 
@@ -73,7 +73,7 @@ def _names(options: "LaunchOptions") -> None:
     check_name(options.name)
     if options.username is not None and not USER.fullmatch(options.username):
         raise UsageError(
-            f"--username is {options.username!r}, which cannot be a user's name",
+            f"--username is {shown(options.username)}, which cannot be a user's name",
             hint="use lower-case letters, digits, '-' and '_', at most 32 of them",
         )
     if options.username == "root":
@@ -82,7 +82,7 @@ def _names(options: "LaunchOptions") -> None:
         raise UsageError("--username is dask, which is whom the workers run as", hint="take another name")
     if options.iaminstance_name is not None and not PROFILE.fullmatch(options.iaminstance_name):
         raise UsageError(
-            f"--iaminstance-name is {options.iaminstance_name!r}, which cannot be a profile's name",
+            f"--iaminstance-name is {shown(options.iaminstance_name)}, which cannot be a profile's name",
             hint="the name alone, without what stands before it in an ARN",
         )
 
@@ -92,7 +92,7 @@ def _types(options: "LaunchOptions") -> None:
         for name in names:
             if not INSTANCE_TYPE.fullmatch(name):
                 raise UsageError(
-                    f"{flag} is {name!r}, which is no instance type",
+                    f"{flag} is {shown(name)}, which is no instance type",
                     hint="such as m6i.2xlarge; several with commas between them",
                 )
 
@@ -100,7 +100,7 @@ def _types(options: "LaunchOptions") -> None:
 def _disk(options: "LaunchOptions") -> None:
     if options.volume_type not in VOLUME_TYPES:
         raise UsageError(
-            f"--volume-type is {options.volume_type!r}", hint=f"it can be {', '.join(ROOT_VOLUME_TYPES)}"
+            f"--volume-type is {shown(options.volume_type)}", hint=f"it can be {', '.join(ROOT_VOLUME_TYPES)}"
         )
     if options.volume_type not in ROOT_VOLUME_TYPES:
         raise UsageError(
@@ -151,7 +151,8 @@ def _check_key(path: Path) -> None:
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise UsageError(
-            f"--keypair {path} cannot be read: {error.strerror}", hint="it is the private key's file"
+            f"--keypair {shortened(str(path))} cannot be read: {error.strerror}",
+            hint="it is the private key's file",
         ) from error
     if "PRIVATE KEY" not in text:
         raise UsageError(f"--keypair {path} holds no private key", hint="it is the file without .pub")
@@ -170,7 +171,7 @@ def _check_file(path: Path) -> None:
         has_folder, is_folder = folder.is_dir(), path.is_dir()
     except OSError as error:
         raise UsageError(
-            f"--file {str(path)[:40]} cannot be written: {error.strerror}", hint="--file cluster.yaml"
+            f"--file {shortened(str(path))} cannot be written: {error.strerror}", hint="--file cluster.yaml"
         ) from error
     if not has_folder:
         raise UsageError(f"--file {path}: there is no folder {folder}", hint=f"mkdir -p {folder}")

@@ -18,6 +18,9 @@ Pairs = tuple[tuple[str, str], ...]
 Parser = Callable[[object, str], Any]
 
 SECONDS = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
+DIGITS = "write it in digits, at most 18 of them"
+LONGEST_SHOWN = 100
+"""Characters of a value that a complaint repeats."""
 GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
 
 
@@ -27,7 +30,7 @@ def whole_number(value: object, origin: str) -> int:
         return value
     text = value.strip() if isinstance(value, str) else ""
     if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII):
-        raise UsageError(f"{origin} is {value!r}, which should be a whole number")
+        raise UsageError(f"{origin} is {shown(value)}, which should be a whole number", hint=DIGITS)
     return int(text)
 
 
@@ -38,7 +41,9 @@ def number_or_auto(value: object, origin: str) -> int | None:
     try:
         return whole_number(value, origin)
     except UsageError:
-        raise UsageError(f"{origin} is {value!r}, which should be a whole number or auto") from None
+        raise UsageError(
+            f"{origin} is {shown(value)}, which should be a whole number or auto", hint=f"{DIGITS}; or auto"
+        ) from None
 
 
 def duration(value: object, origin: str) -> int:
@@ -48,7 +53,7 @@ def duration(value: object, origin: str) -> int:
         return int(written)
     parts = re.findall(r"(\d{1,9})([dhms])", written, re.ASCII)
     if not parts or "".join(map("".join, parts)) != written:
-        raise UsageError(f"{origin} is {value!r}, which is no duration", hint="write 12h, 90m, 45s or 0")
+        raise UsageError(f"{origin} is {shown(value)}, which is no duration", hint="write 12h, 90m, 45s or 0")
     return sum(int(number) * SECONDS[unit] for number, unit in parts)
 
 
@@ -58,7 +63,9 @@ def text(value: object, origin: str) -> str:
         return value
     if isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
-    raise UsageError(f"{origin} is {value!r}, which should be a text")
+    raise UsageError(
+        f"{origin} is {shown(value)}, which should be a text", hint="give it a value, or leave it out"
+    )
 
 
 def switch(value: object, origin: str) -> bool:
@@ -77,15 +84,19 @@ def switch(value: object, origin: str) -> bool:
         return value
     if str(value).lower() in words:
         return words[str(value).lower()]
-    raise UsageError(f"{origin} is {value!r}, which should be true or false")
+    raise UsageError(
+        f"{origin} is {shown(value)}, which should be true or false",
+        hint="yes and no, on and off, 1 and 0 are fine too",
+    )
 
 
 def words(value: object, origin: str) -> tuple[str, ...]:
     """Texts, given one by one, or with commas between them."""
     found = tuple(word.strip() for each in _each(value, origin) for word in text(each, origin).split(","))
     if not all(found):
+        written = value[0] if isinstance(value, list | tuple) and len(value) == 1 else value
         raise UsageError(
-            f"{origin} has an empty entry in {_shown(value)}", hint="give names with commas between them"
+            f"{origin} has an empty entry in {shown(written)}", hint="give names with commas between them"
         )
     return tuple(dict.fromkeys(found))
 
@@ -103,9 +114,13 @@ def pairs(value: object, origin: str) -> Pairs:
     for each in texts(value, origin):
         key, equals, rest = each.partition("=")
         if not (key and equals):
-            raise UsageError(f"{origin} is {each!r}, which should be KEY=VALUE")
+            raise UsageError(
+                f"{origin} is {shown(each)}, which should be KEY=VALUE", hint="such as team=weather"
+            )
         if found.get(key, rest) != rest:
-            raise UsageError(f"{origin} gives {key} twice: {found[key]!r} and {rest!r}", hint="give it once")
+            raise UsageError(
+                f"{origin} gives {key} twice: {shown(found[key])} and {shown(rest)}", hint="give it once"
+            )
         found[key] = rest
     return tuple(found.items())
 
@@ -119,12 +134,20 @@ def dec2_tags(value: object, origin: str) -> Pairs:
         key, colon, rest = each.partition(":")
         if not (key and colon):
             raise UsageError(
-                f"{origin} has {each!r}, which should be KEY:VALUE", hint="--tag KEY=VALUE takes any value"
+                f"{origin} has {shown(each)}, which should be KEY:VALUE",
+                hint="--tag KEY=VALUE takes any value",
             )
         if found.get(key, rest) != rest:
-            raise UsageError(f"{origin} gives {key} twice: {found[key]!r} and {rest!r}", hint="give it once")
+            raise UsageError(
+                f"{origin} gives {key} twice: {shown(found[key])} and {shown(rest)}", hint="give it once"
+            )
         found[key] = rest
     return tuple(found.items())
+
+
+def shown(value: object) -> str:
+    """The value as a complaint repeats it."""
+    return shortened(repr(value))
 
 
 def flag_of(name: str) -> str:
@@ -143,7 +166,9 @@ def path(value: object, origin: str) -> Path:
     except (RuntimeError, UnicodeEncodeError):  # of nobody's home; of half a character
         is_name = False
     if not is_name:
-        raise UsageError(f"{origin} is {written!r}, which cannot be a path")
+        raise UsageError(
+            f"{origin} is {shown(written)}, which cannot be a path", hint="write it out, beginning with /"
+        )
     return found
 
 
@@ -161,7 +186,7 @@ def choice(kind: type[Choice]) -> Callable[[object, str], Choice]:
         try:
             return kind(str(value))
         except ValueError:
-            raise UsageError(f"{origin} is {value!r}", hint=f"it can be {', '.join(kind)}") from None
+            raise UsageError(f"{origin} is {shown(value)}", hint=f"it can be {', '.join(kind)}") from None
 
     return parse
 
@@ -171,7 +196,8 @@ def _network(text: str, origin: str) -> str:
         return str(ipaddress.ip_network(text))
     except ValueError as error:
         raise UsageError(
-            f"{origin} is {text!r}, which is no address block: {error}", hint="192.0.2.7/32 is one address"
+            f"{origin} is {shown(text)}, which is no address block: {shortened(str(error))}",
+            hint="192.0.2.7/32 is one address",
         ) from None
 
 
@@ -188,5 +214,6 @@ def _plain(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _shown(value: object) -> str:
-    return repr(value[0] if isinstance(value, list | tuple) and len(value) == 1 else value)
+def shortened(text: str) -> str:
+    """The text, or the beginning of one that nobody would read."""
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

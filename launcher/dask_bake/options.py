@@ -12,7 +12,7 @@ from dask_bake.configuration import Configuration
 from dask_bake.errors import UsageError
 from dask_bake.models import CloudChoice, Connect
 from dask_bake.option_table import OPTIONS
-from dask_bake.option_values import Pairs
+from dask_bake.option_values import Pairs, shown
 from dask_bake.precedence import blaming, chosen
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -117,7 +117,7 @@ def check_name(name: str) -> str:
     """The name, if a cluster can be called that."""
     if not NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} cannot be a cluster's name",
+            f"{shown(name)} cannot be a cluster's name",
             hint="use lower-case letters, digits and '-', beginning with a letter, at most 32 of them",
         )
     return name

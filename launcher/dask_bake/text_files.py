@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
+from dask_bake.option_values import shortened
 
 NOT_SO = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 """What PyYAML raises for 2026-13-45, for !!bool x, for much too deep a list, and the like."""
@@ -14,10 +15,11 @@ def read_text(path: Path, flag: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{flag} {path} is no text", hint="it should be UTF-8") from error
+        raise UsageError(f"{flag} {shortened(str(path))} is no text", hint="it should be UTF-8") from error
     except OSError as error:
         raise UsageError(
-            f"{flag} {path} cannot be read: {error.strerror}", hint="it is a file of this machine"
+            f"{flag} {shortened(str(path))} cannot be read: {error.strerror}",
+            hint="it is a file of this machine",
         ) from error
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dask_bake.errors import UsageError
+from dask_bake.option_values import shown
 from dask_bake.text_files import parse_yaml
 
 FIRST_LINE = "#cloud-config"
@@ -70,9 +71,14 @@ def _read(text: str) -> dict[Any, Any]:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"--user-data is no YAML{where}: {problem}") from error
+        raise UsageError(
+            f"--user-data is no YAML{where}: {problem}",
+            hint="cloud-init schema --config-file finds such faults",
+        ) from error
     if not isinstance(read, dict):
-        raise UsageError(f"--user-data is no mapping, but {read!r}", hint="it must be lines of 'key: value'")
+        raise UsageError(
+            f"--user-data is no mapping, but {shown(read)}", hint="it must be lines of 'key: value'"
+        )
     return read
 
 
@@ -80,6 +86,9 @@ def _check_paths(entries: list[Any]) -> None:
     for entry in entries:
         path = entry.get("path") if isinstance(entry, dict) else None
         if not isinstance(path, str):
-            raise UsageError(f"--user-data: {entry!r} of write_files has no path")
+            raise UsageError(
+                f"--user-data: {shown(entry)} of write_files has no path",
+                hint="each entry says with 'path:' which file it is",
+            )
         if path.startswith(OURS):
             raise UsageError(f"--user-data writes {path}, which is dask-bake's own", hint="take another path")

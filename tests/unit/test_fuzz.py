@@ -175,7 +175,7 @@ def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
     try:
         plan = a_plan(name=name)
     except UsageError:
-        with pytest.raises(UsageError, match=re.escape(repr(name))):
+        with pytest.raises(UsageError, match=re.escape(option_values.shown(name))):
             check_name(name)
         return
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dask_bake.config_table import IMAGE, WHERE
 from dask_bake.errors import UsageError
 from dask_bake.models import Connect
 from dask_bake.option_table import OPTIONS, Option
@@ -361,7 +362,7 @@ REFUSALS = [
     ),
     (
         {"file": Path("x" * 300)},
-        f"--file {'x' * 40} cannot be written: File name too long",
+        f"--file {'x' * 100}… cannot be written: File name too long",
         "--file cluster.yaml",
     ),
     ({"file": Path("/")}, "--file / is a folder", "--file /cluster.yaml"),
@@ -466,22 +467,28 @@ ODD = (
 )
 
 
-def refusal(option: Option, value: object) -> str | None:
+ODD_VALUES = (*(value for each in ODD for value in (each, (each,), {"a": each})), [], None, 7, True)
+
+
+def refusal(option: Option, value: object) -> UsageError | None:
     """What is said to that value; nothing where it is taken."""
     try:
-        LaunchOptions(**{option.name: option.parse(value, option.flag)})
+        parsed = option.parse(value, option.flag)
+        if option in OPTIONS:
+            LaunchOptions(**{option.name: parsed})
     except UsageError as error:
-        return error.message
+        return error
     return None
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
+@pytest.mark.parametrize("option", [*OPTIONS, *WHERE, *IMAGE], ids=lambda option: option.key)
 def test_whatever_is_written_is_taken_or_refused_in_a_sentence_that_names_the_option(option):
-    values = [value for each in ODD for value in (each, (each,), {"a": each})]
-    said = [refusal(option, value) for value in (*values, [], None, 7, True)]
+    said = [error for value in ODD_VALUES if (error := refusal(option, value)) is not None]
 
     named = option.flag if option.name != "name" else "name"
-    assert [message for message in said if message is not None and named not in message] == []
+    assert [error.message for error in said if named not in error.message] == []
+    assert [error.message for error in said if not error.hint] == []
+    assert [error.message for error in said if len(error.message) > 300] == []
 
 
 def test_without_user_data_a_key_pair_of_ec2_s_enters_with_its_private_half(tmp_path):

@@ -102,3 +102,11 @@ def test_what_is_no_value_is_refused_with_where_it_was_written(parse, written, s
         parse(written, "--it")
 
     assert caught.value.message == sentence
+    assert caught.value.hint
+
+
+def test_of_a_long_value_the_beginning_is_repeated():
+    with pytest.raises(UsageError) as caught:
+        values.whole_number("x" * 5000, "--it")
+
+    assert caught.value.message == f"--it is '{'x' * 99}…, which should be a whole number"
