@@ -86,7 +86,8 @@ def local_fault_add(kind: str, where: tuple[str, ...], **options: str | None) ->
 
     \b
     error, delay, drop-before, drop-after, truncate, html: of requests
-    capacity, pending, terminated, unhealthy, unseen, spot-notice: of launches
+    capacity, pending, unseen: of launches
+    terminated, unhealthy, spot-notice, cut: of launches, and of instances that run
     """
     from dask_bake import local_command
 

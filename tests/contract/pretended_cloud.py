@@ -19,6 +19,7 @@ from werkzeug.serving import make_server
 from dask_bake.errors import BakeError
 from dask_bake.local.ec2_api import Ec2Api
 from dask_bake.local.gateway import Gateway
+from dask_bake.local.guard import Guard
 from dask_bake.local.hypervisor import Hypervisor
 from dask_bake.local.moto_ec2 import MotoEc2
 from dask_bake.local.network import Network
@@ -109,7 +110,9 @@ class Server:
         self.moto = ec2 = MotoEc2(network, self.store)
         self.hypervisor = Hypervisor(settings, network, self.store, ec2, boot=self.host.boot)
         moto = DomainDispatcherApplication(create_backend_app)
-        self.api = Ec2Api(moto, ec2, self.hypervisor)
+        self.firewall: list[str] = []
+        guard = Guard(network.bridge, ec2.instances, load=self.firewall.append)
+        self.api = Ec2Api(moto, ec2, self.hypervisor, follow=guard.follow)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
             moto,

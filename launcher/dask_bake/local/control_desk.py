@@ -33,6 +33,7 @@ class ControlDesk:
                     return _json(self._add(_said(request)))
                 case ("DELETE", "faults"):
                     self._troubles.rules.clear()
+                    self._fates.join_all()
                 case ("GET", "quotas"):
                     return _json(self._troubles.quotas.values)
                 case ("POST", "quotas"):

@@ -64,7 +64,7 @@ class Ec2Api:
         self._hypervisor = hypervisor
         self._follow = follow
         self.troubles = troubles or Troubles()
-        self.fates = Fates(ec2, hypervisor)
+        self.fates = Fates(ec2, hypervisor, follow)
         groups = PlacementGroups(ec2)
         rules, quotas = self.troubles.rules, self.troubles.quotas
         self._launches = Launches(ec2, hypervisor, self.fates, rules, quotas, groups)

@@ -1,5 +1,6 @@
-"""What becomes of instances by fault rules: they stay pending, end, are told to end, or are never well."""
+"""What becomes of instances by fault rules: they stay pending, end, are cut off, told to end, never well."""
 
+import math
 import threading
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -23,9 +24,12 @@ REASONS = {
 class Fates:
     """Carries out, on instances, the faults that struck them."""
 
-    def __init__(self, ec2: MotoEc2, hypervisor: Hypervisor) -> None:
+    def __init__(
+        self, ec2: MotoEc2, hypervisor: Hypervisor, follow: Callable[[], None] = lambda: None
+    ) -> None:
         self._ec2 = ec2
         self._hypervisor = hypervisor
+        self._follow = follow
         self._timers: set[threading.Timer] = set()
         self._lock = threading.Lock()
 
@@ -51,12 +55,14 @@ class Fates:
                         self._ec2.impair(instance_id)
                     case Kind.UNSEEN:
                         self._ec2.hide(instance_id, fault.seconds)
+                    case Kind.CUT:
+                        self._cut(instance_id, fault.seconds)
 
     def begin(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> None:
         """After new instances began to boot: what happens to them later."""
         for fault in faults:
             for instance_id in self.struck(instance_ids, fault):
-                if fault.kind is not Kind.UNHEALTHY:
+                if fault.kind not in (Kind.UNHEALTHY, Kind.CUT):
                     self.meet(instance_id, fault)
 
     def knows(self, instance_id: str) -> bool:
@@ -72,6 +78,13 @@ class Fates:
                 self._later(fault.seconds, lambda: self._hypervisor.fail(instance_id, _reason(fault)))
             case Kind.SPOT_NOTICE:
                 self._later(fault.seconds, lambda: self._give_notice(instance_id, fault.notice))
+            case Kind.CUT:
+                self._cut(instance_id, fault.seconds)
+
+    def join_all(self) -> None:
+        """Whoever is cut off is so no more."""
+        self._ec2.join_all()
+        self._follow()
 
     def end(self) -> None:
         """Nothing happens any more."""
@@ -83,6 +96,12 @@ class Fates:
     def _give_notice(self, instance_id: str, notice: float) -> None:
         self._ec2.give_notice(instance_id, datetime.now(UTC) + timedelta(seconds=notice))
         self._later(notice, lambda: self._hypervisor.fail(instance_id, SPOT_REASON))
+
+    def _cut(self, instance_id: str, seconds: float) -> None:
+        self._ec2.cut(instance_id, seconds or math.inf)
+        self._follow()
+        if seconds:
+            self._later(seconds, self._follow)
 
     def _later(self, seconds: float, act: Callable[[], None]) -> None:
         if not seconds:

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     TERMINATED = "terminated"
     UNHEALTHY = "unhealthy"
     SPOT_NOTICE = "spot-notice"
+    CUT = "cut"
 
 
 MEANINGS = {
@@ -39,11 +40,12 @@ MEANINGS = {
     Kind.TERMINATED: "instances are terminated after --seconds, with --code as the reason",
     Kind.UNHEALTHY: "new instances boot, fail their checks, and get no metadata",
     Kind.SPOT_NOTICE: "after --seconds, instances are told that they end --notice seconds later",
+    Kind.CUT: "instances are cut off from the network for --seconds; 0: until all rules are removed",
 }
-OF_INSTANCES = frozenset({Kind.UNSEEN, Kind.PENDING, Kind.TERMINATED, Kind.UNHEALTHY, Kind.SPOT_NOTICE})
-"""What happens to the instances of a launch, which itself goes well."""
-OF_LIVING = frozenset({Kind.TERMINATED, Kind.UNHEALTHY, Kind.SPOT_NOTICE})
+OF_LIVING = frozenset({Kind.TERMINATED, Kind.UNHEALTHY, Kind.SPOT_NOTICE, Kind.CUT})
 """What can happen to an instance that is there."""
+OF_INSTANCES = frozenset({Kind.UNSEEN, Kind.PENDING}) | OF_LIVING
+"""What happens to the instances of a launch, which itself goes well."""
 ENDINGS = frozenset(
     {Kind.ERROR, Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HTML},
 )

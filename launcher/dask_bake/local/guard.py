@@ -1,5 +1,6 @@
 """The firewall as the security groups say: brought up to date after whatever may have changed them."""
 
+import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -22,11 +23,13 @@ class Guard:
         self._instances = instances
         self._load = load
         self._loaded = ""
+        self._lock = threading.Lock()
 
     def follow(self) -> None:
         """Load the rules as they are now, in one step; not if they are the same."""
-        instances = tuple(self._instances())
-        rules = render_rules(self._bridge, read_groups(instances), read_ports(instances))
-        if rules != self._loaded:
-            self._load(rules)
-            self._loaded = rules
+        with self._lock:
+            instances = tuple(self._instances())
+            rules = render_rules(self._bridge, read_groups(instances), read_ports(instances))
+            if rules != self._loaded:
+                self._load(rules)
+                self._loaded = rules

@@ -225,6 +225,17 @@ class MotoEc2:
         if instance is not None:
             instance.seen_from = time.monotonic() + seconds
 
+    def cut(self, instance_id: str, seconds: float) -> None:
+        """The instance is off the network for so long."""
+        instance = self.instance(instance_id)
+        if instance is not None:
+            instance.cut_until = time.monotonic() + seconds
+
+    def join_all(self) -> None:
+        """No instance is off the network any more."""
+        for instance in self.instances():
+            instance.cut_until = 0.0
+
     def hidden(self) -> frozenset[str]:
         """The instances that are not to be found yet."""
         now = time.monotonic()
@@ -240,7 +251,7 @@ class MotoEc2:
         """What the metadata service tells the instance with this private address."""
         for instance in self.instances():
             if instance.private_ip_address == address and instance.state not in ("terminated", "stopped"):
-                return None if instance.impaired else self._facts(instance)
+                return None if instance.impaired or instance.is_cut else self._facts(instance)
         return None
 
     def _facts(self, instance: Any) -> Facts:

@@ -36,7 +36,7 @@ def read_groups(instances: Iterable[Any]) -> tuple[Group, ...]:
 def read_ports(instances: Iterable[Any]) -> tuple[Port, ...]:
     """Where the instances are on the bridge, and the address of each."""
     return tuple(
-        Port(cable_name(instance.id), IPv4Address(instance.private_ip_address))
+        Port(cable_name(instance.id), IPv4Address(instance.private_ip_address), is_cut=instance.is_cut)
         for instance in _living(instances)
     )
 

@@ -1,6 +1,7 @@
 """New instances as moto makes them, and what it left out of them."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,12 +27,19 @@ class LocalInstance(Instance):
 
     impaired = False
     seen_from = 0.0
+    cut_until = 0.0
     interruption: datetime | None = None
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether nothing comes from it, and nothing reaches it."""
+        return time.monotonic() < self.cut_until
 
     @property
     def instance_status(self) -> dict[str, Any]:
         """Whether the guest is reached."""
-        return _impaired() if self.impaired and self.state == "running" else dict(super().instance_status)
+        is_reached = not (self.impaired or self.is_cut)
+        return _impaired() if self.state == "running" and not is_reached else dict(super().instance_status)
 
 
 def _impaired() -> dict[str, Any]:
@@ -103,9 +111,10 @@ def find_profile(call: Call) -> Any:
 def complete(ec2: MotoEc2, region: str, reservation_id: str, additions: Additions) -> tuple[str, ...]:
     """Give new instances what moto left out, and have them pending; their ids."""
     reservation = ec2.region(region).reservations[reservation_id]
-    ec2.know(reservation.instances)
     for instance in reservation.instances:
         _complete(instance, reservation_id, additions)
+    ec2.know(reservation.instances)
+    for instance in reservation.instances:
         ec2.set_state(instance.id, "pending")
     return tuple(instance.id for instance in reservation.instances)
 

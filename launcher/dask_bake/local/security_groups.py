@@ -36,10 +36,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Port:
-    """An instance's end of the bridge, and the one address that it may speak with."""
+    """An instance's end of the bridge, and the one address that it may speak with, unless it is cut off."""
 
     cable: str
     address: IPv4Address
+    is_cut: bool = False
 
 
 def render_rules(bridge: str, groups: Iterable[Group], ports: Iterable[Port]) -> str:
@@ -90,11 +91,16 @@ def _from_instances(ports: tuple[Port, ...]) -> Iterator[str]:
         return
     yield from _set("ports", "ifname", (f'"{port.cable}"' for port in ports))
     yield from _set("own", "ifname . ipv4_addr", (f'"{port.cable}" . {port.address}' for port in ports))
+    cut = [port.cable for port in ports if port.is_cut]
+    if cut:
+        dropped = (f'oifname "{cable}" drop' for cable in cut)
+        yield from _chain("to_cut", ("type filter hook output priority filter;", *dropped))
     nameless = "0.0.0.0"  # noqa: S104 - who asks DHCP for an address has none
     yield from _chain(
         "from_instances",
         (
             "type filter hook prerouting priority filter;",
+            *(f'iifname "{cable}" drop' for cable in cut),
             "iifname @ports ether type != { ip, arp } drop",
             f"iifname @ports ip saddr != {nameless} iifname . ip saddr != @own drop",
             f"iifname @ports arp saddr ip != {nameless} iifname . arp saddr ip != @own drop",

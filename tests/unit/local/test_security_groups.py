@@ -73,6 +73,27 @@ table bridge dask_bake {
     )
 
 
+def test_nothing_passes_the_cable_of_an_instance_that_is_cut_off():
+    text = render_rules("dask-bake", [], [Port("vb01", HEAD), Port("vb02", WORKER, is_cut=True)])
+
+    assert (
+        text.partition("  chain to_cut")[2]
+        == """ {
+    type filter hook output priority filter;
+    oifname "vb02" drop
+  }
+  chain from_instances {
+    type filter hook prerouting priority filter;
+    iifname "vb02" drop
+    iifname @ports ether type != { ip, arp } drop
+    iifname @ports ip saddr != 0.0.0.0 iifname . ip saddr != @own drop
+    iifname @ports arp saddr ip != 0.0.0.0 iifname . arp saddr ip != @own drop
+  }
+}
+"""
+    )
+
+
 def test_before_the_first_instance_everything_is_closed():
     text = render_rules("dask-bake", [], [])
 
