@@ -1,5 +1,6 @@
 """boto3's clients for a cloud: whose settings count, how long they wait, and that they insist."""
 
+import difflib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,13 @@ from botocore.config import Config
 
 from dask_bake import __version__, clouds
 from dask_bake.ec2_errors import translated
+from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
 from dask_bake.insistence import Insistence
 from dask_bake.models import Cloud
 
 if TYPE_CHECKING:
+    from botocore.session import Session
     from mypy_boto3_ec2.client import EC2Client
 
 CONNECT, READ = 5, 60
@@ -40,7 +43,8 @@ class Clients:
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
 
     def ec2(self, region: str | None = None) -> "EC2Client":
-        """A client for EC2, in the cloud's region or in another."""
+        """A client for EC2, in the cloud's region or in another; one that is none is refused."""
+        check_region(self._session, region or self._cloud.region)
         made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT, READ)
         return made
 
@@ -69,6 +73,21 @@ class Clients:
                     proxies={} if self._cloud.endpoint_url else None,
                 ),
             )
+
+
+def check_region(session: "Session", region: str) -> None:
+    """There is such a region, as far as botocore knows."""
+    known = {
+        each
+        for partition in session.get_available_partitions()
+        for each in session.get_available_regions("ec2", partition)
+    }
+    if region not in known:
+        near = difflib.get_close_matches(region, sorted(known), n=3)
+        meant = f"did you mean {' or '.join(near)}? " if near else "aws ec2 describe-regions lists them. "
+        raise UsageError(
+            f"there is no region {region}", hint=f"{meant}One that is new takes a newer botocore"
+        )
 
 
 def _tell(prefix: str, notify: Notify) -> Callable[..., None]:

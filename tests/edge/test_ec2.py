@@ -536,3 +536,28 @@ def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
     told = Note("AWS does not answer DescribeSubnets: it is asked for again.")
     assert events == [*3 * [Called("DescribeSubnets")], told, *2 * [Called("DescribeSubnets")]]
     assert clock.now == 100 + 1 + 2 + 4 + 8
+
+
+@pytest.mark.parametrize(
+    ("region", "hint"),
+    [
+        ("us-esat-1", "did you mean us-west-1 or us-east-1 or "),
+        ("eu-central-11", "did you mean eu-central-1 or "),
+        ("nowhere", "aws ec2 describe-regions lists them. "),
+    ],
+)
+def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody_is_asked(region, hint):
+    events = []
+
+    with pytest.raises(UsageError) as caught:
+        ec2.connect(clouds.aws_cloud(region, {}), events.append)
+
+    assert (caught.value.message, caught.value.exit_code) == (f"there is no region {region}", 2)
+    assert caught.value.hint.startswith(hint)
+    assert caught.value.hint.endswith("One that is new takes a newer botocore")
+    assert events == []
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1"])
+def test_the_regions_of_all_partitions_are_regions(region):
+    assert ec2.connect(clouds.aws_cloud(region, {}), [].append)
