@@ -102,21 +102,21 @@ class Server:
     """A local cloud without root: its endpoints, its clients, and its host."""
 
     def __init__(self, settings: Settings, block: str) -> None:
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from dask_bake.local.moto_app import moto_app, one_service
 
         self.host = FakeHost()
         self.store = ImageStore(settings)
         network = Network("bridge", IPv4Network(block))
         self.moto = ec2 = MotoEc2(network, self.store)
         self.hypervisor = Hypervisor(settings, network, self.store, ec2, boot=self.host.boot)
-        moto = DomainDispatcherApplication(create_backend_app)
+        moto = moto_app()
         self.firewall: list[str] = []
         guard = Guard(network.bridge, ec2.instances, load=self.firewall.append)
         self.api = Ec2Api(moto, ec2, self.hypervisor, follow=guard.follow)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
             moto,
-            create_backend_app("s3"),
+            one_service("s3"),
             self.api,
             caller_address="10.9.0.1",
             load_samples=lambda: self.sample_requests.append("asked"),

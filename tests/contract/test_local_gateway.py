@@ -20,7 +20,7 @@ def test_an_instance_is_pending_until_its_machine_is_on_and_ends_when_it_is_off(
     assert (launched["State"]["Name"], cloud.state(launched)) == ("pending", "pending")
 
     cloud.host.may_boot.set()
-    cloud.until(launched, "running")
+    assert "StateReason" not in cloud.until(launched, "running")
     cloud.host.may_end.clear()
     cloud.terminate(launched)
     assert cloud.state(launched) == "shutting-down"
@@ -115,10 +115,19 @@ def test_what_does_not_exist_is_refused_as_ec2_does(cloud):
     assert refusal(cloud.ec2.deregister_image, ImageId="ami-0fffffffffffffff0") == "InvalidAMIID.NotFound"
 
 
-@pytest.mark.parametrize("operation", ["reboot_instances", "request_spot_instances"])
-def test_what_no_machine_would_be_there_for_is_refused(cloud, operation):
-    parameters = {"InstanceIds": ["i-00000000000000000"]} if operation == "reboot_instances" else {}
+CAPACITY = {"TotalTargetCapacity": 1, "OnDemandTargetCapacity": 1}
 
+
+@pytest.mark.parametrize(
+    ("operation", "parameters"),
+    [
+        ("reboot_instances", {"InstanceIds": ["i-00000000000000000"]}),
+        ("request_spot_instances", {}),
+        ("create_fleet", {"LaunchTemplateConfigs": [], "TargetCapacitySpecification": CAPACITY}),
+        ("register_image", {"Name": "dask"}),
+    ],
+)
+def test_what_no_machine_would_be_there_for_is_refused(cloud, operation, parameters):
     assert refusal(getattr(cloud.ec2, operation), **parameters) == "UnsupportedOperation"
 
 
@@ -193,6 +202,42 @@ def test_a_guest_that_powers_itself_off_ends_as_its_behaviour_says(cloud, behavi
     assert cloud.until(instance, "terminated")["StateReason"]["Code"] == (
         "Client.InstanceInitiatedShutdown" if state == "terminated" else "Client.UserInitiatedShutdown"
     )
+
+
+def test_what_a_guest_that_powers_itself_off_becomes_can_be_changed(cloud):
+    instance = cloud.running(InstanceInitiatedShutdownBehavior="stop")
+    ending = {"InstanceInitiatedShutdownBehavior": {"Value": "terminate"}}
+    cloud.ec2.modify_instance_attribute(InstanceId=instance["InstanceId"], **ending)
+
+    told = cloud.ec2.describe_instance_attribute(
+        InstanceId=instance["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
+    )
+    cloud.host.machine(instance).guest_powers_off()
+
+    assert told["InstanceInitiatedShutdownBehavior"] == {"Value": "terminate"}
+    assert cloud.until(instance, "terminated")["SecurityGroups"] == instance["SecurityGroups"]
+
+
+@pytest.mark.parametrize("attribute", ["EnaSupport", "Ramdisk"])
+def test_an_attribute_that_cannot_be_changed_here_is_refused_and_changes_no_other(cloud, attribute):
+    instance = cloud.running()
+    value = {"Value": True} if attribute == "EnaSupport" else {"Value": "ari-1"}
+
+    call = cloud.ec2.modify_instance_attribute
+    assert refusal(call, InstanceId=instance["InstanceId"], **{attribute: value}) == "UnsupportedOperation"
+    assert cloud.describe(instance) == instance
+
+
+@pytest.mark.parametrize("asked", [{}, {"NetworkInterfaces": [{"DeviceIndex": 0}]}])
+def test_the_interface_of_a_launch_and_its_tags_end_with_the_instance(cloud, asked):
+    tags = [{"ResourceType": "network-interface", "Tags": [{"Key": "a", "Value": "1"}]}]
+    instance = cloud.running(TagSpecifications=tags, **asked)
+    assert len(cloud.ec2.describe_network_interfaces()["NetworkInterfaces"]) == 1
+
+    cloud.terminate(instance)
+    cloud.until(instance, "terminated")
+    assert cloud.ec2.describe_network_interfaces()["NetworkInterfaces"] == []
+    assert cloud.ec2.describe_tags()["Tags"] == []
 
 
 @pytest.mark.parametrize("failure", [BakeError("no room"), OSError(28, "No space left on device")])

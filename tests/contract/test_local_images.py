@@ -108,6 +108,19 @@ def test_two_images_cannot_have_one_name(cloud):
     assert taken == "InvalidAMIName.Duplicate"
 
 
+@pytest.mark.parametrize("name", ["dask?", "däsk", "d" * 129])
+def test_an_image_is_named_as_ec2_allows(cloud, name):
+    instance = cloud.stopped()
+    allowed = "dask_1.0 (it's)/[a]-@b"
+    image = cloud.ec2.create_image(InstanceId=instance["InstanceId"], Name=allowed)["ImageId"]
+
+    assert refusal(cloud.ec2.create_image, InstanceId=instance["InstanceId"], Name=name) == (
+        "InvalidAMIName.Malformed"
+    )
+    source = {"SourceImageId": image, "SourceRegion": "us-east-1"}
+    assert refusal(cloud.ec2.copy_image, Name=name, **source) == "InvalidAMIName.Malformed"
+
+
 @pytest.mark.parametrize("state", ["pending", "running", "terminated"])
 def test_an_image_is_made_of_stopped_instances_only(cloud, state):
     if state == "pending":

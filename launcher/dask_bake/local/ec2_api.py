@@ -18,6 +18,7 @@ from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
 from dask_bake.local.capacity import in_zone
+from dask_bake.local.choices import check_choices
 from dask_bake.local.connect_endpoints import ConnectEndpoints
 from dask_bake.local.descriptions import describe_instances
 from dask_bake.local.ec2_calls import Call, Refusal
@@ -25,6 +26,7 @@ from dask_bake.local.ec2_rules import Ec2Rules
 from dask_bake.local.fates import Fates
 from dask_bake.local.fault_rules import FaultRules
 from dask_bake.local.hypervisor import Hypervisor
+from dask_bake.local.id_rules import check_ids
 from dask_bake.local.image_api import ACTIONS as IMAGE_ACTIONS
 from dask_bake.local.image_api import ImageApi
 from dask_bake.local.launch_place import find_place
@@ -34,6 +36,7 @@ from dask_bake.local.placement_groups import PlacementGroups
 from dask_bake.local.quotas import Quotas
 from dask_bake.local.snapshot_api import ACTIONS as SNAPSHOT_ACTIONS
 from dask_bake.local.snapshot_api import SnapshotApi
+from dask_bake.local.spot_requests import SpotRequests
 from dask_bake.local.tag_rules import check_tags
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -68,7 +71,7 @@ class Ec2Api:
         groups = PlacementGroups(ec2)
         rules, quotas = self.troubles.rules, self.troubles.quotas
         self._launches = Launches(ec2, hypervisor, self.fates, rules, quotas, groups)
-        self._records = {**groups.actions, **ConnectEndpoints(ec2).actions}
+        self._records = {**groups.actions, **ConnectEndpoints(ec2).actions, **SpotRequests(ec2).actions}
         self._rules = Ec2Rules(ec2, hypervisor)
         self._images = ImageApi(ec2, hypervisor)
         self._snapshots = SnapshotApi(ec2)
@@ -79,7 +82,8 @@ class Ec2Api:
         try:
             with self._one_at_a_time:
                 self._ec2.region(call.region)
-                check_tags(call)
+                for check in (check_ids, check_choices, check_tags):
+                    check(call)
                 hidden = self._ec2.hidden()
                 _refuse_hidden(call, hidden)
                 if call.action == "DescribeInstances":

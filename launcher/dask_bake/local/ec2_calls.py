@@ -151,33 +151,6 @@ def _tags(specification: dict[str, str]) -> dict[str, str]:
     }
 
 
-LONGEST_NAME = 255
-DESCRIPTION = re.compile(r"[\w .:/()#,@\[\]+=&;{}!$*-]{0,255}", re.ASCII)
-"""What EC2 takes as the description of a group or a rule (API reference, IpRange.Description)."""
-
-
-def check_descriptions(call: Call) -> None:
-    """Raises where EC2 would refuse a description."""
-    for name, value in call.parameters.items():
-        if name.endswith("Description") and not DESCRIPTION.fullmatch(value):
-            allowed = "a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
-            raise Refusal(
-                "InvalidParameterValue",
-                f"Invalid description '{value}': at most 255 characters of the set {allowed}",
-            )
-
-
-def check_group_name(call: Call) -> None:
-    """Raises where EC2 would refuse a new group's name (API reference, CreateSecurityGroup)."""
-    name = call.parameters.get("GroupName", "")
-    if call.action == "CreateSecurityGroup" and (name.startswith("sg-") or len(name) > LONGEST_NAME):
-        raise Refusal(
-            "InvalidParameterValue",
-            f"Value ({name}) for parameter GroupName is invalid. "
-            "It may have 255 characters, and not begin with sg-.",
-        )
-
-
 def read_request(environ: dict[str, Any], region: str) -> tuple[Call, bytes]:
     """The request and its body; parameters are in the body, as a form or as JSON, or in the address."""
     request = Request(environ)

@@ -1,6 +1,7 @@
 """What EC2 refuses before moto is asked, and what it does besides after moto has answered."""
 
-from dask_bake.local.ec2_calls import Call, Refusal, check_descriptions, check_group_name
+from dask_bake.local.ec2_calls import Call, Refusal
+from dask_bake.local.group_rules import canonicalise, check_filters, check_group, check_rules
 from dask_bake.local.hypervisor import Hypervisor
 from dask_bake.local.moto_ec2 import MotoEc2
 from dask_bake.local.moto_groups import agree_on_groups
@@ -16,6 +17,13 @@ WITHOUT_MACHINES = frozenset(
 )
 """What moto would answer, and no machine would be there for."""
 
+SHUTDOWN_BEHAVIOUR = "InstanceInitiatedShutdownBehavior"
+CHANGEABLE = frozenset(
+    {"Attribute", "BlockDeviceMapping", "DisableApiStop", "DisableApiTermination", "EbsOptimized", "GroupId"}
+    | {"InstanceType", "SourceDestCheck", "UserData"}
+)
+"""Of an instance, by ModifyInstanceAttribute."""
+
 
 class Ec2Rules:
     """The rules for the operations that moto answers."""
@@ -27,12 +35,20 @@ class Ec2Rules:
     def before(self, call: Call) -> None:
         """Raises where EC2 would refuse what moto does not."""
         match call.action:
+            case "":
+                raise Refusal("MissingAction", "The request is missing an action.")
             case "TerminateInstances":
                 self._check_termination(call)
                 self._ec2.keep_interfaces(call.ids("InstanceId"))
-            case "CreateSecurityGroup" | "AuthorizeSecurityGroupIngress":
-                check_descriptions(call)
-                check_group_name(call)
+            case "CreateSecurityGroup":
+                check_group(call)
+            case "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress":
+                check_group(call)
+                check_rules(call)
+            case "DescribeSecurityGroups":
+                check_filters(call)
+            case "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress":
+                canonicalise(call)
             case "StopInstances":
                 self._refuse_states(call, "running", "stopping", "stopped")
                 self._refuse_spot(call)
@@ -41,6 +57,8 @@ class Ec2Rules:
             case "DeleteSecurityGroup":
                 group = call.parameters.get("GroupId") or call.parameters.get("GroupName", "")
                 self._refuse_if_used(call.region, group)
+            case "ModifyInstanceAttribute":
+                _say_attribute(call)
             case "CreateTags":
                 for resource_id in call.ids("ResourceId"):
                     self._refuse_unknown(call.region, resource_id)
@@ -118,3 +136,18 @@ class Ec2Rules:
         for prefix, (exists, code) in kinds.items():
             if resource_id.startswith(prefix) and not exists:
                 raise Refusal(code, f"The ID '{resource_id}' does not exist")
+
+
+def _say_attribute(call: Call) -> None:
+    """Name the attribute as moto takes it: one that it does not know would empty the instance's groups."""
+    behaviour = call.parameters.pop(f"{SHUTDOWN_BEHAVIOUR}.Value", None)
+    if behaviour is not None:
+        call.parameters |= {"Attribute": SHUTDOWN_BEHAVIOUR, "Value": behaviour}
+    said = {name.partition(".")[0] for name in call.parameters} - {
+        "Action",
+        "Version",
+        "DryRun",
+        "InstanceId",
+    }
+    if not said & CHANGEABLE:
+        raise Refusal("UnsupportedOperation", f"The local cloud cannot change {', '.join(sorted(said))}.")

@@ -26,6 +26,8 @@ ACTIONS = frozenset(
     }
 )
 TOKENS_ONLY = "v2.0"
+NAME = re.compile(r"[\w ()\[\]./'@-]{3,128}", re.ASCII)
+"""What an image may be called (API reference, CreateImage.Name)."""
 
 
 class ImageApi:
@@ -53,7 +55,7 @@ class ImageApi:
         return ask_moto()
 
     def _create(self, call: Call, ask_moto: Callable[[], Response]) -> Response:
-        self._refuse_taken_name(call)
+        self._check_name(call)
         instance_id = call.parameters.get("InstanceId", "")
         if self._ec2.state(instance_id) not in ("stopped", None):
             raise Refusal(
@@ -74,8 +76,14 @@ class ImageApi:
             self._ec2.images.drop(call.region, image_id)
             raise Refusal("IncorrectState", f"The image could not be kept: {error}") from error
 
-    def _refuse_taken_name(self, call: Call) -> None:
+    def _check_name(self, call: Call) -> None:
         name = call.parameters.get("Name", "")
+        if not NAME.fullmatch(name):
+            raise Refusal(
+                "InvalidAMIName.Malformed",
+                "AMI names must be between 3 and 128 characters long, and may contain letters, numbers, "
+                "spaces and ()[]./-'@_",
+            )
         if self._ec2.images.name_is_taken(call.region, name):
             raise Refusal("InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
 
@@ -84,7 +92,7 @@ class ImageApi:
             if not call.parameters.get(name):
                 raise Refusal("MissingParameter", f"The request must contain the parameter {name}")
         source = self._ec2.images.stored(call.parameters["SourceRegion"], call.parameters["SourceImageId"])
-        self._refuse_taken_name(call)
+        self._check_name(call)
         image, snapshot = plan_copy(call, *source)
         call.refuse_dry_run()
         self._ec2.images.add(image, snapshot)

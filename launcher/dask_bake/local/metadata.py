@@ -6,6 +6,7 @@ those of EC2's "Instance metadata categories"; any API version is answered alike
 
 import json
 import secrets
+import socket
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -47,6 +48,11 @@ class Facts:
     interruption: datetime | None = None
     """When a spot instance will be interrupted, once it is known."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    is_enabled: bool = True
+    """Whether the instance is to have metadata at all."""
+    shows_tags: bool = False
+    hop_limit: int = 64
+    """Over so many routers a token may go."""
 
 
 def metadata_tree(facts: Facts) -> Tree:
@@ -79,6 +85,8 @@ def metadata_tree(facts: Facts) -> Tree:
     if facts.public_key:
         name, material = facts.public_key
         tree["public-keys"] = {"0": {"openssh-key": material}, "": f"0={name}"}
+    if facts.shows_tags:
+        tree["tags"] = {"instance": facts.tags}
     return tree
 
 
@@ -160,6 +168,8 @@ class MetadataService:
                 self._sleep(fault.seconds)
             else:
                 return Response(status=fault.status or 404)
+        if not facts.is_enabled:
+            return Response(status=403)
         if request.path == "/latest/api/token":
             return self._give_token(request, facts)
         if not self._may_read(request, facts):
@@ -177,6 +187,7 @@ class MetadataService:
             if deadline <= now:
                 self._tokens.pop(known, None)
         self._tokens[token] = (facts.instance_id, now + int(lifetime))
+        _limit_hops(request, facts.hop_limit)
         return Response(token, headers={LIFETIME_HEADER: lifetime}, mimetype="text/plain")
 
     def _may_read(self, request: Request, facts: Facts) -> bool:
@@ -185,6 +196,12 @@ class MetadataService:
             return not facts.token_required
         owner, deadline = self._tokens.get(token, ("", 0.0))
         return owner == facts.instance_id and self._clock() < deadline
+
+
+def _limit_hops(request: Request, hops: int) -> None:
+    """Have the answer's packets go no further, as to containers in the instance."""
+    connection: socket.socket = request.environ["werkzeug.socket"]
+    connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
 
 
 def _read(path: str, facts: Facts) -> Response:

@@ -46,6 +46,8 @@ class MotoEc2:
 
     def region(self, name: str) -> Any:
         """moto's backend of a region, prepared when it is first asked for."""
+        if name not in ec2_backends[DEFAULT_ACCOUNT_ID]:
+            raise Refusal("UnsupportedOperation", f"The local cloud has no region {name}.")
         if name not in self._prepared:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
             lay_out(backend, self._network.block, self.addresses)
@@ -274,6 +276,9 @@ class MotoEc2:
             spot=instance.lifecycle == "spot",
             interruption=instance.interruption,
             tags=dict(instance.ec2_backend.tags.get(instance.id, {})),
+            is_enabled=instance.metadata_options.http_endpoint != "disabled",
+            shows_tags=instance.metadata_options.instance_metadata_tags == "enabled",
+            hop_limit=int(instance.metadata_options.http_put_response_hop_limit),
         )
 
     def _public_key(self, instance: Any) -> tuple[str, str] | None:

@@ -173,7 +173,7 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 def _gateway(
     settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor
 ) -> tuple[Ec2Api, Gateway]:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from dask_bake.local.moto_app import moto_app, one_service
 
     guard = Guard(network.bridge, ec2.instances)
     guard.follow()
@@ -188,11 +188,11 @@ def _gateway(
             "root": str(settings.root),
         }
 
-    moto = DomainDispatcherApplication(create_backend_app)
+    moto = moto_app()
     api = Ec2Api(moto, ec2, hypervisor, follow=guard.follow)
     gateway = Gateway(
         moto,
-        create_backend_app("s3"),
+        one_service("s3"),
         api,
         caller_address=str(network.gateway),
         load_samples=SampleLoader(settings.samples),

@@ -29,7 +29,7 @@ def check_tags(call: Call) -> None:
                 "InvalidParameterValue", f"'{kind}' is not a valid taggable resource type for this operation."
             )
         _check(_pairs(call, f"{start}Tag."))
-    if call.action == "CreateTags":
+    if call.action in ("CreateTags", "DeleteTags"):
         _check(_pairs(call, "Tag."))
 
 

@@ -1,6 +1,9 @@
 """The metadata service answers each instance about itself, as cloud-init asks."""
 
 import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -44,10 +47,12 @@ class Service:
             self.known.get, clock=lambda: self.now, sleep=self.slept.append, strike=self.rules.strike
         )
         self.client = Client(self.app)
+        self.connection = socket.socket()
 
     def put(self, path="/latest/api/token", lifetime="60", address=FACTS.private_address):
         headers = {LIFETIME: lifetime} if lifetime is not None else {}
-        return self.client.put(path, headers=headers, environ_base={"REMOTE_ADDR": address})
+        asked = {"REMOTE_ADDR": address, "werkzeug.socket": self.connection}
+        return self.client.put(path, headers=headers, environ_base=asked)
 
     def get(self, path, token=None, address=FACTS.private_address):
         headers = {TOKEN: token} if token is not None else {}
@@ -60,8 +65,20 @@ class Service:
 
 
 @pytest.fixture
-def service() -> Service:
-    return Service(FACTS, OTHER)
+def serve() -> Iterator[Callable[..., Service]]:
+    with ExitStack() as stack:
+
+        def start(*facts: Facts) -> Service:
+            service = Service(*facts)
+            stack.enter_context(service.connection)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def service(serve) -> Service:
+    return serve(FACTS, OTHER)
 
 
 def test_a_token_is_given_to_who_puts_and_says_how_long(service):
@@ -107,8 +124,8 @@ def test_the_token_of_another_instance_is_worth_nothing(service):
     assert service.get("/latest/meta-data/instance-id", token).status_code == 401
 
 
-def test_version_one_is_answered_only_where_tokens_are_optional():
-    service = Service(replace(FACTS, token_required=False))
+def test_version_one_is_answered_only_where_tokens_are_optional(serve):
+    service = serve(replace(FACTS, token_required=False))
 
     assert service.get("/latest/meta-data/instance-id").text == FACTS.instance_id
     assert service.get("/latest/meta-data/instance-id", "invented").status_code == 401
@@ -153,8 +170,8 @@ def test_values_are_the_instances_own(service):
     assert service.read("/latest/meta-data/instance-id", OTHER.private_address) == "i-2"
 
 
-def test_outside_of_virginia_the_domain_names_the_region():
-    service = Service(replace(FACTS, region="eu-west-1"))
+def test_outside_of_virginia_the_domain_names_the_region(serve):
+    service = serve(replace(FACTS, region="eu-west-1"))
 
     assert service.read("/latest/meta-data/hostname") == "ip-10-213-0-4.eu-west-1.compute.internal"
 
@@ -185,10 +202,10 @@ def test_the_identity_document_is_json(service):
     }
 
 
-def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends():
+def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends(serve):
     end = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     spot = replace(FACTS, spot=True)
-    service = Service(spot, replace(spot, private_address="10.213.0.5", interruption=end))
+    service = serve(spot, replace(spot, private_address="10.213.0.5", interruption=end))
     token = service.put().text
 
     assert service.read("/latest/meta-data/instance-life-cycle") == "spot"
@@ -199,9 +216,32 @@ def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends()
     assert ended == "2026-01-02T03:04:05Z"
 
 
+def test_an_instance_whose_metadata_is_turned_off_is_refused_everything(serve):
+    service = serve(replace(FACTS, is_enabled=False, token_required=False))
+
+    assert service.put().status_code == 403
+    assert service.get("/latest/meta-data/instance-id").status_code == 403
+
+
+def test_tags_are_told_where_the_instance_is_to_show_them(serve, service):
+    telling = serve(replace(FACTS, tags={"Name": "head", "dask-bake:role": "head"}, shows_tags=True))
+
+    assert telling.read("/latest/meta-data/tags/instance") == "Name\ndask-bake:role"
+    assert telling.read("/latest/meta-data/tags/instance/dask-bake:role") == "head"
+    assert service.get("/latest/meta-data/tags/instance", service.put().text).status_code == 404
+
+
+def test_a_token_goes_no_further_than_its_hop_limit(serve):
+    service = serve(replace(FACTS, hop_limit=1))
+
+    service.put()
+
+    assert service.connection.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+
+
 @pytest.mark.parametrize("status", [401, 404])
-def test_metadata_fails_for_those_that_a_fault_rule_is_for(status):
-    service = Service(replace(FACTS, tags={"dask-bake:role": "worker"}), OTHER)
+def test_metadata_fails_for_those_that_a_fault_rule_is_for(serve, status):
+    service = serve(replace(FACTS, tags={"dask-bake:role": "worker"}), OTHER)
     where = {"Tag.dask-bake:role": "worker", "Path": "/latest/meta-data/*"}
     rule = {"kind": "error", "action": "Metadata", "status": status, "times": 0, "where": where}
     service.rules.add(parse_fault(rule))
