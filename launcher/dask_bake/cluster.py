@@ -82,7 +82,6 @@ class _Launch:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     outcome_unknown: bool = False
-    name_is_taken: bool = False
 
     def take_name(self) -> None:
         """Makes the security groups, the first of which has a name that only one launch can have."""
@@ -90,7 +89,6 @@ class _Launch:
         with phase_of("security group", self.notify, self.clock):
             members = self._make_group(plan.group_name)
             if members is None:
-                self.name_is_taken = True
                 raise self._name_taken()
             self.cloud.authorize(members, (member_rule(members.id),))
             if plan.head_rules:
@@ -139,7 +137,7 @@ class _Launch:
 
     def undo(self) -> None:
         """Removes whatever this launch made, found by the launch's own tag."""
-        if self.name_is_taken:
+        if not self.watch.groups and not self.outcome_unknown:
             return
         Removal(
             self.cloud,
@@ -158,8 +156,8 @@ class _Launch:
         vpc = plan.first.subnet.vpc_id
         with self._making():
             group = self.cloud.create_security_group(name, vpc_id=vpc, tags=plan.group_tags)
-        if group is not None:
-            self.watch.groups = (*self.watch.groups, group)
+            if group is not None:
+                self.watch.groups = (*self.watch.groups, group)
         return group
 
     def _run(self, spec: InstanceSpec) -> tuple[Node, ...]:

@@ -114,6 +114,15 @@ def test_whatever_step_fails_nothing_of_the_launch_is_left(fault):
     assert (cloud.left, way_in.secrets) == ([], False)
 
 
+def test_a_launch_whose_first_request_is_refused_has_nothing_to_undo():
+    cloud = FakeCloud(faults=[Fault("create_security_group", BakeError("your token has expired"))])
+
+    with pytest.raises(BakeError, match="your token has expired") as caught:
+        start(cloud)
+
+    assert (caught.value.exit_code, cloud.calls) == (1, ["create_security_group"])
+
+
 def test_instances_that_ec2_lists_late_are_ended_too():
     cloud = FakeCloud(faults=[Fault("run_instances", UnclearError("no answer"), after=True)], delay=5)
 
