@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import partial
 from typing import Any
 
 from botocore.exceptions import ClientError, HTTPClientError
@@ -110,8 +109,15 @@ class Insistence:
 
         class Insisting:
             def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> Any:
-                # The same dictionary each time: botocore puts a token into it where there is none.
-                call = partial(super()._make_api_call, operation, parameters)  # type: ignore[misc]
+                make, given = super()._make_api_call, dict(parameters)  # type: ignore[misc]
+
+                def call() -> dict[str, Any]:
+                    # Botocore puts a token into it where there is none, which stays, and encodes user-data
+                    # where it is, which is undone: it would be encoded once more.
+                    parameters.update(given)
+                    answer: dict[str, Any] = make(operation, parameters)
+                    return answer
+
                 return insistence.make(operation, call)
 
         about["base_classes"].insert(0, Insisting)

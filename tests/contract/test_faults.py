@@ -1,5 +1,6 @@
 """Launches and removals whose requests fail: what is asked for again, and that nothing is made twice."""
 
+import base64
 import json
 from collections import Counter
 from contextlib import contextmanager
@@ -66,6 +67,18 @@ def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, action, 
     assert len(all_left(cloud)) == 3 + 2 + 1
     made = Counter(request["parameters"].get("ClientToken") for request in cloud.asked("RunInstances"))
     assert sorted(made.values()) == ([1, 3] if action == "RunInstances" else [1, 1])
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "error"])
+def test_what_is_asked_for_again_is_the_same_to_the_user_data(cloud, capsys, kind):
+    cloud.fault(kind, "RunInstances", times=2, code="RequestLimitExceeded")
+
+    assert launch(cloud) == 0
+
+    asked = [request["parameters"] for request in cloud.asked("RunInstances")]
+    assert len(asked) == 4
+    assert asked[0] == asked[1] == asked[2]
+    assert asked[0]["UserData"].startswith(base64.b64encode(b"#cloud-config")[:16].decode())
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
