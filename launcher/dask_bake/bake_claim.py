@@ -10,6 +10,7 @@ from dask_bake.edges import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.own_commands import own_command
 from dask_bake.plan import group_name, moment, ssh_rule
 from dask_bake.removal import Removal
 
@@ -24,6 +25,7 @@ class Claim:
 
     Args:
         timeout: how many seconds another bake of the image is waited for.
+        flags: those by which the command line chose the cloud, for hints.
     """
 
     cloud: CloudEdge
@@ -34,6 +36,7 @@ class Claim:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    flags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -83,7 +86,7 @@ class Claim:
         left: list[LeftoverError] = []
         for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items():
             try:
-                Removal(self.cloud, name, tags, self.notify, self.clock, self.sleep).run()
+                Removal(self.cloud, name, tags, self.notify, self.clock, self.sleep, flags=self.flags).run()
             except LeftoverError as error:
                 left.append(error)
         if left:
@@ -112,7 +115,8 @@ class Claim:
             if self.clock() >= until:
                 raise BakeError(
                     f"another bake of this image has gone on for {self.timeout:.0f} s",
-                    hint=f"if it was killed, dask-bake down {self.name} ends what it left",
+                    hint="if it was killed,"
+                    f" {own_command('down', self.name, flags=self.flags)} ends what it left",
                 )
             self.sleep(LOOK)
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dask_bake.edges import CloudEdge, UnclearError, WayIn
-from dask_bake.errors import BakeError, LeftoverError, TakenError
+from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.phases import phase_of
@@ -31,27 +31,44 @@ def launch(
     """The cluster, all of whose workers have registered; on any failure nothing of it is left."""
     watch = Readiness(plan, cloud, way_in, notify, clock, sleep, deadline=clock() + plan.options.timeout)
     run = _Launch(plan, cloud, watch, notify, clock, sleep)
+    try:
+        _bring_up(run, way_in)
+    except KeyboardInterrupt as error:
+        if run.is_over or not run.may_have_made:
+            raise
+        raise run.leftover(error) from error
+    with staying(watch.seen):
+        way_in.close()
+    return watch.seen
+
+
+def _bring_up(run: "_Launch", way_in: WayIn) -> None:
     with ExitStack() as on_failure:
         on_failure.callback(way_in.close)
         on_failure.callback(run.undo)
         run.take_name()
         on_failure.callback(way_in.forget)
         way_in.prepare()
-        run.bring_up()
+        try:
+            run.bring_up()
+        except NotReadyError as error:
+            if not run.is_to_be_kept:
+                raise
+            kept = run.kept(error)
+            on_failure.pop_all()
+            way_in.close()
+            raise kept from error
         on_failure.pop_all()
-    with staying(plan.options.name):
-        way_in.close()
-    return watch.seen
 
 
 @contextmanager
-def staying(name: str) -> Iterator[None]:
+def staying(cluster: Cluster) -> Iterator[None]:
     """An interrupt within this comes too late: the cluster is up, and that is said."""
     try:
         yield
     except KeyboardInterrupt as error:
         raise LeftoverError(
-            f"interrupted; the cluster {name} is up, and costs", hint=f"dask-bake down {name}"
+            f"interrupted; the cluster {cluster.name} is up, and costs", hint=cluster.command("down")
         ) from error
 
 
@@ -67,7 +84,17 @@ def take_down(
     """Ends everything that the cluster has, here and in the cloud."""
     tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
     known = tuple(node.id for node in cluster.nodes if node.is_live)
-    Removal(cloud, cluster.name, tags, notify, clock, sleep, known=known, known_groups=cluster.groups).run()
+    Removal(
+        cloud,
+        cluster.name,
+        tags,
+        notify,
+        clock,
+        sleep,
+        known=known,
+        known_groups=cluster.groups,
+        flags=cluster.flags,
+    ).run()
     way_in.forget()
 
 
@@ -82,6 +109,7 @@ class _Launch:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     outcome_unknown: bool = False
+    is_over: bool = False
 
     def take_name(self) -> None:
         """Makes the security groups, the first of which has a name that only one launch can have."""
@@ -89,6 +117,7 @@ class _Launch:
         with phase_of("security group", self.notify, self.clock):
             members = self._make_group(plan.group_name)
             if members is None:
+                self.is_over = True
                 raise self._name_taken()
             self.cloud.authorize(members, (member_rule(members.id),))
             if plan.head_rules:
@@ -137,9 +166,42 @@ class _Launch:
 
     def undo(self) -> None:
         """Removes whatever this launch made, found by the launch's own tag."""
-        if not self.watch.groups and not self.outcome_unknown:
-            return
-        Removal(
+        if self.may_have_made:
+            self._removal().run()
+        self.is_over = True
+
+    @property
+    def may_have_made(self) -> bool:
+        """Whether there is anything to undo."""
+        return bool(self.watch.groups) or self.outcome_unknown
+
+    def leftover(self, error: KeyboardInterrupt) -> LeftoverError:
+        """What is to be said of interrupts that came so fast that not all was undone."""
+        return self._removal().leftover(error)
+
+    @property
+    def is_to_be_kept(self) -> bool:
+        """Whether there are nodes that did not become ready, and that somebody wants to look into."""
+        return self.plan.options.keep_on_failure and self._to_look_into() is not None
+
+    def kept(self, error: NotReadyError) -> LeftoverError:
+        """The error, with all that stays, how it is looked into, and how it ends."""
+        cluster, node = self.watch.seen, self._to_look_into()
+        look = cluster.command("ssh", *((str(node.index),) if node and node.index else ()))
+        return LeftoverError(
+            f"{error.message}. --keep-on-failure keeps what there is, and it costs:"
+            f" {'; '.join(self._removal().pieces())}",
+            hint=f"{look} looks into it, /var/log/cloud-init-output.log being where to begin;"
+            f" {cluster.command('down')} removes it all",
+        )
+
+    def _to_look_into(self) -> Node | None:
+        """The node that was waited for, if it lives; else the head, or any that does."""
+        late = self.watch.late
+        return next((each for each in (*late, *self.watch.seen.nodes) if each.is_live), None)
+
+    def _removal(self) -> Removal:
+        return Removal(
             self.cloud,
             self.plan.options.name,
             {Tag.LAUNCH: self.plan.launch_id},
@@ -149,7 +211,8 @@ class _Launch:
             known=(*self.watch.nodes, *sorted(self.watch.abandoned)),
             settle=SETTLE if self.outcome_unknown else 0.0,
             known_groups=self.watch.groups,
-        ).run()
+            flags=self.plan.surroundings.flags,
+        )
 
     def _make_group(self, name: str) -> SecurityGroup | None:
         plan = self.plan
@@ -176,7 +239,7 @@ class _Launch:
     def _name_taken(self) -> BakeError:
         name = self.plan.options.name
         if self.cloud.groups({Tag.CLUSTER: name}, name=self.plan.group_name):
-            return already_there(name)
+            return already_there(name, self.plan.surroundings.flags)
         return _not_ours(self.plan.group_name)
 
 

@@ -2,13 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from dask_bake import documents, view
 from dask_bake.cluster import take_down
 from dask_bake.ec2 import Ec2
+from dask_bake.errors import StoppedError
 from dask_bake.inventory import find, list_clusters
 from dask_bake.models import (
     DASHBOARD_PORT,
@@ -18,6 +19,7 @@ from dask_bake.models import (
     Cloud,
     Cluster,
 )
+from dask_bake.own_commands import own_command
 from dask_bake.reaching import ask_head, check_door, node_of, open_tunnel, reach, secrets_here, tls_files
 from dask_bake.ssh import Forward, read_file, run_shell, shell_command
 from dask_bake.switches import parse_switches
@@ -91,10 +93,21 @@ def connect(
     return 0
 
 
+@contextmanager
+def nothing_ended(name: str | None, flags: Sequence[str]) -> Iterator[None]:
+    """An interrupt within this comes before anything is ended: the cluster is as it was, and that is said."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        again = own_command("down", *((name,) if name else ()), flags=flags)
+        raise StoppedError("interrupted before anything was ended", hint=f"{again} ends it") from error
+
+
 def down(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
     """Ends the cluster, and says what it was."""
-    cluster = find(ec2, cloud, name)
-    way_in = SshWayIn(secrets_here(cluster, cloud))
+    with nothing_ended(name, cloud.flags):
+        cluster = find(ec2, cloud, name)
+        way_in = SshWayIn(secrets_here(cluster, cloud))
     with terminal.watching() as watch:
         take_down(cluster, ec2, way_in, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
         seconds = watch.elapsed

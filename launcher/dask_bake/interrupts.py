@@ -4,11 +4,11 @@ import signal
 from types import FrameType
 
 MOST = 3
-"""The first ends the work, the second its undoing, the third the questions what is left: this is said then."""
+"""The first ends the work, the second its undoing, the third the questions what is left."""
 
 
 class Interrupts:
-    """Makes ``KeyboardInterrupt`` of the signals by which somebody, or a terminal that closes, ends a command."""
+    """Makes ``KeyboardInterrupt`` of the signals by which a command is ended."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -27,9 +27,15 @@ class Interrupts:
             signal.signal(number, signal.SIG_IGN)
 
     def _come(self, number: int, _frame: FrameType | None) -> None:
-        # A terminal that closes says so two or three times, and nobody reads there what a second one would leave.
+        # A terminal that closes says so two or three times, and nobody reads there what is left.
         if self._count and number == signal.SIGHUP:
             return
         self._count += 1
         if self._count <= MOST:
             raise KeyboardInterrupt
+
+
+def outlive_terminal() -> None:
+    """From now on a terminal that closes ends nothing, if this process has listened for that."""
+    if isinstance(getattr(signal.getsignal(signal.SIGHUP), "__self__", None), Interrupts):
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)

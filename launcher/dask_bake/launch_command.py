@@ -69,8 +69,8 @@ def run(
                 clock=time.monotonic,
                 sleep=time.sleep,
             )
-            up.enter_context(staying(cluster.name))
-            up.enter_context(_telling(cluster.name, terminal))
+            up.enter_context(staying(cluster))
+            up.enter_context(_telling(cluster, terminal))
             seconds = watch.elapsed
         found = asking.within(0.0)
         _show_cluster(cluster, found, seconds, options, folder, terminal, json_output=json_output)
@@ -106,7 +106,7 @@ def own_packages() -> Packages:
     )
 
 
-def write_metadata(path: Path, document: object, *, name: str) -> None:
+def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
     """Writes the cluster's metadata; the cluster stays, even where the file cannot be written."""
     import yaml
 
@@ -114,21 +114,21 @@ def write_metadata(path: Path, document: object, *, name: str) -> None:
         path.write_text(yaml.safe_dump(document, sort_keys=False))
     except OSError as error:
         raise LeftoverError(
-            f"{path} could not be written: {error.strerror}; the cluster {name} is up, and costs",
-            hint=f"dask-bake status {name} --json shows it, dask-bake down {name} ends it",
+            f"{path} could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
+            hint=f"{cluster.command('status')} --json shows it, {cluster.command('down')} ends it",
         ) from error
 
 
 @contextmanager
-def _telling(name: str, terminal: Terminal) -> Iterator[None]:
+def _telling(cluster: Cluster, terminal: Terminal) -> Iterator[None]:
     """The cluster stays, even where nobody can be told of it on stdout."""
     try:
         with terminal.heard():
             yield
     except OSError as error:
         raise LeftoverError(
-            f"the result could not be written: {error.strerror}; the cluster {name} is up, and costs",
-            hint=f"dask-bake status {name} shows it, dask-bake down {name} ends it",
+            f"the result could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
+            hint=f"{cluster.command('status')} shows it, {cluster.command('down')} ends it",
         ) from error
 
 
@@ -144,7 +144,7 @@ def _show_cluster(
 ) -> None:
     registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
     if options.file is not None:
-        write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)), name=cluster.name)
+        write_metadata(options.file, documents.metadata_document(cluster, str(folder.key)), cluster)
     if json_output:
         document = documents.launch_document(
             cluster, registered=registered, seconds=seconds, calls=terminal.calls

@@ -99,6 +99,7 @@ class Readiness:
             launch_id=plan.launch_id,
             nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
             groups=self.groups,
+            flags=plan.surroundings.flags,
         )
 
     def keep(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
@@ -200,8 +201,12 @@ class Readiness:
             node for node in cluster.workers if self.registered.get(node.private_address, 0) < cluster.nprocs
         ]
 
+    @property
+    def late(self) -> tuple[Node, ...]:
+        """The node that is waited for, once there is one."""
+        return (self._latest(),) if self.nodes else ()
+
     def _latest(self) -> Node:
-        """The node that is waited for."""
         if self.plan.options.runs_dask:
             late = self._late() if self.registered else []
         else:

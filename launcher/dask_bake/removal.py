@@ -1,12 +1,13 @@
 """Everything of a launch, or of a cluster, gone: found by tag, terminated, and looked for again."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dask_bake.edges import CloudEdge, PassingError
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Node, SecurityGroup, Tag
+from dask_bake.own_commands import own_command
 from dask_bake.phases import phase_of
 from dask_bake.readiness import UNSEEN
 
@@ -31,6 +32,7 @@ class Removal:
         known: instances that EC2 may not list yet.
         settle: for how many seconds EC2 may still turn out to have made something.
         known_groups: groups that are told as left where EC2 cannot be asked.
+        flags: those by which the command line chose the cloud, for the hint.
     """
 
     cloud: CloudEdge
@@ -42,6 +44,8 @@ class Removal:
     known: tuple[str, ...] = ()
     settle: float = 0.0
     known_groups: tuple[SecurityGroup, ...] = ()
+    flags: tuple[str, ...] = ()
+    is_done: bool = field(default=False, init=False)
     _nodes: dict[str, Node] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
     _busy: tuple[SecurityGroup, ...] = ()
@@ -52,11 +56,36 @@ class Removal:
 
     def run(self) -> None:
         """Removes it all, or says what is left."""
-        with phase_of(PHASE, self.notify, self.clock):
+        try:
             try:
-                self._remove(self.clock())
+                self._run()
             except (BakeError, KeyboardInterrupt) as error:
-                raise self._leftover(error) from error
+                if self.is_done:
+                    raise
+                raise self.leftover(error) from error
+        except KeyboardInterrupt as error:
+            if self.is_done:
+                raise
+            raise self._left(error, self._known()) from error
+
+    def leftover(self, error: BaseException) -> LeftoverError:
+        """What is left because of the error."""
+        return self._left(error, self.pieces())
+
+    def pieces(self) -> list[str]:
+        """What there is: as EC2 says, or as it was when EC2 still answered."""
+        try:
+            pieces = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
+            pieces += map(self._with_holders, self.cloud.groups(self.tags))
+            pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
+        except (BakeError, KeyboardInterrupt):
+            return self._known()
+        return pieces
+
+    def _run(self) -> None:
+        with phase_of(PHASE, self.notify, self.clock):
+            self._remove(self.clock())
+            self.is_done = True
 
     def _remove(self, start: float) -> None:
         looks = 0
@@ -126,23 +155,19 @@ class Removal:
         holders = self.cloud.holders(group.id) if is_held else ()
         return _named_group(group) + (f", used by {', '.join(holders)}" if holders else "")
 
-    def _leftover(self, error: BaseException) -> LeftoverError:
+    def _known(self) -> list[str]:
+        pieces = [_named(node) for node in self._nodes.values() if not ended(node)]
+        pieces += [f"instance {each}" for each in self.known if each not in self._nodes]
+        pieces += map(_named_group, self.known_groups)
+        # What EC2 made without its word reaching anybody is known to nobody here.
+        return [*pieces, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
+
+    def _left(self, error: BaseException, pieces: Sequence[str]) -> LeftoverError:
         why = str(error) or "interrupted"
-        try:
-            pieces = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
-            pieces += map(self._with_holders, self.cloud.groups(self.tags))
-            pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
-        except (BakeError, KeyboardInterrupt):
-            # As it was when EC2 still answered.
-            pieces = [_named(node) for node in self._nodes.values() if not ended(node)]
-            pieces += [f"instance {each}" for each in self.known if each not in self._nodes]
-            pieces += map(_named_group, self.known_groups)
-            # What EC2 made without its word reaching anybody is known to nobody here.
-            pieces.append(f"whatever is tagged {Tag.CLUSTER}={self.name}")
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
-            hint=f"dask-bake down {self.name}",
+            hint=own_command("down", self.name, flags=self.flags),
         )
 
 

@@ -1,10 +1,12 @@
 """A launch ends with a cluster whose workers have joined, or with nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from dask_bake.cluster import launch, take_down
 from dask_bake.edges import PassingError, UnclearError
-from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.inventory import find, list_clusters
 from dask_bake.models import SecurityGroup
@@ -363,3 +365,55 @@ def test_each_look_is_an_event_that_shows_the_whole_cluster():
     start(FakeCloud(), events=events)
 
     assert all(len(event.cluster.nodes) == 3 for event in events if isinstance(event, ClusterSeen))
+
+
+def test_an_interrupt_that_comes_while_it_is_said_what_is_left_does_not_hide_that():
+    cloud = FakeCloud(
+        faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
+    )
+    way_in = FakeWayIn(cloud)
+    way_in.close = interrupted
+
+    with pytest.raises(LeftoverError, match=r"i-0 .*i-1 .*i-2 .*dask-bake-dask"):
+        start(cloud, way_in)
+
+
+def test_an_interrupt_that_comes_when_all_is_undone_needs_no_further_word():
+    cloud = FakeCloud(faults=[Fault("console_output", KeyboardInterrupt())])
+    way_in = FakeWayIn(cloud)
+    way_in.close = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        start(cloud, way_in)
+    assert cloud.left == []
+
+
+@pytest.mark.parametrize(
+    ("options", "look"),
+    [({"limit": 3}, "dask-bake ssh 2 --name dask --cloud aws"), ({"answers": False}, "ssh --name dask")],
+)
+def test_nodes_that_do_not_become_ready_are_kept_for_whoever_wants_to_look_into_them(options, look):
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud, **options)
+    plan = a_plan(keep_on_failure=True)
+    plan = replace(plan, surroundings=replace(plan.surroundings, flags=("--cloud", "aws")))
+
+    with pytest.raises(LeftoverError) as caught:
+        start(cloud, way_in, plan=plan)
+
+    assert caught.value.exit_code == 3
+    assert "waited 300 s for" in caught.value.message
+    assert all(f"{each} (running)" in caught.value.message for each in ("i-0", "i-1", "i-2"))
+    assert "(sg-0)" in caught.value.message
+    assert look in caught.value.hint
+    assert "dask-bake down dask --cloud aws" in caught.value.hint
+    assert len(cloud.left) == 3 + 2
+    assert (way_in.secrets, way_in.closed) == (True, True)
+
+
+def test_where_all_nodes_have_ended_there_is_nothing_to_keep():
+    cloud = FakeCloud(dying=dict.fromkeys(("i-0", "i-1", "i-2"), "Client.InternalError: no"))
+
+    with pytest.raises(NotReadyError):
+        start(cloud, plan=a_plan(keep_on_failure=True))
+    assert cloud.left == []

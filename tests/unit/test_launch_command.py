@@ -13,7 +13,7 @@ from dask_bake.launch_command import notes, own_packages, write_metadata
 from dask_bake.look_around import choose_image, find_images, newest_base
 from dask_bake.models import DEBIAN_ACCOUNT, Image, Tag, Verified
 from dask_bake.options import LaunchOptions
-from fakes import IMAGE, TYPE, FakeLookUps, a_plan
+from fakes import IMAGE, TYPE, FakeLookUps, a_cluster, a_plan
 
 BAKED = replace(
     IMAGE,
@@ -41,7 +41,7 @@ def test_a_file_that_cannot_be_written_leaves_a_cluster_and_says_so(tmp_path):
     with pytest.raises(
         LeftoverError, match="could not be written: Is a directory; the cluster mine is up"
     ) as caught:
-        write_metadata(tmp_path, {}, name="mine")
+        write_metadata(tmp_path, {}, a_cluster(a_plan(name="mine")))
 
     assert caught.value.exit_code == 3
     assert "dask-bake down mine" in (caught.value.hint or "")
