@@ -205,7 +205,9 @@ ENDING = (
         values.duration,
         "It does so when for this long nobody is connected and nothing runs; 0 is never. [default: 30m]",
     ),
-    _switch("keep_on_failure", "Nodes that cannot be configured, or do not join, do not end themselves."),
+    _switch(
+        "keep_on_failure", "A cluster that does not become ready stays, and its nodes do not end themselves."
+    ),
 )
 NETWORK = (
     Option("vpc_id", ("--vpc-id",), "ID", values.text, "VPC to launch into. [default: the default VPC]"),

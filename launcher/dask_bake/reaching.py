@@ -57,10 +57,11 @@ def reach(cluster: Cluster, node: Node, cloud: Cloud, ec2: CloudEdge) -> Host:
     """The node as ssh reaches it from here, its host key known."""
     check_programs(cluster.way)
     secrets = secrets_here(cluster, cloud)
-    if not secrets.key.exists():
+    if trouble := secrets.key_trouble:
         raise BakeError(
-            f"the key of cluster {cluster.name} is not on this machine: {secrets.key}",
-            hint="only the machine that launched a cluster can enter it; any machine can take it down",
+            f"the key of cluster {cluster.name} {trouble}: {secrets.key}",
+            hint="only the machine that launched a cluster can enter it, with the key that it made then;"
+            f" any machine can end it: {cluster.command('down')}",
         )
     reached = host(cluster, node, secrets, carrier_of(cluster, cloud))
     for each in {node.index: node, 0: cluster.head}.values():

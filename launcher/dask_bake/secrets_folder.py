@@ -52,6 +52,18 @@ class Secrets:
         return self.folder / "id_ed25519"
 
     @property
+    def key_trouble(self) -> str:
+        """Why nobody can enter with the private key's file; nothing where it is there and whole."""
+        try:
+            words = self.key.read_text(errors="replace").split()
+        except FileNotFoundError:
+            return "is not on this machine"
+        except OSError as error:
+            return f"on this machine cannot be read ({error.strerror})"
+        is_whole = words and words[0].startswith("-----BEGIN") and words[-1].endswith("KEY-----")
+        return "" if is_whole else "on this machine is not whole"
+
+    @property
     def known_hosts(self) -> Path:
         """The file with the pinned host keys."""
         return self.folder / "known_hosts"
@@ -99,18 +111,19 @@ class Secrets:
     def pin(self, node: Node, host_key: str) -> None:
         """Keeps the node's host key."""
         try:
-            with self.known_hosts.open("a") as file:
-                file.write(f"{self.alias(node)} {host_key}\n")
+            with self.known_hosts.open("a+", errors="replace") as file:
+                file.seek(0)
+                begun = file.read().rpartition("\n")[2]
+                file.write(("\n" if begun else "") + f"{self.alias(node)} {host_key}\n")
         except OSError as error:
             raise self._not_kept("host key", error) from error
 
     def is_pinned(self, node: Node) -> bool:
-        """True when the node's host key is kept."""
+        """True when the node's host key is kept, and whole: a line that has no end was cut short."""
         if not self.known_hosts.exists():
             return False
-        return any(
-            line.split(" ")[0] == self.alias(node) for line in self.known_hosts.read_text().splitlines()
-        )
+        lines = self.known_hosts.read_text(errors="replace").split("\n")[:-1]
+        return any(line.split(" ")[0] == self.alias(node) and line.count(" ") == 2 for line in lines)
 
     def delete(self) -> None:
         """Removes the folder."""

@@ -252,3 +252,53 @@ def test_without_certificates_or_with_another_cluster_s_the_scheduler_does_not_t
             TunnelledClient(tunnel, tls=tls, timeout="2s")
         assert tunnel.is_closed
         assert "dask-bake tunnel" not in [thread.name for thread in threading.enumerate()]
+
+
+def kept(cloud, cluster):
+    """The cluster's secrets, whole, with the head's host key."""
+    secrets = secrets_here(cluster, cloud)
+    secrets.write(Keys(new_key("dask-bake dask")))
+    secrets.pin(cluster.head, HOST_KEY)
+    return secrets
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda key: key.unlink(), "is not on this machine"),
+        (lambda key: key.write_text(""), "on this machine is not whole"),
+        (lambda key: key.write_text(key.read_text()[:200]), "on this machine is not whole"),
+        (lambda key: key.write_bytes(b"\xff" * 400), "on this machine is not whole"),
+        (lambda key: (key.unlink(), key.mkdir()), "on this machine cannot be read (Is a directory)"),
+    ],
+)
+def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, spoil, said):
+    cluster = replace(a_cluster(), flags=("--region", "us-east-1"))
+    secrets = kept(cloud, cluster)
+    reach(cluster, cluster.head, cloud, FakeCloud())
+    spoil(secrets.key)
+
+    with pytest.raises(BakeError) as caught:
+        reach(cluster, cluster.head, cloud, FakeCloud())
+
+    assert caught.value.message == f"the key of cluster dask {said}: {secrets.key}"
+    assert "dask-bake down dask --region us-east-1" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"", b"dask-bake-launch1-0 ssh-ed25519 AAAA", b"dask-bake-launch1-0\n", b"\xff\xfe\n\xff", None],
+)
+def test_host_keys_that_are_lost_or_spoilt_are_had_from_the_console_again(cloud, spoilt):
+    cluster = a_cluster()
+    secrets = kept(cloud, cluster)
+    if spoilt is None:
+        secrets.known_hosts.unlink()
+    else:
+        secrets.known_hosts.write_bytes(spoilt)
+
+    reach(cluster, cluster.head, cloud, FakeCloud())
+
+    assert secrets.is_pinned(cluster.head)
+    lines = secrets.known_hosts.read_text(errors="replace").splitlines()
+    assert lines[-1] == f"{secrets.alias(cluster.head)} {HOST_KEY}"
