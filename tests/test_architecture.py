@@ -148,6 +148,7 @@ ROWS = (
         "dask_words",
         "text_files",
         "option_values",
+        "bounded",
         "interrupts",
         "lossy",
         "own_commands",

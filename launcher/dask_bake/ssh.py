@@ -7,11 +7,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.bounded import run_bounded
 from dask_bake.errors import BakeError
 from dask_bake.models import Cluster, Node, Tag
 from dask_bake.plan import DEFAULT_USER
 from dask_bake.secrets_folder import Secrets
 from dask_bake.ways import DIRECTLY, Carrier
+
+PATIENCE_OF_A_COMMAND = 60.0
+"""Seconds, the connection included, for a command whose work is nothing."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +44,7 @@ def host(cluster: Cluster, node: Node, secrets: Secrets, carrier: Carrier = DIRE
     if node.index == 0:
         return host_of_head(node, secrets, carrier)
     if head is None or not head.is_live:
-        raise BakeError(
-            f"cluster {cluster.name} has no head to go through", hint=cluster.command("down")
-        )
+        raise BakeError(f"cluster {cluster.name} has no head to go through", hint=cluster.command("down"))
     through = ssh_command(
         host_of_head(head, secrets, carrier), options=("-W", f"[{node.private_address}]:22")
     )
@@ -95,10 +97,11 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
         raise BakeError("there is no ssh on this machine", hint="apt install openssh-client") from error
 
 
-def run_there(host: Host, words: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    """What became of a command on the node that asks nothing."""
-    command = ssh_command(host, options=("-T",), words=(shlex.join(words),))
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def run_there(
+    host: Host, words: Sequence[str], seconds: float = PATIENCE_OF_A_COMMAND
+) -> "subprocess.CompletedProcess[str]":
+    """What became of a command on the node that asks nothing; one that takes longer is ended."""
+    return run_bounded(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
 
 
 def read_file(host: Host, path: str) -> str:

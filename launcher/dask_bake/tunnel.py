@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import IO, Self
 
+from dask_bake.bounded import end
 from dask_bake.errors import BakeError
 from dask_bake.ssh import Forward, Host, tunnel_command
 
@@ -91,8 +92,7 @@ class Tunnel:
         """Ends ssh."""
         self._is_up = False
         if self._process is not None:
-            self._process.terminate()
-            self._process.wait()
+            end(self._process)
             self._process = None
         if self._complaints is not None:
             self._complaints.close()

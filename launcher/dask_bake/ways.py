@@ -2,10 +2,10 @@
 
 import re
 import shutil
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from dask_bake.bounded import run_bounded
 from dask_bake.errors import BakeError
 from dask_bake.models import Cloud, Cluster, Connect, Node
 from dask_bake.options import LaunchOptions
@@ -22,6 +22,8 @@ WAYS_OUT = {
     "session-manager-plugin": "AWS has it as a package: docs.aws.amazon.com/systems-manager;"
     " --connect eice does without",
 }
+PATIENCE_OF_A_PROGRAM = 30.0
+"""Seconds in which a program says which version it is; one that does not is tried all the same."""
 WITH_PORT = re.compile(r"(?:[^@]+@)?[^:@\[\]]+:\d+")
 """A host and a port, which ssh takes as a URL alone."""
 
@@ -104,7 +106,7 @@ def check_version(way: Connect) -> None:
     """Raises the sentence for an AWS CLI that knows no Instance Connect endpoints, as version 1 does not."""
     if way is not Connect.EICE:
         return
-    told = subprocess.run(["aws", "--version"], capture_output=True, text=True, check=False)
+    told = run_bounded(["aws", "--version"], PATIENCE_OF_A_PROGRAM)
     found = re.search(r"aws-cli/(\d+)\S*", told.stdout + told.stderr)
     if found is not None and int(found[1]) < 2:
         raise BakeError(

@@ -85,9 +85,14 @@ def run_pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         errors="replace",
         env={**os.environ, "TMPDIR": str(folder)},
     ) as process:
-        for line in process.stdout or ():
-            lines.append(line.rstrip())
-            notify(Output(line.rstrip()))
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                notify(Output(line.rstrip()))
+        except BaseException:
+            # Nobody waits for what it would still bring.
+            process.terminate()
+            raise
     if process.returncode:
         raise _pip_error(arguments[0], lines)
 
