@@ -25,6 +25,8 @@ LOG_SIZE = 10 << 20
 FILE_SIZE = 1 << 20
 # How long a Packer that got the terminal's Ctrl-C takes, at most, to say so.
 HEARD_WITHIN = 1.0
+# And how long it may tidy up; what it has not removed by then is found by its tags.
+TIDIED_WITHIN = 300.0
 SETTINGS = {"CHECKPOINT_DISABLE": "1"}
 # What AWS says, and what to do about it.
 HINTS = {
@@ -107,15 +109,18 @@ class Packer:
                     _keep(log, record)
                     progress.see(record)
             except BaseException:
-                self._end(child, progress, log)
+                try:
+                    self._end(child, progress, log)
+                finally:
+                    child.kill()
                 raise
             return child.code
 
     def _end(self, child: PackerRun, progress: Progress, log: TextIO) -> None:
         """Packer has tidied up. A terminal's Ctrl-C reached it too; told twice, it would leave everything."""
-        told_by = self._clock() + HEARD_WITHIN
+        told_by, end_by = self._clock() + HEARD_WITHIN, self._clock() + TIDIED_WITHIN
         told = False
-        while (record := child.next(timeout=0.1)) is not None:
+        while self._clock() < end_by and (record := child.next(timeout=0.1)) is not None:
             with suppress(OSError):
                 _keep(log, record)
                 progress.see(record)

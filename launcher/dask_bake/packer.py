@@ -43,10 +43,17 @@ class PackerRun:
 
     def terminate(self) -> None:
         """Packer is told to tidy up and end: it hands SIGTERM on to its own child, but not SIGINT."""
-        for process in psutil.Process().children():
+        self._tell(signal.SIGTERM, of_packers_own=False)
+
+    def kill(self) -> None:
+        """Packer and its own children end at once, if they go on."""
+        self._tell(signal.SIGKILL, of_packers_own=True)
+
+    def _tell(self, number: signal.Signals, *, of_packers_own: bool) -> None:
+        for process in psutil.Process().children(recursive=of_packers_own):
             with suppress(psutil.Error):
                 if self._executable in process.cmdline():
-                    process.send_signal(signal.SIGTERM)
+                    process.send_signal(number)
 
     def _join(self) -> None:
         self._waiter.join()

@@ -1,5 +1,6 @@
 """Packer, through packer-py: an executable that says what the real one says, and our template."""
 
+import itertools
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from dask_bake.assets import packer_directory
@@ -183,6 +185,27 @@ def test_whatever_goes_wrong_here_packer_is_told_and_ends(
     with pytest.raises(BrokenPipeError):
         packer.build(tmp_path, {}, {}, notify)
     assert "Cleanly cancelled builds" in (tmp_path / "state" / "bake.log").read_text()
+
+
+def test_a_packer_that_never_tidies_up_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is ten seconds later."""
+
+    def notify(event: Event) -> None:
+        if isinstance(event, Output):
+            raise BrokenPipeError
+
+    jumps = itertools.count(0, 10)
+    monkeypatch.setenv("FAKE_PACKER", "hung")
+    packer = Packer(
+        str(FAKES / "packer"),
+        (1, 6, 6),
+        log=tmp_path / "log",
+        cache=tmp_path,
+        clock=lambda: float(next(jumps)),
+    )
+    with pytest.raises(BrokenPipeError):
+        packer.build(tmp_path, {}, {}, notify)
+    assert not [each for each in psutil.Process().children() if str(FAKES) in " ".join(each.cmdline())]
 
 
 def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
