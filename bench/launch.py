@@ -20,6 +20,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -48,7 +49,8 @@ def main() -> None:
     for count in COUNTS:
         runs["dask-bake", count] = measured([sys.executable, __file__, "launch", str(count)])
         runs["EC2Cluster", count] = measured([peer, str(HOME / "bench/ec2cluster.py"), str(count - 1)])
-    for table in (calls_table(runs), costs_table(runs)):
+    encrypted = measured([sys.executable, __file__, "launch", str(COUNTS[0]), "--tls"])
+    for table in (calls_table(runs), costs_table({**runs, ("dask-bake --tls", COUNTS[0]): encrypted})):
         console.print(table, "\n")
 
 
@@ -113,16 +115,17 @@ def environment(url: str) -> dict[str, str]:
     }
 
 
-def launch(count: int) -> None:
+def launch(count: int, *, tls: bool) -> None:
     """Launch on the server that the environment names, and tell what it took."""
     from dask_bake import clouds, ec2, launch_command
     from dask_bake.options import LaunchOptions
     from dask_bake.terminal import Terminal
 
     terminal, cloud = Terminal(), clouds.local_cloud(os.environ["AWS_ENDPOINT_URL"], None)
+    options = LaunchOptions(count=count, nprocs=NPROCS, type=(TYPE,), cidr=("192.0.2.7/32",), tls=tls)
     start = time.monotonic()
     launch_command.run(
-        LaunchOptions(count=count, nprocs=NPROCS, type=(TYPE,), cidr=("192.0.2.7/32",), allow_mismatch=True),
+        replace(options, allow_mismatch=True),
         cloud,
         ec2.connect(cloud, terminal.notify),
         terminal,
@@ -247,8 +250,8 @@ def peer_python() -> str:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
-        case ["launch", number]:
-            launch(int(number))
+        case ["launch", number, *words]:
+            launch(int(number), tls="--tls" in words)
         case ["serve"]:
             serve()
         case _:

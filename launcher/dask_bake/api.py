@@ -6,6 +6,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -15,6 +16,7 @@ from distributed.versions import VersionMismatchWarning
 
 from dask_bake import ec2
 from dask_bake.clouds import open_cloud
+from dask_bake.cluster_file import read_cluster_file
 from dask_bake.configuration import read_configuration
 from dask_bake.events import Event
 from dask_bake.inventory import find
@@ -33,19 +35,28 @@ def connect(
     cloud: str | None = None,
     region: str | None = None,
     profile: str | None = None,
+    file: str | os.PathLike[str] | None = None,
 ) -> Client:
     """A client of the cluster of that name, or of the only one; closing it ends its SSH connection.
+
+    ``file``, or the one that ``CLUSTERFILE`` names, is what ``dask-bake launch --file`` wrote: it says which
+    cluster is meant, and where.
 
     On a node of a cluster it is a client of that cluster. The AWS settings of the local cloud are put into
     this process's environment where it has none, so that ``s3://`` means the same here and on the workers.
     """
     if dask.config.get("scheduler-address", None):
         return Client()  # type: ignore[no-untyped-call]
-    flags = {"cloud": cloud, "region": region, "profile": profile}
-    meant = whereabouts(flags, read_configuration())
+    flags = {"cloud": cloud, "region": region}
+    of = read_cluster_file(None if file is None else Path(file), os.environ, {"name": name, **flags})
+    if of is not None:
+        name, flags = of.name, {"cloud": of.cloud, "region": of.region}
+    meant = whereabouts({**flags, "profile": profile}, read_configuration())
     chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     client = ec2.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
+    if of is not None:
+        of.check(cluster)
     reached = reach(cluster, node_of(cluster, 0), chosen, client)
     tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:

@@ -8,7 +8,7 @@ import click
 
 from dask_bake import __version__, cli_bake, cli_cluster, cli_images, cli_local, cli_reap, cli_setup
 from dask_bake.cli_groups import SectionedGroup
-from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.interrupts import Interrupts
 from dask_bake.lossy import Lossy
 
@@ -67,9 +67,8 @@ def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = 
         result = cli.main(
             args=None if arguments is None else list(arguments), prog_name="dask-bake", standalone_mode=False
         )
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
+    except click.UsageError as error:
+        return _say_click(error)
     except (click.Abort, KeyboardInterrupt) as error:
         at_end()
         if (left := _leftover(error)) is not None:
@@ -80,6 +79,17 @@ def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = 
         at_end()
         return _tell(error)
     return result if isinstance(result, int) else 0
+
+
+def _say_click(error: click.UsageError) -> int:
+    """click's words for wrong use, with our way out; a group without a command shows its help."""
+    said, context = error.format_message(), error.ctx
+    if context is not None and said == context.get_help():
+        error.show()
+        return error.exit_code
+    command = "dask-bake" if context is None else context.command_path
+    sentence = " ".join(said.split()).rstrip(".")
+    return _tell(UsageError(sentence, hint=f"{command} --help tells what there is"))
 
 
 def _leftover(error: BaseException | None) -> LeftoverError | None:

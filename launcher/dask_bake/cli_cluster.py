@@ -1,5 +1,6 @@
 """``dask-bake launch``, and the commands for a cluster that is there: their options."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +13,7 @@ from dask_bake.cli_options import (
     cloud_options,
     cluster_file_option,
     cluster_options,
+    file_option,
     json_option,
     options_of,
 )
@@ -139,13 +141,20 @@ def allow_me(
 
 
 @click.command()
+@file_option("The cluster of this file alone.")
 @cloud_options
 @json_option
-def ls(where: Where, *, json_output: bool) -> int:
+def ls(where: Where, *, file: Path | None, json_output: bool) -> int:
     """List the clusters."""
     from dask_bake import cluster_command
     from dask_bake.clouds import LocalCloudDownError
 
+    if file is not None:
+        from dask_bake.inventory import find
+
+        here = open_cluster(Which(where, file=file))
+        found = find(here.ec2, here.cloud, here.name)
+        return cluster_command.show_list((found,), here.terminal, json_output=json_output)
     try:
         terminal, cloud, ec2 = open_ec2(where, start=False)
     except LocalCloudDownError:

@@ -3,12 +3,14 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.cli_options import Where, Which
 from dask_bake.own_commands import flags_of
 
 if TYPE_CHECKING:
+    from dask_bake.cluster_file import ClusterFile
     from dask_bake.configuration import Configuration
     from dask_bake.ec2 import Ec2
     from dask_bake.environment_options import EnvironmentOptions
@@ -50,18 +52,24 @@ def open_cloud(where: Where, *, start: bool = True) -> "tuple[Terminal, Cloud]":
 
 def open_cluster(which: Which) -> Opened:
     """The cloud that the cluster is in, and its name, if one was said."""
-    from dask_bake.cluster_file import read_cluster_file
-
-    where = which.where
-    flags = {"name": which.name, "cloud": where.cloud, "region": where.region}
-    file = read_cluster_file(which.file, os.environ, flags)
+    file, where = cluster_file(which.file, which.where, os.environ, name=which.name)
     if file is None:
         return Opened(*open_ec2(where, start=False), name=which.name)
     from dask_bake.inventory import find
 
-    opened = Opened(*open_ec2(Where(file.cloud, file.region, where.profile), start=False), name=file.name)
+    opened = Opened(*open_ec2(where, start=False), name=file.name)
     file.check(find(opened.ec2, opened.cloud, file.name))
     return opened
+
+
+def cluster_file(
+    given: Path | None, where: Where, environ: Mapping[str, str], *, name: str | None = None
+) -> "tuple[ClusterFile | None, Where]":
+    """The file that was given, or the variable's, and where its cluster is."""
+    from dask_bake.cluster_file import read_cluster_file
+
+    file = read_cluster_file(given, environ, {"name": name, "cloud": where.cloud, "region": where.region})
+    return file, where if file is None else Where(file.cloud, file.region, where.profile)
 
 
 def open_terminal() -> "Terminal":

@@ -73,10 +73,12 @@ def cluster_file_option(command: Command) -> Command:
     def placed(*arguments: Any, name: str | None, file: Path | None, where: Where, **others: Any) -> Any:
         return command(*arguments, which=Which(where, name, file), **others)
 
-    option = click.option(
-        "--file", type=a_path, metavar="FILE", help="The cluster of this file. [default: $CLUSTERFILE]"
-    )
-    return option(cloud_options(placed))
+    return file_option("The cluster of this file. [default: $CLUSTERFILE]")(cloud_options(placed))
+
+
+def file_option(what: str) -> Callable[[Command], Command]:
+    """A file that ``launch --file`` wrote."""
+    return click.option("--file", type=a_path, metavar="FILE", help=what)
 
 
 def _click_option(option: Option) -> Callable[[Command], Command]:

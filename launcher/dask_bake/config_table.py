@@ -20,14 +20,14 @@ WHERE = (
         "region",
         ("--region", "--region-name"),
         "REGION",
-        values.text,
+        values.line,
         "AWS region. [default: your AWS settings']",
     ),
     Option(
         "profile",
         ("--profile",),
         "PROFILE",
-        values.text,
+        values.line,
         "Profile of your AWS settings. [default: as AWS tools choose it]",
     ),
 )
@@ -59,12 +59,12 @@ ENVIRONMENT = (
     ),
 )
 BAKE = (
-    Option("base", ("--base",), "AMI", values.text, "Image to start from. [default: the newest Debian 12]"),
+    Option("base", ("--base",), "AMI", values.line, "Image to start from. [default: the newest Debian 12]"),
     Option(
         "type",
         ("--type",),
         "TYPE",
-        values.text,
+        values.line,
         "EC2 instance type to bake on. [default: m5.large, or m6g.large]",
     ),
     Option(
@@ -78,7 +78,7 @@ BAKE = (
         "kms_key",
         ("--kms-key",),
         "KEY",
-        values.text,
+        values.line,
         "KMS key to encrypt with. [default: the account's]",
     ),
     Option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from dask_bake.dask_checks import check_dask
 from dask_bake.errors import UsageError
 from dask_bake.network_checks import check_network
-from dask_bake.option_values import flag_of, shortened, shown
+from dask_bake.option_values import flag_of, line, shortened, shown
 from dask_bake.tag_checks import check_tags
 from dask_bake.text_files import read_text
 
@@ -39,11 +39,8 @@ def _lines(options: "LaunchOptions") -> None:
     for field in fields(options):
         value = getattr(options, field.name)
         for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
-            if isinstance(text, str) and field.name != "name" and not text.isprintable():
-                raise UsageError(
-                    f"{flag_of(field.name)} is {shown(text)}, which holds a control character",
-                    hint="write it on one line",
-                )
+            if isinstance(text, str) and text and field.name != "name":
+                line(text, flag_of(field.name))
 
 
 def _numbers(options: "LaunchOptions") -> None:

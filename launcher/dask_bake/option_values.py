@@ -68,6 +68,16 @@ def text(value: object, origin: str) -> str:
     )
 
 
+def line(value: object, origin: str) -> str:
+    """A text that a terminal shows as it is."""
+    found = text(value, origin)
+    if not found.isprintable():
+        raise UsageError(
+            f"{origin} is {shown(found)}, which holds a control character", hint="write it on one line"
+        )
+    return found
+
+
 def switch(value: object, origin: str) -> bool:
     """Yes or no."""
     words = {

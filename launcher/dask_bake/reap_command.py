@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import click
 
 from dask_bake import reap, view
+from dask_bake.cluster_file import ClusterFile
 from dask_bake.cost import HOURS_OF_A_MONTH
 from dask_bake.ec2_leftovers import Ec2Leftovers, connect_leftovers
 from dask_bake.errors import BakeError, UsageError
@@ -16,7 +17,7 @@ from dask_bake.leftovers import Kind, Piece
 from dask_bake.models import Cloud
 from dask_bake.prices import PATIENCE, PriceList
 from dask_bake.reap_documents import reap_document
-from dask_bake.reaping import Reaping
+from dask_bake.reaping import Reaping, left_by
 from dask_bake.terminal import Terminal
 from dask_bake.together import Asking
 from dask_bake.view_reap import Costs, counted, reap_view
@@ -32,9 +33,16 @@ def check_asking(*, asks: bool) -> None:
 
 
 def run(
-    cloud: Cloud, terminal: Terminal, *, all_regions: bool, dry_run: bool, asks: bool, json_output: bool
+    cloud: Cloud,
+    terminal: Terminal,
+    *,
+    file: ClusterFile | None = None,
+    all_regions: bool,
+    dry_run: bool,
+    asks: bool,
+    json_output: bool,
 ) -> int:
-    """Shows what is left over, and removes it after asking."""
+    """Shows what is left over, of the file's launch alone if there is one, and removes it after asking."""
     now, edge = datetime.now(UTC), connect_leftovers(cloud, terminal.notify)
     here = edge(cloud.region)
     regions = here.regions() if all_regions else (cloud.region,)
@@ -44,7 +52,7 @@ def run(
         raise next(iter(seen.unseen.values()))
     for region, error in seen.unseen.items():
         terminal.notify(Note(f"{region} could not be looked at: {error.message}"))
-    found = seen.reaping
+    found = seen.reaping if file is None else left_by(seen.reaping, file.name, file.launch_id)
     costs = {} if cloud.is_free else costs_of(found, edges)
     if found and asks and not dry_run:
         terminal.err.print(reap_view(found, costs, now))

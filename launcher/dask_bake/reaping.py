@@ -67,6 +67,16 @@ def plan_reaping(region: str, pieces: Iterable[Piece], now: datetime) -> Reaping
     return Reaping(tuple(remains), tuple(spared))
 
 
+def left_by(found: Reaping, cluster: str, launch_id: str | None) -> Reaping:
+    """Of it, what one launch left; without its id, what any launch of that cluster's name did."""
+    return Reaping(
+        tuple(
+            each for each in found.remains if each.cluster == cluster and launch_id in (None, each.launch_id)
+        ),
+        tuple(each for each in found.spared if each.cluster == cluster),
+    )
+
+
 def together(reapings: Sequence[Reaping]) -> Reaping:
     """All of them as one."""
     return Reaping(

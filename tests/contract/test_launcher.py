@@ -10,7 +10,7 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from dask_bake import clouds, ec2, launch_command
+from dask_bake import api, clouds, ec2, launch_command
 from dask_bake.cli import run
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models import Cluster, Tag, Verified
@@ -231,7 +231,7 @@ def test_a_command_takes_the_cluster_of_the_file(file, capsys):
         "scheduler": f"tcp://{head}:8786",
         "dashboard_on_head": "http://127.0.0.1:8787/status",
         "python": 'from dask_bake.api import connect; client = connect("mine")',
-        "browser": "dask-bake ui mine",
+        "browser": "dask-bake ui mine --cloud aws --region us-east-1",
     }
 
 
@@ -272,12 +272,40 @@ def test_a_name_beside_a_file_that_has_another_is_refused(file, command, capsys)
     assert f"{file} is about name mine, and the command line says other" in capsys.readouterr().err
 
 
+def test_a_list_of_the_file_is_its_cluster_alone(file, capsys, monkeypatch):
+    capsys.readouterr()
+    assert run(["ls", "--file", str(file), "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine"]
+
+    monkeypatch.setenv("CLUSTERFILE", str(file))
+    assert run(["ls", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine", "other"]
+
+
+def test_python_s_way_in_takes_the_cluster_of_the_file(file, monkeypatch):
+    def refused(**given):
+        with pytest.raises(BakeError) as caught:
+            api.connect(**given)
+        return caught.value.message
+
+    keyless = refused(name="mine")
+    assert keyless.startswith("the key of cluster mine is not on this machine")
+    assert refused() == "there is more than one cluster: mine, other"
+    assert refused(file=str(file)) == refused(name="mine", file=file) == keyless
+    assert refused(name="other", file=file) == (f"{file} is about name mine, and the command line says other")
+    monkeypatch.setenv("CLUSTERFILE", str(file))
+    assert refused() == keyless
+
+
 def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, file, capsys):
     assert run(["down", "mine"]) == 0
     launch(cloud, replace(OPTIONS, name="mine"))
 
-    assert run(["down", "--file", str(file)]) == 2
-    assert "is about an earlier cluster mine" in capsys.readouterr().err
+    for command in ("down", "ls"):
+        assert run([command, "--file", str(file)]) == 2
+        assert "is about an earlier cluster mine" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="is about an earlier cluster mine"):
+        api.connect(file=file)
     assert run(["address", "mine"]) == 0
 
 

@@ -110,6 +110,32 @@ def found(document) -> list[tuple[str, str, list[str]]]:
     ]
 
 
+def test_of_a_file_s_cluster_what_that_launch_left_is_removed_and_nothing_else(aws, capsys, tmp_path):
+    a_living_cluster(aws)
+    Launch(aws, "other").group().node(Role.WORKER)
+    kept = things(aws)
+    dead = Launch(aws, "dead").group()
+    dead.node(Role.WORKER)
+    path = tmp_path / "cluster.yaml"
+    where = "cloud: aws\nregion: us-east-1\nname: dead\nlaunch_id: "
+
+    path.write_text(f"{where}somebody-else-s\n")
+    assert found(reaped(capsys, "--file", str(path), "--yes")) == []
+    path.write_text(f"{where}launch-of-dead\n")
+    document = reaped(capsys, "--file", str(path), "--yes")
+
+    assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
+    assert things(aws) == kept
+
+
+def test_a_file_is_about_one_region(aws, capsys, tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("cloud: aws\nregion: us-east-1\nname: dead\n")
+
+    assert run(["reap", "--yes", "--all-regions", "--file", str(path)]) == 2
+    assert "--all-regions looks everywhere, and --file at one cluster" in capsys.readouterr().err
+
+
 def test_what_belongs_to_no_living_cluster_is_removed_and_nothing_else(aws, capsys):
     a_living_cluster(aws)
     kept = things(aws)

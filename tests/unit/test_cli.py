@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.cli import cli, main, run
+from dask_bake.cli import SECTIONS, cli, main, run
 from dask_bake.cli_groups import NodeCommand
 
 HOME = Path(__file__).parents[2]
@@ -47,6 +47,33 @@ def test_a_wrong_configuration_is_wrong_use(command, capsys):
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["launsh"], "dask-bake"),
+        (["launch", "--colour", "red"], "dask-bake launch"),
+        (["ssh", "lots"], "dask-bake ssh"),
+        (["iam-policy", "--for", "lots"], "dask-bake iam-policy"),
+        (["completion"], "dask-bake completion"),
+        (["down", "a", "b"], "dask-bake down"),
+    ],
+)
+def test_what_the_command_line_does_not_know_is_told_with_its_help(arguments, command, capsys):
+    assert run(arguments) == 2
+
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in said] == ["Error", "Hint"]
+    assert said[1] == f"Hint: {command} --help tells what there is"
+
+
+@pytest.mark.parametrize("group", [[], ["local"]])
+def test_a_group_alone_shows_its_help(group, capsys):
+    run(group)
+
+    captured = capsys.readouterr()
+    assert "Usage: dask-bake" in captured.out + captured.err
+
+
 def test_help_names_every_command_under_its_heading(capsys):
     assert run(["--help"]) == 0
 
@@ -62,6 +89,11 @@ def test_help_names_every_command_under_its_heading(capsys):
 def test_every_command_has_help(name, capsys):
     assert run([name, "--help"]) == 0
     assert "Usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", SECTIONS["Cluster"], ids=lambda command: command.name)
+def test_every_command_about_clusters_takes_a_file(command):
+    assert "--file" in [spelling for parameter in command.params for spelling in parameter.opts]
 
 
 def test_help_is_there_at_once():

@@ -91,6 +91,7 @@ def test_a_path_begins_in_the_users_home(monkeypatch):
             "--it is 'home', which is no address block: 'home' does not appear to be an IPv4 or IPv6 network",
         ),
         (values.choice(Connect), "carrier-pigeon", "--it is 'carrier-pigeon'"),
+        (values.line, "a\x1b[31m", r"--it is 'a\x1b[31m', which holds a control character"),
         (values.path, "", "--it is '', which should be a text"),
         (values.path, "~:", "--it is '~:', which cannot be a path"),
         (values.path, "a\0b", r"--it is 'a\x00b', which cannot be a path"),
