@@ -1,5 +1,10 @@
 """Launches and ends of clusters, one after the other, in a cloud where a fifth of the requests go wrong.
 
+Every kind of fault strikes: a fifth of all requests go wrong in one of the ways of a request, and a launch
+meets each fate of instances once in twenty times. Two things cannot be had here. Machines are only pretended,
+so that nobody asks for metadata, and what befalls instances is seen in EC2's answers alone. And a delay is
+short: to a client one that outlasts its patience is an answer that was lost, as by ``drop-after``.
+
 ``python -m soak --cycles 10000`` does it at length, ``--seed S --first N --cycles 1`` does cycle N again.
 """
 
@@ -24,7 +29,7 @@ from dask_bake.cluster import launch, take_down
 from dask_bake.errors import BakeError
 from dask_bake.insistence import Insistence
 from dask_bake.inventory import find
-from dask_bake.local.faults import OF_INSTANCES, Fault, Kind
+from dask_bake.local.faults import ENDINGS, OF_INSTANCES, Fault, Kind
 from dask_bake.local.settings import Settings
 from dask_bake.local.store import ImageStore
 from dask_bake.look_around import look_around
@@ -36,23 +41,31 @@ from invariant import Thing, check, things
 
 ACCOUNT = "123456789012"
 CHANCE = 0.2
-HIDDEN = 0.03
 """Of each request, to go wrong."""
-CYCLES_OF_A_CLOUD = 50
-"""As many cycles are in one cloud: what has ended is listed there for ever."""
+FATE = 0.05
+"""Of each launch, to meet a fate of instances: of each fate that there is."""
+HIDDEN = 0.03
+"""Seconds after which all is to be seen, and has ended."""
+CYCLES_OF_A_CLOUD = 100
+"""As many cycles are in one cloud: its answers to client tokens are kept."""
+ENDED_THAT_ARE_SHOWN = 20
+"""EC2 shows ended instances for an hour, which is as long as a thousand cycles."""
 TIMEOUT = 20
 ALL_OF_IT = "whatever is tagged dask-bake:cluster=dask"
 LONGEST, LONGEST_HERE = 3_000.0, 60.0
 """Seconds of the launcher's clock, and of this machine's, after which a command hangs."""
-MAKING = ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "RunInstances")
-ENDING = ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair")
 LATER = (Kind.TERMINATED, Kind.SPOT_NOTICE)
 """What may end an instance after the launch has succeeded."""
-LOOKING = (
-    *("DescribeInstances", "DescribeSecurityGroups", "DescribeKeyPairs", "DescribeImages", "DescribeSubnets"),
-    *("DescribeInstanceTypes", "DescribeInstanceTypeOfferings", "GetConsoleOutput", "GetServiceQuota"),
-)
 CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
+REQUESTS_GO_WRONG = (
+    *((Kind.ERROR, code) for code in CODES),
+    *((kind, "") for kind in sorted((ENDINGS | {Kind.DELAY}) - {Kind.ERROR})),
+)
+"""All kinds that are of a request, of whatever action."""
+FATES = tuple(sorted(OF_INSTANCES | {Kind.CAPACITY}))
+"""All kinds that are of the instances of a launch."""
+UNDONE = (Kind.ERROR, Kind.DROP_BEFORE, Kind.HTML)
+"""With these a request is not carried out."""
 
 
 @dataclass
@@ -182,9 +195,11 @@ class Cycle:
 
     def down_at_last(self) -> None:
         deadline = time.monotonic() + 5
-        while self.look() and time.monotonic() < deadline:
+        while time.monotonic() < deadline:
             with suppress(BakeError):
                 self.down()
+            if not self.look():
+                break
 
     def command(self, name: str, act: Callable[[], None], nodes=None, *, faulty: bool = True) -> int:
         """The exit code of a command, once what there is has been held to it."""
@@ -231,38 +246,39 @@ class Cycle:
 
     @contextmanager
     def faults(self) -> Iterator[list[str]]:
-        rules, struck = self.server.api.troubles.rules, []
-        for fault in faults(self.random):
-            rules.add(fault)
+        rules, log, struck = self.server.api.troubles.rules, self.server.gateway.log, []
+        in_force = {fault.id: fault for fault in map(rules.add, faults(self.random))}
+        log.clear()
+        self.some_end = False
         try:
             yield struck
         finally:
-            struck += [_told(each) for each in rules.all() if each.struck]
-            self.some_end = any(each.struck and each.fault.kind in LATER for each in rules.all())
-            for each in rules.all():
-                self.report.kinds[each.fault.kind] += each.struck
             rules.clear()
+            for request in log.all():
+                met = [in_force[each] for each in request.faults]
+                kinds = {fault.kind for fault in met}
+                self.report.kinds.update(kinds if not kinds & {*UNDONE} else kinds - {*FATES})
+                struck += [f"{request.action}: {fault.kind} {fault.code}" for fault in met]
+                self.some_end = self.some_end or bool(kinds & {*LATER})
 
 
 def faults(random: Random) -> Iterator[Fault]:
-    """Rules by which a fifth of the requests of each action go wrong, in every way that there is."""
-    for action in (*LOOKING, *MAKING, *ENDING):
-        kinds = [(Kind.ERROR, code) for code in CODES]
-        kinds += [(kind, "") for kind in (Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HTML)]
-        if action == "RunInstances":
-            kinds += [(kind, "") for kind in sorted({Kind.CAPACITY, *OF_INSTANCES})]
-        for kind, code in kinds:
-            yield Fault(
-                kind,
-                action,
-                times=0,
-                chance=1 - (1 - CHANCE) ** (1 / len(kinds)),
-                seed=random.getrandbits(32),
-                code=code,
-                seconds=random.choice([0.0, 0.01, 0.02]),
-                notice=0.01,
-                count=random.randint(0, 1),
-            )
+    """Rules by which a fifth of the requests go wrong, and some launches, in every way that there is."""
+    chance = 1 - (1 - CHANCE) ** (1 / len(REQUESTS_GO_WRONG))
+    rules = [("*", kind, code, chance) for kind, code in REQUESTS_GO_WRONG]
+    rules += [("RunInstances", kind, "", FATE) for kind in FATES]
+    for action, kind, code, odds in rules:
+        yield Fault(
+            kind,
+            action,
+            times=0,
+            chance=odds,
+            seed=random.getrandbits(32),
+            code=code,
+            seconds=random.choice([0.0, 0.01, 0.02]),
+            notice=0.01,
+            count=random.randint(0, 1),
+        )
 
 
 def soak(seed: int, cycles: int, *, first: int = 0, tell: Callable[[str], None] = print) -> Report:
@@ -276,22 +292,10 @@ def soak(seed: int, cycles: int, *, first: int = 0, tell: Callable[[str], None] 
             for number in range(begin, min(begin + CYCLES_OF_A_CLOUD, first + cycles)):
                 known = len(report.findings)
                 Cycle(seed, number, server, report, cloud, edge, clock).run()
-                _forget_what_has_ended(server)
-                server.forget_requests()
+                server.host.machines.clear()
                 for finding in report.findings[known:]:
                     tell(str(finding))
     return report
-
-
-def _forget_what_has_ended(server: Server) -> None:
-    """EC2 lists ended instances for an hour, which is as long as a thousand cycles."""
-    from moto.ec2.models import ec2_backends
-
-    server.host.machines.clear()
-    for backend in ec2_backends[ACCOUNT].values():
-        for number, reservation in list(backend.reservations.items()):
-            if all(each.state == "terminated" for each in reservation.instances):
-                del backend.reservations[number]
 
 
 @contextmanager
@@ -305,17 +309,13 @@ def a_cloud() -> Iterator[Server]:
         store.save(DEBIAN)
         ec2_backends.reset()
         with Server(settings, "10.9.0.0/20").listening() as server:
+            server.hypervisor.terminated_kept = ENDED_THAT_ARE_SHOWN
             yield server
 
 
 @contextmanager
 def _quiet() -> Iterator[list[str]]:
     yield []
-
-
-def _told(rule) -> str:
-    fault = rule.fault
-    return f"{fault.action}: {fault.kind} {fault.code} ({rule.struck} of {rule.matched})"
 
 
 def _nobody(_event: object) -> None:

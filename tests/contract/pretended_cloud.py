@@ -112,7 +112,7 @@ class Server:
         moto = moto_app()
         self.firewall: list[str] = []
         guard = Guard(network.bridge, ec2.instances, load=self.firewall.append)
-        self.api = Ec2Api(moto, ec2, self.hypervisor, follow=guard.follow)
+        self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, follow=guard.follow)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
             moto,

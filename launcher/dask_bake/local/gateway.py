@@ -44,9 +44,9 @@ class Gateway:
         self._caller_address = caller_address
         self._load_samples = load_samples
         self._status = status
-        log = RequestLog()
-        self._gate = FaultGate(ec2_api.troubles.rules, log)
-        self._desk = ControlDesk(ec2_api.troubles, ec2_api.fates, log)
+        self.log = RequestLog()
+        self._gate = FaultGate(ec2_api.troubles.rules, self.log)
+        self._desk = ControlDesk(ec2_api.troubles, ec2_api.fates, self.log)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -78,15 +78,16 @@ class Gateway:
     def _answer_service(self, environ: dict[str, Any], service: str, region: str) -> Response:
         call, body = read_request(environ, region)
         asked = Asked(service, region, call.action, dict(call.parameters))  # as it came: calls are changed
+        where = {"Region": region}
         if service == "ec2":
             return self._gate.answer(
                 asked,
-                self._ec2_api.fault_parameters(call),
+                {**self._ec2_api.fault_parameters(call), **where},
                 environ,
                 lambda faults: self._ec2_api.answer(replace(call, faults=faults), environ),
             )
         return self._gate.answer(
-            asked, call.parameters, environ, lambda _: self._answer_other(asked, environ, body)
+            asked, {**call.parameters, **where}, environ, lambda _: self._answer_other(asked, environ, body)
         )
 
     def _answer_other(self, asked: Asked, environ: dict[str, Any], body: bytes) -> Response:

@@ -1,7 +1,8 @@
 """moto as an application in this process; what it lacks is refused as EC2 refuses what it does not have."""
 
 import re
-from functools import partial
+from functools import cache, partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
@@ -26,10 +27,18 @@ def one_service(service: Any) -> Any:
     from botocore.model import OperationNotFoundError
     from moto.moto_server.werkzeug_app import create_backend_app
 
+    _find_methods_quickly()
     app = create_backend_app(service)
     for lack in (NotImplementedError, OperationNotFoundError):
         app.register_error_handler(lack, partial(_refuse, service))
     return app
+
+
+def _find_methods_quickly() -> None:
+    """Have moto look through a service's methods once, and not for each request."""
+    responses: Any = import_module("moto.core.responses")
+    if not hasattr(responses.method_names_from_class, "cache_info"):
+        responses.method_names_from_class = cache(responses.method_names_from_class)
 
 
 def _refuse(service: str, lack: Exception) -> Response:

@@ -43,6 +43,8 @@ class MotoEc2:
         self._network = network
         self._prepared: dict[str, Any] = {}
         self._instances: dict[str, Any] = {}
+        self._offers: dict[str, dict[str, set[str]]] = {}
+        """Of each region, the zones of each instance type: moto would search thousands for each launch."""
 
     def region(self, name: str) -> Any:
         """moto's backend of a region, prepared when it is first asked for."""
@@ -88,10 +90,12 @@ class MotoEc2:
 
     def zones_offering(self, region: str, instance_type: str) -> tuple[str, ...]:
         """The zones where there are instances of that type, in their order."""
-        offers = self.region(region).describe_instance_type_offerings(
-            "availability-zone", {"instance-type": [instance_type]}
-        )
-        return tuple(sorted(offer["Location"] for offer in offers))
+        if region not in self._offers:
+            zones: dict[str, set[str]] = {}
+            for offer in self.region(region).describe_instance_type_offerings("availability-zone"):
+                zones.setdefault(offer["InstanceType"], set()).add(offer["Location"])
+            self._offers[region] = zones
+        return tuple(sorted(self._offers[region].get(instance_type, ())))
 
     def group(self, region: str, group_id: str) -> Any:
         """The security group with that id.

@@ -40,10 +40,14 @@ class RequestLog:
         with self._lock:
             self._requests.clear()
 
+    def all(self) -> tuple[LoggedRequest, ...]:
+        """The requests."""
+        with self._lock:
+            return tuple(self._requests)
+
     def as_json(self) -> list[dict[str, Any]]:
         """The requests, as plain data."""
-        with self._lock:
-            return [asdict(request) for request in self._requests]
+        return [asdict(request) for request in self.all()]
 
 
 def shortened(parameters: Mapping[str, str]) -> dict[str, str]:

@@ -189,7 +189,7 @@ def _gateway(
         }
 
     moto = moto_app()
-    api = Ec2Api(moto, ec2, hypervisor, follow=guard.follow)
+    api = Ec2Api(one_service("ec2"), ec2, hypervisor, follow=guard.follow)
     gateway = Gateway(
         moto,
         one_service("s3"),
