@@ -70,7 +70,7 @@ def remove(
     sleep: Callable[[float], None],
     flags: Sequence[str] = (),
 ) -> None:
-    """Removes all of it; one piece that does not go keeps nothing else.
+    """Removes all of it; one piece that does not go keeps nothing else, in no region.
 
     Args:
         flags: those by which the command line chose the cloud, for hints.
@@ -78,51 +78,55 @@ def remove(
     Raises:
         LeftoverError: when something is still there, or after an interrupt may be; it names each piece.
     """
-    gone: set[str] = set()
+    rest: dict[str, list[Piece]] = {}
+    for each in found.remains:
+        rest.setdefault(each.region, []).extend(each.pieces)
+    reasons: list[str] = []
     try:
-        _remove(found, edges, gone, notify, clock, sleep, flags)
+        for region in tuple(rest):
+            own = [each for each in found.remains if each.region == region]
+            trouble: list[str] = []
+            rest[region] = _remove(own, edges[region], trouble, notify, clock, sleep)
+            reasons += trouble
     except KeyboardInterrupt as error:
-        rest = [each for each in found.remains if each.region not in gone]
-        if not rest:
+        if not any(rest.values()):
             raise
-        regions = sorted({each.region for each in rest})
-        named = "; ".join(str(piece) for each in rest for piece in each.pieces)
-        raise LeftoverError(
-            f"interrupted; something may be left that costs money in {', '.join(regions)}: {named}",
-            hint=own_command("reap", "--all-regions", flags=flags)
-            if len(regions) > 1
-            else own_command("reap", flags=in_region(flags, regions[0])),
-        ) from error
+        raise _left(rest, "interrupted; ", "", flags) from error
+    if any(rest.values()):
+        reason = "; ".join(dict.fromkeys(reasons)) or "it is still shown"
+        raise _left(rest, "", f". The reason: {reason}", flags)
+
+
+def _left(
+    rest: Mapping[str, Sequence[Piece]], before: str, after: str, flags: Sequence[str]
+) -> LeftoverError:
+    regions = sorted(region for region, pieces in rest.items() if pieces)
+    named = "; ".join(str(piece) for region in regions for piece in rest[region])
+    return LeftoverError(
+        f"{before}something may be left that costs money in {', '.join(regions)}: {named}{after}",
+        hint=own_command("reap", "--all-regions", flags=flags)
+        if len(regions) > 1
+        else own_command("reap", flags=in_region(flags, regions[0])),
+    )
 
 
 def _remove(
-    found: Reaping,
-    edges: Mapping[str, ReapEdge],
-    gone: set[str],
+    own: Sequence[Remains],
+    edge: ReapEdge,
+    reasons: list[str],
     notify: Notify,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    flags: Sequence[str],
-) -> None:
-    reasons: list[str] = []
-    for region in dict.fromkeys(each.region for each in found.remains):
-        own = [each for each in found.remains if each.region == region]
-        edge = edges[region]
-        # All at once: they end while the first is waited for.
-        _try(partial(edge.terminate, _ids(own, Kind.INSTANCE)), reasons, needed=_ids(own, Kind.INSTANCE))
-        for each in own:
-            _remove_loose(each.pieces, edge, reasons)
-            tags = {Tag.MANAGED: "true", Tag.LAUNCH: each.launch_id}
-            _try(Removal(edge, each.cluster, tags, notify, clock, sleep).run, reasons)
-        left = _until_gone(own, edge, reasons, clock, sleep)
-        if left is None or left:
-            named = left or [piece for each in own for piece in each.pieces]
-            raise LeftoverError(
-                f"something may be left that costs money in {region}: {'; '.join(map(str, named))}."
-                f" The reason: {'; '.join(dict.fromkeys(reasons)) or 'it is still shown'}",
-                hint=own_command("reap", flags=in_region(flags, region)),
-            )
-        gone.add(region)
+) -> list[Piece]:
+    """Removes what is left in one region; what may still be there in the end."""
+    # All at once: they end while the first is waited for.
+    _try(partial(edge.terminate, _ids(own, Kind.INSTANCE)), reasons, needed=_ids(own, Kind.INSTANCE))
+    for each in own:
+        _remove_loose(each.pieces, edge, reasons)
+        tags = {Tag.MANAGED: "true", Tag.LAUNCH: each.launch_id}
+        _try(Removal(edge, each.cluster, tags, notify, clock, sleep).run, reasons)
+    left = _until_gone(own, edge, reasons, clock, sleep)
+    return [piece for each in own for piece in each.pieces] if left is None else left
 
 
 def _ask(edge: ReapEdge) -> tuple[Piece, ...] | BakeError:

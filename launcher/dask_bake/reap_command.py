@@ -11,10 +11,11 @@ from dask_bake import reap, view
 from dask_bake.cluster_file import ClusterFile
 from dask_bake.cost import HOURS_OF_A_MONTH
 from dask_bake.ec2_leftovers import Ec2Leftovers, connect_leftovers
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import LeftoverError, UsageError
 from dask_bake.events import Note
 from dask_bake.leftovers import Kind, Piece
 from dask_bake.models import Cloud
+from dask_bake.own_commands import in_region, own_command
 from dask_bake.prices import PATIENCE, PriceList
 from dask_bake.reap_documents import reap_document
 from dask_bake.reaping import Reaping, left_by
@@ -78,9 +79,9 @@ def run(
     else:
         terminal.out.print(reap_view(found, costs, now))
     if seen.unseen:
-        raise BakeError(
-            f"not all regions could be looked at: {', '.join(seen.unseen)}",
-            hint="--region looks at one alone",
+        raise LeftoverError(
+            f"not all regions could be looked at; something may be left in {', '.join(seen.unseen)}",
+            hint=own_command("reap", flags=in_region(cloud.flags, next(iter(seen.unseen)))),
         )
     return 0
 

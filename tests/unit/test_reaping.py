@@ -239,6 +239,21 @@ def test_a_disk_that_stays_is_named_with_ec2_s_reason():
     assert "volume vol-0. The reason: vol-0 is in use" in caught.value.message
 
 
+def test_what_resists_in_one_region_keeps_nothing_in_the_others():
+    first, last = (a_region("taxi", loose=[piece(Kind.VOLUME)], held=("vol-0",)) for _ in range(2))
+    between = a_region("train")
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(east=first, north=between, west=last)
+
+    assert (first.left, between.left, last.left) == ([], [], [])
+    assert caught.value.message == (
+        "something may be left that costs money in east, west: volume vol-0; volume vol-0."
+        " The reason: vol-0 is in use"
+    )
+    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake reap --all-regions")
+
+
 @pytest.mark.parametrize(
     "operation", ["terminate", "nodes", "delete_security_group", "groups"], ids=lambda each: f"in-{each}"
 )
