@@ -1,7 +1,7 @@
 """What exists after a command is what its exit code and its words claim: looked at by boto3 alone."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,8 @@ ID = re.compile(r"\b(?:i|vol|eni|sg)-[0-9a-f]{8,}\b")
 UP = re.compile(r"the cluster (\S+) is up, and costs")
 """What a launch says that could not write its file: the cluster is what is left."""
 NOTHING_MORE = (1, 2, 130)
+STATES = ("pending", "running", "shutting-down", "stopping", "stopped")
+"""All but terminated."""
 
 
 @dataclass(frozen=True, order=True)
@@ -33,16 +35,16 @@ class Thing:
 def things(client: Any) -> frozenset[Thing]:
     """All that there is of dask-bake's in the client's region."""
     ours = [{"Name": f"tag:{Tag.MANAGED}", "Values": ["true"]}]
+    alive = [{"Name": "instance-state-name", "Values": STATES}]
 
-    def every(method: str, key: str) -> list[Any]:
-        pages = client.get_paginator(method).paginate(Filters=ours)
+    def every(method: str, key: str, more: Sequence[Any] = ()) -> list[Any]:
+        pages = client.get_paginator(method).paginate(Filters=[*ours, *more])
         return [each for page in pages for each in page[key]]
 
     found = [
         Thing("instance", each["InstanceId"], cluster=_cluster(each))
-        for reservation in every("describe_instances", "Reservations")
+        for reservation in every("describe_instances", "Reservations", alive)
         for each in reservation["Instances"]
-        if each["State"]["Name"] != "terminated"
     ]
     found += [
         Thing("volume", each["VolumeId"], cluster=_cluster(each), at=_at(each.get("Attachments")))

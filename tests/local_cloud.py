@@ -2,20 +2,79 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError
+
 from dask_bake.local.cgroups import hierarchies
+from local_claims import Command, Seen, Watch, look
 
 NAME = "dask-bake-test"
 PORT = "5666"
 ROOT = Path("/var/lib/dask-bake-test")
 RUNTIME = Path(f"/run/dask-bake.{NAME}")
+
+
+@cache
+def past_faults() -> Any:
+    """boto3's client for what there is, whatever faults are in force."""
+    return boto3.client(
+        "ec2",
+        endpoint_url=f"http://127.0.0.1:{PORT}/_dask_bake/ec2",
+        region_name="us-east-1",
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def seen() -> Seen:
+    """What there is in the local cloud: without one, nothing."""
+    try:
+        return look(past_faults())
+    except EndpointConnectionError:
+        return Seen(is_up=False)
+
+
+WATCH = Watch(seen)
+"""One for the commands of all users: there is one local cloud."""
+
+
+class Started(subprocess.Popen[str]):
+    """A command that goes on; once it is known to have ended it is held to what it claims."""
+
+    def __init__(self, command: Command | None, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._command = command
+        STARTED.append(self)
+
+    def communicate(self, *arguments: Any, **options: Any) -> tuple[str, str]:
+        """What it wrote that nobody has read, when it has ended."""
+        told, said = super().communicate(*arguments, **options)
+        WATCH.end(self._command, self.returncode, told, said)
+        return told, said
+
+
+STARTED: list[Started] = []
+
+
+def interrupt_what_goes_on() -> None:
+    """Ends the commands that a test has started and not seen end."""
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=120)
 
 
 @dataclass(frozen=True)
@@ -52,9 +111,10 @@ class LocalCloud:
         """The command line."""
         return [sys.executable, "-m", "dask_bake", *words]
 
-    def start(self, *words: str, **environment: str) -> "subprocess.Popen[str]":
-        """Start a command, to be interrupted."""
-        return subprocess.Popen(
+    def start(self, *words: str, **environment: str) -> Started:
+        """Start a command, to be interrupted, or to go on beside others."""
+        return Started(
+            WATCH.begin(words),
             self.command(*words),
             env={**self.environment, **environment},
             stdin=subprocess.DEVNULL,
@@ -68,15 +128,22 @@ class LocalCloud:
         self, *words: str, timeout: float = 120, text: str = "", **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command that may fail."""
-        return subprocess.run(
-            self.command(*words),
-            env={**self.environment, **environment},
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        command = WATCH.begin(words)
+        try:
+            done = subprocess.run(
+                self.command(*words),
+                env={**self.environment, **environment},
+                input=text,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except (subprocess.TimeoutExpired, KeyboardInterrupt):
+            WATCH.end(command, -signal.SIGKILL, "", "")
+            raise
+        WATCH.end(command, done.returncode, done.stdout, done.stderr)
+        return done
 
     def run(self, *words: str, timeout: float = 120, text: str = "") -> str:
         """What a command printed that must not fail."""
@@ -107,8 +174,6 @@ class LocalCloud:
 
     def ec2(self) -> Any:
         """boto3's client for this cloud."""
-        import boto3
-
         return boto3.client(
             "ec2",
             endpoint_url=f"http://127.0.0.1:{PORT}",
@@ -120,6 +185,11 @@ class LocalCloud:
     def fault(self, kind: str, *options: str) -> str:
         """Puts a fault rule in force, as ``dask-bake local fault add`` does; its id."""
         return self.run("local", "fault", "add", kind, *options).strip()
+
+    def bring_up(self) -> None:
+        """Starts the local cloud if a test has ended it."""
+        if not seen().is_up:
+            self.run("local", "up")
 
     def clear_faults(self) -> None:
         """Takes all fault rules out of force."""

@@ -14,9 +14,11 @@ import pytest
 
 from dask_bake.errors import BakeError
 from dask_bake.local import control
-from local_cloud import LocalCloud, machine_state
+from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, machine_state, seen
 
 HERE = Path(__file__).parent
+SHARED = "shared"
+"""The cluster of those modules that do with the same."""
 
 
 def why_not() -> str | None:
@@ -35,7 +37,7 @@ def why_not() -> str | None:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Mark what lies in this folder, and skip it where it cannot run."""
+    """Mark what lies in this folder, and skip it where it cannot run; the shared cluster comes last."""
     ours = [item for item in items if HERE in item.path.parents]
     reason = why_not() if ours else None
     if reason and os.environ.get("DASK_BAKE_TEST_ALL"):
@@ -44,6 +46,8 @@ def pytest_collection_modifyitems(config, items):
         item.add_marker(pytest.mark.local)
         if reason:
             item.add_marker(pytest.mark.skip(reason=reason))
+    sharing = {item.path for item in ours if "cluster" in item.fixturenames}
+    items.sort(key=lambda item: item.path in sharing)
     config.stash[LEFT_OUT] = (len(ours), reason)
 
 
@@ -78,12 +82,51 @@ def image(cloud):
     return cloud.json("bake", timeout=900)["image"]
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A small environment, for bakes that take seconds."""
+    file = tmp_path_factory.mktemp("tiny") / "environment.yml"
+    file.write_text("name: tiny\ndependencies: [python=3.11, dask, distributed]\n")
+    return file
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """What a test that failed has left running keeps no other from passing."""
+    yield
+    interrupt_what_goes_on()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_more():
+    """After a module nothing is there but what was before, and the shared cluster; no command goes on."""
+    before = seen().things
+    yield
+    assert WATCH.abandoned() == []
+    assert sorted(each for each in seen().things - before if each.cluster != SHARED) == []
+
+
+@pytest.fixture(scope="session")
+def shared(cloud):
+    """The launches of the one cluster that modules share, in the end without a cluster."""
+    launches = []
+    yield launches
+    if launches and is_alive(cloud, launches[-1]):
+        cloud.run("down", SHARED)
+
+
 @pytest.fixture(scope="module")
-def cluster(cloud, image):
-    """A head and two workers of two processes, for the tests of a module; the launch's JSON."""
-    launched = cloud.json("launch", "--name", "shared", "--count", "3", "--nprocs", "2", "--ami", image)
-    yield launched
-    cloud.run("down", "shared")
+def cluster(cloud, image, shared):
+    """A head and two workers of two processes, the same for all modules; the launch's JSON."""
+    if not (shared and is_alive(cloud, shared[-1])):
+        words = ("launch", "--name", SHARED, "--count", "3", "--nprocs", "2", "--ami", image)
+        shared.append(cloud.json(*words))
+    return shared[-1]
+
+
+def is_alive(cloud, launched):
+    """Whether all its nodes are there."""
+    return {node["id"] for node in launched["nodes"]} <= set(cloud.live_instances())
 
 
 @pytest.fixture(scope="session")

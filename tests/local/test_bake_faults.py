@@ -4,31 +4,33 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from local_cloud import until
+from local_cloud import LocalCloud, Started, until
 
 CHECKOUT = Path(__file__).parents[2]
-PHASES = (
-    ("start instance", signal.SIGINT),
-    ("Waiting for SSH", signal.SIGTERM),
-    ("Uploading", signal.SIGTERM),
-    ("PHASE: install wheels", signal.SIGINT),
-    ("Creating AMI", signal.SIGHUP),
-    ("proof", signal.SIGINT),
+FAILING = {
+    "fails": ("15-mine.sh", "echo the reason; exit 3", ()),
+    "hangs": ("15-mine.sh", "sleep 1000", ("--timeout", "20")),
+    "keeps a secret": ("15-mine.sh", "install -D -m 0600 /etc/hostname /root/.aws/credentials", ()),
+    "cannot count": (
+        "85-mine.sh",
+        # What the worker processes load; Dask adds up other things than ranges, which it goes on with.
+        "echo 'import builtins; builtins.sum = lambda *some, real=sum, **more: "
+        "7 if isinstance(some[0], range) else real(*some, **more)' "
+        ">>/usr/libexec/dask-bake/dask_bake_drain.py",
+        (),
+    ),
+}
+"""Scripts of somebody's own that each keep an image from being made, and options."""
+MOMENTS = (
+    (("Instance ID: ", signal.SIGINT), ("PHASE: install wheels", signal.SIGINT), ("proof", signal.SIGINT)),
+    (("Waiting for SSH", signal.SIGTERM), ("Uploading", signal.SIGTERM), ("Creating AMI", signal.SIGHUP)),
 )
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    """A small environment, so that a bake takes seconds."""
-    file = tmp_path_factory.mktemp("tiny") / "environment.yml"
-    file.write_text("name: tiny\ndependencies: [python=3.11, dask, distributed]\n")
-    return file
+"""When a bake is interrupted, by what Packer says, and how: as many bakes at the same time."""
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +39,52 @@ def tiny_image(cloud, tiny):
     return cloud.json("bake", "--env", str(tiny), timeout=300)
 
 
-@pytest.fixture
-def variant(tmp_path):
-    """dask-bake with one more script in its packer folder, as a project of one's own would have it."""
+@dataclass(frozen=True)
+class Bake:
+    """A bake that goes on, of a user who has one more script in dask-bake's packer folder."""
 
-    def with_script(name, text):
-        root = tmp_path / "variant"
-        (root / "launcher").mkdir(parents=True)
-        for folder in ("launcher/dask_bake", "userdata"):
-            (root / folder).symlink_to(CHECKOUT / folder)
-        shutil.copytree(CHECKOUT / "packer", root / "packer")
-        script = root / "packer/scripts" / name
-        script.write_text(f"#!/usr/bin/env bash\nset -euo pipefail\n{text}\n")
-        script.chmod(0o755)
-        return {"PYTHONPATH": str(root / "launcher")}
+    user: LocalCloud
+    process: Started
 
-    return with_script
+    @property
+    def log(self) -> str:
+        """What Packer has said so far."""
+        path = self.user.home / "state/dask-bake/bake.log"
+        return path.read_text() if path.exists() else ""
+
+    def ended(self) -> str:
+        """What it said, once it has ended."""
+        told, said = self.process.communicate(timeout=600)
+        assert "Traceback" not in told + said
+        assert self.user.secrets() == []
+        return said
+
+
+def begun(folder, tiny, *, script="15-mine.sh", text, words=()):
+    """A bake from a project of somebody's own, who begins with nothing but the packages."""
+    root = folder / "variant"
+    (root / "launcher").mkdir(parents=True)
+    for part in ("launcher/dask_bake", "userdata"):
+        (root / part).symlink_to(CHECKOUT / part)
+    shutil.copytree(CHECKOUT / "packer", root / "packer")
+    path = root / "packer/scripts" / script
+    path.write_text(f"#!/usr/bin/env bash\nset -euo pipefail\n{text}\n")
+    path.chmod(0o755)
+    user = LocalCloud(home=folder)
+    return Bake(user, user.start("bake", "--env", str(tiny), *words, PYTHONPATH=str(root / "launcher")))
+
+
+@pytest.fixture(scope="module")
+def failed(cloud, tiny, tiny_image, tmp_path_factory):
+    """Bakes that failed, all at the same time, and what each said; nothing of them is left."""
+    before = everything(cloud)
+    bakes = {
+        name: begun(tmp_path_factory.mktemp("failing"), tiny, script=script, text=text, words=words)
+        for name, (script, text, words) in FAILING.items()
+    }
+    ended = {name: (bake, bake.ended()) for name, bake in bakes.items()}
+    assert everything(cloud) == before
+    return ended
 
 
 @pytest.fixture(autouse=True)
@@ -85,48 +117,35 @@ def stages(cloud):
     return {path.name for path in cloud.cache.glob("stage-*")}
 
 
-def log(cloud):
-    """What Packer has said so far in this bake."""
-    path = cloud.home / "state/dask-bake/bake.log"
-    return path.read_text() if path.exists() else ""
+def test_a_failing_script_is_named_with_its_last_lines_and_the_log(failed):
+    bake, said = failed["fails"]
+    assert bake.process.returncode == 1
+    assert "Error: 15-mine.sh failed: Script exited with non-zero exit status: 3" in said
+    assert "\n  the reason\n" in said
+    assert f"{bake.user.home}/state/dask-bake/bake.log" in said
 
 
-def test_a_failing_script_is_named_with_its_last_lines_and_the_log(cloud, tiny, variant):
-    environment = variant("15-mine.sh", "echo the reason; exit 3")
-    done = cloud.attempt("bake", "--env", str(tiny), timeout=120, **environment)
-    assert done.returncode == 1
-    assert "Error: 15-mine.sh failed: Script exited with non-zero exit status: 3" in done.stderr
-    assert "\n  the reason\n" in done.stderr
-    assert f"{cloud.home}/state/dask-bake/bake.log" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_script_that_hangs_is_ended(failed):
+    bake, said = failed["hangs"]
+    assert bake.process.returncode == 1
+    assert "Error: 15-mine.sh failed: it did not end in time" in said
+    assert "Hint: --timeout gives the scripts longer" in said
 
 
-def test_a_script_that_hangs_is_ended(cloud, tiny, variant):
-    environment = variant("15-mine.sh", "sleep 1000")
-    began = time.monotonic()
-    done = cloud.attempt("bake", "--env", str(tiny), "--timeout", "10", timeout=120, **environment)
-    assert done.returncode == 1
-    assert "Error: 15-mine.sh failed: it did not end in time" in done.stderr
-    assert "Hint: --timeout gives the scripts longer" in done.stderr
-    assert time.monotonic() - began < 90
+def test_an_image_that_does_not_compute_is_removed(failed):
+    """Its workers join, and their sums are wrong: the image is built, and does not prove itself."""
+    bake, said = failed["cannot count"]
+    assert bake.process.returncode == 1
+    assert "does not compute: it answered [7, 1]" in " ".join(said.split())
+    assert "was removed" in said
 
 
-def test_an_image_that_does_not_compute_is_removed(cloud, tiny, variant):
-    """The workers start, and end at once: the image is built, and does not prove itself."""
-    environment = variant("85-mine.sh", "printf '#!/bin/sh\\nexit 1\\n' >/usr/libexec/dask-bake/worker")
-    done = cloud.attempt("bake", "--env", str(tiny), "--timeout", "40", timeout=180, **environment)
-    assert done.returncode == 1
-    assert "all workers to register" in done.stderr
-    assert "was removed" in done.stderr
-
-
-def test_an_image_with_a_secret_in_it_is_never_made(cloud, tiny, variant):
+def test_an_image_with_a_secret_in_it_is_never_made(failed):
     """The image's own check finds what a script of somebody's left, and names it."""
-    environment = variant("15-mine.sh", "install -D -m 0600 /etc/hostname /root/.aws/credentials")
-    done = cloud.attempt("bake", "--env", str(tiny), timeout=120, **environment)
-    assert done.returncode == 1
-    assert "90-clean.sh failed" in done.stderr
-    assert "/root/.aws/credentials" in done.stderr
+    bake, said = failed["keeps a secret"]
+    assert bake.process.returncode == 1
+    assert "90-clean.sh failed" in said
+    assert "/root/.aws/credentials" in said
 
 
 def test_a_base_image_that_does_not_exist(cloud, tiny):
@@ -145,44 +164,34 @@ def test_an_architecture_that_this_machine_has_not(cloud, tiny):
     assert "Hint: " in done.stderr
 
 
-@pytest.mark.parametrize(("moment", "number"), PHASES, ids=[moment for moment, _ in PHASES])
-def test_an_interrupted_bake_leaves_nothing(cloud, tiny, moment, number):
-    """Ctrl-C, kill, or a terminal that goes, in each of its phases: exit code 130 once all of it is gone."""
-    (cloud.home / "state/dask-bake/bake.log").unlink(missing_ok=True)
-    process = cloud.start("bake", "--env", str(tiny), "--force")
+@pytest.mark.parametrize("moments", MOMENTS, ids=["from the instance on", "from SSH on"])
+def test_interrupted_bakes_leave_nothing(cloud, tiny, moments, tmp_path):
+    """Ctrl-C, kill, or a terminal that goes, in each phase: exit code 130 once all of it is gone."""
+    bakes = {
+        moment: begun(tmp_path / str(number), tiny, text=f": {moment}")
+        for number, (moment, _) in enumerate(moments)
+    }
+    waiting = dict(moments)
 
-    def has_come():
-        assert process.poll() is None, process.communicate()
-        match moment:
-            case "start instance":
-                return bool(cloud.live_instances())
-            case "proof":
-                return any(name.endswith("-proof") for name in cloud.groups())
-        return moment in log(cloud)
+    def all_are_interrupted():
+        for moment in [*waiting]:
+            bake = bakes[moment]
+            assert bake.process.poll() is None, bake.process.communicate()
+            proves = moment == "proof" and any(name.endswith("-proof") for name in cloud.groups())
+            if proves or moment in bake.log:
+                bake.process.send_signal(waiting.pop(moment))
+        return not waiting
 
-    until(has_come, timeout=120)
-    process.send_signal(number)
-    told, said = process.communicate(timeout=120)
-    assert process.returncode == 130, told + said
-    assert "Traceback" not in told + said
+    until(all_are_interrupted, timeout=600)
+    for moment, bake in bakes.items():
+        said = bake.ended()
+        assert bake.process.returncode == 130, (moment, said)
 
 
-def test_two_bakes_of_one_image_are_one(cloud, tiny, variant):
+def test_two_bakes_of_one_image_are_one(cloud, tiny, tmp_path):
     """One builds, the other says that it waits, and has the same image."""
-    environment = variant("15-mine.sh", "sleep 5")
-    command = [sys.executable, "-m", "dask_bake", "bake", "--env", str(tiny), "--json"]
-    both = [
-        subprocess.Popen(
-            command,
-            env={**cloud.environment, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(2)
-    ]
-    ended = [process.communicate(timeout=300) for process in both]
+    both = [begun(tmp_path / which, tiny, text=": two", words=("--json",)) for which in "ab"]
+    ended = [bake.process.communicate(timeout=600) for bake in both]
     results = [json.loads(told) for told, _ in ended]
     assert sorted(result["built"] for result in results) == [False, True]
     assert results[0]["image"] == results[1]["image"]

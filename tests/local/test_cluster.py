@@ -31,6 +31,18 @@ def test_a_launch_makes_two_calls_for_instances(cluster):
     }
 
 
+def test_the_second_launch_of_a_name_is_refused_and_touches_nothing_of_the_first(cloud, cluster):
+    """In words."""
+    before = cloud.live_instances()
+    refused = cloud.attempt("launch", "--name", "shared", "--count", "2")
+
+    assert refused.returncode == 1
+    assert "shared" in refused.stderr.partition("Error: ")[2]
+    assert "Hint: " in refused.stderr
+    assert "Traceback" not in refused.stdout + refused.stderr
+    assert cloud.live_instances() == before
+
+
 def test_the_client_on_the_head_sees_every_worker(cloud, cluster):
     """`Client()` needs no address there."""
     told = cloud.on_head("from distributed import Client; print(Client())", name="shared")
@@ -200,6 +212,12 @@ def test_list_and_status_say_what_is_there(cloud, cluster):
     assert [node["workers"] for node in status["nodes"]] == [0, 2, 2]
     assert all(len(line) <= 80 for line in words.splitlines())
     assert all(node["private_address"] in words for node in status["nodes"])
+
+
+def test_a_cluster_is_seen_to_use_its_image(cloud, image, cluster):
+    """By name."""
+    (listed,) = [each for each in cloud.json("images") if each["id"] == image]
+    assert listed["in_use_by"] == ["shared"]
 
 
 def test_the_nodes_reach_s3_and_nothing_beyond(cloud, cluster):

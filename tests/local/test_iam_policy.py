@@ -8,11 +8,11 @@ from dask_bake.models import Tag
 from iam_actions import PACKER, Asked, needed, permitted
 
 
-def test_a_bake_by_packer_asks_for_nothing_that_the_policy_does_not_allow(cloud, image):
+def test_a_bake_by_packer_asks_for_nothing_that_the_policy_does_not_allow(cloud, tiny):
     """And for all that it allows because of Packer; instance and volume have the tag that it asks for."""
     log = f"{cloud.json('local', 'status')['url']}/_dask_bake/requests"
     urllib.request.urlopen(urllib.request.Request(log, method="DELETE"))
-    made = cloud.json("bake", "--force", "--no-verify", timeout=900)["image"]
+    made = cloud.json("bake", "--env", str(tiny), "--force", "--no-verify", timeout=300)["image"]
     asked = [
         Asked(each["service"], each["action"], each["parameters"])
         for each in json.load(urllib.request.urlopen(log))

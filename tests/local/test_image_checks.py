@@ -4,19 +4,17 @@ import re
 
 import pytest
 
+from local_nodes import Nodes
+
 NODES = ("0", "1", "2")
 PLACES = ("/etc", "/home", "/root", "/srv", "/tmp", "/var")
 CHECK = "/usr/libexec/dask-bake/check-imports"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def on_node(cloud, cluster):
     """What a command prints on a node of the cluster."""
-
-    def run(node: str, *words: str) -> str:
-        return cloud.run("ssh", "--name", "shared", node, "--", *words)
-
-    return run
+    return Nodes(cloud, cluster["name"]).run
 
 
 def test_every_unit_of_every_node_is_well(on_node):

@@ -98,9 +98,3 @@ def test_an_old_image_is_pruned(cloud, elsewhere):
     assert cloud.json(*arguments, "--yes")["removed"] == [old.id]
     assert [each.id for each in edge.mine()] == [newest.id]
     assert old.snapshot_id not in {each.id for each in edge.tagged_snapshots()}
-
-
-def test_a_cluster_is_seen_to_use_its_image(cloud, image, cluster):
-    """By name."""
-    (listed,) = [each for each in cloud.json("images") if each["id"] == image]
-    assert listed["in_use_by"] == ["shared"]
