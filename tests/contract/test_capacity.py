@@ -135,42 +135,58 @@ def test_without_room_anywhere_all_that_was_tried_is_named_and_nothing_is_left(c
     assert left(cloud) == []
 
 
-def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_them(cloud, capsys):
+def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_them(cloud, capsys, fault_row):
     no_room(cloud, MarketType="spot")
 
-    launch(cloud, spot_with_fallback=True, zone=("us-east-1a", "us-east-1b"))
-
-    assert runs(cloud) == [
-        ("head", BIG, "a", "on-demand", None),
-        ("worker", BIG, "a", "spot", NONE),
-        ("head", BIG, "b", "on-demand", None),
-        ("worker", BIG, "b", "spot", NONE),
-        ("head", BIG, "a", "on-demand", None),
-        ("worker", BIG, "a", "on-demand", None),
-    ]
+    with fault_row(
+        "At launch",
+        "no zone has spot instances, and `--spot-with-fallback` was given",
+        "each zone is asked once, then on demand; the head goes where its workers go",
+        left="the cluster",
+    ):
+        launch(cloud, spot_with_fallback=True, zone=("us-east-1a", "us-east-1b"))
+        assert runs(cloud) == [
+            ("head", BIG, "a", "on-demand", None),
+            ("worker", BIG, "a", "spot", NONE),
+            ("head", BIG, "b", "on-demand", None),
+            ("worker", BIG, "b", "spot", NONE),
+            ("head", BIG, "a", "on-demand", None),
+            ("worker", BIG, "a", "on-demand", None),
+        ]
     assert {node["state"] for node in document(capsys)["nodes"]} == {"running"}
 
 
-def test_spot_alone_does_not_fall_back(cloud):
+def test_spot_alone_does_not_fall_back(cloud, fault_row):
     no_room(cloud, MarketType="spot")
 
-    with pytest.raises(CapacityError, match="on spot in us-east-1a"):
-        launch(cloud, spot=True)
+    with fault_row(
+        "At launch",
+        "no zone has spot instances, and `--spot` was given",
+        "each zone is asked once; exit code 1 names each, and `--spot-with-fallback`",
+        left="nothing",
+    ):
+        with pytest.raises(CapacityError, match="on spot in us-east-1a") as caught:
+            launch(cloud, spot=True)
+        assert "--spot-with-fallback takes on-demand" in caught.value.hint
+        assert {market for role, _, _, market, _ in runs(cloud) if role == "worker"} == {"spot"}
+        assert left(cloud) == []
 
-    assert {market for role, _, _, market, _ in runs(cloud) if role == "worker"} == {"spot"}
-    assert left(cloud) == []
 
-
-def test_a_spot_quota_that_is_used_up_falls_back_beside_the_same_head(cloud, capsys):
+def test_a_spot_quota_that_is_used_up_falls_back_beside_the_same_head(cloud, capsys, fault_row):
     cloud.fault("error", "RunInstances", code="MaxSpotInstanceCountExceeded", where={"*MarketType": "spot"})
 
-    launch(cloud, spot_with_fallback=True)
-
-    assert [(role, zone, market) for role, _, zone, market, _ in runs(cloud)] == [
-        ("head", "a", "on-demand"),
-        ("worker", "a", "spot"),
-        ("worker", "a", "on-demand"),
-    ]
+    with fault_row(
+        "At launch",
+        "the quota of spot instances is used up, and `--spot-with-fallback` was given",
+        "no other zone: the workers are on demand, beside the same head",
+        left="the cluster",
+    ):
+        launch(cloud, spot_with_fallback=True)
+        assert [(role, zone, market) for role, _, zone, market, _ in runs(cloud)] == [
+            ("head", "a", "on-demand"),
+            ("worker", "a", "spot"),
+            ("worker", "a", "on-demand"),
+        ]
 
 
 def test_a_quota_that_is_used_up_ends_the_launch_in_the_first_zone(cloud):
@@ -185,36 +201,57 @@ def test_a_quota_that_is_used_up_ends_the_launch_in_the_first_zone(cloud):
     assert len(left(cloud)) == 1
 
 
-def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(cloud):
+def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(cloud, fault_row):
     cloud.set_quotas(L_1216C47A=16)
 
-    with pytest.raises(BakeError) as caught:
-        launch(cloud)
+    with fault_row(
+        "At launch",
+        "the account's quota is smaller than the launch",
+        "told from the look-ups, with the quota's name and code and the vCPUs asked for",
+        left="nothing",
+    ):
+        with pytest.raises(BakeError) as caught:
+            launch(cloud)
+        assert caught.value.message == (
+            "--count 3 asks for 24 vCPUs at once, and the account's quota 'Running On-Demand Standard"
+            " (A, C, D, H, I, M, R, T, Z) instances' (L-1216C47A) is 16"
+        )
+        assert [action for action in MAKES if cloud.asked(action)] == []
 
-    assert caught.value.message == (
-        "--count 3 asks for 24 vCPUs at once, and the account's quota 'Running On-Demand Standard"
-        " (A, C, D, H, I, M, R, T, Z) instances' (L-1216C47A) is 16"
-    )
-    assert [action for action in MAKES if cloud.asked(action)] == []
 
-
-def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys):
+def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys, fault_row):
     cloud.fault("capacity", where={"InstanceType": BIG}, count=2, times=0)
 
-    assert launch(cloud, head_type=(SMALL,), count=5, min_workers=3) == 0
+    with fault_row(
+        "At launch",
+        "a zone has room for some of the workers, enough for `--min-workers`",
+        "those are started, by the same one request; how many there are is told",
+        left="the cluster, with the workers that there are",
+    ):
+        assert launch(cloud, head_type=(SMALL,), count=5, min_workers=3) == 0
+        output = capsys.readouterr()
+        assert len(json.loads(output.out)["nodes"]) == 3
+        assert "AWS had room for 2 of 4 worker nodes" in " ".join(output.err.split())
 
-    output = capsys.readouterr()
-    assert len(json.loads(output.out)["nodes"]) == 3
-    assert "AWS had room for 2 of 4 worker nodes" in " ".join(output.err.split())
 
+def test_workers_that_ec2_takes_back_at_once_are_started_once_more_and_then_end_the_launch(cloud, fault_row):
+    cloud.fault("terminated", where={"MaxCount": "2"}, code="Server.SpotInstanceTermination", times=0)
 
-def test_workers_that_end_at_once_end_the_launch_with_ec2s_reason(cloud):
-    cloud.fault("terminated", where={"InstanceType": BIG}, code="Server.SpotInstanceTermination", skip=1)
-
-    with pytest.raises(NotReadyError, match=r"ended while the cluster was launched.*SpotInstanceTermination"):
-        launch(cloud)
-
-    assert left(cloud) == []
+    with fault_row(
+        "At launch",
+        "EC2 takes spot workers back while they start, twice (`Server.SpotInstanceTermination`)",
+        "two zones are tried; exit code 1 with EC2's reason",
+        left="nothing",
+    ):
+        with pytest.raises(NotReadyError, match=r"ended while the cluster was.*SpotInstanceTermination"):
+            launch(cloud, spot=True)
+        assert [(role, zone) for role, _, zone, _, _ in runs(cloud)] == [
+            ("head", "a"),
+            ("worker", "a"),
+            ("head", "b"),
+            ("worker", "b"),
+        ]
+        assert left(cloud) == []
 
 
 REFUSED = [

@@ -56,17 +56,22 @@ def all_left(cloud):
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "ImportKeyPair", "RunInstances"])
-def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, action, kind):
+def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, fault_row, action, kind):
     """ImportKeyPair is asked for where there is no user-data to bring the key."""
     cloud.fault(kind, action, times=2)
 
-    assert launch(cloud, provision=False, nprocs=1) == 0
-
-    assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
-    assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
-    assert len(all_left(cloud)) == 3 + 2 + 1
-    made = Counter(request["parameters"].get("ClientToken") for request in cloud.asked("RunInstances"))
-    assert sorted(made.values()) == ([1, 3] if action == "RunInstances" else [1, 1])
+    with fault_row(
+        "At launch",
+        "the answer to a request that makes something is lost, cut short, or a page of HTML, twice",
+        "asked for again with the same token: all is made once",
+        left="the cluster",
+    ):
+        assert launch(cloud, provision=False, nprocs=1) == 0
+        assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
+        assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
+        assert len(all_left(cloud)) == 3 + 2 + 1
+        made = Counter(request["parameters"].get("ClientToken") for request in cloud.asked("RunInstances"))
+        assert sorted(made.values()) == ([1, 3] if action == "RunInstances" else [1, 1])
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "error"])
@@ -82,13 +87,19 @@ def test_what_is_asked_for_again_is_the_same_to_the_user_data(cloud, capsys, kin
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
-def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, kind):
+def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, fault_row, kind):
     launch(cloud, provision=False, nprocs=1)
     for action in ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair", "DescribeInstances"):
         cloud.fault(kind, action, times=2)
 
-    assert down(cloud) == 0
-    assert all_left(cloud) == []
+    with fault_row(
+        "At the end of a cluster",
+        "answers are lost, cut short, or a page of HTML, twice for each request",
+        "asked for again",
+        left="nothing",
+    ):
+        assert down(cloud) == 0
+        assert all_left(cloud) == []
 
 
 def test_a_throttled_launch_that_fails_is_undone_though_that_is_throttled_too(cloud, capsys):
@@ -114,21 +125,27 @@ def test_an_instance_that_ec2_does_not_show_yet_is_ended_when_it_does(cloud):
     assert all_left(cloud) == []
 
 
-def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that_is_there(cloud):
+def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that_is_there(cloud, fault_row):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     for action in ("TerminateInstances", "DescribeInstances", "DescribeSecurityGroups"):
         cloud.fault("error", action, code="ExpiredToken", times=0, skip=action == "DescribeSecurityGroups")
 
-    with pytest.raises(LeftoverError) as caught:
-        launch(cloud)
+    with fault_row(
+        "At launch",
+        "a launch fails, and the credentials expire while it is undone",
+        "nothing is asked again; exit code 3 names each piece, and `dask-bake down` removes it after the next"
+        " login",
+        left="what was made",
+    ):
+        with pytest.raises(LeftoverError) as caught:
+            launch(cloud)
+        asked = len(cloud.asked("TerminateInstances"))
+        cloud.clear_faults()
+        assert all(piece in caught.value.message for piece in left(cloud))
+        assert "AWS does not accept the credentials" in caught.value.message
+        assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake down dask")
+        assert asked <= 1
 
-    asked = len(cloud.asked("TerminateInstances"))
-    cloud.clear_faults()
-    for piece in left(cloud):
-        assert piece in caught.value.message
-    assert "AWS does not accept the credentials" in caught.value.message
-    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake down dask")
-    assert asked <= 1
     assert down(cloud) == 0
     assert all_left(cloud) == []
 
