@@ -4,6 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
+from contract.pretended_cloud import refusal
 from dask_bake.local.guard import Guard
 from dask_bake.local.moto_groups import read_groups
 from dask_bake.local.security_groups import Group, Rule
@@ -125,3 +126,13 @@ def test_rules_that_could_not_be_loaded_are_tried_again(cloud):
     guard.follow()
 
     assert len(loaded) == 2
+
+
+def test_a_group_that_an_interface_without_an_instance_is_in_stays(cloud):
+    group = cloud.ec2.create_security_group(GroupName="held", Description="x")["GroupId"]
+    subnet = cloud.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    interface = cloud.ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]
+
+    assert refusal(cloud.ec2.delete_security_group, GroupId=group) == "DependencyViolation"
+    cloud.ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
+    cloud.ec2.delete_security_group(GroupId=group)

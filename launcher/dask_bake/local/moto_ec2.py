@@ -210,14 +210,12 @@ class MotoEc2:
             instance._private_ips.clear()  # noqa: SLF001 - else moto frees them again, when others have them
 
     def group_is_used(self, region: str, name: str) -> bool:
-        """Whether an instance that is not terminated is in the security group with that id or name."""
-        return any(
-            name in (group.id, group.name)
-            for instance in self.region(region).all_instances()
-            if instance.state != "terminated"
-            for nic in instance.nics.values()
-            for group in nic.group_set
-        )
+        """Whether a living instance, or an interface without one, is in the group of that id or name."""
+        backend = self.region(region)
+        living = (each for each in backend.all_instances() if each.state != "terminated")
+        interfaces = [nic for instance in living for nic in instance.nics.values()]
+        interfaces += [nic for nic in backend.enis.values() if nic.instance is None]
+        return any(name in (group.id, group.name) for nic in interfaces for group in nic.group_set)
 
     def impair(self, instance_id: str) -> None:
         """The instance fails its status checks, and its metadata has nothing for it."""
