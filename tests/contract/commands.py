@@ -1,20 +1,33 @@
 """``dask-bake`` as a program of its own on a pretended cloud, without moto, which takes long to load."""
 
 import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import click
 
 from dask_bake import cli, clouds, cluster_command, ec2, launch_command
+from dask_bake.interrupts import outlive_terminal
+from dask_bake.models import Node
 from dask_bake.options import LaunchOptions
 from dask_bake.terminal import Terminal
+from dask_bake.way_in import SshWayIn
 from fakes import Answering, Printing
 
 
-class Silent(Answering):
-    """A way in to a head whose scheduler does not answer."""
+class Entered(SshWayIn):
+    """Keeps secrets as always; pretended machines have no SSH, so who has registered is made up."""
 
-    def registered(self, head):
-        return None
+    def __init__(self, edge: Any, *about: Any, is_silent: bool = False) -> None:
+        super().__init__(*about)
+        self._answering, self._is_silent = Answering(edge), is_silent
+
+    def opens(self, head: Node) -> bool:
+        return not self._is_silent
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        return None if self._is_silent else self._answering.registered(head)
 
 
 @cli.cli.command()
@@ -22,19 +35,24 @@ class Silent(Answering):
 @click.argument("name")
 @click.option("--ami", required=True)
 @click.option("--never-ready", is_flag=True)
+@click.option("--keep-on-failure", is_flag=True)
+@click.option("--timeout", type=int, default=300)
+@click.option("--file", type=Path)
 @click.option("--for-people", is_flag=True)
-def pretended_launch(url: str, name: str, *, ami: str, never_ready: bool, for_people: bool) -> int:
+def pretended_launch(
+    url: str, name: str, *, ami: str, never_ready: bool, for_people: bool, **options: Any
+) -> int:
     """Launches onto machines that are only pretended, so that nobody can enter them."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(ec2.connect(there, terminal.notify))
     return launch_command.run(
-        LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name),
+        LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options),
         there,
         edge,
         terminal,
         dry_run=False,
         json_output=not for_people,
-        make_way_in=lambda *_: (Silent if never_ready else Answering)(edge),
+        make_way_in=lambda *about: Entered(edge, *about, is_silent=never_ready),
     )
 
 
@@ -43,9 +61,30 @@ def pretended_launch(url: str, name: str, *, ami: str, never_ready: bool, for_pe
 @click.argument("name")
 def pretended_down(url: str, name: str) -> int:
     """Takes that cluster down."""
+    outlive_terminal()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = ec2.connect(there, terminal.notify)
     return cluster_command.down(there, edge, terminal, name=name, json_output=True)
+
+
+@cli.cli.command()
+@click.argument("url")
+@click.argument("name")
+def pretended_status(url: str, name: str) -> int:
+    """Shows it."""
+    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    edge = Printing(ec2.connect(there, terminal.notify))
+    return cluster_command.status(there, edge, terminal, name=name, json_output=False)
+
+
+@cli.cli.command()
+@click.argument("url")
+@click.argument("name")
+def pretended_ssh(url: str, name: str) -> int:
+    """Opens a shell on its head."""
+    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    edge = Printing(ec2.connect(there, terminal.notify))
+    return cluster_command.shell(there, edge, name=name, index=0, words=())
 
 
 if __name__ == "__main__":
