@@ -11,6 +11,7 @@ import click
 from dask_bake import option_values
 from dask_bake.cli_groups import Switch
 from dask_bake.config_table import WHERE
+from dask_bake.errors import UsageError
 from dask_bake.option_table import Option
 
 Command = Callable[..., Any]
@@ -93,10 +94,22 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
         option.name,
         metavar=option.metavar,
         type=kind,
-        multiple=option.many,
+        multiple=True,
+        callback=None if option.many else _once,
         help=option.help,
         shell_complete=_completer(option.choices) if option.choices else None,
     )
+
+
+def _once(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
+    """The one value; two that differ cannot both be meant."""
+    if len(set(values)) > 1:
+        raise UsageError(
+            f"{parameter.opts[0]} is given twice: {option_values.shown(values[0])}"
+            f" and {option_values.shown(values[-1])}",
+            hint="give it once",
+        )
+    return values[0] if values else None
 
 
 def _completer(

@@ -23,6 +23,14 @@ HOME = Path(__file__).parents[2]
         (["launch", "--name", "my cluster"], "'my cluster' cannot be a cluster's name"),
         (["launch", "--count", "many"], "--count is 'many', which should be a whole number"),
         (["launch", "--cloud", "gcp"], "--cloud is 'gcp'"),
+        (
+            ["launch", "--volume-size", "10", "--volume-size", "20"],
+            "--volume-size is given twice: '10' and '20'",
+        ),
+        (
+            ["ls", "--region", "eu-west-1", "--region-name", "eu-west-2"],
+            "--region is given twice: 'eu-west-1'",
+        ),
         (["ssh", "-1"], "No such option"),
         (["launsh"], "No such command"),
     ],
@@ -64,6 +72,11 @@ def test_what_the_command_line_does_not_know_is_told_with_its_help(arguments, co
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in said] == ["Error", "Hint"]
     assert said[1] == f"Hint: {command} --help tells what there is"
+
+
+def test_an_option_may_be_given_twice_if_it_says_the_same():
+    with cli.commands["launch"].make_context("launch", ["--count", "9", "--count", "9"]) as context:
+        assert context.params["count"] == "9"
 
 
 @pytest.mark.parametrize("group", [[], ["local"]])
