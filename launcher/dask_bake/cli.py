@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     interrupts.listen()
     if sys.stderr is not None:
         sys.stderr = Lossy(sys.stderr)
-    sys.exit(run(arguments, at_end=interrupts.end))
+    code = run(arguments, at_end=interrupts.end)
+    interrupts.end()
+    sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = lambda: None) -> int:

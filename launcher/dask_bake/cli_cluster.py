@@ -1,5 +1,6 @@
 """``dask-bake launch``, and the commands for a cluster that is there: their options."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from dask_bake.cli_options import (
     json_option,
     options_of,
 )
+from dask_bake.interrupts import outlive_terminal
 from dask_bake.option_table import OPTIONS, SECTIONS
+from dask_bake.own_commands import flags_of
 
 yes_option = click.option(
     "-y", "--yes", is_flag=True, expose_value=False, help="For scripts of dask-ec2: nothing is asked anyway."
@@ -188,7 +191,10 @@ def down(which: Which, *, json_output: bool) -> int:
     """End a cluster; nothing of it is left."""
     from dask_bake import cluster_command
 
-    here = open_cluster(which)
+    outlive_terminal()
+    flags = flags_of(**asdict(which.where))
+    with cluster_command.nothing_ended(which.name, flags):
+        here = open_cluster(which)
     return cluster_command.down(here.cloud, here.ec2, here.terminal, name=here.name, json_output=json_output)
 
 
