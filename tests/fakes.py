@@ -282,7 +282,7 @@ class FakeLookUps:
     def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
         found = {each.name: each for each in self.types}
         if missing := [name for name in names if name not in found]:
-            raise UsageError(f"there is no type {missing[0]}")
+            raise UsageError(f"there is no type {missing[0]}", hint="such as m6i.2xlarge")
         return tuple(found[name] for name in names)
 
     def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
