@@ -4,6 +4,7 @@ import click
 
 from dask_bake.cli_opening import open_terminal
 from dask_bake.cli_options import json_option
+from dask_bake.errors import UsageError
 
 
 @click.group()
@@ -68,7 +69,7 @@ def local_fault() -> None:
 
 @local_fault.command("add")
 @click.argument("kind", metavar="KIND")
-@click.option("--action", metavar="NAME", help="Operation; a pattern. [default: all]")
+@click.option("--action", metavar="NAME", help="Operation; a pattern. [default: all of AWS's]")
 @click.option("--where", multiple=True, metavar="NAME=VALUE", help="Parameter of it; patterns.")
 @click.option("--skip", metavar="N", help="Requests that go well first.")
 @click.option("--times", metavar="N", help="Requests that then do not; 0: all. [default: 1]")
@@ -92,8 +93,11 @@ def local_fault_add(kind: str, where: tuple[str, ...], **options: str | None) ->
     from dask_bake import local_command
 
     said = {name: value for name, value in options.items() if value is not None}
-    conditions = dict(part.partition("=")[::2] for part in where)
-    return local_command.add_fault(open_terminal(), {"kind": kind, "where": conditions, **said})
+    for condition in where:
+        if "=" not in condition:
+            raise UsageError(f"--where is {condition}, which has no value", hint="--where NAME=VALUE")
+    conditions = {"where": dict(part.partition("=")[::2] for part in where)} if where else {}
+    return local_command.add_fault(open_terminal(), {"kind": kind, **conditions, **said})
 
 
 @local_fault.command("ls")

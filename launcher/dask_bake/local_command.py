@@ -12,6 +12,9 @@ from dask_bake.clouds import local_cloud
 from dask_bake.local import control, fault_client
 from dask_bake.terminal import Terminal
 
+FAULT_NUMBERS = {"skip": 0, "chance": 1, "status": 0, "seconds": 0, "notice": 120, "count": 0}
+"""What a list of fault rules shows where it is not as usual."""
+
 
 def up(terminal: Terminal, *, json_output: bool) -> int:
     """Starts it, unless it runs, and says where it is."""
@@ -79,13 +82,19 @@ def list_faults(terminal: Terminal, *, json_output: bool) -> int:
         terminal.write_json(view.as_json(rules))
         return 0
     for rule in rules:
-        where = "".join(f" {name}={value}" for name, value in rule["where"].items())
-        often = f"{rule['struck']} of {rule['times'] or 'all'}"
-        text = f"{rule['id']}: {rule['kind']} {rule['code']} {rule['action']}{where}, struck {often}"
-        terminal.out.print(Text(" ".join(text.split())), soft_wrap=True)
+        terminal.out.print(Text(_rule(rule)), soft_wrap=True)
     if not rules:
         terminal.out.print("There are no fault rules.")
     return 0
+
+
+def _rule(rule: Mapping[str, Any]) -> str:
+    """A rule in one line: what is struck, then whatever else was said of it."""
+    where = [f"{name}={value}" for name, value in rule["where"].items()]
+    more = [f"--{name} {rule[name]:g}" for name, usual in FAULT_NUMBERS.items() if rule[name] != usual]
+    words = (rule["kind"], rule["code"], rule["action"], *where, *more)
+    often = f"{rule['struck']} of {rule['times'] or 'all'}"
+    return f"{rule['id']}: {' '.join(filter(None, words))}, struck {often}"
 
 
 def clear_faults(terminal: Terminal) -> int:

@@ -9,9 +9,12 @@ import pytest
 import requests
 from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
 from botocore.parsers import ResponseParserError
+from werkzeug.test import Client
 
-from contract.pretended_cloud import refusal
+from contract.pretended_cloud import listening_at, refusal
 from dask_bake.cli import run
+from dask_bake.local.faults import OF_INSTANCES, Kind
+from dask_bake.local.metadata import MetadataService
 from dask_bake.local.network import cable_name
 
 NO_CAPACITY = "InsufficientInstanceCapacity"
@@ -349,7 +352,51 @@ def test_new_instances_are_not_found_for_a_while(cloud):
     cloud.terminate(hidden)
 
 
+# Metadata
+
+
+def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | None = None) -> int:
+    """The status with which the metadata service answers the instance; how long it slept is added."""
+    sleep = [] if slept is None else slept
+    service = MetadataService(cloud.moto.facts, strike=cloud.api.troubles.rules.strike, sleep=sleep.append)
+    asker = {"REMOTE_ADDR": instance["PrivateIpAddress"]}
+    return Client(service).get(f"/latest/meta-data/{path}", environ_base=asker).status_code
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_metadata_fails_as_often_as_it_is_told_to_and_for_whom(cloud, status):
+    struck, other = (cloud.running(MetadataOptions={"HttpTokens": "optional"}) for _ in range(2))
+    where = {"InstanceId": struck["InstanceId"], "Path": "/latest/meta-data/*"}
+    cloud.fault("error", "Metadata", status=status, times=2, where=where)
+
+    assert [metadata(cloud, other) for _ in range(3)] == [200, 200, 200]
+    assert [metadata(cloud, struck) for _ in range(3)] == [status, status, 200]
+
+
+def test_metadata_is_slow_for_as_long_as_it_is_told_to_be(cloud):
+    instance, slept = cloud.running(MetadataOptions={"HttpTokens": "optional"}), []
+    cloud.fault("delay", "Metadata", seconds=3, where={"Path": "*/ami-id"})
+
+    assert (metadata(cloud, instance, "instance-id", slept), slept) == (200, [])
+    assert (metadata(cloud, instance, "ami-id", slept), slept) == (200, [3.0])
+
+
+def test_a_rule_for_whatever_is_asked_is_not_used_up_by_metadata(cloud):
+    instance = cloud.running(MetadataOptions={"HttpTokens": "optional"})
+    cloud.fault("error", code="Unavailable")
+
+    assert metadata(cloud, instance) == 200
+    assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+
+
 # What was asked
+
+
+def test_a_rule_is_for_one_region_if_it_says_so(cloud):
+    cloud.fault("error", "Describe*", code="OptInRequired", times=0, where={"Region": "eu-west-1"})
+
+    assert refusal(cloud.client("ec2", "eu-west-1").describe_subnets) == "OptInRequired"
+    assert cloud.ec2.describe_subnets()["Subnets"]
 
 
 def test_requests_are_logged_with_what_came_of_them(cloud):
@@ -404,6 +451,9 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
         ({"kind": "error", "color": "red"}, "A fault has no 'color'."),
         ({"kind": "error", "times": -1}, "A fault's 'times' is -1."),
         ({"kind": "delay", "seconds": "long"}, "A fault's 'seconds' is 'long'."),
+        ({"kind": "delay", "seconds": "inf"}, "A fault's 'seconds' is 'inf'."),
+        ({"kind": "delay"}, "A fault of the kind delay lasts no time."),
+        ({"kind": "error", "chance": "1.5"}, "A fault's 'chance' is 1.5."),
         ({"kind": "error", "status": 42}, "A fault's 'status' is 42."),
         ({"kind": "error", "where": "here"}, "A fault's 'where' is 'here'."),
         (
@@ -415,6 +465,10 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
             "A request for metadata cannot have a fault of the kind html.",
         ),
         ({"kind": "terminated", "instance": "i-0"}, "There is no instance i-0."),
+        (
+            {"kind": "terminated", "instance": "i-0", "times": 3},
+            "An instance that runs is struck at once, whatever its 'times'.",
+        ),
         ({"kind": "html", "instance": "i-0"}, "An instance cannot meet a fault of the kind html."),
         (["html"], "The request is not an object in JSON."),
     ],
@@ -464,6 +518,56 @@ def test_an_instance_is_struck_by_hand(by_hand):
     )
 
     by_hand.until(instance, "terminated")
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(by_hand, capsys, kind):
+    of_launches = kind in OF_INSTANCES | {Kind.CAPACITY}
+    action = "RunInstances" if of_launches else "Describe*"
+    options = ["--seconds", "0.5", "--skip", "1", "--times", "0"]
+
+    said = options if of_launches else [*options, "--action", action]
+    assert run(["local", "fault", "add", kind, *said]) == 0
+    assert run(["local", "fault", "ls"]) == 0
+
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == f"fault-1: {kind} {action} --skip 1 --seconds 0.5, struck 0 of all"
+    assert [(rule["kind"], rule["action"]) for rule in by_hand.faults()] == [(kind, action)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["error", "--where", "InstanceType"], "--where is InstanceType, which has no value"),
+        (["error", "--times", "often"], "A fault's 'times' is 'often'."),
+        (["error", "--chance", "2"], "A fault's 'chance' is 2."),
+        (["delay"], "A fault of the kind delay lasts no time."),
+        (["cut", "--instance", "i-0123456789abcdef0"], "There is no instance i-0123456789abcdef0."),
+        (["terminated", "--instance", "i-0", "--skip", "1"], "An instance that runs is struck at once"),
+        ([], "Missing argument 'KIND'"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_wrong_use_with_a_way_out(by_hand, capsys, words, said):
+    assert run(["local", "fault", "add", *words]) == 2
+
+    captured = capsys.readouterr()
+    assert (captured.out, said in " ".join(captured.err.split())) == ("", True), captured.err
+    assert all(len(line) <= 80 for line in captured.err.splitlines())
+    assert by_hand.faults() == []
+
+
+def test_whoever_else_listens_at_the_port_is_not_told(monkeypatch, capsys):
+    def somebody(_environ, start_response):
+        start_response("404 Not Found", [("Content-Type", "text/html")])
+        return [b"<html>"]
+
+    with listening_at(somebody) as url:
+        monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", url.rpartition(":")[2])
+        assert run(["local", "fault", "ls"]) == 1
+
+    assert f"At {url} answers something else than the local cloud." in " ".join(
+        capsys.readouterr().err.split()
+    )
 
 
 def test_a_rule_that_is_none_is_wrong_use(by_hand, capsys):

@@ -14,6 +14,9 @@ from dask_bake.local.fault_rules import Rule
 from dask_bake.local.faults import OF_LIVING, parse_fault
 from dask_bake.local.request_log import RequestLog
 
+OF_RULES = frozenset({"action", "where", "skip", "times", "chance", "seed", "count"})
+"""What says which requests a rule is for, or how many instances of a launch."""
+
 
 class ControlDesk:
     """Answers at ``/_dask_bake/faults``, ``…/quotas`` and ``…/requests``, in JSON."""
@@ -58,6 +61,12 @@ class ControlDesk:
             raise UsageError(
                 f"An instance cannot meet a fault of the kind {fault.kind}.",
                 hint=f"Use one of: {', '.join(sorted(OF_LIVING))}.",
+            )
+        of_rules = sorted(set(said) & OF_RULES)
+        if of_rules:
+            raise UsageError(
+                f"An instance that runs is struck at once, whatever its {of_rules[0]!r}.",
+                hint=f"Leave --{of_rules[0]} out.",
             )
         if not self._fates.knows(instance_id):
             raise UsageError(f"There is no instance {instance_id}.", hint="Give the id of one that runs.")

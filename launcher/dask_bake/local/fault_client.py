@@ -39,10 +39,24 @@ def _ask(method: str, said: dict[str, Any] | None = None, settings: Settings | N
         with build_opener(ProxyHandler({})).open(request, timeout=PATIENCE) as answer:
             return json.load(answer)
     except HTTPError as error:
-        with error:
-            told = json.load(error)
-        raise UsageError(told["error"], hint=told["hint"]) from None
+        told = _refusal(error)
+        if told:
+            raise told from None
+        raise BakeError(
+            f"At {settings.url} answers something else than the local cloud.",
+            hint="Set DASK_BAKE_LOCAL_PORT to its port.",
+        ) from error
     except (OSError, ValueError) as error:
         raise BakeError(
             f"The local cloud does not answer at {settings.url}.", hint="dask-bake local up starts it."
         ) from error
+
+
+def _refusal(error: HTTPError) -> UsageError | None:
+    """What the local cloud said no with; None when it was not the local cloud that did."""
+    with error:
+        try:
+            told = json.load(error)
+            return UsageError(told["error"], hint=told["hint"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

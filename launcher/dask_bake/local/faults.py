@@ -107,7 +107,9 @@ class Fault:
     id: str = ""
 
     def is_for(self, action: str, parameters: Mapping[str, str]) -> bool:
-        """Whether the request is one of those that the rule is for."""
+        """Whether the request is one of those that the rule is for; metadata only if its action says so."""
+        if action == METADATA and self.action == "*":
+            return False  # nodes ask all the time, and would use the rule up
         return fnmatchcase(action, self.action) and all(
             any(fnmatchcase(key, name) and fnmatchcase(seen, value) for key, seen in parameters.items())
             for name, value in self.where
@@ -125,6 +127,8 @@ class Fault:
         return code, self.status or status, self.message or message
 
 
+NEEDS_SECONDS = (Kind.DELAY, Kind.UNSEEN)
+LARGEST = 2**32
 NUMBERS = ("skip", "times", "seed", "status", "count")
 AMOUNTS = ("chance", "seconds", "notice")
 
@@ -162,14 +166,21 @@ def _texts(said: Mapping[str, Any]) -> dict[str, Any]:
 def _number(name: str, value: Any, kind: type[int] | type[float]) -> Any:
     try:
         number = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = -1
-    if number < 0:
-        raise UsageError(f"A fault's {name!r} is {value!r}.", hint="Use a number that is not negative.")
+    if not 0 <= number <= LARGEST:
+        whole = "a whole number" if kind is int else "a number"
+        raise UsageError(f"A fault's {name!r} is {value!r}.", hint=f"Use {whole} that is not negative.")
     return number
 
 
 def _checked(fault: Fault, *, action_said: bool) -> Fault:
+    if fault.chance > 1:
+        raise UsageError(f"A fault's 'chance' is {fault.chance:g}.", hint="Use a probability, 0 to 1.")
+    if fault.kind in NEEDS_SECONDS and not fault.seconds:
+        raise UsageError(
+            f"A fault of the kind {fault.kind} lasts no time.", hint="Say how long, with --seconds."
+        )
     if fault.status and not 100 <= fault.status <= 599:
         raise UsageError(f"A fault's 'status' is {fault.status}.", hint="Use a status of HTTP, 100 to 599.")
     if fault.kind in OF_INSTANCES | {Kind.CAPACITY}:
