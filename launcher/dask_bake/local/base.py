@@ -121,7 +121,8 @@ def _make_tree(layer: Path) -> None:
     with tempfile.TemporaryDirectory(dir=layer.parent, prefix="draft-") as draft:
         tree = Path(draft) / "tree"
         try:
-            run(debootstrap_command(tree))
+            # Over a slow line its packages take long.
+            run(debootstrap_command(tree), seconds=3600)
         except BakeError as error:
             raise BakeError(
                 f"The Debian base tree could not be made: {error.message}",

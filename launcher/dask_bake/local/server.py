@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from dask_bake.bounded import end
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, PhaseEnded, PhaseStarted
 from dask_bake.local.base import ensure_base
@@ -161,13 +161,8 @@ def _network(settings: Settings, network: Network, log: int) -> Iterator[None]:
         raise_firewall(network)
         stack.callback(lower_firewall, network.bridge)
         dnsmasq = start_dnsmasq(settings, network, log)
-        stack.callback(_end, dnsmasq)
+        stack.callback(end, dnsmasq)
         yield
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    process.wait()
 
 
 def _gateway(
