@@ -65,10 +65,9 @@ def pytest_terminal_summary(terminalreporter, config):
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
     """A local cloud of the tests' own, its image cache kept between runs; it leaves nothing else behind."""
+    local = LocalCloud(home=tmp_path_factory.mktemp("home"))
+    local.run("local", "down")  # what an earlier run has left that was killed
     before = machine_state()
-    home = tmp_path_factory.mktemp("home")
-    local = LocalCloud(home=home)
-    local.run("local", "down")
     local.run("local", "up", timeout=300)
     yield local
     local.run("local", "down")

@@ -31,10 +31,10 @@ def as_root():
 @pytest.fixture(autouse=True)
 def nothing_left(cloud):
     """After each of these tests no instance, no group and no secret is there that was not before."""
-    cloud.run("local", "up")
+    cloud.bring_up()
     before = (cloud.live_instances(), cloud.groups(), cloud.secrets())
     yield
-    cloud.run("local", "up")
+    cloud.bring_up()
     assert (cloud.live_instances(), cloud.groups(), cloud.secrets()) == before
 
 
@@ -64,18 +64,6 @@ def test_a_cluster_that_does_not_exist(cloud, image, command):
     assert_said(cloud.attempt(*command), 2, "nobody")
 
 
-def test_a_name_in_use(cloud, image):
-    """The second launch of a name is refused, and touches nothing of the first."""
-    cloud.run("launch", "--name", "taken", "--count", "2", "--nprocs", "1")
-    first = cloud.live_instances()
-    refused = cloud.attempt("launch", "--name", "taken", "--count", "2")
-    still = cloud.live_instances()
-    cloud.run("down", "taken")
-
-    assert_said(refused, 1, "taken")
-    assert still == first
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_launch_leaves_nothing(cloud, image, number):
     """Ctrl-C, or kill, as soon as the instances are there: exit code 130."""
@@ -94,20 +82,6 @@ def test_an_interrupted_launch_leaves_nothing(cloud, image, number):
 def test_a_launch_that_takes_too_long_ends_itself(cloud, image):
     """At the deadline everything that it made is taken down, and the late node's console is shown."""
     assert_said(cloud.attempt("launch", "--name", "late", "--count", "3", "--timeout", "2"), 1, "2 s")
-
-
-def test_an_interrupted_bake_leaves_nothing(cloud, image):
-    """Packer tidies up before the command ends."""
-    process = cloud.start("bake", "--force")
-    for line in process.stderr:
-        if "start instance" in line or "boot" in line:  # what takes no time has no line
-            break
-    process.send_signal(signal.SIGINT)
-    told, said = process.communicate(timeout=120)
-
-    assert process.returncode == 130, told + said
-    assert "Traceback" not in told + said
-    assert cloud.ec2().describe_key_pairs()["KeyPairs"] == []
 
 
 def test_a_full_disk_during_a_bake(cloud, image, small_disk):
