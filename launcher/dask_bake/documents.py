@@ -7,6 +7,7 @@ from typing import Any
 from dask_bake.cost import Cost
 from dask_bake.errors import UsageError
 from dask_bake.models import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
+from dask_bake.own_commands import own_call
 from dask_bake.permissions import Permission
 from dask_bake.plan import LaunchPlan
 from dask_bake.switches import Switch
@@ -83,7 +84,8 @@ def address_document(cluster: Cluster) -> dict[str, str]:
         "name": cluster.name,
         "scheduler": scheduler_address(cluster),
         "dashboard_on_head": f"http://127.0.0.1:{DASHBOARD_PORT}/status",
-        "python": f'from dask_bake.api import connect; client = connect("{cluster.name}")',
+        "python": "from dask_bake.api import connect;"
+        f" client = {own_call(cluster.name, flags=cluster.flags)}",
         "browser": cluster.command("ui"),
     }
 

@@ -84,7 +84,7 @@ def open_tunnel(
     """Ports of this machine that are the head's, open; the caller closes it."""
     tunnel = Tunnel(reached, forwards)
     try:
-        tunnel.wait(patience)
+        tunnel.wait(patience, status=cluster.command("status"))
     except BaseException as error:
         tunnel.close()
         if isinstance(error, BakeError) and (shut := shut_out(cluster, cloud)) is not None:

@@ -75,16 +75,17 @@ class Tunnel:
         self,
         seconds: float,
         *,
+        status: str = "dask-bake status",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Returns when the ports are open."""
+        """Returns when the ports are open; ``status`` is the command that shows the cluster."""
         deadline = clock() + seconds
         while not self.advance():
             if clock() >= deadline:
                 raise BakeError(
                     f"no SSH connection to {self.host.address} within {seconds:.0f} s: {self.trouble}",
-                    hint="the head may still be booting, or be gone: dask-bake status shows it",
+                    hint=f"the head may still be booting, or be gone: {status} shows it",
                 )
             sleep(0.1)
 

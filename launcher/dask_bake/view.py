@@ -16,6 +16,7 @@ from dask_bake.errors import BakeError
 from dask_bake.inventory import OF_A_BAKE
 from dask_bake.leftovers import only_names
 from dask_bake.models import Cluster
+from dask_bake.own_commands import own_call
 from dask_bake.preflight import ended_by_itself
 from dask_bake.switches import Switch, is_near, sentences
 
@@ -155,7 +156,8 @@ def _without_nodes(cluster: Cluster, now: datetime) -> str:
 
 
 def _connect_call(cluster: Cluster) -> str:
-    return "connect()" if cluster.name == "dask" else f'connect("{cluster.name}")'
+    name = () if cluster.name == "dask" else (cluster.name,)
+    return own_call(*name, flags=cluster.flags)
 
 
 def _pairs(rows: Sequence[tuple[str, str, str]]) -> Table:

@@ -4,13 +4,16 @@ from dataclasses import replace
 
 import pytest
 
+from dask_bake.cli_opening import open_cloud
+from dask_bake.cli_options import Where
 from dask_bake.errors import BakeError
 from dask_bake.inventory import find
-from dask_bake.own_commands import flags_of, in_region, own_command
+from dask_bake.own_commands import flags_of, in_region, own_call, own_command
 from dask_bake.preflight import already_there, ended_by_itself
 from dask_bake.removal import Removal
-from dask_bake.ssh import host
+from dask_bake.ssh import Forward, Host, host
 from dask_bake.ssh_rules import ssh_group
+from dask_bake.tunnel import Tunnel
 from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_cluster, a_plan
 
 FLAGS = ("--region", "eu-west-1", "--profile", "my work")
@@ -29,6 +32,11 @@ def test_a_command_has_the_flags_that_were_given_quoted_for_the_shell(given, wor
     flags = flags_of(**{"cloud": None, "region": None, "profile": None, **given})
 
     assert own_command("down", "dask", flags=flags) == words
+
+
+def test_the_call_in_python_says_the_same():
+    assert own_call("dask", flags=FLAGS) == 'connect("dask", region="eu-west-1", profile="my work")'
+    assert own_call() == "connect()"
 
 
 def test_flags_can_be_turned_to_another_region():
@@ -68,3 +76,22 @@ def test_whatever_names_the_command_that_ends_a_cluster_says_where_it_is():
     assert said(lambda: host(headless, headless.nodes[0], None)) == DOWN
     assert DOWN in str(already_there("dask", FLAGS).hint)
     assert DOWN in str(ended_by_itself("dask", FLAGS).hint)
+
+
+def test_the_flags_that_a_command_was_given_are_those_of_its_cloud():
+    """What the environment says, as AWS_DEFAULT_REGION does here, need not be said again."""
+    _, told = open_cloud(Where("aws", "eu-west-1"))
+    _, untold = open_cloud(Where("aws"))
+
+    assert (told.flags, told.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
+    assert (untold.flags, untold.region) == (("--cloud", "aws"), "us-east-1")
+
+
+def test_a_tunnel_that_does_not_open_names_the_cluster_that_status_shows(tmp_path):
+    tunnel = Tunnel(
+        Host("admin", "10.0.0.4", "x", tmp_path, tmp_path), [Forward(1, 1)], answers=lambda _: False
+    )
+
+    hint = said(lambda: tunnel.wait(0, status=replace(a_cluster(), flags=FLAGS).command("status")))
+
+    assert "dask-bake status dask --region eu-west-1 --profile 'my work' shows it" in hint
