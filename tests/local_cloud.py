@@ -23,6 +23,8 @@ NAME = "dask-bake-test"
 PORT = "5666"
 ROOT = Path("/var/lib/dask-bake-test")
 RUNTIME = Path(f"/run/dask-bake.{NAME}")
+LONGEST = 360
+"""Seconds for a command: a launch that takes long ends itself before, and says why."""
 
 
 @cache
@@ -125,7 +127,7 @@ class LocalCloud:
         )
 
     def attempt(
-        self, *words: str, timeout: float = 120, text: str = "", **environment: str
+        self, *words: str, timeout: float = LONGEST, text: str = "", **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command that may fail."""
         command = WATCH.begin(words)
@@ -145,13 +147,13 @@ class LocalCloud:
         WATCH.end(command, done.returncode, done.stdout, done.stderr)
         return done
 
-    def run(self, *words: str, timeout: float = 120, text: str = "") -> str:
+    def run(self, *words: str, timeout: float = LONGEST, text: str = "") -> str:
         """What a command printed that must not fail."""
         done = self.attempt(*words, timeout=timeout, text=text)
         assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def json(self, *words: str, timeout: float = 120) -> Any:
+    def json(self, *words: str, timeout: float = LONGEST) -> Any:
         """What a command printed as JSON."""
         return json.loads(self.run(*words, "--json", timeout=timeout))
 
