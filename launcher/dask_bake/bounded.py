@@ -1,6 +1,7 @@
 """Programs that are ended when they take too long, with all that they have started."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -36,6 +37,15 @@ def run_bounded(command: Sequence[str], seconds: float) -> "subprocess.Completed
             file.seek(0)
             texts.append(file.read().decode(errors="replace"))
     return subprocess.CompletedProcess(command, code, texts[0], texts[1] + late)
+
+
+def ending_with_us(command: Sequence[str]) -> list[str]:
+    """The command so that it ends when this process does, even by SIGKILL, where the system has a way.
+
+    To Linux the thread that starts it is the process.
+    """
+    wrapper = shutil.which("setpriv") if shutil.which(command[0]) else None
+    return [*((wrapper, "--pdeathsig", "TERM") if wrapper else ()), *command]
 
 
 def end(process: "subprocess.Popen[bytes]", seconds: float = ENDING) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import IO, Self
 
-from dask_bake.bounded import end
+from dask_bake.bounded import end, ending_with_us
 from dask_bake.errors import BakeError
 from dask_bake.ssh import Forward, Host, tunnel_command
 
@@ -103,9 +103,10 @@ class Tunnel:
         self._next_start = self._clock() + self._pause
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         try:
-            # Its own session: Ctrl-C is for us, and we end it.
+            # Its own session: Ctrl-C is for us, and we end it. One that outlived us would be somebody
+            # who is connected, and keep the cluster from ending by itself.
             self._process = subprocess.Popen(
-                tunnel_command(self.host, self.forwards),
+                ending_with_us(tunnel_command(self.host, self.forwards)),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=self._complaints,

@@ -1,5 +1,7 @@
 """No program is waited for without end, whatever it and its children do."""
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -7,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import dask_bake
 from dask_bake import ssh
 from dask_bake.bounded import TOO_LATE, end, run_bounded
 from dask_bake.models import Connect
@@ -100,3 +103,35 @@ def test_an_aws_that_says_no_version_is_tried_all_the_same(quickly, tmp_path, mo
     a_program(tmp_path, "aws", monkeypatch, "exit 1")
 
     check_version(Connect.EICE)
+
+
+TUNNELLING = """
+import signal, sys
+from pathlib import Path
+from dask_bake.ssh import Forward, Host
+from dask_bake.tunnel import Tunnel
+nowhere = Path("nowhere")
+Tunnel(Host("admin", "127.0.0.1", "alias", nowhere, nowhere, proxy=("x",)), [Forward(1, 1)]).advance()
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="the system has no way")
+def test_a_tunnel_does_not_outlive_a_launcher_that_is_killed(quickly, tmp_path, monkeypatch):
+    script = f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep {LONG}"
+    a_program(tmp_path, "ssh", monkeypatch, script)
+    deadline = time.monotonic() + LONG / 4
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", TUNNELLING],
+        env={**os.environ, "PYTHONPATH": str(Path(dask_bake.__file__).parents[1])},
+    )
+    while not (tmp_path / "pid").exists():
+        assert time.monotonic() < deadline
+    pid = (tmp_path / "pid").read_text().strip()
+    assert lives(pid)
+
+    launcher.kill()
+    launcher.wait()
+
+    while lives(pid):
+        assert time.monotonic() < deadline
