@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
-from dask_bake.edges import CloudEdge, UnclearError, WayIn
+from dask_bake.edges import CloudEdge, WayIn
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
@@ -229,10 +229,13 @@ class _Launch:
 
     @contextmanager
     def _making(self) -> Iterator[None]:
-        """What fails here without a word of EC2's may have been made."""
+        """What fails here without a clear word of EC2's may have been made."""
         try:
             yield
-        except (UnclearError, KeyboardInterrupt):
+        except BakeError as error:
+            self.outcome_unknown |= error.may_be_done
+            raise
+        except KeyboardInterrupt:
             self.outcome_unknown = True
             raise
 

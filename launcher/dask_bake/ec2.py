@@ -61,7 +61,11 @@ class Ec2(Ec2LookUps, AccountLookUps):
             except ClientError as error:
                 if code_of(error) != "InvalidGroup.Duplicate":
                     raise
-                return self._made_before(name, vpc_id=vpc_id, tags=tags)
+                try:
+                    return self._made_before(name, vpc_id=vpc_id, tags=tags)
+                except BakeError as unknown:
+                    unknown.may_be_done = True
+                    raise
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
     def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:

@@ -58,6 +58,8 @@ HINTS: Mapping[str, str] = {
 }
 """What to do where nothing but the code says what is the matter."""
 HINT_OF_A_LAUNCH = "dask-bake launch --dry-run shows all that is asked for"
+DOUBT = "an earlier try may have been carried out"
+"""A note on the last try's exception."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
 
@@ -75,7 +77,9 @@ def translated(operation: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise refusal(operation, code_of(error), _message_of(error)) from error
+        refused = refusal(operation, code_of(error), _message_of(error))
+        refused.may_be_done |= DOUBT in getattr(error, "__notes__", ())
+        raise refused from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise BakeError(
             f"{operation}: there are no usable AWS credentials",

@@ -15,6 +15,8 @@ class PassingError(BakeError):
 class UnclearError(PassingError):
     """EC2 did not answer: whether it did what it was asked is not known."""
 
+    may_be_done = True
+
 
 class ForeignAnswerError(UnclearError):
     """There is an answer, and it is not EC2's."""

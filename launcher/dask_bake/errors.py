@@ -10,6 +10,8 @@ class BakeError(Exception):
     """
 
     exit_code = 1
+    may_be_done = False
+    """Whether what failed may have been done all the same, at an earlier try that got no clear answer."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

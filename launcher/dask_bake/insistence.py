@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
-from dask_bake.ec2_errors import FAULTS, THROTTLED, code_of
+from dask_bake.ec2_errors import DOUBT, FAULTS, THROTTLED, code_of
 from dask_bake.edges import ForeignAnswerError
 from dask_bake.events import Note, Notify
 
@@ -138,6 +138,8 @@ class Insistence:
                 tries[trouble] += 1
                 seconds = self.clock() - began.setdefault(trouble, self.clock())
                 if not is_worth_another(operation, trouble, tries=tries[trouble], seconds=seconds):
+                    if tries[Trouble.NO_ANSWER] or tries[Trouble.FAULT]:
+                        error.add_note(DOUBT)
                     raise
             self._pause(operation, trouble, seconds, self.chance() * longest_pause(tries[trouble]))
 

@@ -83,7 +83,7 @@ class Seen:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
-def carried_out(cloud, command, *, nodes: int = 0, **said) -> Seen:
+def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **said) -> Seen:
     """The command's outcome; what exists afterwards is held to it by somebody whom no fault hinders."""
     seen, clock = Seen(**said), Clock()
     there = clouds.local_cloud(cloud.url, None)
@@ -96,18 +96,21 @@ def carried_out(cloud, command, *, nodes: int = 0, **said) -> Seen:
         return 0
 
     try:
-        watched(aside, go, nodes=nodes)
+        watched(aside, go, nodes=nodes) if is_watched else go()
     except BakeError as error:
         seen.code, seen.message, seen.hint = error.exit_code, error.message, error.hint or ""
     seen.seconds = clock() - 100
     return seen
 
 
-def attempt(cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, **options) -> Seen:
+def attempt(
+    cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, is_watched=True, **options
+) -> Seen:
     """A launch of a head and two workers, unless the options say otherwise.
 
     Args:
         before: a call's name and number, before which ``strike`` happens.
+        is_watched: false where the launcher cannot know the names of what there is.
     """
     chosen = LaunchOptions(**{"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options})
 
@@ -119,7 +122,9 @@ def attempt(cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, 
         check_user_data(plan)
         launch(plan, edge, Answering(edge), **world)
 
-    return carried_out(cloud, command, nodes=chosen.count, before=before, strike=strike)
+    return carried_out(
+        cloud, command, nodes=chosen.count, is_watched=is_watched, before=before, strike=strike
+    )
 
 
 def end(cloud) -> Seen:
@@ -359,6 +364,29 @@ def test_credentials_that_expire_before_the_first_thing_is_made_leave_nothing(cl
 
     cloud.clear_faults()
     assert (seen.code, left(cloud), asked(cloud)) == (1, [], Counter(CreateSecurityGroup=1))
+
+
+def test_credentials_that_expire_when_the_first_answer_was_lost_leave_what_is_named(cloud):
+    cloud.fault("drop-after", "CreateSecurityGroup")
+    cloud.fault("error", "CreateSecurityGroup", code="ExpiredToken", times=0)
+    cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
+
+    seen = attempt(cloud, is_watched=False)
+
+    cloud.clear_faults()
+    assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
+    assert "whatever is tagged dask-bake:cluster=dask" in seen.message
+
+
+def test_credentials_that_expire_while_it_is_looked_whose_the_name_is_leave_what_is_named(cloud):
+    cloud.fault("drop-after", "CreateSecurityGroup")
+    cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
+
+    seen = attempt(cloud, is_watched=False)
+
+    cloud.clear_faults()
+    assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
+    assert "whatever is tagged dask-bake:cluster=dask" in seen.message
 
 
 @pytest.mark.parametrize(

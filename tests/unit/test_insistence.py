@@ -7,7 +7,9 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
+from dask_bake.ec2_errors import translated
 from dask_bake.edges import ForeignAnswerError
+from dask_bake.errors import BakeError
 from dask_bake.events import Note
 from dask_bake.insistence import Insistence
 from fakes import FakeClock
@@ -183,6 +185,29 @@ def test_what_is_waited_for_is_told_after_5_seconds_and_once_a_minute(operation,
     assert {text for _, text in said} == {said[0][1]}
     times = [seconds for seconds, _ in said]
     assert all(later - earlier >= 60 for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize("earlier", [DROPPED, refusal("InternalError")])
+def test_a_refusal_after_a_try_without_a_clear_answer_says_that_it_may_be_done(earlier):
+    errors = [earlier, refusal("ExpiredToken")]
+
+    def call():
+        raise errors.pop(0)
+
+    clock = FakeClock()
+    with pytest.raises(BakeError, match="ExpiredToken") as caught, translated("CreateSecurityGroup"):
+        Insistence([].append, clock, clock.sleep).make("CreateSecurityGroup", call)
+
+    assert caught.value.may_be_done
+
+
+@pytest.mark.parametrize("code", ["ExpiredToken", "RequestLimitExceeded"])
+def test_a_refusal_alone_says_that_nothing_is_done(code):
+    clock = FakeClock()
+    with pytest.raises(BakeError) as caught, translated("CreateSecurityGroup"):
+        Insistence([].append, clock, clock.sleep).make("CreateSecurityGroup", Asked(refusal(code)))
+
+    assert not caught.value.may_be_done
 
 
 def test_each_trouble_is_told_by_itself():
