@@ -94,6 +94,7 @@ def test_without_jupyterlab_its_socket_stays_down_and_nothing_fails(on_node):
     program, socket = "/opt/dask/bin/jupyter-lab", "dask-jupyter.socket"
     state = ("systemctl", "show", "--property=ActiveState,ConditionResult", "--value", socket)
     failed = ("systemctl", "--failed", "--quiet", "--no-legend", "--plain")
+    on_node("0", "sudo", "systemctl", "stop", "dask-jupyter-proxy", "dask-jupyter")  # as before any visit
     before = on_node("0", *state).split()
     on_node("0", "sudo", "mv", program, program + ".away")
     try:

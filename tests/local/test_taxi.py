@@ -61,8 +61,10 @@ def test_it_runs_from_this_machine_as_on_the_head(cloud, cluster, figures):
 
 
 def test_it_shows_rows_and_tables(cloud, cluster):
-    """Through a pipe and within 80 columns: the first rows, then both tables."""
-    told = cloud.run("ssh", "--name", "shared", "--", "python", "-", text=EXAMPLE.read_text(), timeout=120)
+    """Through a pipe and within 80 columns: the first rows, then both tables; of one month."""
+    data = "s3://dask-data/nyc-taxi/2015/*-01.csv"
+    words = ("ssh", "--name", "shared", "--", "python", "-", "--data", data)
+    told = cloud.run(*words, text=EXAMPLE.read_text(), timeout=120)
 
     assert "tpep_pickup_datetime" in told
     assert "by number of passengers" in told
