@@ -17,8 +17,11 @@ image_argument = click.argument("image", required=False, metavar="[IMAGE]")
 def images(context: click.Context, where: Where, *, json_output: bool) -> int | None:
     """List images; show, diff, prune, remove, copy, share, sbom."""
     if context.invoked_subcommand is not None:
-        given = {**asdict(where), "json_output": json_output or None}
-        context.default_map = {context.invoked_subcommand: {k: v for k, v in given.items() if v is not None}}
+        # As lists, since an option may be given several times.
+        given: dict[str, object] = {name: [said] for name, said in asdict(where).items() if said is not None}
+        if json_output:
+            given["json_output"] = True
+        context.default_map = {context.invoked_subcommand: given}
         return None
     from dask_bake import images_command
 

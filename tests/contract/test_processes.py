@@ -185,10 +185,12 @@ def test_however_often_a_launch_is_interrupted_it_says_truly_what_is_left(cloud,
     code, said = process.ended()
 
     assert "Traceback" not in said
-    assert code == 3, said
-    assert "dask-bake down dask" in said
-    check_named(cloud, before, said)
-    assert started("down").ended()[0] == 0
+    # The signals may all have come before the undoing, which then goes to its end.
+    assert (code, left(cloud)) == (130, []) or code == 3, said
+    if code == 3:
+        assert "dask-bake down dask" in said
+        check_named(cloud, before, said)
+        assert started("down").ended()[0] == 0
     assert left(cloud) == []
 
 
