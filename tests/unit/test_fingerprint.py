@@ -206,7 +206,10 @@ def test_an_image_fits_a_type_of_its_architecture(architecture, instance_type):
             "i386",
             APPLE,
             tuple(Architecture),
-            ("the image ami-0123456789abcdef0 is i386, the type mac2.metal is arm64_mac", "take another --type"),
+            (
+                "the image ami-0123456789abcdef0 is i386, the type mac2.metal is arm64_mac",
+                "take another --type",
+            ),
         ),
     ],
 )
