@@ -1,0 +1,106 @@
+"""A cluster of a test's own, whose nodes are looked after: their limits, their switches, their words."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from local_cloud import LocalCloud
+from local_nodes import Nodes
+
+STATE = "/run/dask-bake/switches.json"
+AS_USER = ("sudo", "systemd-run", "--quiet", "--uid=admin", "--setenv=HOME=/home/admin")
+"""Something of a user's that goes on without an SSH session."""
+PYTHON = ("/opt/dask/bin/python", "-c")
+BEGIN = "import json, os, time\nfrom distributed import Client\nclient = Client(timeout=30)\n"
+UNTIL = """
+def addresses(host):
+    info = client.scheduler_info(n_workers=-1)["workers"]
+    return {address for address, worker in info.items() if worker["host"] == host}
+
+begin = time.monotonic()
+while not (CONDITION):
+    assert time.monotonic() < begin + TIMEOUT, client.scheduler_info(n_workers=-1)["workers"].keys()
+    time.sleep(0.05)
+print(json.dumps(time.monotonic() - begin))
+"""
+PROCESSES = """
+info = client.scheduler_info(n_workers=-1)["workers"]
+here = {address: pid for address, pid in client.run(os.getpid).items() if info[address]["host"] == HOST}
+print(json.dumps(here))
+"""
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A cluster's nodes, by ssh, the head's first; and what EC2 says of them."""
+
+    cloud: LocalCloud
+    launched: dict[str, Any]
+    nodes: Nodes = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", Nodes(self.cloud, self.name))
+
+    @property
+    def name(self) -> str:
+        """What the cluster is called."""
+        return str(self.launched["name"])
+
+    @property
+    def ids(self) -> list[str]:
+        """The instances, the head's first."""
+        return [node["id"] for node in self.launched["nodes"]]
+
+    def host(self, node: int) -> str:
+        """A node's private address, by which its workers are known."""
+        return str(self.launched["nodes"][node]["private_address"])
+
+    def run(self, node: int, *words: str, text: str = "") -> str:
+        """What a command printed on a node."""
+        return self.nodes.run(str(node), *words, text=text)
+
+    def tune(self, node: int, **limits: float) -> None:
+        """Sets limits of a node's watch, which begins anew with them."""
+        lines = "".join(f"DASK_BAKE_{name.upper()}={value}\n" for name, value in limits.items())
+        script = f"cat >>/etc/dask-bake/limits.env; rm -f {STATE}; systemctl restart dask-bake-watch"
+        self.run(node, "sudo", "sh", "-c", script, text=lines)
+
+    def switch(self, name: str) -> dict[str, Any]:
+        """A switch, as the head's watch has written it."""
+        told = json.loads(self.run(0, "cat", STATE))
+        return next(one for one in told["switches"] if one["name"] == name)
+
+    def compute(self, code: str) -> Any:
+        """What code on the head printed as JSON that has a `client`."""
+        return json.loads(self.run(0, "python", "-", text=BEGIN + code))
+
+    def until(self, condition: str, *, timeout: float) -> float:
+        """Returns once Python's ``condition`` holds on the head, which can ask for a host's ``addresses``."""
+        code = UNTIL.replace("CONDITION", condition).replace("TIMEOUT", str(timeout))
+        return float(self.compute(code))
+
+    def processes(self, node: int) -> dict[str, int]:
+        """The worker processes of a node, by their addresses."""
+        return dict(self.compute(f"HOST = {self.host(node)!r}" + PROCESSES))
+
+    def main_process(self, node: int, unit: str) -> int:
+        """The unit's main process."""
+        return int(self.run(node, "systemctl", "show", "--property=MainPID", "--value", unit))
+
+    def live(self) -> list[str]:
+        """Those of its instances that have not ended."""
+        alive = self.cloud.live_instances()
+        return [name for name in self.ids if name in alive]
+
+    def said(self, node: int) -> list[str]:
+        """What of ours is on a node's console, whether it still runs or not."""
+        output = self.cloud.ec2().get_console_output(InstanceId=self.ids[node]).get("Output", "")
+        return [line.strip() for line in output.splitlines() if line.startswith("DASK-BAKE-")]
+
+
+def started(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[Watched]:
+    """The nodes of a cluster of that name, taken down afterwards."""
+    launched = cloud.json("launch", "--name", name, "--ami", image, *words)
+    yield Watched(cloud, launched)
+    cloud.run("down", name)
