@@ -9,6 +9,7 @@ short: to a client one that outlasts its patience is an answer that was lost, as
 """
 
 import argparse
+import faulthandler
 import logging
 import os
 import sys
@@ -16,9 +17,11 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from random import Random
 
@@ -47,13 +50,17 @@ FATE = 0.05
 HIDDEN = 0.03
 """Seconds after which all is to be seen, and has ended."""
 CYCLES_OF_A_CLOUD = 100
-"""As many cycles are in one cloud: its answers to client tokens are kept."""
+"""As many cycles are in one cloud: all its answers to client tokens are kept."""
 ENDED_THAT_ARE_SHOWN = 20
 """EC2 shows ended instances for an hour, which is as long as a thousand cycles."""
 TIMEOUT = 20
 ALL_OF_IT = "whatever is tagged dask-bake:cluster=dask"
 LONGEST, LONGEST_HERE = 3_000.0, 60.0
-"""Seconds of the launcher's clock, and of this machine's, after which a command hangs."""
+"""Seconds of the launcher's clock, and of a processor's work, after which a command goes on without end."""
+STUCK = 600
+"""Seconds after which a command waits for what never comes: all stacks are told, and the process ends."""
+LOOKS_AT_LAST = 100
+"""Tries to end what a cycle has left, with no fault in force."""
 LATER = (Kind.TERMINATED, Kind.SPOT_NOTICE)
 """What may end an instance after the launch has succeeded."""
 CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
@@ -77,7 +84,12 @@ class Clock:
     """A clock that only sleeping moves, a thousand times as fast as this machine's."""
 
     def __init__(self) -> None:
-        self.now, self.end, self.end_here = 0.0, LONGEST, time.monotonic() + LONGEST_HERE
+        self.now = 0.0
+        self.allow()
+
+    def allow(self) -> None:
+        """From now on a command may take so long."""
+        self.end, self.end_here = self.now + LONGEST, time.process_time() + LONGEST_HERE
 
     def __call__(self) -> float:
         return self.now
@@ -85,7 +97,7 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         self.now += seconds
         time.sleep(min(0.002, seconds / 1000))
-        if self.now > self.end or time.monotonic() > self.end_here:
+        if self.now > self.end or time.process_time() > self.end_here:
             raise HangError
 
 
@@ -139,6 +151,11 @@ class Report:
     codes: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
+
+    def add(self, other: "Report") -> None:
+        self.codes += other.codes
+        self.kinds += other.kinds
+        self.findings += other.findings
 
 
 @dataclass
@@ -194,8 +211,7 @@ class Cycle:
         take_down(cluster, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
 
     def down_at_last(self) -> None:
-        deadline = time.monotonic() + 5
-        while time.monotonic() < deadline:
+        for _ in range(LOOKS_AT_LAST):
             with suppress(BakeError):
                 self.down()
             if not self.look():
@@ -206,7 +222,8 @@ class Cycle:
         before = self.there
         code, said, wrong = 0, "", ""
         with self.faults() if faulty else _quiet() as struck:
-            self.clock.end, self.clock.end_here = self.clock() + LONGEST, time.monotonic() + LONGEST_HERE
+            self.clock.allow()
+            faulthandler.dump_traceback_later(STUCK, exit=True)
             try:
                 act()
             except BakeError as error:
@@ -215,6 +232,8 @@ class Cycle:
                 wrong = f"hangs:\n{traceback.format_exc(limit=-8)}"
             except Exception:
                 wrong = f"traceback:\n{traceback.format_exc(limit=-12)}"
+            finally:
+                faulthandler.cancel_dump_traceback_later()
         after = self.there = self.look()
         try:
             if not wrong:
@@ -281,21 +300,23 @@ def faults(random: Random) -> Iterator[Fault]:
         )
 
 
-def soak(seed: int, cycles: int, *, first: int = 0, tell: Callable[[str], None] = print) -> Report:
-    """So many cycles."""
+def soak(seed: int, numbers: Iterable[int]) -> Report:
+    """The cycles of these numbers, one after the other, in a cloud of their own."""
     report = Report()
-    for begin in range(first, first + cycles, CYCLES_OF_A_CLOUD):
-        with a_cloud() as server:
-            cloud, clock = clouds.local_cloud(server.url, None), Clock()
-            insistence = Insistence(_nobody, clock, clock.sleep)
-            edge = Edge(ec2.connect(cloud, _nobody, insistence=insistence))
-            for number in range(begin, min(begin + CYCLES_OF_A_CLOUD, first + cycles)):
-                known = len(report.findings)
-                Cycle(seed, number, server, report, cloud, edge, clock).run()
-                server.host.machines.clear()
-                for finding in report.findings[known:]:
-                    tell(str(finding))
+    with a_cloud() as server:
+        cloud, clock = clouds.local_cloud(server.url, None), Clock()
+        insistence = Insistence(_nobody, clock, clock.sleep)
+        edge = Edge(ec2.connect(cloud, _nobody, insistence=insistence))
+        for number in numbers:
+            Cycle(seed, number, server, report, cloud, edge, clock).run()
+            server.host.machines.clear()
     return report
+
+
+def batches(first: int, cycles: int) -> list[range]:
+    """The numbers of so many cycles, for one cloud each."""
+    end = first + cycles
+    return [range(at, min(at + CYCLES_OF_A_CLOUD, end)) for at in range(first, end, CYCLES_OF_A_CLOUD)]
 
 
 @contextmanager
@@ -336,17 +357,28 @@ def main() -> int:
     parser.add_argument("--cycles", type=int, default=200)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=Random().getrandbits(32))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="clouds at a time")
     said = parser.parse_args()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     print(f"seed {said.seed}", flush=True)
-    _forget_the_account()
-    start = time.monotonic()
-    report = soak(said.seed, said.cycles, first=said.first)
-    print(f"{said.cycles} cycles in {time.monotonic() - start:.0f} s")
+    start, report, done = time.monotonic(), Report(), 0
+    with ProcessPoolExecutor(said.jobs, get_context("spawn"), _begin) as pool:
+        tried = batches(said.first, said.cycles)
+        running = {pool.submit(soak, said.seed, batch): len(batch) for batch in tried}
+        for each in as_completed(running):
+            report.add(each.result())
+            done += running[each]
+            for finding in each.result().findings:
+                print(finding)
+            so_far = f"{len(report.findings)} findings, {time.monotonic() - start:.0f} s"
+            print(f"{done} of {said.cycles} cycles: {so_far}", flush=True)
     for counted in (report.codes, report.kinds):
         print(", ".join(f"{name}: {number}" for name, number in sorted(counted.items())))
-    print(f"{len(report.findings)} findings")
     return bool(report.findings)
+
+
+def _begin() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    _forget_the_account()
 
 
 if __name__ == "__main__":

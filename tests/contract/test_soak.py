@@ -4,7 +4,7 @@ import sys
 from random import Random
 
 from dask_bake.local.faults import Kind
-from soak import soak
+from soak import Report, batches, soak
 
 
 def test_nothing_hangs_leaks_or_breaks_in_200_cycles_in_which_a_fifth_of_the_requests_fail(capsys):
@@ -12,7 +12,9 @@ def test_nothing_hangs_leaks_or_breaks_in_200_cycles_in_which_a_fifth_of_the_req
     with capsys.disabled():
         sys.stdout.write(f" seed {seed} ")
 
-    report = soak(seed, 200)
+    report = Report()
+    for batch in batches(0, 200):
+        report.add(soak(seed, batch))
 
     assert report.findings == [], f"seed {seed}"
     assert report.codes["launch 0"] > 20
