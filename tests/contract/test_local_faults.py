@@ -13,7 +13,7 @@ from werkzeug.test import Client
 
 from contract.pretended_cloud import listening_at, refusal
 from dask_bake.cli import run
-from dask_bake.local.faults import OF_INSTANCES, Kind
+from dask_bake.local.faults import MEANT_FOR, OF_INSTANCES, Kind
 from dask_bake.local.metadata import MetadataService
 from dask_bake.local.network import cable_name
 
@@ -453,6 +453,8 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
         ({"kind": "delay", "seconds": "long"}, "A fault's 'seconds' is 'long'."),
         ({"kind": "delay", "seconds": "inf"}, "A fault's 'seconds' is 'inf'."),
         ({"kind": "delay"}, "A fault of the kind delay lasts no time."),
+        ({"kind": "html", "code": "Unavailable"}, "A fault of the kind html has no 'code'."),
+        ({"kind": "pending", "seconds": 5}, "A fault of the kind pending has no 'seconds'."),
         ({"kind": "error", "chance": "1.5"}, "A fault's 'chance' is 1.5."),
         ({"kind": "error", "status": 42}, "A fault's 'status' is 42."),
         ({"kind": "error", "where": "here"}, "A fault's 'where' is 'here'."),
@@ -524,14 +526,15 @@ def test_an_instance_is_struck_by_hand(by_hand):
 def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(by_hand, capsys, kind):
     of_launches = kind in OF_INSTANCES | {Kind.CAPACITY}
     action = "RunInstances" if of_launches else "Describe*"
-    options = ["--seconds", "0.5", "--skip", "1", "--times", "0"]
+    lasting = ["--seconds", "0.5"] if kind in MEANT_FOR["seconds"] else []
+    options = [*lasting, "--skip", "1", "--times", "0"]
 
     said = options if of_launches else [*options, "--action", action]
     assert run(["local", "fault", "add", kind, *said]) == 0
     assert run(["local", "fault", "ls"]) == 0
 
     told = capsys.readouterr().out.splitlines()[-1]
-    assert told == f"fault-1: {kind} {action} --skip 1 --seconds 0.5, struck 0 of all"
+    assert told == " ".join([f"fault-1: {kind} {action} --skip 1", *lasting]) + ", struck 0 of all"
     assert [(rule["kind"], rule["action"]) for rule in by_hand.faults()] == [(kind, action)]
 
 
@@ -542,6 +545,7 @@ def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(
         (["error", "--times", "often"], "A fault's 'times' is 'often'."),
         (["error", "--chance", "2"], "A fault's 'chance' is 2."),
         (["delay"], "A fault of the kind delay lasts no time."),
+        (["cut", "--notice", "5"], "A fault of the kind cut has no 'notice'."),
         (["cut", "--instance", "i-0123456789abcdef0"], "There is no instance i-0123456789abcdef0."),
         (["terminated", "--instance", "i-0", "--skip", "1"], "An instance that runs is struck at once"),
         ([], "Missing argument 'KIND'"),

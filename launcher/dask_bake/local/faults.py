@@ -128,6 +128,15 @@ class Fault:
 
 
 NEEDS_SECONDS = (Kind.DELAY, Kind.UNSEEN)
+MEANT_FOR: Mapping[str, frozenset[Kind]] = {
+    "code": frozenset({Kind.ERROR, Kind.TERMINATED}),
+    "status": frozenset({Kind.ERROR}),
+    "message": frozenset({Kind.ERROR, Kind.TERMINATED}),
+    "seconds": frozenset({Kind.DELAY, Kind.UNSEEN, Kind.TERMINATED, Kind.SPOT_NOTICE, Kind.CUT}),
+    "notice": frozenset({Kind.SPOT_NOTICE}),
+    "count": OF_INSTANCES | {Kind.CAPACITY},
+}
+"""The kinds to which a part of a rule says something; the other parts say which requests it is for."""
 LARGEST = 2**32
 NUMBERS = ("skip", "times", "seed", "status", "count")
 AMOUNTS = ("chance", "seconds", "notice")
@@ -156,6 +165,12 @@ def parse_fault(said: Mapping[str, Any]) -> Fault:
         **{name: _number(name, said[name], int) for name in NUMBERS if name in said},
         **{name: _number(name, said[name], float) for name in AMOUNTS if name in said},
     )
+    for name, kinds in MEANT_FOR.items():
+        if name in said and fault.kind not in kinds:
+            raise UsageError(
+                f"A fault of the kind {fault.kind} has no {name!r}.",
+                hint=f"Leave --{name} out; it is for {', '.join(sorted(kinds))}.",
+            )
     return _checked(fault, action_said="action" in said)
 
 
