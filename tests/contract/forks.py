@@ -118,6 +118,7 @@ def _become(job: dict[str, Any], out: int) -> None:
     from dask_bake import cli
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
     for number in job["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.environ.clear()
