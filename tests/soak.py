@@ -223,7 +223,7 @@ class Cycle:
         code, said, wrong = 0, "", ""
         with self.faults() if faulty else _quiet() as struck:
             self.clock.allow()
-            faulthandler.dump_traceback_later(STUCK, exit=True)
+            faulthandler.dump_traceback_later(STUCK, exit=True, file=sys.__stderr__)
             try:
                 act()
             except BakeError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dask_bake import view
 from dask_bake.edges import CloudEdge
-from dask_bake.errors import StoppedError
+from dask_bake.errors import BakeError, StoppedError
 from dask_bake.inventory import find
 from dask_bake.models import Cloud, Cluster, Rule
 from dask_bake.network_checks import check_widths
@@ -53,12 +53,12 @@ def carry_out(change: SshChange, ec2: CloudEdge) -> None:
 def _changing(cluster: Cluster) -> Iterator[None]:
     try:
         yield
-    except KeyboardInterrupt as error:
-        raise StoppedError(
-            f"interrupted; SSH of {cluster.name} may be open to the new addresses already,"
-            " and to the old ones still",
-            hint=f"the same {cluster.command('allow-me')} again does the rest",
-        ) from error
+    except (BakeError, KeyboardInterrupt) as error:
+        both = f"SSH of {cluster.name} may be open to the new addresses already, and to the old ones still"
+        again = f"{cluster.command('allow-me')}, with the same --cidr if it had one, does the rest"
+        if isinstance(error, BakeError):
+            raise BakeError(f"{error.message}; {both}", hint=f"{error.hint or 'then'}; {again}") from error
+        raise StoppedError(f"interrupted; {both}", hint=again) from error
 
 
 def document(cluster: Cluster, change: SshChange, *, dry_run: bool) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import warnings
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from dask_bake.events import Event
 from dask_bake.inventory import find
 from dask_bake.models import SCHEDULER_PORT
 from dask_bake.options import whereabouts
+from dask_bake.own_commands import flags_of
 from dask_bake.reaching import node_of, open_tunnel, reach, tls_files
 from dask_bake.ssh import Forward
 from dask_bake.tunnel import Tunnel, free_port
@@ -52,7 +54,8 @@ def connect(
     if of is not None:
         name, flags = of.name, {"cloud": of.cloud, "region": of.region}
     meant = whereabouts({**flags, "profile": profile}, read_configuration())
-    chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
+    opened = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
+    chosen = replace(opened, flags=flags_of(**flags, profile=profile))
     client = ec2.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
     if of is not None:

@@ -15,6 +15,7 @@ from dask_bake.disk import room_in
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Image, Subnet, Tag, Tags, Verified
+from dask_bake.own_commands import own_command
 from dask_bake.phases import Phases
 from dask_bake.recipe import pack_rootfs
 from dask_bake.secrets_folder import new_key
@@ -46,12 +47,18 @@ class Build:
 
     def run(self, builder: Builder, subnet: Subnet, group_id: str) -> Image:
         """The image, built, sealed and proved; on any failure it is removed."""
-        name = self._name()
+        name, is_removed = self._name(), False
         try:
-            return self.finish(self._build(builder, subnet, group_id, name))
-        except BaseException as error:
-            self._remove_all(name, error)
-            raise
+            try:
+                return self.finish(self._build(builder, subnet, group_id, name))
+            except BaseException as error:
+                self._remove_all(name, error)
+                is_removed = True
+                raise
+        except KeyboardInterrupt as error:
+            if is_removed:
+                raise
+            raise self._unknown(name, error.__context__ or error, error) from error
 
     def finish(self, image: Image) -> Image:
         """The image with everything that Packer cannot say of it, proved if it is to be.
@@ -120,8 +127,8 @@ class Build:
         """Whatever image there is of that name, unless it counts: then it is somebody else's after all."""
         try:
             there = self.workshop.ec2.find_images(owners=("self",), filters={"name": name})
-        except (BakeError, KeyboardInterrupt) as error:
-            raise _left(f"an image {name} may be left, with its snapshot", name, reason, error) from error
+        except BakeError as error:
+            raise self._unknown(name, reason, error) from error
         for image in there:
             if image.tag(Tag.VERIFIED) in ("", Verified.FAILED):
                 self._remove(image, reason)
@@ -131,16 +138,19 @@ class Build:
             self.workshop.images.remove(image)
         except (BakeError, KeyboardInterrupt) as error:
             left = f"the image {image.id} ({image.name}) or its snapshot {image.snapshot_id} is left"
-            raise _left(left, image.id, reason, error) from error
+            raise self._left(left, image.id, reason, error) from error
         self.notify(Note(f"The image {image.id} was removed."))
 
+    def _unknown(self, name: str, reason: BaseException, error: BaseException) -> LeftoverError:
+        return self._left(f"an image {name} may be left, with its snapshot", name, reason, error)
 
-def _left(what: str, reference: str, reason: BaseException, error: BaseException) -> LeftoverError:
-    why = f"{reason.message}; " if isinstance(reason, BakeError) else ""
-    return LeftoverError(
-        f"{why}{what}: {error or 'interrupted'}",
-        hint=f"dask-bake images remove {reference} --yes; or deregister it and delete its snapshot in EC2",
-    )
+    def _left(self, what: str, reference: str, reason: BaseException, error: BaseException) -> LeftoverError:
+        why = f"{reason.message}; " if isinstance(reason, BakeError) else ""
+        remove = own_command("images", "remove", reference, "--yes", flags=self.workshop.cloud.flags)
+        return LeftoverError(
+            f"{why}{what}: {error or 'interrupted'}",
+            hint=f"{remove}; or deregister it and delete its snapshot in EC2",
+        )
 
 
 def _tagged(image: Image, tags: Tags) -> Image:

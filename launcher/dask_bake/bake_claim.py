@@ -1,6 +1,6 @@
 """The right to make one image: held in the cloud, so that two bakes of it anywhere are one bake."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,11 +12,21 @@ from dask_bake.events import Note, Notify
 from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.own_commands import own_command
 from dask_bake.plan import group_name, moment, ssh_rule
-from dask_bake.removal import Removal
+from dask_bake.removal import SETTLE, Removal
 
 LOOK = 2.0
 ABANDONED = 120.0
 """Seconds without any instance after which a claim is nobody's: its bake was killed."""
+
+
+@dataclass
+class _Made:
+    """What a bake may have made under its claim, and whether that is gone again."""
+
+    group: SecurityGroup | None = None
+    is_unclear: bool = False
+    has_failed: bool = True
+    is_cleared_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,47 +72,65 @@ class Claim:
             BakeError: when another bake of the image does not come to its end.
             LeftoverError: when something could not be removed.
         """
-        is_mine = False
+        made = _Made()
         try:
-            group = self._take(subnet)
-            is_mine = True
-            self.cloud.authorize(group, (ssh_rule(caller),))
-            yield group
-        except BakeError as error:
             try:
-                self._clear_up(with_proof=is_mine)
-            except LeftoverError as left:
-                raise LeftoverError(f"{error.message}\n{left.message}", hint=left.hint) from error
-            raise
-        except BaseException:
-            self._clear_up(with_proof=is_mine)
-            raise
-        self._clear_up(with_proof=False)
+                group = self._take(subnet, made)
+                self.cloud.authorize(group, (ssh_rule(caller),))
+                yield group
+            except BaseException as error:
+                self._clear_up(made, error)
+                raise
+            made.has_failed = False
+            self._clear_up(made)
+        except KeyboardInterrupt as error:
+            if made.is_cleared_up:
+                raise
+            raise _joined([each.leftover(error) for each in self._removals(made)]) from error
 
-    def _clear_up(self, *, with_proof: bool) -> None:
+    def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
         """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
-        proof = proof_name(self.digest)
-        proofs = {proof: {Tag.CLUSTER: proof}} if with_proof else {}
         left: list[LeftoverError] = []
-        for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items():
+        for removal in self._removals(made):
             try:
-                Removal(self.cloud, name, tags, self.notify, self.clock, self.sleep, flags=self.flags).run()
+                removal.run()
             except LeftoverError as error:
                 left.append(error)
         if left:
-            message = "\n".join(error.message for error in left)
-            raise LeftoverError(message, hint="; ".join(filter(None, (error.hint for error in left))))
+            raise _joined([*([reason] if isinstance(reason, BakeError) else []), *left])
+        made.is_cleared_up = True
 
-    def _take(self, subnet: Subnet) -> SecurityGroup:
+    def _removals(self, made: "_Made") -> list[Removal]:
+        proof = proof_name(self.digest)
+        proofs = {proof: {Tag.CLUSTER: proof}} if made.group is not None and made.has_failed else {}
+        return [
+            Removal(
+                self.cloud,
+                name,
+                tags,
+                self.notify,
+                self.clock,
+                self.sleep,
+                settle=SETTLE if made.is_unclear else 0.0,
+                flags=self.flags,
+            )
+            for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items()
+        ]
+
+    def _take(self, subnet: Subnet, made: "_Made") -> SecurityGroup:
         until = self.clock() + self.timeout
         told, holder, quiet_since = False, "", self.clock()
         while True:
             name, vpc = group_name(self.name), subnet.vpc_id
             # When it is made, and not when this bake began: it may have waited long for another.
             tags = (*self.tags, (Tag.CREATED, moment(self.now())))
-            group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)
-            if group is not None:
-                return group
+            try:
+                made.group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)
+            except BaseException as error:
+                made.is_unclear = not isinstance(error, BakeError) or error.may_be_done
+                raise
+            if made.group is not None:
+                return made.group
             if not told:
                 told = True
                 self.notify(Note("Another bake of this image is going on: waiting for it to end."))
@@ -110,8 +138,9 @@ class Claim:
             if now_held_by != holder or self._is_alive():
                 holder, quiet_since = now_held_by, self.clock()
             elif self.clock() - quiet_since >= ABANDONED:
-                self.notify(Note("That bake was abandoned: going on in its place."))
-                self.cloud.delete_security_group(holder)
+                if self.cloud.delete_security_group(holder):
+                    self.notify(Note("That bake was abandoned: going on in its place."))
+                quiet_since = self.clock()
             if self.clock() >= until:
                 raise BakeError(
                     f"another bake of this image has gone on for {self.timeout:.0f} s",
@@ -127,3 +156,11 @@ class Claim:
     def _is_alive(self) -> bool:
         names = (self.name, proof_name(self.digest))
         return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))
+
+
+def _joined(errors: Sequence[BakeError]) -> LeftoverError:
+    """One error of several, with the ways out of what is left, each once."""
+    hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
+    return LeftoverError(
+        "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
+    )

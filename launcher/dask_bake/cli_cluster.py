@@ -192,10 +192,12 @@ def down(which: Which, *, json_output: bool) -> int:
     from dask_bake import cluster_command
 
     outlive_terminal()
-    flags = flags_of(**asdict(which.where))
-    with cluster_command.nothing_ended(which.name, flags):
+    said = ("--file", str(which.file)) if which.file else (which.name,) if which.name else ()
+    with cluster_command.nothing_ended(*said, flags=flags_of(**asdict(which.where))) as ending:
         here = open_cluster(which)
-    return cluster_command.down(here.cloud, here.ec2, here.terminal, name=here.name, json_output=json_output)
+        return cluster_command.down(
+            here.cloud, here.ec2, here.terminal, ending, name=here.name, json_output=json_output
+        )
 
 
 destroy = click.Command(

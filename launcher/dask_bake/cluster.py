@@ -12,11 +12,8 @@ from dask_bake.phases import phase_of
 from dask_bake.plan import LaunchPlan, member_rule
 from dask_bake.preflight import already_there
 from dask_bake.readiness import Readiness
-from dask_bake.removal import Removal
+from dask_bake.removal import SETTLE, Removal
 from dask_bake.starting import Starting
-
-SETTLE = 10.0
-"""Seconds after which whatever EC2 may have made has shown itself."""
 
 
 def launch(
@@ -32,20 +29,17 @@ def launch(
     watch = Readiness(plan, cloud, way_in, notify, clock, sleep, deadline=clock() + plan.options.timeout)
     run = _Launch(plan, cloud, watch, notify, clock, sleep)
     try:
-        _bring_up(run, way_in)
+        return _bring_up(run, way_in)
     except KeyboardInterrupt as error:
         if run.is_over or not run.may_have_made:
             raise
         raise run.leftover(error) from error
-    with staying(watch.seen):
-        way_in.close()
-    return watch.seen
 
 
-def _bring_up(run: "_Launch", way_in: WayIn) -> None:
+def _bring_up(run: "_Launch", way_in: WayIn) -> Cluster:
     with ExitStack() as on_failure:
         on_failure.callback(way_in.close)
-        on_failure.callback(run.undo)
+        on_failure.push(lambda _kind, error, _trace: run.undo(error))
         run.take_name()
         on_failure.callback(way_in.forget)
         way_in.prepare()
@@ -59,6 +53,10 @@ def _bring_up(run: "_Launch", way_in: WayIn) -> None:
             way_in.close()
             raise kept from error
         on_failure.pop_all()
+    cluster = run.watch.seen
+    with staying(cluster):
+        way_in.close()
+    return cluster
 
 
 @contextmanager
@@ -164,10 +162,15 @@ class _Launch:
             starting.start()
         self.watch.show()
 
-    def undo(self) -> None:
-        """Removes whatever this launch made, found by the launch's own tag."""
+    def undo(self, error: BaseException | None) -> None:
+        """Removes whatever this launch made, found by the launch's own tag, because of the error."""
         if self.may_have_made:
-            self._removal().run()
+            try:
+                self._removal().run()
+            except LeftoverError as left:
+                if isinstance(error, BakeError):
+                    raise LeftoverError(f"{error.message}\n{left.message}", hint=left.hint) from left
+                raise
         self.is_over = True
 
     @property

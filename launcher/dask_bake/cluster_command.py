@@ -4,12 +4,14 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dask_bake import documents, view
+from dask_bake import documents, removal, view
 from dask_bake.cluster import take_down
 from dask_bake.ec2 import Ec2
 from dask_bake.errors import StoppedError
+from dask_bake.events import Event, PhaseStarted
 from dask_bake.inventory import find, list_clusters
 from dask_bake.models import (
     DASHBOARD_PORT,
@@ -93,23 +95,47 @@ def connect(
     return 0
 
 
+@dataclass
+class Ending:
+    """Whether a cluster has begun to be ended."""
+
+    has_begun: bool = False
+
+    def see(self, event: Event) -> None:
+        """Follows the removal."""
+        self.has_begun = self.has_begun or event == PhaseStarted(removal.PHASE)
+
+
 @contextmanager
-def nothing_ended(name: str | None, flags: Sequence[str]) -> Iterator[None]:
-    """An interrupt within this comes before anything is ended: the cluster is as it was, and that is said."""
+def nothing_ended(*words: str, flags: Sequence[str]) -> Iterator[Ending]:
+    """Until the end has begun an interrupt leaves the cluster as it was, and that is said.
+
+    Args:
+        words: by which the command line said which cluster.
+    """
+    ending = Ending()
     try:
-        yield
+        yield ending
     except KeyboardInterrupt as error:
-        again = own_command("down", *((name,) if name else ()), flags=flags)
+        if ending.has_begun:
+            raise
+        again = own_command("down", *words, flags=flags)
         raise StoppedError("interrupted before anything was ended", hint=f"{again} ends it") from error
 
 
-def down(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
+def down(
+    cloud: Cloud, ec2: Ec2, terminal: Terminal, ending: Ending, *, name: str | None, json_output: bool
+) -> int:
     """Ends the cluster, and says what it was."""
-    with nothing_ended(name, cloud.flags):
-        cluster = find(ec2, cloud, name)
-        way_in = SshWayIn(secrets_here(cluster, cloud))
+
+    def notify(event: Event) -> None:
+        ending.see(event)
+        terminal.notify(event)
+
+    cluster = find(ec2, cloud, name)
+    way_in = SshWayIn(secrets_here(cluster, cloud))
     with terminal.watching() as watch:
-        take_down(cluster, ec2, way_in, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
+        take_down(cluster, ec2, way_in, notify=notify, clock=time.monotonic, sleep=time.sleep)
         seconds = watch.elapsed
     if json_output:
         terminal.write_json(view.as_json(documents.cluster_document(cluster)))

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 from dask_bake import ec2_answers, ec2_requests
 from dask_bake.account import AccountLookUps
 from dask_bake.ec2_client import Clients
-from dask_bake.ec2_errors import CREDENTIALS, DENIED, FAULTS, THROTTLED, code_of, translated
+from dask_bake.ec2_errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
 from dask_bake.ec2_look_ups import Ec2LookUps
 from dask_bake.edges import ForeignAnswerError, UnclearError
 from dask_bake.errors import BakeError
@@ -185,7 +185,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
             try:
                 self._client.terminate_instances(InstanceIds=list(instance_ids))
             except ClientError as error:
-                if code_of(error) in THROTTLED | FAULTS | CREDENTIALS:
+                if is_fault(error) or code_of(error) in THROTTLED | CREDENTIALS:
                     raise
                 if len(instance_ids) > 1:
                     self._terminate_singly(instance_ids)

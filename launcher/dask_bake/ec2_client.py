@@ -43,8 +43,9 @@ class Clients:
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
 
     def ec2(self, region: str | None = None) -> "EC2Client":
-        """A client for EC2, in the cloud's region or in another; one that is none is refused."""
-        check_region(self._session, region or self._cloud.region)
+        """A client for EC2, in the cloud's region, refused if it is none, or in another that there is."""
+        if region is None:  # one that EC2 itself has named may be newer than botocore
+            check_region(self._session, self._cloud.region)
         made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT, READ)
         return made
 

@@ -37,8 +37,6 @@ ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b")
 SPOT_QUOTA = "MaxSpotInstanceCountExceeded"
 QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", SPOT_QUOTA})
 THROTTLED = frozenset({"RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException"})
-FAULTS = frozenset({"InternalError", "ServiceUnavailable", "Unavailable", "500", "502", "503", "504"})
-"""AWS's own: whether it did what it was asked is not known."""
 CREDENTIALS = frozenset(
     {"AuthFailure", "InvalidClientTokenId", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch"}
 )
@@ -71,13 +69,28 @@ def code_of(error: BaseException | None) -> str:
     return ""
 
 
+def is_fault(error: BaseException | None) -> bool:
+    """Whether AWS itself failed, with a status of 500 or above: what it was asked may be done or not.
+
+    No room, a quota and throttling come with such a status too, and are clear words.
+    """
+    if not isinstance(error, ClientError) or code_of(error) in CAPACITY | QUOTA | THROTTLED:
+        return False
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+
+
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
     """Turns whatever botocore raises within into one sentence."""
     try:
         yield
     except ClientError as error:
-        refused = refusal(operation, code_of(error), _message_of(error))
+        code, message = code_of(error), _message_of(error)
+        refused: BakeError = (
+            UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
+            if is_fault(error)
+            else refusal(operation, code, message)
+        )
         refused.may_be_done |= DOUBT in getattr(error, "__notes__", ())
         raise refused from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
@@ -131,8 +144,6 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         return PassingError(
             f"AWS is throttling {operation}: {message} ({code})", hint="wait a minute and try again"
         )
-    if code in FAULTS:
-        return UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
     if code == "InvalidInstanceType":
         return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
     way_out = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)

@@ -3,8 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dask_bake.edges import UnclearError
-from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.errors import BakeError, LeftoverError, StoppedError
 from dask_bake.events import Notify
 from dask_bake.image_copy_plan import CopyPlan, CopyStep
 from dask_bake.images import ImagesEdge
@@ -60,6 +59,11 @@ def copy(
             if each.copied is None:
                 _take_back(each)
         _raise_leftovers(going, "interrupted", interrupt)
+        if made := [f"{each.image_id} in {each.plan.to_region}" for each in going if each.copied]:
+            raise StoppedError(
+                f"interrupted; what was copied stays: {', '.join(made)}",
+                hint="the same command again copies the rest",
+            ) from interrupt
         raise
     _raise_failures(going)
     return tuple(each.copied for each in all_of_them if each.copied)
@@ -84,10 +88,9 @@ def _begin(copying: _Copying, token: str) -> None:
     copying.token = token
     try:
         copying.image_id = _ask(copying)
-    except UnclearError:
-        raise
-    except BakeError:
-        copying.token = ""
+    except BakeError as error:
+        if not error.may_be_done:
+            copying.token = ""
         raise
 
 

@@ -22,6 +22,7 @@ def image_errors(operation: str) -> Iterator[None]:
         better = reworded(code_of(error.__cause__), error.message)
         if better is None:
             raise
+        better.may_be_done = error.may_be_done
         raise better from error.__cause__
 
 

@@ -11,6 +11,7 @@ from dask_bake.image_facts import ImageFacts, ImageSettings, Snapshot, family
 from dask_bake.image_prune_plan import PrunePlan, plan_prune
 from dask_bake.image_share_plan import SharePlan
 from dask_bake.models import Image, Tag, Tags
+from dask_bake.own_commands import own_command
 
 
 class ImagesEdge(Protocol):
@@ -118,16 +119,25 @@ def prune(plan: PrunePlan, edge: ImagesEdge, *, notify: Notify) -> tuple[Image, 
     """
     users = edge.users_of([verdict.facts.image.id for verdict in plan.remove]) if plan.remove else {}
     removed, failed = [], []
+    interrupt: KeyboardInterrupt | None = None
     for image in (verdict.facts.image for verdict in plan.remove):
         if used := users.get(image.id):
             notify(Note(f"{image.id} stays: it has come into use by {', '.join(used)}."))
             continue
         try:
-            _remove_whole(edge, image)
+            edge.remove(image)
             removed.append(image)
         except BakeError as error:
-            failed.append(f"image {image.id} or its snapshot {image.snapshot_id}: {error.message}")
-    for snapshot in plan.loose:
+            failed.append(_named(image, error))
+        except KeyboardInterrupt as error:
+            interrupt = error
+            # Half a removal would leave a snapshot that nothing names: this image is still removed whole.
+            try:
+                edge.remove(image)
+            except (BakeError, KeyboardInterrupt) as again:
+                failed.append(_named(image, again))
+            break
+    for snapshot in plan.loose if interrupt is None else ():
         try:
             edge.remove_snapshot(snapshot.id)
         except BakeError as error:
@@ -137,16 +147,13 @@ def prune(plan: PrunePlan, edge: ImagesEdge, *, notify: Notify) -> tuple[Image, 
             f"something could not be removed: {'; '.join(failed)}",
             hint="dask-bake images shows what is there; dask-bake images remove tries again",
         )
+    if interrupt is not None:
+        raise interrupt
     return tuple(removed)
 
 
-def _remove_whole(edge: ImagesEdge, image: Image) -> None:
-    """Half a removal would leave a snapshot that nothing names: Ctrl-C waits for the other half."""
-    try:
-        edge.remove(image)
-    except KeyboardInterrupt:
-        edge.remove(image)
-        raise
+def _named(image: Image, error: BaseException) -> str:
+    return f"image {image.id} or its snapshot {image.snapshot_id}: {str(error) or 'interrupted'}"
 
 
 def share(plan: SharePlan, edge: ImagesEdge) -> None:
@@ -158,6 +165,15 @@ def share(plan: SharePlan, edge: ImagesEdge) -> None:
         return
     try:
         edge.share(plan.image, plan.accounts)
-    except (BakeError, KeyboardInterrupt):
-        edge.unshare(plan.image, plan.accounts)
+    except (BakeError, KeyboardInterrupt) as error:
+        try:
+            edge.unshare(plan.image, plan.accounts)
+        except (BakeError, KeyboardInterrupt):
+            named = (word for each in plan.accounts for word in ("--with", each))
+            words = ("images", "share", plan.image.id, *named, "--stop")
+            why = f"{error.message}; " if isinstance(error, BakeError) else "interrupted; "
+            raise BakeError(
+                f"{why}{', '.join(plan.accounts)} may have access to {plan.image.id} all the same",
+                hint=f"{own_command(*words)} ends that",
+            ) from error
         raise

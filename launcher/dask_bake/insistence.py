@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
-from dask_bake.ec2_errors import DOUBT, FAULTS, THROTTLED, code_of
+from dask_bake.ec2_errors import DOUBT, THROTTLED, code_of, is_fault
 from dask_bake.edges import ForeignAnswerError
 from dask_bake.events import Note, Notify
 
@@ -66,7 +66,7 @@ def trouble_with(operation: str, error: BaseException) -> Trouble:
     code = code_of(error)
     if code in THROTTLED:
         return Trouble.THROTTLED
-    if code in FAULTS:
+    if is_fault(error):
         return Trouble.FAULT
     if code in NOT_KNOWN_YET.get(operation, ()):
         return Trouble.NOT_KNOWN_YET

@@ -46,6 +46,7 @@ class Readiness:
     next_console: float = 0.0
     told_of_silence: bool = False
     unseen_until: float = 0.0
+    next_end: float = 0.0
 
     def wait(self) -> None:
         """Returns once the cluster is what was asked for."""
@@ -59,6 +60,7 @@ class Readiness:
             self._wait_for_shells()
         if self.abandoned:
             self.unseen_until = self.clock() + UNSEEN
+            self.deadline = max(self.deadline, self.unseen_until)
             self._until(self._given_up_end, "the nodes that were given up to end")
         self.show()
 
@@ -120,21 +122,21 @@ class Readiness:
         self.notify(ClusterSeen(self.seen, tuple(sorted(self.registered.items()))))
 
     def _until(self, condition: Callable[[], bool], awaited: str) -> None:
-        while not self._is_so(condition):
+        while not self._is_so(condition, awaited):
             if self.clock() >= self.deadline:
                 raise self._too_late(awaited)
             self.sleep(TICK)
             if self.clock() >= self.next_look:
                 self.next_look = self.clock() + LOOK_AT_INSTANCES
-                self._is_so(self._look)
+                self._is_so(self._look, awaited)
 
-    def _is_so(self, condition: Callable[[], bool]) -> bool:
+    def _is_so(self, condition: Callable[[], bool], awaited: str) -> bool:
         """False where EC2 cannot say: until the deadline the network may come back, and nodes boot on."""
         try:
             return condition()
         except PassingError as error:
             if self.clock() >= self.deadline:
-                raise
+                raise self._too_late(awaited, f"; {error.message}") from error
             if not self.told_of_silence:
                 self.told_of_silence = True
                 self.notify(Note(f"Waiting for EC2: {error.message}."))
@@ -172,13 +174,15 @@ class Readiness:
         seen = {node.id: node for node in self.cloud.nodes({Tag.LAUNCH: self.plan.launch_id})}
         unseen = self.abandoned - set(seen) if self.clock() < self.unseen_until else set()
         live = {each for each in self.abandoned & set(seen) if seen[each].is_live}
-        if live | unseen:
+        if live | unseen and self.clock() >= self.next_end:
+            self.next_end = self.clock() + LOOK_AT_INSTANCES
             self.cloud.terminate(sorted(live | unseen))
         return not live | unseen
 
     def _is_good_enough(self) -> bool:
         least = self.plan.options.min_workers
-        return least is not None and sum(self.registered.values()) >= least
+        there = sum(self.registered.get(node.private_address, 0) for node in self.seen.workers)
+        return least is not None and there >= least
 
     def _pin_head(self) -> bool:
         if self.clock() >= self.next_console:
@@ -221,13 +225,13 @@ class Readiness:
         for line in lines:
             self.notify(Output(f"node {node.index}: {line}"))
 
-    def _too_late(self, awaited: str) -> BakeError:
+    def _too_late(self, awaited: str, why: str = "") -> BakeError:
         node = self._latest()
         self._show_console(node)
         trouble = f"; SSH says: {self.way_in.trouble}" if self.way_in.trouble and not self.registered else ""
         ready = f"{sum(self.registered.values())} of {self.seen.expected_workers} workers registered, "
         return NotReadyError(
             f"waited {self.plan.options.timeout} s for {awaited}:"
-            f" {ready if self.plan.options.runs_dask else ''}node {node.index} is late{trouble}",
+            f" {ready if self.plan.options.runs_dask else ''}node {node.index} is late{trouble}{why}",
             hint="--timeout gives it longer; the last lines of that node's console are above",
         )

@@ -13,6 +13,8 @@ from dask_bake.readiness import UNSEEN
 
 PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""
+SETTLE = 10.0
+"""Seconds after which whatever EC2 may have made has shown itself."""
 PAUSE = 0.5
 AGAIN = 5.0
 """Seconds after which an instance that has not begun to end is told to once more."""

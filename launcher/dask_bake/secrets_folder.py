@@ -1,5 +1,6 @@
 """A cluster's secrets on this machine: keys, certificates, its nodes' host keys; one private folder each."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from dask_bake.models import Cloud, Node
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----.+-----END [A-Z0-9 ]*KEY-----", re.DOTALL)
+"""A key of any kind; some programs write about it around it."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,12 @@ class Secrets:
     def key_trouble(self) -> str:
         """Why nobody can enter with the private key's file; nothing where it is there and whole."""
         try:
-            words = self.key.read_text(errors="replace").split()
+            text = self.key.read_text(errors="replace")
         except FileNotFoundError:
             return "is not on this machine"
         except OSError as error:
             return f"on this machine cannot be read ({error.strerror})"
-        is_whole = words and words[0].startswith("-----BEGIN") and words[-1].endswith("KEY-----")
-        return "" if is_whole else "on this machine is not whole"
+        return "" if PEM.search(text) else "on this machine is not whole"
 
     @property
     def known_hosts(self) -> Path:

@@ -33,6 +33,7 @@ class Starting:
         run: carries out a request, and remembers what came of it.
         groups: the ids of the groups of the nodes, and of those that are the head's alone.
         spent: the quotas, by role, that are too small: what counts against them is not asked for again.
+        too_small: what EC2 said of the last of them.
         head: that of the place that was tried last, if there was room for it.
         ahead: the places that were not tried yet.
     """
@@ -46,6 +47,7 @@ class Starting:
     refused: list[Refused] = field(default_factory=list)
     abandoned: set[str] = field(default_factory=set)
     spent: set[tuple[Role, Market, str]] = field(default_factory=set)
+    too_small: QuotaError | None = None
     head: Node | None = None
     ahead: list[Place] = field(init=False)
 
@@ -72,7 +74,10 @@ class Starting:
                 self.notify(Note(f"No spot instances: {error.message}."))
                 self.ahead.sort(key=lambda each: each.subnet != place.subnet)
                 continue
-            self.ahead = recommended_first(self.ahead, self.refused[-1].error.zones)
+            if self.refused:
+                self.ahead = recommended_first(self.ahead, self.refused[-1].error.zones)
+        if self.too_small is not None and not self.refused:
+            raise self.too_small
         raise self._no_room()
 
     def _start_in(self, place: Place) -> bool:
@@ -118,8 +123,9 @@ class Starting:
                 self.notify(Note(f"No room for {self.refused[-1]}."))
             except QuotaError as error:
                 self.spent.add(_quota(request))
+                self.too_small = _told_with(request, kind, error)
                 if self.spent.issuperset(map(_quota, requests)):
-                    raise _told_with(request, kind, error) from error
+                    raise self.too_small from error
                 self.notify(Note(f"No {request.instance_type}: {error.message}."))
         return ()
 

@@ -64,7 +64,8 @@ def pretended_down(url: str, name: str) -> int:
     outlive_terminal()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = ec2.connect(there, terminal.notify)
-    return cluster_command.down(there, edge, terminal, name=name, json_output=True)
+    with cluster_command.nothing_ended(name, flags=()) as ending:
+        return cluster_command.down(there, edge, terminal, ending, name=name, json_output=True)
 
 
 @cli.cli.command()

@@ -219,8 +219,8 @@ def test_a_spot_request_is_closed_with_its_instance_and_says_why(cloud, end, cod
     if end == "terminate":
         cloud.terminate(instance)
     else:
-        kind = "spot-notice" if end == "interrupt" else "terminated"
-        cloud.fault(kind, instance=instance["InstanceId"], notice=0)
+        fault = {"kind": "spot-notice", "notice": 0} if end == "interrupt" else {"kind": "terminated"}
+        cloud.fault(**fault, instance=instance["InstanceId"])
     cloud.until(instance, "terminated")
 
     request = request_of(cloud, SpotInstanceRequestIds=[instance["SpotInstanceRequestId"]])

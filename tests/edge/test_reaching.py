@@ -285,6 +285,14 @@ def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, sp
     assert "dask-bake down dask --region us-east-1" in (caught.value.hint or "")
 
 
+def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_whole(cloud):
+    cluster = a_cluster()
+    secrets = kept(cloud, cluster)
+    secrets.key.write_text(f"Bag Attributes\n    friendlyName: me\n{secrets.key.read_text()}\n")
+
+    assert reach(cluster, cluster.head, cloud, FakeCloud()).key == secrets.key
+
+
 @pytest.mark.parametrize(
     "spoilt",
     [b"", b"dask-bake-launch1-0 ssh-ed25519 AAAA", b"dask-bake-launch1-0\n", b"\xff\xfe\n\xff", None],

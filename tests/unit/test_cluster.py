@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.cluster import launch, take_down
-from dask_bake.edges import PassingError, UnclearError
+from dask_bake.edges import PassingError, QuotaError, UnclearError
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.inventory import find, list_clusters
@@ -417,3 +417,72 @@ def test_where_all_nodes_have_ended_there_is_nothing_to_keep():
     with pytest.raises(NotReadyError):
         start(cloud, plan=a_plan(keep_on_failure=True))
     assert cloud.left == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("run_instances", QuotaError("too small"), nth=2),
+        Fault("console_output", BakeError("you may not")),
+    ],
+)
+def test_what_is_refused_is_undone_though_nodes_that_are_not_ready_would_be_kept(fault):
+    cloud = FakeCloud(faults=[fault])
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud, plan=a_plan(keep_on_failure=True))
+
+    assert (caught.value.exit_code, cloud.left) == (1, [])
+
+
+def test_nodes_are_kept_too_where_ec2_is_silent_at_the_deadline():
+    silent = [Fault("nodes", PassingError("EC2 could not be reached"), nth=n) for n in range(1, 3000)]
+    cloud = FakeCloud(faults=silent, console="")
+
+    with pytest.raises(LeftoverError, match=r"waited 300 s for the head to run.*EC2 could not be reached"):
+        start(cloud, plan=a_plan(keep_on_failure=True))
+
+    assert len(cloud.left) == 3 + 2
+
+
+def test_a_launch_that_fails_and_cannot_be_undone_says_both():
+    expired = [Fault("nodes", BakeError("expired"), nth=n) for n in range(1, 9)]
+    cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2), *expired])
+
+    with pytest.raises(LeftoverError) as caught:
+        start(cloud)
+
+    first, second = caught.value.message.splitlines()
+    assert (first.split(";")[0], "The reason: expired" in second) == ("too small", True)
+    assert caught.value.hint == "dask-bake down dask"
+
+
+def test_a_cluster_that_is_good_enough_stays_though_ec2_is_silent_at_the_deadline():
+    """Of a node that has ended it is still asked whether it has; nothing of what was wanted hangs on it."""
+    cloud, clock = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination: taken"}), FakeClock()
+    way_in = FakeWayIn(cloud)
+    way_in.registered = lambda _head: {"10.0.0.5": 2}
+    cloud.nodes = silent_once(cloud.nodes, lambda: clock.now >= 100 + 300)
+
+    cluster = launch(
+        a_plan(count=4, min_workers=2),
+        cloud,
+        way_in,
+        notify=[].append,
+        clock=clock,
+        sleep=clock.sleep,
+    )
+
+    assert [node.id for node in cluster.nodes] == ["i-0", "i-1", "i-3"]
+
+
+def silent_once(ask, when):
+    """``ask``, without an answer the first time that it is so."""
+    left = [UnclearError("no answer")]
+
+    def asked(tags):
+        if left and when():
+            raise left.pop()
+        return ask(tags)
+
+    return asked

@@ -7,7 +7,7 @@ import pytest
 
 from dask_bake import image_copy, images
 from dask_bake.edges import UnclearError
-from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.errors import BakeError, LeftoverError, StoppedError, UsageError
 from dask_bake.events import Note, PhaseEnded, PhaseStarted
 from dask_bake.image_copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
 from dask_bake.image_differences import Change, Difference, Differences, differences
@@ -294,6 +294,19 @@ def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
     assert [call[1][-1] for call in edge.calls if call[0] == "settings_of"] == ["2", "3"]
 
 
+# Shared
+
+
+@pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
+def test_who_may_have_access_all_the_same_is_told(error):
+    edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
+    with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
+        images.share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
+    assert caught.value.hint == (
+        f"dask-bake images share {an_image().id} --with 123456789012 --stop ends that"
+    )
+
+
 # Removed
 
 
@@ -347,6 +360,19 @@ def test_an_interrupt_does_not_leave_half_a_removal():
         images.prune(a_prune(edge), edge, notify=lambda _: None)
     assert [each.id[-1] for each in edge.images] == ["1", "3"]
     assert [each.id[-1] for each in edge.snapshot_list] == ["3"]
+
+
+@pytest.mark.parametrize("again", [refused("no network"), KeyboardInterrupt()])
+def test_an_interrupt_after_which_nothing_can_be_removed_ends_it_and_names_what_may_be_left(again):
+    edge = FakeImages(
+        images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
+        snapshot_list=[a_snapshot(7, days=7)],
+        faults={"remove": [KeyboardInterrupt(), again]},
+    )
+    with pytest.raises(LeftoverError, match="image ami-00000000000000002 or its snapshot"):
+        images.prune(a_prune(edge), edge, notify=lambda _: None)
+    assert [each.id[-1] for each in edge.images] == ["1", "3"]
+    assert [each.id[-1] for each in edge.snapshot_list] == ["7"]
 
 
 # Copied
@@ -473,7 +499,14 @@ def test_a_copy_that_is_refused_is_not_asked_for_again():
     assert [call[0] for call in edge.calls] == ["copy"]
 
 
-@pytest.mark.parametrize("error", [UnclearError("no answer"), KeyboardInterrupt()])
+def unheard() -> BakeError:
+    """What is refused at last, after a try whose answer was lost."""
+    error = refused("you may not")
+    error.may_be_done = True
+    return error
+
+
+@pytest.mark.parametrize("error", [UnclearError("no answer"), unheard(), KeyboardInterrupt()])
 def test_a_copy_that_may_have_begun_is_found_by_its_token_and_taken_back(error):
     edge = FakeImages(faults={"copy": [error]})
     with pytest.raises((BakeError, KeyboardInterrupt)):
@@ -483,7 +516,7 @@ def test_a_copy_that_may_have_begun_is_found_by_its_token_and_taken_back(error):
 
 def test_an_interrupt_takes_back_every_copy_that_goes_on_and_leaves_those_that_are_done():
     done, going_on = FakeImages(), FakeImages(faults={"wait_available": [KeyboardInterrupt()]})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(StoppedError, match="what was copied stays: ami-copy0 in eu-west-1"):
         carry_out(
             [a_copy_plan(), a_copy_plan(region="us-west-2")], {"eu-west-1": done, "us-west-2": going_on}
         )

@@ -18,8 +18,9 @@ ANSWER = {"ResponseMetadata": {"RequestId": "1"}}
 DROPPED = ConnectionClosedError(endpoint_url="http://x")
 
 
-def refusal(code: str, message: str = "why") -> ClientError:
-    return ClientError({"Error": {"Code": code, "Message": message}}, "Some")
+def refusal(code: str, message: str = "why", status: int = 400) -> ClientError:
+    said = {"Code": code, "Message": message}
+    return ClientError({"Error": said, "ResponseMetadata": {"HTTPStatusCode": status}}, "Some")
 
 
 class Asked:
@@ -70,7 +71,9 @@ def test_what_no_second_request_would_change_is_asked_for_once(code):
         ("RunInstances", refusal("RequestLimitExceeded"), 8),
         ("TerminateInstances", refusal("RequestLimitExceeded"), 8),
         ("DescribeInstances", refusal("Throttling"), 8),
-        ("RunInstances", refusal("InternalError"), 4),
+        ("RunInstances", refusal("InternalError", status=500), 4),
+        ("RunInstances", refusal("InternalFailure", status=500), 4),
+        ("RunInstances", refusal("InsufficientInstanceCapacity", status=500), 1),
         ("DeleteSecurityGroup", refusal("InvalidGroup.NotFound"), 1),
     ],
 )
@@ -109,7 +112,7 @@ def test_where_time_is_what_helps_it_has_an_end(operation, error, least):
         EndpointConnectionError(endpoint_url="http://x"),
         ResponseParserError("half"),
         {"ResponseMetadata": {"HTTPStatusCode": 200}},
-        refusal("502"),
+        refusal("502", status=502),
     ],
 )
 def test_without_an_answer_of_aws_the_request_is_made_again_until_there_is_one(error):
@@ -164,7 +167,11 @@ def test_throttling_is_told_when_it_has_lasted_5_seconds_also_within_a_pause(cha
 @pytest.mark.parametrize(
     ("operation", "error", "sentence"),
     [
-        ("CreateSecurityGroup", refusal("InternalError"), "AWS fails at CreateSecurityGroup: it is"),
+        (
+            "CreateSecurityGroup",
+            refusal("InternalError", status=500),
+            "AWS fails at CreateSecurityGroup: it is",
+        ),
         ("RunInstances", DROPPED, "AWS does not answer RunInstances: it is"),
         (
             "AuthorizeSecurityGroupIngress",
@@ -187,7 +194,7 @@ def test_what_is_waited_for_is_told_after_5_seconds_and_once_a_minute(operation,
     assert all(later - earlier >= 60 for earlier, later in pairwise(times))
 
 
-@pytest.mark.parametrize("earlier", [DROPPED, refusal("InternalError")])
+@pytest.mark.parametrize("earlier", [DROPPED, refusal("InternalError", status=500)])
 def test_a_refusal_after_a_try_without_a_clear_answer_says_that_it_may_be_done(earlier):
     errors = [earlier, refusal("ExpiredToken")]
 

@@ -1,5 +1,7 @@
 """Head and workers are asked for, place after place, until one zone has room for all; or nothing is left."""
 
+from dataclasses import replace
+
 import pytest
 
 from dask_bake.cluster import launch
@@ -327,5 +329,19 @@ def test_workers_that_are_late_end_the_launch_if_too_few_have_come():
 
     with pytest.raises(NotReadyError, match="3 of 6 workers registered"):
         start(cloud, FakeWayIn(cloud, limit=3), count=4, nprocs=2, min_workers=4)
+
+    assert cloud.left == []
+
+
+def test_where_only_a_type_is_left_whose_quota_is_too_small_that_is_said():
+    """EC2 ends a node, and the next zone has the one type alone for which the account's quota is used up."""
+    cloud, clock = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2)]), FakeClock()
+    cloud.dying = {"i-0": "Server.InternalError: no"}
+    plan = a_plan(type=(BIG, GPU), head_type=(SMALL,))
+    offered = frozenset({(BIG, A), (GPU, A), (SMALL, A), (BIG, B), (SMALL, B)})
+    plan = replace(plan, surroundings=replace(plan.surroundings, offerings=offered))
+
+    with pytest.raises(QuotaError, match=r"too small; 2 m6i.2xlarge in us-east-1a are 16 vCPUs"):
+        launch(plan, cloud, FakeWayIn(cloud), notify=[].append, clock=clock, sleep=clock.sleep)
 
     assert cloud.left == []
