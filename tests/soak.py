@@ -14,11 +14,13 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
@@ -224,6 +226,9 @@ class Cycle:
         with self.faults() if faulty else _quiet() as struck:
             self.clock.allow()
             faulthandler.dump_traceback_later(STUCK, exit=True, file=sys.__stderr__)
+            dying = threading.Timer(STUCK - 5, self.tell_that_it_hangs, (name,))
+            dying.daemon = True
+            dying.start()
             try:
                 act()
             except BakeError as error:
@@ -234,6 +239,7 @@ class Cycle:
                 wrong = f"traceback:\n{traceback.format_exc(limit=-12)}"
             finally:
                 faulthandler.cancel_dump_traceback_later()
+                dying.cancel()
         after = self.there = self.look()
         try:
             if not wrong:
@@ -244,6 +250,10 @@ class Cycle:
             self.report.findings.append(Finding(self.seed, self.number, name, wrong, tuple(struck)))
         self.report.codes[f"{name} {code}"] += 1
         return code
+
+    def tell_that_it_hangs(self, name: str) -> None:
+        """Before this process is ended, with the stacks of all threads as its last words."""
+        print(Finding(self.seed, self.number, name, "hangs", ()), file=sys.__stderr__, flush=True)
 
     def hold(self, before, after, code: int, said: str, options: LaunchOptions | None) -> None:
         """Fails unless what there is now is what the command claims."""
@@ -364,13 +374,17 @@ def main() -> int:
     with ProcessPoolExecutor(said.jobs, get_context("spawn"), _begin) as pool:
         tried = batches(said.first, said.cycles)
         running = {pool.submit(soak, said.seed, batch): len(batch) for batch in tried}
-        for each in as_completed(running):
-            report.add(each.result())
-            done += running[each]
-            for finding in each.result().findings:
-                print(finding)
-            so_far = f"{len(report.findings)} findings, {time.monotonic() - start:.0f} s"
-            print(f"{done} of {said.cycles} cycles: {so_far}", flush=True)
+        try:
+            for each in as_completed(running):
+                report.add(each.result())
+                done += running[each]
+                for finding in each.result().findings:
+                    print(finding)
+                so_far = f"{len(report.findings)} findings, {time.monotonic() - start:.0f} s"
+                print(f"{done} of {said.cycles} cycles: {so_far}", flush=True)
+        except BrokenProcessPool:
+            print("One hung, and said so: the rest was not tried.")
+            return 1
     for counted in (report.codes, report.kinds):
         print(", ".join(f"{name}: {number}" for name, number in sorted(counted.items())))
     return bool(report.findings)

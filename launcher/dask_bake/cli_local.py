@@ -96,7 +96,7 @@ def local_fault_add(kind: str, where: tuple[str, ...], **options: str | None) ->
     for condition in where:
         if "=" not in condition:
             raise UsageError(f"--where is {condition}, which has no value", hint="--where NAME=VALUE")
-    conditions = {"where": dict(part.partition("=")[::2] for part in where)} if where else {}
+    conditions = {"where": [part.partition("=")[::2] for part in where]} if where else {}
     return local_command.add_fault(open_terminal(), {"kind": kind, **conditions, **said})
 
 

@@ -206,7 +206,7 @@ ENDING = (
         "It does so when for this long nobody is connected and nothing runs; 0 is never. [default: 30m]",
     ),
     _switch(
-        "keep_on_failure", "A cluster that does not become ready stays, and its nodes do not end themselves."
+        "keep_on_failure", "A cluster that does not become ready stays, at most as long as its lifetime."
     ),
 )
 NETWORK = (

@@ -15,7 +15,8 @@ PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""
 SETTLE = 10.0
 """Seconds after which whatever EC2 may have made has shown itself."""
-PAUSE = 0.5
+SOONEST, LATEST = 0.5, 3.0
+"""Seconds from look to look: the longer it takes, the rarer, as none is then worth more than a twentieth."""
 AGAIN = 5.0
 """Seconds after which an instance that has not begun to end is told to once more."""
 TELL_AFTER = 10.0
@@ -93,7 +94,7 @@ class Removal:
         looks = 0
         while looks < LOOKS or self.clock() < start + self.settle:
             if looks or self._awaited:
-                self.sleep(PAUSE)
+                self.sleep(min(LATEST, max(SOONEST, (self.clock() - start) / 20)))
             try:
                 self._awaited = self._end_instances(start) or self._delete_rest()
             except PassingError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud import NAME, PORT
+from local_cloud import NAME, PORT, until
 
 
 def assert_said(done, code, *words):
@@ -164,8 +164,7 @@ def test_a_killed_server_is_named_and_cleared_away(cloud, image):
     pid = cloud.json("local", "status")["pid"]
     prefix = as_root()
     subprocess.run([*prefix, "kill", "-9", str(pid)], check=True)
-    while Path(f"/proc/{pid}").exists():
-        pass
+    until(lambda: not Path(f"/proc/{pid}").exists(), timeout=30)
     named = cloud.attempt("local", "doctor").stdout
     cloud.run("local", "down")
     after = cloud.json("local", "doctor")

@@ -28,6 +28,13 @@ def test_every_unit_of_every_node_is_well(on_node):
     assert on_node("0", "sh", "-c", f"{verify} 2>&1") == ""
 
 
+def test_a_stage_of_cloud_init_before_ours_cannot_take_for_ever(on_node):
+    stages = ("cloud-init-local", "cloud-init")
+    told = on_node("0", "systemctl", "show", "--property", "TimeoutStartUSec", "--value", *stages)
+
+    assert told.split() == ["15min", "15min"]
+
+
 @pytest.mark.parametrize(
     "file",
     [

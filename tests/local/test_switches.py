@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from local_cloud import until
+from local_cloud import LONGEST, until
 from local_watched import AS_USER, PYTHON, STATE, started
 
 CLIENT = "import time; from distributed import Client; client = Client(); time.sleep(600)"
@@ -108,6 +108,7 @@ def boots(cloud, image, failing):
         for name in FAULTS
     }
     while begun:
+        assert time.monotonic() - begin < LONGEST, f"these launches do not end: {sorted(begun)}"
         for name in [name for name, process in begun.items() if process.poll() is not None]:
             process = begun.pop(name)
             _, said = process.communicate()
@@ -204,6 +205,19 @@ def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
 
     assert kept.said(0)[0].startswith("DASK-BAKE-FAILED init: ")
     assert kept.run(0, "sh", "-c", "systemctl is-failed cloud-init") == "failed\n"
+    assert kept.live() == kept.ids
+
+
+def test_a_node_that_is_kept_and_was_never_told_its_limits_still_has_its_lifetime(kept):
+    """As where cloud-init hung before it had written them."""
+    limits, aside = "/etc/dask-bake/limits.env", "/root/limits.env"
+    fails = f"mv {limits} {aside}; /usr/libexec/dask-bake/failed cloud-init; mv {aside} {limits}"
+    kept.run(1, "sudo", "sh", "-c", fails)
+
+    timers = kept.run(1, "systemctl", "list-timers", "--no-legend", "run-*").splitlines()
+    assert len(timers) == 1
+    unit = timers[0].split()[-1]
+    assert "poweroff" in kept.run(1, "systemctl", "show", "--property", "ExecStart", unit)
     assert kept.live() == kept.ids
 
 

@@ -112,6 +112,14 @@ def test_a_scheduler_that_never_answered_ends_the_head_unless_failures_are_kept(
     assert ending(kept._replace(lifetime=0.0), *every(5, 5000)) is None
 
 
+def test_what_failed_and_is_kept_can_be_extended():
+    kept = HEAD._replace(idle=0.0, keeps_failures=True)
+
+    assert ending(kept, *every(5, 1000)) == "lifetime"
+    assert ending(kept, *every(5, 1000, extended=600.0)) is None
+    assert ending(kept, *every(5, 1600, extended=600.0)) == "lifetime"
+
+
 def test_a_worker_ends_when_it_has_lost_its_head_and_not_before():
     joined = every(5, 200, **ALIVE)
 
@@ -198,7 +206,7 @@ def test_the_limits_are_the_unit_s_environment():
         "DASK_BAKE_KEEP_ON_FAILURE": "true",
     }
 
-    assert rules.limits_from(told, has_dask=False) == rules.Limits(
+    asked = rules.Limits(
         role="worker",
         cluster="taxi",
         head="10.0.0.4",
@@ -207,6 +215,15 @@ def test_the_limits_are_the_unit_s_environment():
         keeps_failures=True,
         has_dask=False,
     )
+    assert rules.limits_from(told, has_dask=False) == (asked, ())
+
+
+@pytest.mark.parametrize("text", ["10m", "", "nan", "inf", "-5"])
+def test_a_limit_that_cannot_be_read_is_told_and_its_default_counts(text):
+    told = {"DASK_BAKE_ROLE": "head", "DASK_BAKE_CLUSTER": "taxi", "DASK_BAKE_LOST": text}
+    limits, unread = rules.limits_from(told, has_dask=True)
+
+    assert (limits.lost, unread) == (rules.Limits("head", "taxi").lost, ("DASK_BAKE_LOST",))
 
 
 def test_the_document_can_be_read_back():
@@ -256,6 +273,11 @@ def test_an_sshd_of_a_user_s_is_a_session_and_root_s_is_none():
 def test_extensions_add_up_and_the_longest_spares():
     assert facts.extensions("") == facts.Extensions(0, 0.0, 0.0)
     assert facts.extensions("100 50\n120 10.5\n") == facts.Extensions(2, 60.5, 150.0)
+
+
+def test_half_a_line_of_an_extension_does_not_count_and_the_others_do():
+    assert facts.extensions("100 50\n12") == facts.Extensions(1, 50.0, 150.0)
+    assert facts.extensions("what\n100 50\n") == facts.Extensions(1, 50.0, 150.0)
 
 
 def test_the_cpu_that_a_process_used_is_seen():

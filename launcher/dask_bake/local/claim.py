@@ -2,9 +2,13 @@
 
 import fcntl
 import os
+import time
 
 from dask_bake.errors import BakeError
 from dask_bake.local.settings import Settings
+
+A_QUESTION = 1.0
+"""Seconds for which whoever asks who holds the lock may hold it himself."""
 
 
 def claim(settings: Settings) -> int:
@@ -15,17 +19,26 @@ def claim(settings: Settings) -> int:
     """
     settings.runtime.mkdir(parents=True, exist_ok=True)
     held = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(held)
-        raise BakeError(
-            f"Another server of the local cloud {settings.name} is at work.",
-            hint="Wait for it, or end it with dask-bake local down.",
-        ) from None
+    deadline = time.monotonic() + A_QUESTION
+    while not _locked(held):
+        if time.monotonic() > deadline:
+            os.close(held)
+            raise BakeError(
+                f"Another server of the local cloud {settings.name} is at work.",
+                hint="Wait for it, or end it with dask-bake local down.",
+            )
+        time.sleep(0.05)
     os.truncate(held, 0)
     os.write(held, str(os.getpid()).encode())
     return held
+
+
+def _locked(held: int) -> bool:
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def holder(settings: Settings) -> int | None:

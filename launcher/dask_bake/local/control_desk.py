@@ -70,6 +70,11 @@ class ControlDesk:
             )
         if not self._fates.knows(instance_id):
             raise UsageError(f"There is no instance {instance_id}.", hint="Give the id of one that runs.")
+        if not self._fates.can_meet(instance_id, fault):
+            raise UsageError(
+                f"{instance_id} is no spot instance, and gets no notice.",
+                hint="dask-bake launch --spot starts some; terminated ends any.",
+            )
         self._fates.meet(instance_id, fault)
         return {"id": instance_id}
 

@@ -34,8 +34,13 @@ class Fates:
         self._lock = threading.Lock()
 
     def struck(self, instance_ids: tuple[str, ...], fault: Fault) -> tuple[str, ...]:
-        """Which instances of a launch the fault is for: so many, the last ones, or all."""
-        return instance_ids[-fault.count :] if fault.count else instance_ids
+        """Which instances of a launch the fault is for: so many, the last ones, or all that can meet it."""
+        able = tuple(each for each in instance_ids if self.can_meet(each, fault))
+        return able[-fault.count :] if fault.count else able
+
+    def can_meet(self, instance_id: str, fault: Fault) -> bool:
+        """Whether that can happen to the instance: only a spot instance is given notice."""
+        return fault.kind is not Kind.SPOT_NOTICE or self._ec2.is_spot(instance_id)
 
     def held(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> frozenset[str]:
         """The new instances whose machines are not to boot."""

@@ -108,8 +108,8 @@ class Fault:
 
     def is_for(self, action: str, parameters: Mapping[str, str]) -> bool:
         """Whether the request is one of those that the rule is for; metadata only if its action says so."""
-        if action == METADATA and self.action == "*":
-            return False  # nodes ask all the time, and would use the rule up
+        if (action == METADATA) != (self.action == METADATA):
+            return False  # nodes ask all the time, and would use up a rule with a pattern
         return fnmatchcase(action, self.action) and all(
             any(fnmatchcase(key, name) and fnmatchcase(seen, value) for key, seen in parameters.items())
             for name, value in self.where
@@ -156,11 +156,14 @@ def parse_fault(said: Mapping[str, Any]) -> Fault:
     if kind not in set(Kind):
         raise UsageError(f"There is no fault of the kind {kind!r}.", hint=f"Use one of: {', '.join(Kind)}.")
     where = said.get("where", {})
-    if not isinstance(where, Mapping):
+    pairs = list(where.items()) if isinstance(where, Mapping) else where
+    if not (
+        isinstance(pairs, list) and all(isinstance(each, (list, tuple)) and len(each) == 2 for each in pairs)
+    ):
         raise UsageError(f"A fault's 'where' is {where!r}.", hint="Use names of parameters and their values.")
     fault = Fault(
         kind=Kind(kind),
-        where=tuple((str(name), str(value)) for name, value in where.items()),
+        where=tuple((str(name), str(value)) for name, value in pairs),
         **_texts(said),
         **{name: _number(name, said[name], int) for name in NUMBERS if name in said},
         **{name: _number(name, said[name], float) for name in AMOUNTS if name in said},
@@ -209,5 +212,9 @@ def _checked(fault: Fault, *, action_said: bool) -> Fault:
         raise UsageError(
             f"A request for metadata cannot have a fault of the kind {fault.kind}.",
             hint="Use error or delay.",
+        )
+    if fault.action == METADATA and (fault.code or fault.message):
+        raise UsageError(
+            "The metadata service says nothing but a status.", hint="Use --status, such as 401 or 404."
         )
     return fault

@@ -24,12 +24,18 @@ class Guard:
         self._load = load
         self._loaded = ""
         self._lock = threading.Lock()
+        self._is_closed = False
+
+    def close(self) -> None:
+        """From now on nothing is loaded: the firewall comes down, and requests may still be answered."""
+        with self._lock:
+            self._is_closed = True
 
     def follow(self) -> None:
         """Load the rules as they are now, in one step; not if they are the same."""
         with self._lock:
             instances = tuple(self._instances())
             rules = render_rules(self._bridge, read_groups(instances), read_ports(instances))
-            if rules != self._loaded:
+            if rules != self._loaded and not self._is_closed:
                 self._load(rules)
                 self._loaded = rules

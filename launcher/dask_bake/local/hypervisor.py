@@ -86,7 +86,7 @@ class Hypervisor:
                 return
             slot.goal = "terminated"
             slot.reason = reason
-            self._ec2.end(instance_id)
+            self._ec2.end(instance_id, reason)
             self._ec2.set_state(instance_id, "shutting-down", reason=reason)
         self._each(self._kill, (instance_id,))
 
@@ -217,7 +217,8 @@ class Hypervisor:
             slot.last_words = slot.console()
             discard(slot.spec)
             slot.layers = ()
-            self._ec2.end(instance_id)
+            why = reason or slot.reason
+            self._ec2.end(instance_id, *([why] if why else []))
         with self._states:
             if slot.goal == goal:
                 self._ec2.set_state(instance_id, goal, reason=reason or slot.reason)

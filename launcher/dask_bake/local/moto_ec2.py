@@ -30,6 +30,7 @@ STATE_CODES = {
 
 Reason = tuple[str, str]
 """EC2's StateReason, as its code and its message."""
+BY_USER: Reason = ("Client.UserInitiatedShutdown", "User initiated shutdown")
 
 
 class MotoEc2:
@@ -173,11 +174,11 @@ class MotoEc2:
         instance = self.instance(instance_id)
         if instance is None:
             return
-        instance._state.name = state  # noqa: SLF001 - moto has no way to say it
-        instance._state.code = STATE_CODES[state]  # noqa: SLF001
-        if reason:
+        if reason:  # before the state, which somebody may read at any time
             code, message = reason
             instance.state_reason = StateReason(f"{code}: {message}", code)
+        instance._state.name = state  # noqa: SLF001 - moto has no way to say it
+        instance._state.code = STATE_CODES[state]  # noqa: SLF001
 
     def ends_with_guest(self, instance_id: str) -> bool:
         """Whether the instance is terminated, not stopped, when its guest powers itself off."""
@@ -191,12 +192,24 @@ class MotoEc2:
                 for nic in instance.nics.values():
                     nic.delete_on_termination = False
 
-    def end(self, instance_id: str) -> None:
-        """Terminate in moto, once: a later TerminateInstances neither fails nor changes anything."""
+    def end(self, instance_id: str, reason: Reason = BY_USER) -> None:
+        """Take an instance's volumes and profile from it, once; a later TerminateInstances changes nothing.
+
+        moto's own way would have it terminated at once, and somebody may look.
+        """
         instance = self.instance(instance_id)
         if instance is not None and "terminate" not in vars(instance):
             self.keep_interfaces((instance_id,))
-            instance.terminate()
+            code, message = reason
+            instance.state_reason = StateReason(f"{code}: {message}", code)
+            for nic in instance.nics.values():
+                nic.stop()
+            instance.teardown_defaults()
+            associations = instance.ec2_backend.iam_instance_profile_associations
+            if (association := associations.get(instance_id)) is not None:
+                instance.ec2_backend.disassociate_iam_instance_profile(
+                    association_id=association.association_id
+                )
             instance.terminate = lambda: copy.copy(instance._state)  # noqa: SLF001
 
     def free_addresses(self, instance_id: str) -> None:
@@ -217,6 +230,11 @@ class MotoEc2:
         interfaces += [nic for nic in backend.enis.values() if nic.instance is None]
         return any(name in (group.id, group.name) for nic in interfaces for group in nic.group_set)
 
+    def is_spot(self, instance_id: str) -> bool:
+        """Whether the instance is on the spot market."""
+        instance = self.instance(instance_id)
+        return instance is not None and instance.lifecycle == "spot"
+
     def impair(self, instance_id: str) -> None:
         """The instance fails its status checks, and its metadata has nothing for it."""
         instance = self.instance(instance_id)
@@ -233,7 +251,7 @@ class MotoEc2:
         """The instance is off the network for so long."""
         instance = self.instance(instance_id)
         if instance is not None:
-            instance.cut_until = time.monotonic() + seconds
+            instance.cut_until = max(instance.cut_until, time.monotonic() + seconds)
 
     def join_all(self) -> None:
         """No instance is off the network any more."""
@@ -275,7 +293,7 @@ class MotoEc2:
             public_key=self._public_key(instance),
             user_data=base64.b64decode(str(instance.user_data)) if instance.user_data else None,
             token_required=instance.metadata_options.http_tokens == "required",
-            spot=instance.lifecycle == "spot",
+            spot=self.is_spot(instance.id),
             interruption=instance.interruption,
             tags=dict(instance.ec2_backend.tags.get(instance.id, {})),
             is_enabled=instance.metadata_options.http_endpoint != "disabled",

@@ -85,9 +85,11 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
         network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
         stack.enter_context(_network(settings, network, log))
         ec2 = MotoEc2(network, store)
+        guard = Guard(network.bridge, ec2.instances)
+        stack.callback(guard.close)
         hypervisor = Hypervisor(settings, network, store, ec2, boot=boot)
         stack.callback(hypervisor.end_all)
-        api, gateway = _gateway(settings, network, ec2, hypervisor)
+        api, gateway = _gateway(settings, network, ec2, hypervisor, guard)
         stack.callback(api.fates.end)
         metadata = MetadataService(ec2.facts, strike=api.troubles.rules.strike)
         for host, port, app in (
@@ -166,11 +168,10 @@ def _network(settings: Settings, network: Network, log: int) -> Iterator[None]:
 
 
 def _gateway(
-    settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor
+    settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor, guard: Guard
 ) -> tuple[Ec2Api, Gateway]:
     from dask_bake.local.moto_app import moto_app, one_service
 
-    guard = Guard(network.bridge, ec2.instances)
     guard.follow()
 
     def status() -> dict[str, Any]:

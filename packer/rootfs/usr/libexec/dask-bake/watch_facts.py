@@ -53,7 +53,11 @@ def write(path: str, text: str) -> None:
 
 def extensions(text: str) -> Extensions:
     """What the lines of the file say: when, and by how many seconds."""
-    asked = [tuple(map(float, line.split())) for line in text.splitlines()]
+    asked = []
+    for line in text.splitlines():
+        with contextlib.suppress(ValueError):  # half a line, from a disk that is full
+            at, seconds = map(float, line.split())
+            asked.append((at, seconds))
     return Extensions(
         len(asked),
         sum(seconds for _, seconds in asked),

@@ -1,5 +1,6 @@
 """When a node ends itself: what was asked for and what is seen in, switches and words out; pure."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -84,12 +85,11 @@ class Switch(NamedTuple):
         return not self.held and self.left <= min(WARNING, self.limit / 2)
 
 
-def limits_from(values: Mapping[str, str], *, has_dask: bool) -> Limits:
-    """The limits, out of the unit's environment."""
-    asked: dict[str, Any] = {
-        name: float(values[variable]) for name, variable in VARIABLES.items() if variable in values
-    }
-    return Limits(
+def limits_from(values: Mapping[str, str], *, has_dask: bool) -> tuple[Limits, tuple[str, ...]]:
+    """The limits, out of the unit's environment, and which variables are no numbers and do not count."""
+    told = {name: values[variable] for name, variable in VARIABLES.items() if variable in values}
+    asked: dict[str, Any] = {name: number for name, text in told.items() if (number := _number(text)) >= 0}
+    limits = Limits(
         role=values["DASK_BAKE_ROLE"],
         cluster=values["DASK_BAKE_CLUSTER"],
         head=values.get("DASK_BAKE_HEAD", ""),
@@ -97,6 +97,7 @@ def limits_from(values: Mapping[str, str], *, has_dask: bool) -> Limits:
         has_dask=has_dask,
         **asked,
     )
+    return limits, tuple(VARIABLES[name] for name in told if name not in asked)
 
 
 def somebody(facts: Facts) -> str:
@@ -171,6 +172,15 @@ def in_words(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
+def _number(text: str) -> float:
+    """The number of seconds; -1 where it is none."""
+    try:
+        number = float(text)
+    except ValueError:
+        return -1.0
+    return number if math.isfinite(number) else -1.0
+
+
 def _lifetime(limits: Limits, past: Past, facts: Facts) -> Switch | None:
     if not limits.lifetime:
         return None
@@ -192,7 +202,9 @@ def _contact(limits: Limits, past: Past, facts: Facts) -> Switch | None:
         return None
     limit = limits.lost if past.has_joined else limits.joining
     if limits.keeps_failures and not past.has_joined:
-        limit = limits.lifetime  # what failed is to be looked into, and still does not cost for ever
+        if is_head:
+            return None  # what failed is to be looked into, for as long as its lifetime is
+        limit = limits.lifetime
     if not limit:
         return None
     if is_head:
