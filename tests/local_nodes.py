@@ -14,7 +14,7 @@ from dask_bake.reaching import node_of, reach
 from dask_bake.ssh import Host, shell_command
 from local_cloud import PORT, LocalCloud
 
-BEGIN = "import json\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
+BEGIN = "import json, os, time\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
 
 
 @dataclass(frozen=True)

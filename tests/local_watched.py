@@ -12,7 +12,6 @@ STATE = "/run/dask-bake/switches.json"
 AS_USER = ("sudo", "systemd-run", "--quiet", "--uid=admin", "--setenv=HOME=/home/admin")
 """Something of a user's that goes on without an SSH session."""
 PYTHON = ("/opt/dask/bin/python", "-c")
-BEGIN = "import json, os, time\nfrom distributed import Client\nclient = Client(timeout=30)\n"
 UNTIL = """
 def addresses(host):
     info = client.scheduler_info(n_workers=-1)["workers"]
@@ -73,7 +72,7 @@ class Watched:
 
     def compute(self, code: str) -> Any:
         """What code on the head printed as JSON that has a `client`."""
-        return json.loads(self.run(0, "python", "-", text=BEGIN + code))
+        return self.nodes.compute(code)
 
     def until(self, condition: str, *, timeout: float) -> float:
         """Returns once Python's ``condition`` holds on the head, which can ask for a host's ``addresses``."""

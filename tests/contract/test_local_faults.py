@@ -13,7 +13,8 @@ from werkzeug.test import Client
 
 from contract.pretended_cloud import listening_at, refusal
 from dask_bake.cli import run
-from dask_bake.local.faults import MEANT_FOR, OF_INSTANCES, Kind
+from dask_bake.local.fault_words import MEANT_FOR
+from dask_bake.local.faults import OF_INSTANCES, Kind
 from dask_bake.local.metadata import MetadataService
 from dask_bake.local.network import cable_name
 

@@ -11,7 +11,8 @@ from dask_bake.errors import UsageError
 from dask_bake.local.ec2_api import Troubles
 from dask_bake.local.fates import Fates
 from dask_bake.local.fault_rules import Rule
-from dask_bake.local.faults import OF_LIVING, parse_fault
+from dask_bake.local.fault_words import parse_fault
+from dask_bake.local.faults import OF_LIVING
 from dask_bake.local.request_log import RequestLog
 
 OF_RULES = frozenset({"action", "where", "skip", "times", "chance", "seed", "count"})

@@ -11,7 +11,7 @@ import pytest
 from werkzeug.test import Client
 
 from dask_bake.local.fault_rules import FaultRules
-from dask_bake.local.faults import parse_fault
+from dask_bake.local.fault_words import parse_fault
 from dask_bake.local.metadata import Facts, MetadataService
 
 LIFETIME = "X-aws-ec2-metadata-token-ttl-seconds"
