@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from local_cloud import NAME, PORT, until
+from local_watched import started
 
 
 def assert_said(done, code, *words):
@@ -179,3 +180,27 @@ def test_a_killed_server_is_named_and_cleared_away(cloud, image):
     ):
         assert what in named
     assert after == []
+
+
+@pytest.fixture
+def full(cloud, image, small_disk):
+    """A head and a worker, which share a disk of 300 MB; nothing of it is left."""
+    for cluster in started(cloud, image, "full", "--count", "2", "--nprocs", "2", "--nthreads", "1"):
+        filled = cluster.run(1, "sudo", "sh", "-c", "cat /dev/zero >/full || df /var/lib/dask")
+        assert "100%" in filled
+        yield cluster
+
+
+def test_nodes_whose_disk_is_full_are_reached_and_go_on(full, fault_row):
+    before = full.processes(1)
+    here = f"addresses({full.host(1)!r})"
+    with fault_row(
+        "On a node",
+        "the disks of all nodes are full",
+        "they are reached by SSH, and compute; worker processes that die are replaced",
+        left="everything",
+    ):
+        assert full.compute("print(json.dumps(client.submit(sum, range(100)).result()))") == 4950
+        assert full.run(1, "systemctl", "is-active", "ssh", "dask-worker") == "active\nactive\n"
+        full.run(1, "sudo", "kill", "-KILL", *map(str, before.values()))
+        full.until(f"len({here}) == 2 and not {here} & {set(before)}", timeout=60)
