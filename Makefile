@@ -46,7 +46,7 @@ test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
 	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --numprocesses auto
 
 .PHONY: soak
-soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; an hour
+soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; an hour or two
 	@PYTHONPATH=tests $(BIN)/python -m soak --cycles 10000
 
 .PHONY: faults

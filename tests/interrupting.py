@@ -5,10 +5,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import dask_bake
+from dask_bake import cli
+from dask_bake.errors import BakeError
 
+Attempt = TypeVar("Attempt", bound=Callable[[], object])
+FEWEST = 100
+"""Each command has more lines than this: were none followed, nothing could be hidden."""
 LAUNCHER = str(Path(dask_bake.__file__).parent)
 
 
@@ -43,8 +48,26 @@ class Lines:
         return self._step
 
 
-def lines_of(act: Callable[[], object]) -> list[tuple[str, int]]:
-    """The launcher's lines that it takes, however it ends."""
+def hidden(
+    make: Callable[[], Attempt], look: Callable[[Attempt], list[str]]
+) -> dict[tuple[str, int], list[str]]:
+    """What ``look`` finds that was not said, by the line that an interrupt came at; each is tried anew."""
     with Lines() as lines, suppress(Exception, KeyboardInterrupt):
+        make()()
+    assert len(lines.seen) > FEWEST
+    found = {}
+    for line in lines.seen:
+        attempt = make()
+        with Lines(line):
+            found[line] = look(attempt)
+    return {line: left for line, left in found.items() if left}
+
+
+def words_of(act: Callable[[], object]) -> str | None:
+    """What a user would read of what is left; nothing where it went well."""
+    try:
         act()
-    return list(lines.seen)
+    except (BakeError, KeyboardInterrupt) as error:
+        told = cli._leftover(error)
+        return told.message if told else ""
+    return None

@@ -1,13 +1,13 @@
 """The right to make one image: held in the cloud, so that two bakes of it anywhere are one bake."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake_plan import claim_name, proof_name
 from dask_bake.edges import CloudEdge
-from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.errors import BakeError, LeftoverError, joined
 from dask_bake.events import Note, Notify
 from dask_bake.models import Role, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.own_commands import own_command
@@ -86,7 +86,7 @@ class Claim:
         except KeyboardInterrupt as error:
             if made.is_cleared_up:
                 raise
-            raise _joined([each.leftover(error) for each in self._removals(made)]) from error
+            raise joined([each.leftover(error) for each in self._removals(made)]) from error
 
     def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
         """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
@@ -97,7 +97,7 @@ class Claim:
             except LeftoverError as error:
                 left.append(error)
         if left:
-            raise _joined([*([reason] if isinstance(reason, BakeError) else []), *left])
+            raise joined([*([reason] if isinstance(reason, BakeError) else []), *left])
         made.is_cleared_up = True
 
     def _removals(self, made: "_Made") -> list[Removal]:
@@ -156,11 +156,3 @@ class Claim:
     def _is_alive(self) -> bool:
         names = (self.name, proof_name(self.digest))
         return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))
-
-
-def _joined(errors: Sequence[BakeError]) -> LeftoverError:
-    """One error of several, with the ways out of what is left, each once."""
-    hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
-    return LeftoverError(
-        "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
-    )

@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dask_bake.edges import CloudEdge, WayIn
-from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError
+from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError, joined
 from dask_bake.events import Note, Notify
 from dask_bake.models import Cluster, InstanceSpec, Node, SecurityGroup, Tag
 from dask_bake.phases import phase_of
@@ -169,7 +169,7 @@ class _Launch:
                 self._removal().run()
             except LeftoverError as left:
                 if isinstance(error, BakeError):
-                    raise LeftoverError(f"{error.message}\n{left.message}", hint=left.hint) from left
+                    raise joined([error, left]) from left
                 raise
         self.is_over = True
 

@@ -1,5 +1,7 @@
 """What a user may read when something is wrong: one sentence, a way out, an exit code."""
 
+from collections.abc import Sequence
+
 
 class BakeError(Exception):
     """Something failed, and nothing that this command made is left.
@@ -47,3 +49,11 @@ class LeftoverError(BakeError):
     """Something failed, and something that costs money may be left: the message names each piece."""
 
     exit_code = 3
+
+
+def joined(errors: Sequence[BakeError]) -> LeftoverError:
+    """One error of several, with the ways out of what is left, each once."""
+    hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
+    return LeftoverError(
+        "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
+    )

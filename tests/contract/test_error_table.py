@@ -758,6 +758,7 @@ def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_aga
 
 def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud, fault_row):
     cloud.fault("unseen", seconds=0.3, times=0)  # much less than a minute of the launcher's clock takes
+    cloud.fault("error", "TerminateInstances", code="InvalidInstanceID.NotFound", times=3)
     cloud.fault("capacity", where={"AvailabilityZone": A, "MaxCount": "2"}, times=0)
 
     with fault_row(
@@ -768,6 +769,7 @@ def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud
     ):
         seen = attempt(cloud, timeout=86_400)
         assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        assert asked(cloud)["TerminateInstances"] >= 4
 
 
 def test_a_rule_that_is_there_is_no_error(cloud, fault_row):

@@ -33,7 +33,7 @@ def square(number):
     time.sleep(0.2)
     return number * number
 
-client, sums, count = Client(timeout=60), [], 0
+client, sums, count = Client(timeout=30), [], 0
 while not os.path.exists("/tmp/enough"):
     sums.append(client.submit(sum, client.map(square, range(count, count + 20))))
     count += 20
@@ -121,7 +121,7 @@ def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, 
 LOST = """
 import json, time
 from distributed import Client
-client = Client(timeout=60)
+client = Client(timeout=30)
 task = client.submit(time.sleep, 600)
 while not any(client.processing().values()):
     time.sleep(0.05)

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import pytest
 
-from dask_bake import cli, manifest
+from dask_bake import manifest
 from dask_bake.bake import BakeResult, bake
 from dask_bake.bake_claim import ABANDONED
 from dask_bake.bake_edges import Workshop
@@ -25,7 +25,7 @@ from dask_bake.models import Architecture, Cloud, Image, SecurityGroup, Subnet, 
 from dask_bake.phases import Phases
 from dask_bake.plan import ssh_rule
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of
-from interrupting import Lines, lines_of
+from interrupting import hidden, words_of
 
 BASE = Image("ami-base", "debian-12-amd64-20260101", "available", datetime(2026, 1, 1, tzinfo=UTC))
 NOW = datetime(2026, 5, 1, tzinfo=UTC)
@@ -663,12 +663,7 @@ class Interrupted:
 
     def unsaid(self) -> list[str]:
         """What there is afterwards that was not named."""
-        cloud, said = self.bench.cloud, ""
-        try:
-            self()
-        except (BakeError, KeyboardInterrupt) as error:
-            told = cli._leftover(error)
-            said = told.message if told else ""
+        said, cloud = words_of(self) or "", self.bench.cloud
         images = [image.name for image in cloud.listed if image.id in cloud.own_images]
         unnamed = [image for image in images if image not in said]
         return unnamed + ([] if "something may be left" in said else cloud.left)
@@ -679,11 +674,6 @@ class Interrupted:
 def test_an_interrupt_at_any_line_of_a_bake_that_fails_hides_nothing_that_is_left(
     bench: Bench, tmp_path: Path, fails: BaseException
 ) -> None:
-    hidden = {}
-    for line in lines_of(Interrupted(bench.workshop.source, tmp_path / "cache", fails)):
-        attempt = Interrupted(bench.workshop.source, tmp_path / "cache", fails)
-        with Lines(line):
-            left = attempt.unsaid()
-        if left:
-            hidden[line] = left
-    assert hidden == {}
+    source, cache = bench.workshop.source, tmp_path / "cache"
+
+    assert hidden(lambda: Interrupted(source, cache, fails), Interrupted.unsaid) == {}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from dask_bake import cli, cluster_command
+from dask_bake import cluster_command
 from dask_bake.cluster import launch, take_down
-from dask_bake.errors import BakeError, LeftoverError, StoppedError
+from dask_bake.errors import BakeError, StoppedError
 from dask_bake.inventory import find
 from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
-from interrupting import Lines, lines_of
+from interrupting import hidden, words_of
 
 ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is up, and costs")
 
@@ -15,19 +15,12 @@ ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is up, a
 PLAN = a_plan()
 
 
-def unsaid(act, cloud) -> list[str]:
+def unsaid(attempt) -> list[str]:
     """What there is after the command that it neither returned nor named."""
-    try:
-        act()
-    except LeftoverError as error:
-        said: str | None = error.message
-    except (BakeError, KeyboardInterrupt) as error:
-        told = cli._leftover(error)
-        said = told.message if told else ""
-    else:
+    said, left = words_of(attempt), attempt.cloud.left
+    if said is None or any(each in said for each in ALL_OF_IT):
         return []
-    is_whole = any(each in said for each in ALL_OF_IT)
-    return [] if is_whole else [each for each in cloud.left if each not in said]
+    return [each for each in left if each not in said]
 
 
 FAILING = {
@@ -72,22 +65,12 @@ class Down:
 
 @pytest.mark.parametrize("why", FAILING)
 def test_an_interrupt_at_any_line_of_a_launch_hides_nothing_that_is_left(why):
-    hidden = {}
-    for line in lines_of(Launch(why)):
-        attempt = Launch(why)
-        with Lines(line):
-            left = unsaid(attempt, attempt.cloud)
-        if left:
-            hidden[line] = left
-    assert hidden == {}
+    assert hidden(lambda: Launch(why), unsaid) == {}
 
 
 def test_an_interrupt_at_any_line_of_down_says_what_is_left():
-    hidden = {}
-    for line in lines_of(Down()):
-        attempt = Down()
-        with Lines(line):
-            left = unsaid(attempt, attempt.cloud)
-        if left and attempt.has_begun and not attempt.is_untouched:
-            hidden[line] = left
-    assert hidden == {}
+    def left(attempt: Down) -> list[str]:
+        named = unsaid(attempt)
+        return named if attempt.has_begun and not attempt.is_untouched else []
+
+    assert hidden(Down, left) == {}

@@ -217,8 +217,7 @@ class Hypervisor:
             slot.last_words = slot.console()
             discard(slot.spec)
             slot.layers = ()
-            why = reason or slot.reason
-            self._ec2.end(instance_id, *([why] if why else []))
+            self._ec2.end(instance_id, reason or slot.reason)
         with self._states:
             if slot.goal == goal:
                 self._ec2.set_state(instance_id, goal, reason=reason or slot.reason)

@@ -192,7 +192,7 @@ class MotoEc2:
                 for nic in instance.nics.values():
                     nic.delete_on_termination = False
 
-    def end(self, instance_id: str, reason: Reason = BY_USER) -> None:
+    def end(self, instance_id: str, reason: Reason | None = None) -> None:
         """Take an instance's volumes and profile from it, once; a later TerminateInstances changes nothing.
 
         moto's own way would have it terminated at once, and somebody may look.
@@ -200,7 +200,7 @@ class MotoEc2:
         instance = self.instance(instance_id)
         if instance is not None and "terminate" not in vars(instance):
             self.keep_interfaces((instance_id,))
-            code, message = reason
+            code, message = reason or BY_USER
             instance.state_reason = StateReason(f"{code}: {message}", code)
             for nic in instance.nics.values():
                 nic.stop()
