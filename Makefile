@@ -38,7 +38,7 @@ ami: $(INSTALLED) ## bake the image, from conda's packages where they can be rea
 .PHONY: test
 test: setup ## run every test that this machine can run; says which it cannot
 	@# Half the time a test waits, for a pause to pass or for a process.
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --numprocesses $$(($$(nproc) * 3 / 2))
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --dist worksteal --numprocesses $$(($$(nproc) * 3 / 2))
 	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest tests/local
 
 .PHONY: test-fast

@@ -7,9 +7,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import dask.config
 import pytest
+from botocore.loaders import JSONFileLoader, Loader
 
 import fault_table
 
@@ -18,8 +21,27 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "true")
 os.environ.setdefault("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true")
 
+# Commands are started by the hundred: each would compile all modules again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A shell ignores Ctrl-C for what it starts in the background, and so would all that is started here.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@cache
+def model(path: str) -> Any:
+    """A model of botocore's: each session would read it anew, which is most of the time of a short test."""
+    return JSONFileLoader().load_file(path)
+
+
+class ReadOnce(JSONFileLoader):
+    """Reads each file once for all sessions, which leave what they read as it is."""
+
+    def load_file(self, file_path: str) -> Any:
+        return model(file_path)
+
+
+Loader.FILE_LOADER_CLASS = ReadOnce
 
 LOOPBACK = ("127.", "::1", "localhost")
 
