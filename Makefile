@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PYTEST := AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
 PROWLER := .venv-security/.installed
 SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
 
@@ -38,12 +39,12 @@ ami: $(INSTALLED) ## bake the image, from conda's packages where they can be rea
 .PHONY: test
 test: setup ## run every test that this machine can run; says which it cannot
 	@# Half the time a test waits, for a pause to pass or for a process.
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --dist worksteal --numprocesses $$(($$(nproc) * 3 / 2))
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest tests/local
+	@$(PYTEST) --ignore tests/local --dist worksteal --numprocesses $$(($$(nproc) * 3 / 2))
+	@$(PYTEST) tests/local
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest --ignore tests/local --numprocesses auto
+	@$(PYTEST) --ignore tests/local --dist worksteal --numprocesses auto
 
 .PHONY: soak
 soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; an hour or two
