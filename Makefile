@@ -7,6 +7,8 @@ INSTALLED := $(VENV)/.installed
 PYTEST := AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
 PROWLER := .venv-security/.installed
 SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
+# Where setup.sh puts Packer on a Debian that has no package of it.
+export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dask-bake/packer/bin
 
 .DEFAULT_GOAL := help
 .PHONY: help
@@ -20,10 +22,11 @@ setup: debian $(INSTALLED) ## install what is missing: Debian packages, a virtua
 debian:
 	@./setup.sh
 
-$(INSTALLED): pyproject.toml packer/pip.lock | debian
+$(INSTALLED): pyproject.toml $(wildcard packer/*.pip.lock) | debian
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# The laptop's Dask is the image's Dask: the lock's versions bind here too.
-	@sed -n 's/^\([A-Za-z0-9._-]*==[^ ]*\) .*/\1/p' packer/pip.lock | grep -v '^pip==' > $(VENV)/constraints.txt
+	@# The laptop's Dask is the image's Dask: where there is a lock for this Python, its versions bind here too.
+	@cat packer/py$$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep="")').pip.lock 2>/dev/null | \
+		sed -n '/^pip==/!s/^\([A-Za-z0-9._-]*==[^ ]*\) .*/\1/p' > $(VENV)/constraints.txt
 	@echo "installing dask-bake and its tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable '.[local,examples,dev]'
 	@touch $@

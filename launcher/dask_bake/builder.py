@@ -20,7 +20,7 @@ Version = tuple[int, ...]
 
 MINIMUM: Version = (1, 6, 6)
 INIT_SINCE: Version = (1, 7, 0)
-HINT = "Debian: sudo apt install packer; elsewhere: see Packer's own installation page"
+INSTALLATION = "https://developer.hashicorp.com/packer/install"
 LOG_SIZE = 10 << 20
 FILE_SIZE = 1 << 20
 # How long a Packer that got the terminal's Ctrl-C takes, at most, to say so.
@@ -41,14 +41,29 @@ HINTS = {
 
 
 def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "Packer":
-    """The Packer on PATH, if it is new enough; its full output will be in the log."""
-    executable = shutil.which("packer", path=path)
+    """Return the Packer that is installed, if it is new enough; its full output will be in the log.
+
+    Raises:
+        BakeError: where there is none, or it is too old.
+    """
+    executable = packer_executable(cache, path=path)
     if executable is None:
-        raise BakeError("Packer is not installed", hint=HINT)
+        raise BakeError(
+            "Packer is not installed",
+            hint=f"on Debian, make setup in dask-bake's checkout installs it; elsewhere: {INSTALLATION}",
+        )
     version = _version(executable)
     if version < MINIMUM:
-        raise BakeError(f"{executable} is Packer {_dotted(version)}; {_dotted(MINIMUM)} is needed", hint=HINT)
+        raise BakeError(
+            f"{executable} is Packer {_dotted(version)}; {_dotted(MINIMUM)} is needed",
+            hint=f"newer ones: {INSTALLATION}",
+        )
     return Packer(executable, version, log=log, cache=cache)
+
+
+def packer_executable(cache: Path, *, path: str | None = None) -> str | None:
+    """Return the path of the Packer on PATH, else of the one that setup.sh put into the cache."""
+    return shutil.which("packer", path=path) or shutil.which("packer", path=str(cache / "bin"))
 
 
 class Packer:
@@ -171,7 +186,10 @@ def _version(executable: str) -> Version:
         lines = [parse(record) for record in version_records(executable)]
     said = next((line.text for line in lines if line.kind == "version"), None)
     if said is None:
-        raise BakeError(f"{executable} is not HashiCorp's Packer: it does not say its version", hint=HINT)
+        raise BakeError(
+            f"{executable} is not HashiCorp's Packer: it does not say its version",
+            hint=f"HashiCorp's: {INSTALLATION}",
+        )
     return tuple(int(part) for part in said.split("-")[0].split("."))
 
 

@@ -3,7 +3,6 @@
 import itertools
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,9 @@ import psutil
 import pytest
 
 from dask_bake.assets import packer_directory
+from dask_bake.bake_command import places_of
 from dask_bake.bake_plan import BakeOptions, Site, packer_variables
-from dask_bake.builder import SETTINGS, Packer, find_packer
+from dask_bake.builder import SETTINGS, Packer, find_packer, packer_executable
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
 from dask_bake.models import Cloud
@@ -24,6 +24,7 @@ from dask_bake.secrets_folder import new_key
 
 FAKES = Path(__file__).parents[1] / "bin"
 LAUNCHER = Path(__file__).parents[2] / "launcher"
+CACHE = places_of(os.environ).cache / "packer"  # before a test has a home of its own
 
 
 @pytest.fixture
@@ -150,7 +151,16 @@ def test_no_packer_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(BakeError) as caught:
         find_packer(log=tmp_path / "log", cache=tmp_path, path=str(tmp_path))
     assert caught.value.message == "Packer is not installed"
-    assert "apt install packer" in (caught.value.hint or "")
+    assert "make setup" in (caught.value.hint or "")
+
+
+def test_packer_in_the_cache_is_found_where_path_has_none(tmp_path: Path) -> None:
+    """There setup.sh puts it on a Debian that has no package of it."""
+    cached = tmp_path / "bin" / "packer"
+    cached.parent.mkdir()
+    cached.symlink_to(FAKES / "packer")
+    assert packer_executable(tmp_path, path=str(tmp_path)) == str(cached)
+    assert packer_executable(tmp_path, path=str(FAKES)) == str(FAKES / "packer")
 
 
 def test_a_packer_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,7 +219,7 @@ def test_a_packer_that_never_tidies_up_is_killed(tmp_path: Path, monkeypatch: py
 
 
 def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
-    real = shutil.which("packer")
+    real = packer_executable(CACHE)
     if real is None:
         pytest.skip("Packer is not installed")
     stage(packer_directory(), tmp_path / "stage", {"environment.yml": b"name: dask"})

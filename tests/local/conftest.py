@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from dask_bake.bake_command import places_of
+from dask_bake.builder import find_packer
 from dask_bake.errors import BakeError
 from dask_bake.local import control
 from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, machine_state, seen
@@ -25,6 +27,7 @@ def why_not() -> str | None:
     """Why this machine cannot run the local cloud, or None."""
     try:
         control.require_programs()
+        find_packer(log=Path(os.devnull), cache=places_of(os.environ).cache / "packer")
         privilege = control.root_prefix()
     except BakeError as error:
         return f"{error.message} {error.hint}"

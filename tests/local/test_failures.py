@@ -131,14 +131,14 @@ def programs(tmp_path):
     return without
 
 
-def test_a_machine_without_packer(cloud, programs):
-    """Missing programs are named by their Debian package."""
-    cloud.run("local", "down")
-    assert_said(cloud.attempt("local", "up", PATH=programs("packer")), 1, "packer", "apt-get install packer")
+def test_a_machine_without_packer(cloud, programs, tmp_path):
+    """A bake says how to get it; the local cloud itself needs none."""
+    without = {"PATH": programs("packer"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    assert_said(cloud.attempt("bake", "--force", **without), 1, "Packer is not installed", "make setup")
 
 
 def test_a_missing_debian_package(cloud, programs):
-    """Likewise, and `local doctor` names it too."""
+    """Missing programs are named by their Debian package, also by `local doctor`."""
     cloud.run("local", "down")
     path = programs("systemd-nspawn")
     assert_said(cloud.attempt("local", "up", PATH=path), 1, "apt-get install systemd-container")

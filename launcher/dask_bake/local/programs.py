@@ -12,7 +12,6 @@ PROGRAMS = {
     "ip": "iproute2",
     "mmdebstrap": "mmdebstrap",
     "nft": "nftables",
-    "packer": "packer",
     "ssh": "openssh-client",
     "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
