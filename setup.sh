@@ -76,9 +76,9 @@ fetch_packer() {
             unpack_packer
             return
         fi
-        reason=$(sed -n 's/^[EW]: //p' "$work/log" | head -n 1)
+        reason=$(sed -n '/^E: /{ s///; s/\.$//; p; }' "$work/log" | head -n 1)
     done
-    echo "Packer is not installed: ${reason%.}. $packer_elsewhere" >&2
+    echo "Packer is not installed: ${reason:-apt-get failed}. $packer_elsewhere" >&2
 }
 
 apt_apart() { apt-get --config-file "$work/apt.conf" "$@" >"$work/log" 2>&1; }
