@@ -4,18 +4,20 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rich.console import Console
 
 from dask_bake.assets import is_installed, packer_directory
 from dask_bake.bake import BakeResult, bake
+from dask_bake.bake_draft import default_base
 from dask_bake.bake_edges import Workshop
 from dask_bake.bake_explain import explain
 from dask_bake.bake_plan import BakeOptions
 from dask_bake.builder import find_packer
 from dask_bake.clouds import caller_address, credentials_for_others
+from dask_bake.debian import DebianRelease, minor
 from dask_bake.ec2 import Ec2
 from dask_bake.ec2_images import connect_images
 from dask_bake.environment_options import EnvironmentOptions
@@ -36,7 +38,8 @@ from dask_bake.view_bake import (
 )
 
 RESOLVE = "resolve"
-OpenCloud = Callable[[], tuple[Terminal, Cloud, Ec2]]
+OpenCloud = Callable[[DebianRelease | None], tuple[Terminal, Cloud, Ec2]]
+"""Opens the cloud, which the base image of that release will be needed in."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,18 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
     places = places_of(os.environ)
     with LiveBake(Console(stderr=True)) as live:
         began = time.monotonic()
-        _, installer = _prepare(command.environment, places, live, keep=not command.explain)
+        named = command.options.base
+        _, installer = _prepare(
+            command.environment,
+            places,
+            live,
+            keep=not command.explain,
+            base=named if isinstance(named, DebianRelease) else None,
+        )
         seconds = time.monotonic() - began
-    terminal, cloud, ec2 = open_cloud()
+    base = command.options.base or default_base(installer)
+    options = replace(command.options, base=base)
+    terminal, cloud, ec2 = open_cloud(base if isinstance(base, DebianRelease) else None)
     images = connect_images(cloud, terminal.notify)
     workshop = Workshop(
         cloud=cloud,
@@ -74,14 +86,14 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
         cache=places.cache,
     )
     if command.explain:
-        explanation = explain(command.options, workshop, images)
+        explanation = explain(options, workshop, images)
         if command.json_output:
             terminal.write_json(json.dumps(explanation_document(explanation), indent=2))
         else:
             terminal.out.print(explanation_view(explanation))
         return 0
     with LiveBake(Console(stderr=True)) as live:
-        result = bake(command.options, workshop, notify=live.notify)
+        result = bake(options, workshop, notify=live.notify)
     show(result, terminal.out, resolve_seconds=seconds, json_output=command.json_output)
     return 0
 
@@ -110,7 +122,8 @@ def lock(environment: EnvironmentOptions, *, console: Console) -> int:
 def written(request: Request, installer: Installer) -> list[Path]:
     """The files that the installer's locks are in."""
     names = {"pip": ("pip.lock",), "conda": ("conda.lock", "conda.pip.lock")}[installer.name]
-    return [path for path in map(request.locks.path, names) if path.exists()]
+    locks = request.locks_for(minor(installer.lock.python))
+    return [path for path in map(locks.path, names) if path.exists()]
 
 
 def places_of(environ: Mapping[str, str]) -> Places:
@@ -127,9 +140,10 @@ def _prepare(
     *,
     renew: bool = False,
     keep: bool = True,
+    base: DebianRelease | None = None,
 ) -> tuple[Request, Installer]:
     """What was asked for, and the installer with its lock."""
-    request = read_request(environment, places, notify=live.notify, renew=renew, keep=keep)
+    request = read_request(environment, places, notify=live.notify, renew=renew, keep=keep, base=base)
     phases = Phases(live.notify, time.monotonic)
     phases.enter(RESOLVE)
     installer = prepare(request, notify=live.notify)

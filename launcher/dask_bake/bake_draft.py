@@ -10,8 +10,10 @@ from pathlib import Path
 
 from dask_bake.bake_edges import Ec2, Workshop
 from dask_bake.bake_plan import BakeOptions
+from dask_bake.debian import NEWEST, DebianRelease, minor, release_of_image, release_with
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.installers import Installer
 from dask_bake.manifest import Manifest
 from dask_bake.models import DEBIAN_ACCOUNT, Architecture, Image
 from dask_bake.recipe import Recipe, stage
@@ -40,7 +42,7 @@ def draft(options: BakeOptions, workshop: Workshop) -> Iterator[Draft]:
             f"--arch {options.architecture}: the {workshop.cloud.name} cloud's machines are {machines}",
             hint="an image is baked on a machine of its own architecture: --cloud aws has both",
         )
-    base = base_image(options, workshop.ec2)
+    base = base_image(options, workshop.ec2, workshop.installer)
     with _stage(workshop.cache) as template:
         installer = workshop.installer
         with room_in(workshop.cache, needed=ROOM):
@@ -49,21 +51,42 @@ def draft(options: BakeOptions, workshop: Workshop) -> Iterator[Draft]:
         yield Draft(recipe, base, template, recipe.manifest(installer.lock))
 
 
-def base_image(options: BakeOptions, ec2: Ec2) -> Image:
-    """The image asked for, or the newest of Debian's: its id is what counts, so a newer one is another."""
-    if options.base is not None:
-        try:
-            image = ec2.image(options.base)
-        except BakeError as error:
-            raise BakeError(error.message, hint="--base takes the id of an image in this region") from error
-        if image.architecture != options.architecture:
-            raise UsageError(
-                f"--base {image.id} is for {image.architecture}, and --arch is {options.architecture}",
-                hint=f"--arch {image.architecture}, or another --base",
-            )
-        return image
-    pattern = debian_names(options.architecture)
-    filters = {"name": pattern, "architecture": str(options.architecture), "state": "available"}
+def default_base(installer: Installer) -> DebianRelease:
+    """Return the release to install an environment on: what pip installs needs the release's own Python."""
+    found = release_with(installer.lock.python) if installer.name == "pip" else None
+    return found or NEWEST
+
+
+def base_image(options: BakeOptions, ec2: Ec2, installer: Installer) -> Image:
+    """Return the image to start from: the one that was named, or the newest of Debian's for the release.
+
+    Its id is part of the recipe, so a newer base makes another image.
+    """
+    base = options.base or default_base(installer)
+    if isinstance(base, DebianRelease):
+        return _newest(base, options.architecture, ec2)
+    try:
+        image = ec2.image(base)
+    except BakeError as error:
+        raise BakeError(error.message, hint="--base takes the id of an image in this region") from error
+    if image.architecture != options.architecture:
+        raise UsageError(
+            f"--base {image.id} is for {image.architecture}, and --arch is {options.architecture}",
+            hint=f"--arch {image.architecture}, or another --base",
+        )
+    release = release_of_image(image.name)
+    if release and installer.name == "pip" and release.python_minor != minor(installer.lock.python):
+        raise UsageError(
+            f"--base {image.id} is {release} with Python {release.python_minor},"
+            f" and the environment is locked for {minor(installer.lock.python)}",
+            hint=f"--base {default_base(installer).name}, or the dependency python={release.python_minor}",
+        )
+    return image
+
+
+def _newest(release: DebianRelease, architecture: Architecture, ec2: Ec2) -> Image:
+    pattern = release.image_names(architecture)
+    filters = {"name": pattern, "architecture": str(architecture), "state": "available"}
     images = ec2.find_images(owners=(DEBIAN_ACCOUNT,), filters=filters)
     if not images:
         raise BakeError(
@@ -71,11 +94,6 @@ def base_image(options: BakeOptions, ec2: Ec2) -> Image:
             hint="choose another region with --region, or an image with --base",
         )
     return images[0]
-
-
-def debian_names(architecture: Architecture) -> str:
-    """The pattern of the names of Debian's images for EC2."""
-    return f"debian-12-{architecture.debian}-*"
 
 
 @contextmanager

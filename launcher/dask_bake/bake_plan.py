@@ -7,6 +7,7 @@ from typing import Any
 
 from dask_bake.config_table import BAKE, IMAGE_SECTION
 from dask_bake.configuration import Configuration
+from dask_bake.debian import DebianRelease
 from dask_bake.errors import UsageError
 from dask_bake.lock import Lock
 from dask_bake.models import Architecture, Cloud, Image, Tag, Tags
@@ -23,7 +24,7 @@ class BakeOptions:
     """What a user may choose of an image, and of the instance that it is baked on.
 
     Args:
-        base: the base image's id; the newest Debian 12 where it is ``None``.
+        base: the Debian release, or the base image's id; ``None`` for the release that suits the environment.
         volume_size: of the root volume, in GiB.
         kms_key: the key that encrypts it; the account's default one where it is ``None``.
         deprecate_after: days after which EC2 marks the image as deprecated; 0 is never.
@@ -33,7 +34,7 @@ class BakeOptions:
     force: bool = False
     verify: bool = True
     architecture: Architecture = Architecture.X86_64
-    base: str | None = None
+    base: DebianRelease | str | None = None
     type: str | None = None
     volume_size: int = 10
     kms_key: str | None = None

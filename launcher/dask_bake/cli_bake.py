@@ -54,7 +54,7 @@ def bake(
         flags, configuration(), architecture=environment.architecture, verify=not no_verify, force=force
     )
     command = bake_command.BakeCommand(environment, options, explain=explain, json_output=json_output)
-    return bake_command.run(command, lambda: open_ec2(where))
+    return bake_command.run(command, lambda base: open_ec2(where, base=base))
 
 
 @click.command()

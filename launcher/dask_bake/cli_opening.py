@@ -12,6 +12,7 @@ from dask_bake.own_commands import flags_of
 if TYPE_CHECKING:
     from dask_bake.cluster_file import ClusterFile
     from dask_bake.configuration import Configuration
+    from dask_bake.debian import DebianRelease
     from dask_bake.ec2 import Ec2
     from dask_bake.environment_options import EnvironmentOptions
     from dask_bake.models import Cloud
@@ -29,23 +30,32 @@ class Opened:
     name: str | None = None
 
 
-def open_ec2(where: Where, *, start: bool = True) -> "tuple[Terminal, Cloud, Ec2]":
-    """The cloud that is meant, and its EC2."""
+def open_ec2(
+    where: Where, *, start: bool = True, base: "DebianRelease | None" = None
+) -> "tuple[Terminal, Cloud, Ec2]":
+    """Return the cloud that is meant, and its EC2."""
     from dask_bake import ec2
 
-    terminal, cloud = open_cloud(where, start=start)
+    terminal, cloud = open_cloud(where, start=start, base=base)
     return terminal, cloud, ec2.connect(cloud, terminal.notify)
 
 
-def open_cloud(where: Where, *, start: bool = True) -> "tuple[Terminal, Cloud]":
-    """The cloud that is meant; where that is the local one, it runs, and is started for it if ``start``."""
+def open_cloud(
+    where: Where, *, start: bool = True, base: "DebianRelease | None" = None
+) -> "tuple[Terminal, Cloud]":
+    """Return the cloud that is meant; the local one is started if ``start``, and has that base image."""
     from dask_bake import clouds
     from dask_bake.options import whereabouts
 
     terminal, meant = open_terminal(), whereabouts(asdict(where), configuration())
     with terminal.working():
         cloud = clouds.open_cloud(
-            meant.cloud, meant.region, profile=meant.profile, notify=terminal.notify, start=start
+            meant.cloud,
+            meant.region,
+            profile=meant.profile,
+            notify=terminal.notify,
+            start=start,
+            base=base,
         )
     return terminal, replace(cloud, flags=flags_of(**asdict(where)))
 

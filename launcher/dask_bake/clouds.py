@@ -5,9 +5,11 @@ import os
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from dask_bake.debian import DebianRelease
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.models import Architecture, Cloud, CloudChoice
@@ -201,11 +203,11 @@ def caller_address(cloud: Cloud) -> str:
         ) from error
 
 
-def start_local(notify: Notify) -> Endpoint:
-    """The local cloud, started if it was not running."""
+def start_local(notify: Notify, base: DebianRelease | None = None) -> Endpoint:
+    """Return the local cloud, started if it was not running, with the base image of that release."""
     from dask_bake.local import control
 
-    return control.ensure_up(notify)
+    return control.ensure_up(notify, base)
 
 
 def running_local(_: Notify) -> Endpoint:
@@ -225,14 +227,19 @@ def open_cloud(
     profile: str | None = None,
     notify: Notify,
     start: bool = True,
+    base: DebianRelease | None = None,
 ) -> Cloud:
-    """The cloud of that choice, from the process's own environment."""
+    """Return the cloud of that choice, from the process's own environment.
+
+    Args:
+        base: the release whose base image will be needed: the local cloud makes it if it is not there.
+    """
     return resolve_cloud(
         choice,
         region,
         profile=profile,
         environ=os.environ,
-        start_local=start_local if start else running_local,
+        start_local=partial(start_local, base=base) if start else running_local,
         has_credentials=has_aws_credentials,
         notify=notify,
     )

@@ -14,6 +14,7 @@ from rattler.version import VersionSpec
 from dask_bake.channel_urls import without_secrets
 from dask_bake.conda_client import Channels, channel_of, first_line, run
 from dask_bake.conda_settings import CondaSettings
+from dask_bake.debian import OLDEST
 from dask_bake.disk import room_in
 from dask_bake.environment import PIP_NAMES
 from dask_bake.errors import BakeError, UsageError
@@ -21,8 +22,12 @@ from dask_bake.manifest import Package
 from dask_bake.models import Architecture
 from dask_bake.own_environment import is_of_python, normal
 
-VIRTUAL_PACKAGES = {"__unix": ("0", "0"), "__linux": ("6.1", "0"), "__glibc": ("2.36", "0")}
-"""What Debian 12 is to conda: its kernel and its C library (conda's documentation, "Virtual packages")."""
+VIRTUAL_PACKAGES = {
+    "__unix": ("0", "0"),
+    "__linux": (OLDEST.kernel, "0"),
+    "__glibc": (".".join(map(str, OLDEST.glibc)), "0"),
+}
+"""The oldest base's kernel and C library, so that a lock holds on every base (conda, "Virtual packages")."""
 
 ENVIRONMENT = "default"
 ROOM = 200 << 20

@@ -33,8 +33,12 @@ class CondaLocking:
         self._request = request
         self._notify = notify
         environment = request.environment
-        self._specs = (*environment.specs, *(("pip",) if environment.requirements else ()))
-        self._origin = str(request.locks.path("conda.lock"))
+        # An environment that names no Python gets the caller's; a lock that was given says which it is.
+        is_free = not environment.python and request.options.lock is None
+        python = (f"python={request.caller}",) if is_free else ()
+        self._specs = (*environment.specs, *python, *(("pip",) if environment.requirements else ()))
+        self._locks = request.locks_for(request.caller)
+        self._origin = str(self._locks.path("conda.lock"))
         # To see whether a lock holds it is read, and read again to be used.
         self._read = functools.cache(self._read_lock)
 
@@ -44,7 +48,7 @@ class CondaLocking:
         for spec in self._specs:
             parse_spec(spec)
         self._tell_of_terms()
-        lock = self._read(request.locks.text("conda.lock", self._solve, holds=self._holds))
+        lock = self._read(self._locks.text("conda.lock", self._solve, holds=self._holds))
         if not lock.python:
             raise UsageError(f"{self._origin} locks no Python", hint=LOCK_HINT)
         return CondaInstaller(
@@ -59,7 +63,7 @@ class CondaLocking:
 
     def is_locked(self) -> bool:
         """Whether there is a conda.lock that still holds: then no channel is asked."""
-        return self._request.locks.find("conda.lock", holds=self._holds) is not None
+        return self._locks.find("conda.lock", holds=self._holds) is not None
 
     def _tell_of_terms(self) -> None:
         specs = self._request.environment.specs
@@ -101,7 +105,7 @@ class CondaLocking:
         def holds(text: str) -> bool:
             return on_top in text and parse_lock(text).python == lock.python
 
-        return self._request.locks.text("conda.pip.lock", make, holds=holds)
+        return self._locks.text("conda.pip.lock", make, holds=holds)
 
     def _resolve(self, lock: CondaLock) -> Lock:
         request, there = self._request, lock.projects

@@ -59,7 +59,13 @@ ENVIRONMENT = (
     ),
 )
 BAKE = (
-    Option("base", ("--base",), "AMI", values.line, "Image to start from. [default: the newest Debian 12]"),
+    Option(
+        "base",
+        ("--base",),
+        "BASE",
+        values.base_image,
+        "debian-12, debian-13, or an image's id. [default: the Debian with the environment's Python]",
+    ),
     Option(
         "type",
         ("--type",),

@@ -45,6 +45,11 @@ class Environment:
     text: bytes
 
     @property
+    def python(self) -> tuple[str, ...]:
+        """The specs that say which Python; empty where the caller's is meant."""
+        return tuple(spec for spec in self.specs if spec_name(spec) == "python" and spec.lower() != "python")
+
+    @property
     def sha256(self) -> str:
         """By which a lock knows the environment that it was made from."""
         return hashlib.sha256(self.text).hexdigest()

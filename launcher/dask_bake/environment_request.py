@@ -1,12 +1,14 @@
 """An environment that was asked for, read: with where its locks are, and where its packages may come from."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.conda_client import Channels
 from dask_bake.conda_settings import effective_channels, read_conda_settings
+from dask_bake.debian import DebianRelease
 from dask_bake.environment import Environment, parse_environment
 from dask_bake.environment_options import EnvironmentOptions
 from dask_bake.errors import UsageError
@@ -30,7 +32,13 @@ class Places:
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked for, read: the environment, its locks, and the channels that it may come from."""
+    """A request for an environment: what it asks for, its locks, and the channels that it may come from.
+
+    Args:
+        base: the Debian release to install on, where the user named one.
+        caller: the minor version of the Python that dask-bake runs in. An environment that names no Python
+            gets it, so that a client on this machine can talk to the cluster.
+    """
 
     options: EnvironmentOptions
     places: Places
@@ -38,6 +46,14 @@ class Request:
     environment: Environment
     locks: LockFiles
     channels: Channels
+    base: DebianRelease | None = None
+    caller: str = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    def locks_for(self, python: str) -> LockFiles:
+        """Return the locks for that minor version; an environment that names its Python has one set."""
+        if self.environment.python or self.options.lock is not None:
+            return self.locks
+        return self.locks.for_python(python)
 
 
 def read_request(
@@ -47,6 +63,7 @@ def read_request(
     notify: Notify,
     renew: bool = False,
     keep: bool = True,
+    base: DebianRelease | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Request:
     """The request; nothing is resolved yet. Without ``keep`` no lock will be written.
@@ -69,9 +86,8 @@ def read_request(
     )
     settings = read_conda_settings(environ, Path(environ.get("HOME") or "~").expanduser())
     names = effective_channels(options.channels, environment.channels, settings)
-    return Request(
-        options, places, origin, environment, locks, Channels(names, settings, places.cache / "repodata")
-    )
+    channels = Channels(names, settings, places.cache / "repodata")
+    return Request(options, places, origin, environment, locks, channels, base)
 
 
 def _read(path: Path) -> bytes:

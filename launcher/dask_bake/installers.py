@@ -9,6 +9,7 @@ from typing import Protocol
 from dask_bake.conda import CondaLock
 from dask_bake.conda_archives import fetch as fetch_archives
 from dask_bake.conda_client import Channels
+from dask_bake.debian import NEWEST, OLDEST
 from dask_bake.disk import room_in
 from dask_bake.environment import Environment
 from dask_bake.errors import BakeError
@@ -19,9 +20,6 @@ from dask_bake.models import Architecture
 from dask_bake.recipe import add_file
 from dask_bake.wheels import Target
 from dask_bake.wheels import fetch as fetch_wheels
-
-DEBIAN_PYTHON = "3.11.2"
-"""Of the base image: what runs the environment where no conda brings its own, and what runs rattler."""
 
 
 class Installer(Protocol):
@@ -117,7 +115,8 @@ class CondaInstaller:
         archives = fetch_archives(self.conda_lock, self.channels, self.cache / "conda", notify)
         size = _pack(archives, payload / "conda.tar")
         tool = rattler_wheel(self.tool_text, self.architecture)
-        target = Target(DEBIAN_PYTHON, self.architecture.machine)
+        # Its wheel is of Python's stable ABI: what fits the oldest base fits every base.
+        target = Target(OLDEST.python, self.architecture.machine)
         _pack(fetch_wheels([tool], target, self.cache / "wheels", notify), payload / "rattler.tar")
         if self.pip_text:
             size += _pack_wheels(parse_lock(self.pip_text), payload, self.cache / "wheels", notify)
@@ -134,7 +133,8 @@ def rattler_wheel(text: str, architecture: Architecture) -> Package:
 
 
 def _pack_wheels(lock: Lock, payload: Path, cache: Path, notify: Notify) -> int:
-    wheels = fetch_wheels(lock.packages, Target(lock.python, lock.platform), cache, notify)
+    target = Target(lock.python, lock.platform, NEWEST.glibc)
+    wheels = fetch_wheels(lock.packages, target, cache, notify)
     return _pack(wheels, payload / "wheels.tar")
 
 

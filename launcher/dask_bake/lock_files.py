@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dask_bake.environment import Environment
@@ -21,6 +21,7 @@ class LockFiles:
     Args:
         folder: where they are kept.
         prefix: what tells them from the locks of other environments and architectures in that folder.
+        python: what tells them from those for another Python, where the environment names none.
         shipped: a folder that has locks and keeps none: an installed package's own.
         given: a lock that the user insists on.
         renew: whether they are to be made anew, whatever there is.
@@ -30,15 +31,20 @@ class LockFiles:
     environment: Environment
     folder: Path
     prefix: str = ""
+    python: str = ""
     shipped: Path | None = None
     given: Path | None = None
     renew: bool = False
     keep: bool = True
 
+    def for_python(self, minor: str) -> "LockFiles":
+        """Return the locks for that minor version of Python, ``3.13``, in files of their own."""
+        return replace(self, python=f"py{minor.replace('.', '')}.")
+
     def path(self, name: str) -> Path:
         """Where the lock is: of all packages ``pip.lock`` or ``conda.lock``; ``conda.pip.lock`` beside it."""
         if self.given is None:
-            return self.folder / f"{self.prefix}{name}"
+            return self.folder / f"{self.prefix}{self.python}{name}"
         return self.given if name.count(".") == 1 else self.given.with_suffix(".pip.lock")
 
     def text(self, name: str, make: Callable[[], str], *, holds: Callable[[str], bool]) -> str:
@@ -64,7 +70,9 @@ class LockFiles:
     def find(self, name: str, *, holds: Callable[[str], bool]) -> str | None:
         """The text of the lock that is there, while it belongs to the environment and holds."""
         path = self.path(name)
-        places = [path] if self.shipped is None or self.given else [path, self.shipped / name]
+        places = (
+            [path] if self.shipped is None or self.given else [path, self.shipped / f"{self.python}{name}"]
+        )
         texts = () if self.renew else filter(None, map(read, places))
         return next((text for text in texts if self._belongs(text) and holds(text)), None)
 
@@ -92,7 +100,7 @@ def lock_files(
     if folder is None or not os.access(folder, os.W_OK):
         folder, parts = state / "locks", [environment.sha256[:12], *parts]
     prefix = "".join(f"{part}." for part in parts)
-    return LockFiles(environment, folder, prefix, shipped, given, renew, keep)
+    return LockFiles(environment, folder, prefix, shipped=shipped, given=given, renew=renew, keep=keep)
 
 
 def read(path: Path) -> str | None:

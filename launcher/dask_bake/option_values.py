@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
+from dask_bake.debian import RELEASES, DebianRelease, release_named
 from dask_bake.errors import UsageError
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -76,6 +77,18 @@ def line(value: object, origin: str) -> str:
             f"{origin} is {shown(found)}, which holds a control character", hint="write it on one line"
         )
     return found
+
+
+def base_image(value: object, origin: str) -> DebianRelease | str:
+    """A Debian release, ``debian-13``, or the id of an image."""
+    found = line(value, origin).strip()
+    release = release_named(found)
+    if release is not None:
+        return release
+    if re.fullmatch(r"ami-[0-9a-z-]+", found):
+        return found
+    names = ", ".join(each.name for each in RELEASES)
+    raise UsageError(f"{origin} is {shown(found)}", hint=f"it can be {names} or the id of an image: ami-…")
 
 
 def switch(value: object, origin: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.debian import OLDEST
 from dask_bake.disk import room_in
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
@@ -28,10 +29,16 @@ Run = Callable[[Sequence[str], Path, Notify], None]
 
 @dataclass(frozen=True)
 class Target:
-    """The Python and the platform that wheels are chosen for; ``platform`` is Linux's name for it."""
+    """The Python and the platform that wheels are chosen for.
+
+    Args:
+        platform: Linux's name for the processor architecture.
+        glibc: the C library that has to run them.
+    """
 
     python: str
     platform: str
+    glibc: tuple[int, int] = OLDEST.glibc
 
 
 def resolve(
@@ -118,9 +125,12 @@ def _check_interpreter(python_version: str) -> None:
 
 
 def _options(target: Target) -> list[str]:
-    """The options that make pip choose for the image: every manylinux that Debian 12's C library can run."""
+    """Return the options that make pip choose for the image: every manylinux that its C library can run."""
     platform = target.platform
-    names = [*(f"manylinux_2_{minor}_{platform}" for minor in range(36, 16, -1)), f"manylinux2014_{platform}"]
+    names = [
+        *(f"manylinux_2_{minor}_{platform}" for minor in range(target.glibc[1], 16, -1)),
+        f"manylinux2014_{platform}",
+    ]
     return [
         "--only-binary=:all:",
         f"--python-version={target.python}",

@@ -16,6 +16,12 @@ tar --extract --no-same-owner --file "$payload/wheels.tar" --directory "$wheels"
 rm "$payload/wheels.tar"
 
 if [ ! -d "$prefix/conda-meta" ]; then
+    wanted=$(sed -n 's/^# python: //p' "$payload/pip.lock")
+    found=$(python3 -c 'import platform; print(platform.python_version())')
+    if [ "${found%.*}" != "${wanted%.*}" ]; then
+        echo "wheels: pip.lock is for Python $wanted, the base image has $found: choose another --base" >&2
+        exit 1
+    fi
     rm -rf "$prefix"
     install -d -o "$owner" -m 0755 "$prefix"
     runuser -u "$owner" -- python3 -m venv --without-pip "$prefix"

@@ -11,6 +11,28 @@ fail() {
     exit 1
 }
 
+# What the base image has to bring. Each stage of cloud-init, whichever release it is, ends the node when it fails.
+has_unit() {
+    for folder in etc usr/lib lib; do
+        if [ -e "$root/$folder/systemd/system/$1" ]; then return; fi
+    done
+    return 1
+}
+needed=(
+    cloud-config.service cloud-config.target cloud-final.service cloud-init-local.service ssh.service
+    systemd-networkd.service systemd-resolved.service
+)
+if has_unit cloud-init-main.service; then needed+=(cloud-init-network.service); else needed+=(cloud-init.service); fi
+for unit in "${needed[@]}"; do
+    has_unit "$unit" || fail "the base image has no $unit"
+done
+for path in "$root"/{usr/,}lib/systemd/system/cloud-{init*,config,final}.service; do
+    unit=${path##*/}
+    case $unit in *'*'* | cloud-init-hotplugd.service) continue ;; esac
+    grep -qs '^OnFailure=dask-bake-failed@' "$root/etc/systemd/system/$unit.d/10-dask-bake.conf" ||
+        fail "nothing ends a node whose $unit fails"
+done
+
 units=("$root"/etc/systemd/system/dask-*.service "$root"/etc/systemd/system/dask-*.socket)
 if [ ! -e "$root/opt/dask/bin/jupyter-lab" ]; then # their condition keeps them from starting
     mapfile -t units < <(printf '%s\n' "${units[@]}" | grep -v /dask-jupyter)

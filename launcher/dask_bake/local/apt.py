@@ -3,6 +3,9 @@
 import subprocess
 from collections.abc import Sequence
 
+from dask_bake.debian import RELEASES
+
+SUITES = frozenset(release.codename for release in RELEASES)
 FORMAT = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
 CARRIED = ("Proxy", "CaInfo", "Verify-Peer", "Verify-Host")
 
@@ -19,16 +22,25 @@ def host_options() -> tuple[str, ...]:
 
 
 def read_sources(targets: str, suite: str) -> tuple[str, ...]:
-    """Of apt's index targets, a Debian suite's, its updates' and its security's, as sources.list says."""
-    components: dict[tuple[str, str], list[str]] = {}
+    """Return sources.list's lines for a Debian suite with its updates and security updates.
+
+    A mirror that has the host's own suite has the others too, so another suite is taken from there. Empty
+    where apt's index targets name no complete Debian suite.
+    """
+    components: dict[str, dict[tuple[str, str], list[str]]] = {}
     for line in targets.splitlines():
         origin, codename, uri, release, component = line.split("|")
-        if origin == "Debian" and codename.removesuffix("-security").removesuffix("-updates") == suite:
-            known = components.setdefault((uri, release), [])
+        own = codename.removesuffix("-security").removesuffix("-updates")
+        if origin == "Debian" and own in SUITES:
+            known = components.setdefault(own, {}).setdefault((uri, release.removeprefix(own)), [])
             known.extend({component} - set(known))
-    lines = tuple(f"deb {uri} {release} {' '.join(names)}" for (uri, release), names in components.items())
-    has_suite_itself = any(not release.endswith(("-security", "-updates")) for _, release in components)
-    return lines if has_suite_itself else ()
+    whole = [own for own, found in components.items() if any(pocket == "" for _, pocket in found)]
+    if not whole:
+        return ()
+    source = suite if suite in whole else whole[0]
+    return tuple(
+        f"deb {uri} {suite}{pocket} {' '.join(names)}" for (uri, pocket), names in components[source].items()
+    )
 
 
 def read_options(dump: str) -> tuple[str, ...]:

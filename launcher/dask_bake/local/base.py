@@ -1,22 +1,22 @@
-"""The base image: a Debian tree, close to Debian's own image for EC2, under its name and owner."""
+"""Base images: Debian trees, close to Debian's own images for EC2, under their names and owner."""
 
 import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from dask_bake.debian import RELEASES, DebianRelease
 from dask_bake.errors import BakeError
-from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.apt import host_options, host_sources
 from dask_bake.local.commands import run
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.store import ImageStore, StoredImage
 from dask_bake.models import DEBIAN_ACCOUNT
 
-SUITE = "bookworm"
 PACKAGES = (
     "ca-certificates",
     "cloud-init",
@@ -66,6 +66,8 @@ locale: false
 """,
     # Where s3:// is in this cloud, for services and for sessions.
     "etc/systemd/system.conf.d/50-local-cloud.conf": f'[Manager]\nDefaultEnvironment="AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}"\n',
+    # A look-up of a name that does not exist would wait for the neighbours' answers, for a second and more.
+    "etc/systemd/resolved.conf.d/50-local-cloud.conf": "[Resolve]\nLLMNR=no\nMulticastDNS=no\n",
     "etc/environment": f"AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}\n",
     "etc/hostname": "localhost\n",
     "etc/machine-id": "",
@@ -74,14 +76,18 @@ locale: false
 ENABLED = ("systemd-networkd.service", "systemd-resolved.service")
 
 
-def base_digest() -> str:
-    """What decides the tree, as a hash: another one is another base image."""
-    recipe = json.dumps([SUITE, PACKAGES, FILES, ENABLED])
+def base_digest(release: DebianRelease) -> str:
+    """Return a hash of everything that decides the tree: another one is another base image."""
+    recipe = json.dumps([release.codename, PACKAGES, FILES, ENABLED])
     return hashlib.sha256(recipe.encode()).hexdigest()
 
 
-def debootstrap_command(target: Path) -> list[str]:
-    """The command that makes the tree from the host's own Debian mirror, or from Debian's."""
+def _image_id(release: DebianRelease) -> str:
+    return f"ami-{base_digest(release)[:17]}"
+
+
+def debootstrap_command(release: DebianRelease, target: Path) -> list[str]:
+    """Return the command that makes the tree from the host's own Debian mirror, or from Debian's."""
     return [
         "mmdebstrap",
         "--quiet",
@@ -90,42 +96,54 @@ def debootstrap_command(target: Path) -> list[str]:
         '--aptopt=Apt::Install-Recommends "false"',
         *(f"--aptopt={option}" for option in host_options()),
         *(f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "man", "locale", "info")),
-        SUITE,
+        release.codename,
         str(target),
-        *host_sources(SUITE),
+        *host_sources(release.codename),
     ]
 
 
-def ensure_base(store: ImageStore, *, region: str, notify: Notify) -> StoredImage:
-    """The base image, made if it is not there yet.
+class Bases:
+    """The base images of a local cloud, each made when it is first asked for."""
 
-    Raises:
-        BakeError: when the tree cannot be made; nothing of it is left then.
-    """
-    digest = base_digest()
-    image_id = f"ami-{digest[:17]}"
-    found = store.get(image_id)
-    if found:
-        return found
-    notify(PhaseStarted("make the Debian base tree"))
-    started = datetime.now(UTC)
-    _make_tree(store.layer(f"base-{digest[:17]}"))
-    image = _describe(image_id, digest, region)
-    store.save(image)
-    notify(PhaseEnded("make the Debian base tree", (datetime.now(UTC) - started).total_seconds()))
-    return image
+    def __init__(self, store: ImageStore, *, region: str, publish: Callable[[StoredImage], None]) -> None:
+        self._store = store
+        self._region = region
+        self._publish = publish
+        self._making = threading.Lock()
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of the releases whose base image is there."""
+        made = {image.id for image in self._store.all()}
+        return tuple(release.name for release in RELEASES if _image_id(release) in made)
+
+    def ensure(self, release: DebianRelease) -> StoredImage:
+        """Return the release's base image; make it if it is not there yet.
+
+        Raises:
+            BakeError: when the tree cannot be made; nothing of it is left then.
+        """
+        with self._making:
+            return self._store.get(_image_id(release)) or self._make(release)
+
+    def _make(self, release: DebianRelease) -> StoredImage:
+        digest = base_digest(release)
+        _make_tree(release, self._store.layer(f"base-{digest[:17]}"))
+        image = _describe(release, digest, self._region)
+        self._store.save(image)
+        self._publish(image)
+        return image
 
 
-def _make_tree(layer: Path) -> None:
+def _make_tree(release: DebianRelease, layer: Path) -> None:
     shutil.rmtree(layer, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=layer.parent, prefix="draft-") as draft:
         tree = Path(draft) / "tree"
         try:
             # Over a slow line its packages take long.
-            run(debootstrap_command(tree), seconds=3600)
+            run(debootstrap_command(release, tree), seconds=3600)
         except BakeError as error:
             raise BakeError(
-                f"The Debian base tree could not be made: {error.message}",
+                f"The {release} base tree could not be made: {error.message}",
                 hint="Does `apt-get update` work, and is there 1 GB free?",
             ) from error
         configure(tree)
@@ -147,12 +165,12 @@ def configure(tree: Path) -> None:
     run(["systemctl", f"--root={tree}", "--quiet", "enable", *ENABLED])
 
 
-def _describe(image_id: str, digest: str, region: str) -> StoredImage:
+def _describe(release: DebianRelease, digest: str, region: str) -> StoredImage:
     now = datetime.now(UTC)
     return StoredImage(
-        id=image_id,
-        name=f"debian-12-amd64-{now:%Y%m%d}-local",
-        description="Debian 12 for the local cloud",
+        id=_image_id(release),
+        name=f"{release.name}-amd64-{now:%Y%m%d}-local",
+        description=f"{release} for the local cloud",
         owner=DEBIAN_ACCOUNT,
         region=region,
         created=now.strftime("%Y-%m-%dT%H:%M:%S.000Z"),

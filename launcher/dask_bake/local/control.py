@@ -3,14 +3,17 @@
 import json
 import os
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
+from dask_bake.debian import NEWEST, DebianRelease, release_with
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
+from dask_bake.local.admin_client import ask
 from dask_bake.local.claim import holder
 from dask_bake.local.commands import run
 from dask_bake.local.launching import server_command, start_server
@@ -20,6 +23,8 @@ from dask_bake.local.settings import Settings, read_settings
 
 LONGEST_START = 900
 """Seconds after which a local cloud that another command starts is not waited for any more."""
+LONGEST_TREE = 3700.0
+"""Seconds in which a Debian tree is made, over a slow line too."""
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,20 @@ def status(settings: Settings | None = None) -> LocalStatus | None:
     return found if found.root == str(settings.root) else None
 
 
-def ensure_up(notify: Notify) -> Endpoint:
-    """The running local cloud, started if need be."""
+def ensure_up(notify: Notify, base: DebianRelease | None = None) -> Endpoint:
+    """Return the running local cloud, started if need be, with the base image of that release."""
     settings = read_settings()
     if status(settings) is None:
-        up(notify)
+        up(notify, base)
+    elif base is not None:
+        _ensure_base(settings, base, notify)
     return Endpoint(settings.url)
 
 
-def up(notify: Notify) -> LocalStatus:
-    """Start the local cloud, or find the one that runs.
+def up(notify: Notify, base: DebianRelease | None = None) -> LocalStatus:
+    """Start the local cloud, or find the one that runs; make the base image if it is missing.
+
+    Without ``base`` any base image will do; where there is none, the release with this Python is made.
 
     Raises:
         BakeError: when it cannot run here; the message says why, the hint what to do.
@@ -78,7 +87,32 @@ def up(notify: Notify) -> LocalStatus:
     settings = read_settings()
     running = status(settings)
     if running:
+        _ensure_base(settings, base, notify)
         return running
+    started = _start(settings, notify)
+    try:
+        _ensure_base(settings, base, notify)
+    except BaseException:
+        down(notify)
+        raise
+    return started
+
+
+def _ensure_base(settings: Settings, base: DebianRelease | None, notify: Notify) -> None:
+    present = ask("GET", "bases", settings=settings)
+    if base is None and present:
+        return
+    base = base or release_with(f"{sys.version_info.major}.{sys.version_info.minor}") or NEWEST
+    if base.name in present:
+        return
+    phase = f"make the {base} base tree"
+    notify(PhaseStarted(phase))
+    began = time.monotonic()
+    ask("POST", "bases", {"release": base.name}, settings=settings, timeout=LONGEST_TREE)
+    notify(PhaseEnded(phase, time.monotonic() - began))
+
+
+def _start(settings: Settings, notify: Notify) -> LocalStatus:
     require_programs()
     prefix = root_prefix()
     leftovers = find_leftovers(settings)  # before asking who holds it: what a start makes is not left over
@@ -88,7 +122,7 @@ def up(notify: Notify) -> LocalStatus:
     if leftovers:
         down(notify)
     try:
-        start_server(settings, prefix, notify)
+        start_server(settings, prefix)
     except BakeError:
         running = _wait_for_other(settings, notify)
         if running:

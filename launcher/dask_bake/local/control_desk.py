@@ -1,4 +1,4 @@
-"""Where the local cloud is told, from this machine alone, which faults and quotas it has."""
+"""Where the local cloud is told, from this machine alone, which base images, faults and quotas it has."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,9 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from dask_bake.errors import UsageError
+from dask_bake.debian import RELEASES, release_named
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.local.base import Bases
 from dask_bake.local.ec2_api import Troubles
 from dask_bake.local.fates import Fates
 from dask_bake.local.fault_rules import Rule
@@ -20,17 +22,22 @@ OF_RULES = frozenset({"action", "where", "skip", "times", "chance", "seed", "cou
 
 
 class ControlDesk:
-    """Answers at ``/_dask_bake/faults``, ``…/quotas`` and ``…/requests``, in JSON."""
+    """Answers at ``/_dask_bake/bases``, ``…/faults``, ``…/quotas`` and ``…/requests``, in JSON."""
 
-    def __init__(self, troubles: Troubles, fates: Fates, log: RequestLog) -> None:
+    def __init__(self, troubles: Troubles, fates: Fates, log: RequestLog, bases: Bases) -> None:
         self._troubles = troubles
         self._fates = fates
         self._log = log
+        self._bases = bases
 
     def answer(self, request: Request) -> Response:
         """The answer to one request."""
         try:
             match (request.method, request.path.removeprefix("/_dask_bake/")):
+                case ("GET", "bases"):
+                    return _json(self._bases.names())
+                case ("POST", "bases"):
+                    return _json({"id": self._make_base(_said(request))})
                 case ("GET", "faults"):
                     return _json([_told(rule) for rule in self._troubles.rules.all()])
                 case ("POST", "faults"):
@@ -50,7 +57,19 @@ class ControlDesk:
                     return Response(status=404)
         except UsageError as error:
             return _json({"error": error.message, "hint": error.hint}, status=400)
+        except BakeError as error:
+            return _json({"error": error.message, "hint": error.hint}, status=500)
         return _json({})
+
+    def _make_base(self, said: dict[str, Any]) -> str:
+        """Make the base image of a Debian release, unless it is there, and return its id."""
+        release = release_named(str(said.get("release")))
+        if release is None:
+            raise UsageError(
+                f"There is no base image {said.get('release')!r}.",
+                hint=f"Use one of: {', '.join(each.name for each in RELEASES)}.",
+            )
+        return self._bases.ensure(release).id
 
     def _add(self, said: dict[str, Any]) -> dict[str, Any]:
         """Put a rule in force, or have an instance that is there meet the fault now."""

@@ -12,6 +12,7 @@ from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request, Response
 
 from dask_bake.errors import BakeError
+from dask_bake.local.base import Bases
 from dask_bake.local.control_desk import ControlDesk
 from dask_bake.local.ec2_api import Ec2Api, WsgiApp
 from dask_bake.local.ec2_calls import Refusal, read_request
@@ -37,6 +38,7 @@ class Gateway:
         caller_address: str,
         load_samples: Callable[[], None],
         status: Callable[[], dict[str, Any]],
+        bases: Bases,
     ) -> None:
         self._moto = moto
         self._s3 = s3
@@ -46,7 +48,7 @@ class Gateway:
         self._status = status
         self.log = RequestLog()
         self._gate = FaultGate(ec2_api.troubles.rules, self.log)
-        self._desk = ControlDesk(ec2_api.troubles, ec2_api.fates, self.log)
+        self._desk = ControlDesk(ec2_api.troubles, ec2_api.fates, self.log, bases)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""

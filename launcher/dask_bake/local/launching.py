@@ -9,11 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from dask_bake.errors import BakeError
-from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.settings import Settings
 
 
-def start_server(settings: Settings, prefix: Sequence[str], notify: Notify) -> None:
+def start_server(settings: Settings, prefix: Sequence[str]) -> None:
     """Start the server, and return when it is ready.
 
     Raises:
@@ -31,7 +30,7 @@ def start_server(settings: Settings, prefix: Sequence[str], notify: Notify) -> N
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
-            if follow_start(process.stdout, notify):
+            if follow_start(process.stdout):
                 # The server goes on without us: do not wait for it, which leaving the block would do.
                 process.returncode = 0
                 return
@@ -44,8 +43,8 @@ def start_server(settings: Settings, prefix: Sequence[str], notify: Notify) -> N
     raise BakeError(f"The local cloud did not start: {reason}", hint=f"See {settings.log}.")
 
 
-def follow_start(lines: Iterable[str], notify: Notify) -> bool:
-    """Pass on what the server reports while it starts; whether it was ready at the end.
+def follow_start(lines: Iterable[str]) -> bool:
+    """Read what the server reports while it starts, and return whether it was ready at the end.
 
     Raises:
         BakeError: when the server says that it cannot run.
@@ -57,10 +56,6 @@ def follow_start(lines: Iterable[str], notify: Notify) -> bool:
                 return True
             case {"error": message, "hint": hint}:
                 raise BakeError(message, hint=hint)
-            case {"started": phase}:
-                notify(PhaseStarted(phase))
-            case {"ended": phase, "seconds": seconds}:
-                notify(PhaseEnded(phase, seconds))
     return False
 
 

@@ -33,6 +33,12 @@ class MotoImages:
                 snapshot = replace(self._snapshot_of(image), region=backend.region_name)
                 backend.amis[image.id] = LocalAmi(backend, image, _put_snapshot(backend, snapshot))
 
+    def publish(self, image: StoredImage) -> None:
+        """Let moto know of a new public image, in every region that it has been asked for."""
+        for backend in tuple(ec2_backends[DEFAULT_ACCOUNT_ID].values()):
+            snapshot = replace(self._snapshot_of(image), region=backend.region_name)
+            backend.amis[image.id] = LocalAmi(backend, image, _put_snapshot(backend, snapshot))
+
     def _snapshot_of(self, image: StoredImage) -> StoredSnapshot:
         """Its snapshot, written down if an older version of the local cloud did not."""
         snapshot = self._store.snapshot_of(image)

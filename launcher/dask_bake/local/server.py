@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -20,8 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from dask_bake.bounded import end
 from dask_bake.errors import BakeError
-from dask_bake.events import Event, PhaseEnded, PhaseStarted
-from dask_bake.local.base import ensure_base
+from dask_bake.local.base import Bases
 from dask_bake.local.claim import claim
 from dask_bake.local.commands import run
 from dask_bake.local.dnsmasq import start_dnsmasq
@@ -58,7 +57,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = read_settings()
     try:
-        with serve(settings, report.event) as network:
+        with serve(settings) as network:
             report.send({"ready": str(network.block)})
             report.close()
             stopping.wait()
@@ -71,7 +70,7 @@ def main() -> None:
 
 
 @contextmanager
-def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Network]:
+def serve(settings: Settings) -> Iterator[Network]:
     """Hold the local cloud up: network, machines, endpoints; everything is taken down at the end."""
     with ExitStack() as stack:
         log = _open_log(settings)
@@ -80,16 +79,16 @@ def serve(settings: Settings, notify: Callable[[Event], None]) -> Iterator[Netwo
         run(["mount", "-o", "remount,bind,ro", "/sys"])
         endpoint_socket_guard(settings)
         store = ImageStore(settings)
-        store.sweep(())
-        ensure_base(store, region=DEFAULT_REGION, notify=notify)
+        store.sweep((), at_start=True)
         network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
         stack.enter_context(_network(settings, network, log))
         ec2 = MotoEc2(network, store)
+        bases = Bases(store, region=DEFAULT_REGION, publish=ec2.images.publish)
         guard = Guard(network.bridge, ec2.instances)
         stack.callback(guard.close)
         hypervisor = Hypervisor(settings, network, store, ec2, boot=boot)
         stack.callback(hypervisor.end_all)
-        api, gateway = _gateway(settings, network, ec2, hypervisor, guard)
+        api, gateway = _gateway(settings, network, ec2, hypervisor, guard, bases)
         stack.callback(api.fates.end)
         metadata = MetadataService(ec2.facts, strike=api.troubles.rules.strike)
         for host, port, app in (
@@ -119,17 +118,7 @@ def endpoint_socket_guard(settings: Settings) -> None:
 
 
 class Reporter:
-    """Tells the starting command what happens, while it still listens."""
-
-    def event(self, event: Event) -> None:
-        """Pass an event on."""
-        match event:
-            case PhaseStarted(phase):
-                self.send({"started": phase})
-            case PhaseEnded(phase, seconds):
-                self.send({"ended": phase, "seconds": seconds})
-            case _:
-                return
+    """Tells the starting command how the start ended, while it still listens."""
 
     def send(self, fact: dict[str, Any]) -> None:
         """Write one line; nobody listening any more is fine."""
@@ -168,7 +157,12 @@ def _network(settings: Settings, network: Network, log: int) -> Iterator[None]:
 
 
 def _gateway(
-    settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor, guard: Guard
+    settings: Settings,
+    network: Network,
+    ec2: MotoEc2,
+    hypervisor: Hypervisor,
+    guard: Guard,
+    bases: Bases,
 ) -> tuple[Ec2Api, Gateway]:
     from dask_bake.local.moto_app import moto_app, one_service
 
@@ -193,6 +187,7 @@ def _gateway(
         caller_address=str(network.gateway),
         load_samples=SampleLoader(settings.samples),
         status=status,
+        bases=bases,
     )
     return api, gateway
 

@@ -117,11 +117,15 @@ class ImageStore:
         """The bytes that these layers take on disk."""
         return bytes_on_disk(self.layer(name) for name in layers)
 
-    def sweep(self, keep: Iterable[str]) -> None:
-        """Remove the layers that neither an image nor ``keep`` needs."""
+    def sweep(self, keep: Iterable[str], *, at_start: bool = False) -> None:
+        """Remove the layers that neither an image nor ``keep`` needs.
+
+        Later than ``at_start`` a base tree without an image may be one that is being made: it stays.
+        """
         needed = {layer for image in self.all() for layer in image.layers} | set(keep)
         for folder in self._layers.iterdir():
-            if folder.name not in needed:
+            may_be_new = not at_start and folder.name.startswith(("base-", "draft-"))
+            if folder.name not in needed and not may_be_new:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def layer(self, name: str) -> Path:
