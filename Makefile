@@ -83,7 +83,7 @@ format: $(INSTALLED) ## rewrite the code in the project's format
 	@packer fmt packer
 
 .PHONY: lock
-lock: $(INSTALLED) ## resolve packer/environment.yml anew into packer/pip.lock
+lock: $(INSTALLED) ## resolve packer/environment.yml anew into the lock of its Python
 	@$(BIN)/dask-bake lock --installer pip
 
 .PHONY: clean
