@@ -1,7 +1,7 @@
 """A machine of the Debian release that this machine is not: a tree of it, in namespaces of its own.
 
-It has the network of this machine, and what this machine says of proxies, certificates, pip and apt. Its mounts
-and processes end with the block that made it, and with the process that did, however that ends.
+It has the network of this machine, and what this machine says of proxies, certificates, pip and apt. Its
+mounts and processes end with the block that made it, and with the process that did, however that ends.
 """
 
 import hashlib
