@@ -18,7 +18,7 @@ import conda_packages
 from conda_packages import LINUX, distribution_of, make_from_wheel, make_python, pip_wheel, requirements_of
 from conda_server import serve as serve
 
-LOCK = Path(__file__).parents[1] / "packer" / "pip.lock"
+LOCK = Path(__file__).parents[1] / "packer" / f"py{sys.version_info.major}{sys.version_info.minor}.pip.lock"
 
 
 def index_channel(folder: Path) -> None:

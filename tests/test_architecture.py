@@ -153,6 +153,7 @@ ROWS = (
         "lossy",
         "own_commands",
         "together",
+        "debian",
         "models",
         "assets",
         "errors",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dask_bake.bake_draft import draft
 from dask_bake.bake_edges import Workshop
 from dask_bake.bake_plan import BakeOptions
+from dask_bake.debian import minor
 from dask_bake.image_differences import Differences, differences
 from dask_bake.images import ImagesEdge, look_up
 from dask_bake.manifest import Manifest
@@ -36,7 +37,7 @@ def explain(options: BakeOptions, workshop: Workshop, images: ImagesEdge) -> Exp
         same = [each for each in facts if each.digest == drafted.recipe.digest and each.is_ready]
         if options.force:
             same = []
-        kind = (name, str(options.architecture))
+        kind = (name, str(options.architecture), minor(drafted.manifest.python))
         newest = next((each for each in facts if each.kind == kind and each.manifest is not None), None)
         known = newest.manifest if newest else None
         return Explanation(

@@ -78,10 +78,7 @@ class CondaLocking:
         if why := silence(request.channels):
             raise why
         comment = COMMENT.format(request.environment.sha256)
-        solved = solve(self._specs, request.channels, request.options.architecture, comment=comment)
-        if not solved.python:
-            raise UsageError(f"{request.origin} brings no Python", hint="add python=3.11 to its dependencies")
-        return solved.text
+        return solve(self._specs, request.channels, request.options.architecture, comment=comment).text
 
     def _read_lock(self, text: str) -> CondaLock:
         return read_lock(text, self._request.options.architecture, origin=self._origin)

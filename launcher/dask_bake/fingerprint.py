@@ -1,5 +1,6 @@
 """What an image's tags say of it, against this machine's packages, the instance type and the calendar."""
 
+import platform
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -68,8 +69,13 @@ def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple
     )
 
 
-def newest_proved(images: Sequence[Image], instance_type: InstanceType) -> Image:
-    """The first of the images that was proved and runs on the type, else the first that was proved."""
+def newest_proved(
+    images: Sequence[Image], instance_type: InstanceType, *, python: str = platform.python_version()
+) -> Image:
+    """Return the first image that is verified and runs on the type, else the first that is verified.
+
+    Images with the minor version of the client's ``python`` come before others: they are of use to it.
+    """
     if not images:
         raise BakeError("there is no image to launch from", hint="dask-bake bake makes one")
     proved = [image for image in images if is_proved(image)]
@@ -79,7 +85,8 @@ def newest_proved(images: Sequence[Image], instance_type: InstanceType) -> Image
             hint=f"dask-bake bake makes one that is; --ami {images[0].id} takes this one all the same",
         )
     fitting = [image for image in proved if image.architecture in instance_type.architectures]
-    return (fitting or proved)[0]
+    useful = [image for image in fitting if _agree("Python", image.tag(Tag.PYTHON), python)]
+    return (useful or fitting or proved)[0]
 
 
 def check_architecture(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_bake import manifest
+from dask_bake.debian import minor
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.manifest import Manifest
 from dask_bake.models import READY, Image, Tag, Tags, Verified
@@ -76,9 +77,9 @@ class ImageFacts:
         return self.image.tag(Tag.ENVIRONMENT)
 
     @property
-    def kind(self) -> tuple[str, str]:
-        """Images of one kind replace each other."""
-        return self.environment, self.image.architecture
+    def kind(self) -> tuple[str, str, str]:
+        """Environment, architecture and minor version of Python: images of one kind replace each other."""
+        return self.environment, self.image.architecture, minor(self.image.tag(Tag.PYTHON))
 
     @property
     def digest(self) -> str:

@@ -56,8 +56,8 @@ def plan_prune(
 
     ``facts`` are sorted, the newest first; ``snapshots`` are all that dask-bake tagged.
     """
-    ranks: Counter[tuple[str, str]] = Counter()
-    checked: set[tuple[str, str]] = set()
+    ranks: Counter[tuple[str, str, str]] = Counter()
+    checked: set[tuple[str, str, str]] = set()
     kept, removed = [], []
     for each in facts:
         rank = ranks[each.kind]

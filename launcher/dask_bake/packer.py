@@ -2,7 +2,6 @@
 
 import os
 import queue
-import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -10,6 +9,9 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 from packerpy import PackerExecutable
+
+KILL_INTERVAL = 0.05
+"""Seconds from one look at what is to be killed to the next."""
 
 
 class PackerRun:
@@ -42,18 +44,26 @@ class PackerRun:
         return record
 
     def terminate(self) -> None:
-        """Packer is told to tidy up and end: it hands SIGTERM on to its own child, but not SIGINT."""
-        self._tell(signal.SIGTERM, of_packers_own=False)
+        """Tell Packer to tidy up and end: it hands SIGTERM on to its own child, but not SIGINT."""
+        for process in self._processes():
+            with suppress(psutil.Error):
+                process.terminate()
 
     def kill(self) -> None:
-        """Packer and its own children end at once, if they go on."""
-        self._tell(signal.SIGKILL, of_packers_own=True)
+        """Kill Packer with all that it has started, and return when they and both threads have ended."""
+        while self._waiter.is_alive() or self._reader.is_alive():
+            for process in self._processes():  # it may only be about to start
+                with suppress(psutil.Error):
+                    for each in (*process.children(recursive=True), process):
+                        each.kill()
+            self._waiter.join(KILL_INTERVAL)
+            self._reader.join(KILL_INTERVAL)
 
-    def _tell(self, number: signal.Signals, *, of_packers_own: bool) -> None:
-        for process in psutil.Process().children(recursive=of_packers_own):
+    def _processes(self) -> Iterator[psutil.Process]:
+        for process in psutil.Process().children():
             with suppress(psutil.Error):
                 if self._executable in process.cmdline():
-                    process.send_signal(number)
+                    yield process
 
     def _join(self) -> None:
         self._waiter.join()

@@ -11,6 +11,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from dask_bake.debian import release_of_image
 from dask_bake.image_differences import Change, Difference, Differences
 from dask_bake.image_facts import ImageFacts, ImageSettings
 from dask_bake.manifest import Manifest
@@ -99,9 +100,11 @@ def _holds(facts: ImageFacts) -> str:
 
 
 def base_day(image: Image) -> str:
-    """The day of the base image; its id where its name does not say."""
-    found = DAY.search(image.tag(Tag.BASE_NAME))
-    return "-".join(found.groups()) if found else "?"
+    """Return the base image's Debian release and day, ``13 2026-07-01``; ``?`` where its name does not say."""
+    name = image.tag(Tag.BASE_NAME)
+    found, release = DAY.search(name), release_of_image(name)
+    day = "-".join(found.groups()) if found else "?"
+    return f"{release.number} {day}" if release else day
 
 
 def _facts(facts: ImageFacts, settings: ImageSettings, now: datetime) -> list[tuple[str, str]]:

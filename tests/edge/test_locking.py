@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,19 +18,23 @@ from conda_packages import make_package
 from conda_server import Served, serve
 from dask_bake import conda_client, conda_locking, installers
 from dask_bake.conda_locking import TERMS
+from dask_bake.debian import NEWEST, RELEASES, DebianRelease, release_with
 from dask_bake.environment_options import EnvironmentOptions
-from dask_bake.environment_request import Places, read_request
+from dask_bake.environment_request import Places, Request, read_request
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
 from dask_bake.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
 from dask_bake.lock import Lock, render_lock
-from dask_bake.locking import prepare
+from dask_bake.locking import pip_release, prepare
 from dask_bake.manifest import Package
 from dask_bake.models import Architecture, InstallerChoice
 from dask_bake.wheels import Target, resolve
 
 PYTHON = "{}.{}".format(*sys.version_info)
-IS_DEBIANS = pytest.mark.skipif(PYTHON != "3.11", reason="pip resolves for the Python that it runs in")
+DEBIAN = release_with(PYTHON)
+IS_DEBIANS = pytest.mark.skipif(DEBIAN is None, reason="pip resolves for the Python that it runs in")
+BASE_PYTHON = DEBIAN.python if DEBIAN else f"{PYTHON}.0"
+OTHER = next(release for release in RELEASES if release != DEBIAN)
 CONDA, PIP, AUTO = InstallerChoice
 PYTHONS = (f"python >={PYTHON}",)
 
@@ -125,9 +130,15 @@ class Project:
         places = "[" + ", ".join((self.channel,) if channels is None else channels) + "]"
         self.file.write_text("\n".join([f"channels: {places}", "dependencies:", *lines, ""]))
 
-    def prepare(
-        self, installer: InstallerChoice = CONDA, *, renew: bool = False, **options: object
-    ) -> Installer:
+    def request(
+        self,
+        installer: InstallerChoice = CONDA,
+        *,
+        renew: bool = False,
+        base: DebianRelease | None = None,
+        caller: str = PYTHON,
+        **options: object,
+    ) -> Request:
         source = self.home / "source"
         source.mkdir(exist_ok=True)
         (source / "rattler.lock").write_text(RATTLER)
@@ -138,9 +149,13 @@ class Project:
             Places(source, self.home / "state", self.home / "cache"),
             notify=self.events.append,
             renew=renew,
+            base=base,
             environ={"HOME": str(self.home), **self.environ},
         )
-        return prepare(request, notify=self.events.append)
+        return replace(request, caller=caller)
+
+    def prepare(self, installer: InstallerChoice = CONDA, **options: Any) -> Installer:
+        return prepare(self.request(installer, **options), notify=self.events.append)
 
     @property
     def notes(self) -> list[str]:
@@ -194,19 +209,20 @@ def test_conda_s_lock_has_its_python_and_its_packages(project: Project) -> None:
 def test_pip_locks_what_conda_s_words_mean(project: Project) -> None:
     installer = project.prepare(PIP)
     assert isinstance(installer, PipInstaller)
-    assert (installer.name, installer.lock.python) == ("pip", "3.11.2")
+    assert (installer.name, installer.lock.python) == ("pip", BASE_PYTHON)
     assert packages(installer, "pypi") == ["dask 3.0", "distributed 2.0", "pip 26.0"]
     assert (list(installer.files), project.kept) == (["environment.yml", "pip.lock"], ["pip.lock"])
 
 
-@pytest.mark.parametrize("spec", ["python=3.12", "python >=3.12", "conda-forge::python 3.9.*"])
+@pytest.mark.parametrize("spec", ["python=3.12", "python >=3.14", "conda-forge::python 3.9.*"])
 def test_pip_has_no_other_python_than_the_image_s(spec: str, project: Project) -> None:
     project.write(spec, *DASK[1:])
     with pytest.raises(UsageError) as caught:
         project.prepare(PIP)
     assert (
         caught.value.message
-        == f"environment.yml asks for {spec}; pip's packages run on the base image's 3.11.2"
+        == f"environment.yml asks for {spec}; pip's packages run on the base image's own Python:"
+        " 3.11 on Debian 12, 3.13 on Debian 13"
     )
     assert project.kept == []
 
@@ -226,7 +242,7 @@ def test_auto_is_pip_where_the_channel_is_silent_and_says_why_once(project: Proj
     ]
 
 
-def pip_lock(project: Project, *names: str, python: str = "3.11.2") -> str:
+def pip_lock(project: Project, *names: str, python: str = BASE_PYTHON) -> str:
     """A pip.lock of these for the project's environment."""
     pinned = tuple(Package(name, "2.0", "0" * 64) for name in names)
     return render_lock(Lock(hashlib.sha256(project.file.read_bytes()).hexdigest(), python, "x86_64", pinned))
@@ -245,18 +261,77 @@ def test_a_silent_channel_is_an_error_for_conda_and_writes_nothing(project: Proj
 @pytest.mark.parametrize("installer", [CONDA, PIP])
 def test_an_environment_without_dask_is_refused(installer: InstallerChoice, project: Project) -> None:
     project.write("python")
-    (project.file.parent / "pip.lock").write_text(pip_lock(project, "numpy"))
+    (project.file.parent / f"py{PYTHON.replace('.', '')}.pip.lock").write_text(pip_lock(project, "numpy"))
     with pytest.raises(UsageError) as caught:
         project.prepare(installer)
     message = "environment.yml brings no dask and no distributed, so no cluster could run in it"
     assert caught.value.message == message
 
 
-def test_an_environment_without_python_is_refused_and_nothing_written(project: Project) -> None:
-    project.write("_libgcc_mutex")
-    with pytest.raises(UsageError, match=r"environment\.yml brings no Python") as caught:
-        project.prepare()
-    assert (caught.value.hint, project.kept) == ("add python=3.11 to its dependencies", [])
+def test_an_environment_that_names_no_python_gets_the_caller_s_from_conda(project: Project) -> None:
+    """Its lock says for which Python it is: another caller's is beside it."""
+    project.write("dask", "distributed")
+    assert project.prepare().lock.python == f"{PYTHON}.9"
+    assert project.kept == [f"py{PYTHON.replace('.', '')}.conda.lock"]
+
+
+def pip_lock_for(project: Project, python: str) -> None:
+    """Keep a pip.lock for that Python beside an environment.yml that names none."""
+    project.write("dask", "distributed")
+    name = f"py{''.join(python.split('.')[:2])}.pip.lock"
+    (project.file.parent / name).write_text(pip_lock(project, "dask", "distributed", python=python))
+
+
+@pytest.mark.parametrize("release", RELEASES, ids=str)
+def test_pip_installs_for_the_python_of_the_base_that_is_named(
+    release: DebianRelease, project: Project
+) -> None:
+    """An environment that names no Python leaves the choice to --base; a client elsewhere is told."""
+    pip_lock_for(project, release.python)
+    assert project.prepare(PIP, base=release).lock.python == release.python
+    said = f"The image will have Python {release.python}, this machine has {PYTHON}:"
+    assert project.notes == (
+        [] if release == DEBIAN else [f"{said} a client here could not use its clusters."]
+    )
+
+
+def test_a_base_without_the_python_that_the_environment_asks_for_is_refused(project: Project) -> None:
+    project.write("python=3.13", *DASK[1:])
+    with pytest.raises(UsageError) as caught:
+        project.prepare(PIP, base=RELEASES[0])
+    assert (caught.value.message, caught.value.hint) == (
+        "environment.yml asks for python=3.13; --base debian-12 has Python 3.11.2",
+        "--base debian-13, or --installer conda brings the Python that is asked for",
+    )
+
+
+def test_a_python_that_no_base_has_is_refused_with_a_way_out(project: Project) -> None:
+    project.write("dask", "distributed")
+    with pytest.raises(UsageError) as caught:
+        project.prepare(PIP, caller="3.12")
+    assert (caught.value.message, caught.value.hint, project.kept) == (
+        "environment.yml names no Python, and no base image has this machine's 3.12:"
+        " 3.11 on Debian 12, 3.13 on Debian 13",
+        "--installer conda brings it; or add python=3.13 to the dependencies",
+        [],
+    )
+
+
+def test_of_several_pythons_the_caller_s_is_taken_else_the_newest(project: Project) -> None:
+    project.write("python >=3.10", *DASK[1:])
+    request = project.request(PIP)
+    taken = [pip_release(replace(request, caller=caller)) for caller in ("3.11", "3.13", "3.12")]
+    assert taken == [*RELEASES, NEWEST]
+
+
+def test_a_lock_that_was_given_says_which_base_it_is_for(project: Project) -> None:
+    project.write("dask", "distributed")
+    mine = project.home / "mine.lock"
+    mine.write_text(pip_lock(project, "dask", "distributed", python=OTHER.python))
+    assert pip_release(project.request(PIP, lock=mine)) == OTHER
+    mine.write_text(pip_lock(project, "dask", "distributed", python="3.12.1"))
+    with pytest.raises(UsageError, match=r"is for Python 3\.12\.1, and pip's packages run on the base"):
+        project.prepare(PIP, lock=mine)
 
 
 def test_what_cannot_be_solved_writes_nothing(project: Project) -> None:

@@ -15,6 +15,7 @@ from dask_bake.bake import BakeResult, bake
 from dask_bake.bake_claim import ABANDONED
 from dask_bake.bake_edges import Workshop
 from dask_bake.bake_plan import BakeOptions
+from dask_bake.debian import TRIXIE
 from dask_bake.edges import InstanceType
 from dask_bake.environment import parse_environment
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
@@ -583,6 +584,24 @@ def test_a_region_without_debians_image_is_a_sentence(bench: Bench) -> None:
         bench.bake()
     assert caught.value.message == (
         "there is no image debian-12-amd64-* of Debian's account 136693071363 in this region"
+    )
+
+
+def test_a_release_is_its_newest_image(bench: Bench) -> None:
+    older, newer = (
+        Image(f"ami-{day}", f"debian-13-amd64-202601{day}-1", "available", NOW) for day in ("01", "02")
+    )
+    bench.cloud.listed += [newer, older]
+    assert bench.bake(base=TRIXIE).image.tag(Tag.BASE) == "ami-02"
+
+
+def test_an_image_of_another_release_than_the_lock_is_for_is_refused(bench: Bench) -> None:
+    bench.cloud.listed.append(Image("ami-13", "debian-13-amd64-20260101-1", "available", NOW))
+    with pytest.raises(UsageError) as caught:
+        bench.bake(base="ami-13")
+    assert (caught.value.message, caught.value.hint) == (
+        "--base ami-13 is Debian 13 with Python 3.13, and the environment is locked for 3.11",
+        "--base debian-12, or the dependency python=3.13",
     )
 
 

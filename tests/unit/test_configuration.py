@@ -14,6 +14,7 @@ from dask_bake.cli import run
 from dask_bake.config_command import config_document, default
 from dask_bake.config_table import IMAGE_SECTION, SETTINGS
 from dask_bake.configuration import Given, find_setting, read_configuration
+from dask_bake.debian import NEWEST
 from dask_bake.errors import UsageError
 from dask_bake.models import Architecture
 from dask_bake.options import LaunchOptions, launch_options
@@ -30,6 +31,7 @@ SAMPLES = {
     values.pairs: ({"A": "1"}, (("A", "1"),)),
     values.dec2_tags: ("a:b", (("a", "b"),)),
     values.path: ("/a", Path("/a")),
+    values.base_image: ("debian-13", NEWEST),
     values.duration: ("2h", 7200),
     values.networks: ("192.0.2.7", ("192.0.2.7/32",)),
 }

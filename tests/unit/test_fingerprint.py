@@ -144,6 +144,14 @@ def test_the_newest_image_that_was_proved_and_fits_is_taken():
     assert newest_proved(images, APPLE) == images[2]
 
 
+def test_an_image_that_this_python_can_talk_to_comes_before_a_newer_one():
+    tags = {Tag.MANAGED: "true", Tag.VERIFIED: "yes"}
+    newer, older = (tagged({**tags, Tag.PYTHON: python}, id=python) for python in ("3.13.5", "3.11.2"))
+    assert newest_proved((newer, older), INTEL, python="3.11.7") == older
+    assert newest_proved((newer, older), INTEL, python="3.13.0") == newer
+    assert newest_proved((newer, older), INTEL, python="3.12.0") == newer
+
+
 def test_without_images_the_way_to_one_is_told():
     with pytest.raises(BakeError) as caught:
         newest_proved((), INTEL)

@@ -19,6 +19,12 @@ PAYLOAD = "/var/tmp/dask-bake"
 DIGEST = "0" * 64
 SITE = f"opt/dask/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
 
+# What a base image brings, with cloud-init before 24.3 or since.
+BASE_UNITS = (
+    *("cloud-config.service", "cloud-config.target", "cloud-final.service", "cloud-init-local.service"),
+    *("ssh.service", "systemd-networkd.service", "systemd-resolved.service"),
+)
+
 # What the scripts ask of the system, as programs that do nothing, or next to nothing.
 PROGRAMS = {
     "cloud-init": 'rm -rf "$DASK_BAKE_ROOT"/var/lib/cloud/*',
@@ -222,6 +228,8 @@ def image(environment, tmp_path) -> Path:
     put(root, "etc/dask-bake/manifest.json", json.dumps({"digest": DIGEST}))
     put(root, "etc/dask-bake/user", "admin\n")
     shutil.copytree(PACKER / "rootfs/etc/systemd/system", root / "etc/systemd/system")
+    for unit in (*BASE_UNITS, "cloud-init.service"):
+        put(root, f"lib/systemd/system/{unit}")
     (root / LIBEXEC).mkdir(parents=True)
     shutil.copy(PACKER / "rootfs" / LIBEXEC / "check-imports", root / LIBEXEC)
     put(root, f"{PAYLOAD}/pip.lock", f"# python: 3\nnice-one==1.0 --hash=sha256:{DIGEST}\n")
@@ -501,3 +509,34 @@ def test_what_the_packages_ask_of_each_other_is_remarked_on(image):
         "remark: nice-one 1.0 asks for nice-one>=2; there is 1.0",
         "remark: nice-one 1.0 asks for absent; there is None",
     ]
+
+
+# ---- What the base image brings
+
+
+def newer(image: Path) -> None:
+    """Make it an image with cloud-init 24.3 or newer."""
+    (image / "lib/systemd/system/cloud-init.service").unlink()
+    for unit in ("cloud-init-main.service", "cloud-init-network.service", "cloud-init-hotplugd.service"):
+        put(image, f"usr/lib/systemd/system/{unit}")
+
+
+def test_an_image_with_either_cloud_init_passes(image):
+    newer(image)
+    assert run_script("80-check.sh", image).returncode == 0
+
+
+@pytest.mark.parametrize("unit", [*BASE_UNITS, "cloud-init.service"])
+def test_a_unit_that_a_node_counts_on_must_be_there(image, unit):
+    (image / f"lib/systemd/system/{unit}").unlink()
+    done = run_script("80-check.sh", image)
+    assert (done.returncode, done.stderr) == (1, f"check: the base image has no {unit}\n")
+
+
+def test_each_stage_of_cloud_init_must_end_the_node_that_it_fails_on(image):
+    put(image, "usr/lib/systemd/system/cloud-init-later.service")
+    done = run_script("80-check.sh", image)
+    assert (done.returncode, done.stderr) == (
+        1,
+        "check: nothing ends a node whose cloud-init-later.service fails\n",
+    )

@@ -5,9 +5,16 @@ import hashlib
 import pytest
 
 from dask_bake.assets import packer_directory
+from dask_bake.debian import RELEASES, DebianRelease
 from dask_bake.errors import BakeError
 from dask_bake.lock import Lock, parse_lock, render_lock
 from dask_bake.manifest import Package
+
+
+def text_for(release: DebianRelease) -> str:
+    """The lock in the checkout for the release's Python."""
+    return (packer_directory() / f"py{release.python_minor.replace('.', '')}.pip.lock").read_text()
+
 
 LOCK = Lock(
     "e" * 64, "3.11.2", "x86_64", (Package("dask", "2026.8.0", "d" * 64), Package("pip", "26.3", "a" * 64))
@@ -42,8 +49,10 @@ def test_a_lock_without_its_header_is_refused() -> None:
         parse_lock("")
 
 
-def test_the_lock_in_the_checkout_is_that_of_its_environment() -> None:
-    lock = parse_lock((packer_directory() / "pip.lock").read_text())
+@pytest.mark.parametrize("release", RELEASES, ids=str)
+def test_the_lock_in_the_checkout_is_that_of_its_environment(release: DebianRelease) -> None:
+    lock = parse_lock(text_for(release))
+    assert lock.python == release.python
     environment = (packer_directory() / "environment.yml").read_bytes()
     assert lock.environment == hashlib.sha256(environment).hexdigest()
     names = {package.name for package in lock.packages}
@@ -61,5 +70,6 @@ def test_the_lock_in_the_checkout_is_that_of_its_environment() -> None:
     } <= names
 
 
-def test_the_lock_names_no_host() -> None:
-    assert "/" not in (packer_directory() / "pip.lock").read_text()
+@pytest.mark.parametrize("release", RELEASES, ids=str)
+def test_the_lock_names_no_host(release: DebianRelease) -> None:
+    assert "/" not in text_for(release)

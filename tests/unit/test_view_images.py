@@ -48,15 +48,15 @@ def test_a_list_has_two_lines_for_each_image():
     assert (
         shown(images_table(facts, NOW))
         == """\
-image                   age      size  base         verified  in use by
+image                   age      size  base            verified  in use by
 ────────────────────────────────────────────────────────────────────────────────
-ami-00000000000000001   2 h    1.2 GB  2026-07-01   no
+ami-00000000000000001   2 h    1.2 GB  12 2026-07-01   no
   dask-bake-000000000001, gpu, Python 3.11.2, dask 2026.8.0
-ami-00000000000000002   3 d    1.2 GB  2026-07-01*  yes       docs, taxi
+ami-00000000000000002   3 d    1.2 GB  12 2026-07-01*  yes       docs, taxi
   dask-bake-000000000002, dask, Python 3.11.2, dask 2026.8.0
-ami-00000000000000003  40 d  ≤ 10 GiB  2026-07-01   skipped
+ami-00000000000000003  40 d  ≤ 10 GiB  12 2026-07-01   skipped
   dask-bake-000000000003, Python 3.11.2, dask 2026.8.0, distributed 2026.7.0
-ami-00000000000000004  50 d    1.2 GB  ?            failed
+ami-00000000000000004  50 d    1.2 GB  ?               failed
   dask-bake-000000000004, Python 3.11.2, dask 2026.8.0
 
 * There is a newer image of the base: dask-bake bake takes it.

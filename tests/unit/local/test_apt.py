@@ -19,9 +19,19 @@ def test_the_suite_comes_from_where_the_host_gets_it():
     )
 
 
-def test_a_host_of_another_suite_has_no_sources_for_it():
+def test_a_suite_that_the_host_has_not_comes_from_where_it_gets_its_own():
+    """A mirror of Debian has every suite; its updates and security updates are beside it likewise."""
+    own = "\n".join(line for line in TARGETS.splitlines() if "|trixie|" not in line)
+    assert read_sources(own, "trixie") == (
+        "deb http://mirror.example/debian-security/ trixie-security main",
+        "deb http://mirror.example/debian/ trixie main contrib",
+    )
+
+
+def test_a_host_that_is_no_debian_has_no_sources():
     """Updates alone make no system, so the default mirror is used."""
     assert read_sources(TARGETS.splitlines()[0], "bookworm") == ()
+    assert read_sources("Ubuntu|noble|http://mirror.example/|noble|main\n", "bookworm") == ()
     assert read_sources("", "bookworm") == ()
 
 

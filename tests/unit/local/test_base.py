@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dask_bake.debian import BOOKWORM, RELEASES
 from dask_bake.local import base
 from dask_bake.local.settings import Settings
 from dask_bake.local.store import ImageStore
@@ -13,39 +14,41 @@ from dask_bake.local.store import ImageStore
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("SUITE", "trixie"),
         ("PACKAGES", ("bash",)),
         ("FILES", {"etc/hostname": "other\n"}),
         ("ENABLED", ("ssh.service",)),
     ],
 )
 def test_another_input_is_another_base_image(monkeypatch, name, value):
-    before = base.base_digest()
+    before = base.base_digest(BOOKWORM)
 
     monkeypatch.setattr(base, name, value)
 
-    assert base.base_digest() != before
+    assert base.base_digest(BOOKWORM) != before
     assert re.fullmatch("[0-9a-f]{64}", before)
+    assert len({base.base_digest(release) for release in RELEASES}) == len(RELEASES)
 
 
-def test_the_tree_is_made_by_mmdebstrap_without_what_nobody_reads():
-    command = base.debootstrap_command(Path("/tree"))
+@pytest.mark.parametrize("release", RELEASES, ids=str)
+def test_the_tree_is_made_by_mmdebstrap_without_what_nobody_reads(release):
+    command = base.debootstrap_command(release, Path("/tree"))
 
     target = command.index("/tree")
-    assert (command[0], command[target - 1]) == ("mmdebstrap", "bookworm")
+    assert (command[0], command[target - 1]) == ("mmdebstrap", release.codename)
     assert f"--include={','.join(base.PACKAGES)}" in command
     assert "--dpkgopt=path-exclude=/usr/share/doc/*" in command
 
 
 def test_a_base_image_that_is_there_is_not_made_again(tmp_path):
     store = ImageStore(Settings(root=tmp_path))
-    digest = base.base_digest()
-    image = base._describe(f"ami-{digest[:17]}", digest, "us-east-1")
+    digest = base.base_digest(BOOKWORM)
+    image = base._describe(BOOKWORM, digest, "us-east-1")
     store.save(image)
+    bases = base.Bases(store, region="us-east-1", publish=pytest.fail)
 
-    found = base.ensure_base(store, region="us-east-1", notify=lambda event: pytest.fail(f"{event}"))
+    found = bases.ensure(BOOKWORM)
 
-    assert found == image
+    assert (found, bases.names()) == (image, ("debian-12",))
     assert (found.owner, found.public, found.layers) == (
         "136693071363",
         True,

@@ -48,11 +48,13 @@ def test_a_removed_image_is_gone_and_removing_again_is_fine(store):
 
 def test_a_sweep_leaves_the_layers_that_somebody_needs(store, settings):
     store.save(OLD)
-    for name in ("base", "a", "b", "c", "draft-x"):
+    for name in ("base", "a", "b", "c", "base-old", "draft-x"):
         (store.layer(name) / "etc").mkdir(parents=True)
 
     store.sweep(keep=("b",))
+    assert {path.name for path in settings.layers.iterdir()} == {"base", "a", "b", "base-old", "draft-x"}
 
+    store.sweep(keep=("b",), at_start=True)
     assert {path.name for path in settings.layers.iterdir()} == {"base", "a", "b"}
 
 
