@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from dask_bake import manifest
 from dask_bake.errors import BakeError
-from dask_bake.image_facts import ImageFacts, ImageSettings, Snapshot
-from dask_bake.manifest import File, Manifest, Package
-from dask_bake.models import Image, Tag, Tags
+from dask_bake.images import manifest
+from dask_bake.images.facts import ImageFacts, ImageSettings, Snapshot
+from dask_bake.images.manifest import File, Manifest, Package
+from dask_bake.models.cluster import Image, Tag, Tags
 
 NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
 BASE = "debian-12-amd64-20260701-2100"

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dask_bake.edges import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
+from dask_bake.ec2.protocols import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import (
+from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.models.cluster import (
     Cloud,
     Cluster,
     Image,
@@ -23,8 +24,7 @@ from dask_bake.models import (
     Tag,
     Tags,
 )
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.options.launch import LaunchOptions
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
 CONSOLE = f"""booting

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.handlers import BUILTIN_HANDLERS
 
-from dask_bake.iam_grants import GRANTS, Need
+from dask_bake.iam.grants import GRANTS, Need
 
 PACKER = frozenset(
     f"ec2:{operation}"

@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 import dask_bake
-from dask_bake import cli
+from dask_bake.cli import main
 from dask_bake.errors import BakeError
 
 Attempt = TypeVar("Attempt", bound=Callable[[], object])
@@ -68,6 +68,6 @@ def words_of(act: Callable[[], object]) -> str | None:
     try:
         act()
     except (BakeError, KeyboardInterrupt) as error:
-        told = cli._leftover(error)
+        told = main._leftover(error)
         return told.message if told else ""
     return None

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from dask_bake import clouds, ec2
-from dask_bake.inventory import find
-from dask_bake.reaching import node_of, reach
-from dask_bake.ssh import Host, shell_command
+from dask_bake import clouds
+from dask_bake.clusters.inventory import find
+from dask_bake.ec2 import api
+from dask_bake.ssh.command import Host, shell_command
+from dask_bake.ssh.connect import node_of, reach
 from local_cloud import PORT, LocalCloud
 
 BEGIN = "import json, os, time\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
@@ -60,7 +61,7 @@ def host_of(cloud: LocalCloud, name: str, index: int) -> Host:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", cloud.environment["XDG_STATE_HOME"])
         there = clouds.local_cloud(f"http://127.0.0.1:{PORT}", None)
-        edge = ec2.connect(there, lambda _: None)
+        edge = api.connect(there, lambda _: None)
         cluster = find(edge, there, name)
         return reach(cluster, node_of(cluster, index), there, edge)
 

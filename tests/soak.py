@@ -29,18 +29,19 @@ from random import Random
 
 import conftest  # noqa: F401 - moto's settings, before moto is imported
 from contract.pretended_cloud import DEBIAN, Server
-from dask_bake import clouds, ec2
-from dask_bake.cluster import launch, take_down
+from dask_bake import clouds
+from dask_bake.clusters.inventory import find
+from dask_bake.ec2 import api
+from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError
-from dask_bake.insistence import Insistence
-from dask_bake.inventory import find
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.plan import Handout, LaunchPlan
 from dask_bake.local.faults import ENDINGS, OF_INSTANCES, Fault, Kind
 from dask_bake.local.settings import Settings
 from dask_bake.local.store import ImageStore
-from dask_bake.look_around import look_around
-from dask_bake.models import Cloud
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import Handout, LaunchPlan
+from dask_bake.models.cluster import Cloud
+from dask_bake.options.launch import LaunchOptions
 from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn
 from invariant import Thing, check, things
 
@@ -106,7 +107,7 @@ class Clock:
 class Edge:
     """The cloud's EC2, whose consoles print a host key: pretended machines print nothing."""
 
-    def __init__(self, edge: ec2.Ec2) -> None:
+    def __init__(self, edge: api.Ec2) -> None:
         self._edge = edge
 
     def __getattr__(self, name):
@@ -316,7 +317,7 @@ def soak(seed: int, numbers: Iterable[int]) -> Report:
     with a_cloud() as server:
         cloud, clock = clouds.local_cloud(server.url, None), Clock()
         insistence = Insistence(_nobody, clock, clock.sleep)
-        edge = Edge(ec2.connect(cloud, _nobody, insistence=insistence))
+        edge = Edge(api.connect(cloud, _nobody, insistence=insistence))
         for number in numbers:
             Cycle(seed, number, server, report, cloud, edge, clock).run()
             server.host.machines.clear()

@@ -9,15 +9,15 @@ import click
 import pytest
 import yaml
 
-from dask_bake.cli import cli
-from dask_bake.config_table import BAKE, ENVIRONMENT, WHERE
-from dask_bake.configuration import find_setting, merge, parse_document
-from dask_bake.handing_out import keys_for
-from dask_bake.option_table import SECTIONS
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import group_name, head_group_name
-from dask_bake.secrets_folder import Secrets
-from dask_bake.switches import in_words
+from dask_bake.cli.main import cli
+from dask_bake.clusters.auto_shutdown import in_words
+from dask_bake.launch.bootstrap import keys_for
+from dask_bake.launch.plan import group_name, head_group_name
+from dask_bake.options.configuration import find_setting, merge, parse_document
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.launch_table import SECTIONS
+from dask_bake.options.settings_table import BAKE, ENVIRONMENT, WHERE
+from dask_bake.ssh.keystore import Secrets
 from fakes import a_cluster
 from test_architecture import ROWS
 
@@ -183,7 +183,7 @@ def test_the_page_about_launching_has_every_option_with_its_help(title, options)
     ]
 
 
-def test_the_modules_of_the_architecture_are_those_there_are():
+def test_the_packages_of_the_architecture_are_those_there_are():
     """Each in its row, from the top down, `__init__` apart."""
     listed = [(int(row), module.strip("`")) for row, module, _ in table(ARCHITECTURE, 3) if row.isdigit()]
     there = [(number, name) for number, row in enumerate(ROWS, start=1) for name in row if name != "__init__"]

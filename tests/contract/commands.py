@@ -7,12 +7,15 @@ from typing import Any
 
 import click
 
-from dask_bake import cli, clouds, cluster_command, ec2, launch_command
-from dask_bake.interrupts import outlive_terminal
-from dask_bake.models import Node
-from dask_bake.options import LaunchOptions
-from dask_bake.terminal import Terminal
-from dask_bake.way_in import SshWayIn
+from dask_bake import clouds
+from dask_bake.cli import main
+from dask_bake.commands import clusters, launch
+from dask_bake.ec2 import api
+from dask_bake.models.cluster import Node
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.system.signals import outlive_terminal
+from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing
 
 
@@ -30,7 +33,7 @@ class Entered(SshWayIn):
         return None if self._is_silent else self._answering.registered(head)
 
 
-@cli.cli.command()
+@main.cli.command()
 @click.argument("url")
 @click.argument("name")
 @click.option("--ami", required=True)
@@ -44,8 +47,8 @@ def pretended_launch(
 ) -> int:
     """Launches onto machines that are only pretended, so that nobody can enter them."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = Printing(ec2.connect(there, terminal.notify))
-    return launch_command.run(
+    edge = Printing(api.connect(there, terminal.notify))
+    return launch.run(
         LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options),
         there,
         edge,
@@ -56,37 +59,37 @@ def pretended_launch(
     )
 
 
-@cli.cli.command()
+@main.cli.command()
 @click.argument("url")
 @click.argument("name")
 def pretended_down(url: str, name: str) -> int:
     """Takes that cluster down."""
     outlive_terminal()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = ec2.connect(there, terminal.notify)
-    with cluster_command.nothing_ended(name, flags=()) as ending:
-        return cluster_command.down(there, edge, terminal, ending, name=name, json_output=True)
+    edge = api.connect(there, terminal.notify)
+    with clusters.nothing_ended(name, flags=()) as ending:
+        return clusters.down(there, edge, terminal, ending, name=name, json_output=True)
 
 
-@cli.cli.command()
+@main.cli.command()
 @click.argument("url")
 @click.argument("name")
 def pretended_status(url: str, name: str) -> int:
     """Shows it."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = Printing(ec2.connect(there, terminal.notify))
-    return cluster_command.status(there, edge, terminal, name=name, json_output=False)
+    edge = Printing(api.connect(there, terminal.notify))
+    return clusters.status(there, edge, terminal, name=name, json_output=False)
 
 
-@cli.cli.command()
+@main.cli.command()
 @click.argument("url")
 @click.argument("name")
 def pretended_ssh(url: str, name: str) -> int:
     """Opens a shell on its head."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = Printing(ec2.connect(there, terminal.notify))
-    return cluster_command.shell(there, edge, name=name, index=0, words=())
+    edge = Printing(api.connect(there, terminal.notify))
+    return clusters.shell(there, edge, name=name, index=0, words=())
 
 
 if __name__ == "__main__":
-    cli.main(sys.argv[1:])
+    main.main(sys.argv[1:])

@@ -115,7 +115,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _become(job: dict[str, Any], out: int) -> None:
-    from dask_bake import cli
+    from dask_bake.cli import main as cli
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it

@@ -6,12 +6,14 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dask_bake import allow_me_command, clouds, ec2
+from dask_bake import clouds
+from dask_bake.commands import allow_me
+from dask_bake.ec2 import api
 from dask_bake.errors import StoppedError, UsageError
-from dask_bake.models import Rule, Tag
-from dask_bake.plan import ssh_rule
-from dask_bake.secrets_folder import new_key
-from dask_bake.terminal import Terminal
+from dask_bake.launch.plan import ssh_rule
+from dask_bake.models.cluster import Rule, Tag
+from dask_bake.ssh.keystore import new_key
+from dask_bake.view.terminal import Terminal
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
 TAGS = ((Tag.MANAGED, "true"), (Tag.CLUSTER, "taxi"), (Tag.LAUNCH, "launch1"))
@@ -31,7 +33,7 @@ def cloud():
 
 @pytest.fixture
 def edge(aws, cloud):
-    return ec2.connect(cloud, lambda _: None)
+    return api.connect(cloud, lambda _: None)
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def group(aws, edge):
 @pytest.fixture
 def allow(cloud, edge):
     def run(*, here=NEW, cidr=(), wide=False, dry_run=False, json_output=False):
-        return allow_me_command.run(
+        return allow_me.run(
             cloud,
             edge,
             Terminal(),

@@ -6,14 +6,16 @@ import os
 import pytest
 
 from contract.pretended_cloud import DEBIAN
-from dask_bake import clouds, ec2, launch_command
-from dask_bake.edges import CapacityError, QuotaError
+from dask_bake import clouds
+from dask_bake.clusters.inventory import find
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api
+from dask_bake.ec2.protocols import CapacityError, QuotaError
 from dask_bake.errors import BakeError, NotReadyError, UsageError
-from dask_bake.inventory import find
-from dask_bake.models import Connect, Role
-from dask_bake.options import LaunchOptions
-from dask_bake.permissions import NOT_CERTAIN
-from dask_bake.terminal import Terminal
+from dask_bake.launch.permissions import NOT_CERTAIN
+from dask_bake.models.cluster import Connect, Role
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing
 from invariant import watched
 
@@ -29,7 +31,7 @@ def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:
 
     terminal = Terminal()
     there = clouds.local_cloud(cloud.url, None)
-    edge = Printing(ec2.connect(there, terminal.notify))
+    edge = Printing(api.connect(there, terminal.notify))
     chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
     return watched(
         cloud.ec2,
@@ -350,7 +352,7 @@ def test_ssh_goes_by_the_endpoint_whose_groups_the_head_lets_in(cloud, tmp_path,
     ]
     assert let_in == [groups[endpoints.index(chosen)]]
     there = clouds.local_cloud(cloud.url, None)
-    assert find(ec2.connect(there, lambda _: None), there, None).endpoint == chosen
+    assert find(api.connect(there, lambda _: None), there, None).endpoint == chosen
 
 
 def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, capsys):

@@ -16,19 +16,20 @@ import pytest
 
 from contract.pretended_cloud import DEBIAN
 from contract.test_capacity import left
-from dask_bake import clouds, ec2
-from dask_bake.cli import run
-from dask_bake.cluster import launch, take_down
+from dask_bake import clouds
+from dask_bake.cli.main import run
+from dask_bake.clusters.inventory import find
+from dask_bake.ec2 import api
+from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called, Event, Note, Output
-from dask_bake.handing_out import handout, keys_for
-from dask_bake.insistence import Insistence
-from dask_bake.inventory import find
-from dask_bake.look_around import look_around
-from dask_bake.models import Tag
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import LaunchPlan
-from dask_bake.preflight import check_user_data
+from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.launch.preflight import check_user_data
+from dask_bake.models.cluster import Tag
+from dask_bake.options.launch import LaunchOptions
 from fakes import Answering, FakeClock, Printing
 from invariant import watched
 
@@ -88,7 +89,7 @@ def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **sa
     seen, clock = Seen(**said), Clock()
     there = clouds.local_cloud(cloud.url, None)
     insistence = Insistence(seen.hear, clock, clock.sleep, chance=lambda: 1.0)
-    edge = Printing(ec2.connect(there, seen.hear, insistence=insistence))
+    edge = Printing(api.connect(there, seen.hear, insistence=insistence))
     aside = cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2")
 
     def go() -> int:
@@ -1108,7 +1109,7 @@ def test_a_region_that_is_none_is_told_before_anybody_is_asked(cloud, fault_row)
         left="nothing",
     ):
         with pytest.raises(UsageError, match="there is no region eu-wset-1") as caught:
-            ec2.connect(clouds.aws_cloud("eu-wset-1", {}), [].append)
+            api.connect(clouds.aws_cloud("eu-wset-1", {}), [].append)
         assert "did you mean eu-west-1" in caught.value.hint
 
 

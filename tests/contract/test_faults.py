@@ -9,12 +9,15 @@ import pytest
 
 from contract.pretended_cloud import DEBIAN
 from contract.test_capacity import left
-from dask_bake import clouds, cluster_command, ec2, launch_command
-from dask_bake.edges import QuotaError
+from dask_bake import clouds
+from dask_bake.commands import clusters
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api
+from dask_bake.ec2.protocols import QuotaError
+from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import LeftoverError
-from dask_bake.insistence import Insistence
-from dask_bake.options import LaunchOptions
-from dask_bake.terminal import Terminal
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
 from fakes import Answering, FakeClock, Printing
 
 
@@ -23,7 +26,7 @@ def connected(cloud):
     terminal, clock = Terminal(), FakeClock()
     there = clouds.local_cloud(cloud.url, None)
     insistence = Insistence(terminal.notify, clock, clock.sleep, chance=lambda: 1.0)
-    return there, Printing(ec2.connect(there, terminal.notify, insistence=insistence)), terminal
+    return there, Printing(api.connect(there, terminal.notify, insistence=insistence)), terminal
 
 
 def launch(cloud, terminal=None, **options) -> int:
@@ -42,8 +45,8 @@ def launch(cloud, terminal=None, **options) -> int:
 
 def down(cloud) -> int:
     there, edge, terminal = connected(cloud)
-    ending = cluster_command.Ending()
-    return cluster_command.down(there, edge, terminal, ending, name=None, json_output=True)
+    ending = clusters.Ending()
+    return clusters.down(there, edge, terminal, ending, name=None, json_output=True)
 
 
 @pytest.fixture(autouse=True)

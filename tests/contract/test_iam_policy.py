@@ -10,22 +10,25 @@ from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
 from contract.test_images_locally import bake as a_baked_image
-from dask_bake import clouds, ec2, images_command, launch_command
+from dask_bake import clouds
 from dask_bake.assets import packer_directory
-from dask_bake.bake import bake
-from dask_bake.bake_edges import Workshop
-from dask_bake.bake_plan import BakeOptions
-from dask_bake.cli import run
-from dask_bake.ec2_images import connect_images
+from dask_bake.bake.bake import bake
+from dask_bake.bake.context import Workshop
+from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.verify import Prover
+from dask_bake.cli.main import run
+from dask_bake.commands import images
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api
+from dask_bake.ec2.images import connect_images
 from dask_bake.errors import BakeError, NotReadyError
-from dask_bake.iam_grants import Extra, Purpose
-from dask_bake.iam_policy import policy
-from dask_bake.look_around import look_around
-from dask_bake.models import Connect, Tag, Verified
-from dask_bake.options import LaunchOptions
-from dask_bake.proof import Prover
-from dask_bake.terminal import Terminal
-from dask_bake.ways import Carrier
+from dask_bake.iam.grants import Extra, Purpose
+from dask_bake.iam.policy import policy
+from dask_bake.launch.discovery import look_around
+from dask_bake.models.cluster import Connect, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.transport import Carrier
+from dask_bake.view.terminal import Terminal
 from fakes import a_cluster
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
 from security.launched import Asked, Registered
@@ -50,7 +53,7 @@ def aws():
 
 def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
     terminal = Terminal()
-    edge = Asked(ec2.connect(CLOUD, terminal.notify))
+    edge = Asked(api.connect(CLOUD, terminal.notify))
     return launch_command.run(
         options,
         CLOUD,
@@ -135,7 +138,7 @@ def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(clo
     cloud.ec2.create_placement_group(GroupName="near", Strategy="cluster")
     a_baked_image(cloud)
     with recording() as asked:
-        edge = ec2.connect(local, lambda _: None)
+        edge = api.connect(local, lambda _: None)
         look_around(LaunchOptions(**options), local, edge, lambda: "192.0.2.7/32")
 
     assert needed(asked) | besides <= permitted(Purpose.LAUNCH, extra)
@@ -187,7 +190,7 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
     """With what Packer asks for; and one that fails removes its image again."""
     local = clouds.local_cloud(cloud.url, None)
     with recording() as asked:
-        edge = Asked(ec2.connect(local, lambda _: None))
+        edge = Asked(api.connect(local, lambda _: None))
         workshop = Workshop(
             cloud=local,
             ec2=edge,
@@ -230,16 +233,16 @@ def test_the_images_commands_take_what_the_policy_for_images_allows(cloud, capsy
     first, second = a_baked_image(cloud, "dask-bake-1"), a_baked_image(cloud, "dask-bake-2")
     plain = {"dry_run": False, "json_output": True}
     with recording() as asked:
-        images_command.list_all(local, terminal, json_output=True)
-        images_command.show(local, terminal, reference=first, json_output=True)
-        images_command.diff(local, terminal, before=first, after=second, json_output=True)
-        images_command.copy(local, terminal, reference=first, regions=["eu-west-1"], **plain)
+        images.list_all(local, terminal, json_output=True)
+        images.show(local, terminal, reference=first, json_output=True)
+        images.diff(local, terminal, before=first, after=second, json_output=True)
+        images.copy(local, terminal, reference=first, regions=["eu-west-1"], **plain)
         for stop in (False, True):
             accounts = ["111111111111"]
-            images_command.share(local, terminal, reference=first, accounts=accounts, stop=stop, **plain)
-        images_command.prune(local, terminal, keep=1, asks=False, **plain)
+            images.share(local, terminal, reference=first, accounts=accounts, stop=stop, **plain)
+        images.prune(local, terminal, keep=1, asks=False, **plain)
         kept = [image["ImageId"] for image in cloud.ec2.describe_images(Owners=["self"])["Images"]]
-        images_command.remove(local, terminal, references=kept, asks=False, **plain)
+        images.remove(local, terminal, references=kept, asks=False, **plain)
 
     assert needed(asked) == permitted(Purpose.IMAGES)
 

@@ -13,8 +13,8 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2 import ec2_backends
 
-from dask_bake import manifest
-from dask_bake.cli import run
+from dask_bake.cli.main import run
+from dask_bake.images import manifest
 from fake_images import BASE, MANIFEST
 
 REGION, ELSEWHERE = "us-east-1", "eu-west-1"

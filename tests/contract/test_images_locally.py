@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dask_bake import clouds, images_command, manifest
-from dask_bake.ec2_images import connect_images
+from dask_bake import clouds
+from dask_bake.commands import images
+from dask_bake.ec2.images import connect_images
 from dask_bake.errors import BakeError
-from dask_bake.models import Tag
-from dask_bake.terminal import Terminal
+from dask_bake.images import manifest
+from dask_bake.models.cluster import Tag
+from dask_bake.view.terminal import Terminal
 from fake_images import MANIFEST
 
 ELSEWHERE = "eu-west-1"
@@ -44,7 +46,7 @@ def bake(server, name: str = "dask-bake-1", **disk) -> str:
 
 
 def copy(server, capsys) -> dict:
-    code = images_command.copy(
+    code = images.copy(
         reached(server), Terminal(), reference=None, regions=[ELSEWHERE], dry_run=False, json_output=True
     )
     assert code == 0
@@ -59,7 +61,7 @@ def test_a_copy_is_as_whole_as_closed_and_as_short_lived_as_its_source(cloud, ca
     (image,) = edge_of(cloud, ELSEWHERE).mine()
     assert (first["image"], first["step"], first["source"]) == (image.id, "copy", source)
     assert (second["image"], second["step"]) == (image.id, "nothing")
-    assert images_command.show(reached(cloud, ELSEWHERE), Terminal(), reference=None, json_output=True) == 0
+    assert images.show(reached(cloud, ELSEWHERE), Terminal(), reference=None, json_output=True) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["verified"], shown["encrypted"], shown["imdsv2"]) == ("yes", True, True)
     assert shown["deprecation"] == LATER.isoformat()
@@ -86,7 +88,7 @@ def test_an_image_with_aws_s_own_key_cannot_be_shared_and_is_shared_with_nobody_
     bake(cloud, Encrypted=True)
 
     with pytest.raises(BakeError, match="encrypted with AWS's own key") as caught:
-        images_command.share(
+        images.share(
             reached(cloud),
             Terminal(),
             reference=None,
@@ -107,9 +109,7 @@ def test_pruned_images_and_their_snapshots_are_gone(cloud, capsys):
     listed = [image.id for image in edge.mine()]
     assert sorted(listed) == sorted(names)
 
-    code = images_command.prune(
-        reached(cloud), Terminal(), keep=1, dry_run=False, asks=False, json_output=True
-    )
+    code = images.prune(reached(cloud), Terminal(), keep=1, dry_run=False, asks=False, json_output=True)
 
     assert code == 0
     assert json.loads(capsys.readouterr().out)["removed"] == listed[1:]
@@ -121,7 +121,7 @@ def test_an_image_that_is_removed_is_gone_with_its_snapshot(cloud, capsys):
     edge = edge_of(cloud)
     removed, kept = bake(cloud, "dask-bake-1"), bake(cloud, "dask-bake-2")
 
-    code = images_command.remove(
+    code = images.remove(
         reached(cloud), Terminal(), references=[removed], dry_run=False, asks=False, json_output=True
     )
 

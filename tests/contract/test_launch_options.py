@@ -15,20 +15,20 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_bake import launch_command
-from dask_bake.cli import cli
-from dask_bake.cluster import launch
-from dask_bake.edges import PlacementGroup
+from dask_bake.cli.main import cli
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2.protocols import PlacementGroup
 from dask_bake.errors import NotReadyError, UsageError
-from dask_bake.fingerprint import Packages
-from dask_bake.handing_out import handout, keys_for
-from dask_bake.look_around import look_around
-from dask_bake.models import SecurityGroup, Subnet, Tag, Verified
-from dask_bake.option_table import OPTIONS
-from dask_bake.options import LaunchOptions, launch_options
-from dask_bake.plan import LaunchPlan
-from dask_bake.secrets_folder import new_key
-from dask_bake.terminal import Terminal
+from dask_bake.images.compatibility import Packages
+from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.executor import launch
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.models.cluster import SecurityGroup, Subnet, Tag, Verified
+from dask_bake.options.launch import LaunchOptions, launch_options
+from dask_bake.options.launch_table import OPTIONS
+from dask_bake.ssh.keystore import new_key
+from dask_bake.view.terminal import Terminal
 from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn
 
 BAKED = replace(

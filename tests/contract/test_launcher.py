@@ -10,12 +10,14 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from dask_bake import api, clouds, ec2, launch_command
-from dask_bake.cli import run
+from dask_bake import api, clouds
+from dask_bake.cli.main import run
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api as ec2
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Cluster, Tag, Verified
-from dask_bake.options import LaunchOptions
-from dask_bake.terminal import Terminal
+from dask_bake.models.cluster import Cluster, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing
 from invariant import watched
 
@@ -390,6 +392,6 @@ def test_a_cluster_is_what_its_tags_say(aws, image, cloud):
 
 
 def clouds_cluster(cloud) -> Cluster:
-    from dask_bake.inventory import find
+    from dask_bake.clusters.inventory import find
 
     return find(ec2.connect(cloud, lambda _: None), cloud, "dask")

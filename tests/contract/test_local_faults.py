@@ -12,7 +12,7 @@ from botocore.parsers import ResponseParserError
 from werkzeug.test import Client
 
 from contract.pretended_cloud import listening_at, refusal
-from dask_bake.cli import run
+from dask_bake.cli.main import run
 from dask_bake.local.fault_words import MEANT_FOR
 from dask_bake.local.faults import OF_INSTANCES, Kind
 from dask_bake.local.metadata import MetadataService

@@ -12,11 +12,12 @@ from pathlib import Path
 import pytest
 from moto import mock_aws
 
-from dask_bake import clouds, ec2
-from dask_bake.cli import run
-from dask_bake.ec2_client import Clients
+from dask_bake import clouds
+from dask_bake.cli.main import run
+from dask_bake.ec2 import api
+from dask_bake.ec2.client import Clients
 from dask_bake.errors import UsageError
-from dask_bake.models import CloudChoice
+from dask_bake.models.cluster import CloudChoice
 
 HOME = Path(__file__).parents[2]
 PORTAL = "https://lab.example/start"
@@ -119,7 +120,7 @@ def test_a_role_that_may_not_be_assumed_is_one_sentence(monkeypatch):
         thread.start()
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(UsageError, match=r"the AWS profile role cannot be used: .*sts:AssumeRole"):
-            ec2.connect(opened("role"), [].append)
+            api.connect(opened("role"), [].append)
         server.shutdown()
         thread.join()
 

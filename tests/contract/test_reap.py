@@ -9,10 +9,10 @@ import pytest
 from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
-from dask_bake.cli import run
-from dask_bake.iam_grants import Purpose
-from dask_bake.models import Role, Tag
-from dask_bake.plan import moment
+from dask_bake.cli.main import run
+from dask_bake.iam.grants import Purpose
+from dask_bake.launch.plan import moment
+from dask_bake.models.cluster import Role, Tag
 from iam_actions import needed, permitted, recording
 from invariant import things
 

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from contract.pretended_cloud import Server
-from dask_bake.cli import run
-from dask_bake.models import Role, Tag
-from dask_bake.plan import moment
+from dask_bake.cli.main import run
+from dask_bake.launch.plan import moment
+from dask_bake.models.cluster import Role, Tag
 from invariant import things
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=5)

@@ -17,16 +17,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake import conda_archives, conda_client
-from dask_bake.channel_urls import without_secrets
-from dask_bake.conda import CondaLock, allows, read_lock, solve, unsatisfied
-from dask_bake.conda_archives import fetch
-from dask_bake.conda_client import Channels, silence
-from dask_bake.conda_settings import CondaSettings
+from dask_bake.bake.recipe import sha256_of
+from dask_bake.environment.channel_urls import without_secrets
+from dask_bake.environment.conda import channels as conda_client
+from dask_bake.environment.conda import download
+from dask_bake.environment.conda.channels import Channels, silence
+from dask_bake.environment.conda.condarc import CondaSettings
+from dask_bake.environment.conda.download import fetch
+from dask_bake.environment.conda.solve import CondaLock, allows, read_lock, solve, unsatisfied
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Output
-from dask_bake.models import Architecture
-from dask_bake.recipe import sha256_of
+from dask_bake.models.cluster import Architecture
 
 X86, ARM = Architecture.X86_64, Architecture.ARM64
 QUIET = [].append
@@ -68,8 +69,8 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conda_client, "SETTLE", 0)
     monkeypatch.setattr(conda_client, "PROBE", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
-    monkeypatch.setattr(conda_archives, "RETRIES", 1)
-    monkeypatch.setattr(conda_archives, "PATIENCE", 0.3)
+    monkeypatch.setattr(download, "RETRIES", 1)
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "RATTLER_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -529,7 +530,7 @@ def test_an_archive_that_does_not_come_is_a_sentence(fault, attempts, says, fold
 def test_an_archive_that_breaks_off_once_is_asked_for_again(served, tmp_path, monkeypatch) -> None:
     lock = locked(["old"], served.url)
     served.truncated.add("old-1-0.conda")
-    real = conda_archives.download_to_path
+    real = download.download_to_path
 
     async def mended_after_one(*arguments: object) -> None:
         try:
@@ -537,7 +538,7 @@ def test_an_archive_that_breaks_off_once_is_asked_for_again(served, tmp_path, mo
         finally:
             served.truncated.clear()
 
-    monkeypatch.setattr(conda_archives, "download_to_path", mended_after_one)
+    monkeypatch.setattr(download, "download_to_path", mended_after_one)
     assert len(fetch(lock, Channels((served.url,)), tmp_path, QUIET)) == 1
 
 
@@ -550,7 +551,7 @@ def test_a_full_disk_names_the_folder(error, served, tmp_path, monkeypatch) -> N
     async def full(*arguments: object) -> None:
         raise error
 
-    monkeypatch.setattr(conda_archives, "download_to_path", full)
+    monkeypatch.setattr(download, "download_to_path", full)
     assert failure(lock, served, tmp_path).message.startswith(
         f"no room in {tmp_path}: about 1500 MB are needed"
     )

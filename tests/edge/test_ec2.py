@@ -10,15 +10,16 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Rea
 from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
-from dask_bake import clouds, ec2, ec2_requests
-from dask_bake.ec2 import Ec2
-from dask_bake.ec2_errors import translated
-from dask_bake.edges import InstanceType, UnclearError
+from dask_bake import clouds
+from dask_bake.ec2 import api, requests
+from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.errors import translated
+from dask_bake.ec2.protocols import InstanceType, UnclearError
+from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called, Note
-from dask_bake.insistence import Insistence
-from dask_bake.models import SecurityGroup, Subnet
-from dask_bake.plan import member_rule, ssh_rule
+from dask_bake.launch.plan import member_rule, ssh_rule
+from dask_bake.models.cluster import SecurityGroup, Subnet
 from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
 
 TAGS = [
@@ -118,7 +119,7 @@ def test_the_other_volumes_of_an_image_are_encrypted_and_end_with_the_node_too(s
     spec = head_of(a_plan(image=edge.image("ami-1")))
 
     kept = {"Encrypted": True, "DeleteOnTermination": True}
-    assert ec2_requests.run_instances(spec)["BlockDeviceMappings"] == [
+    assert requests.run_instances(spec)["BlockDeviceMappings"] == [
         {"DeviceName": "/dev/xvda", "Ebs": {**kept, "VolumeType": "gp3", "VolumeSize": 10}},
         {"DeviceName": "/dev/sdf", "Ebs": {**kept, "VolumeSize": 50}},
         {"DeviceName": "/dev/sdg", "Ebs": kept},
@@ -529,7 +530,7 @@ def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
     events = []
     clock = FakeClock()
     insistence = Insistence(events.append, clock, clock.sleep, chance=lambda: 1.0)
-    edge = ec2.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, insistence=insistence)
+    edge = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, insistence=insistence)
 
     with pytest.raises(UnclearError, match="EC2 could not be reached"):
         edge.subnets()
@@ -550,7 +551,7 @@ def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody
     events = []
 
     with pytest.raises(UsageError) as caught:
-        ec2.connect(clouds.aws_cloud(region, {}), events.append)
+        api.connect(clouds.aws_cloud(region, {}), events.append)
 
     assert (caught.value.message, caught.value.exit_code) == (f"there is no region {region}", 2)
     assert caught.value.hint.startswith(hint)
@@ -560,4 +561,4 @@ def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody
 
 @pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1"])
 def test_the_regions_of_all_partitions_are_regions(region):
-    assert ec2.connect(clouds.aws_cloud(region, {}), [].append)
+    assert api.connect(clouds.aws_cloud(region, {}), [].append)

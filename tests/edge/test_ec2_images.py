@@ -10,11 +10,11 @@ from botocore.config import Config
 from botocore.stub import Stubber
 
 from dask_bake import clouds
-from dask_bake.ec2_images import Ec2Images, connect_images
+from dask_bake.ec2.images import Ec2Images, connect_images
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
-from dask_bake.image_facts import ImageSettings, Snapshot
-from dask_bake.models import Image
+from dask_bake.images.facts import ImageSettings, Snapshot
+from dask_bake.models.cluster import Image
 from fakes import FakeClock
 
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)

@@ -7,10 +7,10 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from dask_bake.ec2_leftovers import Ec2Leftovers
+from dask_bake.ec2.resources import Ec2Leftovers
 from dask_bake.errors import BakeError
-from dask_bake.leftovers import Kind, Piece
-from dask_bake.models import Tag
+from dask_bake.models.cluster import Tag
+from dask_bake.models.resources import Kind, Piece
 
 OURS = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

@@ -6,12 +6,13 @@ from botocore.config import Config
 from botocore.stub import Stubber
 from moto import mock_aws
 
-from dask_bake import clouds, ec2
-from dask_bake.ec2 import Ec2
-from dask_bake.edges import ConnectEndpoint, PlacementGroup, Quota
+from dask_bake import clouds
+from dask_bake.ec2 import api
+from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.protocols import ConnectEndpoint, PlacementGroup, Quota
 from dask_bake.errors import BakeError
 from dask_bake.events import Called
-from dask_bake.models import SecurityGroup, Subnet
+from dask_bake.models.cluster import SecurityGroup, Subnet
 
 ONCE = Config(retries={"total_max_attempts": 1})
 PROFILE = {
@@ -214,7 +215,7 @@ def test_an_answer_that_is_neither_yes_nor_no_is_an_error(stubbed):
 def test_calls_to_other_services_are_events_with_the_services_name():
     calls = []
     with mock_aws():
-        edge = ec2.connect(clouds.aws_cloud("us-east-1", {}), calls.append)
+        edge = api.connect(clouds.aws_cloud("us-east-1", {}), calls.append)
         edge.quota("L-1216C47A")
         edge.has_instance_profile("x")
         with pytest.raises(BakeError):

@@ -15,18 +15,20 @@ import pytest
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake import conda_client, conda_locking, installers
-from dask_bake.conda_locking import TERMS
-from dask_bake.environment_options import EnvironmentOptions
-from dask_bake.environment_request import Places, read_request
+from dask_bake.environment import installers
+from dask_bake.environment.conda import channels as conda_client
+from dask_bake.environment.conda import lock
+from dask_bake.environment.conda.lock import TERMS
+from dask_bake.environment.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
+from dask_bake.environment.options import EnvironmentOptions
+from dask_bake.environment.pip import Target, resolve
+from dask_bake.environment.pip_lock import Lock, render_lock
+from dask_bake.environment.request import Places, read_request
+from dask_bake.environment.resolve import prepare
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
-from dask_bake.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
-from dask_bake.lock import Lock, render_lock
-from dask_bake.locking import prepare
-from dask_bake.manifest import Package
-from dask_bake.models import Architecture, InstallerChoice
-from dask_bake.wheels import Target, resolve
+from dask_bake.images.manifest import Package
+from dask_bake.models.cluster import Architecture, InstallerChoice
 
 PYTHON = "{}.{}".format(*sys.version_info)
 IS_DEBIANS = pytest.mark.skipif(PYTHON != "3.11", reason="pip resolves for the Python that it runs in")
@@ -444,7 +446,7 @@ def test_pip_is_bound_to_conda_s_python_packages_as_far_as_it_can_read_versions(
         bound.extend(constraints)
         return ()
 
-    monkeypatch.setattr(conda_locking, "resolve", resolve)
+    monkeypatch.setattr(lock, "resolve", resolve)
     project.write(*DASK, "odd", pip=("rides",))
     project.prepare()
     assert bound == ["dask==2.0", "distributed==2.0", "msgpack==1.1", "pip==25.0"]

@@ -14,13 +14,13 @@ import psutil
 import pytest
 
 from dask_bake.assets import packer_directory
-from dask_bake.bake_plan import BakeOptions, Site, packer_variables
-from dask_bake.builder import SETTINGS, Packer, find_packer
+from dask_bake.bake.packer.packer import SETTINGS, Packer, find_packer
+from dask_bake.bake.plan import BakeOptions, Site, packer_variables
+from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
-from dask_bake.models import Cloud
-from dask_bake.recipe import pack_rootfs, stage
-from dask_bake.secrets_folder import new_key
+from dask_bake.models.cluster import Cloud
+from dask_bake.ssh.keystore import new_key
 
 FAKES = Path(__file__).parents[1] / "bin"
 LAUNCHER = Path(__file__).parents[2] / "launcher"
@@ -230,7 +230,7 @@ def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
 BAKE = """
 import sys
 from pathlib import Path
-from dask_bake.builder import find_packer
+from dask_bake.bake.packer.packer import find_packer
 folder = Path(sys.argv[1])
 packer = find_packer(log=folder / "bake.log", cache=folder, path=sys.argv[2])
 try:

@@ -10,14 +10,14 @@ from distributed import LocalCluster, Security
 
 from dask_bake import clouds
 from dask_bake.api import TunnelledClient
-from dask_bake.certificates import issue
-from dask_bake.documents import addresses
+from dask_bake.cloud_init.certificates import issue
 from dask_bake.errors import BakeError
-from dask_bake.handing_out import keys_for
-from dask_bake.models import Connect, SecurityGroup
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import ssh_rule
-from dask_bake.reaching import (
+from dask_bake.launch.bootstrap import keys_for
+from dask_bake.launch.plan import ssh_rule
+from dask_bake.models.cluster import Connect, SecurityGroup
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.command import Forward, host
+from dask_bake.ssh.connect import (
     ask_head,
     check_door,
     open_tunnel,
@@ -26,10 +26,10 @@ from dask_bake.reaching import (
     shut_out,
     tls_files,
 )
-from dask_bake.secrets_folder import Keys, new_key
-from dask_bake.ssh import Forward, host
-from dask_bake.tunnel import free_port
-from dask_bake.ways import Carrier
+from dask_bake.ssh.keystore import Keys, new_key
+from dask_bake.ssh.transport import Carrier
+from dask_bake.ssh.tunnel import free_port
+from dask_bake.view.cluster_json import addresses
 from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan
 
 HERE = "192.0.2.7"

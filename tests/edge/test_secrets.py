@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from dask_bake.errors import UsageError
-from dask_bake.handing_out import handout, keys_for
-from dask_bake.models import Role
-from dask_bake.options import LaunchOptions
-from dask_bake.secrets_folder import Keys, Secrets, read_key
+from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.models.cluster import Role
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.keystore import Keys, Secrets, read_key
 
 KEYS = {
     "rsa": rsa.generate_private_key(65537, 2048),

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.console import host_key_from_console
 from dask_bake.errors import BakeError
-from dask_bake.secrets_folder import Keys, Secrets, new_key, secrets_of
-from dask_bake.ssh import Forward, host, run_shell, shell_command, ssh_command, tunnel_command
-from dask_bake.tunnel import Tunnel, free_port, sshd_answers
-from dask_bake.way_in import SshWayIn, get_json, workers_per_host
+from dask_bake.ssh.command import Forward, host, run_shell, shell_command, ssh_command, tunnel_command
+from dask_bake.ssh.head_connection import SshWayIn, get_json, workers_per_host
+from dask_bake.ssh.host_keys import host_key_from_console
+from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
+from dask_bake.ssh.tunnel import Tunnel, free_port, sshd_answers
 from fakes import CLOUD, CONSOLE, HOST_KEY, a_cluster
 
 SECRETS = Secrets(Path("/state/aws-us-east-1-dask"), "launch1")

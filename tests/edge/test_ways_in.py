@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.models import Connect
-from dask_bake.reaching import ask_head, secrets_here
-from dask_bake.secrets_folder import Keys, Secrets, new_key
-from dask_bake.ssh import Forward, host, shell_command
-from dask_bake.tunnel import Tunnel, free_port
-from dask_bake.way_in import SshWayIn
-from dask_bake.ways import Carrier, carrier_of, check_programs, check_version
+from dask_bake.models.cluster import Connect
+from dask_bake.ssh.command import Forward, host, shell_command
+from dask_bake.ssh.connect import ask_head, secrets_here
+from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.keystore import Keys, Secrets, new_key
+from dask_bake.ssh.transport import Carrier, carrier_of, check_programs, check_version
+from dask_bake.ssh.tunnel import Tunnel, free_port
 from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
 from ssh_servers import SshServer
 

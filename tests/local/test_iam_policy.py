@@ -3,8 +3,8 @@
 import json
 import urllib.request
 
-from dask_bake.iam_grants import Purpose
-from dask_bake.models import Tag
+from dask_bake.iam.grants import Purpose
+from dask_bake.models.cluster import Tag
 from iam_actions import PACKER, Asked, needed, permitted
 
 

@@ -7,7 +7,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from dask_bake.clouds import local_cloud
-from dask_bake.ec2_images import connect_images
+from dask_bake.ec2.images import connect_images
 from local_cloud import PORT
 
 ELSEWHERE = "eu-west-1"

@@ -222,7 +222,7 @@ FOREIGN = """
 import sys
 from pathlib import Path
 from dask_bake import api
-from dask_bake.certificates import issue, new_authority
+from dask_bake.cloud_init.certificates import issue, new_authority
 other = new_authority("sealed")
 client = issue(other, "client")
 folder = Path(sys.argv[1])

@@ -10,20 +10,20 @@ from typing import NoReturn
 
 import pytest
 
-from dask_bake import manifest
-from dask_bake.bake import BakeResult, bake
-from dask_bake.bake_claim import ABANDONED
-from dask_bake.bake_edges import Workshop
-from dask_bake.bake_plan import BakeOptions
-from dask_bake.edges import InstanceType
-from dask_bake.environment import parse_environment
+from dask_bake.bake.bake import BakeResult, bake
+from dask_bake.bake.context import Workshop
+from dask_bake.bake.lease import ABANDONED
+from dask_bake.bake.plan import BakeOptions
+from dask_bake.ec2.protocols import InstanceType
+from dask_bake.environment.pip_lock import Lock
+from dask_bake.environment.spec import parse_environment
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
 from dask_bake.events import Event, Note, Notify, PhaseEnded, PhaseStarted
-from dask_bake.lock import Lock
-from dask_bake.manifest import Package
-from dask_bake.models import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.images import manifest
+from dask_bake.images.manifest import Package
+from dask_bake.launch.plan import ssh_rule
+from dask_bake.models.cluster import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
 from dask_bake.phases import Phases
-from dask_bake.plan import ssh_rule
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of
 from interrupting import hidden, words_of
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import dask_bake
-from dask_bake import ssh
-from dask_bake.bounded import TOO_LATE, end, run_bounded
-from dask_bake.models import Connect
-from dask_bake.ssh import Host, run_there
-from dask_bake.tunnel import Tunnel
-from dask_bake.ways import check_version
+from dask_bake.models.cluster import Connect
+from dask_bake.ssh import command
+from dask_bake.ssh.command import Host, run_there
+from dask_bake.ssh.transport import check_version
+from dask_bake.ssh.tunnel import Tunnel
+from dask_bake.system.subprocesses import TOO_LATE, end, run_bounded
 
 LONG = 600
 """Seconds that no test waits."""
@@ -88,12 +88,12 @@ def test_a_command_on_a_node_that_does_not_answer_is_given_up(quickly, tmp_path,
     done = run_there(a_host(tmp_path), ["cat", "x"], seconds=0.3)
 
     assert (done.returncode, done.stdout) == (TOO_LATE, "")
-    assert ssh.PATIENCE_OF_A_COMMAND <= 60
+    assert command.PATIENCE_OF_A_COMMAND <= 60
 
 
 def test_a_tunnel_whose_ssh_hangs_is_closed_all_the_same(quickly, tmp_path, monkeypatch):
     a_program(tmp_path, "ssh", monkeypatch, f"trap '' TERM; sleep {LONG}")
-    tunnel = Tunnel(a_host(tmp_path), [ssh.Forward(1, 1)])
+    tunnel = Tunnel(a_host(tmp_path), [command.Forward(1, 1)])
     assert not tunnel.advance()
 
     tunnel.close()
@@ -108,8 +108,8 @@ def test_an_aws_that_says_no_version_is_tried_all_the_same(quickly, tmp_path, mo
 TUNNELLING = """
 import signal, sys
 from pathlib import Path
-from dask_bake.ssh import Forward, Host
-from dask_bake.tunnel import Tunnel
+from dask_bake.ssh.command import Forward, Host
+from dask_bake.ssh.tunnel import Tunnel
 nowhere = Path("nowhere")
 Tunnel(Host("admin", "127.0.0.1", "alias", nowhere, nowhere, proxy=("x",)), [Forward(1, 1)]).advance()
 signal.pause()

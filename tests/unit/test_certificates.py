@@ -10,8 +10,8 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from distributed import Client, Scheduler, Security, Worker, worker_client
 
-from dask_bake.certificates import CLOCK_SKEW, VALID_DAYS, hand_out, issue, new_authority
-from dask_bake.models import Role
+from dask_bake.cloud_init.certificates import CLOCK_SKEW, VALID_DAYS, hand_out, issue, new_authority
+from dask_bake.models.cluster import Role
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.cli import SECTIONS, cli, run
-from dask_bake.cli_groups import NodeCommand
+from dask_bake.cli.click_types import NodeCommand
+from dask_bake.cli.main import SECTIONS, cli, run
 
 HOME = Path(__file__).parents[2]
 
@@ -118,7 +118,7 @@ def test_help_is_there_at_once():
     assert time.perf_counter() - start < 1.0  # 0.1 s by itself; a loaded machine gets time
 
     heavy = "('boto3', 'rich', 'yaml', 'jinja2')"
-    command = f"import sys, dask_bake.cli; print([m for m in {heavy} if m in sys.modules])"
+    command = f"import sys, dask_bake.cli.main; print([m for m in {heavy} if m in sys.modules])"
     shown = subprocess.run([sys.executable, "-c", command], env=environment, check=True, capture_output=True)
     assert shown.stdout == b"[]\n"
 
@@ -140,7 +140,7 @@ def test_what_follows_the_dashes_is_run_on_the_node(arguments, node, words):
 
 def test_main_exits_with_the_commands_code():
     """In a process of its own, whose signals and stderr are its alone."""
-    code = "from dask_bake.cli import main; main(['launch', '--count', '1'])"
+    code = "from dask_bake.cli.main import main; main(['launch', '--count', '1'])"
     environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
     ended = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, check=False, text=True
@@ -151,8 +151,8 @@ def test_main_exits_with_the_commands_code():
 
 def test_an_interrupt_or_a_termination_is_exit_code_130():
     code = (
-        "import os, signal, dask_bake.configuration as s\n"
-        "from dask_bake.cli import main\n"
+        "import os, signal, dask_bake.options.configuration as s\n"
+        "from dask_bake.cli.main import main\n"
         "s.read_configuration = lambda: os.kill(os.getpid(), getattr(signal, 'SIGTERM'))\n"
         "main(['ls'])\n"
     )

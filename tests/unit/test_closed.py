@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import yaml
 
-from dask_bake.certificates import hand_out, new_authority
-from dask_bake.look_around import find_callers
-from dask_bake.models import Connect
-from dask_bake.plan import LaunchPlan
+from dask_bake.cloud_init.certificates import hand_out, new_authority
+from dask_bake.launch.discovery import find_callers
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.models.cluster import Connect
 from fakes import PUBLIC_KEY, a_plan
 
 HERE = "192.0.2.7/32"

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_bake.cluster_file import ClusterFile, read_cluster_file
-from dask_bake.documents import metadata_document
+from dask_bake.clusters.cluster_file import ClusterFile, read_cluster_file
 from dask_bake.errors import UsageError
-from dask_bake.models import Cluster
+from dask_bake.models.cluster import Cluster
+from dask_bake.view.cluster_json import metadata_document
 
 CLUSTER = Cluster("mine", "aws", "eu-west-1", "abc")
 # What dask-ec2's Cluster.to_file writes.

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.shell_completion import ShellComplete
 
-from dask_bake.cli import cli, run
+from dask_bake.cli.main import cli, run
 
 HOME = Path(__file__).parents[2]
 

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from dask.config import serialize
 
-from dask_bake import option_values as values
-from dask_bake.cli import run
-from dask_bake.config_command import config_document, default
-from dask_bake.config_table import IMAGE_SECTION, SETTINGS
-from dask_bake.configuration import Given, find_setting, read_configuration
+from dask_bake.cli.main import run
+from dask_bake.commands.config import config_document, default
 from dask_bake.errors import UsageError
-from dask_bake.models import Architecture
-from dask_bake.options import LaunchOptions, launch_options
-from dask_bake.precedence import chosen
+from dask_bake.models.cluster import Architecture
+from dask_bake.options import values
+from dask_bake.options.configuration import Given, find_setting, read_configuration
+from dask_bake.options.launch import LaunchOptions, launch_options
+from dask_bake.options.precedence import chosen
+from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
 
 HOME = Path(__file__).parents[2]
 SAMPLES = {

@@ -1,6 +1,6 @@
 """What a node's console says, as plain text."""
 
-from dask_bake.console import last_lines
+from dask_bake.ssh.host_keys import last_lines
 
 
 def test_the_last_lines_that_say_something_are_plain_text():

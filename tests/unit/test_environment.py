@@ -9,10 +9,15 @@ import pytest
 import yaml
 
 from dask_bake.assets import packer_directory
-from dask_bake.conda_settings import CondaSettings, effective_channels, is_anacondas, read_conda_settings
-from dask_bake.environment import Environment, parse_environment, pip_requirements
+from dask_bake.environment.conda.condarc import (
+    CondaSettings,
+    effective_channels,
+    is_anacondas,
+    read_conda_settings,
+)
+from dask_bake.environment.current import own_environment
+from dask_bake.environment.spec import Environment, parse_environment, pip_requirements
 from dask_bake.errors import UsageError
-from dask_bake.own_environment import own_environment
 
 TEXT = b"""
 name: rides

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake import clouds, extend_command
-from dask_bake.cli import run
+from dask_bake import clouds
+from dask_bake.cli.main import run
+from dask_bake.clusters.auto_shutdown import Switch
+from dask_bake.commands import extend as extend_command
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Cluster, Connect
-from dask_bake.reaching import secrets_here
-from dask_bake.secrets_folder import Keys, new_key
-from dask_bake.switches import Switch
-from dask_bake.terminal import Terminal
+from dask_bake.models.cluster import Cluster, Connect
+from dask_bake.ssh.connect import secrets_here
+from dask_bake.ssh.keystore import Keys, new_key
+from dask_bake.view.terminal import Terminal
 from fakes import FakeCloud, a_plan, head_of, workers_of
 
 LIFETIME = Switch("lifetime", limit=50_400, left=50_000, held="", why="its lifetime of 14 h is over")

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dask_bake.edges import InstanceType
+from dask_bake.ec2.protocols import InstanceType
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.fingerprint import (
+from dask_bake.images.compatibility import (
     Difference,
     Packages,
     base_names,
@@ -18,7 +18,7 @@ from dask_bake.fingerprint import (
     newest_proved,
     staleness,
 )
-from dask_bake.models import Architecture, Image, Tag, Verified
+from dask_bake.models.cluster import Architecture, Image, Tag, Verified
 from fakes import IMAGE
 
 CLIENT = Packages("3.11.7", dask="2026.8.0", distributed="2026.8.0", numpy="2.4.6", pandas="3.1.1")

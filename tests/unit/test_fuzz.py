@@ -13,17 +13,20 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dask_bake import ec2_requests, environment, option_values, userdata_text
-from dask_bake.cli import run
-from dask_bake.cluster_file import parse_cluster_file, read_cluster_file
-from dask_bake.configuration import parse_document, read_configuration
+from dask_bake.cli.main import run
+from dask_bake.cloud_init import encoding
+from dask_bake.cloud_init.merge import FIRST_LINE, KNOWN, LISTS
+from dask_bake.cloud_init.render import LIMIT, NodeSettings, Preload, render
+from dask_bake.clusters.cluster_file import parse_cluster_file, read_cluster_file
+from dask_bake.ec2 import requests
+from dask_bake.environment import spec as environment
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models import Role, Tag
-from dask_bake.option_table import OPTIONS
-from dask_bake.options import LaunchOptions, check_name, launch_options, whereabouts
-from dask_bake.tag_checks import TAG_KEY, TAG_VALUE
-from dask_bake.userdata import LIMIT, NodeSettings, Preload, render
-from dask_bake.userdata_extra import FIRST_LINE, KNOWN, LISTS
+from dask_bake.models.cluster import Role, Tag
+from dask_bake.options import values as option_values
+from dask_bake.options.configuration import parse_document, read_configuration
+from dask_bake.options.launch import LaunchOptions, check_name, launch_options, whereabouts
+from dask_bake.options.launch_table import OPTIONS
+from dask_bake.options.tag_checks import TAG_KEY, TAG_VALUE
 from fakes import a_plan, head_of, workers_of
 
 fuzzed = settings(
@@ -185,7 +188,7 @@ def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
             files_of(spec.user_data)["/etc/dask-bake/limits.env"].splitlines()[1]
             == f"DASK_BAKE_CLUSTER={name}"
         )
-        for tags in tags_of(ec2_requests.run_instances(spec)):
+        for tags in tags_of(requests.run_instances(spec)):
             assert (tags[Tag.CLUSTER], tags["Name"]) == (name, f"{name}-{spec.role}")
 
 
@@ -208,7 +211,7 @@ def test_variables_are_read_back_by_systemd_the_shell_and_sshd_or_refused(pairs)
         assert {**meant, **shell_reads(told["/etc/dask-bake/launch.env"])}.items() >= meant.items()
         first, *words = sshd_reads(told["/etc/ssh/sshd_config.d/40-dask-bake.conf"])
         assert first == "SetEnv"
-        assert dict(word.split("=", 1) for word in words) == {"PATH": userdata_text.SESSION_PATH, **meant}
+        assert dict(word.split("=", 1) for word in words) == {"PATH": encoding.SESSION_PATH, **meant}
 
 
 @fuzzed
@@ -216,7 +219,7 @@ def test_variables_are_read_back_by_systemd_the_shell_and_sshd_or_refused(pairs)
 def test_a_shell_reads_each_variable_as_it_was_written(values):
     own = {f"OWN_{number}": value for number, value in enumerate(values.values())}
 
-    read = shell_reads(userdata_text.environment_file(own))
+    read = shell_reads(encoding.environment_file(own))
 
     assert {key: value for key, value in read.items() if key.startswith("OWN_")} == own
 
@@ -237,7 +240,7 @@ def test_tags_are_on_everything_as_they_were_written_or_refused(pairs):
     assert all(len(key) <= TAG_KEY and len(value) <= TAG_VALUE for key, value in meant.items())
     assert not any(key.lower().startswith(("aws:", "dask-bake:")) for key in meant)
     for spec in (head_of(plan), workers_of(plan)):
-        for tags in tags_of(ec2_requests.run_instances(spec)):
+        for tags in tags_of(requests.run_instances(spec)):
             assert tags.items() >= meant.items()
     assert dict(plan.group_tags).items() >= meant.items()
 

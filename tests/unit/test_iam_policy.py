@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from dask_bake.cli import run
-from dask_bake.iam_grants import GRANTS, OURS, Extra, Purpose
-from dask_bake.iam_policy import LIMIT, notes, policy
-from dask_bake.models import Tag
-from dask_bake.option_table import OPTIONS
+from dask_bake.cli.main import run
+from dask_bake.iam.grants import GRANTS, OURS, Extra, Purpose
+from dask_bake.iam.policy import LIMIT, notes, policy
+from dask_bake.models.cluster import Tag
+from dask_bake.options.launch_table import OPTIONS
 from iam_actions import permitted
 
 EVERYTHING = (*Purpose, *Extra)

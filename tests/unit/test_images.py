@@ -5,17 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from dask_bake import image_copy, images
-from dask_bake.edges import UnclearError
+from dask_bake.ec2.protocols import UnclearError
 from dask_bake.errors import BakeError, LeftoverError, StoppedError, UsageError
 from dask_bake.events import Note, PhaseEnded, PhaseStarted
-from dask_bake.image_copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
-from dask_bake.image_differences import Change, Difference, Differences, differences
-from dask_bake.image_facts import ImageFacts, ImageSettings, choose, family, require_manifest
-from dask_bake.image_prune_plan import Verdict, check_keep, plan_prune, plan_removal
-from dask_bake.image_share_plan import SharePlan, check_accounts, plan_share
-from dask_bake.manifest import File, Package
-from dask_bake.models import Tag
+from dask_bake.images import catalog, copy
+from dask_bake.images.copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
+from dask_bake.images.differences import Change, Difference, Differences, differences
+from dask_bake.images.facts import ImageFacts, ImageSettings, choose, family, require_manifest
+from dask_bake.images.manifest import File, Package
+from dask_bake.images.prune import Verdict, check_keep, plan_prune, plan_removal
+from dask_bake.images.share import SharePlan, check_accounts, plan_share
+from dask_bake.models.cluster import Tag
 from fake_images import (
     BASE,
     MANIFEST,
@@ -55,7 +55,7 @@ def test_images_are_looked_up_with_their_snapshots_users_and_newest_base():
         bases=(replace(an_image(8), name=NEWER_BASE), replace(an_image(9), name=BASE)),
     )
 
-    assert images.look_up(edge) == (
+    assert catalog.look_up(edge) == (
         ImageFacts(new, None, ("docs",), NEWER_BASE),
         ImageFacts(old, a_snapshot(1), (), NEWER_BASE),
     )
@@ -64,7 +64,7 @@ def test_images_are_looked_up_with_their_snapshots_users_and_newest_base():
 
 def test_without_images_nothing_else_is_asked():
     edge = FakeImages()
-    assert (images.look_up(edge), edge.calls) == ((), [])
+    assert (catalog.look_up(edge), edge.calls) == ((), [])
 
 
 @pytest.mark.parametrize(
@@ -289,7 +289,7 @@ def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3), an_image(4, days=4, verified=None)],
         settings={an_image(2).id: ImageSettings(shared_with=("123456789012",))},
     )
-    plan = images.look_up_prune(edge, keep=1, now=NOW)
+    plan = catalog.look_up_prune(edge, keep=1, now=NOW)
     assert [verdict.facts.image.id[-1] for verdict in plan.remove] == ["3", "4"]
     assert [call[1][-1] for call in edge.calls if call[0] == "settings_of"] == ["2", "3"]
 
@@ -301,7 +301,7 @@ def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
 def test_who_may_have_access_all_the_same_is_told(error):
     edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
     with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
-        images.share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
+        catalog.share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
     assert caught.value.hint == (
         f"dask-bake images share {an_image().id} --with 123456789012 --stop ends that"
     )
@@ -311,7 +311,7 @@ def test_who_may_have_access_all_the_same_is_told(error):
 
 
 def a_prune(edge):
-    return images.look_up_prune(edge, keep=1, now=NOW)
+    return catalog.look_up_prune(edge, keep=1, now=NOW)
 
 
 def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
@@ -319,7 +319,7 @@ def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
         images=[an_image(1), an_image(2, days=2)],
         snapshot_list=[a_snapshot(1), a_snapshot(2), a_snapshot(7, days=7)],
     )
-    removed = images.prune(a_prune(edge), edge, notify=lambda _: None)
+    removed = catalog.prune(a_prune(edge), edge, notify=lambda _: None)
     assert removed == (an_image(2, days=2),)
     assert (edge.images, edge.snapshot_list) == ([an_image(1)], [a_snapshot(1)])
 
@@ -330,7 +330,7 @@ def test_what_has_come_into_use_since_it_was_shown_stays():
     plan = a_prune(edge)
     edge.users = {an_image(2).id: ("taxi",)}
 
-    assert images.prune(plan, edge, notify=told.append) == ()
+    assert catalog.prune(plan, edge, notify=told.append) == ()
     assert told == [Note("ami-00000000000000002 stays: it has come into use by taxi.")]
     assert len(edge.images) == 2
 
@@ -342,7 +342,7 @@ def test_what_cannot_be_removed_is_named_and_all_else_goes():
         faults={"remove": [refused("in use")], "remove_snapshot": [refused("locked")]},
     )
     with pytest.raises(LeftoverError) as caught:
-        images.prune(a_prune(edge), edge, notify=lambda _: None)
+        catalog.prune(a_prune(edge), edge, notify=lambda _: None)
     assert caught.value.message == (
         "something could not be removed: image ami-00000000000000002 or its snapshot snap-00000000000000002:"
         " in use; snapshot snap-00000000000000007: locked"
@@ -357,7 +357,7 @@ def test_an_interrupt_does_not_leave_half_a_removal():
         faults={"remove": [KeyboardInterrupt()]},
     )
     with pytest.raises(KeyboardInterrupt):
-        images.prune(a_prune(edge), edge, notify=lambda _: None)
+        catalog.prune(a_prune(edge), edge, notify=lambda _: None)
     assert [each.id[-1] for each in edge.images] == ["1", "3"]
     assert [each.id[-1] for each in edge.snapshot_list] == ["3"]
 
@@ -370,7 +370,7 @@ def test_an_interrupt_after_which_nothing_can_be_removed_ends_it_and_names_what_
         faults={"remove": [KeyboardInterrupt(), again]},
     )
     with pytest.raises(LeftoverError, match="image ami-00000000000000002 or its snapshot"):
-        images.prune(a_prune(edge), edge, notify=lambda _: None)
+        catalog.prune(a_prune(edge), edge, notify=lambda _: None)
     assert [each.id[-1] for each in edge.images] == ["1", "3"]
     assert [each.id[-1] for each in edge.snapshot_list] == ["7"]
 
@@ -391,7 +391,7 @@ def a_copy_plan(facts=None, *, there=(), region="eu-west-1", **settings) -> Copy
 
 def carry_out(plans, edges, told=None):
     notify = (lambda _: None) if told is None else told.append
-    return image_copy.copy(plans, edges, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
+    return copy.copy(plans, edges, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
 
 
 def test_a_copy_has_all_tags_but_that_it_is_verified_until_it_is_whole():
@@ -567,7 +567,7 @@ def test_only_what_changes_is_asked_for():
 def test_sharing_that_fails_halfway_is_undone():
     edge = FakeImages(faults={"share": [refused("own key")]})
     with pytest.raises(BakeError, match="own key"):
-        images.share(SharePlan(an_image(), (ONE,), ()), edge)
+        catalog.share(SharePlan(an_image(), (ONE,), ()), edge)
     assert edge.calls == [("share", an_image().id, ONE), ("unshare", an_image().id, ONE)]
 
 
@@ -581,7 +581,7 @@ def test_sharing_that_fails_halfway_is_undone():
 )
 def test_sharing_is_one_step_for_all_accounts(plan, calls):
     edge = FakeImages()
-    images.share(plan, edge)
+    catalog.share(plan, edge)
     assert edge.calls == calls
 
 

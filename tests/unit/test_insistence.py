@@ -7,11 +7,11 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from dask_bake.ec2_errors import translated
-from dask_bake.edges import ForeignAnswerError
+from dask_bake.ec2.errors import translated
+from dask_bake.ec2.protocols import ForeignAnswerError
+from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError
 from dask_bake.events import Note
-from dask_bake.insistence import Insistence
 from fakes import FakeClock
 
 ANSWER = {"ResponseMetadata": {"RequestId": "1"}}

@@ -2,10 +2,10 @@
 
 import pytest
 
-from dask_bake import cluster_command
-from dask_bake.cluster import launch, take_down
+from dask_bake.clusters.inventory import find
+from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, StoppedError
-from dask_bake.inventory import find
+from dask_bake.launch.executor import launch, take_down
 from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 from interrupting import hidden, words_of
 
@@ -53,7 +53,7 @@ class Down:
     def __call__(self) -> None:
         clock, way_in = FakeClock(), FakeWayIn(self.cloud)
         try:
-            with cluster_command.nothing_ended("dask", flags=()) as ending:
+            with clusters.nothing_ended("dask", flags=()) as ending:
                 self.has_begun = True
                 cluster = find(self.cloud, CLOUD, "dask")
                 take_down(cluster, self.cloud, way_in, notify=ending.see, clock=clock, sleep=clock.sleep)

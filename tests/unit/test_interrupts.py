@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.interrupts import MOST, Interrupts, outlive_terminal
-from dask_bake.lossy import Lossy
+from dask_bake.system.signals import MOST, Interrupts, outlive_terminal
+from dask_bake.system.streams import Lossy
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

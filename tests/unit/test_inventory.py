@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.errors import UsageError
-from dask_bake.inventory import find, list_clusters
-from dask_bake.models import Tag
+from dask_bake.models.cluster import Tag
 from fakes import CLOUD, FakeCloud, a_plan, head_of
 
 BAKING = "image-0123456789ab"

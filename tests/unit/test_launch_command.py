@@ -7,12 +7,12 @@ from importlib import metadata
 
 import pytest
 
+from dask_bake.commands.launch import notes, own_packages, write_metadata
 from dask_bake.errors import BakeError, LeftoverError, UsageError
-from dask_bake.fingerprint import Packages
-from dask_bake.launch_command import notes, own_packages, write_metadata
-from dask_bake.look_around import choose_image, find_images, newest_base
-from dask_bake.models import DEBIAN_ACCOUNT, Image, Tag, Verified
-from dask_bake.options import LaunchOptions
+from dask_bake.images.compatibility import Packages
+from dask_bake.launch.discovery import choose_image, find_images, newest_base
+from dask_bake.models.cluster import DEBIAN_ACCOUNT, Image, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
 from fakes import IMAGE, TYPE, FakeLookUps, a_cluster, a_plan
 
 BAKED = replace(

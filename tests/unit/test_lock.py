@@ -5,9 +5,9 @@ import hashlib
 import pytest
 
 from dask_bake.assets import packer_directory
+from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
 from dask_bake.errors import BakeError
-from dask_bake.lock import Lock, parse_lock, render_lock
-from dask_bake.manifest import Package
+from dask_bake.images.manifest import Package
 
 LOCK = Lock(
     "e" * 64, "3.11.2", "x86_64", (Package("dask", "2026.8.0", "d" * 64), Package("pip", "26.3", "a" * 64))

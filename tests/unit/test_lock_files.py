@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.environment import parse_environment
+from dask_bake.environment.lock_files import LockFiles, lock_files, read, write
+from dask_bake.environment.spec import parse_environment
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.lock_files import LockFiles, lock_files, read, write
-from dask_bake.models import Architecture
+from dask_bake.models.cluster import Architecture
 
 ENVIRONMENT = parse_environment(b"dependencies: [dask]")
 OTHER = parse_environment(b"dependencies: [dask, numpy]")

@@ -6,7 +6,7 @@ from hashlib import sha256
 
 import pytest
 
-from dask_bake.manifest import File, Manifest, Package, as_tags, from_tags, parse, render
+from dask_bake.images.manifest import File, Manifest, Package, as_tags, from_tags, parse, render
 
 
 def hashed(text: str) -> str:

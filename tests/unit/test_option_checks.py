@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.config_table import IMAGE, WHERE
 from dask_bake.errors import UsageError
-from dask_bake.models import Connect
-from dask_bake.option_table import OPTIONS, Option
-from dask_bake.options import LaunchOptions
-from dask_bake.secrets_folder import new_key
+from dask_bake.models.cluster import Connect
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.launch_table import OPTIONS, Option
+from dask_bake.options.settings_table import IMAGE, WHERE
+from dask_bake.ssh.keystore import new_key
 
 BASTION = {"connect": Connect.BASTION, "bastion": "me@gate", "cidr": ("10.0.0.5/32",)}
 TOO_MANY = tuple((f"k{n}", "v") for n in range(39))

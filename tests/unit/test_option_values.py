@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake import option_values as values
 from dask_bake.errors import UsageError
-from dask_bake.models import Connect
+from dask_bake.models.cluster import Connect
+from dask_bake.options import values
 
 
 @pytest.mark.parametrize(

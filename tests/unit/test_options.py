@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.bake_plan import BakeOptions, bake_options
-from dask_bake.configuration import Given
-from dask_bake.environment_options import EnvironmentOptions, environment_options
+from dask_bake.bake.plan import BakeOptions, bake_options
+from dask_bake.environment.options import EnvironmentOptions, environment_options
 from dask_bake.errors import UsageError
-from dask_bake.models import Architecture, CloudChoice, InstallerChoice
-from dask_bake.options import LaunchOptions, Whereabouts, launch_options, whereabouts
+from dask_bake.models.cluster import Architecture, CloudChoice, InstallerChoice
+from dask_bake.options.configuration import Given
+from dask_bake.options.launch import LaunchOptions, Whereabouts, launch_options, whereabouts
 
 
 @pytest.mark.parametrize(

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.cli_opening import open_cloud
-from dask_bake.cli_options import Where
+from dask_bake.cli.options import Where
+from dask_bake.cli.session import open_cloud
+from dask_bake.clusters.inventory import find
+from dask_bake.clusters.ssh_access import ssh_group
+from dask_bake.clusters.teardown import Removal
 from dask_bake.errors import BakeError
-from dask_bake.inventory import find
-from dask_bake.own_commands import flags_of, in_region, own_call, own_command
-from dask_bake.preflight import already_there, ended_by_itself
-from dask_bake.removal import Removal
-from dask_bake.ssh import Forward, Host, host
-from dask_bake.ssh_rules import ssh_group
-from dask_bake.tunnel import Tunnel
+from dask_bake.hints import flags_of, in_region, own_call, own_command
+from dask_bake.launch.preflight import already_there, ended_by_itself
+from dask_bake.ssh.command import Forward, Host, host
+from dask_bake.ssh.tunnel import Tunnel
 from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_cluster, a_plan
 
 FLAGS = ("--region", "eu-west-1", "--profile", "my work")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dask_bake.models import Market, Role, Tag
-from dask_bake.placement import Shape, threads_per_worker
-from dask_bake.plan import client_token
+from dask_bake.launch.placement import Shape, threads_per_worker
+from dask_bake.launch.plan import client_token
+from dask_bake.models.cluster import Market, Role, Tag
 from fakes import TYPE, a_plan, head_of, workers_of
 
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.look_around import look_around
-from dask_bake.models import Tag, Verified
-from dask_bake.options import LaunchOptions
+from dask_bake.launch.discovery import look_around
+from dask_bake.models.cluster import Tag, Verified
+from dask_bake.options.launch import LaunchOptions
 from fakes import CLOUD, IMAGE, TYPES, FakeLookUps
 
 BAKED = replace(IMAGE, tags=((Tag.MANAGED, "true"), (Tag.USER, "admin"), (Tag.VERIFIED, Verified.YES)))

@@ -7,15 +7,15 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake import reap
-from dask_bake.bake_claim import Claim
+from dask_bake.bake.lease import Claim
+from dask_bake.clusters import reap
+from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
 from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.leftovers import QUIET, Kind, Piece
-from dask_bake.models import Node, Role, SecurityGroup, Tag
-from dask_bake.plan import group_name, moment
-from dask_bake.reap_documents import reap_document
-from dask_bake.reaping import BAKING, Reaping, plan_reaping
-from dask_bake.view_reap import reap_view
+from dask_bake.launch.plan import group_name, moment
+from dask_bake.models.cluster import Node, Role, SecurityGroup, Tag
+from dask_bake.models.resources import QUIET, Kind, Piece
+from dask_bake.view.reap import reap_view
+from dask_bake.view.reap_documents import reap_document
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.edges import ConnectEndpoint
+from dask_bake.clusters.ssh_access import check_way, choose_endpoint, is_let_in, plan_change
+from dask_bake.ec2.protocols import ConnectEndpoint
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.look_around import look_around
-from dask_bake.models import Connect, Rule, SecurityGroup, Tag, Verified
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import member_rule, ssh_rule
-from dask_bake.ssh_rules import check_way, choose_endpoint, is_let_in, plan_change
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.plan import member_rule, ssh_rule
+from dask_bake.models.cluster import Connect, Rule, SecurityGroup, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
 from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"

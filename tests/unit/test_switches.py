@@ -8,9 +8,9 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake import view
-from dask_bake.documents import cluster_document
-from dask_bake.switches import STATE_FILE, Switch, is_near, parse_switches, sentences
+from dask_bake.clusters.auto_shutdown import STATE_FILE, Switch, is_near, parse_switches, sentences
+from dask_bake.view import clusters
+from dask_bake.view.cluster_json import cluster_document
 from fakes import a_cluster
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
@@ -73,7 +73,7 @@ def test_five_minutes_before_it_is_a_warning():
 def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
     near = Switch("lifetime", limit=43_200, left=240, held="", why="")
     calm, alarmed = (
-        shown(view.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
+        shown(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
     )
 
     assert calm.endswith("It ends itself in 11 h 56 min at the latest.\nIt is in use: a task is running.")

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dask_bake.certificates import hand_out, new_authority
+from dask_bake.cloud_init.certificates import hand_out, new_authority
+from dask_bake.cloud_init.encoding import SESSION_PATH, environment_file, sshd_environment
+from dask_bake.cloud_init.merge import KNOWN
+from dask_bake.cloud_init.render import LIMIT, NodeSettings, Preload, check, masked, render
 from dask_bake.errors import UsageError
-from dask_bake.models import Role
-from dask_bake.userdata import LIMIT, NodeSettings, Preload, check, masked, render
-from dask_bake.userdata_extra import KNOWN
-from dask_bake.userdata_text import SESSION_PATH, environment_file, sshd_environment
+from dask_bake.models.cluster import Role
 
 KEY = "ssh-ed25519 AAAA dask-bake dask"
 ROOTFS = Path(__file__).parents[2] / "packer/rootfs"

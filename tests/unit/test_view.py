@@ -8,14 +8,14 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake import documents, view
-from dask_bake.documents import cluster_document, metadata_document, plan_document
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
-from dask_bake.leftovers import QUIET
-from dask_bake.models import Tag
-from dask_bake.view_launch import LaunchView
-from dask_bake.view_plan import plan_view
+from dask_bake.models.cluster import Tag
+from dask_bake.models.resources import QUIET
+from dask_bake.view import cluster_json, clusters
+from dask_bake.view.cluster_json import cluster_document, metadata_document, plan_document
+from dask_bake.view.launch_plan import plan_view
+from dask_bake.view.launch_progress import LaunchView
 from fakes import FakeClock, a_cluster, a_plan
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
@@ -29,7 +29,7 @@ def shown(renderable) -> str:
 
 
 def test_the_end_of_a_launch_says_how_to_use_it_and_how_to_end_it():
-    assert shown(view.ready_panel(CLUSTER, registered=4, seconds=5.94, calls=12)) == (
+    assert shown(clusters.ready_panel(CLUSTER, registered=4, seconds=5.94, calls=12)) == (
         "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
         "│ Scheduler    tcp://10.0.0.4:8786                                             │\n"
         "│ Workers      4 on 2 nodes, 16 threads                                        │\n"
@@ -44,7 +44,7 @@ def test_the_end_of_a_launch_says_how_to_use_it_and_how_to_end_it():
 
 
 def test_another_clusters_panel_names_it():
-    text = shown(view.ready_panel(a_cluster(a_plan(name="taxi")), registered=4, seconds=5, calls=12))
+    text = shown(clusters.ready_panel(a_cluster(a_plan(name="taxi")), registered=4, seconds=5, calls=12))
 
     for words in (
         "dask-bake ssh --name taxi",
@@ -56,23 +56,23 @@ def test_another_clusters_panel_names_it():
 
 
 def test_what_a_cluster_costs_is_told_where_it_is_known():
-    panel = shown(view.ready_panel(CLUSTER, registered=4, seconds=5, calls=12, cost="$0.65 an hour"))
+    panel = shown(clusters.ready_panel(CLUSTER, registered=4, seconds=5, calls=12, cost="$0.65 an hour"))
 
     assert "│ Cost         $0.65 an hour  " in panel
-    assert "Cost" not in shown(view.ready_panel(CLUSTER, registered=4, seconds=5, calls=12))
+    assert "Cost" not in shown(clusters.ready_panel(CLUSTER, registered=4, seconds=5, calls=12))
 
 
 def test_a_cluster_without_dask_is_its_nodes():
     cluster = a_cluster(a_plan(dask=False))
 
-    assert shown(view.ready_panel(cluster, registered=0, seconds=5.94, calls=12)) == (
+    assert shown(clusters.ready_panel(cluster, registered=0, seconds=5.94, calls=12)) == (
         "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
         "│ Nodes        3, on which no Dask was started                                 │\n"
         "│ On the head  dask-bake ssh                                                   │\n"
         "│ End it       dask-bake down                                                  │\n"
         "╰──────────────────────────────────────────────────────────────────────────────╯"
     )
-    assert shown(view.cluster_view(cluster, None, NOW)) == (
+    assert shown(clusters.cluster_view(cluster, None, NOW)) == (
         "dask  aws us-east-1, up 60 min, without Dask\n"
         "#   role     instance   address    state     workers\n"
         "────────────────────────────────────────────────────\n"
@@ -85,11 +85,11 @@ def test_a_cluster_without_dask_is_its_nodes():
 
 def test_a_cluster_without_dask_has_no_address():
     with pytest.raises(UsageError, match="no Dask was started on dask"):
-        documents.address_document(a_cluster(a_plan(dask=False)))
+        cluster_json.address_document(a_cluster(a_plan(dask=False)))
 
 
 def test_clusters_are_one_line_each():
-    assert shown(view.clusters_table([CLUSTER], NOW)) == (
+    assert shown(clusters.clusters_table([CLUSTER], NOW)) == (
         "cluster   where           nodes   workers   type             age\n"
         "────────────────────────────────────────────────────────────────\n"
         "dask      aws us-east-1       3         4   m6i.2xlarge   60 min"
@@ -97,11 +97,11 @@ def test_clusters_are_one_line_each():
 
 
 def test_no_clusters_are_said_to_be_none():
-    assert shown(view.clusters_table([], NOW)) == "There are no clusters."
+    assert shown(clusters.clusters_table([], NOW)) == "There are no clusters."
 
 
 def test_a_cluster_shows_its_nodes_and_their_workers():
-    assert shown(view.cluster_view(CLUSTER, {"10.0.0.5": 2, "10.0.0.6": 1}, NOW)) == (
+    assert shown(clusters.cluster_view(CLUSTER, {"10.0.0.5": 2, "10.0.0.6": 1}, NOW)) == (
         "dask  aws us-east-1, up 60 min, 3 of 4 workers registered\n"
         "#   role     instance   address    state     workers\n"
         "────────────────────────────────────────────────────\n"
@@ -112,14 +112,14 @@ def test_a_cluster_shows_its_nodes_and_their_workers():
 
 
 def test_a_cluster_without_nodes_says_what_that_is():
-    assert "only its security group" in shown(view.cluster_view(replace(CLUSTER, nodes=()), None, NOW))
+    assert "only its security group" in shown(clusters.cluster_view(replace(CLUSTER, nodes=()), None, NOW))
 
 
 @pytest.mark.parametrize(("name", "has_ended"), [("dask", True), ("image-0123456789ab", False)])
 def test_groups_that_stayed_when_a_cluster_ended_are_told_as_that(name, has_ended):
     begun = (NOW - QUIET).isoformat()
     groups = (replace(CLUSTER.groups[0], tags=((Tag.CREATED, begun),)),)
-    text = shown(view.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
+    text = shown(clusters.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
 
     said = "Cluster dask has ended by itself; its security groups still hold the name. dask-bake down dask"
     assert (said in " ".join(text.split())) is has_ended
@@ -135,14 +135,14 @@ def test_a_plan_shows_each_call_and_what_each_role_is_told():
 def test_data_is_never_markup():
     error = BakeError("[red]no[/red] such [thing", hint="[b]")
 
-    assert shown(view.error_text(error)) == "Error: [red]no[/red] such [thing\nHint: [b]"
+    assert shown(clusters.error_text(error)) == "Error: [red]no[/red] such [thing\nHint: [b]"
 
 
 @pytest.mark.parametrize(
     "document", [cluster_document(CLUSTER), plan_document(a_plan()), metadata_document(CLUSTER, "k")]
 )
 def test_documents_are_json(document):
-    assert json.loads(view.as_json(document)) == document
+    assert json.loads(clusters.as_json(document)) == document
 
 
 def test_a_launch_is_shown_as_nodes_and_phases_with_their_times():
@@ -199,7 +199,7 @@ PORTS = {8787: 40001, 8786: 40002, 8888: 40003}
 )
 def test_jupyterlab_is_shown_where_the_image_has_it(token, names):
     """It has a token there, and none where it was never started."""
-    addresses = documents.addresses(PORTS, token=token)
-    told = shown(view.connection_panel(addresses))
+    addresses = cluster_json.addresses(PORTS, token=token)
+    told = shown(clusters.connection_panel(addresses))
     assert [line.split()[1] for line in told.splitlines()[1:-2]] == names
     assert addresses.get("jupyter") == ("http://127.0.0.1:40003/lab?token=t0" if token else None)

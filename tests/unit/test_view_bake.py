@@ -6,12 +6,12 @@ from io import StringIO
 
 from rich.console import Console
 
-from dask_bake.bake import BakeResult
-from dask_bake.bake_command import show
+from dask_bake.bake.bake import BakeResult
+from dask_bake.commands.bake import show
 from dask_bake.events import Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.manifest import Manifest, Package
-from dask_bake.models import Image, Tag, Verified
-from dask_bake.view_bake import LiveBake
+from dask_bake.images.manifest import Manifest, Package
+from dask_bake.models.cluster import Image, Tag, Verified
+from dask_bake.view.bake import LiveBake
 
 IMAGE = Image(
     "ami-0123456789abcdef0",

@@ -7,14 +7,14 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from dask_bake import image_documents
-from dask_bake.image_copy_plan import CopyPlan, CopyStep
-from dask_bake.image_differences import Change, Difference, Differences
-from dask_bake.image_facts import ImageSettings
-from dask_bake.image_prune_plan import PrunePlan, plan_prune
-from dask_bake.image_share_plan import SharePlan
-from dask_bake.view_image_plans import copied_view, copies_view, counted, prune_view, share_view
-from dask_bake.view_images import age_text, bytes_text, diff_view, differences_view, image_view, images_table
+from dask_bake.images.copy_plan import CopyPlan, CopyStep
+from dask_bake.images.differences import Change, Difference, Differences
+from dask_bake.images.facts import ImageSettings
+from dask_bake.images.prune import PrunePlan, plan_prune
+from dask_bake.images.share import SharePlan
+from dask_bake.view import image_json
+from dask_bake.view.image_plans import copied_view, copies_view, counted, prune_view, share_view
+from dask_bake.view.images import age_text, bytes_text, diff_view, differences_view, image_view, images_table
 from fake_images import NEWER_BASE, NOW, a_snapshot, an_image, holding, some_facts
 
 DIFFERENCES = Differences(
@@ -241,7 +241,7 @@ def test_a_size_is_in_the_units_of_the_bill(count, text):
 
 def test_an_image_as_data_has_null_for_what_is_not_known():
     facts = replace(some_facts(users=("docs",), base_name=None), snapshot=None)
-    assert image_documents.image_document(facts, NOW) == {
+    assert image_json.image_document(facts, NOW) == {
         "id": "ami-00000000000000001",
         "name": "dask-bake-000000000001",
         "state": "available",
@@ -268,7 +268,7 @@ def test_an_image_as_data_has_null_for_what_is_not_known():
 
 
 def test_a_whole_image_as_data_has_its_manifest():
-    document = image_documents.whole_document(holding(some_facts()), ImageSettings(requires_tokens=True), NOW)
+    document = image_json.whole_document(holding(some_facts()), ImageSettings(requires_tokens=True), NOW)
     assert document["imdsv2"] is True
     assert document["manifest"]["packages"][0] == {
         "name": "dask",
@@ -276,11 +276,11 @@ def test_a_whole_image_as_data_has_its_manifest():
         "sha256": "d" * 64,
         "kind": "pypi",
     }
-    assert image_documents.whole_document(some_facts(), ImageSettings(), NOW)["manifest"] is None
+    assert image_json.whole_document(some_facts(), ImageSettings(), NOW)["manifest"] is None
 
 
 def test_differences_as_data():
-    assert image_documents.differences_document(an_image(1), an_image(2), DIFFERENCES) == {
+    assert image_json.differences_document(an_image(1), an_image(2), DIFFERENCES) == {
         "before": "ami-00000000000000001",
         "after": "ami-00000000000000002",
         "inputs": [{"name": "base_image", "change": "changed", "before": "ami-old", "after": "ami-new"}],
@@ -293,7 +293,7 @@ def test_differences_as_data():
 
 
 def test_a_prune_as_data():
-    document = image_documents.prune_document(a_prune(), removed=[an_image(3)])
+    document = image_json.prune_document(a_prune(), removed=[an_image(3)])
     assert document == {
         "removed": ["ami-00000000000000003"],
         "remove": [
@@ -318,11 +318,11 @@ def test_a_prune_as_data():
         ],
         "bytes": 1_239_000_000,
     }
-    assert image_documents.prune_document(a_prune(), removed=None)["removed"] is None
+    assert image_json.prune_document(a_prune(), removed=None)["removed"] is None
 
 
 def test_copies_and_shares_as_data():
-    assert image_documents.copies_document([COPY], None) == [
+    assert image_json.copies_document([COPY], None) == [
         {
             "source": "ami-00000000000000001",
             "from_region": "us-east-1",
@@ -334,13 +334,13 @@ def test_copies_and_shares_as_data():
             "deprecation": None,
         }
     ]
-    (copied,) = image_documents.copies_document([replace(COPY, deprecation=NOW)], [an_image(7)])
+    (copied,) = image_json.copies_document([replace(COPY, deprecation=NOW)], [an_image(7)])
     assert (copied["image"], copied["carried_out"], copied["deprecation"]) == (
         "ami-00000000000000007",
         True,
         "2026-08-03T12:00:00+00:00",
     )
-    assert image_documents.share_document(SharePlan(an_image(), ("1",), ("2",)), carried_out=True) == {
+    assert image_json.share_document(SharePlan(an_image(), ("1",), ("2",)), carried_out=True) == {
         "image": "ami-00000000000000001",
         "snapshot": "snap-00000000000000001",
         "stop": False,

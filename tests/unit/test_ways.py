@@ -9,10 +9,10 @@ import pytest
 
 from dask_bake import clouds
 from dask_bake.errors import BakeError
-from dask_bake.models import Connect
-from dask_bake.secrets_folder import Secrets
-from dask_bake.ssh import host, ssh_command
-from dask_bake.ways import Carrier, asked_for, carrier_of, check_programs, check_version
+from dask_bake.models.cluster import Connect
+from dask_bake.ssh.command import host, ssh_command
+from dask_bake.ssh.keystore import Secrets
+from dask_bake.ssh.transport import Carrier, asked_for, carrier_of, check_programs, check_version
 from fakes import CLOUD, a_cluster, a_plan
 
 SECRETS = Secrets(Path("/state/aws-us-east-1-dask"), "launch1")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake import wheels
-from dask_bake.disk import room_in
+from dask_bake.environment import pip as wheels
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify
-from dask_bake.manifest import Package
+from dask_bake.images.manifest import Package
+from dask_bake.system.disk import room_in
 
 
 def package(name: str, content: bytes) -> Package:

@@ -18,7 +18,6 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from dask_bake.bounded import end
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, PhaseEnded, PhaseStarted
 from dask_bake.local.base import ensure_base
@@ -45,6 +44,7 @@ from dask_bake.local.network import (
 from dask_bake.local.samples import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.local.store import ImageStore
+from dask_bake.system.subprocesses import end
 
 DEFAULT_REGION = "us-east-1"
 
