@@ -16,7 +16,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
-from dask_bake.local.cgroups import hierarchies
+from dask_bake.local.machines.cgroups import hierarchies
 from local_claims import Command, Seen, Watch, look
 
 NAME = "dask-bake-test"

@@ -37,9 +37,9 @@ from dask_bake.errors import BakeError
 from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch, take_down
 from dask_bake.launch.plan import Handout, LaunchPlan
-from dask_bake.local.faults import ENDINGS, OF_INSTANCES, Fault, Kind
+from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
 from dask_bake.local.settings import Settings
-from dask_bake.local.store import ImageStore
+from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.models.cluster import Cloud
 from dask_bake.options.launch import LaunchOptions
 from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn

@@ -49,7 +49,7 @@ TODO_UPWARD: dict[str, set[str]] = {
 """What imports from above all the same, until what it imports has moved."""
 ONLY_PLACES = {
     "boto3": ("ec2.client", "clouds"),
-    "botocore": ("ec2", "clouds", "local.moto_app"),
+    "botocore": ("ec2", "clouds", "local.moto.app"),
     "packerpy": ("bake.packer.process",),
     "cryptography": ("ssh.keystore", "cloud_init.certificates"),
     "jinja2": ("cloud_init.render",),

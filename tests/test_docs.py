@@ -190,11 +190,13 @@ def test_the_packages_of_the_architecture_are_those_there_are():
     assert sorted(listed) == sorted(there)
 
 
-def test_the_local_cloud_s_modules_are_those_there_are():
+def test_the_local_cloud_s_modules_and_packages_are_those_there_are():
     """Each with a line."""
-    part = ARCHITECTURE.read_text().partition("| local module |")[2].partition("\n\n")[0]
-    listed = re.findall(r"^\| `(\w+)` \| \S", part, re.MULTILINE)
-    there = {path.stem for path in (HOME / "launcher/dask_bake/local").glob("*.py")} - {"__init__"}
+    part = ARCHITECTURE.read_text().partition("| local module or package |")[2].partition("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+/?)` \| \S", part, re.MULTILINE)
+    local = HOME / "launcher/dask_bake/local"
+    there = {path.stem for path in local.glob("*.py")} - {"__init__"}
+    there |= {f"{path.parent.name}/" for path in local.glob("*/__init__.py")}
     assert sorted(listed) == sorted(there)
 
 

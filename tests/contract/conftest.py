@@ -23,7 +23,7 @@ def serve(settings) -> Callable[..., Any]:
     from moto.ec2.models import ec2_backends
 
     from contract.pretended_cloud import DEBIAN, Server
-    from dask_bake.local.store import ImageStore
+    from dask_bake.local.storage.image_store import ImageStore
 
     def start(block: str = "10.9.0.0/20"):
         ec2_backends.reset()

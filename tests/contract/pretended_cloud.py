@@ -17,14 +17,14 @@ from botocore.exceptions import ClientError
 from werkzeug.serving import make_server
 
 from dask_bake.errors import BakeError
-from dask_bake.local.ec2_api import Ec2Api
-from dask_bake.local.gateway import Gateway
-from dask_bake.local.guard import Guard
-from dask_bake.local.hypervisor import Hypervisor
-from dask_bake.local.moto_ec2 import MotoEc2
-from dask_bake.local.network import Network
+from dask_bake.local.ec2.api import Ec2Api
+from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.machines.hypervisor import Hypervisor
+from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
-from dask_bake.local.store import ImageStore, StoredImage
+from dask_bake.local.storage.image_store import ImageStore, StoredImage
 
 DEBIAN = StoredImage(
     id="ami-00000000000000001",
@@ -102,7 +102,7 @@ class Server:
     """A local cloud without root: its endpoints, its clients, and its host."""
 
     def __init__(self, settings: Settings, block: str) -> None:
-        from dask_bake.local.moto_app import moto_app, one_service
+        from dask_bake.local.moto.app import moto_app, one_service
 
         self.host = FakeHost()
         self.store = ImageStore(settings)

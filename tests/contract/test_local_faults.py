@@ -13,10 +13,10 @@ from werkzeug.test import Client
 
 from contract.pretended_cloud import listening_at, refusal
 from dask_bake.cli.main import run
-from dask_bake.local.fault_words import MEANT_FOR
-from dask_bake.local.faults import OF_INSTANCES, Kind
-from dask_bake.local.metadata import MetadataService
-from dask_bake.local.network import cable_name
+from dask_bake.local.faults.model import OF_INSTANCES, Kind
+from dask_bake.local.faults.parse import MEANT_FOR
+from dask_bake.local.network.bridge import cable_name
+from dask_bake.local.network.imds import MetadataService
 
 NO_CAPACITY = "InsufficientInstanceCapacity"
 

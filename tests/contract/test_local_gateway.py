@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from contract.pretended_cloud import DEBIAN, Server, listening_at, refusal
 from dask_bake.errors import BakeError
-from dask_bake.local.ec2_api import Ec2Api
-from dask_bake.local.gateway import Gateway
+from dask_bake.local.ec2.api import Ec2Api
+from dask_bake.local.gateway.app import Gateway
 
 
 def test_an_instance_is_pending_until_its_machine_is_on_and_ends_when_it_is_off(cloud):

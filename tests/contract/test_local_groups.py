@@ -5,9 +5,9 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from contract.pretended_cloud import refusal
-from dask_bake.local.guard import Guard
-from dask_bake.local.moto_groups import read_groups
-from dask_bake.local.security_groups import Group, Rule
+from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.moto.security_groups import read_groups
+from dask_bake.local.network.security_groups import Group, Rule
 
 SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.9.0.1/32"}]}
 

@@ -3,7 +3,7 @@
 import sys
 from random import Random
 
-from dask_bake.local.faults import Kind
+from dask_bake.local.faults.model import Kind
 from soak import Report, batches, soak
 
 

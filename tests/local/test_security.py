@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.local.network import mac_address
+from dask_bake.local.network.bridge import mac_address
 from local_cloud import NAME
 from local_network import CALLER, PING, STRANGER, in_instance, stranger
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dask_bake.local import control
-from dask_bake.local.cgroups import groups_of
+from dask_bake.local.machines.cgroups import groups_of
 from local_cloud import NAME, until
 from local_watched import AS_USER, PYTHON, Watched, started
 

@@ -13,7 +13,7 @@ import pytest
 from distributed import LocalCluster
 from moto.server import ThreadedMotoServer
 
-from dask_bake.local.sample_data import ensure, file_names
+from dask_bake.local.samples.sample_data import ensure, file_names
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "nyc_taxi.py"
 HERE = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "AWS_CONFIG_FILE": os.devnull}

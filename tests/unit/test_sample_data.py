@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.local.sample_data import RIDES_A_DAY, ensure, file_names, write_month
+from dask_bake.local.samples.sample_data import RIDES_A_DAY, ensure, file_names, write_month
 
 HEADER = (
     "VendorID,tpep_pickup_datetime,tpep_dropoff_datetime,passenger_count,trip_distance,pickup_longitude,"

@@ -8,7 +8,8 @@ from typing import Any
 from rich.text import Text
 
 from dask_bake.clouds import local_cloud
-from dask_bake.local import control, fault_client
+from dask_bake.local import control
+from dask_bake.local.faults import client
 from dask_bake.view import clusters
 from dask_bake.view.terminal import Terminal
 
@@ -71,13 +72,13 @@ def env(terminal: Terminal, *, region: str | None) -> int:
 
 def add_fault(terminal: Terminal, said: Mapping[str, Any]) -> int:
     """Puts a fault rule in force, or has an instance meet a fault."""
-    terminal.out.print(Text(fault_client.add_fault(dict(said))))
+    terminal.out.print(Text(client.add_fault(dict(said))))
     return 0
 
 
 def list_faults(terminal: Terminal, *, json_output: bool) -> int:
     """Says which fault rules are in force, and how often each has struck."""
-    rules = fault_client.list_faults()
+    rules = client.list_faults()
     if json_output:
         terminal.write_json(clusters.as_json(rules))
         return 0
@@ -99,6 +100,6 @@ def _rule(rule: Mapping[str, Any]) -> str:
 
 def clear_faults(terminal: Terminal) -> int:
     """Takes all fault rules out of force."""
-    fault_client.clear_faults()
+    client.clear_faults()
     terminal.out.print("There are no fault rules any more.")
     return 0

@@ -1,4 +1,4 @@
-"""What launching and taking down need of the world: the shapes of ``ec2``, ``way_in`` and their fakes."""
+"""What launching and taking down need of the world: the shapes of EC2, of the way in, and of their fakes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -20,19 +20,14 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, PhaseEnded, PhaseStarted
-from dask_bake.local.base import ensure_base
-from dask_bake.local.claim import claim
 from dask_bake.local.commands import run
-from dask_bake.local.dnsmasq import start_dnsmasq
-from dask_bake.local.ec2_api import Ec2Api
-from dask_bake.local.firewall import lower_firewall, raise_firewall
-from dask_bake.local.gateway import Gateway
-from dask_bake.local.guard import Guard
-from dask_bake.local.hypervisor import Hypervisor
-from dask_bake.local.machines import boot
-from dask_bake.local.metadata import MetadataService
-from dask_bake.local.moto_ec2 import MotoEc2
-from dask_bake.local.network import (
+from dask_bake.local.ec2.api import Ec2Api
+from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.machines.hypervisor import Hypervisor
+from dask_bake.local.machines.nspawn import boot
+from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.network.bridge import (
     METADATA_PORT,
     S3_PORT,
     Network,
@@ -41,9 +36,14 @@ from dask_bake.local.network import (
     make_bridge,
     remove_bridge,
 )
-from dask_bake.local.samples import SampleLoader
+from dask_bake.local.network.dnsmasq import start_dnsmasq
+from dask_bake.local.network.firewall import lower_firewall, raise_firewall
+from dask_bake.local.network.imds import MetadataService
+from dask_bake.local.pidfile import claim
+from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
-from dask_bake.local.store import ImageStore
+from dask_bake.local.storage.base_image import ensure_base
+from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.system.subprocesses import end
 
 DEFAULT_REGION = "us-east-1"
@@ -170,7 +170,7 @@ def _network(settings: Settings, network: Network, log: int) -> Iterator[None]:
 def _gateway(
     settings: Settings, network: Network, ec2: MotoEc2, hypervisor: Hypervisor, guard: Guard
 ) -> tuple[Ec2Api, Gateway]:
-    from dask_bake.local.moto_app import moto_app, one_service
+    from dask_bake.local.moto.app import moto_app, one_service
 
     guard.follow()
 

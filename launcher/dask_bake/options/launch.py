@@ -21,7 +21,7 @@ DEFAULT_TYPE = "m6i.2xlarge"
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """The options of ``dask-bake launch``, as ``option_table`` tells them; an object that exists is valid.
+    """The options of ``dask-bake launch``, as ``launch_table`` tells them; an object that exists is valid.
 
     Args:
         nprocs: ``None`` is auto: Dask's own rule for the instance type.

@@ -1,6 +1,6 @@
 """The host's apt settings, from what apt prints of them."""
 
-from dask_bake.local.apt import read_options, read_sources
+from dask_bake.local.storage.apt import read_options, read_sources
 
 TARGETS = """\
 Debian|bookworm-security|http://mirror.example/debian-security/|bookworm-security|main

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.local import base
 from dask_bake.local.settings import Settings
-from dask_bake.local.store import ImageStore
+from dask_bake.local.storage import base_image
+from dask_bake.local.storage.image_store import ImageStore
 
 
 @pytest.mark.parametrize(
@@ -20,30 +20,30 @@ from dask_bake.local.store import ImageStore
     ],
 )
 def test_another_input_is_another_base_image(monkeypatch, name, value):
-    before = base.base_digest()
+    before = base_image.base_digest()
 
-    monkeypatch.setattr(base, name, value)
+    monkeypatch.setattr(base_image, name, value)
 
-    assert base.base_digest() != before
+    assert base_image.base_digest() != before
     assert re.fullmatch("[0-9a-f]{64}", before)
 
 
 def test_the_tree_is_made_by_mmdebstrap_without_what_nobody_reads():
-    command = base.debootstrap_command(Path("/tree"))
+    command = base_image.debootstrap_command(Path("/tree"))
 
     target = command.index("/tree")
     assert (command[0], command[target - 1]) == ("mmdebstrap", "bookworm")
-    assert f"--include={','.join(base.PACKAGES)}" in command
+    assert f"--include={','.join(base_image.PACKAGES)}" in command
     assert "--dpkgopt=path-exclude=/usr/share/doc/*" in command
 
 
 def test_a_base_image_that_is_there_is_not_made_again(tmp_path):
     store = ImageStore(Settings(root=tmp_path))
-    digest = base.base_digest()
-    image = base._describe(f"ami-{digest[:17]}", digest, "us-east-1")
+    digest = base_image.base_digest()
+    image = base_image._describe(f"ami-{digest[:17]}", digest, "us-east-1")
     store.save(image)
 
-    found = base.ensure_base(store, region="us-east-1", notify=lambda event: pytest.fail(f"{event}"))
+    found = base_image.ensure_base(store, region="us-east-1", notify=lambda event: pytest.fail(f"{event}"))
 
     assert found == image
     assert (found.owner, found.public, found.layers) == (

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dask_bake.local.deprecation import deprecation_time
-from dask_bake.local.ec2_calls import Refusal
+from dask_bake.local.ec2.deprecation import deprecation_time
+from dask_bake.local.query_protocol import Refusal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

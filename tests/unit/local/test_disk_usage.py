@@ -2,7 +2,7 @@
 
 import os
 
-from dask_bake.local.disk_usage import bytes_on_disk
+from dask_bake.local.storage.disk_usage import bytes_on_disk
 
 
 def test_a_file_of_two_names_counts_once_and_what_a_link_names_not_at_all(tmp_path):

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.local.dnsmasq import dnsmasq_command, wait_for_dnsmasq
-from dask_bake.local.network import Network
+from dask_bake.local.network.bridge import Network
+from dask_bake.local.network.dnsmasq import dnsmasq_command, wait_for_dnsmasq
 
 NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
 

@@ -1,7 +1,7 @@
 """Fault rules strike with the probability, and in the order, that they were given."""
 
-from dask_bake.local.fault_rules import FaultRules
-from dask_bake.local.faults import Fault, Kind
+from dask_bake.local.faults.model import Fault, Kind
+from dask_bake.local.faults.rules import FaultRules
 
 
 def struck(rules: FaultRules, count: int) -> list[bool]:

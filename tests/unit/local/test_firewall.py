@@ -2,8 +2,8 @@
 
 from ipaddress import IPv4Network
 
-from dask_bake.local.firewall import firewall_rules
-from dask_bake.local.network import Network
+from dask_bake.local.network.bridge import Network
+from dask_bake.local.network.firewall import firewall_rules
 
 NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.local.leftovers import _files, end_process, is_machine, name_process
+from dask_bake.local.cleanup import _files, end_process, is_machine, name_process
 from dask_bake.local.settings import Settings
 
 OURS = Settings(name="dask", root=Path("/srv/dask"))

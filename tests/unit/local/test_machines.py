@@ -5,7 +5,14 @@ import signal
 import subprocess
 from pathlib import Path
 
-from dask_bake.local.machines import Machine, MachineSpec, boot_command, children, kill_tree, mount_command
+from dask_bake.local.machines.nspawn import (
+    Machine,
+    MachineSpec,
+    boot_command,
+    children,
+    kill_tree,
+    mount_command,
+)
 
 SPEC = MachineSpec(
     name="dask-bake-i-0123456789abcdef0",

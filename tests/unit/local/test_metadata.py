@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 import pytest
 from werkzeug.test import Client
 
-from dask_bake.local.fault_rules import FaultRules
-from dask_bake.local.fault_words import parse_fault
-from dask_bake.local.metadata import Facts, MetadataService
+from dask_bake.local.faults.parse import parse_fault
+from dask_bake.local.faults.rules import FaultRules
+from dask_bake.local.network.imds import Facts, MetadataService
 
 LIFETIME = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "X-aws-ec2-metadata-token"

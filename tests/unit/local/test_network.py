@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.local.network import (
+from dask_bake.local.network.bridge import (
     CANDIDATES,
     cable_name,
     choose_block,

@@ -6,8 +6,8 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from dask_bake.local import sample_data
-from dask_bake.local.samples import BUCKET, SampleLoader
+from dask_bake.local.samples import sample_data
+from dask_bake.local.samples.s3 import BUCKET, SampleLoader
 
 
 @pytest.fixture

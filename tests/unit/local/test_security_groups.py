@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from dask_bake.local.security_groups import ANYWHERE, Group, Port, Rule, render_rules
+from dask_bake.local.network.security_groups import ANYWHERE, Group, Port, Rule, render_rules
 
 CALLER = IPv4Network("10.213.0.1/32")
 HEAD, WORKER, OTHER = (IPv4Address(f"10.213.0.{number}") for number in (4, 5, 9))

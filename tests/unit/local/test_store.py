@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.local.settings import Settings
-from dask_bake.local.store import ImageStore, StoredImage, StoredSnapshot
+from dask_bake.local.storage.image_store import ImageStore, StoredImage, StoredSnapshot
 
 OLD = StoredImage("ami-2", "old", "", "1", "us-east-1", "2026-01-01T00:00:00.000Z", ("base", "a"))
 NEW = StoredImage(
