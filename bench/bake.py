@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]
-sys.path[:0] = [str(HOME / "tests"), str(HOME / "launcher")]
+sys.path[:0] = [str(HOME / "tests/support"), str(HOME / "launcher")]
 
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402

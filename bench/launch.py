@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 HOME = Path(__file__).parents[1]
-sys.path[:0] = [str(HOME / "launcher"), str(HOME / "tests")]
+sys.path[:0] = [str(HOME / "launcher"), str(HOME / "tests/support")]
 
 import boto3  # noqa: E402
 from rich.console import Console  # noqa: E402

@@ -216,7 +216,7 @@ def test_links_within_the_project_lead_somewhere(document):
 
 def test_variables_are_documented_and_documented_ones_exist():
     """What the code, the units and the scripts read is in the documents, and nothing else is."""
-    read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/local", ".ci")))
+    read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/integration", ".ci")))
     told = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
     assert told == read - OF_TESTS
 

@@ -50,7 +50,7 @@ class Asked(Printing):
 @contextmanager
 def launched_clusters() -> Iterator[str]:
     """While this lasts, an EC2 answers at this address, in which an image was baked and clusters run."""
-    from contract.pretended_cloud import DEBIAN, Server
+    from fake_local_cloud import DEBIAN, Server
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(name="security", root=Path(folder))
