@@ -11,10 +11,10 @@ from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
-from dask_bake.local.claim import claim, holder
 from dask_bake.local.control import LocalStatus, status
-from dask_bake.local.launching import follow_start, server_command
-from dask_bake.local.programs import missing_packages, require_programs
+from dask_bake.local.pidfile import claim, holder
+from dask_bake.local.requirements import missing_packages, require_programs
+from dask_bake.local.server_process import follow_start, server_command
 from dask_bake.local.settings import Settings
 
 
