@@ -42,24 +42,24 @@ ami: $(INSTALLED) ## bake the image, from conda's packages where they can be rea
 .PHONY: test
 test: setup ## run every test that this machine can run; says which it cannot
 	@# Half the time a test waits, for a pause to pass or for a process.
-	@$(PYTEST) --ignore tests/local --dist worksteal --numprocesses $$(($$(nproc) * 3 / 2))
-	@$(PYTEST) tests/local
+	@$(PYTEST) --ignore tests/integration --dist worksteal --numprocesses $$(($$(nproc) * 3 / 2))
+	@$(PYTEST) tests/integration
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
-	@$(PYTEST) --ignore tests/local --dist worksteal --numprocesses auto
+	@$(PYTEST) --ignore tests/integration --dist worksteal --numprocesses auto
 
 .PHONY: soak
 soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; an hour or two
-	@PYTHONPATH=tests $(BIN)/python -m soak --cycles 10000
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m soak --cycles 10000
 
 .PHONY: faults
 faults: $(INSTALLED) ## write docs/faults.md from what the tests last saw
-	@PYTHONPATH=tests $(BIN)/python -m fault_table
+	@PYTHONPATH=tests/support $(BIN)/python -m fault_table
 
 .PHONY: security
 security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
-	@PYTHONPATH=tests $(BIN)/python -m security $(ENDPOINT)
+	@PYTHONPATH=tests:tests/support $(BIN)/python -m security $(ENDPOINT)
 
 $(PROWLER): tests/security/requirements.txt
 	@test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
@@ -74,7 +74,7 @@ lint: setup ## check the style of everything
 	@$(BIN)/mypy
 	@shellcheck $(SCRIPTS)
 	@packer fmt -check packer
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -q tests/edge/test_packer.py -k template_as_it_is_staged
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -q tests/unit/bake/packer/test_packer.py -k template_as_it_is_staged
 	@$(BIN)/codespell
 
 .PHONY: format

@@ -22,20 +22,20 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 HOME = Path(__file__).parents[1]
-sys.path[:0] = [str(HOME / "tests"), str(HOME / "launcher")]
+sys.path[:0] = [str(HOME / "tests/support"), str(HOME / "launcher")]
 
 from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from conda_channel import serve, small_channel  # noqa: E402
 from dask_bake.assets import packer_directory  # noqa: E402
-from dask_bake.environment_options import EnvironmentOptions  # noqa: E402
-from dask_bake.environment_request import Places, read_request  # noqa: E402
+from dask_bake.bake.recipe import pack_rootfs, stage  # noqa: E402
+from dask_bake.environment.options import EnvironmentOptions  # noqa: E402
+from dask_bake.environment.request import Places, read_request  # noqa: E402
+from dask_bake.environment.resolve import prepare  # noqa: E402
 from dask_bake.events import Event  # noqa: E402
 from dask_bake.local.settings import read_settings  # noqa: E402
-from dask_bake.locking import prepare  # noqa: E402
-from dask_bake.models import InstallerChoice  # noqa: E402
-from dask_bake.recipe import pack_rootfs, stage  # noqa: E402
+from dask_bake.models.cluster import InstallerChoice  # noqa: E402
 
 NAMES = (
     "dask[array,dataframe,diagnostics,distributed]",

@@ -26,7 +26,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 HOME = Path(__file__).parents[1]
-sys.path[:0] = [str(HOME / "launcher"), str(HOME / "tests")]
+sys.path[:0] = [str(HOME / "launcher"), str(HOME / "tests/support")]
 
 import boto3  # noqa: E402
 from rich.console import Console  # noqa: E402
@@ -117,9 +117,11 @@ def environment(url: str) -> dict[str, str]:
 
 def launch(count: int, *, tls: bool) -> None:
     """Launch on the server that the environment names, and tell what it took."""
-    from dask_bake import clouds, ec2, launch_command
-    from dask_bake.options import LaunchOptions
-    from dask_bake.terminal import Terminal
+    from dask_bake import clouds
+    from dask_bake.commands import launch as launch_command
+    from dask_bake.ec2 import api as ec2
+    from dask_bake.options.launch import LaunchOptions
+    from dask_bake.view.terminal import Terminal
 
     terminal, cloud = Terminal(), clouds.local_cloud(os.environ["AWS_ENDPOINT_URL"], None)
     options = LaunchOptions(count=count, nprocs=NPROCS, type=(TYPE,), cidr=("192.0.2.7/32",), tls=tls)
@@ -225,7 +227,7 @@ def prepare(url: str) -> None:
     from moto.core import DEFAULT_ACCOUNT_ID
     from moto.ec2.models import ec2_backends
 
-    from dask_bake.models import Tag, Verified
+    from dask_bake.models.cluster import Tag, Verified
 
     os.environ.update(environment(url))
     ec2 = boto3.client("ec2")

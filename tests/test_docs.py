@@ -9,15 +9,15 @@ import click
 import pytest
 import yaml
 
-from dask_bake.cli import cli
-from dask_bake.config_table import BAKE, ENVIRONMENT, WHERE
-from dask_bake.configuration import find_setting, merge, parse_document
-from dask_bake.handing_out import keys_for
-from dask_bake.option_table import SECTIONS
-from dask_bake.options import LaunchOptions
-from dask_bake.plan import group_name, head_group_name
-from dask_bake.secrets_folder import Secrets
-from dask_bake.switches import in_words
+from dask_bake.cli.main import cli
+from dask_bake.clusters.auto_shutdown import in_words
+from dask_bake.launch.bootstrap import keys_for
+from dask_bake.launch.plan import group_name, head_group_name
+from dask_bake.options.configuration import find_setting, merge, parse_document
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.launch_table import SECTIONS
+from dask_bake.options.settings_table import BAKE, ENVIRONMENT, WHERE
+from dask_bake.ssh.keystore import Secrets
 from fakes import a_cluster
 from test_architecture import ROWS
 
@@ -183,18 +183,20 @@ def test_the_page_about_launching_has_every_option_with_its_help(title, options)
     ]
 
 
-def test_the_modules_of_the_architecture_are_those_there_are():
+def test_the_packages_of_the_architecture_are_those_there_are():
     """Each in its row, from the top down, `__init__` apart."""
     listed = [(int(row), module.strip("`")) for row, module, _ in table(ARCHITECTURE, 3) if row.isdigit()]
     there = [(number, name) for number, row in enumerate(ROWS, start=1) for name in row if name != "__init__"]
     assert sorted(listed) == sorted(there)
 
 
-def test_the_local_cloud_s_modules_are_those_there_are():
+def test_the_local_cloud_s_modules_and_packages_are_those_there_are():
     """Each with a line."""
-    part = ARCHITECTURE.read_text().partition("| local module |")[2].partition("\n\n")[0]
-    listed = re.findall(r"^\| `(\w+)` \| \S", part, re.MULTILINE)
-    there = {path.stem for path in (HOME / "launcher/dask_bake/local").glob("*.py")} - {"__init__"}
+    part = ARCHITECTURE.read_text().partition("| local module or package |")[2].partition("\n\n")[0]
+    listed = re.findall(r"^\| `(\w+/?)` \| \S", part, re.MULTILINE)
+    local = HOME / "launcher/dask_bake/local"
+    there = {path.stem for path in local.glob("*.py")} - {"__init__"}
+    there |= {f"{path.parent.name}/" for path in local.glob("*/__init__.py")}
     assert sorted(listed) == sorted(there)
 
 
@@ -214,7 +216,7 @@ def test_links_within_the_project_lead_somewhere(document):
 
 def test_variables_are_documented_and_documented_ones_exist():
     """What the code, the units and the scripts read is in the documents, and nothing else is."""
-    read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/local", ".ci")))
+    read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/integration", ".ci")))
     told = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
     assert told == read - OF_TESTS
 

@@ -1,6 +1,6 @@
 """``python -m dask_bake`` is ``dask-bake``."""
 
-from dask_bake.cli import main
+from dask_bake.cli.main import main
 
 if __name__ == "__main__":
     main()

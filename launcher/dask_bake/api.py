@@ -15,18 +15,18 @@ from distributed import Client
 from distributed.security import Security
 from distributed.versions import VersionMismatchWarning
 
-from dask_bake import ec2
 from dask_bake.clouds import open_cloud
-from dask_bake.cluster_file import read_cluster_file
-from dask_bake.configuration import read_configuration
+from dask_bake.clusters.cluster_file import read_cluster_file
+from dask_bake.clusters.inventory import find
+from dask_bake.ec2 import api
 from dask_bake.events import Event
-from dask_bake.inventory import find
-from dask_bake.models import SCHEDULER_PORT
-from dask_bake.options import whereabouts
-from dask_bake.own_commands import flags_of
-from dask_bake.reaching import node_of, open_tunnel, reach, tls_files
-from dask_bake.ssh import Forward
-from dask_bake.tunnel import Tunnel, free_port
+from dask_bake.hints import flags_of
+from dask_bake.models.cluster import SCHEDULER_PORT
+from dask_bake.options.configuration import read_configuration
+from dask_bake.options.launch import whereabouts
+from dask_bake.ssh.command import Forward
+from dask_bake.ssh.connect import node_of, open_tunnel, reach, tls_files
+from dask_bake.ssh.tunnel import Tunnel, free_port
 
 PATIENCE = 30.0
 
@@ -56,7 +56,7 @@ def connect(
     meant = whereabouts({**flags, "profile": profile}, read_configuration())
     opened = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     chosen = replace(opened, flags=flags_of(**flags, profile=profile))
-    client = ec2.connect(chosen, _ignore)
+    client = api.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
     if of is not None:
         of.check(cluster)

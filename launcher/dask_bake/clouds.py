@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from dask_bake.debian import DebianRelease
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models import Architecture, Cloud, CloudChoice
+from dask_bake.models.cluster import Architecture, Cloud, CloudChoice
 
 if TYPE_CHECKING:
     import botocore.credentials

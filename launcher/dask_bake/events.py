@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dask_bake.models import Cluster
+from dask_bake.models.cluster import Cluster
 
 
 @dataclass(frozen=True)

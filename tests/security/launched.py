@@ -10,13 +10,15 @@ from typing import Any
 
 from rich.console import Console
 
-from dask_bake import clouds, ec2, launch_command
-from dask_bake.ec2_images import connect_images
+from dask_bake import clouds
+from dask_bake.commands import launch
+from dask_bake.ec2 import api
+from dask_bake.ec2.images import connect_images
 from dask_bake.local.settings import Settings
-from dask_bake.local.store import ImageStore
-from dask_bake.models import Cloud, Connect, Tag, Verified
-from dask_bake.options import LaunchOptions
-from dask_bake.terminal import Terminal
+from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.models.cluster import Cloud, Connect, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing
 
 # moto reads this when it is imported: without it there are a thousand images that nobody made.
@@ -48,7 +50,7 @@ class Asked(Printing):
 @contextmanager
 def launched_clusters() -> Iterator[str]:
     """While this lasts, an EC2 answers at this address, in which an image was baked and clusters run."""
-    from contract.pretended_cloud import DEBIAN, Server
+    from fake_local_cloud import DEBIAN, Server
 
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings(name="security", root=Path(folder))
@@ -75,8 +77,8 @@ def _bake(server: Any, cloud: Cloud) -> None:
 
 def _launch(options: LaunchOptions, cloud: Cloud) -> None:
     terminal = Terminal(out=Console(file=io.StringIO()), err=Console(file=io.StringIO()))
-    edge: Any = Asked(ec2.connect(cloud, terminal.notify))
-    launch_command.run(
+    edge: Any = Asked(api.connect(cloud, terminal.notify))
+    launch.run(
         options,
         cloud,
         edge,

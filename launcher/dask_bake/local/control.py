@@ -14,11 +14,11 @@ from dask_bake.debian import NEWEST, DebianRelease, release_with
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.admin_client import ask
-from dask_bake.local.claim import holder
+from dask_bake.local.cleanup import end_process, find_leftovers
 from dask_bake.local.commands import run
-from dask_bake.local.launching import server_command, start_server
-from dask_bake.local.leftovers import end_process, find_leftovers
-from dask_bake.local.programs import missing_packages, require_programs, root_prefix
+from dask_bake.local.pidfile import holder
+from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
+from dask_bake.local.server_process import server_command, start_server
 from dask_bake.local.settings import Settings, read_settings
 
 LONGEST_START = 900

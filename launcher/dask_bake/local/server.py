@@ -18,21 +18,15 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from dask_bake.bounded import end
 from dask_bake.errors import BakeError
-from dask_bake.local.base import Bases
-from dask_bake.local.claim import claim
 from dask_bake.local.commands import run
-from dask_bake.local.dnsmasq import start_dnsmasq
-from dask_bake.local.ec2_api import Ec2Api
-from dask_bake.local.firewall import lower_firewall, raise_firewall
-from dask_bake.local.gateway import Gateway
-from dask_bake.local.guard import Guard
-from dask_bake.local.hypervisor import Hypervisor
-from dask_bake.local.machines import boot
-from dask_bake.local.metadata import MetadataService
-from dask_bake.local.moto_ec2 import MotoEc2
-from dask_bake.local.network import (
+from dask_bake.local.ec2.api import Ec2Api
+from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.machines.hypervisor import Hypervisor
+from dask_bake.local.machines.nspawn import boot
+from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.network.bridge import (
     METADATA_PORT,
     S3_PORT,
     Network,
@@ -41,9 +35,15 @@ from dask_bake.local.network import (
     make_bridge,
     remove_bridge,
 )
-from dask_bake.local.samples import SampleLoader
+from dask_bake.local.network.dnsmasq import start_dnsmasq
+from dask_bake.local.network.firewall import lower_firewall, raise_firewall
+from dask_bake.local.network.imds import MetadataService
+from dask_bake.local.pidfile import claim
+from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
-from dask_bake.local.store import ImageStore
+from dask_bake.local.storage.base_image import Bases
+from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.system.subprocesses import end
 
 DEFAULT_REGION = "us-east-1"
 
@@ -164,7 +164,7 @@ def _gateway(
     guard: Guard,
     bases: Bases,
 ) -> tuple[Ec2Api, Gateway]:
-    from dask_bake.local.moto_app import moto_app, one_service
+    from dask_bake.local.moto.app import moto_app, one_service
 
     guard.follow()
 

@@ -1,0 +1,157 @@
+"""One image being made: its payload, Packer's build, its seal and its proof; or nothing of it is left."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from dask_bake.bake.context import Builder, Workshop
+from dask_bake.bake.plan import BakeOptions, Site, free_name, image_name, image_tags, packer_variables
+from dask_bake.bake.recipe import pack_rootfs
+from dask_bake.bake.staging import ROOM, Draft
+from dask_bake.errors import BakeError, LeftoverError, NotReadyError
+from dask_bake.events import Note, Notify
+from dask_bake.hints import own_command
+from dask_bake.images import manifest
+from dask_bake.models.cluster import Image, Subnet, Tag, Tags, Verified
+from dask_bake.phases import Phases
+from dask_bake.ssh.keystore import new_key
+from dask_bake.system.disk import room_in
+
+SEAL = "seal"
+
+
+@dataclass(frozen=True)
+class Build:
+    """What it takes to make an image; ``tags`` are those of everything that is made for it on the way."""
+
+    options: BakeOptions
+    workshop: Workshop
+    drafted: Draft
+    tags: Tags
+    phases: Phases
+    notify: Notify
+    now: Callable[[], datetime]
+
+    def bring(self) -> int:
+        """The size of the packages, once the payload has everything."""
+        installer, template = self.workshop.installer, self.drafted.template
+        with room_in(template, needed=ROOM):
+            payload = pack_rootfs(template)
+            (payload / "manifest.json").write_text(manifest.render(self.drafted.manifest))
+            for name in installer.files:
+                (payload / name).write_bytes((template / name).read_bytes())
+        return installer.bring(payload, self.notify)
+
+    def run(self, builder: Builder, subnet: Subnet, group_id: str) -> Image:
+        """The image, built, sealed and proved; on any failure it is removed."""
+        name, is_removed = self._name(), False
+        try:
+            try:
+                return self.finish(self._build(builder, subnet, group_id, name))
+            except BaseException as error:
+                self._remove_all(name, error)
+                is_removed = True
+                raise
+        except KeyboardInterrupt as error:
+            if is_removed:
+                raise
+            raise self._unknown(name, error.__context__ or error, error) from error
+
+    def finish(self, image: Image) -> Image:
+        """The image with everything that Packer cannot say of it, proved if it is to be.
+
+        Raises:
+            NotReadyError: when it fails its proof, which it then says of itself.
+        """
+        images, drafted = self.workshop.images, self.drafted
+        self.phases.enter(SEAL)
+        own, spilled = manifest.as_tags(drafted.manifest)
+        images.tag([image.id], own)
+        if image.snapshot_id is not None and spilled:
+            images.tag([image.snapshot_id], spilled)
+        images.require_imdsv2(image.id)
+        if self.options.deprecate_after:
+            images.deprecate(image.id, self.now() + timedelta(days=self.options.deprecate_after))
+        self.phases.leave()
+        if not self.options.verify:
+            return self._judged(_tagged(image, own), Verified.SKIPPED)
+        try:
+            self.workshop.prover.prove(image, drafted.recipe.digest, self.options, self.notify)
+        except NotReadyError as error:
+            self._judged(image, Verified.FAILED)
+            raise NotReadyError(
+                error.message,
+                hint=f"{error.hint or 'it failed its proof'}; dask-bake bake --force builds the image anew",
+            ) from error
+        return self._judged(_tagged(image, own), Verified.YES)
+
+    def _build(self, builder: Builder, subnet: Subnet, group_id: str, name: str) -> Image:
+        """The image as EC2 describes it, once Packer has built it; its tags may not be to be seen yet."""
+        workshop, drafted, installer = self.workshop, self.drafted, self.workshop.installer
+        tags = image_tags(
+            self.options, drafted.recipe, drafted.base, installer.environment.name, installer.lock
+        )
+        with self._key() as (key, user_data):
+            site = Site(subnet.id, group_id, user_data, key, self.tags)
+            variables = packer_variables(
+                self.options, workshop.cloud, site, name=name, tags=tags, base_image=drafted.base.id
+            )
+            built = builder.build(drafted.template, variables, workshop.credentials(), self.notify)
+            return _tagged(workshop.ec2.image(built), tags)
+
+    def _name(self) -> str:
+        name = image_name(self.drafted.recipe)
+        there = self.workshop.ec2.find_images(owners=("self",), filters={"name": f"{name}*"})
+        return free_name(name, {image.name for image in there})
+
+    def _judged(self, image: Image, verdict: Verified) -> Image:
+        tags = ((Tag.VERIFIED, str(verdict)),)
+        self.workshop.images.tag([image.id], tags)
+        return _tagged(image, tags)
+
+    @contextmanager
+    def _key(self) -> Iterator[tuple[Path, Path]]:
+        """A key for this one instance, and the user-data that lets it in: no key pair is made in EC2."""
+        pair = new_key("dask-bake bake")
+        with tempfile.TemporaryDirectory(dir=self.drafted.template.parent, prefix="key-") as name:
+            key, user_data = Path(name, "id_ed25519"), Path(name, "user-data")
+            key.touch(mode=0o600)
+            key.write_text(pair.private)
+            user_data.write_text(f"#cloud-config\nssh_authorized_keys:\n  - {pair.public}\n")
+            yield key, user_data
+
+    def _remove_all(self, name: str, reason: BaseException) -> None:
+        """Whatever image there is of that name, unless it counts: then it is somebody else's after all."""
+        try:
+            there = self.workshop.ec2.find_images(owners=("self",), filters={"name": name})
+        except BakeError as error:
+            raise self._unknown(name, reason, error) from error
+        for image in there:
+            if image.tag(Tag.VERIFIED) in ("", Verified.FAILED):
+                self._remove(image, reason)
+
+    def _remove(self, image: Image, reason: BaseException) -> None:
+        try:
+            self.workshop.images.remove(image)
+        except (BakeError, KeyboardInterrupt) as error:
+            left = f"the image {image.id} ({image.name}) or its snapshot {image.snapshot_id} is left"
+            raise self._left(left, image.id, reason, error) from error
+        self.notify(Note(f"The image {image.id} was removed."))
+
+    def _unknown(self, name: str, reason: BaseException, error: BaseException) -> LeftoverError:
+        return self._left(f"an image {name} may be left, with its snapshot", name, reason, error)
+
+    def _left(self, what: str, reference: str, reason: BaseException, error: BaseException) -> LeftoverError:
+        why = f"{reason.message}; " if isinstance(reason, BakeError) else ""
+        remove = own_command("images", "remove", reference, "--yes", flags=self.workshop.cloud.flags)
+        return LeftoverError(
+            f"{why}{what}: {error or 'interrupted'}",
+            hint=f"{remove}; or deregister it and delete its snapshot in EC2",
+        )
+
+
+def _tagged(image: Image, tags: Tags) -> Image:
+    return replace(image, tags=tuple({**dict(image.tags), **dict(tags)}.items()))

@@ -1,0 +1,158 @@
+"""The right to make one image: held in the cloud, so that two bakes of it anywhere are one bake."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dask_bake.bake.plan import claim_name, proof_name
+from dask_bake.clusters.teardown import SETTLE, Removal
+from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.errors import BakeError, LeftoverError, joined
+from dask_bake.events import Note, Notify
+from dask_bake.hints import own_command
+from dask_bake.launch.plan import group_name, moment, ssh_rule
+from dask_bake.models.cluster import Role, SecurityGroup, Subnet, Tag, Tags
+
+LOOK = 2.0
+ABANDONED = 120.0
+"""Seconds without any instance after which a claim is nobody's: its bake was killed."""
+
+
+@dataclass
+class _Made:
+    """What a bake may have made under its claim, and whether that is gone again."""
+
+    group: SecurityGroup | None = None
+    is_unclear: bool = False
+    has_failed: bool = True
+    is_cleared_up: bool = False
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a bake needs to claim an image's digest; what it makes is a cluster to ``ls`` and ``down``.
+
+    Args:
+        timeout: how many seconds another bake of the image is waited for.
+        flags: those by which the command line chose the cloud, for hints.
+    """
+
+    cloud: CloudEdge
+    digest: str
+    bake_id: str
+    timeout: float
+    notify: Notify
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    flags: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What ``dask-bake down`` knows it by; its security group can exist only once, and that locks."""
+        return claim_name(self.digest)
+
+    @property
+    def tags(self) -> Tags:
+        """The tags of everything that this bake makes."""
+        return (
+            ("Name", group_name(self.name)),
+            (Tag.MANAGED, "true"),
+            (Tag.CLUSTER, self.name),
+            (Tag.LAUNCH, self.bake_id),
+            (Tag.ROLE, str(Role.HEAD)),
+        )
+
+    @contextmanager
+    def held(self, subnet: Subnet, caller: str) -> Iterator[SecurityGroup]:
+        """While this lasts, nobody else makes the image; at the end nothing is left of what made it.
+
+        Raises:
+            BakeError: when another bake of the image does not come to its end.
+            LeftoverError: when something could not be removed.
+        """
+        made = _Made()
+        try:
+            try:
+                group = self._take(subnet, made)
+                self.cloud.authorize(group, (ssh_rule(caller),))
+                yield group
+            except BaseException as error:
+                self._clear_up(made, error)
+                raise
+            made.has_failed = False
+            self._clear_up(made)
+        except KeyboardInterrupt as error:
+            if made.is_cleared_up:
+                raise
+            raise joined([each.leftover(error) for each in self._removals(made)]) from error
+
+    def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
+        """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
+        left: list[LeftoverError] = []
+        for removal in self._removals(made):
+            try:
+                removal.run()
+            except LeftoverError as error:
+                left.append(error)
+        if left:
+            raise joined([*([reason] if isinstance(reason, BakeError) else []), *left])
+        made.is_cleared_up = True
+
+    def _removals(self, made: "_Made") -> list[Removal]:
+        proof = proof_name(self.digest)
+        proofs = {proof: {Tag.CLUSTER: proof}} if made.group is not None and made.has_failed else {}
+        return [
+            Removal(
+                self.cloud,
+                name,
+                tags,
+                self.notify,
+                self.clock,
+                self.sleep,
+                settle=SETTLE if made.is_unclear else 0.0,
+                flags=self.flags,
+            )
+            for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items()
+        ]
+
+    def _take(self, subnet: Subnet, made: "_Made") -> SecurityGroup:
+        until = self.clock() + self.timeout
+        told, holder, quiet_since = False, "", self.clock()
+        while True:
+            name, vpc = group_name(self.name), subnet.vpc_id
+            # When it is made, and not when this bake began: it may have waited long for another.
+            tags = (*self.tags, (Tag.CREATED, moment(self.now())))
+            try:
+                made.group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)
+            except BaseException as error:
+                made.is_unclear = not isinstance(error, BakeError) or error.may_be_done
+                raise
+            if made.group is not None:
+                return made.group
+            if not told:
+                told = True
+                self.notify(Note("Another bake of this image is going on: waiting for it to end."))
+            now_held_by = self._holder()
+            if now_held_by != holder or self._is_alive():
+                holder, quiet_since = now_held_by, self.clock()
+            elif self.clock() - quiet_since >= ABANDONED:
+                if self.cloud.delete_security_group(holder):
+                    self.notify(Note("That bake was abandoned: going on in its place."))
+                quiet_since = self.clock()
+            if self.clock() >= until:
+                raise BakeError(
+                    f"another bake of this image has gone on for {self.timeout:.0f} s",
+                    hint="if it was killed,"
+                    f" {own_command('down', self.name, flags=self.flags)} ends what it left",
+                )
+            self.sleep(LOOK)
+
+    def _holder(self) -> str:
+        """The id of the group that is the claim now."""
+        return "".join(group.id for group in self.cloud.groups({Tag.CLUSTER: self.name}))
+
+    def _is_alive(self) -> bool:
+        names = (self.name, proof_name(self.digest))
+        return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))

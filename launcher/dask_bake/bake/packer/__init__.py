@@ -1,0 +1,1 @@
+"""Packer as it is run and listened to; begins in ``packer``."""

@@ -1,0 +1,197 @@
+"""A template and its variables to an image's id: what a bake wants of Packer."""
+
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TextIO
+
+from dask_bake.bake.packer.output import START, Progress, parse
+from dask_bake.bake.packer.process import PackerRun, environment, version_records
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify
+from dask_bake.phases import Phases
+from dask_bake.system.disk import room_in
+
+Version = tuple[int, ...]
+
+MINIMUM: Version = (1, 6, 6)
+INIT_SINCE: Version = (1, 7, 0)
+INSTALLATION = "https://developer.hashicorp.com/packer/install"
+LOG_SIZE = 10 << 20
+FILE_SIZE = 1 << 20
+# How long a Packer that got the terminal's Ctrl-C takes, at most, to say so.
+HEARD_WITHIN = 1.0
+# And how long it may tidy up; what it has not removed by then is found by its tags.
+TIDIED_WITHIN = 300.0
+SETTINGS = {"CHECKPOINT_DISABLE": "1"}
+# What AWS says, and what to do about it.
+HINTS = {
+    "ExpiredToken": "the credentials have expired: log in again (aws sso login)",
+    "RequestExpired": "the credentials have expired, or this machine's clock is wrong: log in again",
+    "UnauthorizedOperation": "these credentials may not: dask-bake iam-policy --for bake prints all it takes",
+    "your quota": "dask-bake images prune --keep 2 makes room, Service Quotas raises the limit",
+    "VcpuLimitExceeded": "--type takes a smaller instance, Service Quotas raises the limit",
+    "InsufficientInstanceCapacity": "AWS has no room for this type now: try another --type, or later",
+    "did not end in time": "--timeout gives the scripts longer",
+}
+
+
+def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "Packer":
+    """Return the Packer that is installed, if it is new enough; its full output will be in the log.
+
+    Raises:
+        BakeError: where there is none, or it is too old.
+    """
+    executable = packer_executable(cache, path=path)
+    if executable is None:
+        raise BakeError(
+            "Packer is not installed",
+            hint=f"on Debian, make setup in dask-bake's checkout installs it; elsewhere: {INSTALLATION}",
+        )
+    version = _version(executable)
+    if version < MINIMUM:
+        raise BakeError(
+            f"{executable} is Packer {_dotted(version)}; {_dotted(MINIMUM)} is needed",
+            hint=f"newer ones: {INSTALLATION}",
+        )
+    return Packer(executable, version, log=log, cache=cache)
+
+
+def packer_executable(cache: Path, *, path: str | None = None) -> str | None:
+    """Return the path of the Packer on PATH, else of the one that setup.sh put into the cache."""
+    return shutil.which("packer", path=path) or shutil.which("packer", path=str(cache / "bin"))
+
+
+class Packer:
+    """A Packer that is there."""
+
+    def __init__(
+        self,
+        executable: str,
+        version: Version,
+        *,
+        log: Path,
+        cache: Path,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.version = version
+        self._executable = executable
+        self._log = log
+        self._cache = cache
+        self._clock = clock
+
+    def init(self, plugins: Path, notify: Notify) -> None:
+        """The plugins are installed, with the Packers that do not bring them along."""
+        if self.version >= INIT_SINCE:
+            progress = Progress(Phases(notify, self._clock), notify)
+            code = self._run("init", plugins, {}, progress, {})
+            self._check(code, progress)
+
+    def build(
+        self, template: Path, variables: Mapping[str, object], credentials: Mapping[str, str], notify: Notify
+    ) -> str:
+        """The id of the image that was built; Packer has always ended and tidied up before this returns."""
+        phases = Phases(notify, self._clock)
+        progress = Progress(phases, notify)
+        phases.enter(START)
+        try:
+            with _variable_file(variables, self._cache) as file:
+                code = self._run("build", template, {"var-file": str(file)}, progress, credentials)
+        finally:
+            phases.leave()
+        self._check(code, progress)
+        if progress.image_id is None:
+            raise BakeError("Packer ended well but named no image", hint=f"its full output is in {self._log}")
+        return progress.image_id
+
+    def _run(
+        self,
+        command: str,
+        template: Path,
+        options: Mapping[str, str],
+        progress: Progress,
+        credentials: Mapping[str, str],
+    ) -> int:
+        settings = {**SETTINGS, "PACKER_LOG": "", "PACKER_CACHE_DIR": str(self._cache), **credentials}
+        with room_in(self._log.parent, needed=LOG_SIZE), _opened(self._log) as log, environment(settings):
+            child = PackerRun(self._executable, command, template, options)
+            try:
+                for record in child.records():
+                    _keep(log, record)
+                    progress.see(record)
+            except BaseException:
+                try:
+                    self._end(child, progress, log)
+                finally:
+                    child.kill()
+                raise
+            return child.code
+
+    def _end(self, child: PackerRun, progress: Progress, log: TextIO) -> None:
+        """Packer has tidied up. A terminal's Ctrl-C reached it too; told twice, it would leave everything."""
+        told_by, end_by = self._clock() + HEARD_WITHIN, self._clock() + TIDIED_WITHIN
+        told = False
+        while self._clock() < end_by and (record := child.next(timeout=0.1)) is not None:
+            with suppress(OSError):
+                _keep(log, record)
+                progress.see(record)
+            if not (told or progress.cancelled) and self._clock() > told_by:
+                told = True
+                child.terminate()
+
+    def _check(self, code: int, progress: Progress) -> None:
+        if code:
+            reason = progress.reason or f"exit code {code}"
+            log = f"the full output is in {self._log}"
+            hints = [hint for code, hint in HINTS.items() if code in f"{reason} {progress.last_lines}"]
+            raise BakeError(
+                "\n".join(
+                    [f"{progress.step} failed: {reason}", *(f"  {line}" for line in progress.last_lines)]
+                ),
+                hint="; ".join([*hints[:1], log]),
+            )
+
+
+@contextmanager
+def _variable_file(variables: Mapping[str, object], cache: Path) -> Iterator[Path]:
+    with room_in(cache, needed=FILE_SIZE):
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=cache, prefix="variables-")
+    with folder as name:
+        file = Path(name, "variables.json")
+        with room_in(cache, needed=FILE_SIZE):
+            file.write_text(json.dumps(variables))
+        yield file
+
+
+@contextmanager
+def _opened(log: Path) -> Iterator[TextIO]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as file:
+        yield file
+
+
+def _keep(log: TextIO, record: str) -> None:
+    if record:
+        log.write(f"{parse(record).text}\n")
+        log.flush()
+
+
+def _version(executable: str) -> Version:
+    with environment(SETTINGS):
+        lines = [parse(record) for record in version_records(executable)]
+    said = next((line.text for line in lines if line.kind == "version"), None)
+    if said is None:
+        raise BakeError(
+            f"{executable} is not HashiCorp's Packer: it does not say its version",
+            hint=f"HashiCorp's: {INSTALLATION}",
+        )
+    return tuple(int(part) for part in said.split("-")[0].split("."))
+
+
+def _dotted(version: Version) -> str:
+    return ".".join(map(str, version))

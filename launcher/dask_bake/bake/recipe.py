@@ -1,0 +1,136 @@
+"""What decides an image: staged into an empty folder, hashed there, and built from there."""
+
+import fnmatch
+import hashlib
+import json
+import shutil
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.environment.pip_lock import Lock
+from dask_bake.errors import BakeError
+from dask_bake.images.manifest import File, Manifest
+
+TEMPLATES = ("dask.pkr.hcl", "variables.pkr.hcl")
+FOLDERS = ("scripts", "rootfs")
+# What editors and interpreters leave behind is in no image, tracked by git or not.
+LITTER = ("*~", ".#*", "#*#", ".*.swp", ".DS_Store", "__pycache__", "*.pyc")
+# Packed files are as old as the century: tar warns of files from 1970.
+PACKED_AT = 946_684_800
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides an image; nothing else does.
+
+    ``inputs`` are the template's variables that are in the image, such as the size of its volume.
+    """
+
+    base_image: str
+    architecture: str
+    installer: str
+    inputs: tuple[tuple[str, str], ...]
+    files: tuple[File, ...]
+
+    @property
+    def digest(self) -> str:
+        """The name of what is built from it: equal recipes, equal images."""
+        return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()
+
+    def manifest(self, lock: Lock) -> Manifest:
+        """What the image says of itself."""
+        own = (
+            ("architecture", self.architecture),
+            ("base_image", self.base_image),
+            ("installer", self.installer),
+        )
+        inputs = tuple(sorted((*own, *self.inputs)))
+        return Manifest(self.digest, lock.python, inputs, self.files, lock.packages)
+
+    def _content(self) -> dict[str, object]:
+        return {
+            "base_image": self.base_image,
+            "architecture": self.architecture,
+            "installer": self.installer,
+            "inputs": dict(self.inputs),
+            "files": {
+                file.path: {"sha256": file.sha256, "executable": file.executable} for file in self.files
+            },
+        }
+
+
+def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[File, ...]:
+    """What the folder holds now: the template, its scripts, the root file system and the contents given."""
+    folder.mkdir(parents=True)
+    for path in sorted([*(source / name for name in TEMPLATES), *_listed(source)]):
+        _copy(path, folder / path.relative_to(source))
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+    return tuple(
+        File(path.relative_to(folder).as_posix(), sha256_of(path), _is_executable(path))
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    )
+
+
+def pack_rootfs(folder: Path) -> Path:
+    """The payload, with the root file system as rootfs.tar: root's, and files alone, so no folder changes."""
+    payload = folder / "payload"
+    payload.mkdir(exist_ok=True)
+    root = folder / "rootfs"
+    with tarfile.open(payload / "rootfs.tar", "w", format=tarfile.GNU_FORMAT) as archive:
+        for path in sorted(path for path in root.rglob("*") if path.is_file()):
+            add_file(archive, path, path.relative_to(root).as_posix())
+    return payload
+
+
+def add_file(archive: tarfile.TarFile, path: Path, name: str) -> None:
+    """The file is in the archive, with nothing of this machine: no owner, no time."""
+    member = tarfile.TarInfo(name)
+    member.size = path.stat().st_size
+    member.mode = 0o755 if _is_executable(path) else 0o644
+    member.mtime = PACKED_AT
+    member.uname = member.gname = "root"
+    with path.open("rb") as content:
+        archive.addfile(member, content)
+
+
+def _listed(source: Path) -> list[Path]:
+    return [
+        path
+        for folder in FOLDERS
+        for path in (source / folder).rglob("*")
+        if (path.is_symlink() or path.is_file()) and not _is_litter(path.relative_to(source))
+    ]
+
+
+def _is_litter(path: Path) -> bool:
+    return any(fnmatch.fnmatch(part, pattern) for part in path.parts for pattern in LITTER)
+
+
+def _copy(path: Path, destination: Path) -> None:
+    if path.is_symlink():
+        raise BakeError(f"{path} is a symbolic link, which a wheel cannot carry", hint="let a script make it")
+    if not path.is_file():
+        raise BakeError(
+            f"{path} is missing: the packer folder is not complete", hint="install dask-bake again"
+        )
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(path, destination)
+    destination.chmod(0o755 if _is_executable(path) else 0o644)
+
+
+def _is_executable(path: Path) -> bool:
+    return bool(path.stat().st_mode & 0o100)
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of what the file holds."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _canonical(value: Mapping[str, object]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

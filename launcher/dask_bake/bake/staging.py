@@ -1,0 +1,109 @@
+"""An image before it is built: what it comes from and what decides it, staged in a folder."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.bake.context import Ec2, Workshop
+from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.recipe import Recipe, stage
+from dask_bake.debian import NEWEST, DebianRelease, minor, release_of_image, release_with
+from dask_bake.environment.installers import Installer
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.images.manifest import Manifest
+from dask_bake.models.cluster import DEBIAN_ACCOUNT, Architecture, Image
+from dask_bake.system.disk import room_in
+
+ROOM = 300 << 20
+ABANDONED = 24 * 60 * 60
+"""Seconds after which the folder of a bake that was killed is cleared away."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """An image before it is built: its recipe, what it comes from, and the folder that Packer will run in."""
+
+    recipe: Recipe
+    base: Image
+    template: Path
+    manifest: Manifest
+
+
+@contextmanager
+def draft(options: BakeOptions, workshop: Workshop) -> Iterator[Draft]:
+    """What would be built, staged in a folder that goes when this ends."""
+    if options.architecture not in workshop.cloud.architectures:
+        machines = " and ".join(workshop.cloud.architectures) or "no architecture of ours"
+        raise UsageError(
+            f"--arch {options.architecture}: the {workshop.cloud.name} cloud's machines are {machines}",
+            hint="an image is baked on a machine of its own architecture: --cloud aws has both",
+        )
+    base = base_image(options, workshop.ec2, workshop.installer)
+    with _stage(workshop.cache) as template:
+        installer = workshop.installer
+        with room_in(workshop.cache, needed=ROOM):
+            files = stage(workshop.source, template, installer.files)
+        recipe = Recipe(base.id, options.architecture, installer.name, options.inputs, files)
+        yield Draft(recipe, base, template, recipe.manifest(installer.lock))
+
+
+def default_base(installer: Installer) -> DebianRelease:
+    """Return the release to install an environment on: what pip installs needs the release's own Python."""
+    found = release_with(installer.lock.python) if installer.name == "pip" else None
+    return found or NEWEST
+
+
+def base_image(options: BakeOptions, ec2: Ec2, installer: Installer) -> Image:
+    """Return the image to start from: the one that was named, or the newest of Debian's for the release.
+
+    Its id is part of the recipe, so a newer base makes another image.
+    """
+    base = options.base or default_base(installer)
+    if isinstance(base, DebianRelease):
+        return _newest(base, options.architecture, ec2)
+    try:
+        image = ec2.image(base)
+    except BakeError as error:
+        raise BakeError(error.message, hint="--base takes the id of an image in this region") from error
+    if image.architecture != options.architecture:
+        raise UsageError(
+            f"--base {image.id} is for {image.architecture}, and --arch is {options.architecture}",
+            hint=f"--arch {image.architecture}, or another --base",
+        )
+    release = release_of_image(image.name)
+    if release and installer.name == "pip" and release.python_minor != minor(installer.lock.python):
+        raise UsageError(
+            f"--base {image.id} is {release} with Python {release.python_minor},"
+            f" and the environment is locked for {minor(installer.lock.python)}",
+            hint=f"--base {default_base(installer).name}, or the dependency python={release.python_minor}",
+        )
+    return image
+
+
+def _newest(release: DebianRelease, architecture: Architecture, ec2: Ec2) -> Image:
+    pattern = release.image_names(architecture)
+    filters = {"name": pattern, "architecture": str(architecture), "state": "available"}
+    images = ec2.find_images(owners=(DEBIAN_ACCOUNT,), filters=filters)
+    if not images:
+        raise BakeError(
+            f"there is no image {pattern} of Debian's account {DEBIAN_ACCOUNT} in this region",
+            hint="choose another region with --region, or an image with --base",
+        )
+    return images[0]
+
+
+@contextmanager
+def _stage(cache: Path) -> Iterator[Path]:
+    """A folder that does not exist yet and will not be left: where there is room for packages."""
+    with room_in(cache, needed=ROOM):
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=cache, prefix="stage-")
+    for abandoned in cache.glob("stage-*"):
+        if time.time() - abandoned.stat().st_mtime > ABANDONED:
+            shutil.rmtree(abandoned, ignore_errors=True)
+    with folder as name:
+        yield Path(name, "stage")

@@ -1,0 +1,131 @@
+"""An image proves itself: a head and a worker boot from it, compute, and are ended."""
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dask_bake.bake.plan import BakeOptions, proof_name
+from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
+from dask_bake.errors import NotReadyError
+from dask_bake.events import Event, Notify, Output
+from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.models.cluster import Cloud, Cluster, Image
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.phases import Phases
+from dask_bake.ssh.command import host, ssh_command
+from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
+
+PROOF = "verify"
+TIMEOUT = 300
+COMPUTING = 60.0
+
+CODE = """
+import json
+from distributed import Client
+client = Client(timeout=30)
+client.wait_for_workers(1, timeout=30)
+print(json.dumps([client.submit(sum, range(100)).result(timeout=30), len(client.nthreads())]))
+"""
+ANSWER = [4950, 1]
+"""The sum, as the worker computed it, and the number of workers."""
+
+
+@dataclass(frozen=True)
+class Prover:
+    """Boots a cluster of two from an image, and has it compute.
+
+    Args:
+        compute: what the code printed that ran on the cluster's head.
+    """
+
+    cloud: Cloud
+    ec2: CloudEdge
+    look_ups: LookUps
+    caller: Callable[[], str]
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    make_way_in: Callable[[Secrets, Keys], WayIn] = SshWayIn
+    compute: "Callable[[Cluster, Secrets], str] | None" = None
+
+    def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+        """Returns when the image has proved itself; nothing of the proof is left in either case.
+
+        Raises:
+            NotReadyError: when it does not boot, does not join, or computes something else.
+            BakeError: when there were no machines to see that on.
+        """
+        phases = Phases(notify, self.clock)
+        phases.enter(PROOF)
+        try:
+            self._prove(image, digest, options, _inner(notify))
+        finally:
+            phases.leave()
+
+    def _prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+        name, launch_id = proof_name(digest), secrets.token_hex(6)
+        pair = new_key(f"dask-bake {name}")
+        folder = secrets_of(self.cloud, name, launch_id, os.environ)
+        way_in = self.make_way_in(folder, Keys(pair))
+        cluster = launch(
+            self._plan(image, options, name, launch_id, pair.public),
+            self.ec2,
+            way_in,
+            notify=notify,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+        try:
+            told = (self.compute or compute_on_head)(cluster, folder)
+        finally:
+            take_down(cluster, self.ec2, way_in, notify=notify, clock=self.clock, sleep=self.sleep)
+        if told.split("\n")[-1:] != [json.dumps(ANSWER)]:
+            raise NotReadyError(f"a cluster of {image.id} does not compute: it answered {told or 'nothing'}")
+
+    def _plan(
+        self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str
+    ) -> LaunchPlan:
+        wanted = (options.instance_type,)
+        around = Surroundings(
+            cloud=self.cloud.name,
+            region=self.cloud.region,
+            image=image,
+            subnets=self.look_ups.subnets(),
+            types=self.look_ups.instance_types(wanted),
+            offerings=self.look_ups.offerings(wanted),
+            callers=(self.caller(),),
+            flags=self.cloud.flags,
+        )
+        timeout = min(TIMEOUT, options.timeout)
+        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout)
+        return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
+
+
+def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
+    """What the code prints, run by the environment's Python on the head."""
+    assert cluster.head is not None  # noqa: S101 - the launch has seen it
+    command = ssh_command(
+        host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)
+    )
+    try:
+        done = subprocess.run(
+            command, input=CODE, capture_output=True, text=True, timeout=COMPUTING, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"nothing within {COMPUTING:.0f} s"
+    return (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
+
+
+def _inner(notify: Notify) -> Notify:
+    """What the nodes print is of interest; the launch's own phases are not."""
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Output):
+            notify(event)
+
+    return tell

@@ -1,0 +1,80 @@
+"""``dask-bake config``, ``iam-policy`` and ``completion``: their options."""
+
+import click
+
+from dask_bake.cli.options import json_option
+from dask_bake.cli.session import configuration, open_terminal
+from dask_bake.iam.grants import ACCOUNT, Extra, Purpose
+from dask_bake.options.settings_table import SETTINGS
+
+SHELLS = ("bash", "zsh", "fish")
+ALL = "all"
+
+
+def _settings(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+    return [key for key in SETTINGS if key.startswith(begun)]
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=_settings)
+@json_option
+def config(name: str | None, *, json_output: bool) -> int:
+    """Show what is configured, and where."""
+    from dask_bake.commands import config as config_command
+
+    return config_command.run(configuration(), open_terminal(), name=name, json_output=json_output)
+
+
+@click.command("iam-policy")
+@click.option(
+    "--for",
+    "purposes",
+    type=click.Choice([*map(str, Purpose), ALL]),
+    multiple=True,
+    default=(str(Purpose.LAUNCH),),
+    metavar="PURPOSE",
+    help=f"{', '.join(Purpose)} or {ALL}; several add up. [default: launch]",
+)
+@click.option(
+    "--with",
+    "extras",
+    type=click.Choice([*map(str, Extra)]),
+    multiple=True,
+    metavar="OPTION",
+    help=f"What takes more: {', '.join(Extra)}; several add up.",
+)
+@click.option("--account", metavar="NUMBER", help="Your AWS account. [default: ACCOUNT stands for it]")
+def iam_policy(purposes: tuple[str, ...], extras: tuple[str, ...], account: str | None) -> int:
+    """Print the least that AWS has to permit."""
+    from dask_bake.events import Note
+    from dask_bake.iam import policy as policies
+    from dask_bake.images.share import check_accounts
+
+    if account is not None:
+        check_accounts([account])
+    chosen = tuple(Purpose) if ALL in purposes else tuple(map(Purpose, purposes))
+    text, terminal = policies.render((*chosen, *map(Extra, extras)), account or ACCOUNT), open_terminal()
+    terminal.write_json(text)
+    for note in policies.notes(text):
+        terminal.notify(Note(note))
+    return 0
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> int:
+    """Print what makes a shell complete dask-bake's words.
+
+    \b
+      bash   dask-bake completion bash > ~/.local/share/bash-completion/completions/dask-bake
+      zsh    dask-bake completion zsh > a folder of $fpath/_dask-bake
+      fish   dask-bake completion fish > ~/.config/fish/completions/dask-bake.fish
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None  # noqa: S101 - SHELLS are click's
+    script = kind(context.find_root().command, {}, "dask-bake", "_DASK_BAKE_COMPLETE").source()
+    click.echo(script.strip())
+    return 0

@@ -1,0 +1,111 @@
+"""A ``cluster.yaml`` that ``launch --file`` wrote, read again: which cluster it is about."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dask_bake.errors import UsageError
+from dask_bake.models.cluster import CloudChoice, Cluster
+from dask_bake.options.launch import check_name
+from dask_bake.options.text_files import parse_yaml
+
+VARIABLE = "CLUSTERFILE"
+"""What dask-ec2 read the file's name from, where no ``--file`` was given."""
+
+
+@dataclass(frozen=True)
+class ClusterFile:
+    """What a file says of its cluster; everything else of it is looked up."""
+
+    path: Path
+    name: str
+    cloud: str
+    region: str
+    launch_id: str | None
+
+    def check(self, cluster: Cluster) -> None:
+        """Raises a ``UsageError`` where another cluster has got the name since."""
+        if self.launch_id is not None and cluster.launch_id != self.launch_id:
+            raise UsageError(
+                f"{self.path} is about an earlier cluster {self.name}: that of today was launched later",
+                hint=f"leave out --file, and say {self.name}, if that one is meant",
+            )
+
+
+def read_cluster_file(
+    given: Path | None, environ: Mapping[str, str], flags: Mapping[str, str | None]
+) -> ClusterFile | None:
+    """The file that was given, or the variable's; one of the variable's is passed over for flags that differ.
+
+    Args:
+        flags: ``name``, ``cloud`` and ``region`` as they were given beside it.
+    """
+    path = given or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
+    if path is None:
+        return None
+    file = parse_cluster_file(_read(path), path)
+    for what, flag in flags.items():
+        said = getattr(file, what)
+        if flag not in (None, said) and not (what == "cloud" and flag == CloudChoice.AUTO):
+            if given is None:
+                return None
+            raise UsageError(
+                f"{path} is about {what} {said}, and the command line says {flag}", hint="give one of the two"
+            )
+    return file
+
+
+def parse_cluster_file(document: object, path: Path) -> ClusterFile:
+    """The file, parsed; one of dask-ec2's is told apart, as its cluster has none of our tags."""
+    if not isinstance(document, Mapping):
+        raise _foreign(path, "it holds no settings")
+    if "instances" in document and not {"name", "cloud"} & document.keys():
+        raise UsageError(
+            f"{path} was written by dask-ec2, whose clusters dask-bake does not know",
+            hint="end it with aws ec2 terminate-instances"
+            f" --region {document.get('region')} --instance-ids {_ids(document['instances'])}",
+        )
+    for key in ("name", "cloud", "region"):
+        if not isinstance(document.get(key), str):
+            raise _foreign(path, f"it has no {key}")
+    if document["cloud"] not in (CloudChoice.AWS, CloudChoice.LOCAL):
+        raise _foreign(path, f"its cloud is {document['cloud']!r}")
+    launch_id = document.get("launch_id")
+    return ClusterFile(
+        path,
+        check_name(document["name"]),
+        document["cloud"],
+        document["region"],
+        None if launch_id is None else str(launch_id),
+    )
+
+
+def _read(path: Path) -> Any:
+    import yaml
+
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"there is no file {path}",
+            hint="dask-bake launch --file writes one; without --file a cluster is found by its tags",
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read: {error.strerror}", hint="without --file a cluster is found by its tags"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise _foreign(path, " ".join(str(error).split())) from error
+
+
+def _foreign(path: Path, why: str) -> UsageError:
+    return UsageError(
+        f"{path} is no file that dask-bake launch --file wrote: {why}",
+        hint="without --file a cluster is found by its tags",
+    )
+
+
+def _ids(instances: object) -> str:
+    nodes = instances if isinstance(instances, list) else []
+    return " ".join(str(node["uid"]) for node in nodes if isinstance(node, Mapping) and "uid" in node) or "…"

@@ -1,0 +1,57 @@
+"""The clusters that there are: found by tag, from any machine, never remembered."""
+
+import re
+from collections.abc import Iterable
+
+from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.errors import UsageError
+from dask_bake.models.cluster import Cloud, Cluster, Node, SecurityGroup, Tag, Tags
+
+EVERY = {Tag.MANAGED: "true"}
+OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
+"""What a bake makes on the way is nobody's cluster, unless it is asked for by its name."""
+
+
+def list_clusters(edge: CloudEdge, cloud: Cloud) -> tuple[Cluster, ...]:
+    """Every cluster in the cloud's region, whoever launched it, by name."""
+    nodes = [node for node in edge.nodes(EVERY) if node.state != "terminated"]
+    groups = edge.groups(EVERY)
+    names = {dict(tags).get(Tag.CLUSTER, "") for tags in _tags(nodes, groups)} - {""}
+    return tuple(_assemble(name, nodes, groups, cloud) for name in sorted(names))
+
+
+def find(edge: CloudEdge, cloud: Cloud, name: str | None) -> Cluster:
+    """The cluster of that name; without a name, the only one there is."""
+    clusters = list_clusters(edge, cloud)
+    if name is None:
+        clusters = tuple(cluster for cluster in clusters if not OF_A_BAKE.fullmatch(cluster.name))
+    for cluster in clusters:
+        if name == cluster.name or (name is None and len(clusters) == 1):
+            return cluster
+    names = ", ".join(cluster.name for cluster in clusters)
+    if name is None and clusters:
+        raise UsageError(f"there is more than one cluster: {names}", hint="say which one")
+    where = f"in {cloud.name} {cloud.region}"
+    raise UsageError(
+        f"there is no cluster named {name} {where}" if name else f"there is no cluster {where}",
+        hint=f"there is {names}" if names else "dask-bake launch starts one",
+    )
+
+
+def _assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], cloud: Cloud) -> Cluster:
+    own_nodes = tuple(node for node in nodes if dict(node.tags).get(Tag.CLUSTER) == name)
+    own_groups = tuple(group for group in groups if dict(group.tags).get(Tag.CLUSTER) == name)
+    tags = dict(_tags(own_nodes, own_groups)[0])
+    return Cluster(
+        name=name,
+        cloud=cloud.name,
+        region=cloud.region,
+        launch_id=tags.get(Tag.LAUNCH, ""),
+        nodes=tuple(sorted(own_nodes, key=lambda node: (node.index, node.id))),
+        groups=own_groups,
+        flags=cloud.flags,
+    )
+
+
+def _tags(nodes: Iterable[Node], groups: Iterable[SecurityGroup]) -> list[Tags]:
+    return [node.tags for node in nodes] + [group.tags for group in groups]

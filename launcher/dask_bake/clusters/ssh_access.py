@@ -1,0 +1,100 @@
+"""Who is let in to a cluster's SSH, and what changes when somebody else shall be: rules in, rules out."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dask_bake.ec2.protocols import ConnectEndpoint
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.launch.plan import head_group_name, ssh_rule
+from dask_bake.models.cluster import Cluster, Connect, Rule, SecurityGroup, Subnet
+
+SSH = 22
+OURS = ssh_rule("").description
+"""By its description a rule is known as one that dask-bake made: those of others stay."""
+
+
+@dataclass(frozen=True)
+class SshChange:
+    """The rules that are opened and closed, so that just these callers are let in by rules of ours."""
+
+    group: SecurityGroup
+    opened: tuple[Rule, ...]
+    closed: tuple[Rule, ...]
+
+
+def is_let_in(cluster: Cluster, address: str) -> bool:
+    """Whether a rule of the cluster's groups lets that block of addresses reach SSH."""
+    here = ipaddress.ip_network(address)
+    rules = [rule for group in cluster.groups for rule in group.rules]
+    return any(_covers(rule, here) for rule in rules if rule.port in (SSH, None))
+
+
+def plan_change(cluster: Cluster, callers: Sequence[str]) -> SshChange:
+    """What to open and close so that these callers are let in, and nobody else who was before by us."""
+    group = ssh_group(cluster)
+    there = [rule for rule in group.rules if rule.port == SSH]
+    sources = {_canonical(rule.source) for rule in there}
+    wanted = {_canonical(caller): caller for caller in callers}
+    return SshChange(
+        group,
+        opened=tuple(ssh_rule(wanted[each]) for each in wanted if each not in sources),
+        closed=tuple(
+            rule for rule in there if rule.description == OURS and _canonical(rule.source) not in wanted
+        ),
+    )
+
+
+def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
+    """Raises the sentence where there is nothing to open, or nobody to open it to."""
+    if cluster.way in (Connect.SSM, Connect.EICE):
+        raise UsageError(
+            f"cluster {cluster.name} is entered by {cluster.way}: nothing need be opened for your address",
+            hint=f"{cluster.command('ssh')} works from wherever your AWS credentials do",
+        )
+    if cluster.way is Connect.BASTION and not has_cidr:
+        raise UsageError(
+            f"cluster {cluster.name} is entered through {cluster.bastion}, not from this machine's address",
+            hint="--cidr says from where that bastion comes",
+        )
+
+
+def choose_endpoint(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> ConnectEndpoint:
+    """The endpoint that carries SSH: one of the subnet's VPC, the subnet's own before others."""
+    here = [each for each in endpoints if each.vpc_id == subnet.vpc_id]
+    ready = [each for each in here if not each.keeps_address]
+    if ready:
+        return min(ready, key=lambda each: (each.subnet_id != subnet.id, each.id))
+    create = f"aws ec2 create-instance-connect-endpoint --subnet-id {subnet.id} --no-preserve-client-ip"
+    if here:
+        raise BakeError(
+            f"the Instance Connect endpoint {here[0].id} shows the client's address to instances, which"
+            " would have to be opened to it",
+            hint=f"{create}, in place of it",
+        )
+    raise BakeError(
+        f"there is no Instance Connect endpoint in the VPC {subnet.vpc_id} that is ready",
+        hint=f"{create} makes one, in some minutes",
+    )
+
+
+def ssh_group(cluster: Cluster) -> SecurityGroup:
+    """The group that lets SSH in to the head."""
+    for group in cluster.groups:
+        if group.name == head_group_name(cluster.name):
+            return group
+    raise BakeError(
+        f"cluster {cluster.name} has no security group for SSH",
+        hint=f"{cluster.command('down')} ends it",
+    )
+
+
+def _covers(rule: Rule, here: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
+    if rule.source.startswith("sg-") or not rule.source:
+        return False
+    network = ipaddress.ip_network(rule.source)
+    return network.version == here.version and here.subnet_of(network)  # type: ignore[arg-type]  # one version
+
+
+def _canonical(source: str) -> str:
+    return source if source.startswith("sg-") or not source else str(ipaddress.ip_network(source))

@@ -1,0 +1,91 @@
+"""``dask-bake config``: each setting's value, and where it comes from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from dask_bake.bake.plan import BakeOptions
+from dask_bake.environment.options import FIELDS, EnvironmentOptions
+from dask_bake.events import Note
+from dask_bake.options.configuration import Configuration, find_setting
+from dask_bake.options.launch import LaunchOptions, Whereabouts
+from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
+from dask_bake.view import clusters, config
+from dask_bake.view.terminal import Terminal
+
+DEFAULT = "default"
+
+
+def run(configuration: Configuration, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
+    """Shows all settings, or the value of one."""
+    key = None if name is None else find_setting(name)
+    document = config_document(configuration)
+    if json_output:
+        terminal.write_json(clusters.as_json(document if key is None else document[key]))
+    elif key is None:
+        terminal.out.print(config.config_table(rows(configuration)))
+    else:
+        given = {each: rest for each, *rest in rows(configuration)}[key]
+        terminal.out.print(given[0], soft_wrap=True)
+        terminal.notify(Note(f"from {given[1]}"))
+    return 0
+
+
+def config_document(configuration: Configuration) -> dict[str, dict[str, Any]]:
+    """The value of every setting, and its source."""
+    return {
+        key: {
+            "value": _plain(configuration[key].value if is_given(key, configuration) else default(key)),
+            "source": configuration[key].source if is_given(key, configuration) else DEFAULT,
+        }
+        for key in SETTINGS
+    }
+
+
+def rows(configuration: Configuration) -> Sequence[tuple[str, str, str]]:
+    """Key, value and source of every setting, for a person; of a default, what the help says of it."""
+    return [
+        (key, shown(configuration[key].value), configuration[key].source)
+        if is_given(key, configuration)
+        else (key, (option.metavar and option.default) or shown(default(key)), DEFAULT)
+        for key, option in SETTINGS.items()
+    ]
+
+
+def is_given(key: str, configuration: Configuration) -> bool:
+    """Whether it is configured to something other than the default, whatever that may be."""
+    return key in configuration and configuration[key].value is not None
+
+
+def default(key: str) -> Any:
+    """What counts where nothing is said."""
+    name = SETTINGS[key].name
+    kinds: tuple[Any, ...] = (Whereabouts, LaunchOptions)
+    if key.startswith(f"{IMAGE_SECTION}."):
+        kinds, name = (EnvironmentOptions, BakeOptions), FIELDS.get(name, name)
+    found = {field.name: field.default for kind in kinds for field in fields(kind)}
+    return found[name]
+
+
+def shown(value: object) -> str:
+    """A value in words."""
+    match value:
+        case bool():
+            return "yes" if value else "no"
+        case Mapping():
+            return ", ".join(f"{key}={each}" for key, each in value.items())
+        case list() | tuple():
+            return ", ".join(str(each) for each in value) or "none"
+    return "none" if value in (None, "") else str(value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Mapping():
+            return {str(key): _plain(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_plain(each) for each in value]
+        case Path():
+            return str(value)
+    return value

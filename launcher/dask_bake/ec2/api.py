@@ -1,0 +1,246 @@
+"""EC2, in our own types: each method is one call, or one kind of question."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from dask_bake.cloud_init.render import check_size
+from dask_bake.ec2 import requests, responses
+from dask_bake.ec2.account import AccountLookUps
+from dask_bake.ec2.client import Clients
+from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
+from dask_bake.ec2.lookups import Ec2LookUps
+from dask_bake.ec2.prices import PriceList
+from dask_bake.ec2.protocols import ForeignAnswerError, UnclearError
+from dask_bake.ec2.retry import Insistence
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify
+from dask_bake.models.cluster import Cloud, InstanceSpec, Node, Rule, SecurityGroup, Tag, Tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+NO_INSTANCE = ("InvalidInstanceID.NotFound",)
+LOOKS, PAUSE = 30, 1.0
+"""How often, and after how many seconds, what must be there is looked for."""
+
+
+class Ec2(Ec2LookUps, AccountLookUps):
+    """EC2 in one region, and what other services know of its account.
+
+    Args:
+        client: asks again by itself where that can help.
+        sleep: waits between two looks at the same thing.
+        other: clients that wait little, by their service; none where no other service is to be asked.
+    """
+
+    def __init__(
+        self,
+        client: "EC2Client",
+        *,
+        sleep: Callable[[float], None],
+        other: Callable[[str], Any] | None = None,
+    ) -> None:
+        Ec2LookUps.__init__(self, client)
+        AccountLookUps.__init__(self, other)
+        self._sleep = sleep
+        self.prices = None if other is None else PriceList(other, client.meta.region_name)
+
+    def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        """The new group; ``None`` when the name is taken, and so belongs to somebody else.
+
+        EC2 refuses the name too when an earlier try made the group, and the answer to it was lost.
+        """
+        request = requests.create_security_group(name, vpc_id=vpc_id, tags=tags)
+        with translated("CreateSecurityGroup"):
+            try:
+                answer = self._client.create_security_group(**request)
+            except ClientError as error:
+                if code_of(error) != "InvalidGroup.Duplicate":
+                    raise
+                try:
+                    return self._made_before(name, vpc_id=vpc_id, tags=tags)
+                except BakeError as unknown:
+                    unknown.may_be_done = True
+                    raise
+        return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
+
+    def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Opens the group to what the rules say; a rule that is there is no error."""
+        request = requests.authorize(group.id, rules)
+        with translated("AuthorizeSecurityGroupIngress"):
+            try:
+                self._client.authorize_security_group_ingress(**request)
+            except ClientError as error:
+                if code_of(error) != "InvalidPermission.Duplicate":
+                    raise
+                # EC2 has refused them all for the sake of one.
+                for rule in rules if len(rules) > 1 else ():
+                    self.authorize(group, (rule,))
+
+    def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Closes the group to what the rules say; a rule that is gone is no error."""
+        with translated("RevokeSecurityGroupIngress"):
+            for rule in rules:
+                request = requests.revoke(group.id, (rule,))
+                try:
+                    self._client.revoke_security_group_ingress(**request)
+                except ClientError as error:
+                    if code_of(error) != "InvalidPermission.NotFound":
+                        raise
+
+    def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
+        """The new nodes; asked again with the same token, EC2 starts nothing twice."""
+        if spec.user_data is not None:
+            check_size(spec.user_data)
+        request = requests.run_instances(spec)
+        with translated("RunInstances"):
+            answer = self._client.run_instances(**request)
+        if "Instances" not in answer:
+            raise ForeignAnswerError(
+                "RunInstances: the answer did not come from EC2", hint="is a proxy in the way?"
+            )
+        return _by_index(answer["Instances"])
+
+    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Whether the caller may do that; EC2 is only asked, and makes nothing.
+
+        Raises:
+            BakeError: when EC2 says something else than yes or no.
+        """
+        calls: Mapping[str, Callable[..., Any]] = {
+            "CreateSecurityGroup": self._client.create_security_group,
+            "ImportKeyPair": self._client.import_key_pair,
+            "RunInstances": self._client.run_instances,
+        }
+        try:
+            with translated(operation):
+                calls[operation](**request, DryRun=True)
+        except BakeError as error:
+            if code_of(error.__cause__) in DENIED:
+                return False
+            if code_of(error.__cause__) != "DryRunOperation":
+                raise
+        return True
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        """The nodes with these tags, in any state, the head first."""
+        filters = requests.filters({f"tag:{key}": value for key, value in tags.items()})
+        found: list[Any] = []
+        with translated("DescribeInstances"):
+            pages = self._client.get_paginator("describe_instances").paginate(Filters=filters)  # type: ignore[arg-type]
+            for page in pages:
+                for reservation in page.get("Reservations", []):
+                    found.extend(reservation["Instances"])
+        return _by_index(found)
+
+    def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """The names of the key pairs with these tags."""
+        filters: Any = requests.filters({f"tag:{key}": value for key, value in tags.items()})
+        with translated("DescribeKeyPairs"):
+            answer = self._client.describe_key_pairs(Filters=filters)
+        return tuple(each["KeyName"] for each in answer.get("KeyPairs", []))
+
+    def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
+        """Makes a key pair of the public key; one that this launch made before is no error."""
+        request = requests.import_key_pair(name, public_key=public_key, tags=tags)
+        with translated("ImportKeyPair"):
+            try:
+                self._client.import_key_pair(**request)
+            except ClientError as error:
+                is_duplicate = code_of(error) == "InvalidKeyPair.Duplicate"
+                if not is_duplicate or name not in self.key_pairs({Tag.LAUNCH: dict(tags)[Tag.LAUNCH]}):
+                    raise
+
+    def delete_key_pair(self, name: str) -> None:
+        """The key pair is no more; one that is gone is no error."""
+        with translated("DeleteKeyPair"):
+            self._client.delete_key_pair(KeyName=name)
+
+    def console_output(self, instance_id: str) -> str:
+        """What the instance has printed so far; empty before it printed anything, or is known at all.
+
+        Of a type that is not of the Nitro system EC2 has only what was printed some minutes ago.
+        """
+        with translated("GetConsoleOutput"):
+            try:
+                try:
+                    answer = self._client.get_console_output(InstanceId=instance_id, Latest=True)
+                except ClientError as error:
+                    if code_of(error) != "UnsupportedOperation":
+                        raise
+                    answer = self._client.get_console_output(InstanceId=instance_id)
+            except ClientError as error:
+                if code_of(error) not in NO_INSTANCE:
+                    raise
+                return ""
+        return answer.get("Output", "")
+
+    def terminate(self, instance_ids: Sequence[str]) -> None:
+        """Ends the instances; one that is gone is no error, and one that refuses does not save the others."""
+        with translated("TerminateInstances"):
+            try:
+                self._client.terminate_instances(InstanceIds=list(instance_ids))
+            except ClientError as error:
+                if is_fault(error) or code_of(error) in THROTTLED | CREDENTIALS:
+                    raise
+                if len(instance_ids) > 1:
+                    self._terminate_singly(instance_ids)
+                elif code_of(error) not in NO_INSTANCE:
+                    raise
+
+    def delete_security_group(self, group_id: str) -> bool:
+        """True when the group is gone; false while something still uses it."""
+        with translated("DeleteSecurityGroup"):
+            try:
+                self._client.delete_security_group(GroupId=group_id)
+            except ClientError as error:
+                if code_of(error) in ("DependencyViolation", "InvalidGroup.InUse"):
+                    return False
+                if code_of(error) not in NO_GROUP:
+                    raise
+        return True
+
+    def holders(self, group_id: str) -> tuple[str, ...]:
+        """The network interfaces that are in the group, as far as one may ask."""
+        filters: Any = requests.filters({"group-id": group_id})
+        try:
+            with translated("DescribeNetworkInterfaces"):
+                answer = self._client.describe_network_interfaces(Filters=filters)
+        except BakeError:
+            return ()  # they are for a message alone
+        return tuple(each["NetworkInterfaceId"] for each in answer.get("NetworkInterfaces", []))
+
+    def _terminate_singly(self, instance_ids: Sequence[str]) -> None:
+        refused: BakeError | None = None
+        for instance_id in instance_ids:
+            try:
+                self.terminate([instance_id])
+            except BakeError as error:
+                refused = error
+        if refused is not None:
+            raise refused
+
+    def _made_before(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        """The group of that name if it has the tags of this launch; ``None`` if somebody else made it."""
+        for _ in range(LOOKS):
+            found = [each for each in self.named_groups(name=name) if each.vpc_id == vpc_id]
+            if found:
+                own = dict(tags).get(Tag.LAUNCH)
+                return next((each for each in found if own and dict(each.tags).get(Tag.LAUNCH) == own), None)
+            # EC2 knows that there is one, and does not show it yet.
+            self._sleep(PAUSE)
+        raise UnclearError(f"EC2 says that there is a security group {name}, and does not show it")
+
+
+def connect(cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> Ec2:
+    """EC2 of that cloud; every call is also an event."""
+    clients = Clients(cloud, notify, insistence=insistence)
+    return Ec2(clients.ec2(), sleep=time.sleep, other=clients.other)
+
+
+def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:
+    return tuple(sorted(map(responses.node, instances), key=lambda node: (node.index, node.id)))

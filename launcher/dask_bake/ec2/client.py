@@ -1,0 +1,98 @@
+"""boto3's clients for a cloud: whose settings count, how long they wait, and that they insist."""
+
+import difflib
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+from dask_bake import __version__, clouds
+from dask_bake.ec2.errors import translated
+from dask_bake.ec2.retry import Insistence
+from dask_bake.errors import UsageError
+from dask_bake.events import Called, Notify
+from dask_bake.models.cluster import Cloud
+
+if TYPE_CHECKING:
+    from botocore.session import Session
+    from mypy_boto3_ec2.client import EC2Client
+
+CONNECT, READ = 5, 60
+"""How many seconds a connection may take, and an answer."""
+HASTE = 3
+"""The same, both, where a launch would have to wait for what it can do without."""
+OTHERS = ("service-quotas", "iam", "pricing")
+"""The services besides EC2 that are asked before a launch."""
+PRICES_ARE_IN = "us-east-1"
+"""The region that tells the prices of all."""
+
+
+class Clients:
+    """Clients of one session; every call that they make is also an event."""
+
+    def __init__(self, cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> None:
+        self._cloud = cloud
+        self._session = clouds.session_of(cloud)
+        self._making = threading.Lock()
+        self._made: dict[str, Any] = {}
+        self._session.register("creating-client-class.ec2", (insistence or Insistence(notify)).join)
+        for service in ("ec2", *OTHERS):
+            prefix = "" if service == "ec2" else f"{service.replace('-', '')}:"
+            self._session.register(f"before-call.{service}", _tell(prefix, notify))
+
+    def ec2(self, region: str | None = None) -> "EC2Client":
+        """A client for EC2, in the cloud's region, refused if it is none, or in another that there is."""
+        if region is None:  # one that EC2 itself has named may be newer than botocore
+            check_region(self._session, self._cloud.region)
+        made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT, READ)
+        return made
+
+    def other(self, service: str) -> Any:
+        """The client for one of ``OTHERS``, which waits little and tries once; safe to ask from threads."""
+        with self._making:
+            if service not in self._made:
+                region = PRICES_ARE_IN if service == "pricing" else self._cloud.region
+                self._made[service] = self._make(service, region, HASTE, HASTE)
+            return self._made[service]
+
+    def _make(self, service: str, region: str, connect: int, read: int) -> Any:
+        environment = dict(self._cloud.environment)
+        with translated("connecting"):
+            return boto3.Session(botocore_session=self._session).client(  # type: ignore[call-overload]
+                service,
+                region_name=region,
+                endpoint_url=self._cloud.endpoint_url,
+                aws_access_key_id=environment.get("AWS_ACCESS_KEY_ID"),
+                aws_secret_access_key=environment.get("AWS_SECRET_ACCESS_KEY"),
+                config=Config(
+                    connect_timeout=connect,
+                    read_timeout=read,
+                    retries={"mode": "standard", "total_max_attempts": 1},
+                    user_agent_extra=f"dask-bake/{__version__}",
+                    proxies={} if self._cloud.endpoint_url else None,
+                ),
+            )
+
+
+def check_region(session: "Session", region: str) -> None:
+    """There is such a region, as far as botocore knows."""
+    known = {
+        each
+        for partition in session.get_available_partitions()
+        for each in session.get_available_regions("ec2", partition)
+    }
+    if region not in known:
+        near = difflib.get_close_matches(region, sorted(known), n=3)
+        meant = f"did you mean {' or '.join(near)}? " if near else "aws ec2 describe-regions lists them. "
+        raise UsageError(
+            f"there is no region {region}", hint=f"{meant}One that is new takes a newer botocore"
+        )
+
+
+def _tell(prefix: str, notify: Notify) -> Callable[..., None]:
+    def tell(**about: Any) -> None:
+        notify(Called(prefix + about["model"].name))
+
+    return tell

@@ -1,0 +1,160 @@
+"""What AWS says when it refuses, as sentences: no botocore exception passes this line."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    CredentialRetrievalError,
+    HTTPClientError,
+    NoCredentialsError,
+    PartialCredentialsError,
+)
+from botocore.exceptions import (
+    ConnectionError as AwsConnectionError,
+)
+from botocore.parsers import ResponseParserError
+
+from dask_bake.ec2.protocols import CapacityError, ForeignAnswerError, PassingError, QuotaError, UnclearError
+from dask_bake.errors import BakeError, UsageError
+
+CAPACITY = frozenset(
+    {
+        "InsufficientInstanceCapacity",
+        "InsufficientHostCapacity",
+        "InsufficientReservedInstanceCapacity",
+        "UnfulfillableCapacity",
+        "ReservationCapacityExceeded",
+        "InsufficientFreeAddressesInSubnet",
+        "SpotMaxPriceTooLow",
+        "Unsupported",
+    }
+)
+"""What may be there in another zone, of another type, or on another market."""
+ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b")
+SPOT_QUOTA = "MaxSpotInstanceCountExceeded"
+QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", SPOT_QUOTA})
+THROTTLED = frozenset({"RequestLimitExceeded", "EC2ThrottledException", "Throttling", "ThrottlingException"})
+CREDENTIALS = frozenset(
+    {"AuthFailure", "InvalidClientTokenId", "ExpiredToken", "RequestExpired", "SignatureDoesNotMatch"}
+)
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied"})
+UNKNOWN_IMAGE = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Malformed", "InvalidAMIID.Unavailable"})
+HINTS: Mapping[str, str] = {
+    "VolumeLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'Storage for … volumes';"
+    " or take a smaller --volume-size, or fewer nodes",
+    "MaxIOPSLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'IOPS for … volumes';"
+    " or take another --volume-type, or fewer nodes",
+    "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "aws iam create-service-linked-role"
+    " --aws-service-name spot.amazonaws.com, once in the account; or leave out --spot",
+    "OptInRequired": "sign the account up for EC2; or accept the image's terms where the message says",
+    "PendingVerification": "AWS still looks at the account: it writes an e-mail when it is done",
+    "Blocked": "AWS has closed the account to this: ask AWS Support",
+    "IdempotentParameterMismatch": "launch again: each launch has tokens of its own",
+}
+"""What to do where nothing but the code says what is the matter."""
+HINT_OF_A_LAUNCH = "dask-bake launch --dry-run shows all that is asked for"
+DOUBT = "an earlier try may have been carried out"
+"""A note on the last try's exception."""
+ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
+RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
+
+
+def code_of(error: BaseException | None) -> str:
+    """AWS's code for the error; empty when AWS did not answer."""
+    if isinstance(error, ClientError):
+        return str(error.response.get("Error", {}).get("Code", ""))
+    return ""
+
+
+def is_fault(error: BaseException | None) -> bool:
+    """Whether AWS itself failed, with a status of 500 or above: what it was asked may be done or not.
+
+    No room, a quota and throttling come with such a status too, and are clear words.
+    """
+    if not isinstance(error, ClientError) or code_of(error) in CAPACITY | QUOTA | THROTTLED:
+        return False
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """Turns whatever botocore raises within into one sentence."""
+    try:
+        yield
+    except ClientError as error:
+        code, message = code_of(error), _message_of(error)
+        refused: BakeError = (
+            UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
+            if is_fault(error)
+            else refusal(operation, code, message)
+        )
+        refused.may_be_done |= DOUBT in getattr(error, "__notes__", ())
+        raise refused from error
+    except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
+        raise BakeError(
+            f"{operation}: there are no usable AWS credentials",
+            hint="aws configure sets them; dask-bake --cloud local needs none",
+        ) from error
+    except ResponseParserError as error:
+        raise ForeignAnswerError(
+            f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
+        ) from error
+    except (AwsConnectionError, HTTPClientError) as error:
+        raise UnclearError(
+            f"{operation}: EC2 could not be reached: {error}",
+            hint="check the network, the region and the proxy",
+        ) from error
+    except BotoCoreError as error:
+        raise BakeError(f"{operation}: {error}") from error
+
+
+def refusal(operation: str, code: str, message: str) -> BakeError:
+    """The sentence for an error code."""
+    if code == "AuthFailure" and "for images" in message:
+        hint = "its owner can share it with this account; dask-bake bake makes another"
+        return BakeError(f"this account may not launch from the image: {message} ({code})", hint=hint)
+    if code in CREDENTIALS:
+        hint = "log in again (aws sso login, aws configure) and check this machine's clock"
+        return BakeError(f"AWS does not accept the credentials: {message} ({code})", hint=hint)
+    if code in DENIED:
+        return BakeError(
+            f"these AWS credentials may not call ec2:{operation}: {message} ({code})",
+            hint="ask for that permission: dask-bake iam-policy prints all that it takes",
+        )
+    if code in UNKNOWN_IMAGE:
+        return BakeError(f"{message} ({code})", hint="dask-bake bake makes one in this region")
+    if code in CAPACITY:
+        hint = "try another --type, another --zone, or later"
+        return CapacityError(
+            f"AWS has no room for this now: {message} ({code})",
+            hint=hint,
+            code=code,
+            zones=zones_with_room(message),
+        )
+    if code in QUOTA:
+        kind = "Spot Instance Requests" if code == SPOT_QUOTA else "Running On-Demand … instances"
+        return QuotaError(
+            f"the account's quota is too small: {message} ({code})",
+            hint=f"ask for more under Service Quotas, EC2, '{kind}'; or take fewer or smaller nodes",
+        )
+    if code in THROTTLED:
+        return PassingError(
+            f"AWS is throttling {operation}: {message} ({code})", hint="wait a minute and try again"
+        )
+    if code == "InvalidInstanceType":
+        return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
+    way_out = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)
+    return BakeError(f"{operation} failed: {message} ({code})", hint=way_out)
+
+
+def zones_with_room(message: str) -> tuple[str, ...]:
+    """The zones that EC2's message about capacity recommends, in its order."""
+    return tuple(dict.fromkeys(ZONE.findall(message.partition("choosing")[2])))
+
+
+def _message_of(error: ClientError) -> str:
+    message = str(error.response.get("Error", {}).get("Message", "")) or str(error)
+    return RETRIES.sub("", ENCODED.sub("", message)).strip()

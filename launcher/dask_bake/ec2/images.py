@@ -1,0 +1,275 @@
+"""EC2's images and their snapshots, in our own types: each method is one step, or one kind of question."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from dask_bake.ec2 import image_answers, requests, responses
+from dask_bake.ec2.client import Clients
+from dask_bake.ec2.errors import code_of, translated
+from dask_bake.ec2.image_errors import image_errors
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify
+from dask_bake.images.facts import AVAILABLE, ImageSettings, Snapshot
+from dask_bake.models.cluster import DEBIAN_ACCOUNT, Cloud, Image, Tag, Tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+PAGE = 200
+"""Of images and snapshots in one answer, and of values in one filter (EC2 API reference)."""
+
+LIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
+BROKEN = frozenset({"failed", "error", "invalid", "deregistered", "disabled"})
+PAUSES = (0.5, 1.0, 2.0, 4.0, 8.0)
+POLL = 2.0
+
+
+class Ec2Images:
+    """The images in one region of an EC2.
+
+    Args:
+        client: answers, asked again where that can help.
+        region: where it answers.
+        sleep: waits, between two looks at the same thing.
+        clock: what ``sleep`` moves.
+    """
+
+    def __init__(
+        self,
+        client: "EC2Client",
+        *,
+        region: str,
+        sleep: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self.region = region
+        self._sleep = sleep
+        self._clock = clock
+
+    def mine(self) -> tuple[Image, ...]:
+        """Every image of the account that dask-bake made, in any state, the newest first."""
+        wanted = {f"tag:{Tag.MANAGED}": "true", "tag-key": Tag.DIGEST}
+        return _newest_first(self._images(owner="self", filters=wanted))
+
+    def published(self, patterns: Sequence[str]) -> tuple[Image, ...]:
+        """Debian's images with names like these, the newest first."""
+        filters = {"name": patterns, "state": AVAILABLE}
+        return _newest_first(self._images(owner=DEBIAN_ACCOUNT, filters=filters)) if patterns else ()
+
+    def snapshots(self, ids: Iterable[str]) -> Mapping[str, Snapshot]:
+        """The account's snapshots of these ids; one that is gone is not among them."""
+        found: dict[str, Snapshot] = {}
+        for some in _batches(ids):
+            found |= {each.id: each for each in self._snapshots({"snapshot-id": some})}
+        return found
+
+    def tagged_snapshots(self) -> tuple[Snapshot, ...]:
+        """Every snapshot of the account that carries dask-bake's tags, whatever became of its image."""
+        return tuple(self._snapshots({f"tag:{Tag.MANAGED}": "true", "tag-key": Tag.DIGEST}))
+
+    def users_of(self, image_ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
+        """Who runs from each of these images: a cluster's name, or the id of an instance of none."""
+        users: dict[str, set[str]] = {}
+        for some in _batches(image_ids):
+            for instance in self._instances({"image-id": some, "instance-state-name": LIVE}):
+                users.setdefault(instance["ImageId"], set()).add(image_answers.user(instance))
+        return {image_id: tuple(sorted(names)) for image_id, names in users.items()}
+
+    def settings_of(self, image_id: str) -> ImageSettings:
+        """What an image has besides what lists show, and with which accounts it is shared."""
+        with image_errors("DescribeImages"):
+            answer = self._client.describe_images(ImageIds=[image_id])["Images"][0]
+        with image_errors("DescribeImageAttribute"):
+            shared: Any = self._client.describe_image_attribute(
+                ImageId=image_id, Attribute="launchPermission"
+            )
+        return image_answers.settings(answer, shared.get("LaunchPermissions", []))
+
+    def regions(self) -> tuple[str, ...]:
+        """The regions that the account can use."""
+        with translated("DescribeRegions"):
+            answer = self._client.describe_regions()
+        return tuple(sorted(each["RegionName"] for each in answer["Regions"]))
+
+    def require_imdsv2(self, image_id: str) -> None:
+        """What starts from the image answers metadata requests with a token alone, unless told otherwise."""
+        with image_errors("ModifyImageAttribute"):
+            self._client.modify_image_attribute(ImageId=image_id, ImdsSupport={"Value": "v2.0"})
+
+    def deprecate(self, image_id: str, when: datetime) -> None:
+        """From then on nobody else finds the image; its owner does, and what runs goes on."""
+        with image_errors("EnableImageDeprecation"):
+            self._client.enable_image_deprecation(ImageId=image_id, DeprecateAt=when)
+
+    def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
+        """Adds the tags to the resources."""
+        with image_errors("CreateTags"):
+            self._client.create_tags(Resources=list(resource_ids), Tags=_tags(tags))
+
+    def remove(self, image: Image) -> None:
+        """The image is gone, and so are its snapshots; what was gone already is no error."""
+        _unless_gone(lambda: self._deregister(image.id), "InvalidAMIID")
+        snapshot_ids = {each.id for each in self._snapshots_for(image.id)}
+        snapshot_ids |= {image.snapshot_id} if image.snapshot_id else set()
+        for snapshot_id in sorted(snapshot_ids):
+            self.remove_snapshot(snapshot_id)
+
+    def remove_snapshot(self, snapshot_id: str) -> None:
+        """The snapshot is gone; EC2 keeps it until it has noticed that its image is."""
+        for pause in PAUSES:
+            try:
+                return self._delete_snapshot(snapshot_id)
+            except BakeError as error:
+                if code_of(error.__cause__) != "InvalidSnapshot.InUse":
+                    raise
+            self._sleep(pause)
+        return self._delete_snapshot(snapshot_id)
+
+    def copy(
+        self,
+        image: Image,
+        *,
+        from_region: str,
+        name: str,
+        client_token: str,
+        description: str,
+        tags: Tags,
+        snapshot_tags: Tags,
+    ) -> str:
+        """The id of a copy that has begun in this region, encrypted, and tagged in the call that makes it.
+
+        Tags are given rather than taken over with ``CopyImageTags``: a copy under way is not verified.
+        """
+        kinds = [("image", tags), ("snapshot", snapshot_tags)]
+        request: Any = {
+            "SourceImageId": image.id,
+            "SourceRegion": from_region,
+            "Name": name,
+            "ClientToken": client_token,
+            "Encrypted": True,
+            "TagSpecifications": [
+                each for kind, some in kinds if some for each in requests.tag_specifications(some, kind)
+            ],
+        }
+        if description:
+            request["Description"] = description
+        with image_errors("CopyImage"):
+            answer = self._client.copy_image(**request)
+        return answer["ImageId"]
+
+    def wait_available(self, image_id: str, *, timeout: float) -> Image:
+        """The image, once it is available."""
+        deadline = self._clock() + timeout
+        was_seen = False
+        while True:
+            answers = list(self._answers("self", {"image-id": image_id}))
+            state = (
+                answers[0].get("State", AVAILABLE) if answers else "deregistered" if was_seen else "pending"
+            )
+            if state == AVAILABLE:
+                return responses.image(answers[0])
+            if state in BROKEN:
+                raise image_answers.broken(image_id, self.region, state, answers)
+            was_seen = was_seen or bool(answers)
+            if self._clock() >= deadline:
+                raise BakeError(
+                    f"waited {timeout:.0f} s for the image {image_id} in {self.region}, it is still {state}",
+                    hint="AWS is slow to copy now: try again later",
+                )
+            self._sleep(POLL)
+
+    def share(self, image: Image, accounts: Sequence[str]) -> None:
+        """The accounts can start instances from the image, and copy it."""
+        self._permit(image, accounts, "Add")
+
+    def unshare(self, image: Image, accounts: Sequence[str]) -> None:
+        """The accounts can no longer start from the image; what they run goes on."""
+        self._permit(image, accounts, "Remove")
+
+    def _permit(self, image: Image, accounts: Sequence[str], change: str) -> None:
+        permission: Any = {change: [{"UserId": account} for account in accounts]}
+        with image_errors("ModifyImageAttribute"):
+            self._client.modify_image_attribute(ImageId=image.id, LaunchPermission=permission)
+        if image.snapshot_id:
+            with image_errors("ModifySnapshotAttribute"):
+                self._client.modify_snapshot_attribute(
+                    SnapshotId=image.snapshot_id,
+                    Attribute="createVolumePermission",
+                    OperationType="add" if change == "Add" else "remove",
+                    UserIds=list(accounts),
+                )
+
+    def _deregister(self, image_id: str) -> None:
+        with translated("DeregisterImage"):
+            self._client.deregister_image(ImageId=image_id)
+
+    def _delete_snapshot(self, snapshot_id: str) -> None:
+        def delete() -> None:
+            with translated("DeleteSnapshot"):
+                self._client.delete_snapshot(SnapshotId=snapshot_id)
+
+        _unless_gone(delete, "InvalidSnapshot.NotFound")
+
+    def _snapshots_for(self, image_id: str) -> Iterator[Snapshot]:
+        """By the descriptions that EC2 gives them: an image that is not yet available does not name them."""
+        made, copied = f"Created by CreateImage(*) for {image_id}*", f"Copied for DestinationAmi {image_id}*"
+        return self._snapshots({"description": (made, copied)})
+
+    def _images(self, *, owner: str, filters: Mapping[str, str | Sequence[str]]) -> list[Image]:
+        return [responses.image(each) for each in self._answers(owner, filters)]
+
+    def _answers(self, owner: str, filters: Mapping[str, str | Sequence[str]]) -> Iterator[Any]:
+        request: Any = {"Owners": [owner], "Filters": requests.filters(filters)}
+        if owner == "self":
+            request["IncludeDisabled"] = True
+        with translated("DescribeImages"):
+            for page in self._client.get_paginator("describe_images").paginate(
+                **request, PaginationConfig=_PAGE
+            ):
+                yield from page.get("Images", [])
+
+    def _snapshots(self, filters: Mapping[str, str | Sequence[str]]) -> Iterator[Snapshot]:
+        request: Any = {"OwnerIds": ["self"], "Filters": requests.filters(filters)}
+        with translated("DescribeSnapshots"):
+            pages = self._client.get_paginator("describe_snapshots")
+            for page in pages.paginate(**request, PaginationConfig=_PAGE):
+                yield from map(image_answers.snapshot, page.get("Snapshots", []))
+
+    def _instances(self, filters: Mapping[str, str | Sequence[str]]) -> Iterator[Any]:
+        request: Any = {"Filters": requests.filters(filters)}
+        with translated("DescribeInstances"):
+            for page in self._client.get_paginator("describe_instances").paginate(**request):
+                for reservation in page.get("Reservations", []):
+                    yield from reservation["Instances"]
+
+
+_PAGE: Any = {"PageSize": PAGE}
+
+
+def connect_images(cloud: Cloud, notify: Notify) -> Ec2Images:
+    """The images of that cloud, in its region; every call is also an event."""
+    return Ec2Images(Clients(cloud, notify).ec2(), region=cloud.region, sleep=time.sleep)
+
+
+def _newest_first(images: Iterable[Image]) -> tuple[Image, ...]:
+    return tuple(sorted(images, key=lambda each: (each.created, each.id), reverse=True))
+
+
+def _batches(ids: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(ids)
+    return (listed[start : start + PAGE] for start in range(0, len(listed), PAGE))
+
+
+def _unless_gone(call: Callable[[], None], code: str) -> None:
+    try:
+        call()
+    except BakeError as error:
+        if not code_of(error.__cause__).startswith(code):
+            raise
+
+
+def _tags(tags: Tags) -> Any:
+    return [{"Key": key, "Value": value} for key, value in tags]

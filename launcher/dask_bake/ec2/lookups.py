@@ -1,0 +1,136 @@
+"""What is asked of EC2 before a launch: each method is one kind of question, and changes nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from dask_bake.ec2 import requests, responses
+from dask_bake.ec2.errors import code_of, translated
+from dask_bake.ec2.protocols import ConnectEndpoint, InstanceType, PlacementGroup
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import Image, SecurityGroup, Subnet
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+READY = ("create-complete", "update-in-progress", "update-complete", "update-failed")
+"""The states of an Instance Connect endpoint that carries connections: a change leaves it in use."""
+
+
+class Ec2LookUps:
+    """Questions to EC2 in one region."""
+
+    def __init__(self, client: "EC2Client") -> None:
+        self._client = client
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        """The images that match, newest first, those that somebody disabled among them."""
+        wanted: Any = requests.filters(filters)
+        with translated("DescribeImages"):
+            answer = self._client.describe_images(Owners=list(owners), Filters=wanted, IncludeDisabled=True)
+        images = [responses.image(each) for each in answer.get("Images", [])]
+        return tuple(sorted(images, key=lambda each: (each.created, each.id), reverse=True))
+
+    def image(self, image_id: str) -> Image:
+        """The image of that id."""
+        try:
+            with translated("DescribeImages"):
+                answer = self._client.describe_images(ImageIds=[image_id])
+        except BakeError as error:
+            if code_of(error.__cause__).startswith("InvalidAMIID"):
+                raise _no_such_image(image_id) from error
+            raise
+        if not answer.get("Images"):
+            raise _no_such_image(image_id)
+        return responses.image(answer["Images"][0])
+
+    def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
+        """The subnets of the VPC, or the one of that id; without either the default ones."""
+        wanted = {"default-for-az": "true"}
+        if vpc_id is not None or subnet_id is not None:
+            given = {"vpc-id": vpc_id, "subnet-id": subnet_id}
+            wanted = {name: value for name, value in given.items() if value is not None}
+        filters: Any = requests.filters(wanted)
+        with translated("DescribeSubnets"):
+            pages = self._client.get_paginator("describe_subnets").paginate(Filters=filters)
+            found = [responses.subnet(each) for page in pages for each in page.get("Subnets", [])]
+        # EC2 takes * and ? in a filter for any characters; what is named here is one thing.
+        exact = [each for each in found if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)]
+        return tuple(sorted(exact, key=lambda each: (each.zone, each.id)))
+
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        """The instance types of these names, in this order."""
+        with translated("DescribeInstanceTypes"):
+            answer = self._client.describe_instance_types(InstanceTypes=list(names))  # type: ignore[arg-type]
+        found = {each["InstanceType"]: responses.instance_type(each) for each in answer["InstanceTypes"]}
+        return tuple(found[name] for name in names if name in found)
+
+    def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Which of these instance types there are in which zone: pairs of a type and a zone."""
+        filters: Any = requests.filters({"instance-type": names})
+        with translated("DescribeInstanceTypeOfferings"):
+            pages = self._client.get_paginator("describe_instance_type_offerings").paginate(
+                LocationType="availability-zone", Filters=filters
+            )
+            return frozenset(
+                (each["InstanceType"], each["Location"])
+                for page in pages
+                for each in page.get("InstanceTypeOfferings", [])
+            )
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        """The security groups with these tags, and of that name if one is given."""
+        wanted: dict[str, str | Sequence[str]] = {f"tag:{key}": value for key, value in tags.items()}
+        if name is not None:
+            wanted["group-name"] = name
+        return self._groups(wanted)
+
+    def named_groups(
+        self, *, name: str | None = None, group_id: str | None = None
+    ) -> tuple[SecurityGroup, ...]:
+        """The security groups of that name, in whatever VPC, or the one of that id."""
+        given = {"group-name": name, "group-id": group_id}
+        found = self._groups({key: value for key, value in given.items() if value is not None})
+        return tuple(each for each in found if name in (None, each.name) and group_id in (None, each.id))
+
+    def has_key_pair(self, name: str) -> bool:
+        """Whether there is a key pair of that name."""
+        filters: Any = requests.filters({"key-name": name})
+        with translated("DescribeKeyPairs"):
+            found = self._client.describe_key_pairs(Filters=filters).get("KeyPairs", [])
+        return any(each.get("KeyName") == name for each in found)
+
+    def placement_group(self, name: str) -> PlacementGroup | None:
+        """The placement group of that name, if there is one."""
+        filters: Any = requests.filters({"group-name": name})
+        with translated("DescribePlacementGroups"):
+            answer = self._client.describe_placement_groups(Filters=filters)
+        found = [responses.placement_group(each) for each in answer.get("PlacementGroups", [])]
+        return next((each for each in found if each.name == name), None)
+
+    def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
+        """The Instance Connect endpoints that are ready, in whatever VPC."""
+        filters: Any = requests.filters({"state": READY})
+        with translated("DescribeInstanceConnectEndpoints"):
+            pages = self._client.get_paginator("describe_instance_connect_endpoints").paginate(
+                Filters=filters
+            )
+            return tuple(
+                responses.connect_endpoint(each)
+                for page in pages
+                for each in page.get("InstanceConnectEndpoints", [])
+            )
+
+    def _groups(self, wanted: Mapping[str, str | Sequence[str]]) -> tuple[SecurityGroup, ...]:
+        filters: Any = requests.filters(wanted)
+        with translated("DescribeSecurityGroups"):
+            pages = self._client.get_paginator("describe_security_groups").paginate(Filters=filters)
+            return tuple(responses.group(each) for page in pages for each in page["SecurityGroups"])
+
+
+def _no_such_image(image_id: str) -> BakeError:
+    return BakeError(
+        f"the image {image_id} does not exist in this region",
+        hint="leave it out for the newest that there is; dask-bake bake makes one",
+    )

@@ -1,0 +1,96 @@
+"""AWS's price list, and what spot instances cost: in dollars, or ``None`` where there is no answer."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from dask_bake.ec2.errors import translated
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.launch.pricing import Prices
+from dask_bake.models.cluster import Market
+from dask_bake.system.concurrency import Asking
+
+PATIENCE = 3.0
+LINUX = {
+    "operatingSystem": "Linux",
+    "tenancy": "Shared",
+    "preInstalledSw": "NA",
+    "capacitystatus": "Used",
+    "marketoption": "OnDemand",
+}
+IN_USE = "PublicIPv4:InUseAddress"
+
+
+class PriceList:
+    """Questions about the prices of a region.
+
+    Args:
+        other: a client for a service, which waits little.
+        patience: seconds within which an answer has to be there, to count.
+    """
+
+    def __init__(self, other: Callable[[str], Any], region: str, patience: float = PATIENCE) -> None:
+        self._other = other
+        self._region = region
+        self._patience = patience
+
+    def of(self, plan: LaunchPlan) -> Prices:
+        """The prices of what the plan tries first, asked for at the same time, and waited for a little."""
+        place, deadline = plan.first, time.monotonic() + self._patience
+        head, worker = place.head_types[0].name, place.worker_types[0].name
+        heads = workers = Asking(lambda: self.instance(head))
+        if place.market is Market.SPOT or worker != head:
+            workers = Asking(lambda: self.instance(worker, place.market, place.subnet.zone))
+        askings = (heads, workers, Asking(lambda: self.disk(plan.options.volume_type)), Asking(self.address))
+        return Prices(*(each.within(max(0.0, deadline - time.monotonic())) for each in askings))
+
+    def instance(self, name: str, market: Market = Market.ON_DEMAND, zone: str | None = None) -> float | None:
+        """An hour of a Linux instance of that type, on that market."""
+        if market is Market.SPOT:
+            return self._on_spot(name, zone or "")
+        return self._price("AmazonEC2", instanceType=name, **LINUX)
+
+    def disk(self, volume_type: str) -> float | None:
+        """A month of a GiB of a volume of that type."""
+        return self._price("AmazonEC2", productFamily="Storage", volumeApiName=volume_type)
+
+    def address(self) -> float | None:
+        """An hour of a public address that is in use."""
+        return self._price("AmazonVPC", IN_USE, group="VPCPublicIPv4Address")
+
+    def _on_spot(self, name: str, zone: str) -> float | None:
+        with translated("DescribeSpotPriceHistory"):
+            answer = self._other("ec2").describe_spot_price_history(
+                InstanceTypes=[name],
+                AvailabilityZone=zone,
+                ProductDescriptions=["Linux/UNIX"],
+                StartTime=datetime.now(UTC),
+            )
+        found = sorted(answer.get("SpotPriceHistory", []), key=lambda each: each["Timestamp"])
+        return float(found[-1]["SpotPrice"]) if found else None
+
+    def _price(self, service: str, usage: str = "", **wanted: str) -> float | None:
+        filters = [
+            {"Type": "TERM_MATCH", "Field": key, "Value": value}
+            for key, value in {**wanted, "regionCode": self._region}.items()
+        ]
+        with translated("GetProducts"):
+            answer = self._other("pricing").get_products(ServiceCode=service, Filters=filters)
+        products = [json.loads(each) for each in answer.get("PriceList", [])]
+        found = {price for each in products if usage in _usage(each) for price in prices_of(each)}
+        # Several prices are of several things, and which is meant cannot be said.
+        return found.pop() if len(found) == 1 else None
+
+
+def prices_of(product: Mapping[str, Any]) -> Iterator[float]:
+    """The prices of a product on demand, but for what is free."""
+    for term in product.get("terms", {}).get("OnDemand", {}).values():
+        for dimension in term.get("priceDimensions", {}).values():
+            if price := float(dimension.get("pricePerUnit", {}).get("USD", 0)):
+                yield price
+
+
+def _usage(product: Mapping[str, Any]) -> str:
+    return str(product.get("product", {}).get("attributes", {}).get("usagetype", ""))

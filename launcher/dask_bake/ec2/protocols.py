@@ -1,0 +1,205 @@
+"""What launching and taking down need of the world: the shapes of EC2, of the way in, and of their fakes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import Image, InstanceSpec, Node, Rule, SecurityGroup, Subnet, Tags
+
+
+class PassingError(BakeError):
+    """EC2 does not do it now, and may do the very same later."""
+
+
+class UnclearError(PassingError):
+    """EC2 did not answer: whether it did what it was asked is not known."""
+
+    may_be_done = True
+
+
+class ForeignAnswerError(UnclearError):
+    """There is an answer, and it is not EC2's."""
+
+
+class QuotaError(BakeError):
+    """The account may not have so many instances, in whatever zone of the region."""
+
+
+class CapacityError(BakeError):
+    """EC2 has no room for the instances here; ``zones`` are those that it says do have room."""
+
+    def __init__(self, message: str, *, hint: str | None, code: str, zones: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.zones = zones
+
+
+@dataclass(frozen=True)
+class InstanceType:
+    """A kind of instance.
+
+    Args:
+        architectures: EC2's names, of which some are not for images of ours.
+        memory: in MiB.
+        has_live_console: whether EC2 shows a console as it is now; older types' is some minutes behind.
+    """
+
+    name: str
+    vcpus: int
+    architectures: tuple[str, ...]
+    memory: int = 0
+    can_be_spot: bool = True
+    has_live_console: bool = True
+
+
+@dataclass(frozen=True)
+class Quota:
+    """A quota of the account: for instances it is in vCPUs."""
+
+    code: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class PlacementGroup:
+    """A placement group; ``strategy`` is cluster, partition or spread."""
+
+    name: str
+    state: str
+    strategy: str
+
+
+@dataclass(frozen=True)
+class ConnectEndpoint:
+    """An EC2 Instance Connect endpoint that is ready.
+
+    Args:
+        keeps_address: whether instances see the client's address, not the endpoint's groups.
+    """
+
+    id: str
+    vpc_id: str
+    subnet_id: str
+    group_ids: tuple[str, ...]
+    keeps_address: bool = False
+
+
+class LookUps(Protocol):
+    """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        """The nodes with these tags, in any state."""
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        """The security groups with these tags."""
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        """The images that match, newest first."""
+
+    def named_groups(
+        self, *, name: str | None = None, group_id: str | None = None
+    ) -> tuple[SecurityGroup, ...]:
+        """The security groups of that name, in whatever VPC, or the one of that id."""
+
+    def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
+        """The Instance Connect endpoints that are ready, in whatever VPC."""
+
+    def image(self, image_id: str) -> Image:
+        """The image of that id."""
+
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        """The instance types of these names, in this order."""
+
+    def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Which of these instance types there are in which zone: pairs of a type and a zone."""
+
+    def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
+        """The subnets of the VPC, or the one of that id; without either the default ones."""
+
+    def has_key_pair(self, name: str) -> bool:
+        """Whether there is a key pair of that name."""
+
+    def placement_group(self, name: str) -> PlacementGroup | None:
+        """The placement group of that name, if there is one."""
+
+    def quota(self, code: str) -> Quota | None:
+        """The quota of that code; ``None`` where it is not to be read."""
+
+    def has_instance_profile(self, name: str) -> bool | None:
+        """Whether there is an instance profile of that name; ``None`` where it is not to be read."""
+
+
+class CloudEdge(Protocol):
+    """The part of EC2 that a cluster is made of."""
+
+    def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        """The new group, or ``None`` when the name is taken."""
+
+    def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Opens the group to what the rules say."""
+
+    def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        """Closes the group to what the rules say."""
+
+    def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
+        """The new nodes."""
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        """The nodes with these tags, in any state."""
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        """The security groups with these tags."""
+
+    def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
+        """Makes a key pair of the public key."""
+
+    def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        """The names of the key pairs with these tags."""
+
+    def delete_key_pair(self, name: str) -> None:
+        """The key pair is no more."""
+
+    def console_output(self, instance_id: str) -> str:
+        """What the instance has printed so far."""
+
+    def terminate(self, instance_ids: Sequence[str]) -> None:
+        """Ends the instances."""
+
+    def delete_security_group(self, group_id: str) -> bool:
+        """False while something still uses the group."""
+
+    def holders(self, group_id: str) -> tuple[str, ...]:
+        """The network interfaces that are in the group, as far as one may ask."""
+
+
+class WayIn(Protocol):
+    """SSH to the head, and what is reached through it; no method waits."""
+
+    @property
+    def trouble(self) -> str:
+        """Why there is no connection, as far as is known."""
+
+    def prepare(self) -> None:
+        """Keeps the cluster's secrets on this machine."""
+
+    def pin(self, node: Node, host_key: str) -> None:
+        """From now on, this host key and no other is the node's."""
+
+    def is_pinned(self, node: Node) -> bool:
+        """True when the node's host key is known."""
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        """The worker processes registered, per private address; ``None`` while there is no answer."""
+
+    def opens(self, head: Node) -> bool:
+        """True when SSH lets in."""
+
+    def close(self) -> None:
+        """Ends the connection."""
+
+    def forget(self) -> None:
+        """Deletes the cluster's secrets from this machine."""

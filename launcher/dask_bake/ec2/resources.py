@@ -1,0 +1,145 @@
+"""What launches can leave in EC2: looked up by tag, region by region, and removed where ``ec2`` does not."""
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dask_bake.ec2 import requests, responses
+from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.client import Clients
+from dask_bake.ec2.errors import code_of, translated
+from dask_bake.ec2.prices import PriceList
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify
+from dask_bake.models.cluster import Cloud, Tag
+from dask_bake.models.resources import Kind, Piece, born
+from dask_bake.system.concurrency import together
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.client import EC2Client
+
+OURS: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
+IN_BRACKETS = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+"""When an instance ended, as EC2 says it: ``User initiated (2026-01-02 03:04:05 GMT)``."""
+
+
+class Ec2Leftovers(Ec2):
+    """EC2 in one region, for whoever looks for what was left there."""
+
+    def pieces(self) -> tuple[Piece, ...]:
+        """All that is tagged as dask-bake's and can cost or hold a name, in whatever state."""
+        found = together(self._instances, self._volumes, self._interfaces, self._groups_of_ours, self._keys)
+        return tuple(piece for pieces in found for piece in pieces)
+
+    def regions(self) -> tuple[str, ...]:
+        """The regions that are enabled for the account."""
+        with translated("DescribeRegions"):
+            answer = self._client.describe_regions()
+        return tuple(sorted(each["RegionName"] for each in answer.get("Regions", [])))
+
+    def delete_volume(self, volume_id: str) -> None:
+        """The volume is no more; one that is gone is no error."""
+        self._delete("DeleteVolume", lambda: self._client.delete_volume(VolumeId=volume_id))
+
+    def delete_network_interface(self, interface_id: str) -> None:
+        """The network interface is no more; one that is gone is no error."""
+        self._delete(
+            "DeleteNetworkInterface",
+            lambda: self._client.delete_network_interface(NetworkInterfaceId=interface_id),
+        )
+
+    def _delete(self, operation: str, call: Callable[[], object]) -> None:
+        try:
+            with translated(operation):
+                call()
+        except BakeError as error:
+            if not code_of(error.__cause__).endswith(".NotFound"):
+                raise
+
+    def _instances(self) -> list[Piece]:
+        reservations = self._all("describe_instances", "Reservations", "DescribeInstances")
+        return [_instance(each) for reservation in reservations for each in reservation["Instances"]]
+
+    def _volumes(self) -> list[Piece]:
+        return [_volume(each) for each in self._all("describe_volumes", "Volumes", "DescribeVolumes")]
+
+    def _interfaces(self) -> list[Piece]:
+        found = self._all("describe_network_interfaces", "NetworkInterfaces", "DescribeNetworkInterfaces")
+        return [_interface(each) for each in found]
+
+    def _groups_of_ours(self) -> list[Piece]:
+        found = self._all("describe_security_groups", "SecurityGroups", "DescribeSecurityGroups")
+        return [_group(each) for each in found]
+
+    def _keys(self) -> list[Piece]:
+        with translated("DescribeKeyPairs"):
+            answer = self._client.describe_key_pairs(Filters=OURS)
+        return [_key_pair(each) for each in answer.get("KeyPairs", [])]
+
+    def _all(self, method: str, key: str, operation: str) -> Iterator[Any]:
+        with translated(operation):
+            for page in self._client.get_paginator(method).paginate(Filters=OURS):  # type: ignore[call-overload]
+                yield from page.get(key, [])
+
+
+def connect_leftovers(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Leftovers]:
+    """EC2 in whatever region of the cloud, with one login for all; not to be called from several threads."""
+    clients = Clients(cloud, notify)
+
+    def edge(region: str) -> Ec2Leftovers:
+        asking: EC2Client = clients.ec2(region)
+        made = Ec2Leftovers(asking, sleep=time.sleep)
+        made.prices = PriceList(clients.other, region)
+        return made
+
+    return edge
+
+
+def _instance(answer: Mapping[str, Any]) -> Piece:
+    ended = IN_BRACKETS.search(answer.get("StateTransitionReason", ""))
+    return Piece(
+        Kind.INSTANCE,
+        answer["InstanceId"],
+        responses.tags(answer.get("Tags")),
+        state=answer["State"]["Name"],
+        born=answer.get("LaunchTime"),
+        ended=datetime.fromisoformat(ended[1]).replace(tzinfo=UTC) if ended else None,
+        type=answer.get("InstanceType", ""),
+        is_spot=answer.get("InstanceLifecycle") == "spot",
+    )
+
+
+def _volume(answer: Mapping[str, Any]) -> Piece:
+    return Piece(
+        Kind.VOLUME,
+        answer["VolumeId"],
+        responses.tags(answer.get("Tags")),
+        state=answer.get("State", ""),
+        born=answer.get("CreateTime"),
+        type=answer.get("VolumeType", ""),
+        size=answer.get("Size", 0),
+    )
+
+
+def _interface(answer: Mapping[str, Any]) -> Piece:
+    tags = responses.tags(answer.get("TagSet"))
+    interface_id = answer["NetworkInterfaceId"]
+    return Piece(Kind.INTERFACE, interface_id, tags, state=answer.get("Status", ""), born=born(tags))
+
+
+def _group(answer: Mapping[str, Any]) -> Piece:
+    # EC2 keeps no time for a group.
+    tags = responses.tags(answer.get("Tags"))
+    return Piece(Kind.GROUP, answer["GroupId"], tags, name=answer["GroupName"], born=born(tags))
+
+
+def _key_pair(answer: Mapping[str, Any]) -> Piece:
+    return Piece(
+        Kind.KEY_PAIR,
+        answer.get("KeyPairId", ""),
+        responses.tags(answer.get("Tags")),
+        name=answer["KeyName"],
+        born=answer.get("CreateTime"),
+    )

@@ -1,0 +1,152 @@
+"""EC2's answers, as our own types."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from dask_bake.ec2.protocols import ConnectEndpoint, InstanceType, PlacementGroup
+from dask_bake.models.cluster import DataDisk, Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import (
+        Ec2InstanceConnectEndpointTypeDef,
+        ImageTypeDef,
+        InstanceTypeDef,
+        InstanceTypeInfoTypeDef,
+        IpPermissionOutputTypeDef,
+        PlacementGroupTypeDef,
+        SecurityGroupTypeDef,
+        SubnetTypeDef,
+    )
+
+
+def image(answer: "ImageTypeDef") -> Image:
+    """An image; ``created`` is the epoch where EC2 does not say."""
+    return Image(
+        id=answer["ImageId"],
+        name=answer.get("Name", ""),
+        state=answer.get("State", "available"),
+        created=_parse_time(answer.get("CreationDate")),
+        architecture=answer.get("Architecture", "x86_64"),
+        root_device=answer.get("RootDeviceName") or "/dev/xvda",
+        root_size=_root_disk(answer).get("VolumeSize"),
+        snapshot_id=_root_disk(answer).get("SnapshotId"),
+        data_disks=tuple(_data_disks(answer)),
+        tags=tags(answer.get("Tags")),
+    )
+
+
+def subnet(answer: "SubnetTypeDef") -> Subnet:
+    """A subnet."""
+    return Subnet(
+        id=answer["SubnetId"],
+        vpc_id=answer["VpcId"],
+        zone=answer["AvailabilityZone"],
+        free_addresses=answer.get("AvailableIpAddressCount", 0),
+        is_public=answer.get("MapPublicIpOnLaunch", False),
+    )
+
+
+def instance_type(answer: "InstanceTypeInfoTypeDef") -> InstanceType:
+    """An instance type."""
+    return InstanceType(
+        name=answer["InstanceType"],
+        vcpus=answer["VCpuInfo"]["DefaultVCpus"],
+        architectures=tuple(answer["ProcessorInfo"]["SupportedArchitectures"]),
+        memory=answer.get("MemoryInfo", {}).get("SizeInMiB", 0),
+        can_be_spot="spot" in answer.get("SupportedUsageClasses", ["spot"]),
+        # Bare metal has no hypervisor, and Nitro's console.
+        has_live_console=answer.get("Hypervisor", "nitro") == "nitro",
+    )
+
+
+def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:
+    """A security group."""
+    return SecurityGroup(
+        id=answer["GroupId"],
+        name=answer["GroupName"],
+        vpc_id=answer.get("VpcId", ""),
+        tags=tags(answer.get("Tags")),
+        rules=tuple(rule for each in answer.get("IpPermissions", []) for rule in _rules(each)),
+    )
+
+
+def placement_group(answer: "PlacementGroupTypeDef") -> PlacementGroup:
+    """A placement group."""
+    return PlacementGroup(
+        name=answer.get("GroupName", ""),
+        state=answer.get("State", "available"),
+        strategy=answer.get("Strategy", ""),
+    )
+
+
+def connect_endpoint(answer: "Ec2InstanceConnectEndpointTypeDef") -> ConnectEndpoint:
+    """An Instance Connect endpoint."""
+    return ConnectEndpoint(
+        id=answer["InstanceConnectEndpointId"],
+        vpc_id=answer.get("VpcId", ""),
+        subnet_id=answer.get("SubnetId", ""),
+        group_ids=tuple(answer.get("SecurityGroupIds", [])),
+        keeps_address=answer.get("PreserveClientIp", False),
+    )
+
+
+def _rules(answer: "IpPermissionOutputTypeDef") -> Iterator[Rule]:
+    port = answer.get("FromPort") if answer.get("IpProtocol") != "-1" else None
+    sources = [(each["CidrIp"], each.get("Description", "")) for each in answer.get("IpRanges", [])]
+    sources += [(each["CidrIpv6"], each.get("Description", "")) for each in answer.get("Ipv6Ranges", [])]
+    sources += [
+        (each.get("GroupId", ""), each.get("Description", "")) for each in answer.get("UserIdGroupPairs", [])
+    ]
+    for source, description in sources:
+        yield Rule(source, description, port)
+
+
+def node(answer: "InstanceTypeDef") -> Node:
+    """A node; the workers of a launch are numbered by EC2, from 1."""
+    tagged = tags(answer.get("Tags"))
+    role = Role(dict(tagged).get(Tag.ROLE, Role.WORKER))
+    return Node(
+        id=answer["InstanceId"],
+        index=0 if role is Role.HEAD else answer.get("AmiLaunchIndex", 0) + 1,
+        role=role,
+        state=answer["State"]["Name"],
+        private_address=answer.get("PrivateIpAddress", ""),
+        public_address=answer.get("PublicIpAddress") or None,
+        instance_type=answer.get("InstanceType", ""),
+        zone=answer.get("Placement", {}).get("AvailabilityZone", ""),
+        launched=answer.get("LaunchTime", datetime.fromtimestamp(0, UTC)),
+        image_id=answer.get("ImageId", ""),
+        state_reason=_reason(answer.get("StateReason", {})),
+        tags=tagged,
+    )
+
+
+def _reason(answer: Mapping[str, Any]) -> str:
+    """Why the instance is as it is; it begins with EC2's code."""
+    code, message = answer.get("Code", ""), answer.get("Message", "")
+    return message if message.startswith(code) else f"{code}: {message}" if message else code
+
+
+def tags(answer: Iterable[Mapping[str, Any]] | None) -> Tags:
+    """Tags, sorted by key."""
+    return tuple(sorted((tag["Key"], tag["Value"]) for tag in answer or ()))
+
+
+def _root_disk(answer: "ImageTypeDef") -> Mapping[str, Any]:
+    for mapping in answer.get("BlockDeviceMappings", []):
+        if mapping.get("DeviceName") == answer.get("RootDeviceName"):
+            return mapping.get("Ebs", {})
+    return {}
+
+
+def _data_disks(answer: "ImageTypeDef") -> Iterator[DataDisk]:
+    for mapping in answer.get("BlockDeviceMappings", []):
+        if "Ebs" in mapping and mapping.get("DeviceName") != answer.get("RootDeviceName"):
+            yield DataDisk(mapping.get("DeviceName", ""), mapping["Ebs"].get("VolumeSize"))
+
+
+def _parse_time(text: str | None) -> datetime:
+    if not text:
+        return datetime.fromtimestamp(0, UTC)
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -1,0 +1,1 @@
+"""What is to be installed in an image, and its locks; begins in ``resolve``."""

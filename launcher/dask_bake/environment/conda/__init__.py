@@ -1,0 +1,1 @@
+"""Packages by way of conda: solved, locked, brought; begins in ``solve``."""

@@ -1,0 +1,244 @@
+"""How rattler reaches conda's channels: as the user's conda settings say, with errors as sentences."""
+
+import asyncio
+import errno
+import json
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import rattler
+from rattler import exceptions
+from rattler.package_streaming import download_to_writer
+
+from dask_bake.environment.channel_urls import without_secrets
+from dask_bake.environment.conda.condarc import CondaSettings
+from dask_bake.errors import BakeError, UsageError
+
+T = TypeVar("T")
+REFUSALS = (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.IoError, OSError, RuntimeError)
+"""What rattler raises when a channel does not give; of a download no more than a RuntimeError or OSError."""
+
+STATUS = re.compile(r"HTTP status \w+ error \((?P<status>(?P<code>\d{3})[^)]*)\) for url \((?P<url>\S*)\)")
+CERTIFICATE = re.compile(r"invalid peer certificate: (?P<why>.+)")
+
+MEANINGS = {
+    "error sending request": "there is no connection to it",
+    "error decoding response body": "what it sends breaks off",
+    "Request failed after": "it failed again and again",
+}
+ARCHIVES = (".conda", ".tar.bz2")
+
+RETRIES = 2
+TIMEOUT = 300
+"""Seconds for one of a channel's indexes, all of it: without shards it is some 50 MB."""
+
+PROBE = 5
+"""Seconds for the first word of an answer."""
+
+CHANNEL_HINT = "--channel or conda's settings (.condarc) name another; --installer pip needs none"
+SETTLE = 0.05
+"""Seconds in which rattler's threads let go of Python's objects: an end at once was sometimes a crash."""
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Where packages come from, the strongest first, and how these places are reached."""
+
+    places: tuple[str, ...]
+    settings: CondaSettings = field(default_factory=CondaSettings)
+    cache: Path | None = None
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The places as locks name them: addresses, without credentials."""
+        return tuple(without_secrets(channel_of(place).base_url).rstrip("/") for place in self.places)
+
+    def client(self, *, retries: int | None = None, timeout: int | None = TIMEOUT) -> rattler.Client:
+        """A client with the user's certificates, proxies, mirrors and credentials."""
+        try:
+            config = rattler.Config.from_toml(_client_settings(self.settings))
+        except ValueError as error:
+            why = without_secrets(str(error)).splitlines()[-1]
+            hint = "look at proxy_servers and mirrored_channels"
+            raise UsageError(f"conda's settings have an address that is none: {why}", hint=hint) from error
+        again = RETRIES if retries is None else retries
+        return rattler.Client.from_config(config, again, None, "dask-bake", timeout)
+
+
+def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
+    """What the work comes to; rattler's errors as sentences."""
+
+    async def main() -> T:
+        try:
+            return await work()
+        finally:
+            await asyncio.sleep(SETTLE)
+
+    with _certificates(channels.settings):
+        try:
+            return asyncio.run(main())
+        except exceptions.SolverError as error:
+            raise BakeError(
+                f"the environment cannot be solved: {_explanation(error)}",
+                hint="change what environment.yml asks for; nothing was started",
+            ) from error
+        except REFUSALS as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            if os.strerror(errno.ENOSPC) in str(error):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            raise _unanswered(error, channels) from error
+
+
+def channel_of(place: str) -> rattler.Channel:
+    """The channel of that name, below conda's own alias, or at that address."""
+    try:
+        if not place.strip():
+            raise UsageError("a channel has no name", hint="a name or an address")
+        return rattler.Channel(place)
+    except exceptions.InvalidChannelError as error:
+        raise UsageError(
+            f"{without_secrets(place)!r} is no channel: {first_line(error)}", hint="a name or an address"
+        ) from error
+
+
+def silence(channels: Channels) -> BakeError | None:
+    """Why one of the channels does not answer within seconds; ``None`` where all do, whatever they say."""
+    urls = [f"{channel_of(place).base_url}noarch/repodata_shards.msgpack.zst" for place in channels.places]
+    for url in urls:
+        if url.startswith("http") and (why := _silence(url, channels)):
+            return why
+    return None
+
+
+def _silence(url: str, channels: Channels) -> BakeError | None:
+    async def probe() -> None:
+        client = channels.client(retries=0)
+        try:
+            async with asyncio.timeout(PROBE):
+                try:
+                    await download_to_writer(client, url, FirstWord())
+                except RuntimeError as error:
+                    if STATUS.search(str(error)):
+                        raise
+                    gateway = rattler.Gateway(cache_dir=channels.cache, client=client)
+                    await gateway.names([url.rpartition("/noarch/")[0]], ["noarch"])
+        except TimeoutError:
+            raise silent(url, PROBE) from None
+
+    try:
+        run(probe, channels)
+    except EOFError:
+        return None
+    except BakeError as error:
+        status = STATUS.search(str(error.__cause__))
+        return None if status and status["code"].startswith("4") else error
+    return None
+
+
+class FirstWord:
+    """Enough of an answer: what is written to it ends the download."""
+
+    def write(self, data: bytes) -> None:
+        """The download ends here."""
+        raise EOFError(len(data))
+
+
+def silent(url: str, seconds: float) -> TimeoutError:
+    """The error for an address from which nothing came for so long."""
+    return TimeoutError(f"nothing came from {without_secrets(url)} for {seconds:g} seconds")
+
+
+def _unanswered(error: Exception, channels: Channels) -> BakeError:
+    """The sentence for a channel that does not give what it should."""
+    text = without_secrets(str(error))
+    last = _words(text.splitlines()[-1])
+    if channels.cache and str(channels.cache) in text:
+        return BakeError(
+            f"the channels' indexes cannot be kept: {last}", hint="XDG_CACHE_HOME can name another folder"
+        )
+    name = _which(text, channels)
+    if certificate := CERTIFICATE.search(text):
+        hint = "ssl_verify in conda's settings (.condarc) names the file of whoever signed it"
+        return BakeError(f"{name} has a certificate that is not trusted: {certificate['why']}", hint=hint)
+    status = STATUS.search(text)
+    if status is None:
+        return BakeError(f"{name} does not answer: {last}", hint=CHANNEL_HINT)
+    if status["code"] in ("401", "403"):
+        hint = "give its credentials as conda's users do: in the channel's address, .netrc or rattler's store"
+        return BakeError(f"{name} does not let you in: {status['status']}", hint=hint)
+    file = status["url"].rpartition("/")[2]
+    if status["code"] == "404" and file.endswith(ARCHIVES):
+        return BakeError(
+            f"{name} has no {file}: {status['status']}", hint="dask-bake lock locks anew what it has"
+        )
+    if status["code"] == "404":
+        return BakeError(f"{name} is not there: {status['status']}", hint="is its name spelled right?")
+    return BakeError(f"{name} does not answer: {status['status']}", hint=CHANNEL_HINT)
+
+
+def _words(line: str) -> str:
+    """rattler's last line in words that say what it means."""
+    for start, meaning in MEANINGS.items():
+        if line.startswith(start):
+            return meaning
+    return re.sub(r" \(os error \d+\)$", "", line.removeprefix("Caused by: "))
+
+
+def _which(text: str, channels: Channels) -> str:
+    """The channel that the error is about."""
+    for place, address in zip(channels.places, channels.addresses, strict=True):
+        if address in text or len(channels.places) == 1:
+            return f"the channel {without_secrets(place)}"
+    return f"one of the channels {', '.join(map(without_secrets, channels.places))}"
+
+
+def _explanation(error: Exception) -> str:
+    return str(error).removeprefix("Cannot solve the request because of: ").rstrip()
+
+
+def _client_settings(settings: CondaSettings) -> str:
+    """rattler's configuration file, saying what conda's says."""
+    lines = ['tls-root-certs = "all"']
+    if settings.ssl_verify is False:
+        lines.append("tls-no-verify = true")
+    proxies = {key: settings.proxy_servers[key] for key in ("http", "https") if key in settings.proxy_servers}
+    if proxies:
+        lines += ["[proxy-config]", *(f"{key} = {json.dumps(value)}" for key, value in proxies.items())]
+    if settings.mirrored_channels:
+        lines.append("[mirrors]")
+        for name, mirrors in settings.mirrored_channels.items():
+            original = channel_of(settings.locations([name])[0]).base_url.rstrip("/")
+            lines.append(f"{json.dumps(original)} = {json.dumps(list(mirrors))}")
+    return "\n".join(lines)
+
+
+def first_line(error: BaseException) -> str:
+    """The error in one line."""
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+@contextmanager
+def _certificates(settings: CondaSettings) -> Iterator[None]:
+    """rattler takes a file of certificates from the environment alone."""
+    given = settings.ssl_verify if isinstance(settings.ssl_verify, str) else None
+    if given and not Path(given).is_file():
+        raise UsageError(
+            f"conda's settings have ssl_verify: {given}, which is no file",
+            hint="it names a file of certificates",
+        )
+    before = os.environ.get("SSL_CERT_FILE")
+    theirs = before or os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+    if path := given or theirs:
+        os.environ["SSL_CERT_FILE"] = path
+    try:
+        yield
+    finally:
+        os.environ.pop("SSL_CERT_FILE", None)
+        if before is not None:
+            os.environ["SSL_CERT_FILE"] = before

@@ -1,0 +1,119 @@
+"""An environment by conda: its conda packages locked, and on top of them the wheels of its pip part."""
+
+import functools
+import hashlib
+import re
+
+from dask_bake.environment.conda.channels import silence
+from dask_bake.environment.conda.condarc import is_anacondas
+from dask_bake.environment.conda.solve import LOCK_HINT, CondaLock, parse_spec, read_lock, solve, unsatisfied
+from dask_bake.environment.installers import CondaInstaller
+from dask_bake.environment.pip import Target, resolve
+from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
+from dask_bake.environment.request import Request
+from dask_bake.environment.spec import spec_name
+from dask_bake.errors import UsageError
+from dask_bake.events import Note, Notify
+
+COMMENT = (
+    "# Made from environment.yml by `dask-bake lock`: change that file, not this one.\n# environment: {}\n"
+)
+ON_TOP = "# on top of: {}\n"
+"""The sha256 of the conda.lock that a conda.pip.lock completes."""
+
+# What pip can read of conda's versions.
+VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc|\.post|\.dev)\d+)*")
+TERMS = "Anaconda's channels have terms of service: larger organisations need a licence (anaconda.com/legal)."
+
+
+class CondaLocking:
+    """One environment on its way to an installer."""
+
+    def __init__(self, request: Request, notify: Notify) -> None:
+        self._request = request
+        self._notify = notify
+        environment = request.environment
+        # An environment that names no Python gets the caller's; a lock that was given says which it is.
+        is_free = not environment.python and request.options.lock is None
+        python = (f"python={request.caller}",) if is_free else ()
+        self._specs = (*environment.specs, *python, *(("pip",) if environment.requirements else ()))
+        self._locks = request.locks_for(request.caller)
+        self._origin = str(self._locks.path("conda.lock"))
+        # To see whether a lock holds it is read, and read again to be used.
+        self._read = functools.cache(self._read_lock)
+
+    def installer(self) -> CondaInstaller:
+        """The installer, once everything is locked."""
+        request = self._request
+        for spec in self._specs:
+            parse_spec(spec)
+        self._tell_of_terms()
+        lock = self._read(self._locks.text("conda.lock", self._solve, holds=self._holds))
+        if not lock.python:
+            raise UsageError(f"{self._origin} locks no Python", hint=LOCK_HINT)
+        return CondaInstaller(
+            environment=request.environment,
+            conda_lock=lock,
+            pip_text=self._pip_part(lock) if request.environment.requirements else "",
+            tool_text=(request.places.source / "rattler.lock").read_text(),
+            architecture=request.options.architecture,
+            channels=request.channels,
+            cache=request.places.cache,
+        )
+
+    def is_locked(self) -> bool:
+        """Whether there is a conda.lock that still holds: then no channel is asked."""
+        return self._locks.find("conda.lock", holds=self._holds) is not None
+
+    def _tell_of_terms(self) -> None:
+        specs = self._request.environment.specs
+        asked = (spec.partition("::")[0] for spec in specs if "::" in spec)
+        places = (*self._request.channels.places, *asked)
+        if any(map(is_anacondas, places)) or "anaconda" in map(spec_name, specs):
+            self._notify(Note(TERMS))
+
+    def _solve(self) -> str:
+        """The text of conda.lock, made now."""
+        request = self._request
+        if why := silence(request.channels):
+            raise why
+        comment = COMMENT.format(request.environment.sha256)
+        return solve(self._specs, request.channels, request.options.architecture, comment=comment).text
+
+    def _read_lock(self, text: str) -> CondaLock:
+        return read_lock(text, self._request.options.architecture, origin=self._origin)
+
+    def _holds(self, text: str) -> bool:
+        """Whether a lock still satisfies; one that is given need not come from the channels of today."""
+        is_given = self._request.options.lock is not None
+        lock = self._read(text)
+        missing = unsatisfied(self._specs, lock)
+        if missing and is_given:
+            raise UsageError(f"{self._origin} does not satisfy {', '.join(missing)}", hint=LOCK_HINT)
+        return not missing and (is_given or lock.channels == self._request.channels.addresses)
+
+    def _pip_part(self, lock: CondaLock) -> str:
+        """The text of conda.pip.lock: what pip adds to conda's packages, without changing them."""
+        on_top = ON_TOP.format(hashlib.sha256(lock.text.encode()).hexdigest())
+
+        def make() -> str:
+            return on_top + render_lock(self._resolve(lock))
+
+        def holds(text: str) -> bool:
+            return on_top in text and parse_lock(text).python == lock.python
+
+        return self._locks.text("conda.pip.lock", make, holds=holds)
+
+    def _resolve(self, lock: CondaLock) -> Lock:
+        request, there = self._request, lock.projects
+        machine = request.options.architecture.machine
+        packages = resolve(
+            request.environment.requirements,
+            Target(lock.python, machine),
+            notify=self._notify,
+            constraints=[
+                f"{name}=={version}" for name, version in there.items() if VERSION.fullmatch(version)
+            ],
+        )
+        added = tuple(package for package in packages if package.name not in there)
+        return Lock(request.environment.sha256, lock.python, machine, added)

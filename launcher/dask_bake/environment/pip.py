@@ -1,0 +1,200 @@
+"""Runs the host's pip, with the host's settings: requirements to packages, these to verified wheels."""
+
+import errno
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.bake.recipe import sha256_of
+from dask_bake.debian import OLDEST
+from dask_bake.environment.pip_lock import requirement
+from dask_bake.errors import BakeError
+from dask_bake.events import Notify, Output
+from dask_bake.images.manifest import Package
+from dask_bake.system.disk import room_in
+
+TAIL = 8
+QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
+# Of a default environment; the wheels are there twice for a moment, in the cache and packed.
+ROOM = 600 << 20
+
+Run = Callable[[Sequence[str], Path, Notify], None]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The Python and the platform that wheels are chosen for.
+
+    Args:
+        platform: Linux's name for the processor architecture.
+        glibc: the C library that has to run them.
+    """
+
+    python: str
+    platform: str
+    glibc: tuple[int, int] = OLDEST.glibc
+
+
+def resolve(
+    requirements: Sequence[str],
+    target: Target,
+    *,
+    notify: Notify,
+    constraints: Sequence[str] = (),
+    pip: Run | None = None,
+) -> tuple[Package, ...]:
+    """What the requirements resolve to for that Python and platform, now, under the constraints.
+
+    Raises:
+        BakeError: with pip's own explanation, where nothing satisfies them.
+    """
+    _check_interpreter(target.python)
+    with tempfile.TemporaryDirectory() as folder, room_in(Path(folder), needed=ROOM):
+        report = Path(folder, "report.json")
+        limits = Path(folder, "constraints.txt")
+        limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
+        arguments = ["install", "--dry-run", "--ignore-installed", f"--target={folder}", f"--report={report}"]
+        wanted = [f"--constraint={limits}", *_options(target), *requirements]
+        (pip or run_pip)([*arguments, *wanted], Path(folder), notify)
+        return _packages(json.loads(report.read_text()))
+
+
+def fetch(
+    packages: Sequence[Package], target: Target, cache: Path, notify: Notify, *, pip: Run | None = None
+) -> tuple[Path, ...]:
+    """The locked wheels, verified, in their order; only what the cache lacks is downloaded."""
+    with room_in(cache, needed=ROOM):
+        cache.mkdir(parents=True, exist_ok=True)
+        missing = [package for package in packages if _cached(cache, package) is None]
+        if missing:
+            _download(missing, target, cache, notify, pip or run_pip)
+    return tuple(_present(cache, package) for package in packages)
+
+
+def run_pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
+    """pip has done that, with the folder for its own use; its last lines are the error."""
+    if importlib.util.find_spec("pip") is None:
+        raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
+    command = [sys.executable, "-m", "pip", *arguments, *QUIET]
+    lines: list[str] = []
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "TMPDIR": str(folder)},
+    ) as process:
+        try:
+            for line in process.stdout or ():
+                lines.append(line.rstrip())
+                notify(Output(line.rstrip()))
+        except BaseException:
+            # Nobody waits for what it would still bring.
+            process.terminate()
+            raise
+    if process.returncode:
+        raise _pip_error(arguments[0], lines)
+
+
+def _pip_error(command: str, lines: list[str]) -> Exception:
+    full = os.strerror(errno.ENOSPC)
+    if any(full in line for line in lines):
+        return OSError(errno.ENOSPC, full)
+    return BakeError(
+        "\n".join([f"pip {command} failed:", *(f"  {line}" for line in lines[-TAIL:])]),
+        hint="pip's own settings are used: see pip config list, and whether its index answers",
+    )
+
+
+def _check_interpreter(python_version: str) -> None:
+    """pip evaluates the conditions of requirements for the Python that it runs in."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if not python_version.startswith(f"{running}."):
+        raise BakeError(
+            f"a lock for Python {python_version} cannot be made by Python {running}",
+            hint="run dask-bake lock with the minor version of Python that the image has",
+        )
+
+
+def _options(target: Target) -> list[str]:
+    """Return the options that make pip choose for the image: every manylinux that its C library can run."""
+    platform = target.platform
+    names = [
+        *(f"manylinux_2_{minor}_{platform}" for minor in range(target.glibc[1], 16, -1)),
+        f"manylinux2014_{platform}",
+    ]
+    return [
+        "--only-binary=:all:",
+        f"--python-version={target.python}",
+        "--implementation=cp",
+        *(f"--platform={name}" for name in names),
+    ]
+
+
+def _packages(
+    report: dict[str, list[dict[str, dict[str, dict[str, dict[str, str]]]]]],
+) -> tuple[Package, ...]:
+    for item in report["install"]:
+        if item.get("is_direct"):
+            name = item["metadata"]["name"]
+            raise BakeError(
+                f"{name} comes from no index", hint="put a wheel of it into the index that pip uses"
+            )
+    found = [
+        Package(
+            _canonical(str(item["metadata"]["name"])),
+            str(item["metadata"]["version"]),
+            item["download_info"]["archive_info"]["hashes"]["sha256"],
+        )
+        for item in report["install"]
+    ]
+    return tuple(sorted(found, key=lambda package: package.name))
+
+
+def _canonical(name: str) -> str:
+    return name.lower().replace("_", "-").replace(".", "-")
+
+
+def _download(packages: list[Package], target: Target, cache: Path, notify: Notify, pip: Run) -> None:
+    with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as folder:
+        requirements = Path(folder, "requirements.txt")
+        requirements.write_text("".join(f"{requirement(package)}\n" for package in packages))
+        arguments = [
+            "download",
+            "--no-deps",
+            "--require-hashes",
+            f"--requirement={requirements}",
+            f"--dest={folder}",
+        ]
+        pip([*arguments, *_options(target)], Path(folder), notify)
+        for wheel in Path(folder).glob("*.whl"):
+            home = cache / sha256_of(wheel)
+            home.mkdir(exist_ok=True)
+            wheel.replace(home / wheel.name)
+
+
+def _cached(cache: Path, package: Package) -> Path | None:
+    """The wheel in the cache, whose folder is named by its hash; one that was damaged is removed."""
+    for wheel in (cache / package.sha256).glob("*.whl"):
+        if sha256_of(wheel) == package.sha256:
+            return wheel
+        wheel.unlink()
+    return None
+
+
+def _present(cache: Path, package: Package) -> Path:
+    wheel = next((cache / package.sha256).glob("*.whl"), None)
+    if wheel is None:
+        raise BakeError(
+            f"pip did not bring {package.name} {package.version} with the hash that is locked",
+            hint="its index has changed, or the lock: dask-bake lock resolves anew",
+        )
+    return wheel

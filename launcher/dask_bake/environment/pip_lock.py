@@ -1,0 +1,62 @@
+"""Exactly what an environment resolved to, and pip.lock, the form in which pip reads it."""
+
+import re
+from dataclasses import dataclass
+
+from dask_bake.errors import BakeError
+from dask_bake.images.manifest import Package
+
+REQUIREMENT = re.compile(r"(?P<name>\S+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
+HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Every package of an environment, resolved for one Python on one platform.
+
+    ``environment`` is the sha256 of the environment.yml that it was made from; ``platform`` is Linux's name
+    for the processor architecture.
+    """
+
+    environment: str
+    python: str
+    platform: str
+    packages: tuple[Package, ...]
+
+    def version(self, name: str) -> str:
+        """The version of a package; empty where it is not in the lock."""
+        return next((package.version for package in self.packages if package.name == name), "")
+
+
+def parse_lock(text: str) -> Lock:
+    """The lock that the text of a pip.lock says."""
+    headers: dict[str, str] = {}
+    packages: list[Package] = []
+    for line in text.splitlines():
+        if header := HEADER.fullmatch(line):
+            headers[header["key"]] = header["value"]
+        elif pinned := REQUIREMENT.fullmatch(line):
+            packages.append(Package(**pinned.groupdict()))
+        elif line and not line.startswith("#"):
+            raise BakeError(
+                f"pip.lock has a line that is not a pinned, hashed package: {line}", hint="run dask-bake lock"
+            )
+    if missing := [key for key in ("environment", "python", "platform") if key not in headers]:
+        raise BakeError(f"pip.lock does not say its {', '.join(missing)}", hint="run dask-bake lock")
+    return Lock(**headers, packages=tuple(packages))
+
+
+def render_lock(lock: Lock) -> str:
+    """The lock as pip reads it."""
+    lines = [
+        "# Made from environment.yml by `dask-bake lock`: change that file, not this one.",
+        f"# environment: {lock.environment}",
+        f"# python: {lock.python}",
+        f"# platform: {lock.platform}",
+    ]
+    return "\n".join([*lines, *map(requirement, lock.packages)]) + "\n"
+
+
+def requirement(package: Package) -> str:
+    """The package as pip is asked for it, and no other."""
+    return f"{package.name}=={package.version} --hash=sha256:{package.sha256}"

@@ -1,0 +1,106 @@
+"""An environment that was asked for, read: with where its locks are, and where its packages may come from."""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.debian import DebianRelease
+from dask_bake.environment.conda.channels import Channels
+from dask_bake.environment.conda.condarc import effective_channels, read_conda_settings
+from dask_bake.environment.current import own_environment
+from dask_bake.environment.lock_files import LockFiles, lock_files
+from dask_bake.environment.options import EnvironmentOptions
+from dask_bake.environment.spec import Environment, parse_environment
+from dask_bake.errors import UsageError
+from dask_bake.events import Note, Notify
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are: what comes along, what is kept for later, and what can be had again.
+
+    ``is_installed`` says that what comes along is an installed package's, which nobody writes into.
+    """
+
+    source: Path
+    state: Path
+    cache: Path
+    is_installed: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request for an environment: what it asks for, its locks, and the channels that it may come from.
+
+    Args:
+        base: the Debian release to install on, where the user named one.
+        caller: the minor version of the Python that dask-bake runs in. An environment that names no Python
+            gets it, so that a client on this machine can talk to the cluster.
+    """
+
+    options: EnvironmentOptions
+    places: Places
+    origin: str
+    environment: Environment
+    locks: LockFiles
+    channels: Channels
+    base: DebianRelease | None = None
+    caller: str = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+    def locks_for(self, python: str) -> LockFiles:
+        """Return the locks for that minor version; an environment that names its Python has one set."""
+        if self.environment.python or self.options.lock is not None:
+            return self.locks
+        return self.locks.for_python(python)
+
+
+def read_request(
+    options: EnvironmentOptions,
+    places: Places,
+    *,
+    notify: Notify,
+    renew: bool = False,
+    keep: bool = True,
+    base: DebianRelease | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Request:
+    """The request; nothing is resolved yet. Without ``keep`` no lock will be written.
+
+    Raises:
+        UsageError: when the environment or conda's settings cannot be read.
+    """
+    file = None if options.from_env else options.file or places.source / "environment.yml"
+    origin = file.name if file else "this Python's environment"
+    environment = parse_environment(_own_text(notify) if file is None else _read(file), origin)
+    locks = lock_files(
+        environment,
+        file,
+        architecture=options.architecture,
+        state=places.state,
+        shipped=places.source if options.file is None and file and places.is_installed else None,
+        given=options.lock,
+        renew=renew,
+        keep=keep,
+    )
+    settings = read_conda_settings(environ, Path(environ.get("HOME") or "~").expanduser())
+    names = effective_channels(options.channels, environment.channels, settings)
+    channels = Channels(names, settings, places.cache / "repodata")
+    return Request(options, places, origin, environment, locks, channels, base)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the environment {path} cannot be read: {error.strerror}", hint="--env names an environment.yml"
+        ) from error
+
+
+def _own_text(notify: Notify) -> bytes:
+    own = own_environment()
+    if own.left_out:
+        notify(Note(f"Left out, as no index has them: {', '.join(own.left_out)}."))
+    return own.text

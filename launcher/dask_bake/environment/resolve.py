@@ -1,0 +1,152 @@
+"""From an environment that was asked for to an installer with its lock: one that is there, or made now."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dask_bake.debian import NEWEST, RELEASES, DebianRelease, minor, release_with
+from dask_bake.environment.conda.channels import silence
+from dask_bake.environment.conda.lock import CondaLocking
+from dask_bake.environment.conda.solve import allows
+from dask_bake.environment.installers import Installer, PipInstaller
+from dask_bake.environment.lock_files import read
+from dask_bake.environment.pip import Target, resolve
+from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
+from dask_bake.environment.request import Request
+from dask_bake.environment.spec import pip_requirements
+from dask_bake.errors import UsageError
+from dask_bake.events import Note, Notify
+from dask_bake.models.cluster import InstallerChoice
+
+# What a cluster cannot be without, in pip's words and in conda's.
+NEEDED = (("dask", "dask-core"), ("distributed",))
+PYTHONS = ", ".join(f"{release.python_minor} on {release}" for release in RELEASES)
+
+
+def prepare(request: Request, *, notify: Notify) -> Installer:
+    """The installer with its lock: the one given, the one that still holds, or one resolved and kept now.
+
+    Raises:
+        UsageError: when the environment and a lock do not belong together, or no cluster can run in it.
+        BakeError: when the environment cannot be resolved, with the solver's explanation.
+    """
+    installer: Installer
+    if choose(request, notify=notify) is InstallerChoice.CONDA:
+        installer = CondaLocking(request, notify).installer()
+    else:
+        installer = _pip(request, notify)
+    missing = [names[0] for names in NEEDED if not any(map(installer.lock.version, names))]
+    if missing:
+        raise UsageError(
+            f"{request.origin} brings no {' and no '.join(missing)}, so no cluster could run in it",
+            hint="add them to its dependencies",
+        )
+    if minor(installer.lock.python) != request.caller:
+        notify(
+            Note(
+                f"The image will have Python {installer.lock.python}, this machine has {request.caller}:"
+                " a client here could not use its clusters."
+            )
+        )
+    return installer
+
+
+def choose(request: Request, *, notify: Notify) -> InstallerChoice:
+    """Who installs: as asked for, as the given lock's format says, or as the channel's silence says."""
+    asked, given = request.options.installer, request.options.lock
+    if given is not None:
+        own = _format(given)
+        if asked not in (own, InstallerChoice.AUTO):
+            raise UsageError(
+                f"--lock {given} is {own}'s, and --installer {asked}", hint="leave out --installer"
+            )
+        return own
+    if asked is not InstallerChoice.AUTO:
+        return asked
+    if CondaLocking(request, notify).is_locked():
+        return InstallerChoice.CONDA
+    why = silence(request.channels)
+    if why is None:
+        return InstallerChoice.CONDA
+    notify(Note(f"Packages come from pip's index: {why.message}."))
+    return InstallerChoice.PIP
+
+
+def _format(lock: Path) -> InstallerChoice:
+    text = read(lock)
+    if text is None:
+        raise UsageError(f"--lock {lock} does not exist", hint="dask-bake lock writes one")
+    return InstallerChoice.PIP if "--hash=sha256:" in text else InstallerChoice.CONDA
+
+
+def _pip(request: Request, notify: Notify) -> PipInstaller:
+    """Return the installer of wheels, for the base image's own Python."""
+    if request.options.channels:
+        notify(Note("--channel is conda's; pip installs, from its own index."))
+    machine, release = request.options.architecture.machine, pip_release(request)
+    target = Target(release.python, machine, release.glibc)
+    requirements = pip_requirements(request.environment, request.origin)
+
+    def make() -> str:
+        packages = resolve(requirements, target, notify=notify)
+        return render_lock(Lock(request.environment.sha256, release.python, machine, packages))
+
+    def holds(text: str) -> bool:
+        lock = parse_lock(text)
+        return lock.platform == machine and minor(lock.python) == release.python_minor
+
+    text = request.locks_for(release.python_minor).text("pip.lock", make, holds=holds)
+    return PipInstaller(request.environment, text, request.places.cache / "wheels")
+
+
+def pip_release(request: Request) -> DebianRelease:
+    """Return the Debian release whose Python runs what pip installs: the base named, or one that fits.
+
+    Raises:
+        UsageError: when no release has the Python that is asked for.
+    """
+    specs = request.environment.python
+    fitting = [release for release in RELEASES if _has_python(release, specs)]
+    caller = release_with(request.caller)
+    if request.base is not None:
+        if request.base not in fitting:
+            raise UsageError(
+                f"{request.origin} asks for {' '.join(specs)}; --base {request.base.name} has Python"
+                f" {request.base.python}",
+                hint=_way_out(fitting),
+            )
+        return request.base
+    if request.options.lock is not None:
+        locked = parse_lock(read(request.options.lock) or "").python
+        found = release_with(locked)
+        if found not in fitting:
+            raise UsageError(
+                f"--lock {request.options.lock} is for Python {locked}, and pip's packages run on the base"
+                f" image's own: {PYTHONS}",
+                hint="without --lock the environment is locked anew",
+            )
+        return found
+    if not specs and caller is None:
+        raise UsageError(
+            f"{request.origin} names no Python, and no base image has this machine's {request.caller}:"
+            f" {PYTHONS}",
+            hint=f"--installer conda brings it; or add python={NEWEST.python_minor} to the dependencies",
+        )
+    if caller in fitting:
+        return caller
+    if not fitting:
+        raise UsageError(
+            f"{request.origin} asks for {' '.join(specs)}; pip's packages run on the base image's own Python:"
+            f" {PYTHONS}",
+            hint="--installer conda brings the Python that is asked for",
+        )
+    return fitting[-1]
+
+
+def _has_python(release: DebianRelease, specs: Sequence[str]) -> bool:
+    versions = [f"{release.python_minor}.{patch}" for patch in range(30)]
+    return all(allows(spec, versions) for spec in specs)
+
+
+def _way_out(fitting: Sequence[DebianRelease]) -> str:
+    bases = [f"--base {release.name}" for release in fitting]
+    return ", or ".join([*bases, "--installer conda brings the Python that is asked for"])

@@ -1,0 +1,155 @@
+"""environment.yml as a value: conda's own format, with its ``pip:`` part; and what pip alone is asked for."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+import yaml
+
+from dask_bake.environment.channel_urls import without_secrets
+from dask_bake.errors import UsageError
+from dask_bake.options.text_files import parse_yaml
+
+KEYS = frozenset({"name", "channels", "dependencies", "prefix", "platforms", "category"})
+# conda's dask brings along what pip calls extras.
+WITH_EXTRAS = {"dask": "dask[array,dataframe,diagnostics,distributed]"}
+# What conda alone has, and what a Python of Debian's does without.
+CONDA_ONLY = frozenset({"python", "pip", "conda", "mamba", "micromamba", "nodefaults"})
+SPEC = re.compile(
+    r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)\s*(?P<version>[=<>!~][^\s=<>!~][^\s=]*|[=<>!~]=[^\s=]+)?"
+)
+# Names that conda's channels and pip's indexes do not share.
+PIP_NAMES = {
+    "dask-core": "dask",
+    "matplotlib-base": "matplotlib",
+    "msgpack-python": "msgpack",
+    "pytorch": "torch",
+    "brotli-python": "brotli",
+    "pyarrow-core": "pyarrow",
+    "pytables": "tables",
+    "python-duckdb": "duckdb",
+    "python-graphviz": "graphviz",
+    "python-tzdata": "tzdata",
+}
+HINT = "it is conda's format: name, channels, dependencies with a pip: part"
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What an environment.yml asks for: conda's specs, the requirements of its pip part, and its text."""
+
+    name: str
+    channels: tuple[str, ...]
+    specs: tuple[str, ...]
+    requirements: tuple[str, ...]
+    text: bytes
+
+    @property
+    def python(self) -> tuple[str, ...]:
+        """The specs that say which Python; empty where the caller's is meant."""
+        return tuple(spec for spec in self.specs if spec_name(spec) == "python" and spec.lower() != "python")
+
+    @property
+    def sha256(self) -> str:
+        """By which a lock knows the environment that it was made from."""
+        return hashlib.sha256(self.text).hexdigest()
+
+
+def parse_environment(text: bytes, origin: str = "environment.yml") -> Environment:
+    """The environment that the text asks for; what is not understood is an error, not a surprise later."""
+    try:
+        content = parse_yaml(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{origin} is not YAML: {yaml_problem(error)}", hint=HINT) from error
+    if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
+        raise UsageError(f"{origin} has no list of dependencies", hint=HINT)
+    if unknown := sorted(str(key) for key in content if key not in KEYS):
+        raise UsageError(f"{origin} has {', '.join(unknown)}, which an image cannot have", hint=HINT)
+    specs, requirements = _dependencies(content["dependencies"], origin)
+    return Environment(
+        name=_text(content.get("name") or "dask", "name", origin),
+        channels=tuple(
+            _text(each, "channels", origin) for each in _list(content.get("channels"), "channels", origin)
+        ),
+        specs=specs,
+        requirements=requirements,
+        text=text,
+    )
+
+
+def pip_requirements(environment: Environment, origin: str = "environment.yml") -> tuple[str, ...]:
+    """What pip alone is asked for: the environment's packages without Python, and pip itself."""
+    wanted = [_requirement(spec, origin) for spec in environment.specs if spec_name(spec) not in CONDA_ONLY]
+    return (*wanted, *environment.requirements, "pip")
+
+
+def _dependencies(dependencies: list[object], origin: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    specs: list[str] = []
+    requirements: list[str] = []
+    for dependency in dependencies:
+        if isinstance(dependency, str):
+            specs.append(dependency.strip())
+        elif isinstance(dependency, dict) and set(dependency) == {"pip"}:
+            requirements += [_pip_line(each, origin) for each in _list(dependency["pip"], "pip", origin)]
+        else:
+            raise UsageError(f"{origin} has a dependency that is no package: {dependency!r}", hint=HINT)
+    return tuple(specs), tuple(requirements)
+
+
+def _pip_line(line: object, origin: str) -> str:
+    text = _text(line, "pip", origin).strip()
+    if text.startswith("-"):
+        raise UsageError(
+            f"{origin} gives pip the option {text.split()[0]}: its pip part can hold requirements alone",
+            hint="pip's own settings say which index is used: see pip config",
+        )
+    if "://" in text or text.startswith((".", "/", "~")) or text.endswith((".whl", ".zip", ".tar.gz")):
+        raise UsageError(
+            f"{origin} asks pip for {without_secrets(text)}, which no index has",
+            hint="build a wheel of it and put that into the index that pip uses",
+        )
+    return text
+
+
+def _requirement(spec: str, origin: str) -> str:
+    match = SPEC.fullmatch(spec)
+    if match is None:
+        raise UsageError(
+            f"{origin} asks for {spec!r}, which pip cannot be asked for", hint="name, or name=1.2"
+        )
+    version = match["version"] or ""
+    if re.match(r"=[^=]", version):
+        version = f"={version.removesuffix('.*')}.*"
+    name = match["name"]
+    return WITH_EXTRAS.get(name, PIP_NAMES.get(name, name)) + version
+
+
+def yaml_problem(error: Exception) -> str:
+    """What is wrong with a text that is not YAML, and in which line, in one line."""
+    match error:
+        case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line)):
+            return f"line {line + 1}: {problem}"
+    return " ".join(str(error).split())
+
+
+def spec_name(spec: str) -> str:
+    """The package that a conda spec is about."""
+    return re.split(r"[\s=<>!~\[]", _without_channel(spec), maxsplit=1)[0].lower()
+
+
+def _without_channel(spec: str) -> str:
+    return spec.rpartition("::")[2].strip()
+
+
+def _list(value: object, key: str, origin: str) -> list[object]:
+    if value is None:
+        return []
+    if not isinstance(value, list):
+        raise UsageError(f"{origin} has {key}: {value!r}, which should be a list", hint=HINT)
+    return value
+
+
+def _text(value: object, key: str, origin: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{origin} has {value!r} under {key}, which should be a text", hint=HINT)
+    return value

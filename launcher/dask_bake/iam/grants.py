@@ -1,0 +1,207 @@
+"""What AWS has to permit: for which purpose and option, which actions, on what, under which condition.
+
+Sources: the service authorization reference (resources and conditions of each action), and Packer's requests.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from dask_bake.models.cluster import DEBIAN_ACCOUNT, Tag
+
+ACCOUNT, ROLE, KEY = "ACCOUNT", "ROLE", "KEY"
+"""What stands in a policy for the account's number, for the nodes' role, and for the key that encrypts."""
+
+
+class Purpose(StrEnum):
+    """What somebody is to be able to do; launching is also looking at clusters and ending them."""
+
+    LAUNCH = "launch"
+    BAKE = "bake"
+    IMAGES = "images"
+    REAP = "reap"
+
+
+class Extra(StrEnum):
+    """An option, or a value of ``--connect``, that takes more."""
+
+    SPOT = "spot"
+    PROFILE = "iaminstance-name"
+    KEYNAME = "keyname"
+    NO_PROVISION = "no-provision"
+    PLACEMENT_GROUP = "placement-group"
+    SECURITY_GROUP = "security-group"
+    EICE = "eice"
+    SSM = "ssm"
+    KMS_KEY = "kms-key"
+
+
+Need = Purpose | Extra
+Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
+
+
+@dataclass(frozen=True)
+class Grant:
+    """Actions that one of the needs takes; those of one ``sid`` become one statement."""
+
+    sid: str
+    needs: tuple[Need, ...]
+    actions: tuple[str, ...]
+    resources: tuple[str, ...]
+    condition: Condition
+
+
+def _ec2(kind: str) -> str:
+    account = "" if kind in ("image", "snapshot") else ACCOUNT
+    return f"arn:aws:ec2:*:{account}:{kind}/*"
+
+
+def _grant(
+    sid: str,
+    needs: tuple[Need, ...],
+    actions: str,
+    resources: str,
+    condition: Condition | None = None,
+) -> Grant:
+    """Actions of EC2, or of the service that they name, on kinds of EC2's resources, or on ARNs."""
+    on = tuple(each if each == "*" or ":" in each else _ec2(each) for each in resources.split())
+    of = tuple(each if ":" in each else f"ec2:{each}" for each in actions.split())
+    return Grant(sid, needs, of, on, condition or {})
+
+
+def _equals(key: str, *values: str) -> Condition:
+    return {"StringEquals": {key: values[0] if len(values) == 1 else values}}
+
+
+LAUNCH, BAKE, IMAGES, REAP = ((each,) for each in Purpose)
+NODES = LAUNCH + BAKE
+MADE_OURS = _equals(f"aws:RequestTag/{Tag.MANAGED}", "true")
+OURS = _equals(f"aws:ResourceTag/{Tag.MANAGED}", "true")
+TOKENS_ONLY: Condition = {"StringEquals": {**MADE_OURS["StringEquals"], "ec2:MetadataHttpTokens": "required"}}
+
+GRANTS = (
+    # Questions: most of EC2's know no resources. The last two of a launch are answered or not.
+    _grant("Look", NODES + IMAGES, "DescribeImages DescribeInstances", "*"),
+    _grant("Look", NODES, "DescribeSubnets DescribeSecurityGroups DescribeKeyPairs", "*"),
+    _grant("Look", NODES, "DescribeInstanceTypes DescribeInstanceTypeOfferings", "*"),
+    _grant("Look", LAUNCH, "servicequotas:GetServiceQuota pricing:GetProducts", "*"),
+    _grant("Look", BAKE, "DescribeInstanceStatus DescribeRegions DescribeSnapshots DescribeVolumes", "*"),
+    _grant("Look", IMAGES, "DescribeRegions DescribeSnapshots DescribeImageAttribute", "*"),
+    _grant("Look", REAP, "DescribeInstances DescribeSecurityGroups DescribeKeyPairs DescribeVolumes", "*"),
+    _grant("Look", REAP, "DescribeNetworkInterfaces DescribeRegions pricing:GetProducts", "*"),
+    _grant("Look", (Extra.SPOT,), "DescribeSpotPriceHistory", "*"),
+    _grant("Look", (Extra.PLACEMENT_GROUP,), "DescribePlacementGroups", "*"),
+    _grant("Look", (Extra.EICE,), "DescribeInstanceConnectEndpoints", "*"),
+    # A cluster's groups.
+    _grant("MakeGroups", NODES, "CreateSecurityGroup", "security-group", MADE_OURS),
+    _grant("MakeGroupsIn", NODES, "CreateSecurityGroup", "vpc"),
+    _grant("OwnGroups", NODES, "AuthorizeSecurityGroupIngress DeleteSecurityGroup", "security-group", OURS),
+    _grant("OwnGroups", LAUNCH, "RevokeSecurityGroupIngress", "security-group", OURS),
+    # Its nodes, of which everything is tagged; Packer 1.6 can ask for no tokens, and tags no interface.
+    _grant("StartNodes", LAUNCH, "RunInstances", "instance", TOKENS_ONLY),
+    _grant("StartBakes", BAKE, "RunInstances", "instance", MADE_OURS),
+    _grant("StartDisks", NODES, "RunInstances", "volume", MADE_OURS),
+    _grant("StartInSubnets", NODES, "RunInstances", "subnet network-interface"),
+    _grant("StartInOwnGroups", NODES, "RunInstances", "security-group", OURS),
+    _grant("StartFromOwnImages", NODES, "RunInstances", "image", _equals("ec2:Owner", ACCOUNT)),
+    _grant("StartFromDebian", BAKE, "RunInstances", "image", _equals("ec2:Owner", DEBIAN_ACCOUNT)),
+    _grant(
+        "TagWhatIsMade",
+        NODES,
+        "CreateTags",
+        "instance volume network-interface security-group",
+        _equals("ec2:CreateAction", "RunInstances", "CreateSecurityGroup"),
+    ),
+    _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", OURS),
+    # What is left of it where nobody is at home.
+    _grant("OwnNodes", REAP, "TerminateInstances", "instance", OURS),
+    _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", OURS),
+    _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", OURS),
+    _grant("OwnDisks", REAP, "DeleteVolume", "volume", OURS),
+    _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", OURS),
+    # What options take.
+    _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", MADE_OURS),
+    _grant(
+        "TagSpot",
+        (Extra.SPOT,),
+        "CreateTags",
+        "spot-instances-request",
+        _equals("ec2:CreateAction", "RunInstances"),
+    ),
+    _grant(
+        "FirstSpot",
+        (Extra.SPOT,),
+        "iam:CreateServiceLinkedRole",
+        f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot",
+        _equals("iam:AWSServiceName", "spot.amazonaws.com"),
+    ),
+    _grant(
+        "FindProfile",
+        (Extra.PROFILE,),
+        "iam:GetInstanceProfile",
+        f"arn:aws:iam::{ACCOUNT}:instance-profile/*",
+    ),
+    _grant(
+        "GiveRole",
+        (Extra.PROFILE,),
+        "iam:PassRole",
+        f"arn:aws:iam::{ACCOUNT}:role/{ROLE}",
+        _equals("iam:PassedToService", "ec2.amazonaws.com"),
+    ),
+    _grant("StartWithKeys", (Extra.KEYNAME,), "RunInstances", "key-pair"),
+    _grant("MakeKeys", (Extra.NO_PROVISION,), "ImportKeyPair", "key-pair", MADE_OURS),
+    _grant(
+        "TagKeys",
+        (Extra.NO_PROVISION,),
+        "CreateTags",
+        "key-pair",
+        _equals("ec2:CreateAction", "ImportKeyPair"),
+    ),
+    _grant("OwnKeys", (Extra.NO_PROVISION,), "RunInstances DeleteKeyPair", "key-pair", OURS),
+    _grant("StartInPlacementGroups", (Extra.PLACEMENT_GROUP,), "RunInstances", "placement-group"),
+    _grant("StartInAnyGroups", (Extra.SECURITY_GROUP,), "RunInstances", "security-group"),
+    _grant(
+        "ThroughEndpoints",
+        (Extra.EICE,),
+        "ec2-instance-connect:OpenTunnel",
+        "instance-connect-endpoint",
+        {"NumericEquals": {"ec2-instance-connect:remotePort": "22"}},
+    ),
+    _grant(
+        "ThroughSessions",
+        (Extra.SSM,),
+        "ssm:StartSession",
+        "instance",
+        _equals(f"ssm:resourceTag/{Tag.MANAGED}", "true"),
+    ),
+    _grant("AsSsh", (Extra.SSM,), "ssm:StartSession", "arn:aws:ssm:*::document/AWS-StartSSHSession"),
+    _grant(
+        "OwnSessions",
+        (Extra.SSM,),
+        "ssmmessages:OpenDataChannel ssm:ResumeSession ssm:TerminateSession",
+        "arn:aws:ssm:*:*:session/${aws:userid}-*",
+    ),
+    _grant(
+        "EncryptWithKey",
+        (Extra.KMS_KEY,),
+        "kms:CreateGrant kms:Decrypt kms:DescribeKey kms:GenerateDataKeyWithoutPlaintext kms:ReEncryptFrom"
+        " kms:ReEncryptTo",
+        f"arn:aws:kms:*:{ACCOUNT}:key/{KEY}",
+        {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}},
+    ),
+    # Images.
+    _grant("OwnNodes", BAKE, "StopInstances", "instance", OURS),
+    _grant("MakeImagesOf", BAKE, "CreateImage", "instance", OURS),
+    _grant("MakeImages", BAKE, "CreateImage", "image snapshot"),
+    _grant("CopyImages", IMAGES, "CopyImage", "image snapshot"),
+    _grant("TagNewImages", BAKE + IMAGES, "CreateTags", "image snapshot", MADE_OURS),
+    _grant("OwnImages", BAKE + IMAGES, "CreateTags DeleteSnapshot", "image snapshot", OURS),
+    _grant(
+        "OwnImages",
+        BAKE + IMAGES,
+        "ModifyImageAttribute EnableImageDeprecation DeregisterImage",
+        "image snapshot",
+        OURS,
+    ),
+    _grant("OwnImages", IMAGES, "ModifySnapshotAttribute", "image snapshot", OURS),
+)

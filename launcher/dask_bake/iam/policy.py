@@ -1,0 +1,60 @@
+"""The least policy for what somebody is to be able to do, as IAM takes it."""
+
+import json
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from dask_bake.iam.grants import ACCOUNT, GRANTS, KEY, ROLE, Condition, Grant, Need
+
+VERSION = "2012-10-17"
+LIMIT = 6144
+"""Characters, white space apart, of a policy that can be attached (IAM and STS quotas)."""
+
+
+def policy(needs: Collection[Need], *, account: str = ACCOUNT) -> dict[str, Any]:
+    """The policy document that permits what the needs take, and no more."""
+    chosen = [grant for grant in GRANTS if not set(needs).isdisjoint(grant.needs)]
+    sids = dict.fromkeys(grant.sid for grant in chosen)
+    statements = [_statement([grant for grant in chosen if grant.sid == sid], account) for sid in sids]
+    return {"Version": VERSION, "Statement": statements}
+
+
+def render(needs: Collection[Need], account: str = ACCOUNT) -> str:
+    """The policy as text."""
+    return json.dumps(policy(needs, account=account), indent=2)
+
+
+def notes(text: str) -> Iterator[str]:
+    """What is to be done with the printed policy before it can be used."""
+    if f":{ACCOUNT}:" in text:
+        yield f"Put your account's number in place of {ACCOUNT}, or say --account."
+    if f":role/{ROLE}" in text:
+        yield f"Put the name of the nodes' role in place of {ROLE}: what may be passed on is that one alone."
+    if f":key/{KEY}" in text:
+        yield f"Put the id of the key that encrypts in place of {KEY}."
+    size = len("".join(text.split()))
+    if size > LIMIT:
+        yield f"It has {size} characters, and IAM takes {LIMIT} in one policy: print one for each purpose."
+
+
+def _statement(grants: list[Grant], account: str) -> dict[str, Any]:
+    first = grants[0]
+    statement: dict[str, Any] = {
+        "Sid": first.sid,
+        "Effect": "Allow",
+        "Action": list(dict.fromkeys(action for grant in grants for action in grant.actions)),
+        "Resource": [resource.replace(ACCOUNT, account) for resource in first.resources],
+    }
+    if first.condition:
+        statement["Condition"] = _filled(first.condition, account)
+    return statement
+
+
+def _filled(condition: Condition, account: str) -> dict[str, dict[str, str | list[str]]]:
+    return {
+        operator: {
+            key: account if value == ACCOUNT else value if isinstance(value, str) else list(value)
+            for key, value in wanted.items()
+        }
+        for operator, wanted in condition.items()
+    }

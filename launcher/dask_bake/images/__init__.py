@@ -1,0 +1,1 @@
+"""Images that are there: found, compared, copied, shared, removed; begins in ``catalog``."""

@@ -1,0 +1,119 @@
+"""Which images go and which stay, decided before anything is removed, so that it can be shown instead."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from dask_bake.errors import UsageError
+from dask_bake.images.facts import ImageFacts, Snapshot
+from dask_bake.models.cluster import Verified
+
+GRACE = timedelta(hours=24)
+"""How long a bake or a copy may take before what it has made so far counts as abandoned."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An image, and why it stays or goes."""
+
+    facts: ImageFacts
+    why: str
+
+
+@dataclass(frozen=True)
+class PrunePlan:
+    """Which images go with their snapshots, which stay, and which snapshots have lost their image."""
+
+    keep: tuple[Verdict, ...] = ()
+    remove: tuple[Verdict, ...] = ()
+    loose: tuple[Snapshot, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.remove or self.loose)
+
+    @property
+    def bytes(self) -> int:
+        """What the snapshots that go store, as far as EC2 says."""
+        sizes = [verdict.facts.bytes for verdict in self.remove] + [each.bytes for each in self.loose]
+        return sum(size or 0 for size in sizes)
+
+
+def check_keep(keep: int) -> int:
+    """The number of images to keep of each kind."""
+    if keep < 1:
+        raise UsageError(
+            f"--keep is how many images stay of each environment: at least 1, not {keep}",
+            hint="--keep 2 leaves the newest and the one before it",
+        )
+    return keep
+
+
+def plan_prune(
+    facts: Sequence[ImageFacts], *, keep: int, now: datetime, snapshots: Sequence[Snapshot] = ()
+) -> PrunePlan:
+    """Keeps the newest ready images of each kind, and whatever may be in use or in the making.
+
+    ``facts`` are sorted, the newest first; ``snapshots`` are all that dask-bake tagged.
+    """
+    ranks: Counter[tuple[str, str, str]] = Counter()
+    checked: set[tuple[str, str, str]] = set()
+    kept, removed = [], []
+    for each in facts:
+        rank = ranks[each.kind]
+        ranks[each.kind] += each.is_ready
+        is_newest_checked = each.is_ready and each.verified is Verified.YES and each.kind not in checked
+        if is_newest_checked:
+            checked.add(each.kind)
+        if why := _why_keep(each, rank=rank, keep=keep, is_newest_checked=is_newest_checked, now=now):
+            kept.append(Verdict(each, why))
+        else:
+            removed.append(Verdict(each, _why_remove(each, keep)))
+    return PrunePlan(tuple(kept), tuple(removed), _loose(facts, snapshots, now))
+
+
+def plan_removal(facts: Sequence[ImageFacts]) -> PrunePlan:
+    """Removes just these.
+
+    Raises:
+        UsageError: when one of them is in use.
+    """
+    for each in facts:
+        if each.users:
+            raise UsageError(
+                f"{each.image.id} is in use by {', '.join(each.users)}",
+                hint="dask-bake down ends a cluster; its image can be removed then",
+            )
+    unique = {each.image.id: each for each in facts}
+    return PrunePlan(remove=tuple(Verdict(each, "asked for") for each in unique.values()))
+
+
+def _why_keep(
+    facts: ImageFacts, *, rank: int, keep: int, is_newest_checked: bool, now: datetime
+) -> str | None:
+    if facts.users:
+        return f"in use by {', '.join(facts.users)}"
+    if facts.shared_with:
+        return f"shared with {', '.join(facts.shared_with)}"
+    if facts.is_ready and rank < keep:
+        return "the newest" if rank == 0 else f"one of the newest {keep}"
+    if is_newest_checked:
+        return "the newest that was checked"
+    if facts.image.state == "disabled":
+        return "disabled by somebody"
+    if not facts.is_ready and facts.age(now) < GRACE:
+        return "not verified: it may be in the making"
+    return None
+
+
+def _why_remove(facts: ImageFacts, keep: int) -> str:
+    if facts.is_ready:
+        return "not the newest" if keep == 1 else f"not one of the newest {keep}"
+    if facts.image.state != "available":
+        return f"{facts.image.state} for more than 24 h"
+    return "not verified for more than 24 h"
+
+
+def _loose(facts: Sequence[ImageFacts], snapshots: Sequence[Snapshot], now: datetime) -> tuple[Snapshot, ...]:
+    used = {each.image.snapshot_id for each in facts}
+    return tuple(each for each in snapshots if each.id not in used and now - each.started >= GRACE)

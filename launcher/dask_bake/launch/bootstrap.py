@@ -1,0 +1,53 @@
+"""What a launch brings along: its SSH key, its certificates, and the texts of the user's files."""
+
+from pathlib import Path
+
+from dask_bake.cloud_init.certificates import hand_out, issue, new_authority
+from dask_bake.cloud_init.render import Preload
+from dask_bake.errors import UsageError
+from dask_bake.launch.plan import Handout
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.text_files import read_text
+from dask_bake.ssh.keystore import ClientTls, KeyPair, Keys, new_key, read_key
+
+IMPORTED = ("ssh-rsa ", "ssh-ed25519 ")
+"""The kinds of key that ImportKeyPair takes."""
+
+
+def keys_for(options: LaunchOptions) -> Keys:
+    """The SSH key, and with ``--tls`` an authority for the cluster with a client's certificate."""
+    if not options.tls:
+        return Keys(key_pair(options))
+    authority = new_authority(options.name)
+    return Keys(key_pair(options), ClientTls(authority, issue(authority, "client")))
+
+
+def key_pair(options: LaunchOptions) -> KeyPair:
+    """The user's key, or a new one for the cluster."""
+    if options.keypair is not None:
+        pair = read_key(options.keypair)
+        if not options.provision and options.keyname is None and not pair.public.startswith(IMPORTED):
+            raise UsageError(
+                f"--no-provision brings the key as an EC2 key pair, and --keypair {options.keypair} is"
+                f" {pair.public.split()[0]}: EC2 takes RSA and ED25519 alone",
+                hint="ssh-keygen -t ed25519 makes one; without --keypair the cluster gets a key of its own",
+            )
+        return pair
+    return new_key(f"dask-bake {options.name}")
+
+
+def handout(options: LaunchOptions, keys: Keys) -> Handout:
+    """What the nodes are handed; the authority's key is none of it."""
+    return Handout(
+        public_key=keys.pair.public,
+        tls={} if keys.tls is None else hand_out(keys.tls.authority),
+        preloads=tuple(_preload(each) for each in options.preload),
+        extra=None if options.user_data is None else read_text(options.user_data, "--user-data"),
+    )
+
+
+def _preload(given: str) -> Preload:
+    if not given.endswith(".py"):
+        return Preload(given, None)
+    path = Path(given)
+    return Preload(path.name, read_text(path, "--preload"))

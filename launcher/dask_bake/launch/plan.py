@@ -1,0 +1,323 @@
+"""What a launch will do, decided before anything is done: options and look-ups in, ``LaunchPlan`` out."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from dask_bake.cloud_init import render
+from dask_bake.cloud_init.certificates import NodeTls
+from dask_bake.cloud_init.render import NodeSettings, Preload
+from dask_bake.ec2 import requests
+from dask_bake.ec2.protocols import InstanceType
+from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
+from dask_bake.models.cluster import (
+    SCHEDULER_PORT,
+    Connect,
+    Disk,
+    Image,
+    InstanceSpec,
+    Market,
+    Role,
+    Rule,
+    SecurityGroup,
+    Subnet,
+    Tag,
+    Tags,
+)
+from dask_bake.options.launch import LaunchOptions
+
+DEFAULT_USER = "admin"
+UNKNOWN_HEAD = "10.0.0.0"
+UNKNOWN_GROUP = "sg-members"
+UNKNOWN_HEAD_GROUP = "sg-head"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What was looked up: all that a plan needs besides the options.
+
+    Args:
+        subnets: those that may be launched into.
+        types: every instance type that the options name.
+        offerings: pairs of a type and a zone that has it.
+        callers: who may reach SSH on the head: address blocks and ids of groups; none if nothing is opened.
+        groups: the user's own groups that the nodes shall be in as well.
+        newest_base: the name of the newest image of the kind that the image was baked from, if known.
+        endpoint: the id of the Instance Connect endpoint that carries SSH, where one does.
+        flags: those by which the command line chose the cloud.
+    """
+
+    cloud: str
+    region: str
+    image: Image
+    subnets: tuple[Subnet, ...]
+    types: tuple[InstanceType, ...]
+    offerings: frozenset[tuple[str, str]]
+    callers: tuple[str, ...]
+    groups: tuple[SecurityGroup, ...] = ()
+    newest_base: str | None = None
+    endpoint: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Handout:
+    """What the nodes are handed besides the options: public key, certificates, texts of the user's files."""
+
+    public_key: str
+    tls: Mapping[Role, NodeTls] = field(default_factory=dict)
+    preloads: tuple[Preload, ...] = ()
+    extra: str | None = None
+
+
+@dataclass(frozen=True)
+class PlannedCall:
+    """An EC2 call as it will be made."""
+
+    operation: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """A launch, decided: the same plan is shown by ``--dry-run`` and carried out without it."""
+
+    options: LaunchOptions
+    surroundings: Surroundings
+    launch_id: str
+    handout: Handout
+    begun: datetime | None = None
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """Where to try, in order."""
+        around = self.surroundings
+        return places(self.options, around.subnets, around.types, around.offerings)
+
+    @property
+    def first(self) -> Place:
+        """Where to try first."""
+        return self.places[0]
+
+    @property
+    def group_name(self) -> str:
+        """The security group's name; that it can exist only once is what locks the cluster's name."""
+        return group_name(self.options.name)
+
+    @property
+    def head_group_name(self) -> str:
+        """The name of the group that lets SSH in to the head; no cluster's name has a ``/``."""
+        return head_group_name(self.options.name)
+
+    @property
+    def key_name(self) -> str | None:
+        """The EC2 key pair of the nodes: the user's, or one made where nothing else brings the key."""
+        if self.options.keyname is None and not self.options.provision:
+            return self.group_name
+        return self.options.keyname
+
+    @property
+    def own_key_name(self) -> str | None:
+        """The EC2 key pair to be made, if one is."""
+        return self.key_name if self.options.keyname is None else None
+
+    @property
+    def tags(self) -> Tags:
+        """The tags of everything that the launch makes."""
+        return (
+            *self.options.all_tags.items(),
+            (Tag.MANAGED, "true"),
+            (Tag.CLUSTER, self.options.name),
+            (Tag.LAUNCH, self.launch_id),
+            *(((Tag.CREATED, moment(self.begun)),) if self.begun else ()),
+        )
+
+    @property
+    def group_tags(self) -> Tags:
+        """The tags of the group, of the head's group, and of the key pair."""
+        return (("Name", self.group_name), *self.tags) if "Name" not in self.options.all_tags else self.tags
+
+    @property
+    def user(self) -> str:
+        """The user to be on a node."""
+        return self.options.username or self.surroundings.image.tag(Tag.USER, DEFAULT_USER)
+
+    @property
+    def head_rules(self) -> tuple[Rule, ...]:
+        """What the head's group lets in; nothing where SSH comes by Session Manager."""
+        return tuple(ssh_rule(caller) for caller in self.surroundings.callers)
+
+    def least_nodes(self, kind: InstanceType) -> int:
+        """How many worker nodes of that type are good enough."""
+        return least_nodes(self.options, kind)
+
+    def shape(self, instance_type: InstanceType) -> Shape:
+        """The processes and threads on a worker of that type."""
+        return shape(self.options, instance_type)
+
+    def head(
+        self, place: Place, kind: InstanceType, groups: tuple[str, ...] = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP)
+    ) -> InstanceSpec:
+        """The call that makes the head there, of that type."""
+        return self._spec(Role.HEAD, place, kind, groups, count=1, least=1, head_address="127.0.0.1")
+
+    def workers(
+        self,
+        place: Place,
+        kind: InstanceType,
+        head_address: str = UNKNOWN_HEAD,
+        groups: tuple[str, ...] = (UNKNOWN_GROUP,),
+    ) -> InstanceSpec:
+        """The call that makes all workers there, of that type, once the head's address is known."""
+        count, least = self.options.count - 1, self.least_nodes(kind)
+        return self._spec(
+            Role.WORKER, place, kind, groups, count=count, least=least, head_address=head_address
+        )
+
+    def calls(self) -> tuple[PlannedCall, ...]:
+        """The calls that make the cluster if the first place has room; what is not yet known stands so."""
+        place = self.first
+        made = [
+            PlannedCall("CreateSecurityGroup", self.create_group(self.group_name, place)),
+            PlannedCall(
+                "AuthorizeSecurityGroupIngress",
+                requests.authorize(UNKNOWN_GROUP, (member_rule(UNKNOWN_GROUP),)),
+            ),
+        ]
+        if self.head_rules:
+            made += [
+                PlannedCall("CreateSecurityGroup", self.create_group(self.head_group_name, place)),
+                PlannedCall(
+                    "AuthorizeSecurityGroupIngress",
+                    requests.authorize(UNKNOWN_HEAD_GROUP, self.head_rules),
+                ),
+            ]
+        if self.own_key_name:
+            request = requests.import_key_pair(
+                self.own_key_name, public_key=self.handout.public_key, tags=self.group_tags
+            )
+            made.append(PlannedCall("ImportKeyPair", request))
+        groups = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP) if self.head_rules else (UNKNOWN_GROUP,)
+        head = self.head(place, place.head_types[0], groups)
+        workers = self.workers(place, place.worker_types[0])
+        return (
+            *made,
+            PlannedCall("RunInstances", requests.run_instances(head)),
+            PlannedCall("RunInstances", requests.run_instances(workers)),
+        )
+
+    def create_group(self, name: str, place: Place) -> dict[str, Any]:
+        """The request that makes a group of that name, for the place's VPC."""
+        return requests.create_security_group(name, vpc_id=place.subnet.vpc_id, tags=self.group_tags)
+
+    def _spec(
+        self,
+        role: Role,
+        place: Place,
+        kind: InstanceType,
+        groups: tuple[str, ...],
+        *,
+        count: int,
+        least: int,
+        head_address: str,
+    ) -> InstanceSpec:
+        options = self.options
+        market = place.market if role is Role.WORKER else Market.ON_DEMAND
+        own = {group.id for group in self.surroundings.groups}
+        return InstanceSpec(
+            role=role,
+            count=count,
+            least=least,
+            image=self.surroundings.image,
+            instance_type=kind.name,
+            subnet=place.subnet,
+            security_group_ids=(*groups, *sorted(own)),
+            user_data=self._user_data(role, kind, head_address) if options.provision else None,
+            tags=self._node_tags(role, kind),
+            # The place's market, for the head too: what was ended is not what comes with a second request.
+            client_token=client_token(self.launch_id, place.subnet.zone, role, kind.name, place.market),
+            market=market,
+            disk=Disk(options.volume_type, options.volume_size, options.volume_initialization_rate),
+            has_public_address=not options.private,
+            key_name=self.key_name,
+            instance_profile=options.iaminstance_name,
+            placement_group=options.placement_group,
+        )
+
+    def _node_tags(self, role: Role, kind: InstanceType) -> Tags:
+        options = self.options
+        own = {Tag.ROLE: str(role), Tag.USER: self.user}
+        if role is Role.WORKER and options.runs_dask:
+            used = self.shape(kind)
+            own |= {Tag.NPROCS: str(used.nprocs), Tag.NTHREADS: str(used.nthreads)}
+        if not options.runs_dask:
+            own[Tag.WITHOUT_DASK] = "true"
+        if options.way is not Connect.DIRECT:
+            own[Tag.CONNECT] = str(options.way)
+        if options.bastion is not None:
+            own[Tag.BASTION] = options.bastion
+        if self.surroundings.endpoint is not None:
+            own[Tag.ENDPOINT] = self.surroundings.endpoint
+        if options.tls:
+            own[Tag.TLS] = "true"
+        named = {"Name": f"{options.name}-{role}", **options.all_tags}
+        return tuple(sorted({**named, **dict(self.tags), **own}.items()))
+
+    def _user_data(self, role: Role, kind: InstanceType, head_address: str) -> str:
+        options, used = self.options, self.shape(kind)
+        image_user = self.surroundings.image.tag(Tag.USER, DEFAULT_USER)
+        scheme = "tls" if options.tls else "tcp"
+        settings = NodeSettings(
+            cluster=options.name,
+            public_key=self.handout.public_key,
+            scheduler=f"{scheme}://{head_address}:{SCHEDULER_PORT}",
+            nprocs=used.nprocs,
+            nthreads=used.nthreads,
+            memory_limit=options.memory_limit,
+            worker_options=options.worker_words,
+            scheduler_options=options.scheduler_words,
+            environment=options.env,
+            preloads=self.handout.preloads,
+            tls=self.handout.tls.get(role),
+            user=None if self.user == image_user else self.user,
+            dask=options.dask,
+            notebook=options.notebook and options.dask,
+            extra=self.handout.extra,
+            max_lifetime=options.max_lifetime,
+            idle_timeout=options.idle_timeout,
+            keep_on_failure=options.keep_on_failure,
+        )
+        return render.render(role, settings)
+
+
+def group_name(cluster: str) -> str:
+    """The name of a cluster's security group."""
+    return f"dask-bake-{cluster}"
+
+
+def head_group_name(cluster: str) -> str:
+    """The name of the group that lets SSH in to a cluster's head."""
+    return f"{group_name(cluster)}/ssh"
+
+
+def moment(when: datetime) -> str:
+    """A time as a tag holds it: by it, what a launch left is told from a launch that goes on."""
+    return when.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def member_rule(group_id: str) -> Rule:
+    """The nodes reach each other."""
+    return Rule(source=group_id, description="nodes of the cluster")
+
+
+def ssh_rule(caller: str) -> Rule:
+    """SSH from there."""
+    return Rule(source=caller, description="SSH from where the cluster was launched", port=22)
+
+
+def client_token(launch_id: str, zone: str, role: Role, instance_type: str, market: Market) -> str:
+    """A token by which EC2 knows a repeated request; another zone, type or market is another request."""
+    parts = (launch_id, zone, role, instance_type, market)
+    return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:64]

@@ -1,0 +1,167 @@
+"""What a local cloud whose server was killed leaves behind: found by name, named, and removed."""
+
+import os
+import re
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.local.commands import attempt
+from dask_bake.local.machines.cgroups import hierarchies, remove_groups
+from dask_bake.local.machines.nspawn import PROPAGATION, children, kill_tree
+from dask_bake.local.network.bridge import remove_bridge, remove_cable
+from dask_bake.local.network.firewall import firewall_stands, lower_firewall
+from dask_bake.local.settings import Settings
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something of ours that is still there, and how to remove it."""
+
+    what: str
+    remove: Callable[[], object]
+
+
+def find_leftovers(settings: Settings) -> tuple[Leftover, ...]:
+    """Everything of this local cloud on the machine outside its cache, in the order of removal."""
+    return (
+        *_processes(settings),
+        *_interfaces(settings),
+        *_firewall(settings),
+        *_groups(settings),
+        *_files(settings),
+        *_nspawn_folders(settings),
+    )
+
+
+def _processes(settings: Settings) -> tuple[Leftover, ...]:
+    return tuple(
+        Leftover(f"process {pid} ({words})", lambda pid=pid: _end(pid))  # type: ignore[misc]
+        for pid, words in sorted(_our_processes(settings))
+    )
+
+
+def _our_processes(settings: Settings) -> list[tuple[int, str]]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        except OSError:
+            continue
+        words = name_process(arguments, settings)
+        if words and int(folder.name) != os.getpid():
+            found.append((int(folder.name), words))
+    return found
+
+
+def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
+    """What a process of this local cloud is, by its arguments; None when it is none of ours."""
+    for argument in arguments:
+        machine = argument.removeprefix("--machine=")
+        if machine != argument and is_machine(machine, settings):
+            return f"machine {machine}"
+        if argument == f"--dhcp-hostsfile={settings.runtime}/dhcp-hosts":
+            return "dnsmasq"
+        if argument.startswith(f"{settings.layers}/draft-"):
+            return "the making of the base tree"
+    return None
+
+
+def is_machine(name: str, settings: Settings) -> bool:
+    """Whether a machine of that name is ours, and not of a local cloud whose name begins like ours."""
+    return re.fullmatch(rf"{re.escape(settings.name)}-i-[0-9a-f]+", name) is not None
+
+
+def _end(pid: int) -> None:
+    family = _descendants(pid)
+    kill_tree(pid)
+    for orphan in family:
+        kill_tree(orphan)
+    for member in (pid, *family):
+        _wait_until_gone(member)
+
+
+def _descendants(pid: int) -> tuple[int, ...]:
+    return tuple(member for child in children(pid) for member in (child, *_descendants(child)))
+
+
+def _wait_until_gone(pid: int, patience: float = 10) -> bool:
+    deadline = time.monotonic() + patience
+    while _lives(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def _interfaces(settings: Settings) -> tuple[Leftover, ...]:
+    cables = tuple(
+        Leftover(f"network interface {port.name}", lambda name=port.name: remove_cable(name))  # type: ignore[misc]
+        for port in sorted(Path(f"/sys/class/net/{settings.bridge}/brif").glob("*"))
+    )
+    if not Path(f"/sys/class/net/{settings.bridge}/bridge").exists():
+        return cables
+    return (*cables, Leftover(f"network interface {settings.bridge}", lambda: remove_bridge(settings.bridge)))
+
+
+def _firewall(settings: Settings) -> tuple[Leftover, ...]:
+    if os.geteuid() != 0 or not shutil.which("nft") or not firewall_stands(settings.bridge):
+        return ()
+    return (Leftover(f"firewall rules of {settings.bridge}", lambda: lower_firewall(settings.bridge)),)
+
+
+def _files(settings: Settings) -> tuple[Leftover, ...]:
+    folders = [*settings.instances.glob("i-*"), *settings.layers.glob("draft-*"), settings.runtime]
+    return tuple(
+        Leftover(f"folder {folder}", lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
+        for folder in folders
+        if folder.exists()
+    )
+
+
+def _groups(settings: Settings) -> tuple[Leftover, ...]:
+    folders = (
+        folder
+        for hierarchy in hierarchies()
+        for folder in hierarchy.glob(f"{settings.name}-i-*")
+        if is_machine(folder.name, settings)
+    )
+    return tuple(
+        Leftover(f"control group {folder}", lambda name=folder.name: remove_groups(name))  # type: ignore[misc]
+        for folder in folders
+    )
+
+
+def _nspawn_folders(settings: Settings) -> tuple[Leftover, ...]:
+    """What systemd-nspawn keeps for a machine while it runs, and its own folders once nobody uses them."""
+    try:
+        present = [*PROPAGATION.iterdir()]
+    except (FileNotFoundError, PermissionError):  # only root may look; `down` does
+        return ()
+    folders = [path for path in present if is_machine(path.name, settings)]
+    if folders == present:
+        folders += [PROPAGATION, PROPAGATION.parent]
+    return tuple(
+        Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)]))  # type: ignore[misc]
+        for folder in folders
+    )
+
+
+def end_process(pid: int, *, patience: float) -> None:
+    """Tell a process to end, and make it end when it has not after so many seconds."""
+    try:
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    if not _wait_until_gone(pid, patience):
+        _end(pid)

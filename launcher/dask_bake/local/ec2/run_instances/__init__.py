@@ -1,0 +1,1 @@
+"""RunInstances: checked, counted, placed and answered; begins in ``launch``."""

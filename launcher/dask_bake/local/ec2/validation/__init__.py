@@ -1,0 +1,1 @@
+"""What EC2 refuses of what it is asked with; begins in ``parameters``."""

@@ -1,0 +1,1 @@
+"""Machines that boot: nspawn containers in place of instances; begins in ``hypervisor``."""

@@ -1,0 +1,1 @@
+"""The network between the machines: bridge, firewall, DHCP, metadata; begins in ``bridge``."""

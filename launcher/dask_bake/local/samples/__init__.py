@@ -1,0 +1,1 @@
+"""Sample data in the local cloud's S3; begins in ``s3``."""

@@ -1,0 +1,147 @@
+"""Images and snapshots on disk: a JSON file for each, and the read-only layers that images are stacks of."""
+
+import json
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dask_bake.local.settings import Settings
+from dask_bake.local.storage.disk_usage import bytes_on_disk
+
+
+@dataclass(frozen=True)
+class StoredImage:
+    """An AMI of the local cloud. ``layers`` are names of folders, the lowest first.
+
+    A ``public`` one is somebody else's, and in every region. What older versions did not write has a default.
+    """
+
+    id: str
+    name: str
+    description: str
+    owner: str
+    region: str
+    created: str
+    layers: tuple[str, ...]
+    architecture: str = "x86_64"
+    root_device: str = "/dev/xvda"
+    public: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    snapshot: str = ""
+    volume_type: str = "gp3"
+    launch_permissions: tuple[dict[str, str], ...] = ()
+    imds_support: str | None = None
+    deprecation_time: str | None = None
+    source_instance: str | None = None
+    source_image: str | None = None
+    source_region: str | None = None
+
+    @property
+    def snapshot_id(self) -> str:
+        """Its snapshot; an image that was written down without one has one all the same."""
+        return self.snapshot or f"snap-{self.id.removeprefix('ami-')}"
+
+
+@dataclass(frozen=True)
+class StoredSnapshot:
+    """The snapshot of an image's disk, which outlives the image.
+
+    ``kms_key`` is empty where no key was named: an encrypted one then has the account's own.
+    """
+
+    id: str
+    owner: str
+    region: str
+    image: str
+    started: str
+    description: str = ""
+    volume: str = "vol-ffffffff"  # what EC2 says where the volume is unknown
+    volume_size: int = 8
+    encrypted: bool = False
+    kms_key: str = ""
+    size_in_bytes: int | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+    users: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+class ImageStore:
+    """The images and snapshots of a local cloud, which survive its server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._images = settings.images
+        self._snapshots = settings.snapshots
+        self._layers = settings.layers
+        for folder in (self._images, self._snapshots, self._layers):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def all(self) -> tuple[StoredImage, ...]:
+        """Every image, oldest first."""
+        images = (StoredImage(**_read(path)) for path in sorted(self._images.glob("ami-*.json")))
+        return tuple(sorted(images, key=lambda image: image.created))
+
+    def get(self, image_id: str) -> StoredImage | None:
+        """The image, if it is here."""
+        return next((image for image in self.all() if image.id == image_id), None)
+
+    def save(self, image: StoredImage) -> None:
+        """Write the image down, whole or not at all."""
+        _write(self._images / f"{image.id}.json", asdict(image))
+
+    def remove(self, image_id: str) -> None:
+        """Forget the image; ``sweep`` removes its layers."""
+        (self._images / f"{image_id}.json").unlink(missing_ok=True)
+
+    def snapshots(self) -> tuple[StoredSnapshot, ...]:
+        """Every snapshot, also those whose image has gone."""
+        return tuple(StoredSnapshot(**_read(path)) for path in sorted(self._snapshots.glob("snap-*.json")))
+
+    def snapshot_of(self, image: StoredImage) -> StoredSnapshot:
+        """The image's snapshot: as written down, or as much as is known of it."""
+        found = next((snapshot for snapshot in self.snapshots() if snapshot.id == image.snapshot_id), None)
+        return found or StoredSnapshot(
+            image.snapshot_id, image.owner, image.region, image.id, started=image.created
+        )
+
+    def save_snapshot(self, snapshot: StoredSnapshot) -> None:
+        """Write the snapshot down, whole or not at all."""
+        _write(self._snapshots / f"{snapshot.id}.json", asdict(snapshot))
+
+    def remove_snapshot(self, snapshot_id: str) -> None:
+        """Forget the snapshot."""
+        (self._snapshots / f"{snapshot_id}.json").unlink(missing_ok=True)
+
+    def size(self, layers: Iterable[str]) -> int:
+        """The bytes that these layers take on disk."""
+        return bytes_on_disk(self.layer(name) for name in layers)
+
+    def sweep(self, keep: Iterable[str], *, at_start: bool = False) -> None:
+        """Remove the layers that neither an image nor ``keep`` needs.
+
+        Later than ``at_start`` a base tree without an image may be one that is being made: it stays.
+        """
+        needed = {layer for image in self.all() for layer in image.layers} | set(keep)
+        for folder in self._layers.iterdir():
+            may_be_new = not at_start and folder.name.startswith(("base-", "draft-"))
+            if folder.name not in needed and not may_be_new:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def layer(self, name: str) -> Path:
+        """Where a layer's tree is."""
+        return self._layers / name
+
+
+def _read(path: Path) -> dict[str, Any]:
+    written = json.loads(path.read_text())
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in written.items()}
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    draft = path.with_suffix(".tmp")
+    try:
+        draft.write_text(json.dumps(values, indent=2))
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

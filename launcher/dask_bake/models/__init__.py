@@ -1,0 +1,1 @@
+"""The nouns that all the others speak of; begins in ``cluster``."""

@@ -1,0 +1,3 @@
+"""What a user asks for, on the command line and in the configuration, parsed and checked;
+begins in ``launch``.
+"""

@@ -1,0 +1,158 @@
+"""A cluster's nodes as they are reached from here, and why they are not."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+from dask_bake.clouds import caller_address
+from dask_bake.clusters.auto_shutdown import STATE_FILE
+from dask_bake.clusters.ssh_access import is_let_in
+from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Note, Notify
+from dask_bake.models.cluster import Cloud, Cluster, Connect, Node
+from dask_bake.ssh.command import Forward, Host, host, read_file
+from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.host_keys import host_key_from_console
+from dask_bake.ssh.keystore import Secrets, secrets_of
+from dask_bake.ssh.transport import carrier_of, check_programs
+from dask_bake.ssh.tunnel import Tunnel, sshd_answers
+
+PATIENCE = 10.0
+
+
+def node_of(cluster: Cluster, index: int) -> Node:
+    """The cluster's node of that number."""
+    for node in cluster.nodes:
+        if node.index == index:
+            return node
+    numbers = ", ".join(str(node.index) for node in cluster.nodes) or "none"
+    raise UsageError(f"cluster {cluster.name} has no node {index}", hint=f"its nodes: {numbers}")
+
+
+def secrets_here(cluster: Cluster, cloud: Cloud) -> Secrets:
+    """The cluster's secrets on this machine, if it has any."""
+    return secrets_of(cloud, cluster.name, cluster.launch_id, os.environ)
+
+
+def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
+    """What a client here shows to the scheduler, by the names that Dask has for it; nothing without TLS."""
+    if not cluster.has_tls:
+        return {}
+    secrets = secrets_here(cluster, cloud)
+    if not secrets.has_certificates:
+        raise BakeError(
+            f"the certificates of cluster {cluster.name} are not on this machine: {secrets.folder}",
+            hint="they are on the machine that launched it; Client() works on the head:"
+            f" {cluster.command('ssh')}",
+        )
+    return {
+        "tls_ca_file": str(secrets.ca_file),
+        "tls_client_cert": str(secrets.client_cert),
+        "tls_client_key": str(secrets.client_key),
+    }
+
+
+def reach(cluster: Cluster, node: Node, cloud: Cloud, ec2: CloudEdge) -> Host:
+    """The node as ssh reaches it from here, its host key known."""
+    check_programs(cluster.way)
+    secrets = secrets_here(cluster, cloud)
+    if trouble := secrets.key_trouble:
+        raise BakeError(
+            f"the key of cluster {cluster.name} {trouble}: {secrets.key}",
+            hint="only the machine that launched a cluster can enter it, with the key that it made then;"
+            f" any machine can end it: {cluster.command('down')}",
+        )
+    reached = host(cluster, node, secrets, carrier_of(cluster, cloud))
+    for each in {node.index: node, 0: cluster.head}.values():
+        if each is not None and not secrets.is_pinned(each):
+            _pin(each, secrets, ec2)
+    return reached
+
+
+def check_door(cluster: Cluster, cloud: Cloud, answers: Callable[[str], bool] = sshd_answers) -> None:
+    """Raises the sentence where the head does not answer because this address is not let in."""
+    if cluster.way is not Connect.DIRECT or cluster.head is None or answers(cluster.head.address):
+        return
+    if (shut := shut_out(cluster, cloud)) is not None:
+        raise shut
+
+
+def open_tunnel(
+    cluster: Cluster, cloud: Cloud, reached: Host, forwards: Sequence[Forward], patience: float = PATIENCE
+) -> Tunnel:
+    """Ports of this machine that are the head's, open; the caller closes it."""
+    tunnel = Tunnel(reached, forwards)
+    try:
+        tunnel.wait(patience, status=cluster.command("status"))
+    except BaseException as error:
+        tunnel.close()
+        if isinstance(error, BakeError) and (shut := shut_out(cluster, cloud)) is not None:
+            raise shut from error
+        raise
+    return tunnel
+
+
+def shut_out(cluster: Cluster, cloud: Cloud) -> BakeError | None:
+    """The sentence for a machine whose address is none of those that the cluster lets in."""
+    if cluster.way is not Connect.DIRECT:
+        return None
+    try:
+        here = caller_address(cloud)
+    except BakeError:
+        return None  # then this is not what is known to be wrong
+    if is_let_in(cluster, here):
+        return None
+    return BakeError(
+        f"cluster {cluster.name} does not let in {here}, which is this machine's address now",
+        hint=f"{cluster.command('allow-me')} opens SSH to it, and closes it to the address before",
+    )
+
+
+def ask_head(
+    cluster: Cluster, cloud: Cloud, ec2: CloudEdge, notify: Notify
+) -> tuple[Mapping[str, int] | None, str]:
+    """The worker processes per address, and the file of the head's switches.
+
+    The former is ``None`` without Dask and, with a note, where the scheduler cannot be asked; the latter is
+    empty where SSH does not let in.
+    """
+    if cluster.head is None or cluster.head.state != "running":
+        return None, ""
+    try:
+        reached = reach(cluster, cluster.head, cloud, ec2)
+    except BakeError as error:
+        notify(Note(error.message))
+        return None, ""
+    way_in = SshWayIn(secrets_here(cluster, cloud), carrier=carrier_of(cluster, cloud))
+    try:
+        registered = _ask_until(way_in, cluster, cloud, time.monotonic() + PATIENCE, notify)
+        return registered, read_file(reached, STATE_FILE) if way_in.opens(cluster.head) else ""
+    finally:
+        way_in.close()
+
+
+def _ask_until(
+    way_in: SshWayIn, cluster: Cluster, cloud: Cloud, deadline: float, notify: Notify
+) -> Mapping[str, int] | None:
+    head = node_of(cluster, 0)
+    what = "The scheduler" if cluster.has_dask else "The head"
+    registered = None
+    while not way_in.opens(head) or (cluster.has_dask and (registered := way_in.registered(head)) is None):
+        if time.monotonic() >= deadline:
+            shut = shut_out(cluster, cloud)
+            why = f"{shut.message}: {shut.hint}" if shut else way_in.trouble
+            notify(Note(f"{what} does not answer. {why}".strip()))
+            return None
+        time.sleep(0.1)
+    return registered
+
+
+def _pin(node: Node, secrets: Secrets, ec2: CloudEdge) -> None:
+    host_key = host_key_from_console(ec2.console_output(node.id))
+    if host_key is None:
+        raise BakeError(
+            f"node {node.index} ({node.id}) has not printed its host key on its console",
+            hint="it may still be booting: try again in some seconds",
+        )
+    secrets.pin(node, host_key)

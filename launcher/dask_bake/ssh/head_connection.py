@@ -1,0 +1,112 @@
+"""The way into a cluster: its key, its pinned host keys, and a tunnel to the scheduler's dashboard."""
+
+import http.client
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import DASHBOARD_PORT, Node
+from dask_bake.ssh.command import Forward, host_of_head
+from dask_bake.ssh.keystore import Keys, Secrets
+from dask_bake.ssh.transport import DIRECTLY, Carrier
+from dask_bake.ssh.tunnel import Tunnel, free_port
+
+PATIENCE_OF_A_QUESTION = 5.0
+
+
+class SshWayIn:
+    """SSH to the head, by whatever carries it, with the key that the cluster was made with."""
+
+    def __init__(self, secrets: Secrets, keys: Keys | None = None, carrier: Carrier = DIRECTLY) -> None:
+        self._secrets = secrets
+        self._keys = keys
+        self._carrier = carrier
+        self._tunnel: Tunnel | None = None
+        self._total = -1
+        self._registered: Mapping[str, int] = {}
+
+    @property
+    def trouble(self) -> str:
+        """What ssh last complained of."""
+        return self._tunnel.trouble if self._tunnel else ""
+
+    def prepare(self) -> None:
+        """Keeps the cluster's keys on this machine."""
+        if self._keys is not None:
+            self._secrets.write(self._keys)
+
+    def pin(self, node: Node, host_key: str) -> None:
+        """Keeps the node's host key."""
+        self._secrets.pin(node, host_key)
+
+    def is_pinned(self, node: Node) -> bool:
+        """True when the node's host key is kept."""
+        return self._secrets.is_pinned(node)
+
+    def opens(self, head: Node) -> bool:
+        """True when SSH lets in."""
+        return self._tunnel_to(head).advance()
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        """The worker processes that the scheduler knows, per private address."""
+        tunnel = self._tunnel_to(head)
+        return self._ask(tunnel.forwards[0].local_port) if tunnel.advance() else None
+
+    def close(self) -> None:
+        """Ends the tunnel."""
+        if self._tunnel is not None:
+            self._tunnel.close()
+            self._tunnel = None
+
+    def forget(self) -> None:
+        """Deletes the secrets."""
+        self.close()
+        self._secrets.delete()
+
+    def _tunnel_to(self, head: Node) -> Tunnel:
+        host = host_of_head(head, self._secrets, self._carrier)
+        if self._tunnel is None or self._tunnel.host != host:
+            self.close()
+            self._tunnel = Tunnel(host, [Forward(free_port(), DASHBOARD_PORT)])
+            self._total = -1
+        return self._tunnel
+
+    def _ask(self, port: int) -> Mapping[str, int] | None:
+        # The counts are small; who they are is asked only when they change.
+        counts = get_json(port, "/json/counts.json")
+        if counts is None:
+            return None
+        if counts.get("workers") != self._total:
+            identity = get_json(port, "/json/identity.json")
+            if identity is None:
+                return None
+            self._registered = workers_per_host(identity)
+            self._total = sum(self._registered.values())
+        return self._registered
+
+
+def workers_per_host(identity: Mapping[str, Any]) -> Mapping[str, int]:
+    """How many worker processes each host has, out of the scheduler's account of itself."""
+    return Counter(worker["host"] for worker in identity.get("workers", {}).values())
+
+
+def get_json(port: int, path: str) -> Mapping[str, Any] | None:
+    """The answer of the server behind that port of this machine; ``None`` when there is none."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_OF_A_QUESTION)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    if answer.status != 200:
+        return None
+    try:
+        document = json.loads(body)
+    except ValueError as error:
+        raise BakeError(f"the scheduler's answer to {path} is not JSON") from error
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,210 @@
+"""A cluster's secrets on this machine: keys, certificates, its nodes' host keys; one private folder each."""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dask_bake.cloud_init.certificates import Authority, Certificate
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.cluster import Cloud, Node
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----.+-----END [A-Z0-9 ]*KEY-----", re.DOTALL)
+"""A key of any kind; some programs write about it around it."""
+
+
+@dataclass(frozen=True)
+class KeyPair:
+    """An SSH key, as OpenSSH writes its two files; ``path`` is the file of one that is the user's own."""
+
+    private: str
+    public: str
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class ClientTls:
+    """What stays here of a cluster's certificates: the authority, and what clients show to the scheduler."""
+
+    authority: Authority
+    client: Certificate
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Everything with which a cluster is entered from here."""
+
+    pair: KeyPair
+    tls: ClientTls | None = None
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The folder of one cluster."""
+
+    folder: Path
+    launch_id: str
+
+    @property
+    def key(self) -> Path:
+        """The private key's file."""
+        return self.folder / "id_ed25519"
+
+    @property
+    def key_trouble(self) -> str:
+        """Why nobody can enter with the private key's file; nothing where it is there and whole."""
+        try:
+            text = self.key.read_text(errors="replace")
+        except FileNotFoundError:
+            return "is not on this machine"
+        except OSError as error:
+            return f"on this machine cannot be read ({error.strerror})"
+        return "" if PEM.search(text) else "on this machine is not whole"
+
+    @property
+    def known_hosts(self) -> Path:
+        """The file with the pinned host keys."""
+        return self.folder / "known_hosts"
+
+    @property
+    def ca_file(self) -> Path:
+        """The certificate of the cluster's authority."""
+        return self.folder / "ca.pem"
+
+    @property
+    def client_cert(self) -> Path:
+        """The certificate that a client shows to the scheduler."""
+        return self.folder / "client.pem"
+
+    @property
+    def client_key(self) -> Path:
+        """The key of that certificate."""
+        return self.folder / "client.key"
+
+    @property
+    def has_certificates(self) -> bool:
+        """Whether a client here can speak TLS with the cluster."""
+        return all(path.exists() for path in (self.ca_file, self.client_cert, self.client_key))
+
+    def write(self, keys: Keys) -> None:
+        """Keeps the keys, in place of whatever an earlier cluster of the name left."""
+        pair = keys.pair
+        try:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder.mkdir(mode=0o700, parents=True)
+            if pair.path is not None:
+                self.key.symlink_to(pair.path.absolute())
+            else:
+                _write(self.key, pair.private)
+            _write(self.key.with_suffix(".pub"), pair.public + "\n")
+            if keys.tls is not None:
+                self._write_certificates(keys.tls)
+        except OSError as error:
+            raise self._not_kept("key", error) from error
+
+    def alias(self, node: Node) -> str:
+        """The name under which the node's host key is pinned: addresses are used again, this is not."""
+        return f"dask-bake-{self.launch_id}-{node.index}"
+
+    def pin(self, node: Node, host_key: str) -> None:
+        """Keeps the node's host key."""
+        try:
+            with self.known_hosts.open("a+", errors="replace") as file:
+                file.seek(0)
+                begun = file.read().rpartition("\n")[2]
+                file.write(("\n" if begun else "") + f"{self.alias(node)} {host_key}\n")
+        except OSError as error:
+            raise self._not_kept("host key", error) from error
+
+    def is_pinned(self, node: Node) -> bool:
+        """True when the node's host key is kept, and whole: a line that has no end was cut short."""
+        if not self.known_hosts.exists():
+            return False
+        lines = self.known_hosts.read_text(errors="replace").split("\n")[:-1]
+        return any(line.split(" ")[0] == self.alias(node) and line.count(" ") == 2 for line in lines)
+
+    def delete(self) -> None:
+        """Removes the folder."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _write_certificates(self, tls: ClientTls) -> None:
+        _write(self.ca_file, tls.authority.cert_pem)
+        _write(self.folder / "ca.key", tls.authority.key_pem)
+        _write(self.client_cert, tls.client.cert_pem)
+        _write(self.client_key, tls.client.key_pem)
+
+    def _not_kept(self, what: str, error: OSError) -> BakeError:
+        return BakeError(
+            f"the cluster's {what} could not be kept in {self.folder}: {error.strerror}",
+            hint="XDG_STATE_HOME names another place",
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    path.touch(mode=0o600)
+    path.write_text(text)
+
+
+def secrets_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Secrets:
+    """The secrets of the cluster of that name."""
+    home = Path(environ.get("HOME", "~")).expanduser()
+    state = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
+    return Secrets(state / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
+
+
+def read_key(path: Path) -> KeyPair:
+    """The key that a user keeps in a file, used where it is; a copy, where ssh cannot read that format."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    text = path.read_text(encoding="ascii", errors="replace")
+    try:
+        load = serialization.load_ssh_private_key if "OPENSSH" in text else serialization.load_pem_private_key
+        key = load(text.encode(), password=None)
+        public = key.public_key().public_bytes(
+            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        )
+    except TypeError as error:
+        raise UsageError(
+            f"--keypair {path} is locked with a passphrase, and nobody is there to type it",
+            hint="ssh-keygen -p -f FILE removes it from a copy",
+        ) from error
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UsageError(
+            f"--keypair {path} cannot be used: {error}",
+            hint="leave it out: the cluster gets a key of its own",
+        ) from error
+    if isinstance(key, Ed25519PrivateKey) and "OPENSSH" not in text:
+        # OpenSSH before 9.6 takes ed25519 in its own format alone.
+        return KeyPair(_openssh(key), public.decode())
+    if path.stat().st_mode & 0o077:
+        raise UsageError(
+            f"--keypair {path} can be read by others, and ssh does not use such a key",
+            hint=f"chmod 600 {path}",
+        )
+    return KeyPair(text, public.decode(), path)
+
+
+def new_key(comment: str) -> KeyPair:
+    """A fresh ed25519 key."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return KeyPair(_openssh(key), f"{public.decode()} {comment}")
+
+
+def _openssh(key: "Ed25519PrivateKey") -> str:
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    ).decode()

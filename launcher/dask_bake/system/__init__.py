@@ -1,0 +1,1 @@
+"""What this machine is asked for: programs, signals, streams, threads, disks; begins in ``subprocesses``."""

@@ -1,0 +1,179 @@
+"""What scripts read: clusters and plans as plain data, for ``--json`` and ``--file``."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from dask_bake.cloud_init.render import masked
+from dask_bake.clusters.auto_shutdown import Switch
+from dask_bake.errors import UsageError
+from dask_bake.hints import own_call
+from dask_bake.launch.permissions import Permission
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.launch.pricing import Cost
+from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
+
+
+def scheduler_address(cluster: Cluster) -> str:
+    """Where the scheduler listens, within the cluster; empty when there is no head."""
+    scheme = "tls" if cluster.has_tls else "tcp"
+    if cluster.head is None or not cluster.has_dask:
+        return ""
+    return f"{scheme}://{cluster.head.private_address}:{SCHEDULER_PORT}"
+
+
+def cluster_document(
+    cluster: Cluster,
+    registered: Mapping[str, int] | None = None,
+    switches: Sequence[Switch] | None = None,
+) -> dict[str, Any]:
+    """A cluster; ``workers`` and ``switches`` are null where the head was not asked."""
+    return {
+        "name": cluster.name,
+        "cloud": cluster.cloud,
+        "region": cluster.region,
+        "launch_id": cluster.launch_id,
+        "nprocs": cluster.nprocs,
+        "nthreads": cluster.nthreads,
+        "scheduler": scheduler_address(cluster),
+        "workers": None if registered is None else sum(registered.values()),
+        "workers_expected": cluster.expected_workers,
+        "switches": None if switches is None else [asdict(switch) for switch in switches],
+        "nodes": [_node(node, registered) for node in cluster.nodes],
+        "security_groups": [{"id": group.id, "name": group.name} for group in cluster.groups],
+    }
+
+
+def launch_document(
+    cluster: Cluster, *, registered: Mapping[str, int], seconds: float, calls: Iterable[str]
+) -> dict[str, Any]:
+    """A cluster that was launched, in how long, and by which EC2 calls."""
+    return {**cluster_document(cluster, registered), "seconds": round(seconds, 2), "calls": list(calls)}
+
+
+def addresses(
+    local_port: Mapping[int, int], *, token: str, tls: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """The addresses on this machine of what the head serves; ``local_port`` is this machine's for each.
+
+    JupyterLab has a token where it is in the image, and is left out where it is not; ``tls`` are the files
+    that a client needs, where the scheduler speaks TLS.
+    """
+    scheme = "tls" if tls else "tcp"
+    found = {
+        "dashboard": f"http://127.0.0.1:{local_port[DASHBOARD_PORT]}/status",
+        "scheduler": f"{scheme}://127.0.0.1:{local_port[SCHEDULER_PORT]}",
+        **(tls or {}),
+    }
+    jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab?token={token}"
+    return {**found, "jupyter": jupyter} if token else found
+
+
+def address_document(cluster: Cluster) -> dict[str, str]:
+    """Where the scheduler is within the cluster, and what uses it from here; the dashboard is the head's own.
+
+    Raises:
+        UsageError: when no Dask was started on it.
+    """
+    if not cluster.has_dask:
+        raise UsageError(
+            f"no Dask was started on {cluster.name}, so nothing of it has an address",
+            hint=f"{cluster.command('ssh')} opens a shell on its head",
+        )
+    return {
+        "name": cluster.name,
+        "scheduler": scheduler_address(cluster),
+        "dashboard_on_head": f"http://127.0.0.1:{DASHBOARD_PORT}/status",
+        "python": "from dask_bake.api import connect;"
+        f" client = {own_call(cluster.name, flags=cluster.flags)}",
+        "browser": cluster.command("ui"),
+    }
+
+
+def plan_document(
+    plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
+) -> dict[str, Any]:
+    """A launch that is not carried out: keys are masked in it, and what is not known is null."""
+    used = plan.shape(plan.first.worker_types[0])
+    return {
+        "name": plan.options.name,
+        "cloud": plan.surroundings.cloud,
+        "region": plan.surroundings.region,
+        "places": [
+            {
+                "zone": place.subnet.zone,
+                "subnet": place.subnet.id,
+                "head_types": [kind.name for kind in place.head_types],
+                "worker_types": [kind.name for kind in place.worker_types],
+                "market": str(place.market),
+            }
+            for place in plan.places
+        ],
+        "workers_expected": (plan.options.count - 1) * used.nprocs if plan.options.runs_dask else 0,
+        "nthreads": used.nthreads,
+        "calls": [
+            {"operation": call.operation, "parameters": _readable(call.parameters)} for call in plan.calls()
+        ],
+        "permissions": [asdict(permission) for permission in permissions],
+        "cost": None if cost is None else cost_document(cost),
+    }
+
+
+def cost_document(cost: Cost) -> dict[str, Any]:
+    """What a cluster costs, in dollars an hour."""
+    return {
+        "dollars_per_hour": cost.total,
+        "items": [
+            {"what": item.what, "count": item.count, "dollars_per_hour_each": item.each}
+            for item in cost.items
+        ],
+    }
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _readable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_readable(each) for each in value]
+    if isinstance(value, bytes):
+        return value.decode()
+    return masked(value) if isinstance(value, str) else value
+
+
+def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
+    """The cluster as dask-ec2's ``cluster.yaml`` has it."""
+    return {
+        "name": cluster.name,
+        "cloud": cluster.cloud,
+        "region": cluster.region,
+        "launch_id": cluster.launch_id,
+        "instances": [
+            {
+                "index": node.index,
+                "role": str(node.role),
+                "uid": node.id,
+                "ip": node.address,
+                "private_ip": node.private_address,
+                "port": 22,
+                "username": dict(node.tags).get(Tag.USER, ""),
+                "keypair": key,
+            }
+            for node in cluster.nodes
+        ],
+    }
+
+
+def _node(node: Node, registered: Mapping[str, int] | None) -> dict[str, Any]:
+    return {
+        "index": node.index,
+        "role": str(node.role),
+        "id": node.id,
+        "state": node.state,
+        "private_address": node.private_address,
+        "public_address": node.public_address,
+        "type": node.instance_type,
+        "zone": node.zone,
+        "image": node.image_id,
+        "launched": node.launched.isoformat(),
+        "workers": None if registered is None else registered.get(node.private_address, 0),
+    }

@@ -1,0 +1,210 @@
+"""Images as text: a list, one with all that is in it, and what differs; 80 columns do."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from rich.columns import Columns
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from dask_bake.debian import release_of_image
+from dask_bake.images.differences import Change, Difference, Differences
+from dask_bake.images.facts import ImageFacts, ImageSettings
+from dask_bake.images.manifest import Manifest
+from dask_bake.models.cluster import Image, Tag
+
+HEADINGS = ("image", "age", "size", "base", "verified", "in use by")
+RIGHT = ("age", "size")
+DAY = re.compile(r"-(\d{4})(\d{2})(\d{2})(?:-|$)")
+SIGNS = {Change.ADDED: ("+", "green"), Change.REMOVED: ("-", "red"), Change.CHANGED: ("~", "yellow")}
+INDENT = (0, 0, 0, 2)
+
+
+def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
+    """Every image in two lines: what it is for whoever cleans up, and what it holds for whoever computes."""
+    if not facts:
+        return Text("There are no images in this region. dask-bake bake makes one.")
+    rows = [_row(each, now) for each in facts]
+    widths = [max(len(row[column]) for row in (HEADINGS, *rows)) for column in range(len(HEADINGS) - 1)]
+    parts: list[RenderableType] = [_line(HEADINGS, widths, "bold"), Rule(style="dim", characters="─")]
+    for each, row in zip(facts, rows, strict=True):
+        style = "" if each.is_ready else "yellow"
+        parts += [_line(row, widths, style), Padding(Text(_holds(each), "dim"), INDENT, expand=False)]
+    if any(each.is_superseded for each in facts):
+        parts += [Text(), Text("* There is a newer image of the base: dask-bake bake takes it.", "dim")]
+    return Group(*parts)
+
+
+def image_view(facts: ImageFacts, settings: ImageSettings, now: datetime) -> RenderableType:
+    """One image: what is known of it, what decided it, and every package."""
+    parts: list[RenderableType] = [_pairs(_facts(facts, settings, now))]
+    manifest = facts.manifest
+    if manifest is None:
+        parts += [Text(), Text("It has no manifest: an older version of dask-bake baked it.")]
+    else:
+        parts += _manifest(manifest)
+    return Group(*parts)
+
+
+def differences_view(found: Differences) -> RenderableType:
+    """What differs, thing by thing."""
+    if not found:
+        return Text("Nothing differs.")
+    parts: list[RenderableType] = []
+    for title, some in (("inputs", found.inputs), ("files", found.files), ("packages", found.packages)):
+        if some:
+            parts += [Text(title, "bold"), Padding(_differences(some), INDENT, expand=False)]
+    return Group(*parts)
+
+
+def diff_view(before: Image, after: Image, found: Differences) -> RenderableType:
+    """What differs from one image to another."""
+    return Group(
+        Text(f"from {before.id} ({before.name})"),
+        Text(f"to   {after.id} ({after.name})"),
+        differences_view(found),
+    )
+
+
+def _row(facts: ImageFacts, now: datetime) -> tuple[str, ...]:
+    base = base_day(facts.image) + ("*" if facts.is_superseded else "")
+    ready = str(facts.verified or "no") if facts.image.state == "available" else facts.image.state
+    return (facts.image.id, age_text(facts.age(now)), size_text(facts), base, ready, ", ".join(facts.users))
+
+
+def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for heading, width in zip(HEADINGS, widths, strict=False):
+        table.add_column(width=width, justify="right" if heading in RIGHT else "left", no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_row(*(Text(cell, style) for cell in cells))
+    return table
+
+
+def _holds(facts: ImageFacts) -> str:
+    image = facts.image
+    dask, distributed = image.tag(Tag.DASK), image.tag(Tag.DISTRIBUTED)
+    parts = (
+        image.name,
+        facts.environment,
+        f"Python {image.tag(Tag.PYTHON)}" if image.tag(Tag.PYTHON) else "",
+        f"dask {dask}" if dask else "",
+        f"distributed {distributed}" if distributed != dask else "",
+        "" if image.architecture == "x86_64" else image.architecture,
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def base_day(image: Image) -> str:
+    """Return the base image's Debian release and day, ``13 2026-07-01``; ``?`` where its name does not say."""
+    name = image.tag(Tag.BASE_NAME)
+    found, release = DAY.search(name), release_of_image(name)
+    day = "-".join(found.groups()) if found else "?"
+    return f"{release.number} {day}" if release else day
+
+
+def _facts(facts: ImageFacts, settings: ImageSettings, now: datetime) -> list[tuple[str, str]]:
+    image, snapshot = facts.image, facts.snapshot
+    newer = f", superseded by {facts.newest_base}" if facts.is_superseded else ""
+    base = " ".join(part for part in (image.tag(Tag.BASE), image.tag(Tag.BASE_NAME)) if part)
+    disk = f"{image.snapshot_id or '?'}, {size_text(facts)}"
+    rows = (
+        ("image", image.id),
+        ("name", image.name),
+        ("description", settings.description),
+        ("digest", facts.digest),
+        ("state", image.state),
+        ("verified", str(facts.verified or "no")),
+        ("created", f"{image.created:%Y-%m-%d %H:%M} UTC, {age_text(facts.age(now))} ago"),
+        ("deprecation", f"{settings.deprecation:%Y-%m-%d}" if settings.deprecation else "never"),
+        ("architecture", image.architecture),
+        ("environment", facts.environment),
+        ("installer", image.tag(Tag.INSTALLER)),
+        ("python", image.tag(Tag.PYTHON)),
+        ("dask", image.tag(Tag.DASK)),
+        ("distributed", image.tag(Tag.DISTRIBUTED)),
+        ("base", f"{base}{newer}"),
+        ("snapshot", f"{disk}, {'' if snapshot and snapshot.encrypted else 'not '}encrypted"),
+        ("metadata", "IMDSv2 alone" if settings.requires_tokens else "as the launch says"),
+        ("in use by", ", ".join(facts.users) or "nobody"),
+        ("shared with", ", ".join(settings.shared_with) or "nobody"),
+    )
+    return [row for row in rows if row[1]]
+
+
+def _manifest(manifest: Manifest) -> list[RenderableType]:
+    inputs = [(name, value) for name, value in manifest.inputs]
+    files = [(file.sha256[:8], f"{file.path}{'*' if file.executable else ''}") for file in manifest.files]
+    packages = [
+        Text(" ".join(part for part in (each.name, each.version, each.build) if part), no_wrap=True)
+        for each in manifest.packages
+    ]
+    return [
+        Text(),
+        Text("inputs", "bold"),
+        Padding(grid(inputs), INDENT, expand=False),
+        Text(),
+        Text("files, * executable", "bold"),
+        Padding(grid(files), INDENT, expand=False),
+        Text(),
+        Text(f"{len(packages)} packages", "bold"),
+        Padding(Columns(packages, padding=(0, 2), column_first=True), INDENT, expand=False),
+    ]
+
+
+def _differences(some: Iterable[Difference]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    table.add_column(overflow="fold")
+    for each in some:
+        sign, style = SIGNS[each.change]
+        value = (
+            f"{each.before} → {each.after}" if each.change is Change.CHANGED else each.before or each.after
+        )
+        table.add_row(Text(sign, style), Text(each.name), Text(value))
+    return table
+
+
+def _pairs(rows: Sequence[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for label, value in rows:
+        table.add_row(Text(label, "bold"), Text(value))
+    return table
+
+
+def grid(rows: Sequence[Sequence[str]]) -> Table:
+    """Rows of plain cells, in columns as wide as they need."""
+    table = Table.grid(padding=(0, 2))
+    for _ in rows[0] if rows else ():
+        table.add_column(overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def size_text(facts: ImageFacts) -> str:
+    """What the snapshot stores; the size of the disk where EC2 does not say."""
+    size = facts.snapshot.volume_size if facts.snapshot else facts.image.root_size
+    return bytes_text(facts.bytes) if facts.bytes is not None else f"≤ {size} GiB" if size else "?"
+
+
+def bytes_text(count: int | None) -> str:
+    """A size, as it is billed."""
+    if count is None:
+        return "?"
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def age_text(age: timedelta) -> str:
+    """How long ago, in one unit."""
+    minutes = int(age.total_seconds()) // 60
+    if minutes < 120:
+        return f"{minutes} min"
+    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"

@@ -1,0 +1,120 @@
+"""A launch that is not carried out: where it is tried, by which calls, whether one may, what it costs."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dask_bake.cloud_init.render import masked
+from dask_bake.launch.permissions import Permission
+from dask_bake.launch.placement import Place
+from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
+from dask_bake.launch.pricing import Cost, Item, dollars, in_words
+from dask_bake.models.cluster import Market
+
+ANSWERS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yellow")}
+
+
+def plan_view(
+    plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
+) -> RenderableType:
+    """A launch as it would be: each call with its parameters, and what each role is told at boot."""
+    parts: list[RenderableType] = [Text(_headline(plan)), Text(), *_places(plan), Text()]
+    runs: list[int] = []
+    for number, call in enumerate(plan.calls(), start=1):
+        parameters = dict(call.parameters)
+        user_data = parameters.pop("UserData", None)
+        if call.operation == "RunInstances":
+            runs.append(number)
+        parts += [Text(f"{number}. {call.operation}", "bold cyan"), _parameters(parameters)]
+        if user_data is not None:
+            shown = masked(user_data).rstrip()
+            parts += [Text("UserData", "bold"), Text(shown, "green", no_wrap=True, overflow="ignore")]
+        parts.append(Text())
+    parts += [
+        Text(
+            f"{UNKNOWN_HEAD} stands for the head's address, which EC2 gives in its answer to call {runs[0]}."
+        ),
+        *_permissions(permissions),
+        *_cost(cost),
+        Text("Nothing was started: this was a dry run.", "bold"),
+    ]
+    return Group(*parts)
+
+
+def _headline(plan: LaunchPlan) -> str:
+    place = plan.first
+    kind = place.worker_types[0]
+    used, market = plan.shape(kind), " on spot" if place.market is Market.SPOT else ""
+    work = f" of {used.nprocs} processes with {used.nthreads} threads each" if plan.options.runs_dask else ""
+    return (
+        f"{plan.options.name}: 1 head ({place.head_types[0].name}) and {plan.options.count - 1} workers"
+        f" ({kind.name}{market}){work}, in {place.subnet.zone}"
+    )
+
+
+def _places(plan: LaunchPlan) -> Iterator[RenderableType]:
+    yield Text("Tried in this order", "bold")
+    for number, place in enumerate(plan.places, start=1):
+        yield Text(f"{number}. {_place(place)}")
+
+
+def _place(place: Place) -> str:
+    heads, workers = (
+        " or ".join(kind.name for kind in kinds) for kinds in (place.head_types, place.worker_types)
+    )
+    market = " on spot" if place.market is Market.SPOT else ""
+    return f"{place.subnet.zone}, {place.subnet.id}: head {heads}, workers {workers}{market}"
+
+
+def _permissions(permissions: Sequence[Permission]) -> Iterator[RenderableType]:
+    if not permissions:
+        return
+    table = Table.grid(padding=(0, 2))
+    for each in permissions:
+        table.add_row(Text(each.operation), Text(each.what), Text(*ANSWERS[each.allowed]), Text(each.why))
+    yield from (Text(), Text("May you? EC2 says", "bold"), table)
+
+
+def _cost(cost: Cost | None) -> Iterator[RenderableType]:
+    if cost is None:
+        return
+    table = Table.grid(padding=(0, 2))
+    for item in cost.items:
+        table.add_row(Text(item.what), Text(f"{item.count} ×"), Text(_each(item)))  # noqa: RUF001 - a sign
+    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"), table, Text())
+
+
+def _each(item: Item) -> str:
+    return "unknown" if item.each is None else f"{dollars(item.each)} an hour"
+
+
+def _parameters(parameters: Mapping[str, object]) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for key, value in parameters.items():
+        grid.add_row(Text(key, "dim"), Text(_compact(value)))
+    return grid
+
+
+def _compact(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(_tags_as_mapping(value), ensure_ascii=False, default=_as_text)
+
+
+def _as_text(value: object) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _tags_as_mapping(value: object) -> object:
+    if isinstance(value, list):
+        if value and all(isinstance(each, dict) and each.keys() == {"Key", "Value"} for each in value):
+            return {each["Key"]: each["Value"] for each in value}
+        return [_tags_as_mapping(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _tags_as_mapping(each) for key, each in value.items()}
+    return value

@@ -1,0 +1,175 @@
+"""`allow-me` against moto's EC2: what is open afterwards, what is said, and what is refused."""
+
+import json
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from dask_bake import clouds
+from dask_bake.commands import allow_me
+from dask_bake.ec2 import api
+from dask_bake.errors import StoppedError, UsageError
+from dask_bake.launch.plan import ssh_rule
+from dask_bake.models.cluster import Rule, Tag
+from dask_bake.ssh.keystore import new_key
+from dask_bake.view.terminal import Terminal
+
+OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
+TAGS = ((Tag.MANAGED, "true"), (Tag.CLUSTER, "taxi"), (Tag.LAUNCH, "launch1"))
+SOMEBODY_S = Rule(OFFICE, "the office", 22)
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        yield boto3.client("ec2", region_name="us-east-1")
+
+
+@pytest.fixture
+def cloud():
+    return clouds.aws_cloud("us-east-1", {})
+
+
+@pytest.fixture
+def edge(aws, cloud):
+    return api.connect(cloud, lambda _: None)
+
+
+@pytest.fixture
+def group(aws, edge):
+    """The head's group of a cluster that was launched from the old address; somebody has opened it more."""
+    (vpc,) = aws.describe_vpcs()["Vpcs"]
+    made = edge.create_security_group("dask-bake-taxi/ssh", vpc_id=vpc["VpcId"], tags=TAGS)
+    edge.authorize(made, (ssh_rule(OLD), SOMEBODY_S))
+    return made
+
+
+@pytest.fixture
+def allow(cloud, edge):
+    def run(*, here=NEW, cidr=(), wide=False, dry_run=False, json_output=False):
+        return allow_me.run(
+            cloud,
+            edge,
+            Terminal(),
+            lambda: here,
+            name=None,
+            cidr=cidr,
+            allow_wide_cidr=wide,
+            dry_run=dry_run,
+            json_output=json_output,
+        )
+
+    return run
+
+
+def opened(aws, group):
+    """What the group lets in to port 22, with what each rule says of itself."""
+    (found,) = aws.describe_security_groups(GroupIds=[group.id])["SecurityGroups"]
+    return {
+        (block.get("CidrIp") or block.get("CidrIpv6"), block["Description"])
+        for rule in found["IpPermissions"]
+        for block in (*rule.get("IpRanges", []), *rule.get("Ipv6Ranges", []))
+        if rule["FromPort"] == rule["ToPort"] == 22
+    }
+
+
+OURS = "SSH from where the cluster was launched"
+
+
+def test_the_new_address_takes_the_old_one_s_place_and_others_rules_stay(aws, group, allow, capsys):
+    assert allow() == 0
+
+    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
+    assert capsys.readouterr().out == f"SSH of taxi is open to {NEW} and is closed to {OLD}.\n"
+
+
+def test_a_second_time_changes_nothing_and_says_so(aws, group, allow, capsys):
+    allow()
+    before = opened(aws, group)
+    capsys.readouterr()
+
+    assert allow() == 0
+
+    assert opened(aws, group) == before
+    assert capsys.readouterr().out == "SSH of taxi is open to this already; nothing was changed.\n"
+
+
+def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, edge, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(edge, "revoke", interrupted)
+
+    with pytest.raises(StoppedError, match="SSH of taxi may be open to the new addresses already") as caught:
+        allow()
+
+    assert opened(aws, group) == {(NEW, OURS), (OLD, OURS), (OFFICE, "the office")}
+    assert caught.value.exit_code == 130
+    monkeypatch.undo()
+    allow()
+    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(aws, group, allow, capsys):
+    before = opened(aws, group)
+
+    allow(dry_run=True, json_output=True)
+
+    assert opened(aws, group) == before
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "taxi",
+        "group": group.id,
+        "opened": [NEW],
+        "closed": [OLD],
+        "dry_run": True,
+    }
+    allow(dry_run=True)
+    assert capsys.readouterr().out == f"SSH of taxi would be opened to {NEW} and would be closed to {OLD}.\n"
+
+
+def test_blocks_that_are_given_are_let_in_instead_of_this_machine(aws, group, allow):
+    allow(cidr=("10.1.2.0/28", "2001:db8::/64"))
+
+    assert opened(aws, group) == {("10.1.2.0/28", OURS), ("2001:db8::/64", OURS), (OFFICE, "the office")}
+
+
+@pytest.mark.parametrize(
+    ("cidr", "wide", "sentence"),
+    [
+        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0 is the whole world"),
+        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1 is 2,147,483,648 addresses"),
+        (("10.0.0.0/8", "11.0.0.0/8"), True, "--cidr opens 10.0.0.0/7 altogether"),
+        (("10.0.0.0/16",), False, r"--cidr 10.0.0.0/16 is 65,536 addresses"),
+    ],
+)
+def test_a_block_that_is_too_wide_is_refused_as_at_launch(aws, group, allow, cidr, wide, sentence):
+    before = opened(aws, group)
+
+    with pytest.raises(UsageError, match=sentence):
+        allow(cidr=cidr, wide=wide)
+    assert opened(aws, group) == before
+
+
+def test_a_wide_block_is_taken_if_insisted_on(aws, group, allow):
+    allow(cidr=("10.0.0.0/16",), wide=True)
+
+    assert ("10.0.0.0/16", OURS) in opened(aws, group)
+
+
+def test_the_key_pair_of_a_cluster_is_gone_once_it_is_removed(aws, edge):
+    edge.import_key_pair("dask-bake-taxi", public_key=new_key("taxi").public, tags=TAGS)
+    edge.import_key_pair("somebody-s", public_key=new_key("other").public, tags=(("whose", "theirs"),))
+
+    for name in edge.key_pairs(dict(TAGS)):
+        edge.delete_key_pair(name)
+
+    assert [each["KeyName"] for each in aws.describe_key_pairs()["KeyPairs"]] == ["somebody-s"]
+
+
+def test_a_rule_that_is_there_is_opened_and_one_that_is_gone_is_closed(aws, group, edge):
+    """What another machine did meanwhile is no error; the other rules of the same call come about."""
+    edge.authorize(group, (ssh_rule(OLD), ssh_rule(NEW)))
+    edge.revoke(group, (ssh_rule("10.9.9.9/32"), ssh_rule(OLD)))
+
+    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}

@@ -1,0 +1,269 @@
+"""`dask-bake reap` against moto's EC2: what it finds, what it leaves alone, and what is there afterwards."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.ec2.models import ec2_backends
+
+from dask_bake.cli.main import run
+from dask_bake.iam.grants import Purpose
+from dask_bake.launch.plan import moment
+from dask_bake.models.cluster import Role, Tag
+from iam_actions import needed, permitted, recording
+from invariant import things
+
+LONG_AGO = datetime.now(UTC) - timedelta(hours=5)
+JUST_NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        yield boto3.client("ec2", region_name="us-east-1")
+
+
+class Launch:
+    """What one launch made, and when."""
+
+    def __init__(self, client, name: str, *, begun: datetime | None = LONG_AGO, launch_id: str = "") -> None:
+        self.client, self.begun = client, begun
+        own = {Tag.MANAGED: "true", Tag.CLUSTER: name, Tag.LAUNCH: launch_id or f"launch-of-{name}"}
+        self.tags = own | ({Tag.CREATED: moment(begun)} if begun else {})
+
+    @property
+    def backend(self):
+        return ec2_backends["123456789012"][self.client.meta.region_name]
+
+    def specification(self, kind: str, **more: str) -> list[Mapping]:
+        pairs = {**self.tags, **more}.items()
+        return [{"ResourceType": kind, "Tags": [{"Key": key, "Value": value} for key, value in pairs]}]
+
+    def group(self) -> "Launch":
+        vpc = self.client.describe_vpcs()["Vpcs"][0]["VpcId"]
+        self.group_id = self.client.create_security_group(
+            GroupName=f"dask-bake-{self.tags[Tag.CLUSTER]}",
+            Description="of a launch",
+            VpcId=vpc,
+            TagSpecifications=self.specification("security-group"),
+        )["GroupId"]
+        return self
+
+    def node(self, role: Role = Role.HEAD) -> str:
+        name = f"image-{len(things(self.client))}"
+        image = self.client.register_image(Name=name, RootDeviceName="/dev/xvda")
+        (instance,) = self.client.run_instances(
+            ImageId=image["ImageId"],
+            InstanceType="m6i.large",
+            MinCount=1,
+            MaxCount=1,
+            SecurityGroupIds=[self.group_id],
+            TagSpecifications=self.specification("instance", **{Tag.ROLE: role}),
+        )["Instances"]
+        # moto tells the time of the call; this machine was started when its launch began.
+        self.backend.get_instance(instance["InstanceId"]).launch_time = moment(self.begun)
+        return str(instance["InstanceId"])
+
+    def key_pair(self) -> None:
+        self.client.create_key_pair(
+            KeyName=f"dask-bake-{self.tags[Tag.CLUSTER]}", TagSpecifications=self.specification("key-pair")
+        )
+
+    def volume(self) -> str:
+        zone = f"{self.client.meta.region_name}a"
+        made = self.client.create_volume(
+            AvailabilityZone=zone, Size=10, TagSpecifications=self.specification("volume")
+        )
+        self.backend.volumes[made["VolumeId"]].create_time = moment(self.begun)
+        return str(made["VolumeId"])
+
+    def interface(self) -> str:
+        subnet = self.client.describe_subnets()["Subnets"][0]["SubnetId"]
+        made = self.client.create_network_interface(
+            SubnetId=subnet,
+            Groups=[self.group_id],
+            TagSpecifications=self.specification("network-interface"),
+        )
+        return str(made["NetworkInterface"]["NetworkInterfaceId"])
+
+
+def a_living_cluster(client, name: str = "living") -> Launch:
+    launch = Launch(client, name).group()
+    launch.node()
+    launch.node(Role.WORKER)
+    return launch
+
+
+def reaped(capsys, *options: str) -> dict:
+    capsys.readouterr()
+    assert run(["reap", "--json", *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def found(document) -> list[tuple[str, str, list[str]]]:
+    return [
+        (each["region"], each["cluster"], [piece["kind"] for piece in each["pieces"]])
+        for each in document["leftovers"]
+    ]
+
+
+def test_of_a_file_s_cluster_what_that_launch_left_is_removed_and_nothing_else(aws, capsys, tmp_path):
+    a_living_cluster(aws)
+    Launch(aws, "other").group().node(Role.WORKER)
+    kept = things(aws)
+    dead = Launch(aws, "dead").group()
+    dead.node(Role.WORKER)
+    path = tmp_path / "cluster.yaml"
+    where = "cloud: aws\nregion: us-east-1\nname: dead\nlaunch_id: "
+
+    path.write_text(f"{where}somebody-else-s\n")
+    assert found(reaped(capsys, "--file", str(path), "--yes")) == []
+    path.write_text(f"{where}launch-of-dead\n")
+    document = reaped(capsys, "--file", str(path), "--yes")
+
+    assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
+    assert things(aws) == kept
+
+
+def test_a_file_is_about_one_region(aws, capsys, tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text("cloud: aws\nregion: us-east-1\nname: dead\n")
+
+    assert run(["reap", "--yes", "--all-regions", "--file", str(path)]) == 2
+    assert "--all-regions looks everywhere, and --file at one cluster" in capsys.readouterr().err
+
+
+def test_what_belongs_to_no_living_cluster_is_removed_and_nothing_else(aws, capsys):
+    a_living_cluster(aws)
+    kept = things(aws)
+    dead = Launch(aws, "dead").group()
+    dead.node(Role.WORKER)
+    dead.interface()
+    dead.volume()
+
+    document = reaped(capsys, "--yes")
+
+    kinds = ["instance", "volume", "network interface", "security group"]
+    assert found(document) == [("us-east-1", "dead", kinds)]
+    assert document["removed"] is True
+    assert things(aws) == kept
+
+
+def test_a_dry_run_shows_and_removes_nothing(aws, capsys):
+    Launch(aws, "dead").group().node(Role.WORKER)
+    before = things(aws)
+
+    document = reaped(capsys, "--dry-run")
+
+    assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
+    assert (document["removed"], things(aws)) == (False, before)
+
+
+def test_where_nobody_can_be_asked_it_is_refused_before_anything_is_looked_at(aws, capsys):
+    Launch(aws, "dead").group()
+    before = things(aws)
+
+    assert run(["reap"]) == 2
+
+    assert "--yes removes it, --dry-run shows what would be removed" in capsys.readouterr().err
+    assert things(aws) == before
+
+
+@pytest.mark.parametrize("begun", [JUST_NOW, None])
+def test_a_group_that_may_be_a_launch_s_which_goes_on_is_left_alone(aws, capsys, begun):
+    Launch(aws, "young", begun=begun).group()
+    before = things(aws)
+
+    document = reaped(capsys, "--yes")
+
+    assert [each["cluster"] for each in document["left_alone"]] == ["young"]
+    assert (document["leftovers"], document["removed"], things(aws)) == ([], False, before)
+
+
+def test_a_key_pair_tells_its_own_age(aws, capsys):
+    Launch(aws, "old").key_pair()
+
+    document = reaped(capsys, "--yes")
+
+    assert (document["leftovers"], [each["cluster"] for each in document["left_alone"]]) == ([], ["old"])
+
+
+def test_what_is_not_tagged_as_ours_is_never_touched(aws, capsys):
+    other = Launch(aws, "other")
+    other.tags[Tag.MANAGED] = "false"
+    other.group().node(Role.WORKER)
+    other.volume()
+    plain = aws.create_security_group(GroupName="dask-bake-plain", Description="somebody else's")["GroupId"]
+    before = [each["VolumeId"] for each in aws.describe_volumes()["Volumes"]]
+
+    document = reaped(capsys, "--yes")
+
+    assert document["leftovers"] == []
+    assert aws.describe_security_groups(GroupIds=[plain, other.group_id])["SecurityGroups"]
+    assert [each["VolumeId"] for each in aws.describe_volumes()["Volumes"]] == before
+
+
+def test_every_region_is_looked_at_when_that_is_asked_for(aws, capsys):
+    elsewhere = boto3.client("ec2", region_name="eu-west-1")
+    Launch(elsewhere, "far").group().node(Role.WORKER)
+    Launch(aws, "near").group()
+
+    assert found(reaped(capsys, "--dry-run")) == [("us-east-1", "near", ["security group"])]
+    reaped(capsys, "--yes", "--all-regions")
+
+    assert (things(aws), things(elsewhere)) == (frozenset(), frozenset())
+
+
+def test_what_an_earlier_launch_of_a_living_cluster_s_name_left_is_removed(aws, capsys):
+    living = a_living_cluster(aws)
+    kept = things(aws)
+    before = Launch(aws, "living", launch_id="earlier")
+    before.group_id = living.group_id
+    lost = before.node(Role.WORKER)
+
+    document = reaped(capsys, "--yes")
+
+    assert [piece["id"] for each in document["leftovers"] for piece in each["pieces"]] == [lost]
+    assert things(aws) == kept
+
+
+def test_the_claim_of_a_bake_that_was_killed_is_removed_with_its_machine(aws, capsys):
+    name, begun = "image-0123456789ab", datetime.now(UTC) - timedelta(hours=7)
+    Launch(aws, name, begun=begun).group().node()
+
+    assert found(reaped(capsys, "--yes")) == [("us-east-1", name, ["instance", "security group"])]
+    assert things(aws) == frozenset()
+
+
+def test_a_bake_whose_proof_goes_on_keeps_its_claim(aws, capsys):
+    name = "image-0123456789ab"
+    Launch(aws, name).group()
+    Launch(aws, f"{name}-proof", begun=JUST_NOW).group().node()
+    before = things(aws)
+
+    assert reaped(capsys, "--yes")["leftovers"] == []
+    assert things(aws) == before
+
+
+def test_it_takes_what_the_policy_for_it_allows(aws, capsys):
+    dead = Launch(aws, "dead").group()
+    dead.node(Role.WORKER)
+    dead.interface()
+    dead.volume()
+    dead.key_pair()
+    for pair in dead.backend.key_pairs.values():
+        pair.create_time = LONG_AGO
+
+    with recording() as asked:
+        reaped(capsys, "--yes", "--all-regions")
+
+    assert things(aws) == frozenset()
+    assert needed(asked) == permitted(Purpose.REAP)
+
+
+def test_nothing_is_said_to_be_nothing(aws, capsys):
+    assert run(["reap", "--yes"]) == 0
+    assert capsys.readouterr().out == "Nothing is to be removed.\n"

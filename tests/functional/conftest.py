@@ -1,0 +1,41 @@
+"""A pretended local cloud for each test that asks for one.
+
+Imported when it is asked for: with it comes moto, under settings that the launcher's tests against moto alone
+do without.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from dask_bake.local.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(name="test", root=tmp_path / "root")
+
+
+@pytest.fixture
+def serve(settings) -> Callable[..., Any]:
+    """Starts a local cloud on the images of the last one, as if in a new process."""
+    from moto.ec2.models import ec2_backends
+
+    from dask_bake.local.storage.image_store import ImageStore
+    from fake_local_cloud import DEBIAN, Server
+
+    def start(block: str = "10.9.0.0/20"):
+        ec2_backends.reset()
+        return Server(settings, block).listening()
+
+    store = ImageStore(settings)
+    store.layer("base").mkdir()
+    store.save(DEBIAN)
+    return start
+
+
+@pytest.fixture
+def cloud(serve) -> Iterator[Any]:
+    with serve() as server:
+        yield server

@@ -1,0 +1,179 @@
+"""AWS profiles as boto3 takes them: keys, roles, single sign-on; and one sentence for what cannot be used."""
+
+import hashlib
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from moto import mock_aws
+
+from dask_bake import clouds
+from dask_bake.cli.main import run
+from dask_bake.ec2 import api
+from dask_bake.ec2.client import Clients
+from dask_bake.errors import UsageError
+from dask_bake.models.cluster import CloudChoice
+
+HOME = Path(__file__).parents[3]
+PORTAL = "https://lab.example/start"
+CONFIG = f"""
+[profile keys]
+region = eu-west-1
+aws_access_key_id = AKIAKEYS
+aws_secret_access_key = secret
+
+[profile role]
+region = eu-west-2
+role_arn = arn:aws:iam::123456789012:role/dask
+source_profile = keys
+
+[profile empty]
+region = eu-west-1
+
+[profile portal]
+region = eu-west-1
+sso_start_url = {PORTAL}
+sso_region = eu-west-1
+sso_account_id = 123456789012
+sso_role_name = dask
+
+[profile session]
+region = eu-west-1
+sso_session = lab
+sso_account_id = 123456789012
+sso_role_name = dask
+
+[sso-session lab]
+sso_region = eu-west-1
+sso_start_url = {PORTAL}
+"""
+ALL = "there is keys, role, empty, portal, session"
+
+
+@pytest.fixture(autouse=True)
+def profiles(monkeypatch):
+    """A user's AWS settings, and keys in the environment besides."""
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(CONFIG)
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+
+def opened(profile, choice=CloudChoice.AUTO, region=None):
+    return clouds.open_cloud(choice, region, profile=profile, notify=[].append)
+
+
+def test_a_profile_means_aws_its_region_and_its_keys():
+    cloud = opened("keys")
+
+    assert (cloud.name, cloud.region, cloud.profile) == ("aws", "eu-west-1", "keys")
+    assert dict(cloud.environment) == {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_PROFILE": "keys"}
+    assert clouds.credentials(clouds.session_of(cloud)).access_key == "AKIAKEYS"
+    assert opened("keys", region="us-east-2").region == "us-east-2"
+
+
+def test_another_program_is_given_the_profile_s_keys_and_no_profile():
+    given = clouds.credentials_for_others(opened("keys"))
+
+    assert (given["AWS_ACCESS_KEY_ID"], given["AWS_PROFILE"]) == ("AKIAKEYS", "")
+
+
+def test_calls_are_made_with_the_profile_s_keys():
+    used = []
+    with mock_aws():
+        client = Clients(opened("keys"), [].append).ec2()
+        client.meta.events.register_first(
+            "before-send.ec2", lambda request, **_: used.append(str(request.headers["Authorization"]))
+        )
+        client.describe_instances()
+
+    assert len(used) == 1
+    assert "Credential=AKIAKEYS/" in used[0]
+    assert "/eu-west-1/ec2/" in used[0]
+
+
+def test_a_role_is_assumed():
+    with mock_aws():
+        assumed = clouds.credentials(clouds.session_of(opened("role")))
+
+    assert assumed.access_key.startswith("ASIA")
+    assert assumed.token
+
+
+def test_a_role_that_may_not_be_assumed_is_one_sentence(monkeypatch):
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(403)
+            self.end_headers()
+            what = "<Code>AccessDenied</Code><Message>keys may not perform: sts:AssumeRole</Message>"
+            self.wfile.write(f"<ErrorResponse><Error>{what}</Error></ErrorResponse>".encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(UsageError, match=r"the AWS profile role cannot be used: .*sts:AssumeRole"):
+            api.connect(opened("role"), [].append)
+        server.shutdown()
+        thread.join()
+
+
+def test_the_local_cloud_s_keys_in_the_environment_are_no_place_for_a_profile(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+
+    with pytest.raises(UsageError, match="are the local cloud's"):
+        opened("keys")
+
+
+@pytest.mark.parametrize("flags", [["--profile", "nope"], ["--profile", "nope", "--region", "eu-west-1"]])
+@pytest.mark.parametrize("command", ["ls", "status", "launch", "images", "down"])
+def test_an_unknown_profile_is_one_sentence(command, flags, capsys):
+    assert run([command, *flags]) == 2
+
+    assert capsys.readouterr().err == (
+        f"Error: the AWS settings cannot be used: The config profile (nope) could not be found\nHint: {ALL}\n"
+    )
+
+
+def test_a_profile_can_be_configured(monkeypatch, capsys):
+    monkeypatch.setenv("DASK_BAKE__PROFILE", "nope")
+
+    assert run(["ls"]) == 2
+    assert "The config profile (nope) could not be found" in capsys.readouterr().err
+
+
+def test_a_profile_without_credentials_is_one_sentence(capsys):
+    assert run(["ls", "--profile", "empty"]) == 2
+
+    assert "the AWS profile empty has no credentials" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["never begun", "expired"])
+@pytest.mark.parametrize(("profile", "key"), [("portal", PORTAL), ("session", "lab")])
+def test_a_single_sign_on_that_has_run_out_is_one_sentence_with_the_way_back(tmp_path, profile, key, begun):
+    """As a process of its own: botocore looks for its home when it is imported."""
+    if begun:
+        cached = tmp_path / ".aws/sso/cache" / f"{hashlib.sha1(key.encode()).hexdigest()}.json"
+        cached.parent.mkdir(parents=True)
+        token = {"startUrl": PORTAL, "region": "eu-west-1", "accessToken": "x"}
+        cached.write_text(json.dumps({**token, "expiresAt": "2020-01-01T00:00:00Z"}))
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "dask_bake", "ls", "--profile", profile],
+        env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"Error: the AWS profile {profile} is not logged in: ")
+    assert ended.stderr.endswith(f"\nHint: aws sso login --profile {profile}\n")
+    assert ended.stderr.count("\n") == 2

@@ -1,0 +1,290 @@
+"""The policies against the requests that are really made: all are allowed, and none that nobody makes."""
+
+import json
+import time
+from dataclasses import replace
+
+import boto3
+import pytest
+from moto import mock_aws
+from moto.core import set_initial_no_auth_action_count
+
+from dask_bake import clouds
+from dask_bake.assets import packer_directory
+from dask_bake.bake.bake import bake
+from dask_bake.bake.context import Workshop
+from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.verify import Prover
+from dask_bake.cli.main import run
+from dask_bake.commands import images
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api
+from dask_bake.ec2.images import connect_images
+from dask_bake.errors import BakeError, NotReadyError
+from dask_bake.iam.grants import Extra, Purpose
+from dask_bake.iam.policy import policy
+from dask_bake.launch.discovery import look_around
+from dask_bake.models.cluster import Connect, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.transport import Carrier
+from dask_bake.view.terminal import Terminal
+from fakes import a_cluster
+from functional.images.test_images_local_cloud import bake as a_baked_image
+from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
+from security.launched import Asked, Registered
+from unit.bake.test_bake import Brought
+
+OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
+CLOUD = clouds.aws_cloud("us-east-1", {})
+CARRYING = ("ssmmessages:OpenDataChannel", "ssm:ResumeSession", "ssm:TerminateSession")
+"""What Session Manager's plugin does with a session that is begun, and then asks no client of boto3 for."""
+IMAGE_TAGS = {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.VERIFIED: Verified.YES}
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        client = boto3.client("ec2", region_name="us-east-1")
+        image_id = client.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]
+        tags = [{"Key": key, "Value": value} for key, value in IMAGE_TAGS.items()]
+        client.create_tags(Resources=[image_id], Tags=tags)
+        yield client
+
+
+def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
+    terminal = Terminal()
+    edge = Asked(api.connect(CLOUD, terminal.notify))
+    return launch_command.run(
+        options,
+        CLOUD,
+        edge,
+        terminal,
+        dry_run=dry_run,
+        json_output=True,
+        make_way_in=lambda *_: Registered(edge),
+    )
+
+
+def a_cluster_s_life() -> None:
+    launch(dry_run=True)
+    assert launch() == 0
+    for command in (["ls"], ["status"], ["allow-me", "--cidr", "192.0.2.9/32"], ["down"]):
+        assert run(command) == 0
+
+
+def test_a_cluster_s_life_takes_what_the_policy_for_launching_allows(aws):
+    with recording() as asked:
+        a_cluster_s_life()
+
+    assert needed(asked) == permitted(Purpose.LAUNCH)
+
+
+@pytest.mark.parametrize(
+    ("extra", "options"),
+    [
+        (Extra.SPOT, {"spot": True}),
+        (Extra.PROFILE, {"iaminstance_name": "reader"}),
+        (Extra.KEYNAME, {"keyname": "mine"}),
+        (Extra.NO_PROVISION, {"provision": False}),
+        (Extra.SECURITY_GROUP, {"security_group": "storage"}),
+    ],
+)
+def test_an_option_takes_what_the_policy_for_it_adds(aws, extra, options):
+    boto3.client("iam").create_instance_profile(InstanceProfileName="reader")
+    aws.create_key_pair(KeyName="mine")
+    (vpc,) = aws.describe_vpcs()["Vpcs"]
+    aws.create_security_group(GroupName="storage", Description="of mine", VpcId=vpc["VpcId"])
+    with recording() as asked:
+        assert launch(replace(OPTIONS, **options)) == 0
+        assert run(["down"]) == 0
+
+    assert needed(asked) <= permitted(Purpose.LAUNCH, extra)
+    assert permitted(extra) - permitted(Purpose.LAUNCH) <= needed(asked)
+
+
+def test_what_is_made_is_tagged_as_the_policy_asks(aws):
+    """Its conditions would refuse anything else: on every kind of thing, and metadata with tokens alone."""
+    with recording() as asked:
+        assert launch(replace(OPTIONS, spot=True, provision=False)) == 0
+
+    made = {
+        "CreateSecurityGroup": ["security-group"],
+        "ImportKeyPair": ["key-pair"],
+        "RunInstances": ["instance", "volume"],
+    }
+    making = [each for each in asked if each.operation in made]
+    assert {each.operation for each in making} == set(made)
+    for each in making:
+        for kind in made[each.operation]:
+            assert each.tagged(kind)[Tag.MANAGED] == "true"
+        if each.operation == "RunInstances":
+            assert each.parameters["MetadataOptions.HttpTokens"] == "required"
+    (spot,) = {each.parameters.get("InstanceMarketOptions.MarketType") for each in making} - {None}
+    workers = [each for each in making if each.parameters.get("InstanceMarketOptions.MarketType") == spot]
+    assert all(each.tagged("spot-instances-request")[Tag.MANAGED] == "true" for each in workers)
+
+
+@pytest.mark.parametrize(
+    ("extra", "options", "besides"),
+    [
+        (Extra.PLACEMENT_GROUP, {"placement_group": "near"}, {"ec2:RunInstances"}),
+        (Extra.EICE, {"connect": Connect.EICE}, {"ec2-instance-connect:OpenTunnel"}),
+    ],
+)
+def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(cloud, extra, options, besides):
+    local = clouds.local_cloud(cloud.url, None)
+    (subnet, *_) = cloud.ec2.describe_subnets()["Subnets"]
+    cloud.ec2.create_instance_connect_endpoint(SubnetId=subnet["SubnetId"])
+    cloud.ec2.create_placement_group(GroupName="near", Strategy="cluster")
+    a_baked_image(cloud)
+    with recording() as asked:
+        edge = api.connect(local, lambda _: None)
+        look_around(LaunchOptions(**options), local, edge, lambda: "192.0.2.7/32")
+
+    assert needed(asked) | besides <= permitted(Purpose.LAUNCH, extra)
+    assert permitted(extra) <= needed(asked) | besides
+
+
+def test_programs_of_aws_s_are_allowed_what_they_are_called_for():
+    """What carries SSH is a command of the AWS CLI: service and operation stand in it."""
+    head = a_cluster().head
+    called = {
+        Extra.SSM: Carrier(Connect.SSM, region="us-east-1").proxy(head)[1:3],
+        Extra.EICE: Carrier(Connect.EICE, region="us-east-1").proxy(head)[1:3],
+    }
+
+    asked = {extra: f"{service}:{pascal(operation)}" for extra, (service, operation) in called.items()}
+    assert permitted(Extra.SSM) == {asked[Extra.SSM], *CARRYING}
+    assert permitted(Extra.EICE) - {"ec2:DescribeInstanceConnectEndpoints"} == {asked[Extra.EICE]}
+
+
+def pascal(words: str) -> str:
+    return "".join(word.capitalize() for word in words.split("-"))
+
+
+class Building:
+    """What Packer leaves, made by somebody who is not recorded."""
+
+    def __init__(self, cloud) -> None:
+        self.cloud = cloud
+
+    def init(self, plugins, notify):
+        pass
+
+    def build(self, template, variables, credentials, notify):
+        instance = self.cloud.stopped(
+            BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10}}]
+        )
+        name = variables["image_name"]
+        image_id = self.cloud.ec2.create_image(InstanceId=instance["InstanceId"], Name=name)["ImageId"]
+        self.cloud.terminate(instance)
+        (image,) = self.cloud.ec2.describe_images(ImageIds=[image_id])["Images"]
+        tags = [{"Key": key, "Value": value} for key, value in variables["image_tags"].items()]
+        snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+        self.cloud.ec2.create_tags(Resources=[image_id, snapshot], Tags=tags)
+        return image_id
+
+
+@pytest.mark.parametrize("answer", ["[4950, 1]", "nothing"])
+def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer):
+    """With what Packer asks for; and one that fails removes its image again."""
+    local = clouds.local_cloud(cloud.url, None)
+    with recording() as asked:
+        edge = Asked(api.connect(local, lambda _: None))
+        workshop = Workshop(
+            cloud=local,
+            ec2=edge,
+            images=connect_images(local, lambda _: None),
+            find_builder=lambda: Building(cloud),
+            prover=proves(local, edge, answer),
+            installer=Brought(),
+            caller=lambda: "192.0.2.7/32",
+            credentials=dict,
+            source=packer_directory(),
+            cache=tmp_path / "cache",
+        )
+        try:
+            bake(BakeOptions(), workshop, notify=lambda _: None)
+        except NotReadyError:
+            assert answer == "nothing"
+
+    made = needed(asked) | PACKER | PACKER_ON_AWS | PACKER_NEWER
+    assert made <= permitted(Purpose.BAKE)
+    if answer == "nothing":
+        assert made == permitted(Purpose.BAKE)
+
+
+def proves(cloud, edge, answer: str) -> Prover:
+    clock = time.monotonic
+    return Prover(
+        cloud,
+        edge,
+        edge,
+        lambda: "192.0.2.7/32",
+        clock,
+        lambda _: None,
+        make_way_in=lambda *_: Registered(edge),
+        compute=lambda *_: answer,
+    )
+
+
+def test_the_images_commands_take_what_the_policy_for_images_allows(cloud, capsys):
+    local, terminal = clouds.local_cloud(cloud.url, None), Terminal()
+    first, second = a_baked_image(cloud, "dask-bake-1"), a_baked_image(cloud, "dask-bake-2")
+    plain = {"dry_run": False, "json_output": True}
+    with recording() as asked:
+        images.list_all(local, terminal, json_output=True)
+        images.show(local, terminal, reference=first, json_output=True)
+        images.diff(local, terminal, before=first, after=second, json_output=True)
+        images.copy(local, terminal, reference=first, regions=["eu-west-1"], **plain)
+        for stop in (False, True):
+            accounts = ["111111111111"]
+            images.share(local, terminal, reference=first, accounts=accounts, stop=stop, **plain)
+        images.prune(local, terminal, keep=1, asks=False, **plain)
+        kept = [image["ImageId"] for image in cloud.ec2.describe_images(Owners=["self"])["Images"]]
+        images.remove(local, terminal, references=kept, asks=False, **plain)
+
+    assert needed(asked) == permitted(Purpose.IMAGES)
+
+
+class Caller:
+    """An account whose credentials allow what they are given, and nothing else; moto heeds actions alone."""
+
+    def __init__(self, monkeypatch) -> None:
+        self._monkeypatch = monkeypatch
+        self._iam = boto3.client("iam")
+        self._iam.create_user(UserName="launcher")
+        self._key = self._iam.create_access_key(UserName="launcher")["AccessKey"]
+
+    def may(self, actions: set[str]) -> None:
+        statement = {"Effect": "Allow", "Action": sorted(actions), "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._iam.put_user_policy(UserName="launcher", PolicyName="least", PolicyDocument=document)
+        self._monkeypatch.setenv("AWS_ACCESS_KEY_ID", self._key["AccessKeyId"])
+        self._monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", self._key["SecretAccessKey"])
+
+
+@pytest.fixture
+def caller(aws, monkeypatch):
+    return Caller(monkeypatch)
+
+
+def allowed() -> set[str]:
+    """The actions of the policy for launching, as it is printed."""
+    return {action for each in policy([Purpose.LAUNCH])["Statement"] for action in each["Action"]}
+
+
+def test_with_what_the_policy_allows_a_cluster_lives_and_ends(aws, caller):
+    caller.may(allowed())
+    set_initial_no_auth_action_count(0)(a_cluster_s_life)()
+
+
+@pytest.mark.parametrize(
+    "operation",
+    ["RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DescribeInstanceTypes"],
+)
+def test_without_one_action_a_launch_names_it(aws, caller, operation):
+    caller.may(allowed() - {f"ec2:{operation}"})
+
+    with pytest.raises(BakeError, match=f"may not call ec2:{operation}"):
+        set_initial_no_auth_action_count(0)(launch)()

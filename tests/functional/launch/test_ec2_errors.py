@@ -1,0 +1,1129 @@
+"""What EC2 may answer, row by row: what is asked for again and what is not, what is said, and what is left.
+
+Each launch and each end is carried out against a pretended cloud, by a clock that only pauses move.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from threading import get_ident
+from typing import Any
+
+import pytest
+
+from dask_bake import clouds
+from dask_bake.cli.main import run
+from dask_bake.clusters.inventory import find
+from dask_bake.ec2 import api
+from dask_bake.ec2.retry import Insistence
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Called, Event, Note, Output
+from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.launch.preflight import check_user_data
+from dask_bake.models.cluster import Tag
+from dask_bake.options.launch import LaunchOptions
+from fake_local_cloud import DEBIAN
+from fakes import Answering, FakeClock, Printing
+from functional.launch.test_capacity import left
+from invariant import watched
+
+LAUNCH, END = "At launch", "At the end of a cluster"
+A, B = "us-east-1a", "us-east-1b"
+SPOT = {"*MarketType": "spot"}
+MAKERS = ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ImportKeyPair", "RunInstances")
+ENDERS = ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair")
+
+
+class Clock(FakeClock):
+    """One that only pauses move; those of threads that go on at the same time pass at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._main = get_ident()
+        self._others: dict[int, float] = {}
+
+    def __call__(self) -> float:
+        if get_ident() != self._main:
+            return self._others.setdefault(get_ident(), self.now)
+        return max([self.now, *self._others.values()])
+
+    def sleep(self, seconds: float) -> None:
+        if get_ident() != self._main:
+            self._others[get_ident()] = self() + seconds
+            return
+        self.now = self() + seconds
+        self._others.clear()
+
+
+@dataclass
+class Seen:
+    """What came of a command, and what was said while it went on."""
+
+    code: int = 0
+    message: str = ""
+    hint: str = ""
+    events: list[Event] = field(default_factory=list)
+    seconds: float = 0.0
+    before: tuple[str, int] = ("", 0)
+    strike: Callable[[], Any] = lambda: None
+
+    def hear(self, event: Event) -> None:
+        """Keeps it; strikes before the call whose turn it is."""
+        self.events.append(event)
+        if event == Called(self.before[0]) and self.events.count(event) == self.before[1]:
+            self.strike()
+
+    @property
+    def notes(self) -> list[str]:
+        return [event.text for event in self.events if isinstance(event, Note)]
+
+
+def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **said) -> Seen:
+    """The command's outcome; what exists afterwards is held to it by somebody whom no fault hinders."""
+    seen, clock = Seen(**said), Clock()
+    there = clouds.local_cloud(cloud.url, None)
+    insistence = Insistence(seen.hear, clock, clock.sleep, chance=lambda: 1.0)
+    edge = Printing(api.connect(there, seen.hear, insistence=insistence))
+    aside = cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2")
+
+    def go() -> int:
+        command(there, edge, {"notify": seen.hear, "clock": clock, "sleep": clock.sleep})
+        return 0
+
+    try:
+        watched(aside, go, nodes=nodes) if is_watched else go()
+    except BakeError as error:
+        seen.code, seen.message, seen.hint = error.exit_code, error.message, error.hint or ""
+    seen.seconds = clock() - 100
+    return seen
+
+
+def attempt(
+    cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, is_watched=True, **options
+) -> Seen:
+    """A launch of a head and two workers, unless the options say otherwise.
+
+    Args:
+        before: a call's name and number, before which ``strike`` happens.
+        is_watched: false where the launcher cannot know the names of what there is.
+    """
+    chosen = LaunchOptions(**{"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options})
+
+    def command(there, edge, world) -> None:
+        around = look_around(chosen, there, edge, lambda: "192.0.2.7/32")
+        plan = LaunchPlan(
+            chosen, around, launch_id, handout(chosen, keys_for(chosen)), begun=datetime.now(UTC)
+        )
+        check_user_data(plan)
+        launch(plan, edge, Answering(edge), **world)
+
+    return carried_out(
+        cloud, command, nodes=chosen.count, is_watched=is_watched, before=before, strike=strike
+    )
+
+
+def end(cloud) -> Seen:
+    """The end of the only cluster."""
+
+    def command(there, edge, world) -> None:
+        take_down(find(edge, there, None), edge, Answering(edge), **world)
+
+    return carried_out(cloud, command)
+
+
+def asked(cloud) -> Counter[str]:
+    """How often each thing was asked for that makes or ends something."""
+    return Counter(request["action"] for request in cloud.asked() if request["action"] in MAKERS + ENDERS)
+
+
+def tokens(cloud) -> Counter[str]:
+    return Counter(request["parameters"]["ClientToken"] for request in cloud.asked("RunInstances"))
+
+
+def codes(cloud, action="RunInstances") -> list[str | None]:
+    return [request["code"] for request in cloud.asked(action)]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """RunInstances refused for good: the row, EC2's code and words, and ours."""
+
+    fault: str
+    happens: str
+    code: str
+    says: str = ""
+    hint: str = ""
+    message: str = ""
+    of_workers: bool = False
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+NO_POLICY = (
+    "You are not authorized to perform this operation. User: arn:aws:iam::123456789012:user/ann is not"
+    " authorized to perform: ec2:RunInstances on resource: arn:aws:ec2:us-east-1:123456789012:instance/*"
+    " because no identity-based policy allows the ec2:RunInstances action."
+    " Encoded authorization failure message: 4GIOHlTkIaWHQD0Q0m6XSnuUMCm-abcdefg"
+)
+MARKETPLACE = (
+    "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please"
+    " visit https://aws.amazon.com/marketplace/pp?sku=abc"
+)
+ONCE = "one request, and no other zone; exit code 1 says what to do"
+REFUSALS = (
+    Refusal(
+        "the quota of vCPUs is used up (`VcpuLimitExceeded`)",
+        "one request, and no other zone; exit code 1 names the quota's code and the vCPUs asked for",
+        "VcpuLimitExceeded",
+        says="1 m6i.2xlarge in us-east-1a are 8 vCPUs of the quota L-1216C47A",
+        hint="ask for more under Service Quotas, EC2, 'Running On-Demand",
+    ),
+    Refusal(
+        "the quota of instances is used up (`InstanceLimitExceeded`)",
+        "one request, and no other zone; exit code 1 names the quota's code and the vCPUs asked for",
+        "InstanceLimitExceeded",
+        says="1 m6i.2xlarge in us-east-1a are 8 vCPUs of the quota L-1216C47A",
+        hint="ask for more under Service Quotas, EC2",
+    ),
+    Refusal(
+        "the quota of spot instances is used up (`MaxSpotInstanceCountExceeded`)",
+        "no other zone; the head ends; exit code 1 names the quota's code and the vCPUs asked for",
+        "MaxSpotInstanceCountExceeded",
+        says="2 m6i.2xlarge on spot in us-east-1a are 16 vCPUs of the quota L-34B43A08",
+        hint="'Spot Instance Requests'",
+        of_workers=True,
+        options={"spot": True},
+    ),
+    Refusal(
+        "the quota of disks is used up (`VolumeLimitExceeded`)",
+        "one request, and no other zone; exit code 1 names the quota",
+        "VolumeLimitExceeded",
+        hint="Amazon EBS, 'Storage for … volumes'",
+    ),
+    Refusal(
+        "the quota of a disk's IOPS is used up (`MaxIOPSLimitExceeded`)",
+        "one request, and no other zone; exit code 1 names the quota",
+        "MaxIOPSLimitExceeded",
+        hint="Amazon EBS, 'IOPS for … volumes'",
+    ),
+    Refusal(
+        "a permission is missing (`UnauthorizedOperation`)",
+        "one request; exit code 1 names the action, the caller and where the policy is; no encoded words",
+        "UnauthorizedOperation",
+        says="may not call ec2:RunInstances: You are not authorized to perform this operation."
+        " User: arn:aws:iam::123456789012:user/ann",
+        hint="dask-bake iam-policy prints all that it takes",
+        message=NO_POLICY,
+    ),
+    Refusal(
+        "the account has never used spot (`AuthFailure.ServiceLinkedRoleCreationNotPermitted`)",
+        "the head ends; exit code 1 says the command that makes the role",
+        "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
+        hint="aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
+        of_workers=True,
+        options={"spot": True},
+    ),
+    Refusal(
+        "a parameter that EC2 does not take (`InvalidParameterValue`)",
+        "one request; exit code 1 with EC2's words",
+        "InvalidParameterValue",
+        says="RunInstances failed: Value (x) for parameter y is invalid. (InvalidParameterValue)",
+        hint="--dry-run shows all that is asked for",
+        message="Value (x) for parameter y is invalid.",
+    ),
+    Refusal(
+        "parameters that exclude each other (`InvalidParameterCombination`)",
+        "one request; exit code 1 with EC2's words",
+        "InvalidParameterCombination",
+        hint="--dry-run shows all that is asked for",
+    ),
+    Refusal(
+        "a parameter that EC2 misses (`MissingParameter`)",
+        "one request; exit code 1 with EC2's words",
+        "MissingParameter",
+        hint="--dry-run shows all that is asked for",
+    ),
+    Refusal(
+        "EC2 takes the instance profile for none (`InvalidParameterValue`)",
+        "one request; exit code 1 with EC2's words",
+        "InvalidParameterValue",
+        says="Invalid IAM Instance Profile name",
+        message="Invalid IAM Instance Profile name",
+    ),
+    Refusal(
+        "EC2 does not take the user-data (`InvalidUserData.Malformed`)",
+        "one request; exit code 1 with EC2's words",
+        "InvalidUserData.Malformed",
+        says="User data is limited to 16384 bytes",
+        message="User data is limited to 16384 bytes",
+    ),
+    *(
+        Refusal(
+            "the image is deregistered meanwhile (`InvalidAMIID.NotFound`, `.Unavailable`, `.Malformed`)",
+            "one request; exit code 1 says how to make another",
+            f"InvalidAMIID.{why}",
+            hint="dask-bake bake makes one in this region",
+        )
+        for why in ("NotFound", "Unavailable", "Malformed")
+    ),
+    Refusal(
+        "the image is not shared with the account (`AuthFailure`)",
+        "one request; exit code 1 says that the credentials are not what is wrong",
+        "AuthFailure",
+        says="this account may not launch from the image: Not authorized for images: [ami-1] (AuthFailure)",
+        hint="its owner can share it",
+        message="Not authorized for images: [ami-1]",
+    ),
+    Refusal(
+        "the image's terms are not accepted (`OptInRequired`)",
+        "one request; exit code 1 with the address where they can be",
+        "OptInRequired",
+        says="https://aws.amazon.com/marketplace/pp?sku=abc",
+        hint="accept the image's terms where the message says",
+        message=MARKETPLACE,
+    ),
+    Refusal(
+        "the account is not signed up for EC2 (`OptInRequired`)",
+        ONCE,
+        "OptInRequired",
+        hint="sign the account up for EC2",
+    ),
+    Refusal(
+        "the account is still being verified (`PendingVerification`)",
+        ONCE,
+        "PendingVerification",
+        hint="it writes an e-mail when it is done",
+    ),
+    Refusal("the account is blocked (`Blocked`)", ONCE, "Blocked", hint="ask AWS Support"),
+    Refusal(
+        "a token that had other parameters (`IdempotentParameterMismatch`)",
+        "one request, never made again; exit code 1: the next launch has other tokens",
+        "IdempotentParameterMismatch",
+        hint="launch again: each launch has tokens of its own",
+    ),
+)
+
+
+@pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.code)
+def test_a_launch_that_is_refused_is_asked_for_once_and_says_why(cloud, fault_row, case):
+    where = SPOT if case.of_workers else {}
+    cloud.fault("error", "RunInstances", code=case.code, message=case.message, where=where, times=0)
+
+    with fault_row(LAUNCH, case.fault, case.happens, left="nothing") as row:
+        seen = attempt(cloud, **case.options)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (1, [])
+        assert f"({case.code})" in seen.message
+        assert case.says in seen.message
+        assert case.hint in seen.hint
+        assert seen.hint
+        assert "ncoded" not in seen.message
+        assert codes(cloud) == [*([None] if case.of_workers else []), case.code]
+        assert (asked(cloud)["CreateSecurityGroup"], asked(cloud)["AuthorizeSecurityGroupIngress"]) == (2, 2)
+        assert asked(cloud)["TerminateInstances"] == int(case.of_workers)
+
+
+CREDENTIALS = (
+    "AuthFailure",
+    "InvalidClientTokenId",
+    "ExpiredToken",
+    "RequestExpired",
+    "SignatureDoesNotMatch",
+)
+
+
+@pytest.mark.parametrize("code", CREDENTIALS)
+def test_credentials_that_do_not_count_are_told_before_anything_is_made(cloud, fault_row, code):
+    cloud.fault("error", code=code, times=0)
+
+    with fault_row(
+        LAUNCH,
+        "the credentials do not count any more (`ExpiredToken`, `AuthFailure`, `RequestExpired` …)",
+        "each look-up is asked once; exit code 1 says to log in and to look at the clock",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, asked(cloud)) == (1, Counter())
+        assert "AWS does not accept the credentials: " in seen.message
+        assert f"({code})" in seen.message
+        assert "log in again (aws sso login, aws configure) and check this machine's clock" in seen.hint
+        assert {request["code"] for request in cloud.asked()} == {code}
+
+
+def test_credentials_that_expire_before_the_first_thing_is_made_leave_nothing(cloud):
+    seen = attempt(
+        cloud,
+        before=("CreateSecurityGroup", 1),
+        strike=lambda: cloud.fault("error", code="ExpiredToken", times=0),
+    )
+
+    cloud.clear_faults()
+    assert (seen.code, left(cloud), asked(cloud)) == (1, [], Counter(CreateSecurityGroup=1))
+
+
+def test_credentials_that_expire_when_the_first_answer_was_lost_leave_what_is_named(cloud):
+    cloud.fault("drop-after", "CreateSecurityGroup")
+    cloud.fault("error", "CreateSecurityGroup", code="ExpiredToken", times=0)
+    cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
+
+    seen = attempt(cloud, is_watched=False)
+
+    cloud.clear_faults()
+    assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
+    assert "whatever is tagged dask-bake:cluster=dask" in seen.message
+
+
+def test_credentials_that_expire_while_it_is_looked_whose_the_name_is_leave_what_is_named(cloud):
+    cloud.fault("drop-after", "CreateSecurityGroup")
+    cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
+
+    seen = attempt(cloud, is_watched=False)
+
+    cloud.clear_faults()
+    assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
+    assert "whatever is tagged dask-bake:cluster=dask" in seen.message
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        ("AuthorizeSecurityGroupIngress", 1),
+        ("CreateSecurityGroup", 2),
+        ("RunInstances", 1),
+        ("RunInstances", 2),
+        ("DescribeInstances", 1),
+    ],
+    ids=str,
+)
+def test_credentials_that_expire_in_the_midst_leave_what_is_named_and_down_removes_it(
+    cloud, fault_row, before
+):
+    with fault_row(
+        LAUNCH,
+        "the credentials expire in the midst of a launch (`ExpiredToken`)",
+        "no request is made again; exit code 3 names each piece, and `dask-bake down` removes it after the"
+        " next login",
+        left="what was made by then",
+    ) as row:
+        seen = attempt(
+            cloud, before=before, strike=lambda: cloud.fault("error", code="ExpiredToken", times=0)
+        )
+        row.seconds = seen.seconds
+        cloud.clear_faults()
+        assert (seen.code, seen.hint) == (3, "dask-bake down dask")
+        assert "AWS does not accept the credentials: The provided token has expired." in seen.message
+        assert left(cloud) != []
+        assert max(tokens(cloud).values(), default=1) == 1
+        assert (end(cloud).code, left(cloud)) == (0, [])
+
+
+NO_ROOM = (
+    "InsufficientInstanceCapacity",
+    "InsufficientHostCapacity",
+    "InsufficientReservedInstanceCapacity",
+    "UnfulfillableCapacity",
+    "ReservationCapacityExceeded",
+)
+
+
+def refused_in(cloud, code: str, *zones: str, **where: str) -> None:
+    """No launch into these zones."""
+    subnets = cloud.ec2.describe_subnets()["Subnets"]
+    for subnet in (each for each in subnets if each["AvailabilityZone"] in zones):
+        at = {"NetworkInterface.1.SubnetId": subnet["SubnetId"], **where}
+        cloud.fault("error", "RunInstances", code=code, where=at, times=0)
+    cloud.forget_requests()
+
+
+def zones_of(cloud) -> set[str]:
+    return {
+        instance["Placement"]["AvailabilityZone"]
+        for reservation in cloud.ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] in ("pending", "running")
+    }
+
+
+def in_the_next_zone(cloud, row, code: str) -> None:
+    seen = attempt(cloud)
+    row.seconds = seen.seconds
+    assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+    assert codes(cloud) == [code, None, None]
+    assert set(tokens(cloud).values()) == {1}
+    assert f"No room for m6i.2xlarge in us-east-1a ({code})." in seen.notes
+
+
+@pytest.mark.parametrize("code", NO_ROOM)
+def test_a_zone_without_room_is_asked_once_and_then_the_next(cloud, fault_row, code):
+    refused_in(cloud, code, A)
+
+    with fault_row(
+        LAUNCH,
+        "a zone has no room (`InsufficientInstanceCapacity`, and four codes like it)",
+        "asked once, then the next zone: head and workers are there",
+        left="the cluster",
+    ) as row:
+        in_the_next_zone(cloud, row, code)
+
+
+def test_a_subnet_whose_addresses_are_gone_is_asked_once_and_then_the_next(cloud, fault_row):
+    refused_in(cloud, "InsufficientFreeAddressesInSubnet", A)
+
+    with fault_row(
+        LAUNCH,
+        "a subnet's addresses are gone meanwhile (`InsufficientFreeAddressesInSubnet`)",
+        "asked once, then the next zone's subnet: head and workers are there",
+        left="the cluster",
+    ) as row:
+        in_the_next_zone(cloud, row, "InsufficientFreeAddressesInSubnet")
+
+
+def test_a_zone_that_does_not_take_the_type_is_asked_once_and_then_the_next(cloud, fault_row):
+    refused_in(cloud, "Unsupported", A)
+
+    with fault_row(
+        LAUNCH,
+        "a zone does not take the type after all (`Unsupported`)",
+        "asked once, then the next zone: head and workers are there",
+        left="the cluster",
+    ) as row:
+        in_the_next_zone(cloud, row, "Unsupported")
+
+
+@pytest.mark.parametrize(
+    "code", ["InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "Unsupported"]
+)
+def test_where_there_is_no_room_anywhere_each_place_is_named(cloud, fault_row, code):
+    zones = [each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]]
+    refused_in(cloud, code, *zones)
+
+    with fault_row(
+        LAUNCH,
+        "no zone has room",
+        "each zone is asked once; exit code 1 names each with EC2's code",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (1, [])
+        assert codes(cloud) == [code] * len(zones)
+        assert all(f"m6i.2xlarge in {zone} ({code})" in seen.message for zone in zones)
+        assert "--type takes several types" in seen.hint
+
+
+def test_workers_without_room_end_their_head_before_the_next_zone(cloud, fault_row):
+    cloud.fault("capacity", where={"AvailabilityZone": A, "MaxCount": "2"}, times=0)
+
+    with fault_row(
+        LAUNCH,
+        "a zone has room for the head, and none for the workers",
+        "the head ends, and head and workers start in the next zone",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        assert codes(cloud) == [None, "InsufficientInstanceCapacity", None, None]
+        assert set(tokens(cloud).values()) == {1}
+
+
+def test_workers_without_room_anywhere_leave_no_head(cloud, fault_row):
+    cloud.fault("capacity", where={"MaxCount": "2"}, times=0)
+
+    with fault_row(
+        LAUNCH,
+        "every zone has room for the head, and none for the workers",
+        "each head ends; exit code 1 names each try; `--min-workers` would take what there is",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (1, [])
+        assert codes(cloud) == 3 * [None, "InsufficientInstanceCapacity"]
+        assert "--min-workers takes what there is" in seen.hint
+
+
+def test_spot_whose_price_is_too_low_falls_back_where_it_may(cloud, fault_row):
+    cloud.fault("error", "RunInstances", code="SpotMaxPriceTooLow", where=SPOT, times=0)
+
+    with fault_row(
+        LAUNCH,
+        "spot instances cost more than what is offered (`SpotMaxPriceTooLow`)",
+        "each zone is asked once, then on demand with `--spot-with-fallback`",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud, spot_with_fallback=True, zone=(A, B))
+        row.seconds = seen.seconds
+        assert (seen.code, len(left(cloud))) == (0, 3 + 2)
+        assert codes(cloud) == [None, "SpotMaxPriceTooLow", None, "SpotMaxPriceTooLow", None, None]
+
+
+QUESTIONS = (
+    "DescribeInstanceTypes",
+    "DescribeInstanceTypeOfferings",
+    "DescribeSubnets",
+    "DescribeImages",
+    "DescribeSecurityGroups",
+    "DescribeInstances",
+)
+OF_AN_END = ("DescribeInstances", "TerminateInstances", "DescribeSecurityGroups", "DeleteSecurityGroup")
+
+
+def made_once(cloud, *, again=()) -> None:
+    """A launch without user-data made all that it makes, with no token for two things."""
+    once = Counter(CreateSecurityGroup=2, AuthorizeSecurityGroupIngress=2, ImportKeyPair=1, RunInstances=2)
+    assert asked(cloud) == once + Counter(again)
+    assert len(tokens(cloud)) == 2
+    assert len(left(cloud)) == 3 + 2
+
+
+@pytest.mark.parametrize("action", [*QUESTIONS, *MAKERS])
+def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud, fault_row, action):
+    cloud.fault("error", action, code="RequestLimitExceeded", times=4)
+    cloud.fault("error", action, code="InternalError", times=3)
+
+    with fault_row(
+        LAUNCH,
+        "any request is throttled four times (`RequestLimitExceeded`), then AWS fails at it three times"
+        " (`InternalError`)",
+        "made again with the same token, after at most 1 s, 2 s, 4 s …; told after 5 s",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = seen.seconds
+        assert seen.code == 0
+        made_once(cloud, again=7 * [action] if action in MAKERS else ())
+        assert f"AWS is throttling {action}: it is asked for again, and more slowly." in seen.notes
+        assert seen.seconds >= (1 + 2 + 4 + 8) + (1 + 2 + 4)
+
+
+@pytest.mark.parametrize(
+    ("code", "times"), [("EC2ThrottledException", 7), ("Unavailable", 3), ("ServiceUnavailable", 3)]
+)
+def test_the_other_codes_that_say_the_same_are_taken_as_the_same(cloud, code, times):
+    cloud.fault("error", "RunInstances", code=code, times=times)
+
+    seen = attempt(cloud)
+
+    assert (seen.code, len(left(cloud))) == (0, 3 + 2)
+    assert sorted(tokens(cloud).values()) == [1, times + 1]
+
+
+@pytest.mark.parametrize("action", ["CreateSecurityGroup", "RunInstances"])
+def test_a_request_that_is_throttled_without_end_is_made_eight_times(cloud, fault_row, action):
+    cloud.fault("error", action, code="RequestLimitExceeded", times=0)
+
+    with fault_row(
+        LAUNCH,
+        "a request of a launch is throttled without end",
+        "eight tries; exit code 1",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud), asked(cloud)[action]) == (1, [], 8)
+        assert f"AWS is throttling {action}" in seen.message
+        assert "(RequestLimitExceeded)" in seen.message
+        assert seen.hint == "wait a minute and try again"
+
+
+@pytest.mark.parametrize("action", ["CreateSecurityGroup", "RunInstances"])
+def test_a_request_at_which_aws_fails_without_end_is_made_four_times(cloud, fault_row, action):
+    cloud.fault("error", action, code="InternalError", times=0)
+
+    with fault_row(
+        LAUNCH,
+        "AWS fails at a request of a launch without end",
+        "four tries; exit code 1, once ten seconds have shown that nothing was made unheard",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud), asked(cloud)[action]) == (1, [], 4)
+        assert f"AWS failed at {action}: An internal error has occurred (InternalError)" in seen.message
+        assert seen.hint == "try again later"
+
+
+@pytest.mark.parametrize("action", OF_AN_END)
+def test_an_end_goes_on_though_it_is_throttled_and_aws_fails(cloud, fault_row, action):
+    attempt(cloud)
+    cloud.fault("error", action, code="RequestLimitExceeded", times=4)
+    cloud.fault("error", action, code="InternalError", times=3)
+
+    with fault_row(
+        END,
+        "any request is throttled four times, and then AWS fails three times",
+        "made again, more slowly; told after 5 s",
+        left="nothing",
+    ) as row:
+        seen = end(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (0, [])
+        assert f"AWS is throttling {action}: it is asked for again, and more slowly." in seen.notes
+
+
+@pytest.mark.parametrize("action", OF_AN_END)
+def test_a_launch_is_undone_though_that_is_throttled(cloud, fault_row, action):
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+    cloud.fault(
+        "error", action, code="RequestLimitExceeded", times=4, skip=action == "DescribeSecurityGroups"
+    )
+
+    with fault_row(
+        LAUNCH,
+        "a launch fails, and what undoes it is throttled",
+        "made again, more slowly; exit code 1 with what failed first",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (1, [])
+        assert "(VcpuLimitExceeded)" in seen.message
+
+
+@pytest.mark.parametrize(
+    ("action", "code"),
+    [
+        ("AuthorizeSecurityGroupIngress", "InvalidGroup.NotFound"),
+        ("RunInstances", "InvalidGroup.NotFound"),
+        ("RunInstances", "InvalidKeyPair.NotFound"),
+    ],
+)
+def test_what_ec2_does_not_know_yet_is_asked_for_again(cloud, fault_row, action, code):
+    cloud.fault("error", action, code=code, times=3)
+
+    with fault_row(
+        LAUNCH,
+        "EC2 does not know the group, or the key pair, that it has just made (`InvalidGroup.NotFound`)",
+        "made again, for 30 s at most; told after 5 s",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = seen.seconds
+        assert seen.code == 0
+        made_once(cloud, again=3 * [action])
+        assert f"AWS does not know yet what it has just made: {action} is asked for again." in seen.notes
+
+
+def test_what_ec2_never_knows_is_asked_for_again_for_30_seconds(cloud):
+    cloud.fault("error", "AuthorizeSecurityGroupIngress", code="InvalidGroup.NotFound", times=0)
+
+    seen = attempt(cloud)
+
+    assert (seen.code, left(cloud)) == (1, [])
+    assert "(InvalidGroup.NotFound)" in seen.message
+    assert 30 <= seen.seconds < 60
+
+
+def test_an_instance_profile_that_is_new_is_asked_for_again_for_a_minute(cloud, fault_row):
+    text = "Value (s3) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
+    cloud.fault("error", "RunInstances", code="InvalidParameterValue", message=text, times=5)
+
+    with fault_row(
+        LAUNCH,
+        "EC2 does not know the instance profile yet",
+        "made again with the same token, for a minute at most; told after 5 s",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, len(left(cloud))) == (0, 3 + 2)
+        assert sorted(tokens(cloud).values()) == [1, 6]
+
+    assert end(cloud).code == 0
+    cloud.fault("error", "RunInstances", code="InvalidParameterValue", message=text, times=0)
+    seen = attempt(cloud, launch_id="launch2")
+    assert (seen.code, left(cloud)) == (1, [])
+    assert "(InvalidParameterValue)" in seen.message
+    assert 60 <= seen.seconds < 90
+
+
+def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_again(cloud, fault_row):
+    cloud.fault("unseen", seconds=1, times=0)
+
+    with fault_row(
+        LAUNCH,
+        "EC2 does not show new instances for a while (`InvalidInstanceID.NotFound`)",
+        "they are waited for, and started once",
+        left="the cluster",
+    ):
+        seen = attempt(cloud, timeout=86_400)
+        assert (seen.code, len(left(cloud)), codes(cloud)) == (0, 3 + 2, [None, None])
+
+
+def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud, fault_row):
+    cloud.fault("unseen", seconds=0.3, times=0)  # much less than a minute of the launcher's clock takes
+    cloud.fault("error", "TerminateInstances", code="InvalidInstanceID.NotFound", times=3)
+    cloud.fault("capacity", where={"AvailabilityZone": A, "MaxCount": "2"}, times=0)
+
+    with fault_row(
+        LAUNCH,
+        "the workers find no room, and EC2 does not know their head yet, which is to end",
+        "it is told to end again until it does; the cluster starts in the next zone",
+        left="the cluster",
+    ):
+        seen = attempt(cloud, timeout=86_400)
+        assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        assert asked(cloud)["TerminateInstances"] >= 4
+
+
+def test_a_rule_that_is_there_is_no_error(cloud, fault_row):
+    cloud.fault("error", "AuthorizeSecurityGroupIngress", code="InvalidPermission.Duplicate", times=0)
+
+    with fault_row(
+        LAUNCH,
+        "a group's rule is there already (`InvalidPermission.Duplicate`)",
+        "that is no error",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, asked(cloud)["AuthorizeSecurityGroupIngress"]) == (0, 2)
+
+
+def holds_the_name(cloud, tags: dict[str, str]) -> str:
+    (vpc,) = {each["VpcId"] for each in cloud.ec2.describe_subnets()["Subnets"]}
+    said = [{"Key": key, "Value": value} for key, value in tags.items()]
+    specification = [{"ResourceType": "security-group", "Tags": said}] if said else []
+    group = cloud.ec2.create_security_group(
+        GroupName="dask-bake-dask", Description="x", VpcId=vpc, TagSpecifications=specification
+    )["GroupId"]
+    cloud.forget_requests()
+    return str(group)
+
+
+def test_a_name_that_a_cluster_has_is_refused_and_the_cluster_stays(cloud, fault_row):
+    attempt(cloud)
+    before = left(cloud)
+    cloud.forget_requests()
+
+    with fault_row(
+        LAUNCH,
+        "there is a cluster of that name",
+        "nothing is asked for that makes anything; exit code 1 says how to see it, and to end it",
+        left="that cluster, untouched",
+    ) as row:
+        seen = attempt(cloud, launch_id="launch2")
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud), asked(cloud)) == (1, before, Counter())
+        assert seen.message == "a cluster named dask already exists, or is being launched"
+        assert "dask-bake status dask shows it, dask-bake down dask ends it" in seen.hint
+
+
+def test_a_name_that_only_old_groups_hold_is_told_with_what_clears_it(cloud, fault_row):
+    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    tags = {
+        Tag.MANAGED: "true",
+        Tag.CLUSTER: "dask",
+        Tag.LAUNCH: "launch0",
+        Tag.CREATED: an_hour_ago,
+    }
+    holds_the_name(cloud, {str(key): value for key, value in tags.items()})
+
+    with fault_row(
+        LAUNCH,
+        "a cluster of that name has ended by itself, and its groups hold the name",
+        "exit code 1 says so, and the command that clears it",
+        left="those groups",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, asked(cloud)) == (1, Counter())
+        assert "cluster dask has ended by itself; its security groups still hold the name" in seen.message
+        assert "dask-bake down dask" in seen.hint
+
+    assert end(cloud).code == 0
+    assert attempt(cloud).code == 0
+
+
+def test_somebody_elses_group_of_that_name_is_never_touched(cloud, fault_row):
+    holds_the_name(cloud, {})
+
+    with fault_row(
+        LAUNCH,
+        "somebody else's security group has the name (`InvalidGroup.Duplicate`)",
+        "one request; exit code 1 says that dask-bake did not make it",
+        left="that group, untouched",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (1, ["dask-bake-dask"])
+        assert asked(cloud) == Counter(CreateSecurityGroup=1)
+        assert "the security group dask-bake-dask exists, and dask-bake did not make it" in seen.message
+        assert seen.hint == "--name gives the cluster another name"
+
+
+@pytest.mark.parametrize("code", ["DependencyViolation", "InvalidGroup.InUse"])
+def test_a_group_that_is_still_in_use_is_waited_for(cloud, fault_row, code):
+    attempt(cloud)
+    cloud.fault("error", "DeleteSecurityGroup", code=code, times=9)
+
+    with fault_row(
+        END,
+        "a group is still in use for a while (`DependencyViolation`)",
+        "it is deleted when it is free",
+        left="nothing",
+    ) as row:
+        seen = end(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (0, [])
+        assert len(cloud.asked("DeleteSecurityGroup")) == 9 + 2
+
+
+def test_a_group_that_somebody_elses_interface_holds_is_named_with_it(cloud, fault_row):
+    attempt(cloud)
+    (group,) = cloud.ec2.describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": ["dask-bake-dask"]}]
+    )["SecurityGroups"]
+    subnet = cloud.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    # Tagged, so that whoever looks at what is left sees it.
+    tags = [{"ResourceType": "network-interface", "Tags": [{"Key": str(Tag.MANAGED), "Value": "true"}]}]
+    interface = cloud.ec2.create_network_interface(
+        SubnetId=subnet, Groups=[group["GroupId"]], TagSpecifications=tags
+    )["NetworkInterface"]["NetworkInterfaceId"]
+
+    with fault_row(
+        END,
+        "somebody else's network interface is in the group (`DependencyViolation`)",
+        "told while it is waited for; after five minutes exit code 3 names group and interface; the next"
+        " `down` goes on",
+        left="that group",
+    ) as row:
+        seen = end(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
+        assert f"security group dask-bake-dask ({group['GroupId']}), used by {interface}" in seen.message
+        assert seen.hint == "dask-bake down dask"
+        assert f"Waiting for security group dask-bake-dask ({group['GroupId']}) to be free." in seen.notes
+        assert 300 <= seen.seconds < 310
+
+    cloud.ec2.delete_network_interface(NetworkInterfaceId=interface)
+    assert (end(cloud).code, left(cloud)) == (0, [])
+
+
+ENDED = r"node 0 \(i-\w+\) ended while the cluster was launched: "
+
+
+@pytest.mark.parametrize("code", ["Server.InternalError", "Server.InsufficientInstanceCapacity"])
+def test_an_instance_that_ec2_itself_ends_is_started_once_more_elsewhere(cloud, fault_row, code):
+    cloud.fault("terminated", code=code)
+
+    with fault_row(
+        LAUNCH,
+        "EC2 itself ends a node while it starts (`Server.InternalError` …)",
+        "told with EC2's reason; all nodes are started once more, in the next zone",
+        left="the cluster",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        assert [note for note in seen.notes if re.search(rf"{code}.*started once more, elsewhere\.$", note)]
+
+
+def test_an_instance_that_ec2_itself_ends_twice_ends_the_launch(cloud, fault_row):
+    cloud.fault("terminated", code="Server.InternalError", times=0)
+
+    with fault_row(
+        LAUNCH,
+        "EC2 itself ends nodes while they start, wherever they do",
+        "two zones are tried; exit code 1 with EC2's reason and the console's last lines",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud), len(codes(cloud))) == (1, [], 4)
+        assert re.search(r"ended while the cluster was launched: .*Server\.InternalError", seen.message)
+        assert any(isinstance(event, Output) for event in seen.events)
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("Client.InternalError", "may these credentials use the KMS key that encrypts it?"),
+        ("Client.VolumeLimitExceeded", "the last lines of its console are above"),
+        ("Client.InvalidSnapshot.NotFound", "the last lines of its console are above"),
+    ],
+)
+def test_an_instance_that_ends_for_a_reason_of_ours_ends_the_launch(cloud, fault_row, code, hint):
+    cloud.fault("terminated", code=code)
+
+    with fault_row(
+        LAUNCH,
+        "a node ends while it starts, for want of a key, a quota or a snapshot (`Client.InternalError` …)",
+        "no other zone; exit code 1 with EC2's reason, and what it often is",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud), codes(cloud)) == (1, [], [None, None])
+        assert code in seen.message
+        assert hint in seen.hint
+
+
+def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, fault_row):
+    cloud.fault("pending", where={"MaxCount": "1"})
+
+    with fault_row(
+        LAUNCH,
+        "a node does not get well in time",
+        "after `--timeout`, 60 s here, exit code 1 says what was waited for, with the console's last lines",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud, timeout=60)
+        row.seconds = seen.seconds
+        assert (seen.code, left(cloud)) == (1, [])
+        assert "waited 60 s for the head to run" in seen.message
+        assert "node 0 is late" in seen.message
+        assert any(isinstance(event, Output) for event in seen.events)
+        assert 60 <= seen.seconds < 80
+
+
+@pytest.mark.parametrize(
+    "before",
+    [("RunInstances", 2), ("DescribeInstances", 1)],
+    ids=str,
+)
+def test_a_network_that_goes_for_good_in_the_midst_is_told_with_what_may_be_there(cloud, fault_row, before):
+    with fault_row(
+        LAUNCH,
+        "the network goes for good in the midst of a launch",
+        "what makes something is asked for again for two minutes, with the same token; told after 5 s; exit"
+        " code 3 names what is known to be there, and the tag of what may be",
+        left="what was made by then",
+    ) as row:
+        seen = attempt(cloud, before=before, strike=lambda: cloud.fault("drop-before", times=0))
+        row.seconds = seen.seconds
+        cloud.clear_faults()
+        assert (seen.code, seen.hint) == (3, "dask-bake down dask")
+        assert "whatever is tagged dask-bake:cluster=dask" in seen.message
+        assert [note for note in seen.notes if note.startswith("AWS does not answer ")]
+        assert [note for note in seen.notes if note.startswith("Waiting for EC2: ")]
+        assert len(tokens(cloud)) <= 2
+        assert left(cloud) != []
+        assert (end(cloud).code, left(cloud)) == (0, [])
+
+
+def test_a_network_that_is_gone_from_the_start_is_told_soon(cloud, fault_row):
+    cloud.fault("drop-before", times=0)
+
+    with fault_row(
+        LAUNCH,
+        "there is no network",
+        "look-ups are made again for 10 s; exit code 1 says what to look at",
+        left="nothing",
+    ) as row:
+        seen = attempt(cloud)
+        row.seconds = seen.seconds
+        cloud.clear_faults()
+        assert (seen.code, asked(cloud), left(cloud)) == (1, Counter(), [])
+        assert "EC2 could not be reached" in seen.message
+        assert seen.hint == "check the network, the region and the proxy"
+        assert 10 <= seen.seconds < 20
+
+
+BEFOREHAND = (
+    ({"keyname": "nobodys"}, "--keyname nobodys: there is no such key pair in this region"),
+    ({"subnet_id": "subnet-12345678"}, "--subnet-id subnet-12345678: there is no such subnet in this region"),
+    ({"type": ("m99.huge",)}, "--type m99.huge: there is no such type in this region"),
+    ({"ami": "ami-0123456789abcdef0"}, "the image ami-0123456789abcdef0 does not exist in this region"),
+    ({"iaminstance_name": "nobodys"}, "--iaminstance-name nobodys: there is no such instance profile"),
+)
+
+
+def is_told_beforehand(cloud, row, says: str, hint: str = "", **options) -> None:
+    seen = attempt(cloud, **options)
+    row.seconds = seen.seconds
+    assert (seen.code in (1, 2), asked(cloud), left(cloud)) == (True, Counter(), [])
+    assert says in seen.message
+    assert hint in seen.hint
+    assert seen.hint
+
+
+@pytest.mark.parametrize(("options", "says"), BEFOREHAND, ids=[each[1] for each in BEFOREHAND])
+def test_what_is_not_there_is_told_before_anything_is_made(cloud, fault_row, options, says):
+    with fault_row(
+        LAUNCH,
+        "key pair, subnet, type, image or instance profile is not there (`InvalidKeyPair.NotFound` …)",
+        "told from the look-ups, by the option's name",
+        left="nothing",
+    ) as row:
+        is_told_beforehand(cloud, row, says, **options)
+
+
+def test_a_subnet_that_is_too_small_is_told_before_anything_is_made(cloud, fault_row):
+    (vpc,) = {each["VpcId"] for each in cloud.ec2.describe_subnets()["Subnets"]}
+    block = cloud.ec2.describe_vpcs()["Vpcs"][0]["CidrBlock"]
+    *_, last = ip_network(block).subnets(new_prefix=28)
+    subnet = cloud.ec2.create_subnet(VpcId=vpc, CidrBlock=str(last))["Subnet"]["SubnetId"]
+
+    with fault_row(
+        LAUNCH,
+        "the subnet has fewer addresses than nodes are asked for",
+        "told from the look-ups, with how many it has",
+        left="nothing",
+    ) as row:
+        is_told_beforehand(
+            cloud, row, f"--count 12 needs as many addresses, and {subnet} in", subnet_id=subnet, count=12
+        )
+
+
+def test_user_data_that_is_too_long_is_told_before_anything_is_made(cloud, fault_row, tmp_path):
+    config = tmp_path / "user-data"
+    config.write_text(f"#cloud-config\nbootcmd: [[echo, {'x' * 17_000}]]\n")
+
+    with fault_row(
+        LAUNCH,
+        "user-data is longer than EC2 takes, 16 KB",
+        "told before anything is made",
+        left="nothing",
+    ) as row:
+        is_told_beforehand(cloud, row, "bytes, and EC2 takes 16384", user_data=config)
+
+
+def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_row):
+    for subnet in cloud.ec2.describe_subnets()["Subnets"]:
+        cloud.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+
+    with fault_row(
+        LAUNCH,
+        "there is no default VPC, or it has no subnets",
+        "told from the look-ups, with the command that makes one, and `--subnet-id`",
+        left="nothing",
+    ) as row:
+        is_told_beforehand(
+            cloud, row, "there is no default subnet in this region", "--subnet-id takes another"
+        )
+
+
+def test_a_region_that_is_none_is_told_before_anybody_is_asked(cloud, fault_row):
+    with fault_row(
+        LAUNCH,
+        "there is no such region",
+        "told before anybody is asked, with those that are like it; exit code 2",
+        left="nothing",
+    ):
+        with pytest.raises(UsageError, match="there is no region eu-wset-1") as caught:
+            api.connect(clouds.aws_cloud("eu-wset-1", {}), [].append)
+        assert "did you mean eu-west-1" in caught.value.hint
+
+
+def test_without_credentials_that_is_told_before_anybody_is_asked(cloud, fault_row, monkeypatch, capsys):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+
+    with fault_row(
+        LAUNCH,
+        "there are no AWS credentials, or the profile is none",
+        "told before anybody is asked; exit code 2",
+        left="nothing",
+    ):
+        assert run(["launch", "--cloud", "aws", "--region", "us-east-1"]) == 2
+        assert "there are no AWS credentials" in capsys.readouterr().err
+        assert run(["launch", "--cloud", "aws", "--region", "us-east-1", "--profile", "none"]) == 2
+        assert "The config profile (none) could not be found" in capsys.readouterr().err

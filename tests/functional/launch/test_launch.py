@@ -1,0 +1,397 @@
+"""The launcher against moto's EC2: what the commands make, show and remove, and what they refuse."""
+
+import http.server
+import json
+import threading
+from dataclasses import replace
+
+import boto3
+import pytest
+import yaml
+from moto import mock_aws
+
+from dask_bake import api, clouds
+from dask_bake.cli.main import run
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api as ec2
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.cluster import Cluster, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
+from fakes import Answering, Printing
+from invariant import watched
+
+OPTIONS = LaunchOptions(count=3, nprocs=2)
+
+
+@pytest.fixture
+def aws():
+    with mock_aws():
+        yield boto3.client("ec2", region_name="us-east-1")
+
+
+@pytest.fixture
+def image(aws):
+    image_id = aws.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]
+    tag(
+        aws,
+        image_id,
+        {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.USER: "admin", Tag.VERIFIED: Verified.YES},
+    )
+    return image_id
+
+
+def tag(aws, image_id: str, tags: dict[str, str]) -> None:
+    aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+
+@pytest.fixture
+def cloud():
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"192.0.2.7")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
+        server.shutdown()
+        thread.join()
+
+
+def launch(cloud, options=OPTIONS, *, way_in=Answering, dry_run=False) -> int:
+    terminal = Terminal()
+    edge = Printing(ec2.connect(cloud, terminal.notify))
+    return watched(
+        boto3.client("ec2", region_name=cloud.region),
+        lambda: launch_command.run(
+            options,
+            cloud,
+            edge,
+            terminal,
+            dry_run=dry_run,
+            json_output=True,
+            make_way_in=lambda *_: way_in(edge),
+        ),
+        nodes=0 if dry_run else options.count,
+    )
+
+
+def everything(aws) -> list[str]:
+    """All that could cost something or hold a name."""
+    instances = [
+        instance["InstanceId"]
+        for reservation in aws.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] != "terminated"
+    ]
+    groups = [group["GroupName"] for group in aws.describe_security_groups()["SecurityGroups"]]
+    return instances + [name for name in groups if name != "default"]
+
+
+def test_a_launch_says_what_it_made_and_by_which_calls(aws, image, cloud, capsys):
+    assert launch(cloud) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert [(node["index"], node["role"], node["state"], node["workers"]) for node in document["nodes"]] == [
+        (0, "head", "running", 0),
+        (1, "worker", "running", 2),
+        (2, "worker", "running", 2),
+    ]
+    assert (document["workers"], document["workers_expected"], document["nthreads"]) == (4, 4, 4)
+    calls = [call for call in document["calls"] if not call.startswith("pricing:")]
+    assert sorted(calls[:6]) == [
+        "DescribeImages",
+        "DescribeInstanceTypeOfferings",
+        "DescribeInstanceTypes",
+        "DescribeSecurityGroups",
+        "DescribeSubnets",
+        "servicequotas:GetServiceQuota",
+    ]
+    assert calls[6:12] == [
+        *2 * ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress"),
+        *2 * ("RunInstances",),
+    ]
+
+
+def test_instances_are_closed_and_encrypted_and_end_with_their_disks(aws, image, cloud):
+    launch(cloud)
+
+    for reservation in aws.describe_instances()["Reservations"]:
+        for instance in reservation["Instances"]:
+            assert instance["MetadataOptions"]["HttpTokens"] == "required"
+            assert instance["MetadataOptions"]["HttpPutResponseHopLimit"] == 1
+            (device,) = instance["BlockDeviceMappings"]
+            assert device["Ebs"]["DeleteOnTermination"]
+            (volume,) = aws.describe_volumes(VolumeIds=[device["Ebs"]["VolumeId"]])["Volumes"]
+            assert (volume["Encrypted"], volume["VolumeType"]) == (True, "gp3")
+            assert {"Key": Tag.CLUSTER, "Value": "dask"} in volume["Tags"]
+
+
+def cidrs(rule) -> list[str]:
+    return [each["CidrIp"] for each in rule["IpRanges"]]
+
+
+def test_only_the_group_and_the_callers_ssh_are_let_in(aws, image, cloud):
+    launch(cloud)
+
+    filters = [{"Name": "group-name", "Values": ["dask-bake-*"]}]
+    rules = {
+        (
+            group["GroupName"],
+            rule["IpProtocol"],
+            rule.get("FromPort"),
+            *(each["CidrIp"] for each in rule["IpRanges"]),
+        )
+        for group in aws.describe_security_groups(Filters=filters)["SecurityGroups"]
+        for rule in group["IpPermissions"]
+    }
+    assert rules == {("dask-bake-dask", "-1", None), ("dask-bake-dask/ssh", "tcp", 22, "192.0.2.7/32")}
+
+
+def test_what_was_launched_is_listed_shown_and_taken_down(aws, image, cloud, capsys):
+    launch(cloud)
+    capsys.readouterr()
+
+    assert run(["ls", "--json"]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["name"], listed["workers_expected"], len(listed["nodes"])) == ("dask", 4, 3)
+    assert run(["status", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == listed
+    assert run(["down"]) == 0
+    assert capsys.readouterr().out.startswith("dask is gone: 3 nodes ended in")
+    assert everything(aws) == []
+    assert run(["ls"]) == 0
+    assert capsys.readouterr().out == "There are no clusters.\n"
+
+
+def test_a_name_in_use_is_refused_and_the_cluster_stays(aws, image, cloud):
+    launch(cloud)
+    before = everything(aws)
+
+    with pytest.raises(BakeError, match="a cluster named dask already exists"):
+        launch(cloud)
+
+    assert everything(aws) == before
+
+
+def test_an_interrupted_launch_leaves_nothing(aws, image, cloud):
+    class Interrupted(Answering):
+        def registered(self, head):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launch(cloud, way_in=Interrupted)
+
+    assert everything(aws) == []
+
+
+def test_a_dry_run_shows_calls_and_user_data_and_makes_nothing(aws, image, cloud, capsys):
+    assert launch(cloud, dry_run=True) == 0
+
+    document = json.loads(capsys.readouterr().out)
+    assert [call["operation"] for call in document["calls"]][4:] == ["RunInstances", "RunInstances"]
+    assert document["calls"][5]["parameters"]["UserData"].startswith("#cloud-config\n")
+    assert everything(aws) == []
+
+
+def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_path):
+    path = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, file=path))
+
+    document = yaml.safe_load(path.read_text())
+    assert (document["name"], document["cloud"], document["region"]) == ("dask", "aws", "us-east-1")
+    assert [set(node) for node in document["instances"]] == 3 * [
+        {"index", "role", "uid", "ip", "private_ip", "port", "username", "keypair"}
+    ]
+    assert [node["role"] for node in document["instances"]] == ["head", "worker", "worker"]
+
+
+@pytest.fixture
+def file(aws, image, cloud, tmp_path):
+    """The file of a cluster that is up."""
+    path = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, name="mine", file=path))
+    launch(cloud, replace(OPTIONS, name="other"))
+    return path
+
+
+def test_a_command_takes_the_cluster_of_the_file(file, capsys):
+    capsys.readouterr()
+    assert run(["address", "--file", str(file), "--json"]) == 0
+
+    said = json.loads(capsys.readouterr().out)
+    head = yaml.safe_load(file.read_text())["instances"][0]["private_ip"]
+    assert said == {
+        "name": "mine",
+        "scheduler": f"tcp://{head}:8786",
+        "dashboard_on_head": "http://127.0.0.1:8787/status",
+        "python": "from dask_bake.api import connect;"
+        ' client = connect("mine", cloud="aws", region="us-east-1")',
+        "browser": "dask-bake ui mine --cloud aws --region us-east-1",
+    }
+
+
+def test_addresses_are_told_within_80_columns(file, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    assert run(["address", "mine"]) == 0
+
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert 'connect("mine")' in shown
+
+
+def test_destroy_is_down_and_asks_nothing(aws, file, capsys):
+    assert run(["destroy", "--file", str(file), "-y"]) == 0
+
+    assert "mine is gone: 3 nodes ended" in capsys.readouterr().out
+    assert file.exists()
+    left = run(["status", "mine"]), capsys.readouterr().err
+    assert left[0] == 2
+    assert "there is no cluster named mine" in left[1]
+
+
+def test_the_variable_of_dask_ec2_names_the_file(file, capsys, monkeypatch):
+    monkeypatch.setenv("CLUSTERFILE", str(file))
+    capsys.readouterr()
+    assert run(["address", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "mine"
+
+    assert run(["address", "other", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["name"] == "other"
+
+
+@pytest.mark.parametrize("command", ["status", "connect", "ui", "address", "allow-me", "down", "destroy"])
+def test_a_name_beside_a_file_that_has_another_is_refused(file, command, capsys):
+    assert run([command, "other", "--file", str(file)]) == 2
+
+    assert f"{file} is about name mine, and the command line says other" in capsys.readouterr().err
+
+
+def test_a_list_of_the_file_is_its_cluster_alone(file, capsys, monkeypatch):
+    capsys.readouterr()
+    assert run(["ls", "--file", str(file), "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine"]
+
+    monkeypatch.setenv("CLUSTERFILE", str(file))
+    assert run(["ls", "--json"]) == 0
+    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine", "other"]
+
+
+def test_python_s_way_in_takes_the_cluster_of_the_file(file, monkeypatch):
+    def refused(**given):
+        with pytest.raises(BakeError) as caught:
+            api.connect(**given)
+        return caught.value.message
+
+    keyless = refused(name="mine")
+    assert keyless.startswith("the key of cluster mine is not on this machine")
+    assert refused() == "there is more than one cluster: mine, other"
+    assert refused(file=str(file)) == refused(name="mine", file=file) == keyless
+    assert refused(name="other", file=file) == (f"{file} is about name mine, and the command line says other")
+    monkeypatch.setenv("CLUSTERFILE", str(file))
+    assert refused() == keyless
+
+
+def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, file, capsys):
+    assert run(["down", "mine"]) == 0
+    launch(cloud, replace(OPTIONS, name="mine"))
+
+    for command in ("down", "ls"):
+        assert run([command, "--file", str(file)]) == 2
+        assert "is about an earlier cluster mine" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="is about an earlier cluster mine"):
+        api.connect(file=file)
+    assert run(["address", "mine"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "sentence"),
+    [
+        ({"ami": "ami-00000000000000000"}, BakeError, "the image ami-00000000000000000 does not exist"),
+        ({"ami": "nonsense"}, BakeError, "the image nonsense does not exist"),
+        ({"type": ("m0.huge",)}, UsageError, "^--type m0.huge: there is no such type"),
+        ({"head_type": ("m0.huge",)}, UsageError, "^--head-type m0.huge: there is no such type"),
+        ({"type": ("m6g.2xlarge",)}, UsageError, "is x86_64, the type m6g.2xlarge is arm64"),
+    ],
+)
+def test_what_ec2_does_not_have_is_refused_before_anything_is_made(
+    aws, image, cloud, options, error, sentence
+):
+    with pytest.raises(error, match=sentence):
+        launch(cloud, replace(OPTIONS, **options))
+
+    assert everything(aws) == []
+
+
+def test_without_an_image_the_way_to_one_is_told(aws, cloud):
+    with pytest.raises(BakeError, match="there is no image to launch from") as caught:
+        launch(cloud)
+
+    assert caught.value.hint == "dask-bake bake makes one"
+
+
+def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, cloud, capsys):
+    aws.delete_tags(Resources=[image], Tags=[{"Key": Tag.VERIFIED}])
+
+    with pytest.raises(BakeError, match=f"no image has been proved: {image}"):
+        launch(cloud)
+
+    assert launch(cloud, replace(OPTIONS, ami=image), dry_run=True) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"The image {image} is still being tested, or its test failed" in said
+
+
+def test_an_image_of_another_python_is_launched_only_when_that_is_allowed(aws, image, cloud, capsys):
+    tag(aws, image, {Tag.PYTHON: "2.7.18"})
+
+    with pytest.raises(UsageError, match=r"has Python 2\.7\.18, this machine Python 3"):
+        launch(cloud)
+
+    assert everything(aws) == []
+    assert launch(cloud, replace(OPTIONS, allow_mismatch=True), dry_run=True) == 0
+    assert "The image has Python 2.7.18, this machine 3." in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize(
+    "command", [["status", "nope"], ["down", "nope"], ["ssh", "--name", "nope"], ["connect", "nope"]]
+)
+def test_an_unknown_cluster_is_wrong_use(aws, command, capsys):
+    assert run(command) == 2
+    assert capsys.readouterr().err == (
+        "Error: there is no cluster named nope in aws us-east-1\nHint: dask-bake launch starts one\n"
+    )
+
+
+def test_a_node_that_the_cluster_does_not_have_is_wrong_use(aws, image, cloud, capsys):
+    launch(cloud)
+
+    assert run(["ssh", "7"]) == 2
+    assert "cluster dask has no node 7\nHint: its nodes: 0, 1, 2" in capsys.readouterr().err
+
+
+def test_a_cluster_whose_key_is_elsewhere_cannot_be_entered(aws, image, cloud, capsys):
+    launch(cloud)
+
+    assert run(["ssh"]) == 1
+    assert "the key of cluster dask is not on this machine" in capsys.readouterr().err
+
+
+def test_a_cluster_is_what_its_tags_say(aws, image, cloud):
+    launch(cloud)
+    cluster = clouds_cluster(cloud)
+
+    assert (cluster.nprocs, cluster.nthreads, cluster.expected_workers) == (2, 4, 4)
+
+
+def clouds_cluster(cloud) -> Cluster:
+    from dask_bake.clusters.inventory import find
+
+    return find(ec2.connect(cloud, lambda _: None), cloud, "dask")

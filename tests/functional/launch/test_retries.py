@@ -1,0 +1,197 @@
+"""Launches and removals whose requests fail: what is asked for again, and that nothing is made twice."""
+
+import base64
+import json
+from collections import Counter
+from contextlib import contextmanager
+
+import pytest
+
+from dask_bake import clouds
+from dask_bake.commands import clusters
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api
+from dask_bake.ec2.protocols import QuotaError
+from dask_bake.ec2.retry import Insistence
+from dask_bake.errors import LeftoverError
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
+from fake_local_cloud import DEBIAN
+from fakes import Answering, FakeClock, Printing
+from functional.launch.test_capacity import left
+
+
+def connected(cloud):
+    """The cloud's EC2, whose pauses between tries take no time."""
+    terminal, clock = Terminal(), FakeClock()
+    there = clouds.local_cloud(cloud.url, None)
+    insistence = Insistence(terminal.notify, clock, clock.sleep, chance=lambda: 1.0)
+    return there, Printing(api.connect(there, terminal.notify, insistence=insistence)), terminal
+
+
+def launch(cloud, terminal=None, **options) -> int:
+    there, edge, own = connected(cloud)
+    chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
+    return launch_command.run(
+        LaunchOptions(**chosen),
+        there,
+        edge,
+        terminal or own,
+        dry_run=False,
+        json_output=True,
+        make_way_in=lambda *_: Answering(edge),
+    )
+
+
+def down(cloud) -> int:
+    there, edge, terminal = connected(cloud)
+    ending = clusters.Ending()
+    return clusters.down(there, edge, terminal, ending, name=None, json_output=True)
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+def all_left(cloud):
+    return [*left(cloud), *(each["KeyName"] for each in cloud.ec2.describe_key_pairs()["KeyPairs"])]
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
+@pytest.mark.parametrize("action", ["CreateSecurityGroup", "ImportKeyPair", "RunInstances"])
+def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, fault_row, action, kind):
+    """ImportKeyPair is asked for where there is no user-data to bring the key."""
+    cloud.fault(kind, action, times=2)
+
+    with fault_row(
+        "At launch",
+        "the answer to a request that makes something is lost, cut short, or a page of HTML, twice",
+        "asked for again with the same token: all is made once",
+        left="the cluster",
+    ):
+        assert launch(cloud, provision=False, nprocs=1) == 0
+        assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
+        assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
+        assert len(all_left(cloud)) == 3 + 2 + 1
+        made = Counter(request["parameters"].get("ClientToken") for request in cloud.asked("RunInstances"))
+        assert sorted(made.values()) == ([1, 3] if action == "RunInstances" else [1, 1])
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "error"])
+def test_what_is_asked_for_again_is_the_same_to_the_user_data(cloud, capsys, kind):
+    about = {"code": "RequestLimitExceeded"} if kind == "error" else {}
+    cloud.fault(kind, "RunInstances", times=2, **about)
+
+    assert launch(cloud) == 0
+
+    asked = [request["parameters"] for request in cloud.asked("RunInstances")]
+    assert len(asked) == 4
+    assert asked[0] == asked[1] == asked[2]
+    assert asked[0]["UserData"].startswith(base64.b64encode(b"#cloud-config")[:16].decode())
+
+
+@pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
+def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, fault_row, kind):
+    launch(cloud, provision=False, nprocs=1)
+    for action in ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair", "DescribeInstances"):
+        cloud.fault(kind, action, times=2)
+
+    with fault_row(
+        "At the end of a cluster",
+        "answers are lost, cut short, or a page of HTML, twice for each request",
+        "asked for again",
+        left="nothing",
+    ):
+        assert down(cloud) == 0
+        assert all_left(cloud) == []
+
+
+def test_a_throttled_launch_that_fails_is_undone_though_that_is_throttled_too(cloud, capsys):
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+    for action in ("CreateSecurityGroup", "TerminateInstances", "DescribeInstances", "DeleteSecurityGroup"):
+        cloud.fault("error", action, code="RequestLimitExceeded", times=4)
+
+    with pytest.raises(QuotaError):
+        launch(cloud)
+
+    assert all_left(cloud) == []
+    assert "AWS is throttling CreateSecurityGroup" in capsys.readouterr().err
+    assert [request["code"] for request in cloud.asked("RunInstances")] == [None, "VcpuLimitExceeded"]
+
+
+def test_an_instance_that_ec2_does_not_show_yet_is_ended_when_it_does(cloud):
+    cloud.fault("unseen", seconds=2)
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+
+    with pytest.raises(QuotaError):
+        launch(cloud)
+
+    assert all_left(cloud) == []
+
+
+def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that_is_there(cloud, fault_row):
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+    for action in ("TerminateInstances", "DescribeInstances", "DescribeSecurityGroups"):
+        cloud.fault("error", action, code="ExpiredToken", times=0, skip=action == "DescribeSecurityGroups")
+
+    with fault_row(
+        "At launch",
+        "a launch fails, and the credentials expire while it is undone",
+        "nothing is asked again; exit code 3 names each piece, and `dask-bake down` removes it after the next"
+        " login",
+        left="what was made",
+    ):
+        with pytest.raises(LeftoverError) as caught:
+            launch(cloud)
+        asked = len(cloud.asked("TerminateInstances"))
+        cloud.clear_faults()
+        assert all(piece in caught.value.message for piece in left(cloud))
+        assert "AWS does not accept the credentials" in caught.value.message
+        assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake down dask")
+        assert asked <= 1
+
+    assert down(cloud) == 0
+    assert all_left(cloud) == []
+
+
+def test_an_instance_that_may_not_be_ended_keeps_no_other_alive(cloud, capsys, fault_row):
+    launch(cloud)
+    kept = next(
+        instance["InstanceId"]
+        for reservation in cloud.ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+    )
+    where = {"InstanceId.*": kept}
+    cloud.fault("error", "TerminateInstances", code="OperationNotPermitted", where=where, times=0)
+
+    with fault_row(
+        "At the end of a cluster",
+        "an instance is protected from termination",
+        "the others end; exit code 3 names what is left, and the next `down` removes it",
+        left="that instance, the groups",
+    ):
+        with pytest.raises(LeftoverError, match=rf"{kept} \(running\).*OperationNotPermitted"):
+            down(cloud)
+        assert [piece for piece in left(cloud) if piece.startswith("i-")] == [kept]
+
+    cloud.clear_faults()
+    assert down(cloud) == 0
+    assert left(cloud) == []
+
+
+class Leaving(Terminal):
+    """A terminal whose view of the launch is interrupted when it has just ended."""
+
+    @contextmanager
+    def watching(self):
+        with super().watching() as view:
+            yield view
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_while_the_view_of_a_launch_ends_says_that_the_cluster_is_up(cloud):
+    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs"):
+        launch(cloud, Leaving())
+
+    assert len(left(cloud)) == 3 + 2

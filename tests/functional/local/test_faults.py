@@ -1,0 +1,616 @@
+"""The local cloud has the faults that it is told to have, as they look from outside."""
+
+import json
+import re
+import socket
+import time
+
+import pytest
+import requests
+from botocore.exceptions import ClientError, ConnectionClosedError, HTTPClientError
+from botocore.parsers import ResponseParserError
+from werkzeug.test import Client
+
+from dask_bake.cli.main import run
+from dask_bake.local.faults.model import OF_INSTANCES, Kind
+from dask_bake.local.faults.parse import MEANT_FOR
+from dask_bake.local.network.bridge import cable_name
+from dask_bake.local.network.imds import MetadataService
+from fake_local_cloud import listening_at, refusal
+
+NO_CAPACITY = "InsufficientInstanceCapacity"
+
+
+def count(cloud) -> int:
+    """How many instances there are."""
+    reservations = cloud.ec2.describe_instances()["Reservations"]
+    return sum(len(reservation["Instances"]) for reservation in reservations)
+
+
+def error_of(call, **parameters) -> tuple[str, int, str]:
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    error = caught.value.response["Error"]
+    return error["Code"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"], error["Message"]
+
+
+# Errors
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("RequestLimitExceeded", 503),
+        ("InternalError", 500),
+        ("UnauthorizedOperation", 403),
+        ("ExpiredToken", 400),
+        ("VcpuLimitExceeded", 400),
+    ],
+)
+def test_an_error_has_its_code_and_the_status_that_goes_with_it_and_nothing_was_done(cloud, code, status):
+    cloud.fault("error", "RunInstances", code=code)
+
+    assert error_of(cloud.run)[:2] == (code, status)
+    assert count(cloud) == 0
+    assert len(cloud.run()) == 1
+
+
+def test_an_error_has_the_status_and_the_words_that_it_was_given(cloud):
+    cloud.fault("error", "DescribeSubnets", code="Blocked", status=418, message="Not <now>.")
+
+    assert error_of(cloud.ec2.describe_subnets) == ("Blocked", 418, "Not <now>.")
+
+
+@pytest.mark.parametrize(
+    ("service", "operation", "parameters"),
+    [
+        ("sts", "get_caller_identity", {}),
+        ("iam", "list_roles", {}),
+        ("service-quotas", "get_service_quota", {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}),
+    ],
+)
+def test_other_services_have_errors_in_their_own_form(cloud, service, operation, parameters):
+    cloud.fault("error", code="ExpiredToken")
+
+    call = getattr(cloud.client(service), operation)
+    assert error_of(call, **parameters)[:2] == ("ExpiredToken", 400)
+    call(**parameters)
+
+
+def test_a_rule_is_for_the_requests_whose_parameters_fit(cloud):
+    where = {"InstanceType": "m5.*", "TagSpecification.*.Tag.*.Value": "worker"}
+    cloud.fault("error", "RunInstances", code="Unavailable", where=where)
+    tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "worker"}]}]
+
+    cloud.run()
+    cloud.run(InstanceType="m5.large")
+    cloud.run(TagSpecifications=tags)
+    assert refusal(cloud.run, InstanceType="m5.large", TagSpecifications=tags) == "Unavailable"
+
+
+def test_a_rule_lets_some_requests_pass_and_then_strikes_so_often(cloud):
+    cloud.fault("error", "Describe*", code="Unavailable", skip=1, times=2)
+
+    cloud.ec2.describe_instances()
+    assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+    assert refusal(cloud.ec2.describe_instances) == "Unavailable"
+    cloud.ec2.describe_instances()
+    assert [(rule["matched"], rule["struck"]) for rule in cloud.faults()] == [(3, 2)]
+
+
+def test_a_rule_that_is_to_strike_always_does_until_it_is_cleared(cloud):
+    cloud.fault("error", "DescribeSubnets", code="Unavailable", times=0)
+    for _ in range(5):
+        assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+
+    cloud.clear_faults()
+
+    cloud.ec2.describe_subnets()
+    assert cloud.faults() == []
+
+
+def test_of_two_rules_the_first_decides_and_the_second_waits(cloud):
+    for code in ("Unavailable", "InternalError"):
+        cloud.fault("error", "DescribeSubnets", code=code)
+
+    assert [refusal(cloud.ec2.describe_subnets) for _ in range(2)] == ["Unavailable", "InternalError"]
+
+
+# The connection
+
+
+def test_a_connection_that_is_dropped_before_leaves_nothing(cloud):
+    cloud.fault("drop-before", "RunInstances")
+
+    with pytest.raises(ConnectionClosedError):
+        cloud.run(ClientToken="once")
+    assert count(cloud) == 0
+
+
+def test_a_connection_that_is_dropped_after_leaves_what_was_asked_for_and_the_token_finds_it(cloud):
+    cloud.fault("drop-after", "RunInstances")
+
+    with pytest.raises(ConnectionClosedError):
+        cloud.run(ClientToken="once", MinCount=2, MaxCount=2)
+    assert count(cloud) == 2
+    assert len(cloud.run(ClientToken="once", MinCount=2, MaxCount=2)) == 2
+    assert count(cloud) == 2
+
+
+def test_a_truncated_answer_cannot_be_read_and_the_request_was_carried_out(cloud):
+    cloud.fault("truncate", "RunInstances")
+
+    with pytest.raises((HTTPClientError, ResponseParserError)):
+        cloud.run()
+    assert count(cloud) == 1
+
+
+def test_a_page_of_html_comes_with_status_200_and_nothing_was_done(cloud):
+    cloud.fault("html", "RunInstances")
+
+    answer = cloud.ec2.run_instances(ImageId="ami-00000000000000001", MinCount=1, MaxCount=1)
+
+    assert answer["ResponseMetadata"]["HTTPStatusCode"] == 200
+    assert "Instances" not in answer
+    assert count(cloud) == 0
+
+
+def test_a_delay_holds_up_its_request_and_no_other(cloud):
+    cloud.fault("delay", "DescribeSubnets", seconds=0.4)
+
+    started = time.monotonic()
+    cloud.ec2.describe_instances()
+    others = time.monotonic() - started
+    cloud.ec2.describe_subnets()
+
+    assert others < 0.4 <= time.monotonic() - started - others
+
+
+# Capacity
+
+
+@pytest.mark.parametrize("kind", [{"kind": "error", "code": NO_CAPACITY}, {"kind": "capacity"}])
+def test_no_capacity_is_told_with_the_zones_that_have_some(cloud, kind):
+    for zone in ("us-east-1a", "us-east-1c"):
+        cloud.fault(**kind, times=0, where={"AvailabilityZone": zone})
+    asked = {"InstanceType": "m5.large", "Placement": {"AvailabilityZone": "us-east-1a"}}
+
+    assert error_of(cloud.run, **asked) == (
+        NO_CAPACITY,
+        500,
+        "We currently do not have sufficient m5.large capacity in the Availability Zone you requested "
+        "(us-east-1a). Our system will be working on provisioning additional capacity. You can currently get "
+        "m5.large capacity by not specifying an Availability Zone in your request or choosing us-east-1b.",
+    )
+    assert len(cloud.run(InstanceType="m5.large", Placement={"AvailabilityZone": "us-east-1b"})) == 1
+
+
+def test_no_capacity_anywhere_names_no_zone(cloud):
+    cloud.fault("capacity", times=0)
+
+    assert error_of(cloud.run)[2].endswith("working on provisioning additional capacity.")
+
+
+def test_a_subnets_zone_is_its_zone(cloud):
+    cloud.fault("capacity", where={"AvailabilityZone": "us-east-1b"})
+    zone = [{"Name": "availability-zone", "Values": ["us-east-1b"]}]
+    subnet = cloud.ec2.describe_subnets(Filters=zone)["Subnets"][0]["SubnetId"]
+
+    interface = {"DeviceIndex": 0, "SubnetId": subnet}
+    assert refusal(cloud.run, NetworkInterfaces=[interface]) == NO_CAPACITY
+
+
+def test_spot_capacity_is_apart_from_the_rest(cloud):
+    cloud.fault("capacity", times=0, where={"MarketType": "spot"})
+
+    assert error_of(cloud.run, InstanceMarketOptions={"MarketType": "spot"}) == (
+        NO_CAPACITY,
+        500,
+        "There is no Spot capacity available that matches your request.",
+    )
+    assert len(cloud.run()) == 1
+
+
+def test_what_capacity_there_is_is_given_if_it_is_enough(cloud):
+    cloud.fault("capacity", times=0, count=3)
+
+    assert len(cloud.run(MinCount=2, MaxCount=5)) == 3
+    assert refusal(cloud.run, MinCount=4, MaxCount=5) == NO_CAPACITY
+
+
+def test_a_dry_run_does_not_ask_for_capacity(cloud):
+    cloud.fault("capacity", times=0)
+
+    assert refusal(cloud.run, DryRun=True) == "DryRunOperation"
+
+
+# Instances
+
+
+def test_an_instance_stays_pending_and_can_be_terminated(cloud):
+    cloud.fault("pending", count=1)
+    first, second = cloud.run(MinCount=2, MaxCount=2)
+
+    cloud.until(first, "running")
+    assert cloud.state(second) == "pending"
+    cloud.terminate(second)
+    cloud.until(second, "terminated")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.1])
+def test_an_instance_ends_with_the_reason_that_was_given(cloud, seconds):
+    cloud.fault("terminated", seconds=seconds, code="Client.VolumeLimitExceeded")
+
+    seen = cloud.until(cloud.run()[0], "terminated")
+
+    reason = "Client.VolumeLimitExceeded: Volume limit exceeded"
+    assert seen["StateReason"] == {"Code": "Client.VolumeLimitExceeded", "Message": reason}
+    assert cloud.running()["PrivateIpAddress"] == seen["PrivateIpAddress"]
+
+
+def test_an_instance_that_is_never_healthy_runs_and_fails_its_check(cloud):
+    cloud.fault("unhealthy")
+    sick, well = cloud.running(), cloud.running()
+
+    statuses = cloud.ec2.describe_instance_status()["InstanceStatuses"]
+    assert {status["InstanceId"]: status["InstanceStatus"]["Status"] for status in statuses} == {
+        sick["InstanceId"]: "impaired",
+        well["InstanceId"]: "ok",
+    }
+    assert cloud.facts(sick) is None
+    assert cloud.facts(well).instance_id == well["InstanceId"]
+
+
+def test_a_spot_notice_is_given_and_then_the_instance_ends(cloud):
+    cloud.fault("spot-notice", notice=0.5)
+    instance = cloud.running(InstanceMarketOptions={"MarketType": "spot"})
+
+    facts = cloud.facts(instance)
+    assert (facts.spot, facts.interruption is not None) == (True, True)
+    seen = cloud.until(instance, "terminated")
+    assert seen["StateReason"]["Code"] == "Server.SpotInstanceTermination"
+
+
+def test_a_fault_can_befall_an_instance_that_runs(cloud):
+    first, second = cloud.running(), cloud.running()
+
+    cloud.fault("terminated", instance=first["InstanceId"], code="Server.InternalError")
+
+    assert cloud.until(first, "terminated")["StateReason"]["Code"] == "Server.InternalError"
+    assert cloud.state(second) == "running"
+    assert cloud.faults() == []
+
+
+def status_check(cloud, instance) -> str:
+    statuses = cloud.ec2.describe_instance_status(InstanceIds=[instance["InstanceId"]])["InstanceStatuses"]
+    return str(statuses[0]["InstanceStatus"]["Status"])
+
+
+def cut_cables(cloud) -> list[str]:
+    """The bridge's ends that nothing passes, as the firewall is told."""
+    return re.findall(r'oifname "(vb\w+)" drop', cloud.firewall[-1])
+
+
+def test_an_instance_is_cut_off_until_the_rules_are_cleared(cloud):
+    cut, other = cloud.running(), cloud.running()
+
+    cloud.fault("cut", instance=cut["InstanceId"])
+
+    assert cut_cables(cloud) == [cable_name(cut["InstanceId"])]
+    assert (cloud.facts(cut), cloud.state(cut), status_check(cloud, cut)) == (None, "running", "impaired")
+    assert (cloud.facts(other).instance_id, status_check(cloud, other)) == (other["InstanceId"], "ok")
+    cloud.clear_faults()
+    assert cut_cables(cloud) == []
+    assert cloud.facts(cut).instance_id == cut["InstanceId"]
+
+
+def test_an_instance_that_is_cut_off_ends_and_leaves_no_rule(cloud):
+    cut = cloud.running()
+    cloud.fault("cut", instance=cut["InstanceId"])
+
+    cloud.terminate(cut)
+    cloud.until(cut, "terminated")
+    cloud.running()
+
+    assert cut_cables(cloud) == []
+
+
+@pytest.mark.parametrize("lasting", [(0.2, 1), (1, 0.2)])
+def test_an_instance_is_cut_off_for_a_while_and_the_longest_counts(cloud, lasting):
+    instance = cloud.running()
+
+    begin = time.monotonic()
+    for seconds in lasting:
+        cloud.fault("cut", instance=instance["InstanceId"], seconds=seconds)
+    while cut_cables(cloud):
+        assert time.monotonic() - begin < 10
+        time.sleep(0.01)
+    assert time.monotonic() - begin > 1
+    assert cloud.facts(instance) is not None
+
+
+def test_the_instances_of_a_launch_are_cut_off_before_they_boot(cloud):
+    cloud.fault("cut", count=1)
+    first, second = cloud.run(MinCount=2, MaxCount=2)
+
+    assert cut_cables(cloud) == [cable_name(second["InstanceId"])]
+    assert (cloud.facts(first) is None, cloud.facts(second)) == (False, None)
+    cloud.until(second, "running")
+
+
+def test_new_instances_are_not_found_for_a_while(cloud):
+    cloud.running()
+    cloud.fault("unseen", seconds=0.5)
+    hidden = cloud.run()[0]
+
+    assert count(cloud) == 1
+    named = {"InstanceIds": [hidden["InstanceId"]]}
+    assert refusal(cloud.ec2.describe_instances, **named) == "InvalidInstanceID.NotFound"
+    assert refusal(cloud.ec2.terminate_instances, **named) == "InvalidInstanceID.NotFound"
+    deadline = time.monotonic() + 10
+    while count(cloud) != 2:
+        assert time.monotonic() < deadline
+    cloud.terminate(hidden)
+
+
+# Metadata
+
+
+def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | None = None) -> int:
+    """The status with which the metadata service answers the instance; how long it slept is added."""
+    sleep = [] if slept is None else slept
+    service = MetadataService(cloud.moto.facts, strike=cloud.api.troubles.rules.strike, sleep=sleep.append)
+    asker = {"REMOTE_ADDR": instance["PrivateIpAddress"]}
+    return Client(service).get(f"/latest/meta-data/{path}", environ_base=asker).status_code
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+def test_metadata_fails_as_often_as_it_is_told_to_and_for_whom(cloud, status):
+    struck, other = (cloud.running(MetadataOptions={"HttpTokens": "optional"}) for _ in range(2))
+    where = {"InstanceId": struck["InstanceId"], "Path": "/latest/meta-data/*"}
+    cloud.fault("error", "Metadata", status=status, times=2, where=where)
+
+    assert [metadata(cloud, other) for _ in range(3)] == [200, 200, 200]
+    assert [metadata(cloud, struck) for _ in range(3)] == [status, status, 200]
+
+
+def test_metadata_is_slow_for_as_long_as_it_is_told_to_be(cloud):
+    instance, slept = cloud.running(MetadataOptions={"HttpTokens": "optional"}), []
+    cloud.fault("delay", "Metadata", seconds=3, where={"Path": "*/ami-id"})
+
+    assert (metadata(cloud, instance, "instance-id", slept), slept) == (200, [])
+    assert (metadata(cloud, instance, "ami-id", slept), slept) == (200, [3.0])
+
+
+def test_a_rule_for_whatever_is_asked_is_not_used_up_by_metadata(cloud):
+    instance = cloud.running(MetadataOptions={"HttpTokens": "optional"})
+    cloud.fault("error", code="Unavailable")
+
+    assert metadata(cloud, instance) == 200
+    assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+
+
+# What was asked
+
+
+def test_a_rule_is_for_one_region_if_it_says_so(cloud):
+    cloud.fault("error", "Describe*", code="OptInRequired", times=0, where={"Region": "eu-west-1"})
+
+    assert refusal(cloud.client("ec2", "eu-west-1").describe_subnets) == "OptInRequired"
+    assert cloud.ec2.describe_subnets()["Subnets"]
+
+
+def test_requests_are_logged_with_what_came_of_them(cloud):
+    rule = cloud.fault("drop-after", "RunInstances")
+    with pytest.raises(ConnectionClosedError):
+        cloud.run(UserData="a" * 1000)
+    refusal(cloud.run, KeyName="nobody's")
+    cloud.run()
+
+    logged = cloud.asked("RunInstances")
+
+    assert [(request["status"], request["code"], request["faults"]) for request in logged] == [
+        (None, None, [rule]),
+        (400, "InvalidKeyPair.NotFound", []),
+        (200, None, []),
+    ]
+    assert logged[0]["parameters"]["InstanceType"] == "t3.micro"
+    assert len(logged[0]["parameters"]["UserData"]) == 257
+    assert "SubnetId" not in logged[2]["parameters"]
+    assert (logged[0]["service"], logged[0]["region"]) == ("ec2", "us-east-1")
+    cloud.forget_requests()
+    assert cloud.asked() == []
+
+
+def test_whoever_looks_past_the_faults_meets_none_and_is_not_counted(cloud):
+    """As the tests do that hold a command to what it claims."""
+    instance = cloud.running()
+    cloud.fault("error", "Describe*", code="Unavailable")
+    cloud.forget_requests()
+
+    seen = cloud.describe(instance, cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2"))
+
+    assert seen["InstanceId"] == instance["InstanceId"]
+    assert cloud.asked() == []
+    assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
+
+
+@pytest.mark.parametrize("path", ["faults", "requests", "quotas", "ec2"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_instances_can_neither_read_nor_set_them(cloud, path, method):
+    rule = {"kind": "error", "action": "*", "code": "Unavailable"}
+    answer = requests.request(method, f"{cloud.guest_url}/_dask_bake/{path}", json=rule, timeout=5)
+
+    assert answer.status_code == 403
+    assert cloud.faults() == []
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"kind": "flood"}, "There is no fault of the kind 'flood'."),
+        ({"kind": "error", "color": "red"}, "A fault has no 'color'."),
+        ({"kind": "error", "times": -1}, "A fault's 'times' is -1."),
+        ({"kind": "delay", "seconds": "long"}, "A fault's 'seconds' is 'long'."),
+        ({"kind": "delay", "seconds": "inf"}, "A fault's 'seconds' is 'inf'."),
+        ({"kind": "delay"}, "A fault of the kind delay lasts no time."),
+        ({"kind": "html", "code": "Unavailable"}, "A fault of the kind html has no 'code'."),
+        ({"kind": "pending", "seconds": 5}, "A fault of the kind pending has no 'seconds'."),
+        ({"kind": "error", "chance": "1.5"}, "A fault's 'chance' is 1.5."),
+        ({"kind": "error", "status": 42}, "A fault's 'status' is 42."),
+        ({"kind": "error", "where": "here"}, "A fault's 'where' is 'here'."),
+        (
+            {"kind": "pending", "action": "StopInstances"},
+            "A fault of the kind pending is for RunInstances, not for 'StopInstances'.",
+        ),
+        (
+            {"kind": "html", "action": "Metadata"},
+            "A request for metadata cannot have a fault of the kind html.",
+        ),
+        (
+            {"kind": "error", "action": "Metadata", "code": "Blocked"},
+            "The metadata service says nothing but a status.",
+        ),
+        ({"kind": "terminated", "instance": "i-0"}, "There is no instance i-0."),
+        (
+            {"kind": "terminated", "instance": "i-0", "times": 3},
+            "An instance that runs is struck at once, whatever its 'times'.",
+        ),
+        ({"kind": "html", "instance": "i-0"}, "An instance cannot meet a fault of the kind html."),
+        (["html"], "The request is not an object in JSON."),
+    ],
+)
+def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, said):
+    answer = requests.post(f"{cloud.url}/_dask_bake/faults", json=rule, timeout=5)
+
+    assert (answer.status_code, answer.json()["error"]) == (400, said)
+    assert answer.json()["hint"]
+    assert cloud.faults() == []
+
+
+# By hand
+
+
+@pytest.fixture
+def by_hand(cloud, monkeypatch):
+    """The command line's local cloud is the pretended one."""
+    monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", cloud.url.rpartition(":")[2])
+    return cloud
+
+
+def test_rules_are_added_listed_and_cleared_by_hand(by_hand, capsys):
+    add = ["local", "fault", "add", "error", "--action", "RunInstances", "--where", "InstanceType=t3.*"]
+    assert run([*add, "--code", "Unavailable", "--times", "2"]) == 0
+    added = capsys.readouterr().out.strip()
+    assert refusal(by_hand.run) == "Unavailable"
+
+    assert run(["local", "fault", "ls"]) == 0
+    assert capsys.readouterr().out == (
+        f"{added}: error Unavailable RunInstances InstanceType=t3.*, struck 1 of 2\n"
+    )
+    assert run(["local", "fault", "ls", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == by_hand.faults()
+
+    assert run(["local", "fault", "clear"]) == 0
+    assert by_hand.faults() == []
+    by_hand.run()
+
+
+def test_an_instance_is_struck_by_hand(by_hand):
+    instance = by_hand.running(InstanceMarketOptions={"MarketType": "spot"})
+    words = ["local", "fault", "add", "spot-notice", "--notice", "0", "--instance"]
+
+    assert run([*words, instance["InstanceId"]]) == 0
+    by_hand.until(instance, "terminated")
+
+
+def test_an_instance_on_demand_gets_no_notice(by_hand, capsys):
+    by_hand.fault("spot-notice", notice=0, times=0)
+    instance = by_hand.running()
+
+    assert run(["local", "fault", "add", "spot-notice", "--instance", instance["InstanceId"]]) == 2
+    assert "is no spot instance, and gets no notice." in " ".join(capsys.readouterr().err.split())
+    assert by_hand.state(instance) == "running"
+
+
+def test_a_parameter_may_have_to_hold_several_values(by_hand):
+    """As where the head of one cluster is meant."""
+    anywhere = "TagSpecification.*.Tag.*.Value"
+    words = [f"--where={anywhere}=head", f"--where={anywhere}=taxi"]
+
+    assert run(["local", "fault", "add", "error", "--code", "Unavailable", *words, "--times", "0"]) == 0
+
+    def tags(*values: str) -> dict:
+        listed = [{"Key": str(number), "Value": value} for number, value in enumerate(values)]
+        return {"TagSpecifications": [{"ResourceType": "instance", "Tags": listed}]}
+
+    by_hand.run(**tags("head", "other"))
+    by_hand.run(**tags("worker", "taxi"))
+    assert refusal(by_hand.run, **tags("head", "taxi")) == "Unavailable"
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(by_hand, capsys, kind):
+    of_launches = kind in OF_INSTANCES | {Kind.CAPACITY}
+    action = "RunInstances" if of_launches else "Describe*"
+    lasting = ["--seconds", "0.5"] if kind in MEANT_FOR["seconds"] else []
+    options = [*lasting, "--skip", "1", "--times", "0"]
+
+    said = options if of_launches else [*options, "--action", action]
+    assert run(["local", "fault", "add", kind, *said]) == 0
+    assert run(["local", "fault", "ls"]) == 0
+
+    told = capsys.readouterr().out.splitlines()[-1]
+    assert told == " ".join([f"fault-1: {kind} {action} --skip 1", *lasting]) + ", struck 0 of all"
+    assert [(rule["kind"], rule["action"]) for rule in by_hand.faults()] == [(kind, action)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["error", "--where", "InstanceType"], "--where is InstanceType, which has no value"),
+        (["error", "--times", "often"], "A fault's 'times' is 'often'."),
+        (["error", "--chance", "2"], "A fault's 'chance' is 2."),
+        (["delay"], "A fault of the kind delay lasts no time."),
+        (["cut", "--notice", "5"], "A fault of the kind cut has no 'notice'."),
+        (["cut", "--instance", "i-0123456789abcdef0"], "There is no instance i-0123456789abcdef0."),
+        (["terminated", "--instance", "i-0", "--skip", "1"], "An instance that runs is struck at once"),
+        ([], "Missing argument 'KIND'"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_wrong_use_with_a_way_out(by_hand, capsys, words, said):
+    assert run(["local", "fault", "add", *words]) == 2
+
+    captured = capsys.readouterr()
+    assert (captured.out, said in " ".join(captured.err.split())) == ("", True), captured.err
+    assert all(len(line) <= 80 for line in captured.err.splitlines())
+    assert by_hand.faults() == []
+
+
+def test_whoever_else_listens_at_the_port_is_not_told(monkeypatch, capsys):
+    def somebody(_environ, start_response):
+        start_response("404 Not Found", [("Content-Type", "text/html")])
+        return [b"<html>"]
+
+    with listening_at(somebody) as url:
+        monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", url.rpartition(":")[2])
+        assert run(["local", "fault", "ls"]) == 1
+
+    assert f"At {url} answers something else than the local cloud." in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
+def test_a_rule_that_is_none_is_wrong_use(by_hand, capsys):
+    assert run(["local", "fault", "add", "flood"]) == 2
+    assert "There is no fault of the kind 'flood'." in capsys.readouterr().err
+
+
+def test_without_a_local_cloud_there_is_nobody_to_tell(monkeypatch, capsys):
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))
+
+    assert run(["local", "fault", "ls"]) == 1
+    said = f"The local cloud does not answer at http://127.0.0.1:{port}."
+    assert said in capsys.readouterr().err

@@ -1,0 +1,48 @@
+"""The account's quotas: Service Quotas tells them, and RunInstances obeys them."""
+
+import pytest
+
+from fake_local_cloud import refusal
+
+SPOT = {"InstanceMarketOptions": {"MarketType": "spot"}}
+
+
+def quota(cloud, code: str) -> dict:
+    return cloud.client("service-quotas").get_service_quota(ServiceCode="ec2", QuotaCode=code)["Quota"]
+
+
+@pytest.mark.parametrize("code", ["L-1216C47A", "L-34B43A08"])
+def test_a_quota_has_a_name_and_the_value_that_was_set(cloud, code):
+    cloud.set_quotas(**{code.replace("-", "_"): 32})
+
+    told = quota(cloud, code)
+
+    assert (told["ServiceCode"], told["QuotaCode"], told["Value"]) == ("ec2", code, 32.0)
+    assert "Standard (A, C, D, H, I, M, R, T, Z)" in told["QuotaName"]
+
+
+def test_a_quota_that_there_is_not_is_refused(cloud):
+    call = cloud.client("service-quotas").get_service_quota
+
+    assert refusal(call, ServiceCode="ec2", QuotaCode="L-00000000") == "NoSuchResourceException"
+
+
+def test_instances_beyond_the_quota_are_refused_until_others_have_ended(cloud):
+    cloud.set_quotas(L_1216C47A=4)
+    first = cloud.running()
+    assert len(cloud.run(MinCount=1, MaxCount=5)) == 1
+    assert refusal(cloud.run) == "VcpuLimitExceeded"
+
+    cloud.terminate(first)
+    cloud.until(first, "terminated")
+
+    assert len(cloud.run()) == 1
+
+
+def test_spot_instances_have_a_quota_of_their_own(cloud):
+    cloud.set_quotas(L_1216C47A=2, L_34B43A08=2)
+    cloud.run()
+    cloud.run(**SPOT)
+
+    assert refusal(cloud.run, **SPOT) == "MaxSpotInstanceCountExceeded"
+    assert refusal(cloud.run) == "VcpuLimitExceeded"

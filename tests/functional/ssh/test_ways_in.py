@@ -1,0 +1,260 @@
+"""Every way in, with real SSH on both sides: carried by another program, to servers on the loopback."""
+
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import threading
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from dask_bake.models.cluster import Connect
+from dask_bake.ssh.command import Forward, host, shell_command
+from dask_bake.ssh.connect import ask_head, secrets_here
+from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.keystore import Keys, Secrets, new_key
+from dask_bake.ssh.transport import Carrier, carrier_of, check_programs, check_version
+from dask_bake.ssh.tunnel import Tunnel, free_port
+from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
+from ssh_servers import SshServer
+
+BIN = Path(__file__).parents[2] / "support/bin"
+REAL_SSH = shutil.which("ssh")
+OPTIONS = {
+    Connect.BASTION: {"bastion": "jump", "cidr": ("10.0.0.9/32",)},
+    Connect.SSM: {"iaminstance_name": "agent"},
+    Connect.EICE: {},
+}
+COUNTS = {"workers": 2}
+IDENTITY = {"workers": {"tcp://10.0.0.5:1": {"host": "10.0.0.5"}, "tcp://10.0.0.6:1": {"host": "10.0.0.6"}}}
+
+
+@dataclass
+class Scene:
+    """A cluster whose head and first worker answer, behind whatever carries the connection."""
+
+    way: Connect
+    secrets: Secrets
+    head: SshServer
+    worker: SshServer
+    map: Path
+
+    @property
+    def cluster(self):
+        return a_cluster(a_plan(connect=self.way, private=True, **OPTIONS[self.way]))
+
+    @property
+    def carrier(self) -> Carrier:
+        return carrier_of(self.cluster, CLOUD)
+
+    def reached(self, index=0):
+        return host(self.cluster, self.cluster.nodes[index], self.secrets, self.carrier)
+
+    def run(self, *words, index=0):
+        command = shell_command(self.reached(index), words, is_terminal=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+    def pin_all(self):
+        head, worker, _ = self.cluster.nodes
+        self.secrets.pin(head, self.head.public_host_key)
+        self.secrets.pin(worker, self.worker.public_host_key)
+
+
+@pytest.fixture
+def dashboard():
+    """The port at which a scheduler tells of two workers."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(COUNTS if "counts" in self.path else IDENTITY).encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server.server_port
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def on_path(tmp_path, monkeypatch):
+    """A folder that is searched first."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", f"{folder}:{BIN}:{os.environ['PATH']}")
+    return folder
+
+
+@pytest.fixture(params=OPTIONS, ids=str)
+def scene(request, tmp_path, monkeypatch, on_path, dashboard):
+    secrets, pair = Secrets(tmp_path / "secrets", "launch1"), new_key("dask-bake dask")
+    secrets.write(Keys(pair))
+    with ExitStack() as stack:
+        worker = stack.enter_context(SshServer("worker", pair.public).listening())
+        routes = {("10.0.0.5", 22): ("127.0.0.1", worker.port), ("127.0.0.1", 8787): ("127.0.0.1", dashboard)}
+        head = stack.enter_context(SshServer("head", pair.public, routes).listening())
+        instances = tmp_path / "instances.json"
+        instances.write_text(json.dumps({"i-0": ["127.0.0.1", head.port]}))
+        monkeypatch.setenv("FAKE_AWS", str(instances))
+        if request.param is Connect.BASTION:
+            stack.enter_context(a_bastion(tmp_path, on_path, head))
+        yield Scene(request.param, secrets, head, worker, instances)
+
+
+@contextmanager
+def a_bastion(folder, on_path, head):
+    """A bastion that the user's own ssh knows: its name, its port, its key and its host key."""
+    mine = new_key("me")
+    (folder / "mine").write_text(mine.private)
+    (folder / "mine").chmod(0o600)
+    routes = {("10.0.0.4", 22): ("127.0.0.1", head.port)}
+    with SshServer("bastion", mine.public, routes).listening() as bastion:
+        (folder / "known").write_text(f"jump {bastion.public_host_key}\n")
+        (folder / "config").write_text(
+            f"Host jump\n  HostName 127.0.0.1\n  Port {bastion.port}\n  User me\n  HostKeyAlias jump\n"
+            f"  IdentityFile {folder}/mine\n  IdentityAgent none\n  UserKnownHostsFile {folder}/known\n"
+            f"  LogLevel ERROR\n"
+        )
+        # ssh finds the user's files by the password database, so a test's are named to it.
+        users = on_path / "ssh"
+        users.write_text(
+            f'#!/bin/sh\n[ "$1" = -F ] && exec {REAL_SSH} "$@"\nexec {REAL_SSH} -F {folder}/config "$@"\n'
+        )
+        users.chmod(0o755)
+        yield bastion
+
+
+def test_a_command_runs_on_the_head_and_on_a_worker_behind_it(scene):
+    scene.pin_all()
+
+    done = [scene.run("hostname", index=index) for index in (0, 1)]
+
+    assert [(each.returncode, each.stdout) for each in done] == [(0, "head\n"), (0, "worker\n")], done
+    assert (scene.head.commands, scene.worker.commands) == (["hostname"], ["hostname"])
+
+
+def test_a_wrong_host_key_is_no_connection(scene):
+    """Whoever carries the connection could answer it, and does not get in between."""
+    scene.secrets.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
+
+    done = scene.run("hostname")
+
+    assert (done.returncode, done.stdout) == (255, "")
+    assert "Host key verification failed" in done.stderr
+    assert scene.head.commands == []
+
+
+def test_a_missing_host_key_is_no_connection(scene):
+    """Nothing is believed at the first sight."""
+    done = scene.run("hostname")
+
+    assert (done.returncode, done.stdout, scene.head.commands) == (255, "", [])
+    assert "Host key verification failed" in done.stderr
+
+
+def test_a_wrong_host_key_of_a_worker_is_no_connection_though_the_head_s_is_right(scene):
+    head, worker, _ = scene.cluster.nodes
+    scene.secrets.pin(head, scene.head.public_host_key)
+    scene.secrets.pin(worker, HOST_KEY)
+
+    done = scene.run("hostname", index=1)
+
+    assert (done.returncode, done.stdout, scene.worker.commands) == (255, "", [])
+
+
+def test_the_scheduler_is_asked_through_it(scene):
+    scene.pin_all()
+    way_in = SshWayIn(scene.secrets, carrier=scene.carrier)
+    try:
+        registered = wait_for(lambda: way_in.registered(scene.cluster.nodes[0]))
+    finally:
+        way_in.close()
+
+    assert registered == {"10.0.0.5": 1, "10.0.0.6": 1}
+    assert set(scene.head.asked_for) == {("127.0.0.1", 8787)}
+
+
+def test_a_tunnel_with_a_wrong_host_key_never_opens_and_says_why(scene):
+    scene.secrets.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
+
+    with Tunnel(scene.reached(), [Forward(free_port(), 8787)]) as tunnel:
+        trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
+
+    assert trouble == "Host key verification failed."
+    assert scene.head.asked_for == []
+
+
+def test_a_bastion_that_cannot_be_reached_is_what_is_said(tmp_path):
+    secrets = Secrets(tmp_path / "secrets", "launch1")
+    cluster, nobody = a_cluster(), f"me@127.0.0.1:{free_port()}"
+    reached = host(cluster, cluster.nodes[0], secrets, Carrier(Connect.BASTION, nobody))
+
+    with Tunnel(reached, [Forward(free_port(), 8787)]) as tunnel:
+        trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
+
+    assert "Connection refused" in trouble
+
+
+@pytest.mark.parametrize("scene", [Connect.SSM, Connect.EICE], ids=str, indirect=True)
+def test_what_aws_s_program_complains_of_is_what_is_said_and_it_is_not_started_again_at_once(scene):
+    """Each start is a request to somebody's service."""
+    scene.map.write_text(json.dumps({"i-0": "An error occurred (AccessDenied): you may not"}))
+    log, now = scene.map.with_suffix(".log"), [0.0]
+
+    def started():
+        return len(log.read_text().splitlines())
+
+    with Tunnel(scene.reached(), [Forward(free_port(), 8787)], clock=lambda: now[0]) as tunnel:
+        trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
+        assert (tunnel.advance(), tunnel.advance(), started()) == (False, False, 1)
+        now[0] = 1.5
+        tunnel.advance()
+        wait_for(lambda: started() == 2)
+
+    assert trouble == "An error occurred (AccessDenied): you may not"
+
+
+def test_no_program_is_missing_here(scene):
+    check_programs(scene.way)
+    check_version(scene.way)
+
+
+def wait_for(ask):
+    """What it answers, once that is something."""
+    deadline = time.monotonic() + 20
+    while not (answer := ask()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return answer
+
+
+@pytest.mark.parametrize("has_dask", [True, False])
+def test_a_head_tells_what_ends_it_also_where_no_worker_has_registered(
+    scene, has_dask, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(COUNTS, "workers", 0)
+    monkeypatch.setitem(IDENTITY, "workers", {})
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    if not has_dask:
+        # There nobody is behind the dashboard's port, and nobody is waited for.
+        del scene.head.routes[("127.0.0.1", 8787)]
+    cluster = a_cluster(a_plan(connect=scene.way, private=True, dask=has_dask, **OPTIONS[scene.way]))
+    scene.pin_all()
+    shutil.copytree(scene.secrets.folder, secrets_here(cluster, CLOUD).folder)
+    notes = []
+
+    asked = ask_head(cluster, CLOUD, FakeCloud(), notes.append)
+
+    assert asked == ({} if has_dask else None, "head")
+    assert scene.head.commands == ["cat /run/dask-bake/switches.json"]
+    assert notes == []

@@ -1,0 +1,491 @@
+"""Several ``dask-bake`` at once, interrupted and killed: real processes on a cloud that is only pretended."""
+
+import os
+import pty
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+
+import pytest
+
+from fake_local_cloud import DEBIAN
+from forks import PATIENCE, SUPPORT, Forks, Process, until
+from functional.launch.test_capacity import left
+from invariant import check, things
+
+REDIRECTED = {"full": ">/dev/full", "unread": "", "closed": ">&-"}
+PART = "In the launcher's process"
+
+
+@pytest.fixture(scope="module")
+def forks(tmp_path_factory):
+    forks = Forks(tmp_path_factory.mktemp("forks"))
+    yield forks
+    forks.close()
+
+
+@pytest.fixture
+def started(cloud, tmp_path, forks):
+    processes = []
+
+    def start(command: str, name: str = "dask", *options: str, **about) -> Process:
+        if command == "launch":
+            options = (*options, "--ami", DEBIAN.id)
+        environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+        begun = forks.start(f"pretended-{command}", cloud.url, name, *options, environ=environ, **about)
+        processes.append(begun)
+        return begun
+
+    yield start
+    for process in processes:
+        process.end()
+
+
+@pytest.fixture
+def state(tmp_path):
+    """Where the launcher keeps the secrets of the cluster dask."""
+    return tmp_path / "dask-bake" / "local-us-east-1-dask"
+
+
+def words(said: str) -> str:
+    return " ".join(said.split())
+
+
+def struck(cloud, rule: str) -> None:
+    """Returns when a request has met the rule."""
+    until(lambda: next(each for each in cloud.faults() if each["id"] == rule)["struck"])
+
+
+def held_to(cloud, before, code: int, said: str) -> None:
+    """What there is now is what that launch claims."""
+    check(before, things(cloud.ec2), code=code, said=said, nodes=3)
+
+
+def test_of_ten_launches_of_one_name_one_wins_and_nine_touch_nothing(cloud, started):
+    ends = [process.ended() for process in [started("launch", "dask") for _ in range(10)]]
+
+    assert sorted(code for code, _ in ends) == [0, *9 * [1]], ends
+    assert all("a cluster named dask already exists" in said for code, said in ends if code == 1)
+    assert len(left(cloud)) == 3 + 2
+    assert [len(cloud.asked(action)) for action in ("TerminateInstances", "DeleteSecurityGroup")] == [0, 0]
+
+
+@pytest.mark.parametrize("shown", [(), ("--for-people",)], ids=["json", "for-people"])
+@pytest.mark.parametrize("stdout", REDIRECTED)
+def test_a_launch_whose_result_nobody_can_read_says_that_the_cluster_is_up(cloud, tmp_path, stdout, shown):
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "commands", "pretended-launch", cloud.url, "dask", *shown]
+    said = subprocess.run(
+        ["sh", "-c", f'exec "$@" {REDIRECTED[stdout]}', "sh", *command, "--ami", DEBIAN.id],
+        cwd=SUPPORT,
+        env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PATIENCE,
+    )
+    os.close(writing)
+
+    words = " ".join(said.stderr.split())
+    assert said.returncode == 3, words
+    assert "the cluster dask is up, and costs" in words
+    assert "dask-bake down dask" in words
+    assert "Traceback" not in words
+    assert len(left(cloud)) == 3 + 2
+
+
+def test_two_at_once_take_a_cluster_down(cloud, started):
+    assert started("launch", "dask").ended()[0] == 0
+
+    ends = [process.ended() for process in (started("down", "dask"), started("down", "dask"))]
+
+    # The second may have come when nothing was left to find.
+    assert ends[0][0] == 0 or ends[1][0] == 0
+    assert {code for code, _ in ends} <= {0, 2}, ends
+    assert left(cloud) == []
+
+
+def test_a_cluster_is_taken_down_while_it_is_launched(cloud, started):
+    launch = started("launch", "dask", "--never-ready")
+    until(lambda: len(cloud.asked("RunInstances")) == 2)
+
+    down = started("down", "dask").ended()
+
+    assert down[0] == 0, down
+    code, said = launch.ended()
+    assert code == 1, said
+    assert "ended while the cluster was launched" in " ".join(said.split())
+    assert left(cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("action", "skip", "number"),
+    [
+        ("CreateSecurityGroup", 0, signal.SIGINT),
+        ("CreateSecurityGroup", 1, signal.SIGTERM),
+        ("AuthorizeSecurityGroupIngress", 0, signal.SIGTERM),
+        ("AuthorizeSecurityGroupIngress", 1, signal.SIGINT),
+        ("RunInstances", 0, signal.SIGINT),
+        ("RunInstances", 1, signal.SIGTERM),
+        ("DescribeInstances", 0, signal.SIGHUP),
+    ],
+)
+def test_an_interrupted_launch_leaves_nothing_of_what_ec2_was_about_to_make(
+    cloud, started, action, skip, number
+):
+    """The request is on its way when the signal comes, and is carried out afterwards."""
+    rule = cloud.fault("delay", action, skip=skip, seconds=1)
+    process = started("launch", "dask")
+    struck(cloud, rule)
+    process.send_signal(number)
+
+    code, said = process.ended()
+
+    assert (code, left(cloud)) == (130, []), said
+    assert "Interrupted; nothing of this command is left." in said
+
+
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_interrupt_says_what_is_left_and_down_removes_it(cloud, started, fault_row, second):
+    rule = cloud.fault("delay", "RunInstances", skip=1, seconds=1)
+    slow = cloud.fault("delay", "TerminateInstances", seconds=2)
+    process = started("launch")
+    struck(cloud, rule)
+    process.send_signal(signal.SIGINT)
+    struck(cloud, slow)
+    with fault_row(
+        PART,
+        "Ctrl-C, and once more while all is taken down",
+        "exit code 3: each piece is named, and the command that removes it",
+        left="what is named, until `down`",
+    ):
+        process.send_signal(second)
+        code, said = process.ended()
+
+    assert code == 3, said
+    assert "dask-bake down dask" in said
+    assert started("down").ended()[0] == 0
+    assert left(cloud) == []
+
+
+def test_however_often_a_launch_is_interrupted_it_says_truly_what_is_left(cloud, started):
+    """As by a key that is held down: no signal ends it between the undoing and what is said of it."""
+    before = things(cloud.ec2)
+    rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
+    process = started("launch", "dask", "--never-ready")
+    struck(cloud, rule)
+    while not process.has_ended:
+        with suppress(ProcessLookupError):
+            process.send_signal(signal.SIGINT)
+
+    code, said = process.ended()
+
+    assert "Traceback" not in said
+    # The signals may all have come before the undoing, which then goes to its end.
+    assert (code, left(cloud)) == (130, []) or code == 3, said
+    if code == 3:
+        assert "dask-bake down dask" in said
+        check_named(cloud, before, said)
+        assert started("down").ended()[0] == 0
+    assert left(cloud) == []
+
+
+def check_named(cloud, before, said: str) -> None:
+    """Whatever is there is named; what was told to end may have ended since."""
+    unnamed = [each for each in things(cloud.ec2) - before if not each.is_named_in(said)]
+    assert not unnamed, f"{unnamed} is there, and was not named: {said}"
+
+
+def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
+    ours, theirs = pty.openpty()
+    rule = cloud.fault("delay", "RunInstances", skip=1, seconds=1)
+    process = started("launch", "dask", "--never-ready", terminal=os.ttyname(theirs))
+    struck(cloud, rule)
+    os.close(theirs)
+    with fault_row(
+        PART,
+        "the terminal is closed while a cluster is launched",
+        "it is undone; exit code 130",
+        left="nothing",
+    ):
+        os.close(ours)
+        code, _ = process.ended()
+
+    assert (code, left(cloud)) == (130, [])
+
+
+def test_a_launch_that_shall_outlive_its_terminal_goes_on(cloud, started):
+    rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
+    process = started("launch", ignored=[signal.SIGHUP])
+    struck(cloud, rule)
+    process.send_signal(signal.SIGHUP)
+
+    assert process.ended()[0] == 0
+    assert len(left(cloud)) == 3 + 2
+
+
+def test_an_interrupted_launch_is_undone_though_nobody_hears_it(cloud, started):
+    """As where ``tee`` has ended by the same Ctrl-C, or the disk of the log is full."""
+    rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
+    process = started("launch", "dask", "--never-ready", stderr="/dev/full")
+    struck(cloud, rule)
+    process.send_signal(signal.SIGINT)
+
+    assert (process.ended()[0], left(cloud)) == (130, [])
+
+
+@pytest.mark.parametrize(
+    ("action", "skip"),
+    [
+        ("CreateSecurityGroup", 0),
+        ("AuthorizeSecurityGroupIngress", 0),
+        ("CreateSecurityGroup", 1),
+        ("RunInstances", 0),
+        ("RunInstances", 1),
+        ("DescribeInstances", 1),
+    ],
+)
+def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, action, skip):
+    """The request is on its way when the launcher is killed, and is carried out afterwards."""
+    rule = cloud.fault("delay", action, skip=skip, seconds=0.5)
+    process = started("launch")
+    struck(cloud, rule)
+    process.send_signal(signal.SIGKILL)
+    until(lambda: any(rule in each["faults"] for each in cloud.asked(action)))
+    assert left(cloud) != []
+
+    with fault_row(
+        PART,
+        "the launcher is killed (SIGKILL), whichever of its requests is on its way",
+        "`down` finds by tags whatever was made, and ends it",
+        left="nothing, after `down`",
+    ):
+        assert started("down").ended()[0] == 0
+
+    assert left(cloud) == []
+
+
+@pytest.mark.parametrize(
+    ("number", "action", "code", "fault", "happens"),
+    [
+        (
+            signal.SIGINT,
+            "DescribeInstances",
+            130,
+            "Ctrl-C while `down` looks for the cluster",
+            "it says that nothing was ended; the next `down` ends all",
+        ),
+        (
+            signal.SIGTERM,
+            "TerminateInstances",
+            3,
+            "SIGTERM while `down` ends the instances",
+            "exit code 3: each piece is named; the next `down` ends it",
+        ),
+        (
+            signal.SIGINT,
+            "DeleteSecurityGroup",
+            3,
+            "Ctrl-C while `down` deletes the groups",
+            "exit code 3: each piece is named; the next `down` ends it",
+        ),
+        (
+            signal.SIGHUP,
+            "TerminateInstances",
+            0,
+            "the terminal is closed while `down` ends the instances",
+            "it goes on to the end",
+        ),
+        (
+            signal.SIGKILL,
+            "TerminateInstances",
+            -signal.SIGKILL,
+            "`down` is killed (SIGKILL) while it ends the instances",
+            "the next `down` ends what is left",
+        ),
+        (
+            signal.SIGKILL,
+            "DeleteSecurityGroup",
+            -signal.SIGKILL,
+            "`down` is killed (SIGKILL) while it deletes the groups",
+            "the next `down` ends what is left",
+        ),
+    ],
+    ids=lambda each: each.name if isinstance(each, signal.Signals) else "",
+)
+def test_a_down_that_is_ended_says_what_is_left_and_the_next_one_ends_it_all(
+    cloud, started, fault_row, number, action, code, fault, happens
+):
+    assert started("launch").ended()[0] == 0
+    rule = cloud.fault("delay", action, seconds=0.5)
+    process = started("down")
+    struck(cloud, rule)
+    with fault_row(
+        PART,
+        fault,
+        happens,
+        left="nothing" if code == 0 else "nothing, after the next `down`",
+    ):
+        process.send_signal(number)
+        ended, said = process.ended()
+        assert ended == code, said
+        if code == 3:
+            check_named(cloud, frozenset(), said)
+        elif code == 130:
+            assert "interrupted before anything was ended" in words(said)
+            assert len(left(cloud)) == 3 + 2
+        # What was on its way may have been carried out since.
+        assert (code == 0 and not left(cloud)) or started("down").ended()[0] in (0, 2)
+
+    assert left(cloud) == []
+
+
+def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes(cloud, started, fault_row):
+    """As on a laptop whose lid was closed: EC2 has started the workers, and its answer is lost."""
+    rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.3)
+    lost = cloud.fault("drop-after", "RunInstances", skip=1)
+    process = started("launch")
+    struck(cloud, rule)
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: any(lost in each["faults"] for each in cloud.asked("RunInstances")))
+    with fault_row(
+        PART,
+        "the laptop's lid is closed while a cluster is launched (SIGSTOP; the answer on its way is lost)",
+        "awake again it asks once more, with the same token, and goes on",
+        left="the cluster that was asked for",
+    ):
+        process.send_signal(signal.SIGCONT)
+        code, said = process.ended()
+
+    assert code == 0, said
+    assert len(left(cloud)) == 3 + 2
+
+
+def test_without_room_for_the_key_nothing_is_started(cloud, started, fault_row):
+    before = things(cloud.ec2)
+    with fault_row(
+        PART, "the disk is full before the key is written", "nothing is started; exit code 1", left="nothing"
+    ):
+        code, said = started("launch", largest_file=0).ended()
+
+    assert code == 1, said
+    assert "the cluster's key could not be kept in" in words(said)
+    held_to(cloud, before, code, said)
+    assert not cloud.asked("RunInstances")
+
+
+def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, fault_row):
+    """No file of the launcher's grows any more from then on."""
+    before = things(cloud.ec2)
+    rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
+    process = started("launch")
+    struck(cloud, rule)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+    with fault_row(
+        PART,
+        "the disk is full when the instances run (the host key cannot be kept)",
+        "the launch is undone; exit code 1",
+        left="nothing",
+    ):
+        code, said = process.ended()
+
+    assert code == 1, said
+    assert "the cluster's host key could not be kept in" in words(said)
+    held_to(cloud, before, code, said)
+
+
+def test_without_room_for_its_file_a_launch_says_that_the_cluster_is_up(cloud, started, fault_row):
+    before = things(cloud.ec2)
+    with fault_row(
+        PART,
+        "the disk is full when cluster.yaml is written",
+        "exit code 3: the cluster is up, and how it ends",
+        left="the cluster",
+    ):
+        code, said = started("launch", "dask", "--file", "/dev/full").ended()
+
+    assert code == 3, said
+    assert "/dev/full could not be written: No space left on device" in words(said)
+    assert "dask-bake down dask" in words(said)
+    held_to(cloud, before, code, words(said))
+
+
+def test_a_launch_whose_state_folder_is_deleted_is_undone(cloud, started, state, fault_row):
+    before = things(cloud.ec2)
+    rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
+    process = started("launch")
+    struck(cloud, rule)
+    shutil.rmtree(state)
+    with fault_row(
+        PART,
+        "the folder of the cluster's secrets is deleted while it is launched",
+        "the launch is undone; exit code 1",
+        left="nothing",
+    ):
+        code, said = process.ended()
+
+    assert code == 1, said
+    assert "could not be kept" in words(said)
+    held_to(cloud, before, code, said)
+
+
+def test_a_cluster_whose_secrets_are_lost_is_seen_and_ended_and_not_entered(cloud, started, state, fault_row):
+    assert started("launch").ended()[0] == 0
+    shutil.rmtree(state)
+
+    with fault_row(
+        PART,
+        "the folder of a cluster's secrets is lost",
+        "`status` and `ssh` say so; `down` works by the tags alone",
+        left="nothing, after `down`",
+    ):
+        seen = started("status").ended()
+        entered = started("ssh").ended()
+        down = started("down").ended()
+
+    for _, said in (seen, entered):
+        assert "the key of cluster dask is not on this machine" in words(said), said
+    assert (seen[0], entered[0], down[0]) == (0, 1, 0), (seen, entered, down)
+    assert "Hint" in entered[1]
+    assert left(cloud) == []
+
+
+def test_what_did_not_become_ready_is_kept_for_whoever_wants_to_look(cloud, started, state, fault_row):
+    before = things(cloud.ec2)
+    with fault_row(
+        PART,
+        "nodes do not become ready, and `--keep-on-failure` was given",
+        "exit code 3: all is kept, each piece named, and how it is entered and ended",
+        left="what is named, until `down`",
+    ):
+        process = started("launch", "dask", "--never-ready", "--keep-on-failure", "--timeout", "1")
+        code, said = process.ended()
+
+    assert code == 3, said
+    assert "--keep-on-failure keeps what there is" in words(said)
+    assert "dask-bake ssh --name dask" in words(said)
+    assert "dask-bake down dask" in words(said)
+    held_to(cloud, before, code, said)
+    assert len(left(cloud)) == 3 + 2
+    assert (state / "id_ed25519").exists()
+    assert started("down").ended()[0] == 0
+    assert left(cloud) == []
+
+
+@pytest.mark.parametrize("trouble", ["no room", "an interrupt"])
+def test_what_is_no_fault_of_the_nodes_is_undone_whatever_was_to_be_kept(cloud, started, trouble):
+    if trouble == "no room":
+        cloud.fault("error", "RunInstances", skip=1, times=0, code="InsufficientInstanceCapacity")
+    rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=0.3)
+    process = started("launch", "dask", "--keep-on-failure", "--never-ready")
+    if trouble == "an interrupt":
+        struck(cloud, rule)
+        process.send_signal(signal.SIGINT)
+
+    code, said = process.ended()
+
+    assert (code, left(cloud)) == (1 if trouble == "no room" else 130, []), said

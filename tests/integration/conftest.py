@@ -1,0 +1,151 @@
+"""The local cloud's tests: they really bake, boot, compute and take down, in a local cloud of their own.
+
+Where this machine cannot do that, they are left out, by name and with the reason; DASK_BAKE_TEST_ALL=1 makes
+that an error.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dask_bake.bake.packer.packer import find_packer
+from dask_bake.commands.bake import places_of
+from dask_bake.errors import BakeError
+from dask_bake.local import control
+from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, machine_state, seen
+
+HERE = Path(__file__).parent
+SHARED = "shared"
+"""The cluster of those modules that do with the same."""
+
+
+def why_not() -> str | None:
+    """Why this machine cannot run the local cloud, or None."""
+    try:
+        control.require_programs()
+        find_packer(log=Path(os.devnull), cache=places_of(os.environ).cache / "packer")
+        privilege = control.root_prefix()
+    except BakeError as error:
+        return f"{error.message} {error.hint}"
+    probe = subprocess.run(
+        [*privilege, "unshare", "--mount", "--net", "--pid", "--fork", "true"],
+        capture_output=True,
+        check=False,
+    )
+    return None if probe.returncode == 0 else "This machine does not let root make namespaces."
+
+
+def pytest_collection_modifyitems(config, items):
+    """Mark what lies in this folder, and skip it where it cannot run; the shared cluster comes last."""
+    ours = [item for item in items if HERE in item.path.parents]
+    reason = why_not() if ours else None
+    if reason and os.environ.get("DASK_BAKE_TEST_ALL"):
+        raise pytest.UsageError(f"the local cloud's tests cannot run: {reason}")
+    for item in ours:
+        item.add_marker(pytest.mark.local)
+        if reason:
+            item.add_marker(pytest.mark.skip(reason=reason))
+    sharing = {item.path for item in ours if "cluster" in item.fixturenames}
+    items.sort(key=lambda item: item.path in sharing)
+    config.stash[LEFT_OUT] = (len(ours), reason)
+
+
+LEFT_OUT = pytest.StashKey[tuple[int, str | None]]()
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """End by naming what was left out."""
+    count, reason = config.stash.get(LEFT_OUT, (0, None))
+    if reason:
+        terminalreporter.section("left out", yellow=True)
+        terminalreporter.line(f"The local cloud's {count} tests (tests/integration) did not run. {reason}")
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory):
+    """A local cloud of the tests' own, its image cache kept between runs; it leaves nothing else behind."""
+    local = LocalCloud(home=tmp_path_factory.mktemp("home"))
+    local.run("local", "down")  # what an earlier run has left that was killed
+    before = machine_state()
+    local.run("local", "up", timeout=300)
+    yield local
+    local.run("local", "down")
+    assert machine_state() == before
+    assert local.files_outside_the_cache() == []
+
+
+@pytest.fixture(scope="session")
+def image(cloud):
+    """The id of a baked image: baked anew if it is not there."""
+    return cloud.json("bake", timeout=900)["image"]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A small environment, for bakes that take seconds."""
+    file = tmp_path_factory.mktemp("tiny") / "environment.yml"
+    file.write_text("name: tiny\ndependencies: [python=3.11, dask, distributed]\n")
+    return file
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_on():
+    """What a test that failed has left running keeps no other from passing."""
+    yield
+    interrupt_what_goes_on()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_more():
+    """After a module nothing is there but what was before, and the shared cluster; no command goes on."""
+    before = seen().things
+    yield
+    assert WATCH.abandoned() == []
+    assert sorted(each for each in seen().things - before if each.cluster != SHARED) == []
+
+
+@pytest.fixture(scope="session")
+def shared(cloud):
+    """The launches of the one cluster that modules share, in the end without a cluster."""
+    launches = []
+    yield launches
+    if launches and is_alive(cloud, launches[-1]):
+        cloud.run("down", SHARED)
+
+
+@pytest.fixture(scope="module")
+def cluster(cloud, image, shared):
+    """A head and two workers of two processes, the same for all modules; the launch's JSON."""
+    if not (shared and is_alive(cloud, shared[-1])):
+        words = ("launch", "--name", SHARED, "--count", "3", "--nprocs", "2", "--ami", image)
+        shared.append(cloud.json(*words))
+    return shared[-1]
+
+
+def is_alive(cloud, launched):
+    """Whether all its nodes are there."""
+    return {node["id"] for node in launched["nodes"]} <= set(cloud.live_instances())
+
+
+@pytest.fixture(scope="session")
+def python():
+    """The Python that runs the tests."""
+    return sys.executable
+
+
+@pytest.fixture
+def small_disk(cloud):
+    """The local cloud with 300 MB for what its instances write."""
+    cloud.run("local", "down")
+    folder = cloud.root / "instances"
+    privilege = control.root_prefix()
+    subprocess.run([*privilege, "mkdir", "-p", str(folder)], check=True)
+    subprocess.run([*privilege, "mount", "-t", "tmpfs", "-o", "size=300m", "tmpfs", str(folder)], check=True)
+    yield
+    cloud.run("local", "down")
+    subprocess.run([*privilege, "umount", str(folder)], check=True)
+    assert shutil.disk_usage(folder).total > 300 * 2**20

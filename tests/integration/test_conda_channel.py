@@ -1,0 +1,68 @@
+"""The conda channel that tests are given: its Python works elsewhere, and Dask runs from it."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+from conda_channel import build_channel, index_channel, installed, small_channel, solved
+from conda_packages import PYTHON, make_from_wheel, pip_wheel
+from conda_server import serve
+
+HERE = Path(__file__).parents[1] / "support"
+DEBIAN_PYTHON = Path(f"/usr/bin/python{PYTHON}")
+PYTHONS = [sys.executable, *([str(DEBIAN_PYTHON)] if DEBIAN_PYTHON.exists() else [])]
+
+
+@pytest.fixture(scope="module")
+def small(request: pytest.FixtureRequest) -> Path:
+    """Python, pip and Dask, kept between runs; the first run has pip download wheels."""
+    return small_channel(request.config.cache.mkdir("conda-channel"))
+
+
+def said(prefix: Path, *words: str) -> str:
+    """What a program of the prefix says, in an environment that leads nowhere else."""
+    path = f"{prefix}/bin:/usr/bin:/bin"
+    command = [str(prefix / "bin" / words[0]), *words[1:]]
+    done = subprocess.run(
+        command, env={"PATH": path}, cwd=prefix, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_a_python_works_from_another_prefix(python: str, tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    program = "import sys, pathlib, conda_packages; conda_packages.make_python(pathlib.Path(sys.argv[1]))"
+    paths = os.pathsep.join([str(HERE), sysconfig.get_path("purelib")])
+    subprocess.run([python, "-c", program, channel], env={**os.environ, "PYTHONPATH": paths}, check=True)
+    make_from_wheel(channel, pip_wheel())
+    index_channel(channel)
+    prefix = installed(solved(channel.as_uri(), ["pip"], tmp_path), tmp_path)
+    packages = f"{prefix}/lib/python{PYTHON}/site-packages"
+    asked = "import ssl, sqlite3, ctypes, lzma, bz2, zlib, sys, sysconfig, pip"
+    told = said(
+        prefix, "python", "-c", f"{asked}; print(sys.prefix, sysconfig.get_path('purelib'), pip.__path__[0])"
+    )
+    assert told == f"{prefix} {packages} {packages}/pip"
+    assert said(prefix, "pip", "--version").endswith(f"from {packages}/pip (python {PYTHON})")
+
+
+def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+    built = build_channel(tmp_path, [pip_wheel()])
+    before = built.stat()
+    assert build_channel(tmp_path, [pip_wheel()]) == built
+    assert built.stat() == before
+    assert list(tmp_path.iterdir()) == [built]
+
+
+def test_dask_runs_from_the_small_channel(small: Path, tmp_path: Path) -> None:
+    with serve(small) as channel:
+        prefix = installed(solved(channel.url, ["python", "pip", "dask"], tmp_path), tmp_path)
+    version = said(prefix, "python", "-c", "import distributed; print(distributed.__version__)")
+    assert said(prefix, "dask", "--version") == f"dask, version {version}"
+    assert said(prefix, "pip", "check") == "No broken requirements found."

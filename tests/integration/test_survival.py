@@ -1,0 +1,361 @@
+"""On real nodes: what they lose one after another, and that what they compute stays right."""
+
+import json
+import re
+import subprocess
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from dask_bake.local import control
+from dask_bake.local.machines.cgroups import groups_of
+from local_cloud import NAME, until
+from local_watched import AS_USER, PYTHON, Watched, started
+
+# ---- a cluster of ten worker processes loses nodes, while it computes
+
+
+@pytest.fixture(scope="module")
+def losing(cloud, image):
+    """A head, and four workers of two processes on spot instances."""
+    words = ("--count", "5", "--nprocs", "2", "--nthreads", "1", "--spot", "--max-lifetime", "0")
+    for cluster in started(cloud, image, "losing", *words):
+        cluster.tune(0, pause=1)
+        yield cluster
+
+
+COMPUTING = """
+import json, os, time
+from distributed import Client, wait
+
+def square(number):
+    time.sleep(0.2)
+    return number * number
+
+client, sums, count = Client(timeout=30), [], 0
+while not os.path.exists("/tmp/enough"):
+    sums.append(client.submit(sum, client.map(square, range(count, count + 20))))
+    count += 20
+    wait(sums[:-3])
+    open("/tmp/squared", "w").write(str(count))
+print(json.dumps([count, client.submit(sum, sums).result()]))
+"""
+"""Sums of squares until it is enough, of which the workers keep the sums alone; then the sum of all."""
+
+
+def begin(cluster: Watched, unit: str, code: str) -> None:
+    """Code of a user's on the head goes on without us; what it prints is in /tmp/UNIT."""
+    words = (f"--unit={unit}", f"--property=StandardOutput=file:/tmp/{unit}")
+    cluster.run(0, *AS_USER, *words, *PYTHON, code)
+
+
+def answer(cluster: Watched, unit: str, timeout: float):
+    """What it printed, as JSON, once it has ended."""
+    told = f"until grep . /tmp/{unit}; do systemctl is-active --quiet {unit} || exit 1; sleep 0.1; done"
+    return json.loads(cluster.run(0, "timeout", str(timeout), "sh", "-c", f"{told} 2>/dev/null"))
+
+
+def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, losing, fault_row):
+    """A process is killed, a node ends, EC2 takes one back, one is cut off and comes back."""
+    begin(losing, "squares", COMPUTING)
+    losing.until("os.path.exists('/tmp/squared')", timeout=60)
+
+    before = losing.processes(4)
+    address, pid = next(iter(before.items()))
+    here = f"addresses({losing.host(4)!r})"
+    with fault_row(
+        "On a node",
+        "a worker process is killed",
+        "its nanny starts another; the others of the node go on, and its tasks run again",
+        left="the other processes of the node",
+    ):
+        losing.run(4, "sudo", "kill", "-KILL", str(pid))
+        losing.until(f"len({here}) == 2 and {address!r} not in {here}", timeout=60)
+    assert set(before.values()) - set(losing.processes(4).values()) == {pid}
+
+    with fault_row(
+        "On a node",
+        "EC2 takes a spot instance back while it computes",
+        "its workers hand on what they have and leave; nothing starts them again",
+        left="the other nodes, with all results",
+    ):
+        cloud.fault("spot-notice", "--instance", losing.ids[2], "--notice", "30")
+        losing.until(f"not addresses({losing.host(2)!r})", timeout=60)
+
+    cut = f"addresses({losing.host(3)!r})"
+    with (
+        fault_row(
+            "On a node",
+            "a worker node is terminated while it computes",
+            "the scheduler gives it up after 30 s; what it computed or had is computed again elsewhere",
+            left="the other nodes",
+        ),
+        fault_row(
+            "On a node",
+            "a worker node is cut off from the network",
+            "the scheduler gives it up after 30 s; what it computed or had is computed again elsewhere",
+            left="the other nodes, and this one until it has lost its head for 10 minutes",
+        ),
+    ):
+        cloud.fault("terminated", "--instance", losing.ids[1])
+        cloud.fault("cut", "--instance", losing.ids[3])
+        losing.until(f"not {cut} and not addresses({losing.host(1)!r})", timeout=120)
+
+    with fault_row(
+        "On a node",
+        "a worker node that was cut off is reached again",
+        "its workers join again",
+        left="everything",
+    ):
+        cloud.clear_faults()
+        losing.until(f"len({cut}) == 2", timeout=60)
+
+    losing.run(0, "touch", "/tmp/enough")
+    count, total = answer(losing, "squares", timeout=60)
+    assert count > 200
+    assert total == sum(number * number for number in range(count))
+    until(lambda: losing.ids[2] not in cloud.live_instances(), timeout=60)
+
+
+LOST = """
+import json, time
+from distributed import Client
+client = Client(timeout=30)
+task = client.submit(time.sleep, 600)
+while not any(client.processing().values()):
+    time.sleep(0.05)
+open("/tmp/waits", "w").close()
+try:
+    said = task.result()
+except Exception as error:
+    said = f"{type(error).__name__}: {error}"
+print(json.dumps([said, client.submit(sum, range(100)).result()]))
+"""
+
+
+@pytest.mark.parametrize("signal", ["KILL", "STOP"])
+def test_a_scheduler_that_dies_or_hangs_is_started_again_and_its_clients_are_told(losing, fault_row, signal):
+    begin(losing, f"lost-{signal.lower()}", LOST)
+    losing.until("os.path.exists('/tmp/waits')", timeout=60)
+    before = losing.main_process(0, "dask-scheduler")
+    fault = {"KILL": "the scheduler is killed", "STOP": "the scheduler hangs"}[signal]
+    counted = "len(client.scheduler_info(n_workers=-1)['workers'])"
+    workers = losing.compute(f"print({counted})")
+    losing.tune(0, hung=3)  # for this alone: a scheduler that gets no CPU from ten workers is to live
+    with fault_row(
+        "On a node",
+        fault,
+        "it is started again, and the workers come back; clients are told, and go on with new tasks",
+        left="the nodes; all tasks and results are gone",
+    ):
+        losing.run(0, "sudo", "rm", "/tmp/waits")
+        losing.run(0, "sudo", "kill", f"-{signal}", str(before))
+        until(lambda: losing.main_process(0, "dask-scheduler") not in (0, before), timeout=60)
+        losing.until(f"{counted} == {workers}", timeout=60)
+    losing.tune(0, hung=30)
+    said, total = answer(losing, f"lost-{signal.lower()}", timeout=60)
+
+    assert "Cancelled" in said, said
+    assert total == 4950
+
+
+def test_a_nanny_that_is_killed_comes_again_with_its_workers(losing, fault_row):
+    before = set(losing.processes(4))
+    here = f"addresses({losing.host(4)!r})"
+    with fault_row(
+        "On a node",
+        "the nanny of all workers of a node is killed",
+        "systemd starts it again, with its workers",
+        left="the other nodes",
+    ):
+        losing.run(4, "sudo", "kill", "-KILL", str(losing.main_process(4, "dask-worker")))
+        losing.until(f"len({here}) == 2 and not {here} & {before}", timeout=60)
+
+
+NOTEBOOK = '''
+import asyncio, json, urllib.request, uuid
+from tornado.websocket import websocket_connect
+
+token = open("/var/lib/dask-jupyter/token").read()
+kernels = "127.0.0.1:8888/api/kernels"
+headers = {"Authorization": f"token {token}"}
+request = urllib.request.Request(f"http://{kernels}", data=b"{}", headers=headers)
+kernel = json.load(urllib.request.urlopen(request, timeout=60))["id"]
+
+async def execute(code):
+    channel = await websocket_connect(f"ws://{kernels}/{kernel}/channels?token={token}")
+    header = {"msg_id": uuid.uuid4().hex, "session": uuid.uuid4().hex, "msg_type": "execute_request",
+              "username": "", "version": "5.3"}
+    message = {"header": header, "parent_header": {}, "metadata": {}, "channel": "shell", "buffers": [],
+               "content": {"code": code, "silent": False, "user_expressions": {}, "allow_stdin": False}}
+    await channel.write_message(json.dumps(message))
+    while json.loads(await channel.read_message())["msg_type"] != "execute_input":
+        pass
+
+asyncio.run(execute("""
+import os, time
+while not os.path.exists("/tmp/watched"):
+    time.sleep(0.1)
+time.sleep(BUSY)
+"""))
+'''
+BUSY, IDLE = 10, 5
+
+
+def test_a_notebook_that_computes_keeps_an_idle_cluster_and_one_that_does_not_lets_it_end(losing, fault_row):
+    with fault_row(
+        "On a node",
+        "nobody is connected, and a notebook computes",
+        "the cluster stays until it has computed, and then for the time that it may be idle",
+        left="nothing but the security groups",
+    ):
+        losing.run(0, *AS_USER, "--wait", *PYTHON, NOTEBOOK.replace("BUSY", str(BUSY)))
+        for node in (3, 4):
+            losing.tune(node, pause=1)
+        losing.tune(0, pause=1, idle=IDLE)
+        until(lambda: losing.switch("idle")["held"] == "a notebook is busy", timeout=60)
+        losing.run(0, "touch", "/tmp/watched")
+        began = time.monotonic()
+        until(lambda: losing.live() == [], timeout=120)
+
+    assert time.monotonic() - began > BUSY + IDLE - 1
+    assert losing.said(0)[-1] == f"DASK-BAKE-END idle: for {IDLE} s nobody is connected and nothing runs"
+
+
+# ---- one of eight processes of a node
+
+
+@pytest.fixture(scope="module")
+def eight(cloud, image):
+    """A head and a worker of eight processes, of which a task may kill one, and which are given up soon."""
+    settings = ("ALLOWED_FAILURES=0", "WORKER_TTL=15s")
+    words = [word for setting in settings for word in ("--env", f"DASK_DISTRIBUTED__SCHEDULER__{setting}")]
+    words += ["--count", "2", "--nprocs", "8", "--nthreads", "1", "--memory-limit", "1GB"]
+    yield from started(cloud, image, "eight", *words)
+
+
+HOG = """
+def hog(size):
+    held = b"x" * size
+    time.sleep(30)
+    return len(held)
+try:
+    said = client.submit(hog, SIZE).result(timeout=60)
+except Exception as error:
+    said = f"{type(error).__name__}: {error}"
+print(json.dumps([said, client.submit(sum, range(100)).result()]))
+"""
+
+
+def hogged(cluster: Watched, megabytes: int) -> tuple[str, int]:
+    """What came of a task that takes so much memory, and how many processes ended; the node goes on."""
+    before = set(cluster.processes(1).values())
+    unit = cluster.main_process(1, "dask-worker")
+    said, total = cluster.compute(HOG.replace("SIZE", str(megabytes * 2**20)))
+    cluster.until(f"len(addresses({cluster.host(1)!r})) == 8", timeout=60)
+
+    assert total == 4950
+    assert cluster.main_process(1, "dask-worker") == unit
+    return str(said), len(before - set(cluster.processes(1).values()))
+
+
+def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_in_words(eight, fault_row):
+    with fault_row(
+        "On a node",
+        "a task takes more memory than its process may",
+        "its nanny ends that process and starts another; in the end the task fails as KilledWorker",
+        left="the other seven processes of the node",
+    ):
+        said, ended = hogged(eight, 1200)
+    assert said.startswith("KilledWorker: Attempted to run task 'hog-")
+    assert ended == 1
+
+
+def test_the_process_that_the_kernel_ends_for_want_of_memory_ends_alone(eight, fault_row):
+    """Alone but for those that the kernel ends too, because what the first had is not free at once."""
+    with (
+        memory_limit(eight.ids[1], 400) as killed,
+        fault_row(
+            "On a node",
+            "a node's memory runs out",
+            "the kernel ends the worker process that took it, seldom another too; their nannies start others",
+            left="the other processes of the node",
+        ),
+    ):
+        said, ended = hogged(eight, 600)
+        assert 1 <= ended <= killed()
+        assert ended < 8
+
+    assert said.startswith("KilledWorker: Attempted to run task 'hog-")
+    assert eight.run(1, "systemctl", "show", "--property=OOMPolicy", "--value", "dask-worker") == "continue\n"
+
+
+@contextmanager
+def memory_limit(instance: str, megabytes: int):
+    """The instance's machine gets so much memory more than now, and no swap; yields a count of the killed."""
+    groups, version_1 = groups_of(f"{NAME}-{instance}"), Path("/sys/fs/cgroup/memory")
+    if version_1.is_dir():
+        lists = [path for group in groups for path in group.rglob("cgroup.procs")]
+        found = {pid for path in lists for pid in path.read_text().split()}
+        ours = version_1 / f"{NAME}-{instance}"
+        enter = "for pid in {}; do echo $pid >{}/cgroup.procs || true; done"
+        limit = f"mkdir -p {ours}; echo {megabytes}M >{ours}/memory.limit_in_bytes"
+        begin = f"{limit}; {enter.format(' '.join(found), ours)}"
+        end = f"{enter.format(f'$(cat {ours}/cgroup.procs)', version_1)}; rmdir {ours}"
+        events = ours / "memory.oom_control"
+    else:
+        most = int((groups[0] / "memory.current").read_text()) + megabytes * 2**20
+        begin = f"echo {most} >{groups[0]}/memory.max; echo 0 >{groups[0]}/memory.swap.max"
+        end = f"echo max >{groups[0]}/memory.max"
+        events = groups[0] / "memory.events"
+
+    def killed() -> int:
+        return int(re.search(r"^oom_kill (\d+)$", events.read_text(), re.MULTILINE)[1])
+
+    as_root(begin)
+    earlier = killed()
+    try:
+        yield lambda: killed() - earlier
+    finally:
+        as_root(end)
+
+
+def as_root(script: str) -> None:
+    """A shell's script on this machine."""
+    subprocess.run([*control.root_prefix(), "sh", "-c", script], check=True, capture_output=True)
+
+
+def test_a_process_that_hangs_is_given_up_and_replaced(eight, fault_row):
+    before = eight.processes(1)
+    address, pid = next(iter(before.items()))
+    here = f"addresses({eight.host(1)!r})"
+    with fault_row(
+        "On a node",
+        "a worker process hangs (its `worker-ttl` being 15 s)",
+        "the others go on; the scheduler gives it up, and its nanny replaces it",
+        left="the other seven processes of the node",
+    ):
+        eight.run(1, "sudo", "kill", "-STOP", str(pid))
+        others = [each for each in before if each != address]
+        squares = f"sum(client.gather(client.map(lambda n: n * n, range(64), workers={others})))"
+        assert eight.compute(f"print(json.dumps({squares}))") == sum(n * n for n in range(64))
+        eight.until(f"len({here}) == 8 and {address!r} not in {here}", timeout=90)
+
+    after = set(eight.processes(1).values())
+    assert set(before.values()) - after == {pid}
+
+
+def test_workers_whose_head_is_cut_off_end(cloud, eight, fault_row):
+    eight.tune(1, pause=1, lost=3)
+    with fault_row(
+        "On a node",
+        "the head is cut off from the network (`DASK_BAKE_LOST` being 3 s)",
+        "the workers end themselves; the head ends when nobody has been there for long enough",
+        left="the head",
+    ):
+        cloud.fault("cut", "--instance", eight.ids[0])
+        until(lambda: eight.live() == eight.ids[:1], timeout=150)
+
+    assert eight.said(1)[-1] == "DASK-BAKE-END lost: for 3 s the head is lost"

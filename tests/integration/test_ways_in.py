@@ -1,0 +1,332 @@
+"""Ways into real clusters: a bastion, an endpoint, the user's own keys, certificates, another address."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from local_cloud import LocalCloud, until
+from local_network import CALLER, STRANGER, as_root, in_instance
+
+BIN = Path(__file__).parents[1] / "support/bin"
+PORTS = (22, 8786, 8787, 8888)
+OURS = "SSH from where the cluster was launched"
+ON_HEAD = "from distributed import Client; print(Client().submit(sum, range(100)).result())"
+FROM_HERE = """
+import sys
+from dask_bake.api import connect
+with connect(sys.argv[1]) as client:
+    print(client.scheduler.address.split(":")[0], client.submit(sum, range(100)).result())
+"""
+
+
+@dataclass(frozen=True)
+class Elsewhere(LocalCloud):
+    """The same cloud, for a user with programs of their own."""
+
+    more: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, **dict(self.more)}
+
+
+@contextmanager
+def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[dict]:
+    """A head and a worker, and nothing of them afterwards."""
+    yield cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
+    cloud.run("down", name)
+    assert not [group for group in cloud.groups() if name in group]
+    assert not [folder for folder in cloud.secrets() if folder.endswith(name)]
+
+
+def from_here(cloud: LocalCloud, name: str) -> str:
+    """What a program on this machine prints that is a client of the cluster."""
+    return cloud.python("-c", FROM_HERE, name)
+
+
+def computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp") -> None:
+    """The cluster is entered in every way that there is, and computes."""
+    assert cloud.on_head(ON_HEAD, name=name).split() == ["4950"]
+    assert cloud.json("status", name)["workers"] == 1
+    assert cloud.run("ssh", "--name", name, "1", "--", "cat", "/etc/dask-bake/worker.env")
+    assert from_here(cloud, name).split() == [scheme, "4950"]
+
+
+def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
+    """With another key pinned for the head, whoever answers there is not believed."""
+    known = cloud.home / "state/dask-bake" / f"local-us-east-1-{name}" / "known_hosts"
+    right = known.read_text()
+    first, *others = right.splitlines()
+    other = subprocess.run(
+        ["ssh-keygen", "-y", "-f", known.with_name("id_ed25519")], capture_output=True, text=True, check=True
+    )
+    known.write_text("\n".join([f"{first.split()[0]} {other.stdout.strip()}", *others]) + "\n")
+
+    entered = cloud.attempt("ssh", "--name", name, "--", "echo", "in")
+    asked = cloud.json("status", name)
+
+    known.write_text(right)
+    assert (entered.returncode, entered.stdout, asked["workers"]) == (255, "", None)
+    assert "Host key verification failed" in entered.stderr
+
+
+def opened(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
+    """What the head's group lets in to port 22: addresses, or groups, and what each rule says of itself."""
+    groups = cloud.ec2().describe_security_groups(
+        Filters=[{"Name": "group-name", "Values": [f"dask-bake-{name}/ssh"]}]
+    )
+    rules = [rule for group in groups["SecurityGroups"] for rule in group["IpPermissions"]]
+    blocks = [(each["CidrIp"], each.get("Description", "")) for rule in rules for each in rule["IpRanges"]]
+    pairs = [
+        (each["GroupId"], each.get("Description", "")) for rule in rules for each in rule["UserIdGroupPairs"]
+    ]
+    return sorted(blocks + pairs)
+
+
+def described(cloud: LocalCloud, launch: dict, index: int) -> dict:
+    """A node as EC2 describes it."""
+    found = cloud.ec2().describe_instances(InstanceIds=[launch["nodes"][index]["id"]])
+    return found["Reservations"][0]["Instances"][0]
+
+
+def nothing_answers(launch: dict) -> bool:
+    """Whether this machine reaches no port of any node by itself."""
+    return not CALLER.reached((node["private_address"], port) for node in launch["nodes"] for port in PORTS)
+
+
+@pytest.fixture
+def through_shared(cloud, cluster, tmp_path):
+    """A user whose ssh knows the other cluster's head as a bastion."""
+    secrets = cloud.home / "state" / "dask-bake" / "local-us-east-1-shared"
+    head, launch_id = cluster["nodes"][0], cluster["launch_id"]
+    cloud.run("ssh", "--name", "shared", "--", "true")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host jump\n  HostName {head['private_address']}\n  User admin\n  IdentityAgent none\n"
+        f"  HostKeyAlias dask-bake-{launch_id}-0\n  IdentityFile {secrets}/id_ed25519\n"
+        f"  UserKnownHostsFile {secrets}/known_hosts\n  LogLevel ERROR\n"
+    )
+    # ssh finds the user's files by the password database, so a test's are named to it.
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    real = shutil.which("ssh")
+    program.write_text(f'#!/bin/sh\n[ "$1" = -F ] && exec {real} "$@"\nexec {real} -F {config} "$@"\n')
+    program.chmod(0o755)
+    return Elsewhere(home=cloud.home, more=(("PATH", f"{program.parent}:{os.environ['PATH']}"),))
+
+
+def test_a_cluster_is_entered_through_a_bastion(cloud, image, cluster, through_shared):
+    """The bastion is another cluster's head: that cluster's members are let in, and nobody else."""
+    members = next(each for each in cluster["security_groups"] if "/" not in each["name"])["id"]
+    words = ("--private", "--connect", "bastion", "--bastion", "jump", "--cidr", members)
+
+    with launched(through_shared, image, "behind", *words) as launch:
+        assert opened(cloud, "behind") == [(members, OURS)]
+        assert nothing_answers(launch)
+        computes(through_shared, "behind")
+        without = cloud.attempt("ssh", "--name", "behind", "--", "true")
+        assert without.returncode == 255
+        told = cloud.attempt("allow-me", "behind")
+        assert (told.returncode, "is entered through jump" in told.stderr) == (2, True)
+
+
+@pytest.fixture(scope="module")
+def endpoint(cloud, image):
+    """An Instance Connect endpoint, and an instance in its group that stands where it would: its network."""
+    ec2 = cloud.ec2()
+    subnet = ec2.describe_subnets()["Subnets"][0]
+    group = ec2.create_security_group(GroupName="endpoint", Description="endpoint", VpcId=subnet["VpcId"])
+    made = ec2.create_instance_connect_endpoint(
+        SubnetId=subnet["SubnetId"], SecurityGroupIds=[group["GroupId"]]
+    )["InstanceConnectEndpoint"]
+    (instance,) = ec2.run_instances(
+        ImageId=image, InstanceType="t3.micro", MinCount=1, MaxCount=1, SecurityGroupIds=[group["GroupId"]]
+    )["Instances"]
+    made_id = made["InstanceConnectEndpointId"]
+    yield {"id": made_id, "group": group["GroupId"], "place": in_instance(instance)}
+    ec2.delete_instance_connect_endpoint(InstanceConnectEndpointId=made_id)
+    ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
+    ec2.get_waiter("instance_terminated").wait(
+        InstanceIds=[instance["InstanceId"]], WaiterConfig={"Delay": 1}
+    )
+    ec2.delete_security_group(GroupId=group["GroupId"])
+
+
+@pytest.fixture
+def with_aws(cloud, endpoint, tmp_path):
+    """A user with AWS's program, which comes from the endpoint's group."""
+    way = [*as_root(*endpoint["place"].prefix), "", 22]
+    (tmp_path / "aws.json").write_text(json.dumps({"*": way}))
+    path = f"{BIN}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+    return Elsewhere(home=cloud.home, more=(("PATH", path), ("FAKE_AWS", str(tmp_path / "aws.json"))))
+
+
+def test_a_cluster_is_entered_through_an_instance_connect_endpoint(
+    cloud, image, endpoint, with_aws, tmp_path
+):
+    """No port of it is open to any address; it is the endpoint's group that is let in."""
+    with launched(with_aws, image, "inside", "--private", "--connect", "eice") as launch:
+        assert opened(cloud, "inside") == [(endpoint["group"], OURS)]
+        assert nothing_answers(launch)
+        computes(with_aws, "inside")
+        told = with_aws.attempt("allow-me", "inside")
+        assert (told.returncode, "nothing need be opened" in told.stderr) == (2, True)
+
+    called = set((tmp_path / "aws.log").read_text().splitlines())
+    head = launch["nodes"][0]["id"]
+    words = ["ec2-instance-connect", "open-tunnel", "--instance-id", head, "--remote-port", "22"]
+    through = ["--instance-connect-endpoint-id", endpoint["id"]]
+    assert called == {json.dumps([*words, *through, "--region", "us-east-1"])}
+
+
+def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster):
+    """It is told why it cannot enter, and by one command it can; what others opened stays open."""
+    ec2, (here,) = cloud.ec2(), opened(cloud, "shared")
+    (group,) = [each["id"] for each in cluster["security_groups"] if each["name"].endswith("/ssh")]
+
+    def rule(block, says):
+        ranges = [{"CidrIp": block, "Description": says}]
+        return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": ranges}
+
+    before, somebody = rule(f"{STRANGER}/32", OURS), rule("203.0.113.0/24", "the office")
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[before, somebody])
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule(*here)])
+
+    shut = cloud.attempt("ssh", "--name", "shared", "--", "true")
+    status = cloud.attempt("status", "shared")
+    change = cloud.json("allow-me", "shared")
+    again = cloud.json("allow-me", "shared")
+
+    assert shut.returncode == 1
+    assert f"does not let in {here[0]}, which is this machine's address now" in shut.stderr
+    assert "dask-bake allow-me shared" in shut.stderr
+    assert "dask-bake allow-me shared" in status.stderr
+    assert (change["opened"], change["closed"]) == ([here[0]], [f"{STRANGER}/32"])
+    assert (again["opened"], again["closed"]) == ([], [])
+    assert opened(cloud, "shared") == sorted([here, ("203.0.113.0/24", "the office")])
+    assert cloud.run("ssh", "--name", "shared", "--", "true") == ""
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[somebody])
+
+
+FOREIGN = """
+import sys
+from pathlib import Path
+from dask_bake import api
+from dask_bake.cloud_init.certificates import issue, new_authority
+other = new_authority("sealed")
+client = issue(other, "client")
+folder = Path(sys.argv[1])
+(folder / "client.pem").write_text(client.cert_pem)
+(folder / "client.key").write_text(client.key_pem)
+files = api.tls_files
+def foreign(cluster, cloud):
+    return {} if sys.argv[2] == "none" else {**files(cluster, cloud),
+        "tls_client_cert": str(folder / "client.pem"), "tls_client_key": str(folder / "client.key")}
+api.tls_files = foreign
+try:
+    api.connect("sealed").close()
+except OSError:
+    print("refused")
+"""
+
+
+def test_with_tls_the_laptop_computes_by_the_certificates_that_it_kept_and_by_no_others(
+    cloud, image, tmp_path
+):
+    with launched(cloud, image, "sealed", "--tls") as launch:
+        assert launch["scheduler"].startswith("tls://")
+        computes(cloud, "sealed", scheme="tls")
+        for which in ("none", "foreign"):
+            done = subprocess.run(
+                [sys.executable, "-c", FOREIGN, str(tmp_path), which],
+                env={**cloud.environment, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.stdout == "refused\n", (which, done.stderr)
+
+
+@pytest.fixture
+def rsa_key(tmp_path):
+    """A key as EC2 hands it out: RSA, in PEM."""
+    key = rsa.generate_private_key(65537, 2048)
+    path = tmp_path / "mine.pem"
+    path.touch(mode=0o600)
+    path.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.TraditionalOpenSSL,
+            serialization.NoEncryption(),
+        )
+    )
+    return path, key.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
+
+
+def test_a_key_of_the_user_s_enters_and_so_does_the_one_that_ec2_has(cloud, image, rsa_key, tmp_path):
+    """--keypair is what dask-bake uses; --keyname is one that the nodes accept as well."""
+    path, _ = rsa_key
+    other = tmp_path / "other"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+    public = other.with_suffix(".pub").read_bytes()
+    cloud.ec2().import_key_pair(KeyName="others", PublicKeyMaterial=public)
+    try:
+        with launched(cloud, image, "keyed", "--keypair", str(path), "--keyname", "others") as launch:
+            computes(cloud, "keyed")
+            kept = cloud.home / "state/dask-bake/local-us-east-1-keyed/id_ed25519"
+            assert kept.resolve() == path
+            address = launch["nodes"][0]["private_address"]
+            options = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+            words = ("-o", "IdentityAgent=none", "-o", "LogLevel=ERROR", "-i", str(other), f"admin@{address}")
+            done = subprocess.run(
+                ["ssh", *options, *words, "echo in"], capture_output=True, text=True, check=False
+            )
+            assert (done.returncode, done.stdout) == (0, "in\n"), done.stderr
+    finally:
+        cloud.ec2().delete_key_pair(KeyName="others")
+    assert path.exists()
+
+
+def test_nodes_without_user_data_boot_and_are_entered_by_a_key_pair_of_the_cluster_s(cloud, image):
+    """--no-provision: the key comes by EC2's key pair, which goes with the cluster."""
+    with launched(cloud, image, "plain", "--no-provision") as launch:
+        for node in (0, 1):
+            user_data = cloud.ec2().describe_instance_attribute(
+                InstanceId=launch["nodes"][node]["id"], Attribute="userData"
+            )
+            assert not user_data["UserData"].get("Value")
+            until(
+                lambda number=str(node): (
+                    cloud.attempt("ssh", "--name", "plain", number, "--", "true").returncode == 0
+                ),
+                timeout=60,
+            )
+            told = cloud.run("ssh", "--name", "plain", str(node), "--", "ls", "/etc/dask-bake")
+            assert "env" not in told
+        assert described(cloud, launch, 0)["KeyName"] == "dask-bake-plain"
+        names = [each["KeyName"] for each in cloud.ec2().describe_key_pairs()["KeyPairs"]]
+        assert "dask-bake-plain" in names
+    names = [each["KeyName"] for each in cloud.ec2().describe_key_pairs()["KeyPairs"]]
+    assert "dask-bake-plain" not in names
+
+
+def test_a_private_cluster_is_dialled_at_its_private_address(cloud, image):
+    """As from within its VPC, or its VPN."""
+    with launched(cloud, image, "near", "--private", "--connect", "direct") as launch:
+        assert [node["public_address"] for node in launch["nodes"]] == [None, None]
+        assert described(cloud, launch, 0).get("PublicIpAddress") is None
+        computes(cloud, "near")
+        refuses_another_host_key(cloud, "near")

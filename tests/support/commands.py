@@ -1,0 +1,95 @@
+"""``dask-bake`` as a program of its own on a pretended cloud, without moto, which takes long to load."""
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dask_bake import clouds
+from dask_bake.cli import main
+from dask_bake.commands import clusters, launch
+from dask_bake.ec2 import api
+from dask_bake.models.cluster import Node
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.system.signals import outlive_terminal
+from dask_bake.view.terminal import Terminal
+from fakes import Answering, Printing
+
+
+class Entered(SshWayIn):
+    """Keeps secrets as always; pretended machines have no SSH, so who has registered is made up."""
+
+    def __init__(self, edge: Any, *about: Any, is_silent: bool = False) -> None:
+        super().__init__(*about)
+        self._answering, self._is_silent = Answering(edge), is_silent
+
+    def opens(self, head: Node) -> bool:
+        return not self._is_silent
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        return None if self._is_silent else self._answering.registered(head)
+
+
+@main.cli.command()
+@click.argument("url")
+@click.argument("name")
+@click.option("--ami", required=True)
+@click.option("--never-ready", is_flag=True)
+@click.option("--keep-on-failure", is_flag=True)
+@click.option("--timeout", type=int, default=300)
+@click.option("--file", type=Path)
+@click.option("--for-people", is_flag=True)
+def pretended_launch(
+    url: str, name: str, *, ami: str, never_ready: bool, for_people: bool, **options: Any
+) -> int:
+    """Launches onto machines that are only pretended, so that nobody can enter them."""
+    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    edge = Printing(api.connect(there, terminal.notify))
+    return launch.run(
+        LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options),
+        there,
+        edge,
+        terminal,
+        dry_run=False,
+        json_output=not for_people,
+        make_way_in=lambda *about: Entered(edge, *about, is_silent=never_ready),
+    )
+
+
+@main.cli.command()
+@click.argument("url")
+@click.argument("name")
+def pretended_down(url: str, name: str) -> int:
+    """Takes that cluster down."""
+    outlive_terminal()
+    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    edge = api.connect(there, terminal.notify)
+    with clusters.nothing_ended(name, flags=()) as ending:
+        return clusters.down(there, edge, terminal, ending, name=name, json_output=True)
+
+
+@main.cli.command()
+@click.argument("url")
+@click.argument("name")
+def pretended_status(url: str, name: str) -> int:
+    """Shows it."""
+    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    edge = Printing(api.connect(there, terminal.notify))
+    return clusters.status(there, edge, terminal, name=name, json_output=False)
+
+
+@main.cli.command()
+@click.argument("url")
+@click.argument("name")
+def pretended_ssh(url: str, name: str) -> int:
+    """Opens a shell on its head."""
+    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    edge = Printing(api.connect(there, terminal.notify))
+    return clusters.shell(there, edge, name=name, index=0, words=())
+
+
+if __name__ == "__main__":
+    main.main(sys.argv[1:])

@@ -1,0 +1,231 @@
+"""A local cloud without root: its endpoints, its clients, and machines that are only pretended."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network
+from typing import Any
+
+import boto3
+import pytest
+import requests
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from werkzeug.serving import make_server
+
+from dask_bake.errors import BakeError
+from dask_bake.local.ec2.api import Ec2Api
+from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.machines.hypervisor import Hypervisor
+from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.network.bridge import Network
+from dask_bake.local.settings import Settings
+from dask_bake.local.storage.image_store import ImageStore, StoredImage
+
+DEBIAN = StoredImage(
+    id="ami-00000000000000001",
+    name="debian-12-amd64-20260101-local",
+    description="Debian 12",
+    owner="136693071363",
+    region="us-east-1",
+    created="2026-01-01T00:00:00.000Z",
+    layers=("base",),
+    public=True,
+)
+TAGS = [{"Key": "dask-bake:recipe", "Value": "snapshot"}]
+
+
+class FakeMachine:
+    """A machine without a guest: ends when it is told to, or when a test lets its guest power off."""
+
+    def __init__(self, host: "FakeHost", spec, on_end: Callable[[], None]) -> None:
+        self.spec = spec
+        self.taken_apart = threading.Event()
+        self.asked_to_power_off = 0
+        self._host = host
+        self._on_end = on_end
+        self._ending = threading.Lock()
+
+    def power_off(self) -> None:
+        self.asked_to_power_off += 1
+        if not self._host.ignores_power_off:
+            self._end()
+
+    kill = guest_powers_off = lambda self: self._end()
+
+    def _end(self) -> None:
+        self._host.may_end.wait()
+        with self._ending:
+            if not self.taken_apart.is_set():
+                self._on_end()
+                self.taken_apart.set()
+
+
+@dataclass
+class FakeHost:
+    """Where machines boot, as soon as they may."""
+
+    machines: list[FakeMachine] = field(default_factory=list)
+    may_boot: threading.Event = field(default_factory=threading.Event)
+    may_end: threading.Event = field(default_factory=threading.Event)
+    ignores_power_off: bool = False
+    failure: BakeError | OSError | None = None
+
+    def __post_init__(self) -> None:
+        self.may_boot.set()
+        self.may_end.set()
+
+    def boot(self, spec, network, on_end) -> FakeMachine:
+        assert self.may_boot.wait(10)
+        spec.upper.mkdir(parents=True, exist_ok=True)
+        with spec.console.open("a") as console:
+            console.write(f"booting {spec.address}\n")
+        if self.failure:
+            raise self.failure
+        machine = FakeMachine(self, spec, on_end)
+        self.machines.append(machine)
+        return machine
+
+    def machine(self, instance: dict[str, Any]) -> FakeMachine:
+        return next(
+            machine
+            for machine in reversed(self.machines)
+            if machine.spec.name.endswith(instance["InstanceId"])
+        )
+
+
+class Server:
+    """A local cloud without root: its endpoints, its clients, and its host."""
+
+    def __init__(self, settings: Settings, block: str) -> None:
+        from dask_bake.local.moto.app import moto_app, one_service
+
+        self.host = FakeHost()
+        self.store = ImageStore(settings)
+        network = Network("bridge", IPv4Network(block))
+        self.moto = ec2 = MotoEc2(network, self.store)
+        self.hypervisor = Hypervisor(settings, network, self.store, ec2, boot=self.host.boot)
+        moto = moto_app()
+        self.firewall: list[str] = []
+        guard = Guard(network.bridge, ec2.instances, load=self.firewall.append)
+        self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, follow=guard.follow)
+        self.sample_requests: list[str] = []
+        self.gateway = Gateway(
+            moto,
+            one_service("s3"),
+            self.api,
+            caller_address="10.9.0.1",
+            load_samples=lambda: self.sample_requests.append("asked"),
+            status=lambda: {"pid": 1},
+        )
+
+    @contextmanager
+    def listening(self) -> Iterator["Server"]:
+        with listening_at(self.gateway) as self.url, listening_at(self.gateway.only_s3) as self.guest_url:
+            self.ec2 = self.client("ec2")
+            yield self
+        self.host.may_boot.set()
+        self.host.may_end.set()
+        self.api.fates.end()
+        self.hypervisor.end_all()
+
+    def client(self, service: str, region: str = "us-east-1", url: str | None = None):
+        config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
+        return boto3.client(service, region, endpoint_url=url or self.url, config=config)
+
+    def run(self, ec2=None, **parameters) -> list[dict[str, Any]]:
+        wanted = {
+            "ImageId": DEBIAN.id,
+            "InstanceType": "t3.micro",
+            "MinCount": 1,
+            "MaxCount": 1,
+            **parameters,
+        }
+        return (ec2 or self.ec2).run_instances(**wanted)["Instances"]
+
+    def describe(self, instance: dict[str, Any], ec2=None) -> dict[str, Any]:
+        found = (ec2 or self.ec2).describe_instances(InstanceIds=[instance["InstanceId"]])
+        return found["Reservations"][0]["Instances"][0]
+
+    def state(self, instance: dict[str, Any], ec2=None) -> str:
+        return self.describe(instance, ec2)["State"]["Name"]
+
+    def facts(self, instance: dict[str, Any]):
+        """What the metadata service would tell the instance."""
+        return self.moto.facts(instance["PrivateIpAddress"])
+
+    def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
+        """The instance as described once it is in that state."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            seen = self.describe(instance, ec2)
+            if seen["State"]["Name"] == state:
+                return seen
+        raise AssertionError(f"{seen['State']} did not become {state}")
+
+    def running(self, ec2=None, **parameters) -> dict[str, Any]:
+        return self.until(self.run(ec2, **parameters)[0], "running", ec2)
+
+    def stopped(self, **parameters) -> dict[str, Any]:
+        instance = self.running(**parameters)
+        self.ec2.stop_instances(InstanceIds=[instance["InstanceId"]])
+        return self.until(instance, "stopped")
+
+    def fault(self, kind: str, action: str | None = None, **said: Any) -> str:
+        """Puts a fault rule in force, as ``POST /_dask_bake/faults`` takes it; its id."""
+        rule = {"kind": kind, **said} if action is None else {"kind": kind, "action": action, **said}
+        answer = requests.post(f"{self.url}/_dask_bake/faults", json=rule, timeout=5)
+        assert answer.ok, answer.text
+        return str(answer.json()["id"])
+
+    def clear_faults(self) -> None:
+        requests.delete(f"{self.url}/_dask_bake/faults", timeout=5)
+
+    def faults(self) -> list[dict[str, Any]]:
+        """The rules in force, with how often each has struck."""
+        return list(requests.get(f"{self.url}/_dask_bake/faults", timeout=5).json())
+
+    def asked(self, action: str = "*") -> list[dict[str, Any]]:
+        """The requests for that action since the start, or since ``forget_requests``."""
+        logged = requests.get(f"{self.url}/_dask_bake/requests", timeout=5).json()
+        return [request for request in logged if fnmatchcase(request["action"], action)]
+
+    def forget_requests(self) -> None:
+        requests.delete(f"{self.url}/_dask_bake/requests", timeout=5)
+
+    def set_quotas(self, **values: float) -> None:
+        """Sets quotas by their code, with ``_`` for ``-``."""
+        said = {code.replace("_", "-"): value for code, value in values.items()}
+        assert requests.post(f"{self.url}/_dask_bake/quotas", json=said, timeout=5).ok
+
+    def terminate(self, *instances: dict[str, Any]) -> None:
+        self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in instances])
+
+
+@contextmanager
+def listening_at(app) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    server.log = lambda *_: None
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def refusal(call: Callable[..., Any], **parameters) -> str:
+    """The code that the call is refused with."""
+    with pytest.raises(ClientError) as caught:
+        call(**parameters)
+    return str(caught.value.response["Error"]["Code"])
+
+
+def describe_image(cloud: Server, image_id: str) -> dict[str, Any]:
+    return cloud.ec2.describe_images(ImageIds=[image_id])["Images"][0]

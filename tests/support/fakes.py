@@ -1,0 +1,429 @@
+"""An EC2 in a list, a way in that is no SSH, and a clock that only sleeping moves."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from fnmatch import fnmatchcase
+from typing import Any
+
+from dask_bake.ec2.protocols import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.models.cluster import (
+    Cloud,
+    Cluster,
+    Image,
+    InstanceSpec,
+    Market,
+    Node,
+    Role,
+    Rule,
+    SecurityGroup,
+    Subnet,
+    Tag,
+    Tags,
+)
+from dask_bake.options.launch import LaunchOptions
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
+CONSOLE = f"""booting
+-----BEGIN SSH HOST KEY KEYS-----
+{HOST_KEY} root@head
+-----END SSH HOST KEY KEYS-----
+ready
+"""
+IMAGE = Image(
+    id="ami-0123456789abcdef0",
+    name="dask",
+    state="available",
+    created=datetime(2026, 1, 2, tzinfo=UTC),
+    tags=((Tag.USER, "admin"),),
+)
+SUBNETS = (Subnet("subnet-1", "vpc-1", "us-east-1a", 4091), Subnet("subnet-2", "vpc-1", "us-east-1b", 4091))
+TYPE = InstanceType("m6i.2xlarge", 8, ("x86_64",), 32768)
+TYPES = (
+    TYPE,
+    InstanceType("m5.2xlarge", 8, ("x86_64",), 32768),
+    InstanceType("m6i.large", 2, ("x86_64",), 8192),
+    InstanceType("g5.2xlarge", 8, ("x86_64",), 32768),
+)
+CLOUD = Cloud("aws", "us-east-1", "https://address.example")
+PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
+
+
+def a_plan(
+    *, launch_id: str = "launch1", image: Image = IMAGE, subnets: tuple[Subnet, ...] = SUBNETS, **options
+) -> LaunchPlan:
+    """A plan of two workers, of two processes where there is Dask, unless told otherwise."""
+    around = Surroundings(
+        "aws",
+        "us-east-1",
+        image,
+        subnets=subnets,
+        types=TYPES,
+        offerings=frozenset((kind.name, subnet.zone) for kind in TYPES for subnet in subnets),
+        callers=("192.0.2.7/32",),
+    )
+    has_dask = options.get("dask", True) and options.get("provision", True)
+    chosen = LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options})
+    return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
+
+
+def head_of(plan: LaunchPlan, *groups: str) -> InstanceSpec:
+    """The request for the head that comes first."""
+    return plan.head(plan.first, plan.first.head_types[0], groups or ("sg-1", "sg-2"))
+
+
+def workers_of(plan: LaunchPlan, address: str = "10.0.0.4", *groups: str) -> InstanceSpec:
+    """The request for the workers that comes first."""
+    return plan.workers(plan.first, plan.first.worker_types[0], address, groups or ("sg-1",))
+
+
+class FakeClock:
+    """A clock that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@dataclass
+class Fault:
+    """The nth call of an operation raises, before or after it has done its work."""
+
+    operation: str
+    error: BaseException
+    nth: int = 1
+    after: bool = False
+
+
+@dataclass
+class FakeCloud:
+    """An EC2 in a list: nodes run at the second look, and need two looks to end."""
+
+    faults: list[Fault] = field(default_factory=list)
+    instances: list[Node] = field(default_factory=list)
+    security_groups: list[SecurityGroup] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+    specs: list[InstanceSpec] = field(default_factory=list)
+    rules: list[tuple[str, Rule]] = field(default_factory=list)
+    keys: dict[str, Tags] = field(default_factory=dict)
+    room: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    spot_room: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    recommended: tuple[str, ...] = ()
+    console: str = CONSOLE
+    dying: Mapping[str, str] = field(default_factory=dict)
+    immortal: bool = False
+    strangers: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    delay: int = 0
+    answered: dict[str, tuple[InstanceSpec, tuple[Node, ...]]] = field(default_factory=dict)
+
+    def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
+        with self._call("create_security_group"):
+            if any(group.name == name for group in self.security_groups):
+                return None
+            group = SecurityGroup(f"sg-{len(self.security_groups)}", name, vpc_id, tags)
+            self.security_groups.append(group)
+            return group
+
+    def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        with self._call("authorize"):
+            self.rules.extend((group.id, rule) for rule in rules)
+
+    def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
+        with self._call("revoke"):
+            self.rules = [each for each in self.rules if each not in [(group.id, rule) for rule in rules]]
+
+    def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
+        with self._call("import_key_pair"):
+            self.keys[name] = tags
+
+    def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
+        with self._call("key_pairs"):
+            return tuple(name for name, own in self.keys.items() if has(own, tags))
+
+    def delete_key_pair(self, name: str) -> None:
+        with self._call("delete_key_pair"):
+            del self.keys[name]
+
+    def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
+        with self._call("run_instances"):
+            self.specs.append(spec)
+            if spec.client_token in self.answered:
+                before, nodes = self.answered[spec.client_token]
+                assert spec == before, "IdempotentParameterMismatch"
+                return nodes
+            room = self.spot_room if spec.market is Market.SPOT else self.room
+            count = min(spec.count, room.get((spec.instance_type, spec.subnet.zone), spec.count))
+            if count < spec.least:
+                raise CapacityError(
+                    "none", hint=None, code="InsufficientInstanceCapacity", zones=self.recommended
+                )
+            nodes = tuple(self._node(spec, position) for position in range(count))
+            self.instances.extend(nodes)
+            self.answered[spec.client_token] = (spec, nodes)
+            return nodes
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        with self._call("nodes"):
+            if self.delay:
+                self.delay -= 1
+                return ()
+            seen = tuple(node for node in self.instances if has(node.tags, tags))
+            self.instances = [self._next(node) for node in self.instances]
+            return seen
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        with self._call("groups"):
+            return tuple(
+                group
+                for group in self.security_groups
+                if has(group.tags, tags) and name in (None, group.name)
+            )
+
+    def console_output(self, instance_id: str) -> str:
+        with self._call("console_output"):
+            return self.console
+
+    def terminate(self, instance_ids: Sequence[str]) -> None:
+        with self._call("terminate"):
+            if self.immortal:
+                return
+            self.instances = [
+                replace(node, state="shutting-down") if node.id in instance_ids and node.is_live else node
+                for node in self.instances
+            ]
+
+    def delete_security_group(self, group_id: str) -> bool:
+        with self._call("delete_security_group"):
+            in_use = any(node.state != "terminated" and self._uses(node, group_id) for node in self.instances)
+            if in_use or self.strangers.get(group_id):
+                return False
+            self.security_groups = [group for group in self.security_groups if group.id != group_id]
+            return True
+
+    def holders(self, group_id: str) -> tuple[str, ...]:
+        return tuple(self.strangers.get(group_id, ()))
+
+    @property
+    def left(self) -> list[str]:
+        """Everything that still costs or locks."""
+        live = [node.id for node in self.instances if node.state not in ("terminated", "shutting-down")]
+        return live + [group.id for group in self.security_groups] + list(self.keys)
+
+    def _call(self, operation: str) -> "_Call":
+        self.calls.append(operation)
+        nth = Counter(self.calls)[operation]
+        return _Call([each for each in self.faults if (each.operation, each.nth) == (operation, nth)])
+
+    def _uses(self, node: Node, group_id: str) -> bool:
+        (group,) = (group for group in self.security_groups if group.id == group_id)
+        return dict(node.tags)[Tag.LAUNCH] == dict(group.tags)[Tag.LAUNCH]
+
+    def _next(self, node: Node) -> Node:
+        if reason := self.dying.get(node.id):
+            return replace(node, state="terminated", state_reason=reason)
+        state = {"pending": "running", "shutting-down": "terminated"}.get(node.state, node.state)
+        return replace(node, state=state)
+
+    def _node(self, spec: InstanceSpec, position: int) -> Node:
+        number = len(self.instances) + position
+        return Node(
+            id=f"i-{number}",
+            index=0 if spec.role is Role.HEAD else position + 1,
+            role=spec.role,
+            state="pending",
+            private_address=f"10.0.0.{4 + number}",
+            public_address=None,
+            instance_type=spec.instance_type,
+            zone=spec.subnet.zone,
+            launched=datetime(2026, 1, 2, tzinfo=UTC),
+            image_id=spec.image.id,
+            tags=spec.tags,
+        )
+
+
+@dataclass
+class FakeLookUps:
+    """What there is to be found; the images under the accounts that own them."""
+
+    images: Mapping[str, Sequence[Image]] = field(default_factory=dict)
+    types: Sequence[InstanceType] = (TYPE,)
+    refused: Sequence[str] = ()
+    security_groups: Sequence[SecurityGroup] = ()
+    all_subnets: Sequence[Subnet] = SUBNETS
+    quotas: Mapping[str, float] = field(default_factory=dict)
+    placement_groups: Mapping[str, PlacementGroup] = field(default_factory=dict)
+    key_names: Sequence[str] = ()
+    endpoints: Sequence[ConnectEndpoint] = ()
+    profiles: Sequence[str] | None = ()
+    there: Sequence[Node] = ()
+    asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+
+    def find_images(
+        self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
+    ) -> tuple[Image, ...]:
+        (owner,) = owners
+        self.asked.append((owner, dict(filters)))
+        if owner in self.refused:
+            raise BakeError("these AWS credentials may not call ec2:DescribeImages")
+        found = [image for image in self.images.get(owner, ()) if self._matches(image, filters)]
+        return tuple(sorted(found, key=lambda image: (image.created, image.id), reverse=True))
+
+    def image(self, image_id: str) -> Image:
+        return next(image for images in self.images.values() for image in images if image.id == image_id)
+
+    def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
+        found = {each.name: each for each in self.types}
+        if missing := [name for name in names if name not in found]:
+            raise UsageError(f"there is no type {missing[0]}", hint="such as m6i.2xlarge")
+        return tuple(found[name] for name in names)
+
+    def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        return frozenset((name, subnet.zone) for name in names for subnet in SUBNETS)
+
+    def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
+        return tuple(
+            each
+            for each in self.all_subnets
+            if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)
+        )
+
+    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
+        return tuple(
+            each for each in self.security_groups if has(each.tags, tags) and name in (None, each.name)
+        )
+
+    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
+        return tuple(each for each in self.there if has(each.tags, tags))
+
+    def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
+        return tuple(self.endpoints)
+
+    def has_key_pair(self, name: str) -> bool:
+        return name in self.key_names
+
+    def placement_group(self, name: str) -> PlacementGroup | None:
+        return self.placement_groups.get(name)
+
+    def quota(self, code: str) -> Quota | None:
+        return Quota(code, f"Quota {code}", self.quotas[code]) if code in self.quotas else None
+
+    def has_instance_profile(self, name: str) -> bool | None:
+        return None if self.profiles is None else name in self.profiles
+
+    def named_groups(
+        self, *, name: str | None = None, group_id: str | None = None
+    ) -> tuple[SecurityGroup, ...]:
+        return tuple(
+            each for each in self.security_groups if name in (None, each.name) and group_id in (None, each.id)
+        )
+
+    def _matches(self, image: Image, filters: Mapping[str, str]) -> bool:
+        def value(key: str) -> str:
+            return image.tag(key.removeprefix("tag:")) if key.startswith("tag:") else getattr(image, key)
+
+        return all(fnmatchcase(value(key), pattern) for key, pattern in filters.items())
+
+
+class _Call:
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+
+    def __enter__(self) -> None:
+        for fault in self.faults:
+            if not fault.after:
+                raise fault.error
+
+    def __exit__(self, kind, error, trace) -> None:
+        if kind is None:
+            for fault in self.faults:
+                raise fault.error
+
+
+@dataclass
+class FakeWayIn:
+    """Answers as the scheduler would: one more worker process at each question."""
+
+    cloud: FakeCloud
+    limit: int = 1000
+    answers: bool = True
+    trouble: str = ""
+    pinned: dict[str, str] = field(default_factory=dict)
+    secrets: bool = False
+    closed: bool = False
+    asked: int = 0
+
+    def prepare(self) -> None:
+        self.secrets = True
+
+    def pin(self, node: Node, host_key: str) -> None:
+        self.pinned[node.id] = host_key
+
+    def is_pinned(self, node: Node) -> bool:
+        return node.id in self.pinned
+
+    def opens(self, head: Node) -> bool:
+        return self.answers
+
+    def registered(self, head: Node) -> Mapping[str, int] | None:
+        if not self.answers:
+            return None
+        self.asked += 1
+        workers = [node for node in self.cloud.instances if node.role is Role.WORKER]
+        return Counter(workers[i % len(workers)].private_address for i in range(min(self.asked, self.limit)))
+
+    def close(self) -> None:
+        self.closed = True
+
+    def forget(self) -> None:
+        self.secrets = False
+
+
+class Answering(FakeWayIn):
+    """A way in to whose head all workers have come, so many from each node."""
+
+    each = 2
+
+    def registered(self, head: Node) -> Mapping[str, int]:
+        nodes = self.cloud.nodes({Tag.MANAGED: "true"})
+        return {node.private_address: self.each for node in nodes if node.role is Role.WORKER}
+
+
+class Printing:
+    """An EC2 whose consoles print a host key: moto's print one fixed text, pretended machines nothing."""
+
+    def __init__(self, edge: Any) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._edge, name)
+
+    def console_output(self, _instance_id: str) -> str:
+        return CONSOLE
+
+
+def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
+    """A cluster that is up, of the plan's size."""
+    plan, cloud = plan or a_plan(), FakeCloud()
+    (head,) = cloud.run_instances(head_of(plan))
+    workers = cloud.run_instances(workers_of(plan, head.private_address))
+    return Cluster(
+        name=plan.options.name,
+        cloud="aws",
+        region="us-east-1",
+        launch_id=plan.launch_id,
+        nodes=tuple(replace(node, state="running") for node in (head, *workers)),
+        groups=(SecurityGroup("sg-0", plan.group_name, "vpc-1", plan.group_tags),),
+    )
+
+
+def has(tags: Tags, wanted: Mapping[str, str]) -> bool:
+    """True when all the wanted tags are there."""
+    return wanted.items() <= dict(tags).items()

@@ -1,0 +1,174 @@
+"""``commands`` as processes of their own, begun by a fork: imports, which take long, are done once.
+
+Run as a program it reads jobs, one JSON line each, and leaves pid and exit code in files.
+"""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUPPORT = Path(__file__).parent
+PATIENCE = 120
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    """What the condition returns once it is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+@dataclass(frozen=True)
+class Process:
+    """A command that was begun; ``place`` is where its files are, but for their suffix."""
+
+    place: Path
+
+    @property
+    def pid(self) -> int:
+        return int(until(lambda: _read(self.place.with_suffix(".pid"))))
+
+    @property
+    def said(self) -> str:
+        """What it has written so far."""
+        return _read(self.place.with_suffix(".out"))
+
+    @property
+    def has_ended(self) -> bool:
+        return bool(_read(self.place.with_suffix(".code")))
+
+    def send_signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def end(self) -> None:
+        """Ends it, if it goes on."""
+        if not self.has_ended:
+            self.send_signal(signal.SIGKILL)
+            self.ended()
+
+    def ended(self) -> tuple[int, str]:
+        """Exit code, or the signal's number below zero, and what it said."""
+        return int(until(lambda: _read(self.place.with_suffix(".code")))), self.said
+
+
+class Forks:
+    """Begins commands, and ends those that are left."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: list[Process] = []
+        self._parent = subprocess.Popen(
+            [sys.executable, "-m", "forks"], cwd=SUPPORT, stdin=subprocess.PIPE, text=True
+        )
+
+    def start(
+        self,
+        *arguments: str,
+        environ: Mapping[str, str],
+        ignored: Sequence[int] = (),
+        largest_file: int | None = None,
+        terminal: str | None = None,
+        **files: str,
+    ) -> Process:
+        """The command with these arguments; ``stdout`` and ``stderr`` are files in place of its own.
+
+        Args:
+            ignored: signals that whoever starts it has it ignore.
+            largest_file: bytes beyond which no file of its grows, as on a disk that is full.
+            terminal: the one that is its own, and all that it reads and writes.
+        """
+        process = Process(self._folder / str(len(self._processes)))
+        self._processes.append(process)
+        job = {"place": str(process.place), "arguments": arguments, "environ": dict(environ)}
+        job |= {"ignored": ignored, "largest_file": largest_file, "terminal": terminal, "files": files}
+        assert self._parent.stdin
+        self._parent.stdin.write(json.dumps(job) + "\n")
+        self._parent.stdin.flush()
+        return process
+
+    def close(self) -> None:
+        for process in self._processes:
+            process.end()
+        assert self._parent.stdin
+        self._parent.stdin.close()
+        self._parent.wait(PATIENCE)
+
+
+def _read(path: Path) -> str:
+    return path.read_text() if path.exists() else ""
+
+
+def _write(path: Path, text: str) -> None:
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").rename(path)
+
+
+def _become(job: dict[str, Any], out: int) -> None:
+    from dask_bake.cli import main as cli
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
+    for number in job["ignored"]:
+        signal.signal(number, signal.SIG_IGN)
+    os.environ.clear()
+    os.environ.update(job["environ"])
+    if job["terminal"] is not None:
+        os.setsid()
+        job["files"] = dict.fromkeys(("stdin", "stdout", "stderr"), job["terminal"])
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        given = {"stdin": os.devnull, **job["files"]}.get(name)
+        os.dup2(out if given is None else os.open(given, os.O_RDWR), number)
+    os.close(out)
+    if job["largest_file"] is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"], job["largest_file"]))
+    code: Any = 1
+    try:
+        cli.main(job["arguments"])
+    except SystemExit as ended:
+        code = ended.code
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+
+
+def main() -> None:
+    import commands  # noqa: F401 - what takes long
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    for line in sys.stdin:
+        if os.fork():
+            continue
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        job = json.loads(line)
+        place = Path(job["place"])
+        read, write = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(read)
+            _become(job, write)
+        os.close(write)
+        _write(place.with_suffix(".pid"), str(child))
+        with place.with_suffix(".out").open("wb", buffering=0) as out:
+            while some := os.read(read, 65536):
+                out.write(some)
+        _, status = os.waitpid(child, 0)
+        _write(place.with_suffix(".code"), str(os.waitstatus_to_exitcode(status)))
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Which of IAM's actions a request needs: its operation, and what EC2 does of itself because of it."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.handlers import BUILTIN_HANDLERS
+
+from dask_bake.iam.grants import GRANTS, Need
+
+PACKER = frozenset(
+    f"ec2:{operation}"
+    for operation in (
+        "CreateImage",
+        "CreateTags",
+        "DescribeImages",
+        "DescribeInstances",
+        "DescribeSecurityGroups",
+        "DescribeSubnets",
+        "DescribeVolumes",
+        "RunInstances",
+        "StopInstances",
+        "TerminateInstances",
+    )
+)
+"""What Packer 1.6.6 asks for when it builds from our template: an integration test holds a build to it."""
+PACKER_ON_AWS = frozenset({"ec2:DescribeRegions"})
+"""Asked where the template does not tell it to skip the check of the region's name, as it does here."""
+PACKER_NEWER = frozenset({"ec2:DescribeInstanceStatus"})
+"""Asked by the plugin of Packer 1.7 and newer while it waits for an instance."""
+TAG = re.compile(r"TagSpecification\.\d+\.ResourceType")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request, its parameters by their names on the wire, where they are EC2's."""
+
+    service: str
+    operation: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """What a policy has to allow for it."""
+        names = set(self.parameters)
+        because = {
+            "ec2:CreateTags": any(map(TAG.fullmatch, names)),
+            "iam:PassRole": any(self.parameters.get(f"IamInstanceProfile.{by}") for by in ("Arn", "Name")),
+            "iam:CreateServiceLinkedRole": self.parameters.get("InstanceMarketOptions.MarketType") == "spot",
+        }
+        return frozenset(
+            {f"{self.service}:{self.operation}", *(each for each, is_so in because.items() if is_so)}
+        )
+
+    def tagged(self, kind: str) -> dict[str, str]:
+        """The tags that it gives to what it makes of that kind."""
+        for name, value in self.parameters.items():
+            if TAG.fullmatch(name) and value == kind:
+                tag = name.removesuffix("ResourceType") + "Tag"
+                pairs = [
+                    each for each in self.parameters if re.fullmatch(rf"{re.escape(tag)}\.\d+\.Key", each)
+                ]
+                return {
+                    self.parameters[key]: self.parameters[key.removesuffix("Key") + "Value"] for key in pairs
+                }
+        return {}
+
+
+@contextmanager
+def recording() -> Iterator[list[Asked]]:
+    """Every request that a client of boto3 makes which is made meanwhile, whatever comes of it."""
+    asked: list[Asked] = []
+
+    def note(model: Any, params: Mapping[str, Any], **_: Any) -> None:
+        body = params["body"]
+        parameters = {key: str(value) for key, value in body.items()} if isinstance(body, dict) else {}
+        asked.append(Asked(model.service_model.signing_name, model.name, parameters))
+
+    handler = ("before-call", note)
+    BUILTIN_HANDLERS.append(handler)
+    try:
+        yield asked
+    finally:
+        BUILTIN_HANDLERS.remove(handler)
+
+
+def needed(asked: Collection[Asked]) -> set[str]:
+    """What a policy has to allow for all of them."""
+    return {action for each in asked for action in each.actions}
+
+
+def permitted(*needs: Need) -> set[str]:
+    """What the policy for these needs allows."""
+    return {action for grant in GRANTS if set(needs) & set(grant.needs) for action in grant.actions}

@@ -1,0 +1,120 @@
+"""What exists after a command is what its exit code and its words claim: looked at by boto3 alone."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import Tag
+
+ID = re.compile(r"\b(?:i|vol|eni|sg)-[0-9a-f]{8,}\b")
+UP = re.compile(r"the cluster (\S+) is up, and costs")
+"""What a launch says that could not write its file: the cluster is what is left."""
+NOTHING_MORE = (1, 2, 130)
+STATES = ("pending", "running", "shutting-down", "stopping", "stopped")
+"""All but terminated."""
+
+
+@dataclass(frozen=True, order=True)
+class Thing:
+    """Something tagged as dask-bake's that costs or holds a name; ``at`` is the instance it goes with."""
+
+    kind: str
+    id: str
+    name: str = ""
+    cluster: str = ""
+    at: str = ""
+
+    def is_named_in(self, text: str) -> bool:
+        """True when the text names it, or the instance that it goes with, or says that its cluster is up."""
+        words = {self.id, self.at, self.name if self.kind == "key pair" else self.id} - {""}
+        return any(word in text for word in words) or self.cluster in UP.findall(text)
+
+
+def things(client: Any) -> frozenset[Thing]:
+    """All that there is of dask-bake's in the client's region."""
+    ours = [{"Name": f"tag:{Tag.MANAGED}", "Values": ["true"]}]
+    alive = [{"Name": "instance-state-name", "Values": STATES}]
+
+    def every(method: str, key: str, more: Sequence[Any] = ()) -> list[Any]:
+        pages = client.get_paginator(method).paginate(Filters=[*ours, *more])
+        return [each for page in pages for each in page[key]]
+
+    found = [
+        Thing("instance", each["InstanceId"], cluster=_cluster(each))
+        for reservation in every("describe_instances", "Reservations", alive)
+        for each in reservation["Instances"]
+    ]
+    found += [
+        Thing("volume", each["VolumeId"], cluster=_cluster(each), at=_at(each.get("Attachments")))
+        for each in every("describe_volumes", "Volumes")
+        if each["State"] not in ("deleting", "deleted")
+    ]
+    found += [
+        Thing(
+            "network interface",
+            each["NetworkInterfaceId"],
+            cluster=_cluster(each),
+            at=_at([each.get("Attachment") or {}]),
+        )
+        for each in every("describe_network_interfaces", "NetworkInterfaces")
+    ]
+    found += [
+        Thing("security group", each["GroupId"], each["GroupName"], _cluster(each))
+        for each in every("describe_security_groups", "SecurityGroups")
+    ]
+    found += [
+        Thing("key pair", each.get("KeyPairId", ""), each["KeyName"], _cluster(each))
+        for each in client.describe_key_pairs(Filters=ours)["KeyPairs"]
+    ]
+    return frozenset(found)
+
+
+def check(
+    before: frozenset[Thing], after: frozenset[Thing], *, code: int, said: str = "", nodes: int | None = 0
+) -> None:
+    """Fails unless what is there now is what the command claims.
+
+    Args:
+        said: what it wrote for people.
+        nodes: how many instances it was asked for; ``None`` is some, as with ``--min-workers``.
+    """
+    more, named = after - before, ID.findall(said)
+    if code == 0:
+        started = [each for each in more if each.kind == "instance"]
+        assert len(started) == nodes or (nodes is None and started), f"{nodes} asked for: {sorted(started)}"
+        assert len({each.cluster for each in more}) == (nodes != 0), f"there is more: {sorted(more)}"
+    elif code in NOTHING_MORE:
+        assert not more, f"exit code {code}, and there is more: {sorted(more)}"
+    else:
+        assert code == 3, f"exit code {code} says nothing of what there is"
+        unnamed = [each for each in more if not each.is_named_in(said)]
+        assert not unnamed, f"there is more than was named in {said!r}: {unnamed}"
+        unreal = set(named) - {each.id for each in after}
+        assert not unreal, f"{unreal} is named as left, and is not there"
+        assert named or more or UP.search(said), f"exit code 3 names nothing: {said!r}"
+
+
+def watched(client: Any, command: Callable[[], int], *, nodes: int | None = 0) -> int:
+    """What the command returns or raises, once what exists has been held to it."""
+    before = things(client)
+    try:
+        code = command()
+    except BakeError as error:
+        check(before, things(client), code=error.exit_code, said=f"{error.message} {error.hint}")
+        raise
+    except KeyboardInterrupt:
+        check(before, things(client), code=130)
+        raise
+    check(before, things(client), code=code, nodes=nodes)
+    return code
+
+
+def _cluster(answer: Any) -> str:
+    pairs = answer.get("Tags") or answer.get("TagSet") or []
+    return str({each["Key"]: each["Value"] for each in pairs}.get(Tag.CLUSTER, ""))
+
+
+def _at(attachments: Any) -> str:
+    return "".join(each.get("InstanceId", "") for each in attachments or [])

@@ -1,0 +1,192 @@
+"""A machine of the Debian release that this machine is not: a tree of it, in namespaces of its own.
+
+It has the network of this machine, and what this machine says of proxies, certificates, pip and apt. Its
+mounts and processes end with the block that made it, and with the process that did, however that ends.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dask_bake.debian import RELEASES, DebianRelease
+from dask_bake.local.storage.apt import host_options, host_sources
+
+ROOT = Path("/var/lib/dask-bake-other")
+"""Trees, which are kept, and what the machine writes, which ends with it."""
+PACKAGES = ("ca-certificates", "git", "make", "python3", "sudo")
+"""What a newcomer's machine has. All else is up to ``make setup``."""
+PATHS = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+HANDED_IN = ("PIP_", "SSL_CERT_", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
+SETTINGS = ("/etc/pip.conf", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
+REACHING = tuple(f"Acquire::{name}" for name in ("http", "https", "Check-", "Retries"))
+"""What apt's configuration says of how mirrors are reached."""
+
+ENTER = """
+set -eu
+read -r pid _ </proc/self/stat
+tree=$1 written=$2; shift 2
+mkdir -p "$written/upper" "$written/work" "$written/root" "$written/cloud"
+mount -t overlay -o "lowerdir=$tree,upperdir=$written/upper,workdir=$written/work" overlay "$written/root"
+cd "$written/root"
+mount -t proc proc proc
+mount --rbind /sys sys
+mount --rbind /dev dev
+mount -t tmpfs -o mode=755 tmpfs run
+mount -t tmpfs -o mode=1777 tmpfs tmp
+mkdir -p var/lib/dask-bake
+mount --bind "$written/cloud" var/lib/dask-bake
+while [ $# -gt 0 ]; do
+    from=$2 to=.$3
+    if [ ! "$from" -ef "$to" ]; then
+        [ ! -L "$to" ] || rm "$to"
+        if [ -d "$from" ]; then mkdir -p "$to"; else mkdir -p "${to%/*}"; [ -e "$to" ] || : >"$to"; fi
+        mount --bind -o "$1" "$from" "$to"
+    fi
+    shift 3
+done
+hostname other
+mkdir -p .before
+pivot_root . .before
+cd /
+umount -l .before
+rmdir .before
+echo "$pid"
+cat >/dev/null
+"""
+"""The first process of the machine: says its number once all is mounted, ends with what it reads."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that runs."""
+
+    pid: int
+    environment: Mapping[str, str]
+
+    def run(self, *command: str, folder: str = "/root", timeout: float = 300) -> str:
+        """Return what the command printed.
+
+        Raises:
+            AssertionError: when it fails, with all that it said.
+        """
+        enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--root"]
+        settings = [f"{key}={value}" for key, value in self.environment.items()]
+        began = time.monotonic()
+        done = subprocess.run(
+            [*as_root(), *enter, "env", "--ignore-environment", f"--chdir={folder}", *settings, *command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        print(f"{time.monotonic() - began:6.1f} s  {' '.join(command)}")
+        assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+
+def other_release() -> DebianRelease:
+    """Return the release that this machine is not."""
+    here = platform.freedesktop_os_release().get("VERSION_CODENAME")
+    return next(release for release in reversed(RELEASES) if release.codename != here)
+
+
+@contextmanager
+def machine(
+    release: DebianRelease, given: Sequence[tuple[Path, str]], scratch: Path, **environment: str
+) -> Iterator[Machine]:
+    """Run a machine that sees these files and folders of this machine, at those places, read-only.
+
+    Args:
+        release: its release of Debian.
+        given: files and folders of this machine, each with the place where it sees it.
+        scratch: an empty folder for what is written down for it.
+        environment: variables of all its commands.
+    """
+    tree, written = make_tree(release), ROOT / f"machine-{os.getpid()}"
+    handed = {**handed_in(os.environ), "LANG": "C.UTF-8", **PATHS, **environment}
+    (scratch / "apt.conf").write_text(apt_settings())
+    seen = [("ro", scratch / "apt.conf", "/etc/apt/apt.conf.d/99host"), *(("ro", *each) for each in given)]
+    seen += [("ro", path, str(path)) for path in files_of(handed)]
+    downloads = ROOT / "pip"
+    seen.append(("rw", downloads, "/root/.cache/pip"))
+    run_as_root("mkdir", "-p", str(downloads))
+    words = [str(word) for each in seen for word in each]
+    unshare = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
+    try:
+        with subprocess.Popen(
+            [*as_root(), *unshare, "bash", "-c", ENTER, "machine", str(tree), str(written), *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as first:
+            assert first.stdin is not None
+            assert first.stdout is not None
+            pid = first.stdout.readline()
+            assert pid, "the machine did not start"
+            yield Machine(int(pid), handed)
+            first.stdin.close()
+            first.wait(timeout=60)
+    finally:
+        run_as_root("rm", "-rf", "--one-file-system", str(written))
+
+
+def make_tree(release: DebianRelease) -> Path:
+    """Return a tree of the release, made if there is none as it is made today."""
+    recipe = [
+        "--quiet",
+        "--variant=minbase",
+        f"--include={','.join(PACKAGES)}",
+        '--aptopt=Apt::Install-Recommends "false"',
+        *(f"--aptopt={option}" for option in host_options()),
+        *(f"--dpkgopt=path-exclude=/usr/share/{unread}/*" for unread in ("doc", "man", "locale", "info")),
+    ]
+    sources = host_sources(release.codename)
+    digest = hashlib.sha256(json.dumps([release.codename, recipe, sources]).encode()).hexdigest()
+    tree = ROOT / f"tree-{digest[:17]}"
+    if not tree.exists():
+        run_as_root("sh", "-c", 'rm -rf "$1"/tree-* "$1"/draft; mkdir -p "$1"', "make", str(ROOT))
+        run_as_root("mmdebstrap", *recipe, release.codename, str(ROOT / "draft"), *sources, timeout=3600)
+        run_as_root("mv", str(ROOT / "draft"), str(tree))
+    return tree
+
+
+def handed_in(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that say how registries are reached."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(HANDED_IN) or name.lower().endswith("_proxy")
+    }
+
+
+def files_of(environment: Mapping[str, str]) -> list[Path]:
+    """Return the files and folders that settings are in, or that variables name."""
+    named = [Path(value) for name, value in environment.items() if name not in PATHS and value[:1] == "/"]
+    return [path for path in (*map(Path, SETTINGS), *named) if path.exists()]
+
+
+def apt_settings() -> str:
+    """Return what apt.conf says on this machine of how mirrors are reached."""
+    dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True)
+    return "".join(line for line in dump.stdout.splitlines(keepends=True) if line.startswith(REACHING))
+
+
+def as_root() -> list[str]:
+    """Return the words before a command that root runs."""
+    return [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+
+def run_as_root(*command: str, timeout: float = 300) -> None:
+    """Run a command that must not fail."""
+    done = subprocess.run(
+        [*as_root(), *command], capture_output=True, text=True, timeout=timeout, check=False
+    )
+    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"

@@ -1,0 +1,400 @@
+"""Launches and ends of clusters, one after the other, in a cloud where a fifth of the requests go wrong.
+
+Every kind of fault strikes: a fifth of all requests go wrong in one of the ways of a request, and a launch
+meets each fate of instances once in twenty times. Two things cannot be had here. Machines are only pretended,
+so that nobody asks for metadata, and what befalls instances is seen in EC2's answers alone. And a delay is
+short: to a client one that outlasts its patience is an answer that was lost, as by ``drop-after``.
+
+``python -m soak --cycles 10000`` does it at length, ``--seed S --first N --cycles 1`` does cycle N again.
+"""
+
+import argparse
+import faulthandler
+import logging
+import os
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+from random import Random
+
+import conftest  # noqa: F401 - moto's settings, before moto is imported
+from dask_bake import clouds
+from dask_bake.clusters.inventory import find
+from dask_bake.ec2 import api
+from dask_bake.ec2.retry import Insistence
+from dask_bake.errors import BakeError
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.plan import Handout, LaunchPlan
+from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
+from dask_bake.local.settings import Settings
+from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.models.cluster import Cloud
+from dask_bake.options.launch import LaunchOptions
+from fake_local_cloud import DEBIAN, Server
+from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn
+from invariant import Thing, check, things
+
+ACCOUNT = "123456789012"
+CHANCE = 0.2
+"""Of each request, to go wrong."""
+FATE = 0.05
+"""Of each launch, to meet a fate of instances: of each fate that there is."""
+HIDDEN = 0.03
+"""Seconds after which all is to be seen, and has ended."""
+CYCLES_OF_A_CLOUD = 100
+"""As many cycles are in one cloud: all its answers to client tokens are kept."""
+ENDED_THAT_ARE_SHOWN = 20
+"""EC2 shows ended instances for an hour, which is as long as a thousand cycles."""
+TIMEOUT = 20
+ALL_OF_IT = "whatever is tagged dask-bake:cluster=dask"
+LONGEST, LONGEST_HERE = 3_000.0, 60.0
+"""Seconds of the launcher's clock, and of a processor's work, after which a command goes on without end."""
+STUCK = 600
+"""Seconds after which a command waits for what never comes: all stacks are told, and the process ends."""
+LOOKS_AT_LAST = 100
+"""Tries to end what a cycle has left, with no fault in force."""
+LATER = (Kind.TERMINATED, Kind.SPOT_NOTICE)
+"""What may end an instance after the launch has succeeded."""
+CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
+REQUESTS_GO_WRONG = (
+    *((Kind.ERROR, code) for code in CODES),
+    *((kind, "") for kind in sorted((ENDINGS | {Kind.DELAY}) - {Kind.ERROR})),
+)
+"""All kinds that are of a request, of whatever action."""
+FATES = tuple(sorted(OF_INSTANCES | {Kind.CAPACITY}))
+"""All kinds that are of the instances of a launch."""
+UNDONE = (Kind.ERROR, Kind.DROP_BEFORE, Kind.HTML)
+"""With these a request is not carried out."""
+
+
+@dataclass
+class HangError(Exception):
+    """A command takes longer than any may."""
+
+
+class Clock:
+    """A clock that only sleeping moves, a thousand times as fast as this machine's."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.allow()
+
+    def allow(self) -> None:
+        """From now on a command may take so long."""
+        self.end, self.end_here = self.now + LONGEST, time.process_time() + LONGEST_HERE
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+        time.sleep(min(0.002, seconds / 1000))
+        if self.now > self.end or time.process_time() > self.end_here:
+            raise HangError
+
+
+class Edge:
+    """The cloud's EC2, whose consoles print a host key: pretended machines print nothing."""
+
+    def __init__(self, edge: api.Ec2) -> None:
+        self._edge = edge
+
+    def __getattr__(self, name):
+        return getattr(self._edge, name)
+
+    def console_output(self, instance_id: str) -> str:
+        self._edge.console_output(instance_id)
+        return CONSOLE
+
+
+@dataclass
+class Registering(FakeWayIn):
+    """A way in to a scheduler with which every machine's workers have registered, or none's."""
+
+    host: object = None
+    nprocs: int = 2
+
+    def registered(self, head):
+        if not self.answers:
+            return None
+        alive = [each.spec.address for each in self.host.machines if not each.taken_apart.is_set()]
+        return Counter({each: self.nprocs for each in alive if each != head.private_address})
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong, and where."""
+
+    seed: int
+    cycle: int
+    command: str
+    what: str
+    faults: tuple[str, ...]
+
+    def __str__(self) -> str:
+        again = f"--seed {self.seed} --first {self.cycle} --cycles 1"
+        return f"cycle {self.cycle}, {self.command}: {self.what}\n  {again}\n  " + "\n  ".join(self.faults)
+
+
+@dataclass
+class Report:
+    """What came of all cycles."""
+
+    codes: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, other: "Report") -> None:
+        self.codes += other.codes
+        self.kinds += other.kinds
+        self.findings += other.findings
+
+
+@dataclass
+class Cycle:
+    """One cluster, launched and ended; ``random`` decides what is asked for and what goes wrong."""
+
+    seed: int
+    number: int
+    server: Server
+    report: Report
+    cloud: Cloud
+    edge: Edge
+    clock: Clock
+    there: frozenset[Thing] = frozenset()
+    some_end: bool = False
+
+    def __post_init__(self) -> None:
+        self.random = Random(f"{self.seed} {self.number}")
+
+    def run(self) -> None:
+        options = self.options()
+        code = self.command("launch", lambda: self.launch(options), options)
+        if code in (0, 3):
+            code = self.command("down", self.down)
+        if self.there:
+            self.command("down at last", self.down_at_last, faulty=False)
+
+    def options(self) -> LaunchOptions:
+        count = self.random.randint(2, 4)
+        return LaunchOptions(
+            count=count,
+            nprocs=2,
+            ami=DEBIAN.id,
+            timeout=TIMEOUT,
+            allow_mismatch=True,
+            spot=self.random.random() < 0.3,
+            min_workers=2 if count > 2 and self.random.random() < 0.3 else None,
+            type=("m6i.2xlarge", "m5.2xlarge") if self.random.random() < 0.3 else ("m6i.2xlarge",),
+        )
+
+    def launch(self, options: LaunchOptions) -> None:
+        edge = self.edge
+        around = look_around(options, self.cloud, edge, lambda: "192.0.2.7/32")
+        plan = LaunchPlan(options, around, f"{self.random.getrandbits(48):012x}", Handout(PUBLIC_KEY))
+        answers = self.random.random() < 0.95
+        way_in = Registering(edge, answers=answers, host=self.server.host)
+        launch(plan, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+
+    def down(self) -> None:
+        edge = self.edge
+        cluster = find(edge, self.cloud, "dask")
+        way_in = FakeWayIn(edge)
+        take_down(cluster, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+
+    def down_at_last(self) -> None:
+        for _ in range(LOOKS_AT_LAST):
+            with suppress(BakeError):
+                self.down()
+            if not self.look():
+                break
+
+    def command(self, name: str, act: Callable[[], None], nodes=None, *, faulty: bool = True) -> int:
+        """The exit code of a command, once what there is has been held to it."""
+        before = self.there
+        code, said, wrong = 0, "", ""
+        with self.faults() if faulty else _quiet() as struck:
+            self.clock.allow()
+            faulthandler.dump_traceback_later(STUCK, exit=True, file=sys.__stderr__)
+            dying = threading.Timer(STUCK - 5, self.tell_that_it_hangs, (name,))
+            dying.daemon = True
+            dying.start()
+            try:
+                act()
+            except BakeError as error:
+                code, said = error.exit_code, f"{error.message} {error.hint}"
+            except HangError:
+                wrong = f"hangs:\n{traceback.format_exc(limit=-8)}"
+            except Exception:
+                wrong = f"traceback:\n{traceback.format_exc(limit=-12)}"
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+                dying.cancel()
+        after = self.there = self.look()
+        try:
+            if not wrong:
+                self.hold(before, after, code, said, nodes)
+        except AssertionError as error:
+            wrong = f"{error}; exit code {code}: {said}"
+        if wrong:
+            self.report.findings.append(Finding(self.seed, self.number, name, wrong, tuple(struck)))
+        self.report.codes[f"{name} {code}"] += 1
+        return code
+
+    def tell_that_it_hangs(self, name: str) -> None:
+        """Before this process is ended, with the stacks of all threads as its last words."""
+        print(Finding(self.seed, self.number, name, "hangs", ()), file=sys.__stderr__, flush=True)
+
+    def hold(self, before, after, code: int, said: str, options: LaunchOptions | None) -> None:
+        """Fails unless what there is now is what the command claims."""
+        if code == 3:  # more may be named than there is where EC2 did not let anybody look
+            unnamed = [each for each in after if not each.is_named_in(said)]
+            assert not unnamed or ALL_OF_IT in said, f"there is more than was named: {unnamed}"
+        elif options is not None:
+            some = options.min_workers or self.some_end
+            check(before, after, code=code, said=said, nodes=None if some else options.count)
+        elif code == 0:
+            assert not after, f"there is still {sorted(after)}"
+        else:
+            check(before, after, code=code, said=said)
+
+    def look(self) -> frozenset[Thing]:
+        """What there is, once what is hidden for a while is to be seen, and what ends has ended."""
+        time.sleep(HIDDEN)
+        return things(self.server.ec2)
+
+    @contextmanager
+    def faults(self) -> Iterator[list[str]]:
+        rules, log, struck = self.server.api.troubles.rules, self.server.gateway.log, []
+        in_force = {fault.id: fault for fault in map(rules.add, faults(self.random))}
+        log.clear()
+        self.some_end = False
+        try:
+            yield struck
+        finally:
+            rules.clear()
+            for request in log.all():
+                met = [in_force[each] for each in request.faults]
+                kinds = {fault.kind for fault in met}
+                self.report.kinds.update(kinds if not kinds & {*UNDONE} else kinds - {*FATES})
+                struck += [f"{request.action}: {fault.kind} {fault.code}" for fault in met]
+                self.some_end = self.some_end or bool(kinds & {*LATER})
+
+
+def faults(random: Random) -> Iterator[Fault]:
+    """Rules by which a fifth of the requests go wrong, and some launches, in every way that there is."""
+    chance = 1 - (1 - CHANCE) ** (1 / len(REQUESTS_GO_WRONG))
+    rules = [("*", kind, code, chance) for kind, code in REQUESTS_GO_WRONG]
+    rules += [("RunInstances", kind, "", FATE) for kind in FATES]
+    for action, kind, code, odds in rules:
+        yield Fault(
+            kind,
+            action,
+            times=0,
+            chance=odds,
+            seed=random.getrandbits(32),
+            code=code,
+            seconds=random.choice([0.0, 0.01, 0.02]),
+            notice=0.01,
+            count=random.randint(0, 1),
+        )
+
+
+def soak(seed: int, numbers: Iterable[int]) -> Report:
+    """The cycles of these numbers, one after the other, in a cloud of their own."""
+    report = Report()
+    with a_cloud() as server:
+        cloud, clock = clouds.local_cloud(server.url, None), Clock()
+        insistence = Insistence(_nobody, clock, clock.sleep)
+        edge = Edge(api.connect(cloud, _nobody, insistence=insistence))
+        for number in numbers:
+            Cycle(seed, number, server, report, cloud, edge, clock).run()
+            server.host.machines.clear()
+    return report
+
+
+def batches(first: int, cycles: int) -> list[range]:
+    """The numbers of so many cycles, for one cloud each."""
+    end = first + cycles
+    return [range(at, min(at + CYCLES_OF_A_CLOUD, end)) for at in range(first, end, CYCLES_OF_A_CLOUD)]
+
+
+@contextmanager
+def a_cloud() -> Iterator[Server]:
+    from moto.ec2.models import ec2_backends
+
+    with tempfile.TemporaryDirectory() as folder:
+        settings = Settings(name="soak", root=Path(folder) / "root")
+        store = ImageStore(settings)
+        store.layer("base").mkdir()
+        store.save(DEBIAN)
+        ec2_backends.reset()
+        with Server(settings, "10.9.0.0/20").listening() as server:
+            server.hypervisor.terminated_kept = ENDED_THAT_ARE_SHOWN
+            yield server
+
+
+@contextmanager
+def _quiet() -> Iterator[list[str]]:
+    yield []
+
+
+def _nobody(_event: object) -> None:
+    pass
+
+
+def _forget_the_account() -> None:
+    """No credentials of anybody's sign what is sent to a cloud that is none."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}
+    os.environ |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    os.environ |= {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cycles", type=int, default=200)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=Random().getrandbits(32))
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="clouds at a time")
+    said = parser.parse_args()
+    print(f"seed {said.seed}", flush=True)
+    start, report, done = time.monotonic(), Report(), 0
+    with ProcessPoolExecutor(said.jobs, get_context("spawn"), _begin) as pool:
+        tried = batches(said.first, said.cycles)
+        running = {pool.submit(soak, said.seed, batch): len(batch) for batch in tried}
+        try:
+            for each in as_completed(running):
+                report.add(each.result())
+                done += running[each]
+                for finding in each.result().findings:
+                    print(finding)
+                so_far = f"{len(report.findings)} findings, {time.monotonic() - start:.0f} s"
+                print(f"{done} of {said.cycles} cycles: {so_far}", flush=True)
+        except BrokenProcessPool:
+            print("One hung, and said so: the rest was not tried.")
+            return 1
+    for counted in (report.codes, report.kinds):
+        print(", ".join(f"{name}: {number}" for name, number in sorted(counted.items())))
+    return bool(report.findings)
+
+
+def _begin() -> None:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    _forget_the_account()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""Packer, through packer-py: an executable that says what the real one says, and our template."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dask_bake.assets import packer_directory
+from dask_bake.bake.packer.packer import SETTINGS, Packer, find_packer, packer_executable
+from dask_bake.bake.plan import BakeOptions, Site, packer_variables
+from dask_bake.bake.recipe import pack_rootfs, stage
+from dask_bake.commands.bake import places_of
+from dask_bake.errors import BakeError
+from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
+from dask_bake.models.cluster import Cloud
+from dask_bake.ssh.keystore import new_key
+
+FAKES = Path(__file__).parents[3] / "support/bin"
+LAUNCHER = Path(__file__).parents[4] / "launcher"
+CACHE = places_of(os.environ).cache / "packer"  # before a test has a home of its own
+
+
+@pytest.fixture
+def packer(tmp_path: Path) -> Packer:
+    return find_packer(log=tmp_path / "state" / "bake.log", cache=tmp_path / "cache", path=str(FAKES))
+
+
+def test_a_build_returns_the_id_on_the_artifact_line(packer: Packer, tmp_path: Path) -> None:
+    assert packer.build(tmp_path, {"region": "us-east-1"}, {}, [].append) == "ami-0baked"
+
+
+def test_phases_are_told_as_they_begin_and_end(packer: Packer, tmp_path: Path) -> None:
+    events: list[Event] = []
+    packer.build(tmp_path, {}, {}, events.append)
+    phases = [
+        "start instance",
+        "boot",
+        "upload",
+        "configure",
+        "install",
+        "compile",
+        "check",
+        "clean",
+        "snapshot",
+        "tidy up",
+    ]
+    told = [each for each in events if not isinstance(each, Output)]
+    assert [each.phase for each in told if isinstance(each, PhaseStarted)] == phases
+    assert [each.phase for each in told if isinstance(each, PhaseEnded)] == phases
+
+
+def test_lines_come_without_packers_own_marks(packer: Packer, tmp_path: Path) -> None:
+    events: list[Event] = []
+    packer.build(tmp_path, {}, {}, events.append)
+    assert Output("No volumes to clean up, skipping") in events
+    assert Output("us-east-1: ami-0baked") not in events
+
+
+def test_variables_go_through_a_file_and_credentials_through_the_environment(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER_CALLS", str(tmp_path / "calls"))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
+    packer.build(tmp_path, {"image_tags": {"a": "b"}}, {"AWS_ACCESS_KEY_ID": "theirs"}, [].append)
+    call = json.loads((tmp_path / "calls").read_text())
+    assert call["variables"] == [{"image_tags": {"a": "b"}}]
+    assert call["settings"] == {
+        "AWS_ACCESS_KEY_ID": "theirs",
+        "CHECKPOINT_DISABLE": "1",
+        "PACKER_CACHE_DIR": str(tmp_path / "cache"),
+        "PACKER_LOG": "",
+    }
+    assert call["arguments"][:2] == ["build", "-machine-readable"]
+    assert call["arguments"][3:] == [str(tmp_path)]
+    assert os.environ["AWS_ACCESS_KEY_ID"] == "mine"
+
+
+def test_a_failing_script_is_named_with_its_last_lines(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", "script-fails")
+    with pytest.raises(BakeError) as caught:
+        packer.build(tmp_path, {}, {}, [].append)
+    lines = caught.value.message.splitlines()
+    reason = "Script exited with non-zero exit status: 1.Allowed exit codes are: [0]"
+    assert lines[0] == f"20-environment.sh failed: {reason}"
+    assert lines[-2] == "  ERROR: No matching distribution found for dask, sorry"
+    assert caught.value.hint == f"the full output is in {tmp_path}/state/bake.log"
+
+
+@pytest.mark.parametrize(
+    ("scene", "words", "hint"),
+    [
+        (
+            "quota",
+            "snapshot failed: Error creating AMI: ResourceLimitExceeded",
+            "dask-bake images prune --keep 2 makes room",
+        ),
+        ("expired", "snapshot failed: Error creating AMI: RequestExpired", "the credentials have expired"),
+        ("hangs", "20-environment.sh failed: it did not end in time", "--timeout gives the scripts longer"),
+    ],
+)
+def test_what_aws_refuses_has_a_way_out(
+    scene: str, words: str, hint: str, packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", scene)
+    with pytest.raises(BakeError) as caught:
+        packer.build(tmp_path, {}, {}, [].append)
+    assert caught.value.message.startswith(words)
+    assert (caught.value.hint or "").startswith(hint)
+    assert f"the full output is in {tmp_path}/state/bake.log" in (caught.value.hint or "")
+
+
+def test_the_log_has_what_the_error_has_not(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", "script-fails")
+    with pytest.raises(BakeError):
+        packer.build(tmp_path, {}, {}, [].append)
+    log = (tmp_path / "state" / "bake.log").read_text()
+    assert "==> amazon-ebs.dask: Deleting temporary keypair...\n" in log
+
+
+def test_a_template_that_packer_rejects_is_a_sentence(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", "template-fails")
+    with pytest.raises(BakeError) as caught:
+        packer.build(tmp_path, {}, {}, [].append)
+    assert caught.value.message == (
+        'packer failed: exit code 1\n  Error: Unset variable "region"\n  A used variable must be set'
+    )
+
+
+def test_success_without_an_image_is_a_failure(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", "no-image")
+    with pytest.raises(BakeError, match="named no image"):
+        packer.build(tmp_path, {}, {}, [].append)
+
+
+def test_no_packer_says_how_to_get_one(tmp_path: Path) -> None:
+    with pytest.raises(BakeError) as caught:
+        find_packer(log=tmp_path / "log", cache=tmp_path, path=str(tmp_path))
+    assert caught.value.message == "Packer is not installed"
+    assert "make setup" in (caught.value.hint or "")
+
+
+def test_packer_in_the_cache_is_found_where_path_has_none(tmp_path: Path) -> None:
+    """There setup.sh puts it on a Debian that has no package of it."""
+    cached = tmp_path / "bin" / "packer"
+    cached.parent.mkdir()
+    cached.symlink_to(FAKES / "packer")
+    assert packer_executable(tmp_path, path=str(tmp_path)) == str(cached)
+    assert packer_executable(tmp_path, path=str(FAKES)) == str(FAKES / "packer")
+
+
+def test_a_packer_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_PACKER_VERSION", "1.5.1")
+    with pytest.raises(BakeError) as caught:
+        find_packer(log=tmp_path / "log", cache=tmp_path, path=str(FAKES))
+    assert caught.value.message == f"{FAKES}/packer is Packer 1.5.1; 1.6.6 is needed"
+
+
+@pytest.mark.parametrize(("version", "calls"), [("1.6.6", 0), ("1.7.0", 1), ("1.14.1-dev", 1)])
+def test_plugins_are_installed_where_packer_does_not_bring_them(
+    version: str, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER_VERSION", version)
+    packer = find_packer(log=tmp_path / "log", cache=tmp_path, path=str(FAKES))
+    monkeypatch.setenv("FAKE_PACKER_CALLS", str(tmp_path / "calls"))
+    packer.init(Path("plugins.pkr.hcl"), [].append)
+    seen = (tmp_path / "calls").read_text().splitlines() if calls else []
+    assert [json.loads(each)["arguments"] for each in seen] == [
+        ["init", "-machine-readable", "plugins.pkr.hcl"]
+    ] * calls
+
+
+def test_whatever_goes_wrong_here_packer_is_told_and_ends(
+    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def notify(event: Event) -> None:
+        if isinstance(event, Output):
+            raise BrokenPipeError
+
+    monkeypatch.setenv("FAKE_PACKER", "slow")
+    with pytest.raises(BrokenPipeError):
+        packer.build(tmp_path, {}, {}, notify)
+    assert "Cleanly cancelled builds" in (tmp_path / "state" / "bake.log").read_text()
+
+
+def test_a_packer_that_never_tidies_up_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look at the clock is ten seconds later."""
+
+    def notify(event: Event) -> None:
+        if isinstance(event, Output):
+            raise BrokenPipeError
+
+    jumps = itertools.count(0, 10)
+    monkeypatch.setenv("FAKE_PACKER", "hung")
+    packer = Packer(
+        str(FAKES / "packer"),
+        (1, 6, 6),
+        log=tmp_path / "log",
+        cache=tmp_path,
+        clock=lambda: float(next(jumps)),
+    )
+    with pytest.raises(BrokenPipeError):
+        packer.build(tmp_path, {}, {}, notify)
+    assert not [each for each in psutil.Process().children() if str(FAKES) in " ".join(each.cmdline())]
+
+
+def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
+    real = packer_executable(CACHE)
+    if real is None:
+        pytest.skip("Packer is not installed")
+    stage(packer_directory(), tmp_path / "stage", {"environment.yml": b"name: dask"})
+    pack_rootfs(tmp_path / "stage")
+    (tmp_path / "key").write_text(new_key("test").private)
+    options = BakeOptions(kms_key="alias/mine")
+    site = Site("subnet-1", "sg-1", tmp_path / "key", tmp_path / "key", (("Name", "x"),))
+    cloud = Cloud("aws", "us-east-1", "address")
+    given = packer_variables(options, cloud, site, name="dask-bake-0", tags=(("a", "b"),), base_image="ami-1")
+    (tmp_path / "values.json").write_text(json.dumps(given))
+    command = [real, "validate", f"-var-file={tmp_path}/values.json", str(tmp_path / "stage")]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, **SETTINGS}
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+BAKE = """
+import sys
+from pathlib import Path
+from dask_bake.bake.packer.packer import find_packer
+folder = Path(sys.argv[1])
+packer = find_packer(log=folder / "bake.log", cache=folder, path=sys.argv[2])
+try:
+    packer.build(folder, {}, {}, lambda event: print(event, flush=True))
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.parametrize("scene", ["slow", "deaf"])
+def test_ctrl_c_goes_on_only_after_packer_has_tidied_up(scene: str, tmp_path: Path) -> None:
+    """A terminal sends SIGINT to both; ``kill -INT`` to us alone, and then Packer is told by us."""
+    command = [sys.executable, "-c", BAKE, str(tmp_path), str(FAKES)]
+    environment = {**os.environ, "FAKE_PACKER": scene, "PYTHONPATH": str(LAUNCHER)}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    ) as process:
+        assert process.stdout is not None
+        next(line for line in process.stdout if "Waiting for SSH" in line)
+        began = time.monotonic()
+        os.killpg(process.pid, signal.SIGINT)
+        lines = [line.strip() for line in process.stdout]
+    assert lines[-1] == "interrupted"
+    assert "Output(line='Deleting temporary keypair...')" in lines
+    assert time.monotonic() - began < 5

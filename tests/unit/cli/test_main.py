@@ -1,0 +1,166 @@
+"""The command line: its help, its exit codes, and one sentence for whatever is wrong."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from dask_bake.cli.click_types import NodeCommand
+from dask_bake.cli.main import SECTIONS, cli, run
+
+HOME = Path(__file__).parents[3]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["launch", "--count", "1"], "--count counts the head: at least 2, not 1"),
+        (["launch", "--count", "0"], "--count counts the head: at least 2, not 0"),
+        (["launch", "--nprocs", "0"], "--nprocs is the worker processes of a node: at least 1, not 0"),
+        (["launch", "--name", "my cluster"], "'my cluster' cannot be a cluster's name"),
+        (["launch", "--count", "many"], "--count is 'many', which should be a whole number"),
+        (["launch", "--cloud", "gcp"], "--cloud is 'gcp'"),
+        (
+            ["launch", "--volume-size", "10", "--volume-size", "20"],
+            "--volume-size is given twice: '10' and '20'",
+        ),
+        (
+            ["ls", "--region", "eu-west-1", "--region-name", "eu-west-2"],
+            "--region is given twice: 'eu-west-1'",
+        ),
+        (["ssh", "-1"], "No such option"),
+        (["launsh"], "No such command"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
+    assert run(arguments) == 2
+
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize("command", [["ls"], ["launch"], ["status"], ["bake"], ["config"], ["images"]])
+def test_a_wrong_configuration_is_wrong_use(command, capsys):
+    path = Path(os.environ["HOME"], ".config", "dask", "own.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text("bake:\n  colour: red\n")
+
+    assert run(command) == 2
+    assert capsys.readouterr().err == (
+        f"Error: colour in {path} is no setting of dask-bake\nHint: dask-bake config lists all\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [
+        (["launsh"], "dask-bake"),
+        (["launch", "--colour", "red"], "dask-bake launch"),
+        (["ssh", "lots"], "dask-bake ssh"),
+        (["iam-policy", "--for", "lots"], "dask-bake iam-policy"),
+        (["completion"], "dask-bake completion"),
+        (["down", "a", "b"], "dask-bake down"),
+    ],
+)
+def test_what_the_command_line_does_not_know_is_told_with_its_help(arguments, command, capsys):
+    assert run(arguments) == 2
+
+    said = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in said] == ["Error", "Hint"]
+    assert said[1] == f"Hint: {command} --help tells what there is"
+
+
+def test_an_option_may_be_given_twice_if_it_says_the_same():
+    with cli.commands["launch"].make_context("launch", ["--count", "9", "--count", "9"]) as context:
+        assert context.params["count"] == "9"
+
+
+@pytest.mark.parametrize("group", [[], ["local"]])
+def test_a_group_alone_shows_its_help(group, capsys):
+    run(group)
+
+    captured = capsys.readouterr()
+    assert "Usage: dask-bake" in captured.out + captured.err
+
+
+def test_help_names_every_command_under_its_heading(capsys):
+    assert run(["--help"]) == 0
+
+    text = capsys.readouterr().out
+    headings = [text.index(f"\n{title}:\n") for title in ("Image", "Cluster", "Local cloud", "Setup")]
+    assert headings == sorted(headings)
+    for name, command in cli.commands.items():
+        assert (f"\n  {name} " in text) is not command.hidden
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_has_help(name, capsys):
+    assert run([name, "--help"]) == 0
+    assert "Usage:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", SECTIONS["Cluster"], ids=lambda command: command.name)
+def test_every_command_about_clusters_takes_a_file(command):
+    assert "--file" in [spelling for parameter in command.params for spelling in parameter.opts]
+
+
+def test_help_is_there_at_once():
+    environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
+    start = time.perf_counter()
+    subprocess.run(
+        [sys.executable, "-m", "dask_bake", "--help"], env=environment, check=True, stdout=subprocess.DEVNULL
+    )
+    assert time.perf_counter() - start < 1.0  # 0.1 s by itself; a loaded machine gets time
+
+    heavy = "('boto3', 'rich', 'yaml', 'jinja2')"
+    command = f"import sys, dask_bake.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    shown = subprocess.run([sys.executable, "-c", command], env=environment, check=True, capture_output=True)
+    assert shown.stdout == b"[]\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "node", "words"),
+    [
+        ([], 0, ()),
+        (["3"], 3, ()),
+        (["--", "hostname"], 0, ("hostname",)),
+        (["3", "--name", "taxi", "--", "ls", "-l", "--", "x"], 3, ("ls", "-l", "--", "x")),
+    ],
+)
+def test_what_follows_the_dashes_is_run_on_the_node(arguments, node, words):
+    with cli.commands["ssh"].make_context("ssh", list(arguments)) as context:
+        assert context.params["node"] == node
+        assert context.meta.get(NodeCommand.WORDS, ()) == words
+
+
+def test_main_exits_with_the_commands_code():
+    """In a process of its own, whose signals and stderr are its alone."""
+    code = "from dask_bake.cli.main import main; main(['launch', '--count', '1'])"
+    environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
+    ended = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, check=False, text=True
+    )
+
+    assert (ended.returncode, "--count" in ended.stderr) == (2, True), ended.stderr
+
+
+def test_an_interrupt_or_a_termination_is_exit_code_130():
+    code = (
+        "import os, signal, dask_bake.options.configuration as s\n"
+        "from dask_bake.cli.main import main\n"
+        "s.read_configuration = lambda: os.kill(os.getpid(), getattr(signal, 'SIGTERM'))\n"
+        "main(['ls'])\n"
+    )
+    for name in ("SIGINT", "SIGTERM"):
+        ended = subprocess.run(
+            [sys.executable, "-c", code.replace("SIGTERM", name)],
+            env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+            capture_output=True,
+            check=False,
+        )
+        assert (ended.returncode, b"Traceback" in ended.stderr) == (130, False)

@@ -1,0 +1,93 @@
+"""What will end a cluster by itself is read from its head, told in a few lines, and put off there."""
+
+import json
+from dataclasses import asdict
+from datetime import UTC, datetime
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from dask_bake.clusters.auto_shutdown import STATE_FILE, Switch, is_near, parse_switches, sentences
+from dask_bake.view import clusters
+from dask_bake.view.cluster_json import cluster_document
+from fakes import a_cluster
+
+NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
+LIFETIME = Switch("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
+IDLE = Switch("idle", limit=1_800, left=1_200, held="", why="for 30 min nobody is connected")
+USED = Switch("idle", limit=1_800, left=1_800, held="a task is running", why="for 30 min nobody is connected")
+LOST = Switch("lost", limit=600, left=600, held="", why="for 10 min the scheduler does not answer")
+
+
+def shown(renderable):
+    """As it is at 80 columns."""
+    console = Console(file=StringIO(), width=80, highlight=False, record=True)
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+def told(*switches, **others):
+    return json.dumps({"role": "head", "switches": [asdict(one) for one in switches], **others})
+
+
+def test_the_head_s_file_is_read():
+    assert parse_switches(told(LIFETIME, USED, extended=0.0)) == (LIFETIME, USED)
+    assert parse_switches(told()) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "{}", "null", '{"switches": [{"name": "idle"}]}', '{"switches": 1}']
+)
+def test_what_is_no_such_file_tells_nothing(text):
+    assert parse_switches(text) is None
+
+
+def test_what_is_overdue_is_due_now():
+    late = Switch("idle", limit=10, left=-3, held="", why="")
+    assert parse_switches(told(late)) == (Switch("idle", limit=10, left=0, held="", why=""),)
+
+
+def test_a_person_reads_when_it_ends_and_what_keeps_it():
+    assert sentences([LIFETIME, IDLE, LOST]) == (
+        "It ends itself in 11 h 56 min at the latest.",
+        "It ends itself in 20 min unless somebody connects or something runs.",
+    )
+    assert sentences([USED]) == ("It is in use: a task is running.",)
+
+
+def test_a_failure_is_told_when_half_of_its_time_has_passed():
+    near = Switch("lost", limit=600, left=300, held="", why=LOST.why)
+    held = Switch("lost", limit=600, left=300, held="an SSH session is open", why=LOST.why)
+
+    assert sentences([near]) == ("It ends itself in 5 min: for 10 min the scheduler does not answer.",)
+    assert sentences([held]) == ()
+
+
+def test_five_minutes_before_it_is_a_warning():
+    assert not is_near([LIFETIME, USED, LOST])
+    assert is_near([Switch("lifetime", limit=43_200, left=300, held="", why="")])
+    assert not is_near([Switch("idle", limit=1_800, left=200, held="a client is connected", why="")])
+
+
+def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
+    near = Switch("lifetime", limit=43_200, left=240, held="", why="")
+    calm, alarmed = (
+        shown(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
+    )
+
+    assert calm.endswith("It ends itself in 11 h 56 min at the latest.\nIt is in use: a task is running.")
+    assert alarmed.endswith("\ndask-bake extend dask puts it off.")
+
+
+def test_a_script_reads_it_whole_and_null_where_the_head_was_not_asked():
+    assert cluster_document(a_cluster(), {}, [LIFETIME])["switches"] == [asdict(LIFETIME)]
+    assert cluster_document(a_cluster())["switches"] is None
+
+
+def test_the_file_is_the_one_that_a_node_writes(request):
+    facts = (request.config.rootpath / "packer/rootfs/usr/libexec/dask-bake/watch_facts.py").read_text()
+    folder, name = STATE_FILE.rsplit("/", 1)
+
+    assert f'FOLDER = "{folder}"\n' in facts
+    assert f'f"{{FOLDER}}/{name}"' in facts

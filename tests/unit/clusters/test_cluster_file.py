@@ -1,0 +1,122 @@
+"""A file says which cluster is meant; one that does not is one sentence."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from dask_bake.clusters.cluster_file import ClusterFile, read_cluster_file
+from dask_bake.errors import UsageError
+from dask_bake.models.cluster import Cluster
+from dask_bake.view.cluster_json import metadata_document
+
+CLUSTER = Cluster("mine", "aws", "eu-west-1", "abc")
+# What dask-ec2's Cluster.to_file writes.
+OF_DASK_EC2 = {
+    "region": "us-west-2",
+    "instances": [
+        {"uid": "i-1", "ip": "192.0.2.1", "port": 22, "username": "ubuntu", "keypair": "~/.ssh/k"},
+        {"uid": "i-2", "ip": "192.0.2.2", "port": 22, "username": "ubuntu", "keypair": "~/.ssh/k"},
+    ],
+}
+
+
+@pytest.fixture
+def path(tmp_path):
+    """The file of a cluster."""
+    path = tmp_path / "cluster.yaml"
+    path.write_text(yaml.safe_dump(metadata_document(CLUSTER, "key")))
+    return path
+
+
+def test_what_a_launch_wrote_is_read(path):
+    assert read_cluster_file(path, {}, {}) == ClusterFile(path, "mine", "aws", "eu-west-1", "abc")
+
+
+def test_no_file_is_no_file():
+    assert read_cluster_file(None, {"CLUSTERFILE": ""}, {"name": "mine"}) is None
+
+
+def test_a_file_that_was_given_goes_before_the_variable(path, tmp_path):
+    file = read_cluster_file(path, {"CLUSTERFILE": str(tmp_path / "other.yaml")}, {})
+    assert file is not None
+    assert file.path == path
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"name": "mine", "cloud": "aws", "region": "eu-west-1"},
+        {"name": None, "cloud": None, "region": None},
+        {"cloud": "auto"},
+    ],
+)
+def test_flags_that_say_the_same_are_fine(path, flags):
+    assert read_cluster_file(path, {}, flags) is not None
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ({"name": "other"}, "is about name mine, and the command line says other"),
+        ({"cloud": "local"}, "is about cloud aws, and the command line says local"),
+        ({"region": "us-east-1"}, "is about region eu-west-1, and the command line says us-east-1"),
+    ],
+)
+def test_flags_that_differ_are_refused_or_go_before_the_variable(path, flags, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        read_cluster_file(path, {}, flags)
+
+    assert read_cluster_file(None, {"CLUSTERFILE": str(path)}, flags) is None
+
+
+def test_another_cluster_of_the_name_is_not_the_file_s(path):
+    file = read_cluster_file(path, {}, {})
+    assert file is not None
+    file.check(CLUSTER)
+    with pytest.raises(UsageError, match="is about an earlier cluster mine"):
+        file.check(Cluster("mine", "aws", "eu-west-1", "def"))
+
+
+def test_a_file_of_dask_ec2_is_refused_with_how_to_end_its_cluster(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(yaml.safe_dump(OF_DASK_EC2))
+
+    with pytest.raises(UsageError) as caught:
+        read_cluster_file(path, {}, {})
+
+    assert caught.value.message == f"{path} was written by dask-ec2, whose clusters dask-bake does not know"
+    assert caught.value.hint == (
+        "end it with aws ec2 terminate-instances --region us-west-2 --instance-ids i-1 i-2"
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("name: [", "is no file that dask-bake launch --file wrote: "),
+        ("", "wrote: it holds no settings"),
+        ("- a", "wrote: it holds no settings"),
+        ("colour: red", "wrote: it has no name"),
+        ("name: mine\ncloud: aws", "wrote: it has no region"),
+        ("name: 7\ncloud: aws\nregion: x", "wrote: it has no name"),
+        ("name: mine\ncloud: gcp\nregion: x", "wrote: its cloud is 'gcp'"),
+        ("name: Mine\ncloud: aws\nregion: x", "'Mine' cannot be a cluster's name"),
+        ("instances: 3\nregion: x", "was written by dask-ec2"),
+    ],
+)
+def test_a_foreign_or_broken_file_is_one_sentence(tmp_path, content, sentence):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(content)
+
+    with pytest.raises(UsageError, match=sentence) as caught:
+        read_cluster_file(path, {}, {})
+
+    assert "\n" not in caught.value.message
+
+
+def test_a_missing_file_is_one_sentence(tmp_path):
+    with pytest.raises(UsageError, match=r"there is no file .*cluster\.yaml"):
+        read_cluster_file(Path(tmp_path, "cluster.yaml"), {}, {})
+    with pytest.raises(UsageError, match="cannot be read: Is a directory"):
+        read_cluster_file(tmp_path, {}, {})

@@ -1,0 +1,53 @@
+"""Which cluster is meant: by its name, or as the only one; what a bake makes on the way is none."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.clusters.inventory import find, list_clusters
+from dask_bake.errors import UsageError
+from dask_bake.models.cluster import Tag
+from fakes import CLOUD, FakeCloud, a_plan, head_of
+
+BAKING = "image-0123456789ab"
+
+
+def holding(*names: str) -> FakeCloud:
+    """An EC2 with these clusters."""
+    cloud = FakeCloud()
+    for name in names:
+        spec = head_of(a_plan(name="docs"))
+        tags = tuple({**dict(spec.tags), Tag.CLUSTER: name}.items())
+        cloud.run_instances(replace(spec, tags=tags, client_token=name))
+    return cloud
+
+
+@pytest.mark.parametrize(
+    ("there", "asked", "found"),
+    [
+        (("docs",), None, "docs"),
+        (("docs", "taxi"), "taxi", "taxi"),
+        (("docs", BAKING, f"{BAKING}-proof"), None, "docs"),
+        (("docs", BAKING), BAKING, BAKING),
+    ],
+)
+def test_a_cluster_is_found_by_name_or_as_the_only_one(there, asked, found):
+    assert find(holding(*there), CLOUD, asked).name == found
+
+
+@pytest.mark.parametrize(
+    ("there", "sentence"),
+    [
+        ((), "there is no cluster in aws us-east-1"),
+        ((BAKING,), "there is no cluster in aws us-east-1"),
+        (("docs", "taxi", BAKING), "there is more than one cluster: docs, taxi"),
+    ],
+)
+def test_no_cluster_or_several_are_a_sentence(there, sentence):
+    with pytest.raises(UsageError) as caught:
+        find(holding(*there), CLOUD, None)
+    assert caught.value.message == sentence
+
+
+def test_all_are_listed_also_what_a_bake_makes():
+    assert [each.name for each in list_clusters(holding("docs", BAKING), CLOUD)] == ["docs", BAKING]

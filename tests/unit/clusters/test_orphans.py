@@ -1,0 +1,345 @@
+"""What belongs to no living cluster: how that is decided, shown, and removed though some of it resists."""
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from dask_bake.bake.lease import Claim
+from dask_bake.clusters import reap
+from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
+from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.launch.plan import group_name, moment
+from dask_bake.models.cluster import Node, Role, SecurityGroup, Tag
+from dask_bake.models.resources import QUIET, Kind, Piece
+from dask_bake.view.reap import reap_view
+from dask_bake.view.reap_documents import reap_document
+from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+OLD = NOW - timedelta(hours=3)
+NAMES = {
+    Kind.INSTANCE: "i-0",
+    Kind.VOLUME: "vol-0",
+    Kind.INTERFACE: "eni-0",
+    Kind.GROUP: "sg-0",
+    Kind.KEY_PAIR: "key-0",
+}
+BAKE = "image-0123456789ab"
+
+
+def piece(kind: Kind, state: str = "", *, cluster="taxi", role=Role.WORKER, launch="", **changes) -> Piece:
+    own = ((Tag.MANAGED, "true"), (Tag.CLUSTER, cluster), (Tag.LAUNCH, launch or f"of-{cluster}"))
+    usual = {Kind.INSTANCE: "running", Kind.VOLUME: "available", Kind.INTERFACE: "available"}
+    made = Piece(
+        kind, NAMES[kind], (*own, (Tag.ROLE, str(role))), state=state or usual.get(kind, ""), born=OLD
+    )
+    return replace(made, **changes)
+
+
+def head(state: str = "running", **changes) -> Piece:
+    return piece(Kind.INSTANCE, state, role=Role.HEAD, id="i-head", **changes)
+
+
+def plan(*pieces: Piece) -> Reaping:
+    return plan_reaping("us-east-1", pieces, NOW)
+
+
+def going(*pieces: Piece) -> list[str]:
+    return [each.id for remains in plan(*pieces).remains for each in remains.pieces]
+
+
+@pytest.mark.parametrize("state", ["pending", "running", "stopping", "stopped"])
+def test_a_cluster_lives_as_long_as_its_head(state):
+    assert plan(head(state), *(piece(kind) for kind in Kind)) == Reaping()
+
+
+@pytest.mark.parametrize("state", ["shutting-down", "terminated"])
+def test_when_its_head_has_ended_all_the_rest_goes(state):
+    assert going(head(state), *(piece(kind) for kind in Kind)) == ["i-0", "vol-0", "eni-0", "sg-0", "key-0"]
+
+
+@pytest.mark.parametrize("kind", [Kind.VOLUME, Kind.INTERFACE])
+def test_what_an_instance_still_has_goes_with_it(kind):
+    assert going(piece(kind, "in-use")) == []
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_whatever_is_young_keeps_its_launch(kind):
+    young = piece(kind, born=NOW - QUIET + timedelta(seconds=1))
+
+    found = plan(piece(Kind.GROUP), young)
+
+    assert not found
+    assert [each.cluster for each in found.spared] == ["taxi"]
+
+
+def test_a_clock_that_is_ahead_makes_nothing_old():
+    assert not plan(piece(Kind.GROUP, born=NOW + timedelta(minutes=9)))
+
+
+def test_a_head_that_ended_just_now_keeps_its_launch():
+    """Another place may be tried for it."""
+    assert not plan(head("terminated", ended=NOW - timedelta(minutes=1)), piece(Kind.GROUP))
+    assert plan(head("terminated", ended=NOW - QUIET), piece(Kind.GROUP))
+
+
+def test_a_group_whose_age_nothing_tells_is_left_to_people():
+    found = plan(piece(Kind.GROUP, born=None))
+
+    assert not found
+    assert [each.why for each in found.spared] == ["nothing tells its age"]
+    assert going(piece(Kind.GROUP, born=None), piece(Kind.KEY_PAIR)) == ["sg-0", "key-0"]
+
+
+@pytest.mark.parametrize("missing", [Tag.MANAGED, Tag.CLUSTER, Tag.LAUNCH])
+def test_what_lacks_one_of_our_tags_is_nobody_s_to_remove(missing):
+    whole = piece(Kind.INSTANCE)
+    assert plan(whole)
+    assert not plan(replace(whole, tags=tuple(tag for tag in whole.tags if tag[0] != missing)))
+
+
+def test_a_launch_is_judged_by_itself():
+    assert going(head(launch="new"), piece(Kind.INSTANCE, launch="old", id="i-lost")) == ["i-lost"]
+
+
+@pytest.mark.parametrize("name", [BAKE, f"{BAKE}-proof"])
+def test_a_bake_lives_as_long_as_a_bake_can_take(name):
+    def claim(age: timedelta) -> Reaping:
+        return plan(piece(Kind.GROUP, cluster=BAKE), head(cluster=name, born=NOW - age))
+
+    assert not claim(BAKING - timedelta(seconds=1))
+    assert claim(BAKING)
+
+
+def test_all_that_a_launch_makes_says_when_it_began():
+    began = replace(a_plan(), begun=NOW)
+
+    for tags in (began.group_tags, head_of(began).tags, workers_of(began).tags):
+        assert dict(tags)[Tag.CREATED] == "2026-01-02T12:00:00+00:00"
+
+
+def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
+    """By the start of the bake it would be old before its machine is there."""
+    clock, cloud = FakeClock(), FakeCloud()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now > 150:
+            cloud.security_groups.clear()
+
+    def now() -> datetime:
+        return NOW + timedelta(seconds=clock.now)
+
+    claim = Claim(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
+    cloud.create_security_group(group_name(claim.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
+
+    with claim.held(SUBNETS[0], "192.0.2.7/32") as group:
+        made = now()
+        assert dict(group.tags)[Tag.CREATED] == moment(made)
+    assert made > NOW + timedelta(seconds=150)
+
+
+def test_between_a_bake_s_two_machines_its_claim_stays():
+    ended = head("terminated", cluster=BAKE, ended=NOW - timedelta(seconds=20))
+
+    assert not plan(piece(Kind.GROUP, cluster=BAKE), ended)
+
+
+@dataclass
+class Region(FakeCloud):
+    """A region in a list, with disks and interfaces."""
+
+    loose: list[Piece] = field(default_factory=list)
+    held: tuple[str, ...] = ()
+    deleted: list[str] = field(default_factory=list)
+    silent: bool = False
+
+    def pieces(self) -> tuple[Piece, ...]:
+        if self.silent:
+            raise BakeError("EC2 could not be reached")
+        nodes = [
+            Piece(Kind.INSTANCE, node.id, node.tags, state=node.state, born=node.launched)
+            for node in self.instances
+        ]
+        groups = [
+            Piece(Kind.GROUP, each.id, each.tags, name=each.name, born=OLD) for each in self.security_groups
+        ]
+        return (*nodes, *groups, *self.loose)
+
+    def delete_volume(self, volume_id: str) -> None:
+        self._delete(volume_id)
+
+    def delete_network_interface(self, interface_id: str) -> None:
+        self._delete(interface_id)
+
+    def delete_security_group(self, group_id: str) -> bool:
+        if any(each.kind is Kind.INTERFACE for each in self.loose):
+            return False
+        if group_id in self.held:
+            return False
+        self.deleted.append(group_id)
+        return super().delete_security_group(group_id)
+
+    def _delete(self, piece_id: str) -> None:
+        if piece_id in self.held:
+            raise BakeError(f"{piece_id} is in use")
+        self.deleted.append(piece_id)
+        self.loose = [each for each in self.loose if each.id != piece_id]
+
+
+def a_region(*names: str, **more) -> Region:
+    """With a worker and a group of each cluster."""
+    nodes, groups = [], []
+    for name in names:
+        tags = piece(Kind.GROUP, cluster=name).tags
+        nodes.append(
+            Node(f"i-{name}", 1, Role.WORKER, "running", "", None, "t", "z", OLD, "ami-1", tags=tags)
+        )
+        groups.append(SecurityGroup(f"sg-{name}", f"dask-bake-{name}", "vpc-1", tags))
+    return Region(instances=nodes, security_groups=groups, **more)
+
+
+def remove(**regions: Region) -> None:
+    clock = FakeClock()
+    found = reap.look(regions, NOW)
+    reap.remove(found.reaping, regions, notify=lambda _: None, clock=clock, sleep=clock.sleep)
+
+
+def test_interfaces_go_before_the_groups_that_they_are_in():
+    region = a_region("taxi", loose=[piece(Kind.INTERFACE), piece(Kind.VOLUME)])
+
+    remove(here=region)
+
+    assert (region.left, region.loose) == ([], [])
+    assert region.deleted == ["vol-0", "eni-0", "sg-taxi"]
+
+
+def test_what_resists_is_named_and_keeps_nothing_else():
+    region = a_region("first", "second", held=("sg-first",))
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(here=region)
+
+    assert region.left == ["sg-first"]
+    assert "security group dask-bake-first (sg-first)" in caught.value.message
+    assert "sg-second" not in caught.value.message
+    assert caught.value.hint == "dask-bake reap --region here"
+
+
+def test_a_disk_that_stays_is_named_with_ec2_s_reason():
+    region = a_region("taxi", loose=[piece(Kind.VOLUME)], held=("vol-0",))
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(here=region)
+
+    assert region.left == []
+    assert "volume vol-0. The reason: vol-0 is in use" in caught.value.message
+
+
+def test_what_resists_in_one_region_keeps_nothing_in_the_others():
+    first, last = (a_region("taxi", loose=[piece(Kind.VOLUME)], held=("vol-0",)) for _ in range(2))
+    between = a_region("train")
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(east=first, north=between, west=last)
+
+    assert (first.left, between.left, last.left) == ([], [], [])
+    assert caught.value.message == (
+        "something may be left that costs money in east, west: volume vol-0; volume vol-0."
+        " The reason: vol-0 is in use"
+    )
+    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake reap --all-regions")
+
+
+@pytest.mark.parametrize(
+    "operation", ["terminate", "nodes", "delete_security_group", "groups"], ids=lambda each: f"in-{each}"
+)
+def test_an_interrupt_ends_the_removal_and_names_all_that_may_be_left(operation):
+    first, near = a_region("far"), a_region("taxi", "train")
+    near.faults = [Fault(operation, KeyboardInterrupt())]
+    last = a_region("zebra")
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(far=first, near=near, zoo=last)
+
+    assert (first.left, last.left) == ([], ["i-zebra", "sg-zebra"])
+    for piece_id in (*near.left, *last.left):
+        assert piece_id in caught.value.message
+    assert "i-far" not in caught.value.message
+    assert "may be left that costs money in near, zoo: " in caught.value.message
+    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake reap --all-regions")
+    assert near.left
+
+
+def test_an_interrupt_in_the_last_region_tells_the_command_for_it():
+    region = a_region("taxi")
+    region.faults = [Fault("terminate", KeyboardInterrupt())]
+
+    with pytest.raises(LeftoverError, match="interrupted") as caught:
+        remove(here=region)
+
+    assert caught.value.hint == "dask-bake reap --region here"
+
+
+def test_a_region_that_does_not_answer_hides_no_other():
+    seen = reap.look({"far": Region(silent=True), "here": a_region("taxi")}, NOW)
+
+    assert [each.cluster for each in seen.reaping.remains] == ["taxi"]
+    assert {region: error.message for region, error in seen.unseen.items()} == {
+        "far": "EC2 could not be reached"
+    }
+
+
+def shown(renderable) -> str:
+    console = Console(file=StringIO(), width=80, highlight=False, record=True)
+    console.print(renderable)
+    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
+
+
+FOUND = plan(
+    piece(Kind.INSTANCE, type="m6i.large", id="i-0123456789abcdef0"),
+    piece(Kind.VOLUME, type="gp3", size=10, id="vol-0123456789abcdef0"),
+    piece(Kind.GROUP, name="dask-bake-taxi", born=None, id="sg-0123456789abcdef0"),
+    piece(Kind.GROUP, cluster="young", born=NOW),
+)
+
+
+def test_what_is_found_is_shown_with_age_and_cost_in_80_columns():
+    costs = {"i-0123456789abcdef0": 0.096, "vol-0123456789abcdef0": None}
+
+    assert shown(reap_view(FOUND, costs, NOW)) == (
+        "taxi  us-east-1, silent for 3 h\n"
+        "  instance        i-0123456789abcdef0    m6i.large       3 h  $0.0960/h\n"
+        "  volume          vol-0123456789abcdef0  gp3 10 GiB      3 h          ?\n"
+        "  security group  sg-0123456789abcdef0   dask-bake-taxi    ?\n"
+        "left alone\n"
+        "  young  us-east-1  it may be starting, or ending, just now\n"
+        "1 instance, 1 volume and 1 security group are to be removed, $0.0960 an hour and\n"
+        "what is unknown."
+    )
+
+
+def test_where_nothing_costs_no_cost_is_shown():
+    assert "hour" not in shown(reap_view(FOUND, {}, NOW))
+    assert "unknown" not in shown(reap_view(Reaping(), {}, NOW))
+
+
+def test_a_script_reads_the_same():
+    document = reap_document(FOUND, {}, NOW, unseen={}, removed=False)
+
+    assert document["left_alone"] == [
+        {"region": "us-east-1", "cluster": "young", "why": "it may be starting, or ending, just now"}
+    ]
+    (left,) = document["leftovers"]
+    assert (left["launch_id"], left["silent_seconds"]) == ("of-taxi", 3 * 3600)
+    assert left["pieces"][2] == {
+        "kind": "security group",
+        "id": "sg-0123456789abcdef0",
+        "name": "dask-bake-taxi",
+        "type": None,
+        "age_seconds": None,
+        "cost_an_hour": None,
+    }

@@ -1,0 +1,145 @@
+"""Who is let in to a cluster's SSH, and what `allow-me` changes."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.clusters.ssh_access import check_way, choose_endpoint, is_let_in, plan_change
+from dask_bake.ec2.protocols import ConnectEndpoint
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.launch.discovery import look_around
+from dask_bake.launch.plan import member_rule, ssh_rule
+from dask_bake.models.cluster import Connect, Rule, SecurityGroup, Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan
+
+OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
+PROVED = replace(IMAGE, tags=(*IMAGE.tags, (Tag.VERIFIED, Verified.YES), (Tag.MANAGED, "true")))
+SOMEBODY_S = Rule(OFFICE, "the office", 22)
+
+
+def a_group(*rules):
+    return SecurityGroup("sg-2", "dask-bake-dask/ssh", "vpc-1", rules=rules)
+
+
+def a_cluster_with(*rules, **options):
+    members = SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", rules=(member_rule("sg-1"),))
+    return replace(a_cluster(a_plan(**options)), groups=(members, a_group(*rules)))
+
+
+@pytest.mark.parametrize(
+    ("address", "is_in"),
+    [
+        (OLD, True),
+        (NEW, False),
+        ("203.0.113.77/32", True),
+        ("2001:db8::7/128", True),
+        ("2001:db9::7/128", False),
+    ],
+)
+def test_an_address_is_let_in_by_a_rule_that_covers_it(address, is_in):
+    cluster = a_cluster_with(ssh_rule(OLD), SOMEBODY_S, ssh_rule("2001:db8::/56"), ssh_rule("sg-9"))
+
+    assert is_let_in(cluster, address) is is_in
+
+
+def test_a_rule_for_another_port_lets_nobody_in_to_ssh():
+    assert not is_let_in(a_cluster_with(Rule(NEW, "web", 443)), NEW)
+
+
+def test_a_new_address_is_opened_the_old_one_closed_and_what_others_made_stays():
+    change = plan_change(a_cluster_with(ssh_rule(OLD), SOMEBODY_S), [NEW])
+
+    assert (change.group.id, change.opened, change.closed) == ("sg-2", (ssh_rule(NEW),), (ssh_rule(OLD),))
+
+
+def test_who_is_let_in_already_is_let_in_with_nothing_to_do():
+    change = plan_change(a_cluster_with(ssh_rule(NEW)), [NEW])
+
+    assert (change.opened, change.closed) == ((), ())
+
+
+def test_what_somebody_else_opened_is_not_opened_again():
+    """EC2 knows a rule by what it lets in, not by its description."""
+    change = plan_change(a_cluster_with(ssh_rule(OLD), SOMEBODY_S), [OFFICE])
+
+    assert (change.opened, change.closed) == ((), (ssh_rule(OLD),))
+
+
+def test_the_same_block_written_otherwise_is_the_same():
+    change = plan_change(a_cluster_with(ssh_rule("2001:db8::/56")), ["2001:0db8:0::/56"])
+
+    assert (change.opened, change.closed) == ((), ())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"connect": Connect.SSM, "iaminstance_name": "agent"}, {"connect": Connect.EICE}],
+    ids=["ssm", "eice"],
+)
+def test_where_aws_carries_the_connection_nothing_need_be_opened(options):
+    with pytest.raises(UsageError, match="nothing need be opened for your address"):
+        check_way(a_cluster_with(**options), has_cidr=False)
+
+
+def test_a_bastion_is_let_in_and_not_this_machine():
+    cluster = a_cluster_with(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",))
+
+    with pytest.raises(UsageError, match=r"entered through jump") as caught:
+        check_way(cluster, has_cidr=False)
+    assert caught.value.hint == "--cidr says from where that bastion comes"
+    check_way(cluster, has_cidr=True)
+
+
+def test_a_cluster_without_the_group_says_so():
+    with pytest.raises(BakeError, match="has no security group for SSH"):
+        plan_change(a_cluster(), [NEW])
+
+
+READY = ConnectEndpoint("eice-4", "vpc-1", "subnet-1", ("sg-8", "sg-7"))
+KEEPING = ConnectEndpoint("eice-2", "vpc-1", "subnet-1", ("sg-9",), keeps_address=True)
+ELSEWHERE = ConnectEndpoint("eice-1", "vpc-2", "subnet-9", ("sg-5",))
+BESIDE = ConnectEndpoint("eice-3", "vpc-1", "subnet-7", ("sg-6",))
+
+
+def test_of_several_endpoints_one_is_chosen_in_the_vpc_and_the_subnet_s_own_before_others():
+    """The AWS CLI, told none, takes whichever it finds: maybe one that the head's group does not let in."""
+    everything = (ELSEWHERE, KEEPING, BESIDE, READY)
+
+    assert choose_endpoint(everything, SUBNETS[0]) == READY
+    assert choose_endpoint(everything, SUBNETS[1]) == BESIDE
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "sentence"),
+    [
+        ((), "there is no Instance Connect endpoint in the VPC vpc-1 that is ready"),
+        ((ELSEWHERE,), "there is no Instance Connect endpoint in the VPC vpc-1 that is ready"),
+        ((KEEPING,), "the Instance Connect endpoint eice-2 shows the client's address to instances"),
+    ],
+)
+def test_without_an_endpoint_that_serves_there_is_a_sentence_and_the_command_that_makes_one(
+    endpoints, sentence
+):
+    with pytest.raises(BakeError, match=sentence) as caught:
+        choose_endpoint(endpoints, SUBNETS[0])
+
+    command = "aws ec2 create-instance-connect-endpoint --subnet-id subnet-1 --no-preserve-client-ip"
+    assert caught.value.hint.startswith(command)
+
+
+def test_a_launch_by_an_endpoint_opens_ssh_to_that_endpoint_s_groups_and_to_no_address():
+    around = looked_around(endpoints=(BESIDE, READY), connect=Connect.EICE, private=True)
+
+    assert (around.endpoint, around.callers) == ("eice-4", ("sg-7", "sg-8"))
+
+
+def test_without_that_way_nobody_asks_for_endpoints():
+    around = looked_around(endpoints=(READY,))
+
+    assert (around.endpoint, around.callers) == (None, ("192.0.2.7/32",))
+
+
+def looked_around(*, endpoints, **options):
+    there = FakeLookUps(images={"self": [PROVED]}, endpoints=endpoints)
+    return look_around(LaunchOptions(**options), CLOUD, there, lambda: OLD)

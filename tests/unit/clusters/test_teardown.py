@@ -1,0 +1,170 @@
+"""A removal goes on until EC2 has shown twice that nothing is left, or says what is."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.clusters.inventory import find
+from dask_bake.clusters.teardown import LATEST, Removal
+from dask_bake.ec2.protocols import PassingError, UnclearError
+from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.events import Note
+from dask_bake.models.cluster import Tag
+from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
+
+TAGS = {Tag.CLUSTER: "dask"}
+
+
+class Protecting(FakeCloud):
+    """An EC2 that does not end these instances, and says so."""
+
+    protected: tuple[str, ...] = ()
+
+    def terminate(self, instance_ids):
+        super().terminate([each for each in instance_ids if each not in self.protected])
+        if set(instance_ids) & set(self.protected):
+            raise BakeError("TerminateInstances failed: it is protected (OperationNotPermitted)")
+
+
+def filled(cloud):
+    """The cloud with a cluster of three nodes, its group and its key pair."""
+    plan = a_plan()
+    cloud.create_security_group(plan.group_name, vpc_id="vpc-1", tags=plan.group_tags)
+    cloud.run_instances(head_of(plan))
+    cloud.run_instances(workers_of(plan))
+    cloud.import_key_pair("dask-bake-dask", public_key="x", tags=plan.group_tags)
+    cloud.calls.clear()
+    return cloud
+
+
+def remove(cloud, **said):
+    clock, events = FakeClock(), []
+    Removal(cloud, "dask", TAGS, events.append, clock, clock.sleep, **said).run()
+    return clock.now - 100, [event.text for event in events if isinstance(event, Note)]
+
+
+def test_each_instance_is_told_to_end_once_and_two_looks_must_find_nothing():
+    cloud = filled(FakeCloud())
+
+    assert remove(cloud)[1] == []
+    assert cloud.left == []
+    assert (cloud.calls.count("terminate"), cloud.calls.count("delete_security_group")) == (1, 1)
+    assert cloud.calls[-3:] == [
+        "nodes",
+        "key_pairs",
+        "groups",
+    ]
+
+
+@pytest.mark.parametrize("operation", ["nodes", "terminate", "groups", "delete_security_group", "key_pairs"])
+@pytest.mark.parametrize("after", [False, True])
+def test_an_ec2_that_does_not_answer_is_asked_again(operation, after):
+    errors = (PassingError("AWS is throttling"), UnclearError("EC2 could not be reached"))
+    cloud = filled(FakeCloud())
+    cloud.faults = [Fault(operation, error, nth=n, after=after) for n, error in enumerate(errors, 1)]
+
+    remove(cloud)
+
+    assert cloud.left == []
+
+
+def test_what_takes_long_is_told_once_for_each_thing_that_is_waited_for():
+    cloud = filled(FakeCloud())
+    cloud.faults = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 60)]
+
+    assert remove(cloud)[1] == [
+        "Waiting for EC2: EC2 could not be reached.",
+        "Waiting for instances i-0, i-1, i-2 to end.",
+    ]
+    assert cloud.left == []
+
+
+def test_an_ec2_that_never_answers_is_waited_for_five_minutes_and_what_is_known_is_named():
+    cloud = filled(FakeCloud())
+    cloud.faults = [Fault("nodes", UnclearError("no network"), nth=n) for n in range(1, 1000)]
+
+    with pytest.raises(LeftoverError, match=r"instance i-0; instance i-1.*waited 300 s for EC2: no network"):
+        remove(cloud, known=("i-0", "i-1"))
+
+
+def test_an_instance_that_may_not_be_ended_is_named_and_all_else_is_gone():
+    cloud = filled(Protecting())
+    cloud.protected = ("i-1",)
+
+    with pytest.raises(LeftoverError, match=r"instance i-1 \(running\).*OperationNotPermitted") as caught:
+        remove(cloud)
+
+    assert [node.state for node in cloud.instances] == ["terminated", "running", "terminated"]
+    assert "i-0" not in caught.value.message
+    assert cloud.calls.count("terminate") == 1
+
+
+def test_a_group_that_somebody_elses_interface_keeps_is_named_with_it():
+    cloud = filled(FakeCloud(strangers={"sg-0": ("eni-7", "eni-8")}))
+
+    with pytest.raises(LeftoverError, match=r"dask-bake-dask \(sg-0\), used by eni-7, eni-8.*waited 300 s"):
+        remove(cloud)
+
+    assert cloud.left == ["sg-0"]
+    cloud.strangers = {}
+    remove(cloud)
+    assert cloud.left == []
+
+
+def test_an_instance_that_comes_while_its_group_is_being_deleted_is_ended_too():
+    """As when a cluster is taken down while it is launched."""
+    cloud = filled(FakeCloud())
+
+    class Late:
+        def __getattr__(self, name):
+            return getattr(cloud, name)
+
+        def delete_security_group(self, group_id):
+            if len(cloud.instances) == 3:
+                node = cloud.instances[0]
+                cloud.instances.append(replace(node, id="i-9", state="pending"))
+            return cloud.delete_security_group(group_id)
+
+    remove(Late())
+
+    assert cloud.left == []
+    assert cloud.instances[-1].state == "terminated"
+
+
+def test_a_key_pair_that_stays_is_left_with_the_group_by_which_down_finds_it():
+    cloud = filled(FakeCloud())
+    cloud.faults = [Fault("delete_key_pair", BakeError("you may not"))]
+
+    with pytest.raises(LeftoverError, match="key pair dask-bake-dask"):
+        remove(cloud)
+
+    assert find(cloud, CLOUD, "dask").groups
+    remove(cloud)
+    assert cloud.left == []
+
+
+def test_what_ec2_may_still_make_is_looked_for_as_long_as_it_may():
+    cloud = FakeCloud()
+
+    assert remove(cloud)[0] == 0.5
+    assert remove(cloud, settle=10.0)[0] >= 10
+
+
+def test_a_known_instance_is_looked_for_a_minute_and_told_again_once_it_is_seen():
+    cloud = filled(FakeCloud())
+    cloud.delay = 20
+
+    class Unknowing:
+        """Takes what it does not show for what is not there."""
+
+        def __getattr__(self, name):
+            return getattr(cloud, name)
+
+        def terminate(self, instance_ids):
+            cloud.terminate([] if cloud.delay else instance_ids)
+
+    remove(Unknowing(), known=("i-0", "i-1", "i-2"))
+    assert cloud.left == []
+
+    seconds, _ = remove(FakeCloud(), known=("i-7",))
+    assert 60 <= seconds <= 60 + 2 * LATEST

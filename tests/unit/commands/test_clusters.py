@@ -1,0 +1,159 @@
+"""`dask-bake extend`: what its head is asked, what is said of the answer, and what is refused before that."""
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from dask_bake import clouds
+from dask_bake.cli.main import run
+from dask_bake.clusters.auto_shutdown import Switch
+from dask_bake.commands import extend as extend_command
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.cluster import Cluster, Connect
+from dask_bake.ssh.connect import secrets_here
+from dask_bake.ssh.keystore import Keys, new_key
+from dask_bake.view.terminal import Terminal
+from fakes import FakeCloud, a_plan, head_of, workers_of
+
+LIFETIME = Switch("lifetime", limit=50_400, left=50_000, held="", why="its lifetime of 14 h is over")
+IDLE = Switch("idle", limit=1_800, left=7_200, held="", why="for 30 min nobody is connected")
+NEAR = Switch("lifetime", limit=43_200, left=200, held="", why="its lifetime of 12 h is over")
+
+
+def told(*switches: Switch) -> str:
+    return json.dumps({"role": "head", "switches": [asdict(one) for one in switches]})
+
+
+@pytest.fixture
+def cloud():
+    return clouds.aws_cloud("us-east-1", {})
+
+
+@pytest.fixture
+def edge():
+    """EC2 with a cluster that is entered by a bastion, so that nobody dials its head from here."""
+    plan, edge = a_plan(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",)), FakeCloud()
+    (head,) = edge.run_instances(head_of(plan))
+    edge.run_instances(workers_of(plan, head.private_address))
+    edge.nodes({})
+    return edge
+
+
+@pytest.fixture
+def ssh(tmp_path, monkeypatch) -> Callable[..., Path]:
+    """An ``ssh`` that answers for the head, and writes down what it was asked."""
+
+    def answering(answer: str = "", *, error: str = "", code: int = 0) -> Path:
+        folder, asked = tmp_path / "bin", tmp_path / "asked"
+        folder.mkdir()
+        for name, text in (("answer", answer), ("error", error)):
+            (tmp_path / name).write_text(text)
+        program = folder / "ssh"
+        program.write_text(
+            f"#!/bin/sh\nfor word; do last=$word; done\necho \"$last\" >> '{asked}'\n"
+            f"cat '{tmp_path}/answer'; cat '{tmp_path}/error' >&2; exit {code}\n"
+        )
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+        return asked
+
+    return answering
+
+
+@pytest.fixture
+def extend(cloud, edge, monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    plan = a_plan()
+    cluster = Cluster("dask", cloud.name, cloud.region, plan.launch_id, (), ())
+    secrets_here(cluster, cloud).write(Keys(new_key("x")))
+
+    def extend(name: str | None = None, *, seconds: int = 7_200, json_output: bool = False) -> int:
+        return extend_command.run(
+            cloud, edge, Terminal(), name=name, seconds=seconds, json_output=json_output
+        )
+
+    return extend
+
+
+def test_the_head_s_own_program_is_asked_and_what_ends_the_cluster_then_is_told(extend, ssh, capsys):
+    asked = ssh(told(LIFETIME, IDLE))
+
+    assert extend() == 0
+
+    assert asked.read_text() == "sudo -n /usr/libexec/dask-bake/extend 7200\n"
+    assert capsys.readouterr().out == (
+        "It ends itself in 13 h 53 min at the latest.\n"
+        "It ends itself in 2 h unless somebody connects or something runs.\n"
+    )
+
+
+def test_an_end_that_is_still_near_is_told_with_the_command(extend, ssh, capsys):
+    ssh(told(NEAR))
+
+    assert extend("dask", seconds=60) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "dask-bake extend dask puts it off."
+
+
+def test_a_script_reads_the_switches(extend, ssh, capsys):
+    ssh(told(LIFETIME))
+
+    assert extend(json_output=True) == 0
+    assert json.loads(capsys.readouterr().out) == {"switches": [asdict(LIFETIME)]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        ("", "sudo: extend: command not found\n", "sudo: extend: command not found"),
+        ("", "", "it said nothing"),
+        ("nonsense", "Connection closed\nby somebody\n", "Connection closed by somebody"),
+    ],
+)
+def test_an_end_that_was_not_put_off_is_told_with_what_the_head_said(extend, ssh, answer, error, said):
+    ssh(answer, error=error, code=1)
+
+    with pytest.raises(BakeError) as caught:
+        extend()
+
+    assert caught.value.message == f"the end of cluster dask was not put off: {said}"
+    assert caught.value.hint.startswith("dask-bake status dask")
+
+
+def test_without_the_cluster_it_is_wrong_use_and_nobody_is_asked(extend, ssh):
+    asked = ssh(told(LIFETIME))
+
+    with pytest.raises(UsageError, match="there is no cluster named taxi in aws us-east-1"):
+        extend("taxi")
+    assert not asked.exists()
+
+
+def test_without_the_key_nobody_is_asked(extend, cloud, ssh, tmp_path):
+    asked = ssh(told(LIFETIME))
+    for key in tmp_path.rglob("id_*"):
+        key.unlink()
+
+    with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
+        extend()
+    assert not asked.exists()
+
+
+@pytest.mark.parametrize("by", ["soon", "-2h", "2 h", "1.5h", ""])
+def test_what_is_no_duration_is_wrong_use_before_any_cloud_is_asked(capsys, by):
+    assert run(["extend", "--by", by]) == 2
+
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert f"--by is {by!r}, which is no duration" in shown.err
+    assert "Hint: write 12h, 90m, 45s or 0" in shown.err
+
+
+def test_nothing_is_not_put_off(extend, ssh):
+    asked = ssh(told(LIFETIME))
+
+    with pytest.raises(UsageError, match="--by is 0, which puts nothing off"):
+        extend(seconds=0)
+    assert not asked.exists()

@@ -1,0 +1,564 @@
+"""The exact requests that are sent, and what becomes of the answers that refuse."""
+
+from contextlib import nullcontext
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
+from botocore.parsers import ResponseParserError
+from botocore.stub import Stubber
+
+from dask_bake import clouds
+from dask_bake.ec2 import api, requests
+from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.errors import translated
+from dask_bake.ec2.protocols import InstanceType, UnclearError
+from dask_bake.ec2.retry import Insistence
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Called, Note
+from dask_bake.launch.plan import member_rule, ssh_rule
+from dask_bake.models.cluster import SecurityGroup, Subnet
+from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
+
+TAGS = [
+    {"Key": "Name", "Value": "dask-worker"},
+    {"Key": "dask-bake:cluster", "Value": "dask"},
+    {"Key": "dask-bake:launch-id", "Value": "launch1"},
+    {"Key": "dask-bake:managed", "Value": "true"},
+    {"Key": "dask-bake:nprocs", "Value": "2"},
+    {"Key": "dask-bake:nthreads", "Value": "4"},
+    {"Key": "dask-bake:role", "Value": "worker"},
+    {"Key": "dask-bake:user", "Value": "admin"},
+]
+INSTANCE = {
+    "InstanceId": "i-1",
+    "AmiLaunchIndex": 0,
+    "State": {"Name": "pending"},
+    "PrivateIpAddress": "10.0.0.5",
+    "LaunchTime": datetime(2026, 1, 2, tzinfo=UTC),
+    "Tags": TAGS,
+}
+
+
+@pytest.fixture
+def stubbed():
+    client = boto3.client("ec2", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+    pauses: list[float] = []
+    with Stubber(client) as stub:
+        yield Ec2(client, sleep=pauses.append), stub, pauses
+        stub.assert_no_pending_responses()
+
+
+def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed):
+    edge, stub, _ = stubbed
+    spec = workers_of(a_plan())
+    stub.add_response(
+        "run_instances",
+        {"Instances": [INSTANCE, {**INSTANCE, "InstanceId": "i-2", "AmiLaunchIndex": 1}]},
+        {
+            "ImageId": "ami-0123456789abcdef0",
+            "InstanceType": "m6i.2xlarge",
+            "MinCount": 2,
+            "MaxCount": 2,
+            "ClientToken": spec.client_token,
+            "UserData": spec.user_data,
+            "InstanceInitiatedShutdownBehavior": "terminate",
+            "MetadataOptions": {
+                "HttpEndpoint": "enabled",
+                "HttpTokens": "required",
+                "HttpPutResponseHopLimit": 1,
+            },
+            "BlockDeviceMappings": [
+                {
+                    "DeviceName": "/dev/xvda",
+                    "Ebs": {"VolumeType": "gp3", "Encrypted": True, "DeleteOnTermination": True},
+                }
+            ],
+            "NetworkInterfaces": [
+                {
+                    "DeviceIndex": 0,
+                    "SubnetId": "subnet-1",
+                    "Groups": ["sg-1"],
+                    "AssociatePublicIpAddress": True,
+                    "DeleteOnTermination": True,
+                }
+            ],
+            "TagSpecifications": [
+                {"ResourceType": "instance", "Tags": TAGS},
+                {"ResourceType": "volume", "Tags": TAGS},
+                {"ResourceType": "network-interface", "Tags": TAGS},
+            ],
+        },
+    )
+
+    nodes = edge.run_instances(spec)
+
+    assert [(node.id, node.index, node.role, node.private_address) for node in nodes] == [
+        ("i-1", 1, "worker", "10.0.0.5"),
+        ("i-2", 2, "worker", "10.0.0.5"),
+    ]
+    assert PUBLIC_KEY in spec.user_data
+
+
+def test_the_other_volumes_of_an_image_are_encrypted_and_end_with_the_node_too(stubbed):
+    edge, stub, _ = stubbed
+    answer = {
+        "ImageId": "ami-1",
+        "RootDeviceName": "/dev/xvda",
+        "BlockDeviceMappings": [
+            {"DeviceName": "/dev/sdf", "Ebs": {"SnapshotId": "snap-2", "VolumeSize": 50, "Encrypted": False}},
+            {"DeviceName": "/dev/xvda", "Ebs": {"SnapshotId": "snap-1", "VolumeSize": 10}},
+            {"DeviceName": "/dev/sdg", "Ebs": {"SnapshotId": "snap-3", "DeleteOnTermination": False}},
+            {"DeviceName": "/dev/sdb", "VirtualName": "ephemeral0"},
+        ],
+    }
+    stub.add_response("describe_images", {"Images": [answer]}, {"ImageIds": ["ami-1"]})
+
+    spec = head_of(a_plan(image=edge.image("ami-1")))
+
+    kept = {"Encrypted": True, "DeleteOnTermination": True}
+    assert requests.run_instances(spec)["BlockDeviceMappings"] == [
+        {"DeviceName": "/dev/xvda", "Ebs": {**kept, "VolumeType": "gp3", "VolumeSize": 10}},
+        {"DeviceName": "/dev/sdf", "Ebs": {**kept, "VolumeSize": 50}},
+        {"DeviceName": "/dev/sdg", "Ebs": kept},
+    ]
+
+
+def test_a_security_group_is_tagged_in_the_call_that_makes_it(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "create_security_group",
+        {"GroupId": "sg-1"},
+        {
+            "GroupName": "dask-bake-dask",
+            "Description": "A Dask cluster: its nodes among themselves, and SSH from its owner",
+            "VpcId": "vpc-1",
+            "TagSpecifications": [
+                {"ResourceType": "security-group", "Tags": [{"Key": "dask-bake:managed", "Value": "true"}]}
+            ],
+        },
+    )
+
+    group = edge.create_security_group(
+        "dask-bake-dask", vpc_id="vpc-1", tags=(("dask-bake:managed", "true"),)
+    )
+
+    assert group == SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", (("dask-bake:managed", "true"),))
+
+
+def described(*launch_ids):
+    return {
+        "SecurityGroups": [
+            {
+                "GroupId": "sg-1",
+                "GroupName": "dask-bake-dask",
+                "VpcId": "vpc-1",
+                "Tags": [{"Key": "dask-bake:launch-id", "Value": each}],
+            }
+            for each in launch_ids
+        ]
+    }
+
+
+@pytest.mark.parametrize(("launch_id", "is_ours"), [("other", False), ("own", True)])
+def test_a_name_is_taken_unless_an_earlier_try_of_this_launch_took_it(stubbed, launch_id, is_ours):
+    edge, stub, pauses = stubbed
+    stub.add_client_error("create_security_group", "InvalidGroup.Duplicate")
+    stub.add_response("describe_security_groups", described())
+    stub.add_response("describe_security_groups", described(launch_id))
+    tags = (("dask-bake:launch-id", "own"),)
+
+    group = edge.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=tags)
+
+    ours = SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", tags)
+    assert (group, pauses) == (ours if is_ours else None, [1.0])
+
+
+@pytest.mark.parametrize("names", [(), ("dask-bake-dask",)])
+def test_a_key_pair_is_taken_unless_an_earlier_try_of_this_launch_made_it(stubbed, names):
+    edge, stub, _ = stubbed
+    stub.add_client_error("import_key_pair", "InvalidKeyPair.Duplicate")
+    stub.add_response(
+        "describe_key_pairs",
+        {"KeyPairs": [{"KeyName": name} for name in names]},
+        {"Filters": [{"Name": "tag:dask-bake:launch-id", "Values": ["own"]}]},
+    )
+
+    with nullcontext() if names else pytest.raises(BakeError, match=r"InvalidKeyPair\.Duplicate"):
+        edge.import_key_pair("dask-bake-dask", public_key="x", tags=(("dask-bake:launch-id", "own"),))
+
+
+def test_an_instance_that_ec2_does_not_know_yet_has_printed_nothing(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("get_console_output", "InvalidInstanceID.NotFound")
+
+    assert edge.console_output("i-1") == ""
+
+
+@pytest.mark.parametrize(
+    ("caller", "ranges"),
+    [
+        (
+            "192.0.2.7/32",
+            {
+                "IpRanges": [
+                    {"CidrIp": "192.0.2.7/32", "Description": "SSH from where the cluster was launched"}
+                ]
+            },
+        ),
+        (
+            "2001:db8::1/128",
+            {
+                "Ipv6Ranges": [
+                    {"CidrIpv6": "2001:db8::1/128", "Description": "SSH from where the cluster was launched"}
+                ]
+            },
+        ),
+    ],
+)
+def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller, ranges):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "authorize_security_group_ingress",
+        {},
+        {
+            "GroupId": "sg-1",
+            "IpPermissions": [
+                {
+                    "IpProtocol": "-1",
+                    "UserIdGroupPairs": [{"GroupId": "sg-1", "Description": "nodes of the cluster"}],
+                },
+                {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, **ranges},
+            ],
+        },
+    )
+
+    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"), ssh_rule(caller)))
+
+
+def test_a_rule_is_closed_by_what_it_lets_in_whatever_it_says_of_itself(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "revoke_security_group_ingress",
+        {},
+        {
+            "GroupId": "sg-2",
+            "IpPermissions": [
+                {
+                    "IpProtocol": "tcp",
+                    "FromPort": 22,
+                    "ToPort": 22,
+                    "IpRanges": [{"CidrIp": "192.0.2.7/32"}],
+                }
+            ],
+        },
+    )
+    stub.add_client_error("revoke_security_group_ingress", "InvalidPermission.NotFound")
+
+    edge.revoke(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
+
+
+def test_a_rule_that_is_there_already_is_open(stubbed):
+    """Also one that came about by a request whose answer was lost."""
+    edge, stub, _ = stubbed
+    stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
+    stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
+    stub.add_response("authorize_security_group_ingress", {})
+
+    edge.authorize(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
+
+
+def test_a_key_pair_of_a_cluster_is_found_by_its_tags_and_removed_by_its_name(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "describe_key_pairs",
+        {"KeyPairs": [{"KeyPairId": "key-1", "KeyName": "dask-bake-dask"}]},
+        {"Filters": [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]},
+    )
+    stub.add_response("delete_key_pair", {}, {"KeyName": "dask-bake-dask"})
+
+    for name in edge.key_pairs({"dask-bake:cluster": "dask"}):
+        edge.delete_key_pair(name)
+
+
+def test_no_capacity_is_not_asked_for_again(stubbed):
+    edge, stub, pauses = stubbed
+    stub.add_client_error(
+        "run_instances", "InsufficientInstanceCapacity", "none in us-east-1a", http_status_code=500
+    )
+
+    with pytest.raises(BakeError, match="AWS has no room for this now: none in us-east-1a"):
+        edge.run_instances(head_of(a_plan()))
+    assert pauses == []
+
+
+def test_an_answer_without_instances_did_not_come_from_ec2(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("run_instances", {})
+
+    with pytest.raises(BakeError, match="did not come from EC2"):
+        edge.run_instances(head_of(a_plan()))
+
+
+def test_the_console_is_asked_for_as_it_is_now(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("get_console_output", {"InstanceId": "i-1"}, {"InstanceId": "i-1", "Latest": True})
+
+    assert edge.console_output("i-1") == ""
+
+
+@pytest.mark.parametrize("code", [None, "InvalidInstanceID.NotFound"])
+def test_a_console_that_ec2_does_not_show_as_it_is_now_is_asked_for_as_it_was(stubbed, code):
+    edge, stub, _ = stubbed
+    why = "This instance type does not support retrieving the latest console logs"
+    latest = {"InstanceId": "i-1", "Latest": True}
+    stub.add_client_error("get_console_output", "UnsupportedOperation", why, expected_params=latest)
+    told = {"InstanceId": "i-1", "Output": "booting"}
+    if code is None:
+        stub.add_response("get_console_output", told, {"InstanceId": "i-1"})
+    else:
+        stub.add_client_error("get_console_output", code, expected_params={"InstanceId": "i-1"})
+
+    assert edge.console_output("i-1") == ("booting" if code is None else "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_live"), [({"Hypervisor": "nitro"}, True), ({"Hypervisor": "xen"}, False), ({}, True)]
+)
+def test_what_is_no_nitro_and_no_bare_metal_has_its_console_late(stubbed, answer, is_live):
+    edge, stub, _ = stubbed
+    kind = {
+        "InstanceType": "x1.y",
+        "VCpuInfo": {"DefaultVCpus": 1},
+        "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+    }
+    stub.add_response("describe_instance_types", {"InstanceTypes": [{**kind, **answer}]})
+
+    assert edge.instance_types(["x1.y"])[0].has_live_console is is_live
+
+
+def test_nodes_are_found_by_tag_page_by_page_the_head_first(stubbed):
+    edge, stub, _ = stubbed
+    filters = [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]
+    head = {**INSTANCE, "InstanceId": "i-0", "Tags": [{"Key": "dask-bake:role", "Value": "head"}]}
+    stub.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [INSTANCE]}], "NextToken": "more"},
+        {"Filters": filters},
+    )
+    stub.add_response(
+        "describe_instances",
+        {"Reservations": [{"Instances": [head]}]},
+        {"Filters": filters, "NextToken": "more"},
+    )
+
+    assert [(node.id, node.index) for node in edge.nodes({"dask-bake:cluster": "dask"})] == [
+        ("i-0", 0),
+        ("i-1", 1),
+    ]
+
+
+def test_one_instance_that_cannot_be_ended_does_not_save_the_others(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
+    stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
+    stub.add_client_error("terminate_instances", "InvalidInstanceID.NotFound", "gone")
+    stub.add_response("terminate_instances", {}, {"InstanceIds": ["i-3"]})
+
+    with pytest.raises(BakeError, match="protected"):
+        edge.terminate(["i-1", "i-2", "i-3"])
+
+
+@pytest.mark.parametrize(
+    ("code", "gone"),
+    [("DependencyViolation", False), ("InvalidGroup.InUse", False), ("InvalidGroup.NotFound", True)],
+)
+def test_a_group_in_use_is_not_gone_and_one_that_is_not_there_is(stubbed, code, gone):
+    edge, stub, _ = stubbed
+    stub.add_client_error("delete_security_group", code)
+
+    assert edge.delete_security_group("sg-1") is gone
+
+
+@pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"])
+def test_an_unknown_image_is_one_sentence(stubbed, code):
+    edge, stub, _ = stubbed
+    stub.add_client_error("describe_images", code)
+
+    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
+        edge.image("ami-0")
+
+
+def test_an_image_that_is_not_listed_does_not_exist(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response("describe_images", {"Images": []}, {"ImageIds": ["ami-0"]})
+
+    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
+        edge.image("ami-0")
+
+
+def test_images_come_newest_first(stubbed):
+    edge, stub, _ = stubbed
+    images = [
+        {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z"},
+        {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z"},
+    ]
+    stub.add_response(
+        "describe_images",
+        {"Images": images},
+        {
+            "Owners": ["self"],
+            "Filters": [{"Name": "state", "Values": ["available"]}],
+            "IncludeDisabled": True,
+        },
+    )
+
+    found = edge.find_images(owners=["self"], filters={"state": "available"})
+
+    assert [image.id for image in found] == ["ami-2", "ami-1"]
+
+
+def test_the_default_subnets_come_by_zone_with_what_is_free_in_them(stubbed):
+    edge, stub, _ = stubbed
+    subnets = [
+        {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
+        {
+            "SubnetId": "subnet-a",
+            "VpcId": "vpc-1",
+            "AvailabilityZone": "us-east-1a",
+            "AvailableIpAddressCount": 251,
+            "MapPublicIpOnLaunch": True,
+        },
+    ]
+    stub.add_response(
+        "describe_subnets",
+        {"Subnets": subnets},
+        {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]},
+    )
+
+    assert edge.subnets() == (
+        Subnet("subnet-a", "vpc-1", "us-east-1a", 251, is_public=True),
+        Subnet("subnet-b", "vpc-1", "us-east-1b", 0, is_public=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "filters"),
+    [
+        ({"vpc_id": "vpc-2"}, {"vpc-id": ["vpc-2"]}),
+        ({"vpc_id": "vpc-2", "subnet_id": "subnet-c"}, {"vpc-id": ["vpc-2"], "subnet-id": ["subnet-c"]}),
+    ],
+)
+def test_the_subnets_of_a_vpc_and_one_subnet_are_asked_for_by_filter(stubbed, given, filters):
+    edge, stub, _ = stubbed
+    wanted = [{"Name": name, "Values": values} for name, values in filters.items()]
+    stub.add_response("describe_subnets", {"Subnets": []}, {"Filters": wanted})
+
+    assert edge.subnets(**given) == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "sentence"),
+    [
+        ("ExpiredToken", "AWS does not accept the credentials: why"),
+        ("AuthFailure", "AWS does not accept the credentials: why"),
+        ("UnauthorizedOperation", "these AWS credentials may not call ec2:DescribeInstanceTypes"),
+        ("VcpuLimitExceeded", "the account's quota is too small: why"),
+        ("RequestLimitExceeded", "AWS is throttling DescribeInstanceTypes: why"),
+        ("SomethingElse", r"DescribeInstanceTypes failed: why \(SomethingElse\)"),
+    ],
+)
+def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, sentence):
+    edge, stub, _ = stubbed
+    stub.add_client_error("describe_instance_types", code, "why Encoded authorization failure message: AAAA")
+
+    with pytest.raises(BakeError, match=sentence) as caught:
+        edge.instance_types(["m6i.2xlarge"])
+
+    assert "AAAA" not in caught.value.message
+    assert caught.value.hint or code == "SomethingElse"
+
+
+def test_an_instance_type_is_its_cpus_and_what_it_can_run(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_response(
+        "describe_instance_types",
+        {
+            "InstanceTypes": [
+                {
+                    "InstanceType": "t2.micro",
+                    "VCpuInfo": {"DefaultVCpus": 1},
+                    "ProcessorInfo": {"SupportedArchitectures": ["i386", "x86_64"]},
+                    "MemoryInfo": {"SizeInMiB": 1024},
+                    "SupportedUsageClasses": ["on-demand"],
+                }
+            ]
+        },
+        {"InstanceTypes": ["t2.micro"]},
+    )
+
+    assert edge.instance_types(["t2.micro"]) == (
+        InstanceType("t2.micro", 1, ("i386", "x86_64"), 1024, can_be_spot=False),
+    )
+
+
+def test_an_unknown_instance_type_is_wrong_use(stubbed):
+    edge, stub, _ = stubbed
+    stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
+
+    with pytest.raises(UsageError, match="no such type"):
+        edge.instance_types(["m0.huge"])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "sentence"),
+    [
+        (NoCredentialsError(), BakeError, "there are no usable AWS credentials"),
+        (ResponseParserError("<html>"), BakeError, "did not come from EC2"),
+        (EndpointConnectionError(endpoint_url="http://x"), UnclearError, "could not be reached"),
+        (ReadTimeoutError(endpoint_url="http://x"), UnclearError, "could not be reached"),
+    ],
+)
+def test_no_exception_of_botocores_passes(error, kind, sentence):
+    with pytest.raises(kind, match=sentence), translated("DescribeImages"):
+        raise error
+
+
+def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
+    events = []
+    clock = FakeClock()
+    insistence = Insistence(events.append, clock, clock.sleep, chance=lambda: 1.0)
+    edge = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, insistence=insistence)
+
+    with pytest.raises(UnclearError, match="EC2 could not be reached"):
+        edge.subnets()
+    told = Note("AWS does not answer DescribeSubnets: it is asked for again.")
+    assert events == [*3 * [Called("DescribeSubnets")], told, *2 * [Called("DescribeSubnets")]]
+    assert clock.now == 100 + 1 + 2 + 4 + 8
+
+
+@pytest.mark.parametrize(
+    ("region", "hint"),
+    [
+        ("us-esat-1", "did you mean us-west-1 or us-east-1 or "),
+        ("eu-central-11", "did you mean eu-central-1 or "),
+        ("nowhere", "aws ec2 describe-regions lists them. "),
+    ],
+)
+def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody_is_asked(region, hint):
+    events = []
+
+    with pytest.raises(UsageError) as caught:
+        api.connect(clouds.aws_cloud(region, {}), events.append)
+
+    assert (caught.value.message, caught.value.exit_code) == (f"there is no region {region}", 2)
+    assert caught.value.hint.startswith(hint)
+    assert caught.value.hint.endswith("One that is new takes a newer botocore")
+    assert events == []
+
+
+@pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1"])
+def test_the_regions_of_all_partitions_are_regions(region):
+    assert api.connect(clouds.aws_cloud(region, {}), [].append)

@@ -1,0 +1,440 @@
+"""The exact requests for images and snapshots, and what becomes of the answers that refuse."""
+
+import http.server
+import threading
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
+
+from dask_bake import clouds
+from dask_bake.ec2.images import Ec2Images, connect_images
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Called
+from dask_bake.images.facts import ImageSettings, Snapshot
+from dask_bake.models.cluster import Image
+from fakes import FakeClock
+
+CREATED = datetime(2026, 1, 2, tzinfo=UTC)
+IMAGE = Image("ami-1", "one", "available", CREATED, snapshot_id="snap-1")
+OURS = [
+    {"Name": "tag:dask-bake:managed", "Values": ["true"]},
+    {"Name": "tag-key", "Values": ["dask-bake:digest"]},
+]
+FOR_ONE = {
+    "OwnerIds": ["self"],
+    "Filters": [
+        {
+            "Name": "description",
+            "Values": ["Created by CreateImage(*) for ami-1*", "Copied for DestinationAmi ami-1*"],
+        }
+    ],
+    "MaxResults": 200,
+}
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def stubbed(clock):
+    client = boto3.client("ec2", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+    with Stubber(client) as stub:
+        yield Ec2Images(client, region="us-east-1", sleep=clock.sleep, clock=clock), stub
+        stub.assert_no_pending_responses()
+
+
+def test_our_images_are_asked_for_page_by_page_in_any_state_and_come_newest_first(stubbed):
+    edge, stub = stubbed
+    first = {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z", "State": "pending"}
+    second = {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z", "State": "failed"}
+    request = {"Owners": ["self"], "Filters": OURS, "IncludeDisabled": True, "MaxResults": 200}
+    stub.add_response("describe_images", {"Images": [first], "NextToken": "more"}, request)
+    stub.add_response("describe_images", {"Images": [second]}, {**request, "NextToken": "more"})
+
+    assert [(image.id, image.state) for image in edge.mine()] == [("ami-2", "failed"), ("ami-1", "pending")]
+
+
+def test_base_images_are_debian_s_by_name(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "describe_images",
+        {"Images": [{"ImageId": "ami-1", "Name": "debian-12-amd64-20260701-2100"}]},
+        {
+            "Owners": ["136693071363"],
+            "Filters": [
+                {"Name": "name", "Values": ["debian-12-amd64-*"]},
+                {"Name": "state", "Values": ["available"]},
+            ],
+            "MaxResults": 200,
+        },
+    )
+
+    assert [image.name for image in edge.published(["debian-12-amd64-*"])] == [
+        "debian-12-amd64-20260701-2100"
+    ]
+
+
+def test_nothing_is_asked_about_nothing(stubbed):
+    edge, _ = stubbed
+    assert (edge.published([]), edge.snapshots([]), edge.users_of([])) == ((), {}, {})
+
+
+def test_a_snapshot_is_what_ec2_says_of_it(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "describe_snapshots",
+        {
+            "Snapshots": [
+                {
+                    "SnapshotId": "snap-1",
+                    "VolumeSize": 10,
+                    "StartTime": CREATED,
+                    "FullSnapshotSizeInBytes": 1234,
+                    "Encrypted": True,
+                    "Tags": [{"Key": "dask-bake:managed", "Value": "true"}],
+                }
+            ]
+        },
+        {
+            "OwnerIds": ["self"],
+            "Filters": [{"Name": "snapshot-id", "Values": ["snap-1", "snap-2"]}],
+            "MaxResults": 200,
+        },
+    )
+
+    snapshot = Snapshot("snap-1", 10, CREATED, 1234, True, (("dask-bake:managed", "true"),))
+    assert edge.snapshots(["snap-1", "snap-2"]) == {"snap-1": snapshot}
+
+
+def test_more_ids_than_a_filter_takes_are_asked_for_in_several_calls(stubbed):
+    edge, stub = stubbed
+    ids = [f"snap-{number}" for number in range(201)]
+    for some in (ids[:200], ids[200:]):
+        stub.add_response(
+            "describe_snapshots",
+            {"Snapshots": [{"SnapshotId": some[0]}]},
+            {
+                "OwnerIds": ["self"],
+                "Filters": [{"Name": "snapshot-id", "Values": some}],
+                "MaxResults": 200,
+            },
+        )
+
+    assert list(edge.snapshots(ids)) == ["snap-0", "snap-200"]
+
+
+def test_our_snapshots_are_found_without_their_images(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "describe_snapshots",
+        {"Snapshots": [{"SnapshotId": "snap-1"}]},
+        {"OwnerIds": ["self"], "Filters": OURS, "MaxResults": 200},
+    )
+
+    assert [each.id for each in edge.tagged_snapshots()] == ["snap-1"]
+
+
+def test_users_are_clusters_or_instances_that_are_not_yet_ended(stubbed):
+    edge, stub = stubbed
+    docs = [{"Key": "dask-bake:cluster", "Value": "docs"}]
+    stub.add_response(
+        "describe_instances",
+        {
+            "Reservations": [
+                {
+                    "Instances": [
+                        {"InstanceId": "i-1", "ImageId": "ami-1", "Tags": docs},
+                        {"InstanceId": "i-2", "ImageId": "ami-1", "Tags": docs},
+                        {"InstanceId": "i-3", "ImageId": "ami-1"},
+                    ]
+                }
+            ]
+        },
+        {
+            "Filters": [
+                {"Name": "image-id", "Values": ["ami-1", "ami-2"]},
+                {
+                    "Name": "instance-state-name",
+                    "Values": ["pending", "running", "shutting-down", "stopping", "stopped"],
+                },
+            ]
+        },
+    )
+
+    assert edge.users_of(["ami-1", "ami-2"]) == {"ami-1": ("docs", "i-3")}
+
+
+def test_an_image_s_settings_are_asked_for_by_id(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "describe_images",
+        {
+            "Images": [
+                {
+                    "ImageId": "ami-1",
+                    "Description": "a bake",
+                    "DeprecationTime": "2026-04-01T00:00:00.000Z",
+                    "ImdsSupport": "v2.0",
+                }
+            ]
+        },
+        {"ImageIds": ["ami-1"]},
+    )
+    stub.add_response(
+        "describe_image_attribute",
+        {"LaunchPermissions": [{"UserId": "222222222222"}, {"Group": "all"}]},
+        {"ImageId": "ami-1", "Attribute": "launchPermission"},
+    )
+
+    assert edge.settings_of("ami-1") == ImageSettings(
+        "a bake", datetime(2026, 4, 1, tzinfo=UTC), True, ("222222222222", "all")
+    )
+
+
+def test_an_image_that_has_gone_has_no_settings(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("describe_images", "InvalidAMIID.NotFound", "The image id '[ami-1]' does not exist")
+
+    with pytest.raises(BakeError, match="the image is gone"):
+        edge.settings_of("ami-1")
+
+
+def test_regions_are_those_of_the_account(stubbed):
+    edge, stub = stubbed
+    regions = [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}]
+    stub.add_response("describe_regions", {"Regions": regions}, {})
+
+    assert edge.regions() == ("eu-west-1", "us-east-1")
+
+
+def test_settings_are_one_call_each(stubbed):
+    edge, stub = stubbed
+    stub.add_response("modify_image_attribute", {}, {"ImageId": "ami-1", "ImdsSupport": {"Value": "v2.0"}})
+    stub.add_response("enable_image_deprecation", {}, {"ImageId": "ami-1", "DeprecateAt": CREATED})
+    stub.add_response(
+        "create_tags", {}, {"Resources": ["ami-1", "snap-1"], "Tags": [{"Key": "a", "Value": "b"}]}
+    )
+
+    edge.require_imdsv2("ami-1")
+    edge.deprecate("ami-1", CREATED)
+    edge.tag(["ami-1", "snap-1"], (("a", "b"),))
+
+
+def test_an_image_is_deregistered_and_then_its_snapshots_are_deleted(stubbed):
+    edge, stub = stubbed
+    stub.add_response("deregister_image", {}, {"ImageId": "ami-1"})
+    stub.add_response("describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-2"}]}, FOR_ONE)
+    stub.add_response("delete_snapshot", {}, {"SnapshotId": "snap-1"})
+    stub.add_response("delete_snapshot", {}, {"SnapshotId": "snap-2"})
+
+    edge.remove(IMAGE)
+
+
+@pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])
+def test_what_is_gone_already_is_no_error(stubbed, code):
+    edge, stub = stubbed
+    stub.add_client_error("deregister_image", code)
+    stub.add_response("describe_snapshots", {"Snapshots": []}, FOR_ONE)
+    stub.add_client_error("delete_snapshot", "InvalidSnapshot.NotFound")
+
+    edge.remove(IMAGE)
+
+
+def test_an_image_that_cannot_be_deregistered_keeps_its_snapshot(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("deregister_image", "UnauthorizedOperation")
+
+    with pytest.raises(BakeError, match="may not call ec2:DeregisterImage"):
+        edge.remove(IMAGE)
+
+
+def test_a_snapshot_is_deleted_when_ec2_has_noticed_that_its_image_is_gone(stubbed, clock):
+    edge, stub = stubbed
+    for _ in range(2):
+        stub.add_client_error("delete_snapshot", "InvalidSnapshot.InUse")
+    stub.add_response("delete_snapshot", {}, {"SnapshotId": "snap-1"})
+
+    edge.remove_snapshot("snap-1")
+
+    assert clock.now == 100 + 0.5 + 1
+
+
+def test_a_snapshot_that_stays_in_use_is_one_sentence(stubbed):
+    edge, stub = stubbed
+    for _ in range(6):
+        stub.add_client_error("delete_snapshot", "InvalidSnapshot.InUse", "snap-1 is in use by ami-9")
+
+    with pytest.raises(BakeError, match="snap-1 is in use by ami-9"):
+        edge.remove_snapshot("snap-1")
+
+
+def test_a_copy_is_encrypted_and_tagged_in_the_call_that_makes_it(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "copy_image",
+        {"ImageId": "ami-2"},
+        {
+            "SourceImageId": "ami-1",
+            "SourceRegion": "eu-west-1",
+            "Name": "one",
+            "Description": "a bake",
+            "ClientToken": "token",
+            "Encrypted": True,
+            "TagSpecifications": [
+                {"ResourceType": "image", "Tags": [{"Key": "a", "Value": "b"}]},
+                {"ResourceType": "snapshot", "Tags": [{"Key": "c", "Value": "d"}]},
+            ],
+        },
+    )
+
+    copied = edge.copy(
+        IMAGE,
+        from_region="eu-west-1",
+        name="one",
+        client_token="token",
+        description="a bake",
+        tags=(("a", "b"),),
+        snapshot_tags=(("c", "d"),),
+    )
+
+    assert copied == "ami-2"
+
+
+def looks(stub, *answers):
+    for answer in answers:
+        images = [] if answer is None else [{"ImageId": "ami-1", **answer}]
+        request = {
+            "Owners": ["self"],
+            "Filters": [{"Name": "image-id", "Values": ["ami-1"]}],
+            "IncludeDisabled": True,
+            "MaxResults": 200,
+        }
+        stub.add_response("describe_images", {"Images": images}, request)
+
+
+def test_an_image_is_waited_for_also_before_ec2_lists_it(stubbed, clock):
+    edge, stub = stubbed
+    looks(stub, None, {"State": "pending"}, {"State": "available"})
+
+    assert edge.wait_available("ami-1", timeout=60).state == "available"
+    assert clock.now == 104
+
+
+@pytest.mark.parametrize("state", ["failed", "error", "invalid"])
+def test_an_image_that_fails_says_why(stubbed, state):
+    edge, stub = stubbed
+    looks(stub, {"State": state, "StateReason": {"Message": "the key is disabled"}})
+
+    with pytest.raises(BakeError, match=f"ami-1 in us-east-1 is {state}: the key is disabled"):
+        edge.wait_available("ami-1", timeout=60)
+
+
+def test_an_image_that_somebody_removes_is_not_waited_for(stubbed):
+    edge, stub = stubbed
+    looks(stub, {"State": "pending"}, None)
+
+    with pytest.raises(BakeError, match="is deregistered: somebody removed it"):
+        edge.wait_available("ami-1", timeout=60)
+
+
+def test_waiting_ends_at_the_deadline_and_says_for_what(stubbed):
+    edge, stub = stubbed
+    looks(stub, *3 * [{"State": "pending"}])
+
+    with pytest.raises(BakeError, match="waited 4 s for the image ami-1 in us-east-1, it is still pending"):
+        edge.wait_available("ami-1", timeout=4)
+
+
+@pytest.mark.parametrize(
+    ("method", "change", "operation"), [("share", "Add", "add"), ("unshare", "Remove", "remove")]
+)
+def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation):
+    edge, stub = stubbed
+    stub.add_response(
+        "modify_image_attribute",
+        {},
+        {"ImageId": "ami-1", "LaunchPermission": {change: [{"UserId": "111111111111"}]}},
+    )
+    stub.add_response(
+        "modify_snapshot_attribute",
+        {},
+        {
+            "SnapshotId": "snap-1",
+            "Attribute": "createVolumePermission",
+            "OperationType": operation,
+            "UserIds": ["111111111111"],
+        },
+    )
+
+    getattr(edge, method)(IMAGE, ["111111111111"])
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "sentence", "hint"),
+    [
+        (
+            "InvalidParameter",
+            "Snapshots encrypted with the AWS Managed CMK can't be shared. Specify another snapshot.",
+            "encrypted with AWS's own key",
+            "--kms-key",
+        ),
+        (
+            "OperationNotPermitted",
+            "Encrypted snapshots with EBS default key cannot be shared",
+            "encrypted with AWS's own key",
+            "--kms-key",
+        ),
+        ("ResourceLimitExceeded", "why", "as its quota allows: .*why", "images prune --keep 2"),
+        ("AMILimitExceeded", "why", "as its quota allows: .*why", "images prune --keep 2"),
+        ("PendingSnapshotLimitExceeded", "why", "as many snapshots", "try again"),
+        ("InvalidAMIName.Duplicate", "why", "the name is taken", "describe-images"),
+        ("InvalidAMIID.NotFound", "why", "the image is gone", "dask-bake images"),
+        ("UnauthorizedOperation", "why", "may not call ec2:ModifyImageAttribute", "iam-policy"),
+    ],
+)
+def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, message, sentence, hint):
+    edge, stub = stubbed
+    stub.add_client_error("modify_image_attribute", code, message)
+
+    with pytest.raises(BakeError, match=sentence) as caught:
+        edge.share(IMAGE, ["111111111111"])
+    assert hint in caught.value.hint
+
+
+def test_an_account_that_aws_does_not_know_is_wrong_use(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("modify_image_attribute", "InvalidAMIAttributeItemValue", "why")
+
+    with pytest.raises(UsageError, match="AWS knows no such account"):
+        edge.share(IMAGE, ["111111111111"])
+
+
+def test_images_are_reached_at_the_cloud_s_own_address_and_every_call_is_told():
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.send_response(403)
+            self.end_headers()
+            self.wfile.write(
+                b"<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>"
+            )
+
+        def log_message(self, *_):
+            pass
+
+    events = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        cloud = clouds.local_cloud(f"http://127.0.0.1:{server.server_port}", "eu-west-1")
+        edge = connect_images(cloud, events.append)
+        with pytest.raises(BakeError, match="may not call ec2:DescribeImages"):
+            edge.mine()
+        server.shutdown()
+        thread.join()
+
+    assert (events, edge.region) == ([Called("DescribeImages")], "eu-west-1")

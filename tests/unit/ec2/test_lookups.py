@@ -1,0 +1,251 @@
+"""What is asked of EC2 and of other services before a launch, exactly, and what the answers become."""
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from dask_bake import clouds
+from dask_bake.ec2 import api
+from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.protocols import ConnectEndpoint, PlacementGroup, Quota
+from dask_bake.errors import BakeError
+from dask_bake.events import Called
+from dask_bake.models.cluster import SecurityGroup, Subnet
+
+ONCE = Config(retries={"total_max_attempts": 1})
+PROFILE = {
+    "InstanceProfile": {
+        "Path": "/",
+        "InstanceProfileName": "s3-reader",
+        "InstanceProfileId": "A" * 16,
+        "Arn": "arn:aws:iam::123456789012:instance-profile/s3",
+        "CreateDate": 0,
+        "Roles": [],
+    }
+}
+
+
+@pytest.fixture
+def stubbed():
+    client = boto3.client("ec2", region_name="us-east-1", config=ONCE)
+    with Stubber(client) as stub:
+        yield Ec2(client, sleep=[].append), stub
+        stub.assert_no_pending_responses()
+
+
+@pytest.fixture
+def account():
+    """The edge, and the stub of the one other service that it asks."""
+    stubs = []
+
+    def other(service):
+        client = boto3.client(service, region_name="us-east-1", config=ONCE)
+        stub = Stubber(client)
+        stub.activate()
+        answers.pop(0)(stub)
+        stubs.append(stub)
+        return client
+
+    answers = []
+    client = boto3.client("ec2", region_name="us-east-1")
+    yield Ec2(client, sleep=[].append, other=other), answers
+    for stub in stubs:
+        stub.assert_no_pending_responses()
+
+
+def test_a_quota_is_asked_for_by_its_code(account):
+    edge, answers = account
+    told = {"Quota": {"QuotaName": "Running On-Demand Standard instances", "Value": 32.0}}
+    wanted = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
+    answers.append(lambda stub: stub.add_response("get_service_quota", told, wanted))
+
+    assert edge.quota("L-1216C47A") == Quota("L-1216C47A", "Running On-Demand Standard instances", 32.0)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "NoSuchResourceException", "InternalFailure"])
+def test_a_quota_that_may_not_be_read_is_silently_unknown(account, code):
+    edge, answers = account
+    answers.append(lambda stub: stub.add_client_error("get_service_quota", code))
+
+    assert edge.quota("L-1216C47A") is None
+
+
+def test_a_page_in_place_of_a_quota_is_silently_unknown(account):
+    edge, answers = account
+    answers.append(lambda stub: stub.add_response("get_service_quota", {}))
+
+    assert edge.quota("L-1216C47A") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "known"), [(None, True), ("NoSuchEntity", False), ("AccessDenied", None), ("Throttling", None)]
+)
+def test_an_instance_profile_is_there_or_not_or_not_to_be_known(account, code, known):
+    edge, answers = account
+    wanted = {"InstanceProfileName": "s3-reader"}
+    if code is None:
+        answers.append(lambda stub: stub.add_response("get_instance_profile", PROFILE, wanted))
+    else:
+        answers.append(
+            lambda stub: stub.add_client_error("get_instance_profile", code, expected_params=wanted)
+        )
+
+    assert edge.has_instance_profile("s3-reader") is known
+
+
+def test_where_no_other_service_is_to_be_asked_all_of_it_is_unknown():
+    client = boto3.client("ec2", region_name="us-east-1")
+    edge = Ec2(client, sleep=[].append)
+
+    assert (edge.quota("L-1216C47A"), edge.has_instance_profile("x"), edge.prices) == (None, None, None)
+
+
+def test_a_key_pair_is_looked_for_by_its_exact_name(stubbed):
+    edge, stub = stubbed
+    wanted = {"Filters": [{"Name": "key-name", "Values": ["mi*"]}]}
+    stub.add_response("describe_key_pairs", {"KeyPairs": [{"KeyName": "mine"}]}, wanted)
+    stub.add_response("describe_key_pairs", {"KeyPairs": [{"KeyName": "mine"}]})
+
+    assert not edge.has_key_pair("mi*")
+    assert edge.has_key_pair("mine")
+
+
+def test_a_placement_group_is_looked_for_by_its_exact_name(stubbed):
+    edge, stub = stubbed
+    wanted = {"Filters": [{"Name": "group-name", "Values": ["near"]}]}
+    told = {"PlacementGroups": [{"GroupName": "near", "State": "available", "Strategy": "cluster"}]}
+    stub.add_response("describe_placement_groups", told, wanted)
+    stub.add_response("describe_placement_groups", told)
+
+    assert edge.placement_group("near") == PlacementGroup("near", "available", "cluster")
+    assert edge.placement_group("ne*") is None
+
+
+SUBNET = {
+    "SubnetId": "subnet-1",
+    "VpcId": "vpc-1",
+    "AvailabilityZone": "us-east-1b",
+    "AvailableIpAddressCount": 7,
+    "MapPublicIpOnLaunch": True,
+}
+
+
+@pytest.mark.parametrize(
+    ("asked", "filters"),
+    [
+        ({}, [{"Name": "default-for-az", "Values": ["true"]}]),
+        ({"vpc_id": "vpc-1"}, [{"Name": "vpc-id", "Values": ["vpc-1"]}]),
+        ({"subnet_id": "subnet-1"}, [{"Name": "subnet-id", "Values": ["subnet-1"]}]),
+    ],
+)
+def test_subnets_are_the_default_ones_or_a_vpcs_or_the_one_of_an_id(stubbed, asked, filters):
+    edge, stub = stubbed
+    other = {**SUBNET, "SubnetId": "subnet-0", "AvailabilityZone": "us-east-1a", "MapPublicIpOnLaunch": False}
+    found = [SUBNET] if "subnet_id" in asked else [SUBNET, other]
+    stub.add_response("describe_subnets", {"Subnets": found}, {"Filters": filters})
+
+    assert edge.subnets(**asked)[-1] == Subnet("subnet-1", "vpc-1", "us-east-1b", 7)
+
+
+def test_a_subnet_is_not_found_by_a_pattern(stubbed):
+    edge, stub = stubbed
+    stub.add_response("describe_subnets", {"Subnets": [SUBNET]})
+
+    assert edge.subnets(subnet_id="subnet-*") == ()
+
+
+def test_groups_of_a_name_may_be_in_several_vpcs_and_are_not_found_by_a_pattern(stubbed):
+    edge, stub = stubbed
+    groups = [{"GroupId": f"sg-{n}", "GroupName": "mine", "VpcId": f"vpc-{n}"} for n in (1, 2)]
+    wanted = {"Filters": [{"Name": "group-name", "Values": ["mine"]}]}
+    stub.add_response("describe_security_groups", {"SecurityGroups": groups}, wanted)
+    stub.add_response("describe_security_groups", {"SecurityGroups": groups})
+
+    assert edge.named_groups(name="mine") == (
+        SecurityGroup("sg-1", "mine", "vpc-1"),
+        SecurityGroup("sg-2", "mine", "vpc-2"),
+    )
+    assert edge.named_groups(name="m?ne") == ()
+
+
+def test_offerings_are_asked_for_by_zone(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "describe_instance_type_offerings",
+        {"InstanceTypeOfferings": [{"InstanceType": "m6i.large", "Location": "us-east-1a"}]},
+        {
+            "LocationType": "availability-zone",
+            "Filters": [{"Name": "instance-type", "Values": ["m6i.large", "m5.large"]}],
+        },
+    )
+
+    assert edge.offerings(("m6i.large", "m5.large")) == {("m6i.large", "us-east-1a")}
+
+
+@pytest.mark.parametrize(
+    ("operation", "method", "request_"),
+    [
+        ("CreateSecurityGroup", "create_security_group", {"GroupName": "g", "Description": "d"}),
+        ("ImportKeyPair", "import_key_pair", {"KeyName": "k", "PublicKeyMaterial": b"ssh-ed25519 A"}),
+        ("RunInstances", "run_instances", {"MinCount": 1, "MaxCount": 1}),
+    ],
+)
+@pytest.mark.parametrize(
+    ("code", "may"), [("DryRunOperation", True), ("UnauthorizedOperation", False), ("AccessDenied", False)]
+)
+def test_ec2_is_asked_whether_one_may_without_making_anything(
+    stubbed, operation, method, request_, code, may
+):
+    edge, stub = stubbed
+    stub.add_client_error(method, code, expected_params={**request_, "DryRun": True})
+
+    assert edge.may(operation, request_) is may
+
+
+def test_an_answer_that_is_neither_yes_nor_no_is_an_error(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("run_instances", "InvalidSubnetID.NotFound", "no such subnet")
+
+    with pytest.raises(BakeError, match="no such subnet"):
+        edge.may("RunInstances", {"MinCount": 1, "MaxCount": 1})
+
+
+def test_calls_to_other_services_are_events_with_the_services_name():
+    calls = []
+    with mock_aws():
+        edge = api.connect(clouds.aws_cloud("us-east-1", {}), calls.append)
+        edge.quota("L-1216C47A")
+        edge.has_instance_profile("x")
+        with pytest.raises(BakeError):
+            edge.prices.disk("gp3")
+        edge.has_key_pair("x")
+
+    assert calls == [
+        Called("servicequotas:GetServiceQuota"),
+        Called("iam:GetInstanceProfile"),
+        Called("pricing:GetProducts"),
+        Called("DescribeKeyPairs"),
+    ]
+
+
+def test_instance_connect_endpoints_are_those_that_are_ready_also_after_a_change(stubbed):
+    edge, stub = stubbed
+    ready = ["create-complete", "update-in-progress", "update-complete", "update-failed"]
+    endpoint = {
+        "InstanceConnectEndpointId": "eice-1",
+        "VpcId": "vpc-1",
+        "SubnetId": "subnet-1",
+        "SecurityGroupIds": ["sg-7"],
+        "PreserveClientIp": True,
+    }
+    stub.add_response(
+        "describe_instance_connect_endpoints",
+        {"InstanceConnectEndpoints": [endpoint]},
+        {"Filters": [{"Name": "state", "Values": ready}]},
+    )
+
+    assert edge.connect_endpoints() == (
+        ConnectEndpoint("eice-1", "vpc-1", "subnet-1", ("sg-7",), keeps_address=True),
+    )

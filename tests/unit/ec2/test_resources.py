@@ -1,0 +1,143 @@
+"""What is asked of EC2 about leftovers, exactly, and what the answers become."""
+
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.stub import Stubber
+
+from dask_bake.ec2.resources import Ec2Leftovers
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import Tag
+from dask_bake.models.resources import Kind, Piece
+
+OURS = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
+WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TAGS = ((Tag.CREATED, "2026-01-02T03:04:05+00:00"), (Tag.MANAGED, "true"))
+TOLD = [{"Key": key, "Value": value} for key, value in TAGS]
+
+
+@pytest.fixture
+def stubbed():
+    client = boto3.client("ec2", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+    with Stubber(client) as stub:
+        yield Ec2Leftovers(client, sleep=[].append), stub
+        stub.assert_no_pending_responses()
+
+
+def instance(**changes) -> Piece:
+    usual = {"state": "terminated", "born": WHEN, "type": "m6i.large"}
+    return Piece(Kind.INSTANCE, "i-1", TAGS, **{**usual, **changes})
+
+
+@pytest.mark.parametrize(
+    ("told", "piece"),
+    [
+        (
+            {"StateTransitionReason": "User initiated (2026-01-02 03:04:05 GMT)"},
+            instance(ended=WHEN),
+        ),
+        ({"StateTransitionReason": "Server.SpotInstanceTermination"}, instance()),
+        ({"InstanceLifecycle": "spot", "StateTransitionReason": ""}, instance(is_spot=True)),
+    ],
+)
+def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told, piece):
+    edge, stub = stubbed
+    answer = {
+        "InstanceId": "i-1",
+        "InstanceType": "m6i.large",
+        "State": {"Name": "terminated"},
+        "LaunchTime": WHEN,
+        "Tags": TOLD,
+        **told,
+    }
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, OURS)
+
+    assert edge._instances() == [piece]
+
+
+@pytest.mark.parametrize(
+    ("kind", "operation", "answer", "piece"),
+    [
+        (
+            "_volumes",
+            "describe_volumes",
+            {
+                "Volumes": [
+                    {
+                        "VolumeId": "vol-1",
+                        "State": "available",
+                        "CreateTime": WHEN,
+                        "VolumeType": "gp3",
+                        "Size": 10,
+                        "Tags": TOLD,
+                    }
+                ]
+            },
+            Piece(Kind.VOLUME, "vol-1", TAGS, state="available", born=WHEN, type="gp3", size=10),
+        ),
+        (
+            "_interfaces",
+            "describe_network_interfaces",
+            {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "Status": "in-use", "TagSet": TOLD}]},
+            Piece(Kind.INTERFACE, "eni-1", TAGS, state="in-use", born=WHEN),
+        ),
+        (
+            "_groups_of_ours",
+            "describe_security_groups",
+            {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask-bake-taxi", "Tags": TOLD}]},
+            Piece(Kind.GROUP, "sg-1", TAGS, name="dask-bake-taxi", born=WHEN),
+        ),
+        (
+            "_keys",
+            "describe_key_pairs",
+            {"KeyPairs": [{"KeyPairId": "key-1", "KeyName": "dask", "CreateTime": WHEN, "Tags": TOLD}]},
+            Piece(Kind.KEY_PAIR, "key-1", TAGS, name="dask", born=WHEN),
+        ),
+    ],
+)
+def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, piece):
+    edge, stub = stubbed
+    stub.add_response(operation, answer, OURS)
+
+    assert getattr(edge, kind)() == [piece]
+
+
+@pytest.mark.parametrize("said", ["", "yesterday", "2026-01-02"])
+def test_a_time_that_is_none_is_not_known_or_taken_as_utc(stubbed, said):
+    edge, stub = stubbed
+    tags = [{"Key": Tag.CREATED, "Value": said}]
+    answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
+    stub.add_response("describe_security_groups", answer, OURS)
+
+    (piece,) = edge._groups_of_ours()
+    assert piece.born == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
+
+
+def test_what_is_gone_need_not_be_removed(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("delete_volume", "InvalidVolume.NotFound", expected_params={"VolumeId": "vol-1"})
+    wanted = {"NetworkInterfaceId": "eni-1"}
+    stub.add_client_error(
+        "delete_network_interface", "InvalidNetworkInterfaceID.NotFound", expected_params=wanted
+    )
+
+    edge.delete_volume("vol-1")
+    edge.delete_network_interface("eni-1")
+
+
+def test_what_is_in_use_is_refused_in_a_sentence(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("delete_volume", "VolumeInUse", "vol-1 is attached to i-1")
+
+    with pytest.raises(BakeError, match="DeleteVolume failed: vol-1 is attached to i-1"):
+        edge.delete_volume("vol-1")
+
+
+def test_only_regions_that_are_enabled_are_looked_at(stubbed):
+    edge, stub = stubbed
+    regions = [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}]
+    stub.add_response("describe_regions", {"Regions": regions}, {})
+
+    assert edge.regions() == ("eu-west-1", "us-east-1")

@@ -1,0 +1,150 @@
+"""The policies are what IAM takes, and are held to what is dask-bake's own wherever an action knows that."""
+
+import json
+
+import pytest
+
+from dask_bake.cli.main import run
+from dask_bake.iam.grants import GRANTS, OURS, Extra, Purpose
+from dask_bake.iam.policy import LIMIT, notes, policy
+from dask_bake.models.cluster import Tag
+from dask_bake.options.launch_table import OPTIONS
+from iam_actions import permitted
+
+EVERYTHING = (*Purpose, *Extra)
+
+
+def statements(*needs) -> list[dict]:
+    return policy(needs)["Statement"]
+
+
+@pytest.mark.parametrize("need", EVERYTHING)
+def test_each_need_has_something(need):
+    assert permitted(need)
+
+
+def test_a_statement_has_one_set_of_resources_and_one_condition():
+    """Its actions come from several rows, and no row's resources are lost."""
+    for sid in {grant.sid for grant in GRANTS}:
+        rows = [grant for grant in GRANTS if grant.sid == sid]
+        assert [(row.resources, row.condition) for row in rows] == len(rows) * [
+            (rows[0].resources, rows[0].condition)
+        ]
+
+
+def test_what_is_asked_of_everything_changes_nothing():
+    anywhere = [each for each in statements(*EVERYTHING) if each["Resource"] == ["*"]]
+    operations = [action.partition(":")[2] for each in anywhere for action in each["Action"]]
+
+    assert [name for name in operations if not name.startswith(("Describe", "Get"))] == []
+    assert "*" not in "".join(action for each in statements(*EVERYTHING) for action in each["Action"])
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        "ec2:TerminateInstances",
+        "ec2:StopInstances",
+        "ec2:GetConsoleOutput",
+        "ec2:AuthorizeSecurityGroupIngress",
+        "ec2:RevokeSecurityGroupIngress",
+        "ec2:DeleteSecurityGroup",
+        "ec2:DeleteKeyPair",
+        "ec2:DeregisterImage",
+        "ec2:DeleteSnapshot",
+        "ec2:ModifyImageAttribute",
+        "ec2:ModifySnapshotAttribute",
+    ],
+)
+def test_what_ends_or_changes_a_thing_is_for_our_own_things_alone(action):
+    holding = [each for each in statements(*EVERYTHING) if action in each["Action"]]
+
+    assert [each["Condition"] for each in holding] == len(holding) * [OURS]
+    assert holding
+
+
+def test_instances_are_started_with_our_tag_and_by_a_launch_with_metadata_by_token_alone():
+    for purpose in (Purpose.LAUNCH, Purpose.BAKE):
+        (starting,) = (
+            each
+            for each in statements(purpose)
+            if "ec2:RunInstances" in each["Action"] and "instance/*" in each["Resource"][0]
+        )
+        wanted = {f"aws:RequestTag/{Tag.MANAGED}": "true"}
+        tokens = {"ec2:MetadataHttpTokens": "required"} if purpose is Purpose.LAUNCH else {}
+        assert starting["Condition"] == {"StringEquals": wanted | tokens}
+
+
+def test_a_role_is_given_away_only_where_it_is_named_and_to_ec2():
+    (giving,) = (each for each in statements(Extra.PROFILE) if each["Action"] == ["iam:PassRole"])
+
+    assert giving["Resource"] == ["arn:aws:iam::ACCOUNT:role/ROLE"]
+    assert giving["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
+
+
+def test_only_one_s_own_sessions_are_carried_on_and_ended():
+    (own,) = (each for each in statements(Extra.SSM) if "ssmmessages:OpenDataChannel" in each["Action"])
+
+    assert own["Action"][1:] == ["ssm:ResumeSession", "ssm:TerminateSession"]
+    assert own["Resource"] == ["arn:aws:ssm:*:*:session/${aws:userid}-*"]
+
+
+def test_several_needs_are_all_that_each_needs_and_no_more():
+    together = {action for each in statements(Purpose.LAUNCH, Purpose.BAKE) for action in each["Action"]}
+
+    assert together == permitted(Purpose.LAUNCH) | permitted(Purpose.BAKE)
+
+
+def test_the_account_is_put_wherever_it_belongs():
+    text = json.dumps(policy(EVERYTHING, account="123456789012"))
+
+    assert "ACCOUNT" not in text
+    assert '"ec2:Owner": "123456789012"' in text
+    assert '"arn:aws:ec2:*::image/*"' in text
+
+
+def test_what_is_left_to_do_is_said():
+    plain = json.dumps(policy([Purpose.LAUNCH], account="123456789012"))
+    with_role = json.dumps(policy([Purpose.LAUNCH, Extra.PROFILE, Extra.KMS_KEY]))
+
+    assert list(notes(plain)) == []
+    assert [note.partition(" in place of ")[2][:4] for note in notes(with_role)] == ["ACCO", "ROLE", "KEY."]
+    assert "IAM takes 6144" in list(notes(json.dumps(policy(EVERYTHING), indent=2)))[-1]
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_the_policy_for_a_purpose_fits_into_one(purpose):
+    text = json.dumps(policy([purpose], account="123456789012"))
+
+    assert len("".join(text.split())) <= LIMIT
+    assert policy([purpose])["Version"] == "2012-10-17"
+
+
+def test_extras_are_called_as_the_options_are():
+    flags = {flag.lstrip("-") for option in OPTIONS for each in option.flags for flag in each.split("/")}
+
+    assert {str(extra) for extra in Extra} - {"eice", "ssm", "kms-key"} <= flags
+
+
+def test_the_command_prints_the_policy_and_says_what_is_left_to_do(capsys):
+    assert run(["iam-policy", "--for", "launch", "--for", "bake", "--with", "spot"]) == 0
+
+    printed, said = capsys.readouterr()
+    assert json.loads(printed) == policy((Purpose.LAUNCH, Purpose.BAKE, Extra.SPOT))
+    assert said == "Put your account's number in place of ACCOUNT, or say --account.\n"
+
+
+def test_the_command_prints_for_launching_and_for_the_account_that_is_given(capsys):
+    assert run(["iam-policy", "--account", "123456789012"]) == 0
+    launching = capsys.readouterr()
+    assert run(["iam-policy", "--for", "all", "--account", "123456789012"]) == 0
+    everything = capsys.readouterr()
+
+    assert (launching.err, everything.err) == ("", "")
+    assert json.loads(launching.out) == policy([Purpose.LAUNCH], account="123456789012")
+    assert json.loads(everything.out) == policy([*Purpose], account="123456789012")
+
+
+def test_what_is_no_account_is_wrong_use(capsys):
+    assert run(["iam-policy", "--account", "mine"]) == 2
+    assert "'mine' is not the number of an AWS account" in capsys.readouterr().err

@@ -1,0 +1,296 @@
+"""An image is judged by its tags before anything is started from it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dask_bake.ec2.protocols import InstanceType
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.images.compatibility import (
+    Difference,
+    Packages,
+    base_names,
+    check_architecture,
+    differences,
+    doubts,
+    mismatches,
+    newest_proved,
+    staleness,
+)
+from dask_bake.models.cluster import Architecture, Image, Tag, Verified
+from fakes import IMAGE
+
+CLIENT = Packages("3.11.7", dask="2026.8.0", distributed="2026.8.0", numpy="2.4.6", pandas="3.1.1")
+ALIKE = {
+    Tag.PYTHON: "3.11.7",
+    Tag.DASK: "2026.8.0",
+    Tag.DISTRIBUTED: "2026.8.0",
+    Tag.NUMPY: "2.4.6",
+    Tag.PANDAS: "3.1.1",
+}
+INTEL = InstanceType("m6i.2xlarge", 8, ("x86_64",))
+GRAVITON = InstanceType("m6g.2xlarge", 8, ("arm64",))
+OLDER_INTEL = InstanceType("t2.micro", 1, ("i386", "x86_64"))
+APPLE = InstanceType("mac2.metal", 8, ("arm64_mac",))
+BASE = "debian-12-amd64-20260101-1234"
+NEWER_BASE = "debian-12-amd64-20260401-1234"
+BAKE_OR_ALLOW = "dask-bake bake --from-env bakes this environment; --allow-mismatch launches all the same"
+
+
+def tagged(tags: dict[str, str], **changes) -> Image:
+    return replace(IMAGE, tags=tuple(sorted(tags.items())), **changes)
+
+
+def baked(verified: str | None = Verified.YES, *, base: str = BASE, **changes) -> Image:
+    proof = {} if verified is None else {Tag.VERIFIED: str(verified)}
+    return tagged({Tag.MANAGED: "true", Tag.BASE_NAME: base, **proof}, **changes)
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [
+        ({}, ()),
+        ({Tag.PYTHON: "3.11.2"}, ()),
+        ({Tag.PYTHON: "3.12.7"}, (Difference("Python", "3.12.7", "3.11.7", is_grave=True),)),
+        ({Tag.PYTHON: "3.1.7"}, (Difference("Python", "3.1.7", "3.11.7", is_grave=True),)),
+        (
+            {Tag.DISTRIBUTED: "2025.1.0", Tag.DASK: "2025.1.0"},
+            (
+                Difference("distributed", "2025.1.0", "2026.8.0", is_grave=True),
+                Difference("dask", "2025.1.0", "2026.8.0", is_grave=False),
+            ),
+        ),
+        ({Tag.NUMPY: "2.0.0"}, (Difference("numpy", "2.0.0", "2.4.6", is_grave=False),)),
+        ({Tag.PANDAS: "2.2.0"}, (Difference("pandas", "2.2.0", "3.1.1", is_grave=False),)),
+    ],
+)
+def test_what_both_have_in_other_versions_differs_and_patch_releases_of_python_do_not(tags, expected):
+    assert differences(tagged({**ALIKE, **tags}), CLIENT) == expected
+
+
+def test_what_an_image_does_not_say_is_no_difference():
+    assert differences(tagged({}), CLIENT) == ()
+
+
+def test_what_this_machine_does_not_have_is_no_difference():
+    tags = {**ALIKE, Tag.DISTRIBUTED: "1", Tag.DASK: "1", Tag.NUMPY: "1", Tag.PANDAS: "1"}
+
+    assert differences(tagged(tags), Packages("3.11.7")) == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "sentence"),
+    [
+        (
+            {Tag.PYTHON: "3.12.1"},
+            "the image ami-0123456789abcdef0 has Python 3.12.1, this machine Python 3.11.7:"
+            " a client here would not understand the cluster",
+        ),
+        (
+            {Tag.PYTHON: "3.12.1", Tag.DISTRIBUTED: "2025.1.0", Tag.NUMPY: "2.0.0"},
+            "the image ami-0123456789abcdef0 has Python 3.12.1 and distributed 2025.1.0,"
+            " this machine Python 3.11.7 and distributed 2026.8.0:"
+            " a client here would not understand the cluster",
+        ),
+    ],
+)
+def test_grave_differences_are_one_error_that_names_both_sides_and_the_ways_out(tags, sentence):
+    with pytest.raises(UsageError) as caught:
+        mismatches(tagged({**ALIKE, **tags}), CLIENT, allow_mismatch=False)
+
+    assert (caught.value.message, caught.value.hint) == (sentence, BAKE_OR_ALLOW)
+
+
+def test_grave_differences_that_are_allowed_are_warnings_like_the_lesser_ones():
+    image = tagged({**ALIKE, Tag.PYTHON: "3.12.1", Tag.DISTRIBUTED: "2025.1.0", Tag.NUMPY: "2.0.0"})
+
+    assert mismatches(image, CLIENT, allow_mismatch=True) == (
+        "The image has Python 3.12.1, this machine 3.11.7: a client here may not understand the cluster.",
+        "The image has distributed 2025.1.0, this machine 2026.8.0:"
+        " a client here may not understand the cluster.",
+        "The image has numpy 2.0.0, this machine 2.4.6:"
+        " what one side sends may mean something else on the other.",
+    )
+
+
+def test_lesser_differences_are_a_warning_each():
+    image = tagged({**ALIKE, Tag.DASK: "2026.7.0", Tag.PANDAS: "2.2.0"})
+
+    assert mismatches(image, CLIENT, allow_mismatch=False) == (
+        "The image has dask 2026.7.0, this machine 2026.8.0:"
+        " what one side sends may mean something else on the other.",
+        "The image has pandas 2.2.0, this machine 3.1.1:"
+        " what one side sends may mean something else on the other.",
+    )
+
+
+def test_an_image_like_this_machine_needs_no_words():
+    assert mismatches(tagged(ALIKE), CLIENT, allow_mismatch=False) == ()
+
+
+def test_the_newest_image_that_was_proved_and_fits_is_taken():
+    images = (
+        baked(None, id="ami-5"),
+        baked("no", id="ami-4"),
+        baked(id="ami-3", architecture="arm64"),
+        baked(Verified.SKIPPED, id="ami-2"),
+        baked(id="ami-1"),
+    )
+
+    assert newest_proved(images, INTEL) == images[3]
+    assert newest_proved(images, OLDER_INTEL) == images[3]
+    assert newest_proved(images, GRAVITON) == images[2]
+    assert newest_proved(images, APPLE) == images[2]
+
+
+def test_an_image_that_this_python_can_talk_to_comes_before_a_newer_one():
+    tags = {Tag.MANAGED: "true", Tag.VERIFIED: "yes"}
+    newer, older = (tagged({**tags, Tag.PYTHON: python}, id=python) for python in ("3.13.5", "3.11.2"))
+    assert newest_proved((newer, older), INTEL, python="3.11.7") == older
+    assert newest_proved((newer, older), INTEL, python="3.13.0") == newer
+    assert newest_proved((newer, older), INTEL, python="3.12.0") == newer
+
+
+def test_without_images_the_way_to_one_is_told():
+    with pytest.raises(BakeError) as caught:
+        newest_proved((), INTEL)
+
+    assert (caught.value.message, caught.value.hint) == (
+        "there is no image to launch from",
+        "dask-bake bake makes one",
+    )
+
+
+def test_where_no_image_was_proved_the_newest_is_named():
+    with pytest.raises(BakeError) as caught:
+        newest_proved((baked(None, id="ami-2"), baked(None, id="ami-1")), INTEL)
+
+    assert (caught.value.message, caught.value.hint) == (
+        "no image has been proved: ami-2 is still being tested, or its test failed",
+        "dask-bake bake makes one that is; --ami ami-2 takes this one all the same",
+    )
+
+
+@pytest.mark.parametrize(
+    ("architecture", "instance_type"),
+    [("x86_64", INTEL), ("x86_64", OLDER_INTEL), ("i386", OLDER_INTEL), ("arm64", GRAVITON)],
+)
+def test_an_image_fits_a_type_of_its_architecture(architecture, instance_type):
+    check_architecture(baked(architecture=architecture), instance_type)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "instance_type", "bakeable", "said"),
+    [
+        (
+            "arm64",
+            INTEL,
+            tuple(Architecture),
+            (
+                "the image ami-0123456789abcdef0 is arm64, the type m6i.2xlarge is x86_64",
+                "--type m6g.2xlarge runs it; dask-bake bake --arch x86_64 makes one for m6i.2xlarge",
+            ),
+        ),
+        (
+            "x86_64",
+            GRAVITON,
+            (Architecture.X86_64,),
+            (
+                "the image ami-0123456789abcdef0 is x86_64, the type m6g.2xlarge is arm64",
+                "--type m6i.2xlarge runs it",
+            ),
+        ),
+        (
+            "arm64",
+            OLDER_INTEL,
+            tuple(Architecture),
+            (
+                "the image ami-0123456789abcdef0 is arm64, the type t2.micro is i386 or x86_64",
+                "--type m6g.2xlarge runs it; dask-bake bake --arch x86_64 makes one for t2.micro",
+            ),
+        ),
+        (
+            "i386",
+            APPLE,
+            tuple(Architecture),
+            (
+                "the image ami-0123456789abcdef0 is i386, the type mac2.metal is arm64_mac",
+                "take another --type",
+            ),
+        ),
+    ],
+)
+def test_a_type_of_another_architecture_is_wrong_use_with_the_ways_out_there_are(
+    architecture, instance_type, bakeable, said
+):
+    with pytest.raises(UsageError) as caught:
+        check_architecture(baked(architecture=architecture), instance_type, bakeable)
+
+    assert (caught.value.message, caught.value.hint) == said
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        (baked(), ()),
+        (IMAGE, ()),
+        (tagged({Tag.VERIFIED: "skipped"}), ()),
+        (
+            baked(Verified.SKIPPED),
+            ("The image ami-0123456789abcdef0 was never booted in test: dask-bake bake proves it.",),
+        ),
+        (
+            baked(None),
+            (
+                "The image ami-0123456789abcdef0 is still being tested, or its test failed:"
+                " dask-bake bake makes one that is proved.",
+            ),
+        ),
+    ],
+)
+def test_what_was_not_proved_of_a_baked_image_is_told(image, expected):
+    assert doubts(image) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "expected"),
+    [
+        (BASE, "x86_64", "debian-12-amd64-*"),
+        ("debian-12-amd64-20260101-local", "x86_64", "debian-12-amd64-*"),
+        ("debian-13-arm64-20260101-1234", "arm64", "debian-13-arm64-*"),
+        (BASE, "arm64", None),
+        (BASE, "i386", None),
+        ("debian-12-backports-amd64-20260101-1234", "x86_64", None),
+        ("ubuntu-24.04", "x86_64", None),
+        ("", "x86_64", None),
+        ("", "i386", None),
+    ],
+)
+def test_only_a_base_of_debians_has_successors_that_can_be_looked_for(name, architecture, expected):
+    assert base_names(baked(base=name, architecture=architecture)) == expected
+
+
+SUPERSEDED = (
+    "The image's base debian-12-amd64-20260101-1234 has been superseded by"
+    " debian-12-amd64-20260401-1234: dask-bake bake takes that.",
+)
+
+
+@pytest.mark.parametrize(
+    ("image", "newest_base", "days", "expected"),
+    [
+        (baked(), BASE, 90, ()),
+        (baked(), None, 90, ()),
+        (baked(), NEWER_BASE, 1, SUPERSEDED),
+        (baked(), NEWER_BASE, 91, SUPERSEDED),
+        (baked(), BASE, 91, ("The image is 91 days old: dask-bake lock, then dask-bake bake, renew it.",)),
+        (baked(), None, 200, ("The image is 200 days old: dask-bake lock, then dask-bake bake, renew it.",)),
+        (IMAGE, None, 200, ()),
+        (baked(created=datetime.fromtimestamp(0, UTC)), None, 200, ()),
+    ],
+)
+def test_a_baked_image_is_stale_when_its_base_is_or_after_90_days(image, newest_base, days, expected):
+    now = IMAGE.created + timedelta(days=days)
+
+    assert staleness(image, newest_base=newest_base, now=now) == expected

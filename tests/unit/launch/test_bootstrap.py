@@ -1,0 +1,227 @@
+"""What a launch asks EC2 for is closed, however it was asked for: the very calls of a plan are looked at."""
+
+import base64
+import binascii
+import gzip
+import ipaddress
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import yaml
+
+from dask_bake.cloud_init.certificates import hand_out, new_authority
+from dask_bake.launch.discovery import find_callers
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.models.cluster import Connect
+from fakes import PUBLIC_KEY, a_plan
+
+HERE = "192.0.2.7/32"
+KEY = re.compile(r"PRIVATE KEY-----")
+TOKEN = re.compile(
+    r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"
+    r"|(?i:pass(word|wd)|secret|token|credential)[\w.-]*[\"']?\s*[:=]\s*[\"']?[^\s\"']{6,}"
+    r"|\b[0-9a-f]{32,}\b"
+)
+LAUNCHES = {
+    "by default": {},
+    "many": {"count": 1000, "nprocs": 8},
+    "spot": {"spot": True},
+    "private": {"private": True, "connect": Connect.EICE},
+    "by Session Manager": {"connect": Connect.SSM, "iaminstance_name": "reader"},
+    "through a bastion": {
+        "private": True,
+        "connect": Connect.BASTION,
+        "bastion": "jump.example",
+        "cidr": ("10.1.2.0/28",),
+    },
+    "for a whole office": {"cidr": ("198.51.100.0/24", "2001:db8::/56")},
+    "without user-data": {"provision": False},
+    "without Dask": {"dask": False},
+    "encrypted within": {"tls": True},
+    "with a bigger disk": {"volume_size": 100, "volume_type": "gp2"},
+    "with a profile": {"iaminstance_name": "reader"},
+}
+
+
+@pytest.fixture(params=LAUNCHES, ids=lambda name: name.replace(" ", "-"))
+def plan(request) -> LaunchPlan:
+    options = LAUNCHES[request.param]
+    plan = a_plan(**options)
+    callers = find_callers(plan.options, lambda: HERE)
+    plan = replace(plan, surroundings=replace(plan.surroundings, callers=callers))
+    if options.get("tls"):
+        handed = hand_out(new_authority(plan.options.name))
+        plan = replace(plan, handout=replace(plan.handout, tls=handed))
+    return plan
+
+
+def requests(plan: LaunchPlan, operation: str) -> list[dict[str, Any]]:
+    found = [call.parameters for call in plan.calls() if call.operation == operation]
+    assert found, f"a launch without {operation}"
+    return found
+
+
+def test_metadata_is_version_2_alone_and_one_hop_away(plan):
+    for request in requests(plan, "RunInstances"):
+        assert request["MetadataOptions"] == {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 1,
+        }
+
+
+def test_every_disk_is_encrypted_and_goes_with_its_instance(plan):
+    for request in requests(plan, "RunInstances"):
+        disks = [mapping["Ebs"] for mapping in request["BlockDeviceMappings"]]
+        assert [(disk["Encrypted"], disk["DeleteOnTermination"]) for disk in disks] == [(True, True)]
+        assert request["InstanceInitiatedShutdownBehavior"] == "terminate"
+
+
+def test_every_interface_is_in_groups_that_were_named_and_goes_with_its_instance(plan):
+    """Without a group EC2 takes the VPC's default one, which others may have opened."""
+    for request in requests(plan, "RunInstances"):
+        (interface,) = request["NetworkInterfaces"]
+        assert interface["Groups"]
+        assert interface["DeleteOnTermination"]
+        assert interface["AssociatePublicIpAddress"] is not plan.options.private
+        assert "SecurityGroupIds" not in request
+
+
+def test_nothing_is_opened_to_everybody_and_every_rule_says_what_for(plan):
+    for request in requests(plan, "AuthorizeSecurityGroupIngress"):
+        for permission in request["IpPermissions"]:
+            for entry in entries(permission):
+                assert entry["Description"]
+            for block in blocks(permission):
+                assert (permission["IpProtocol"], permission["FromPort"], permission["ToPort"]) == (
+                    "tcp",
+                    22,
+                    22,
+                )
+                assert block.prefixlen >= {4: 24, 6: 56}[block.version]
+
+
+def test_what_is_opened_is_what_was_said_or_this_machine_s_address_or_nothing(plan):
+    permissions = [
+        permission
+        for request in requests(plan, "AuthorizeSecurityGroupIngress")
+        for permission in request["IpPermissions"]
+    ]
+
+    opened = [str(block) for permission in permissions for block in blocks(permission)]
+    is_through_aws = plan.options.way in (Connect.SSM, Connect.EICE)
+    assert opened == ([] if is_through_aws else list(plan.options.cidr or [HERE]))
+
+
+def test_only_the_head_is_in_the_group_that_lets_somebody_in(plan):
+    """A worker is in the group of the nodes among themselves alone."""
+    head, workers = requests(plan, "RunInstances")
+
+    assert head["MaxCount"] == 1
+    assert workers["NetworkInterfaces"][0]["Groups"] == head["NetworkInterfaces"][0]["Groups"][:1]
+
+
+def test_a_profile_is_given_only_to_whom_it_was_asked_for(plan):
+    for request in requests(plan, "RunInstances"):
+        assert request.get("IamInstanceProfile") == (
+            {"Name": plan.options.iaminstance_name} if plan.options.iaminstance_name else None
+        )
+
+
+def test_user_data_holds_no_secret_but_a_role_s_own_key(plan):
+    """Whoever may describe instances reads it."""
+    texts = [request.get("UserData", "") for request in requests(plan, "RunInstances")]
+
+    for text in texts:
+        told = list(strings(text))
+        assert [found.group() for each in told for found in TOKEN.finditer(without_keys(each))] == []
+        if not plan.options.tls:
+            assert [each for each in told if KEY.search(each)] == []
+
+
+def test_the_authority_s_key_goes_to_no_node():
+    authority = new_authority("dask")
+    plan = a_plan(tls=True)
+    plan = replace(plan, handout=replace(plan.handout, tls=hand_out(authority)))
+
+    own_lines = authority.key_pem.strip().splitlines()[1:-1]
+    for request in requests(plan, "RunInstances"):
+        told = "\n".join(strings(request["UserData"]))
+        assert [line for line in own_lines if line in told] == []
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "-----BEGIN EC PRIVATE KEY-----\nMHcCAQ==\n-----END EC PRIVATE KEY-----\n",
+        "AKIA" + "IOSFODNN7EXAMPLE",
+        "jupyter_token=0123456789abcdef",
+        "c.ServerApp.password = 'argon2:x'",
+        "0123456789abcdef" * 3,
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True], ids=["plain", "base64"])
+def test_a_secret_would_be_seen(secret, packed):
+    """In a file of user-data, as it is or as base64: the scan above is not blind."""
+    content = base64.b64encode(secret.encode()).decode() if packed else secret
+    text = f"#cloud-config\n{yaml.safe_dump({'write_files': [{'path': '/x', 'content': content}]})}"
+
+    assert any(KEY.search(each) or TOKEN.search(each) for each in strings(text))
+
+
+def test_the_public_key_and_the_rest_of_user_data_are_no_secrets():
+    """What the scan lets pass is not nothing."""
+    (head, _) = requests(a_plan(), "RunInstances")
+
+    assert PUBLIC_KEY in list(strings(head["UserData"]))
+
+
+def entries(permission: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        entry for kind in ("IpRanges", "Ipv6Ranges", "UserIdGroupPairs") for entry in permission.get(kind, [])
+    ]
+
+
+def blocks(permission: dict[str, Any]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    named = [entry.get("CidrIp") or entry.get("CidrIpv6") for entry in entries(permission)]
+    return [ipaddress.ip_network(block) for block in named if block]
+
+
+def strings(text: str) -> Iterator[str]:
+    """Every string of a cloud-config, and what it is when it was base64 or gzip."""
+    yield from _strings(yaml.safe_load(text) if text else {})
+
+
+def _strings(value: Any) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+            yield from unpacked(value.encode())
+        case bytes():
+            yield from unpacked(value)
+        case dict():
+            for key, each in value.items():
+                yield f"{key}: {each}" if isinstance(each, str) else str(key)
+                yield from _strings(each)
+        case list():
+            for each in value:
+                yield from _strings(each)
+
+
+def unpacked(value: bytes) -> Iterator[str]:
+    for unpack in (lambda given: base64.b64decode(given, validate=True), gzip.decompress):
+        try:
+            inner = unpack(value)
+        except (binascii.Error, OSError, EOFError, zlib.error):
+            continue
+        yield inner.decode("utf-8", "replace")
+        yield from unpacked(inner)
+
+
+def without_keys(text: str) -> str:
+    """Without armoured keys and certificates, whose letters look like anything."""
+    return re.sub(r"-----BEGIN .*?-----END [A-Z ]+-----", "", text, flags=re.DOTALL)

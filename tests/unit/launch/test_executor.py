@@ -1,0 +1,488 @@
+"""A launch ends with a cluster whose workers have joined, or with nothing."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.clusters.inventory import find, list_clusters
+from dask_bake.ec2.protocols import PassingError, QuotaError, UnclearError
+from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
+from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.launch.executor import launch, take_down
+from dask_bake.models.cluster import SecurityGroup
+from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
+
+
+def start(cloud, way_in=None, plan=None, events=None):
+    clock = FakeClock()
+    return launch(
+        plan or a_plan(),
+        cloud,
+        way_in or FakeWayIn(cloud),
+        notify=(events if events is not None else []).append,
+        clock=clock,
+        sleep=clock.sleep,
+    )
+
+
+def rules_of(cloud):
+    groups = {group.id: group for group in cloud.security_groups}
+    return [(groups[group_id], rule) for group_id, rule in cloud.rules]
+
+
+def test_a_launch_returns_the_cluster_with_every_worker_registered():
+    cloud, events = FakeCloud(), []
+    way_in = FakeWayIn(cloud)
+
+    cluster = start(cloud, way_in, events=events)
+
+    assert [(node.index, node.role, node.state) for node in cluster.nodes] == [
+        (0, "head", "running"),
+        (1, "worker", "running"),
+        (2, "worker", "running"),
+    ]
+    assert (cluster.expected_workers, cluster.nthreads, way_in.pinned) == (4, 4, {"i-0": HOST_KEY})
+    assert (way_in.secrets, way_in.closed) == (True, True)
+    assert sum(count for _, count in events[-1].registered) == 4
+
+
+def test_the_workers_are_asked_for_at_once_with_the_heads_address():
+    cloud = FakeCloud()
+    start(cloud)
+
+    head, workers = cloud.specs
+    groups = ["create_security_group", "authorize", "create_security_group", "authorize"]
+    assert cloud.calls[:6] == [*groups, "run_instances", "run_instances"]
+    assert (head.count, workers.count) == (1, 2)
+    assert "tcp://10.0.0.4:8786" in workers.user_data
+    assert (head.security_group_ids, workers.security_group_ids) == (("sg-0", "sg-1"), ("sg-0",))
+
+
+def test_the_nodes_reach_each_other_and_the_caller_reaches_ssh_on_the_head():
+    cloud = FakeCloud()
+    start(cloud)
+
+    assert [(group.name, rule.source, rule.port) for group, rule in rules_of(cloud)] == [
+        ("dask-bake-dask", "sg-0", None),
+        ("dask-bake-dask/ssh", "192.0.2.7/32", 22),
+    ]
+
+
+def test_the_number_of_instance_calls_does_not_grow_with_the_cluster():
+    cloud = FakeCloud()
+    start(cloud, plan=a_plan(count=40, nprocs=1))
+
+    assert cloud.calls.count("run_instances") == 2
+    assert cloud.calls.count("console_output") == 1
+
+
+def test_every_phase_is_told_with_its_time():
+    events = []
+    start(FakeCloud(), events=events)
+
+    started = [event.phase for event in events if isinstance(event, PhaseStarted)]
+    assert started == ["security group", "instances", "head", "host key", "scheduler", "workers"]
+    assert started == [event.phase for event in events if isinstance(event, PhaseEnded)]
+
+
+STEPS = [
+    Fault("create_security_group", BakeError("no")),
+    Fault("create_security_group", KeyboardInterrupt(), after=True),
+    Fault("create_security_group", UnclearError("no answer"), after=True),
+    Fault("create_security_group", UnclearError("no answer"), nth=2, after=True),
+    Fault("authorize", BakeError("no")),
+    Fault("authorize", KeyboardInterrupt()),
+    Fault("run_instances", BakeError("no")),
+    Fault("run_instances", KeyboardInterrupt(), after=True),
+    Fault("run_instances", UnclearError("no answer"), after=True),
+    Fault("run_instances", BakeError("no capacity"), nth=2),
+    Fault("run_instances", KeyboardInterrupt(), nth=2, after=True),
+    Fault("run_instances", UnclearError("no answer"), nth=2, after=True),
+    Fault("nodes", BakeError("no")),
+    Fault("nodes", KeyboardInterrupt(), nth=2),
+    Fault("console_output", BakeError("no")),
+    Fault("console_output", KeyboardInterrupt(), after=True),
+]
+
+
+@pytest.mark.parametrize("fault", STEPS, ids=lambda fault: f"{fault.operation}-{fault.nth}-{fault.error!r}")
+def test_whatever_step_fails_nothing_of_the_launch_is_left(fault):
+    cloud = FakeCloud(faults=[fault])
+    way_in = FakeWayIn(cloud)
+
+    with pytest.raises(type(fault.error)):
+        start(cloud, way_in)
+
+    assert (cloud.left, way_in.secrets) == ([], False)
+
+
+def test_a_launch_whose_first_request_is_refused_has_nothing_to_undo():
+    cloud = FakeCloud(faults=[Fault("create_security_group", BakeError("your token has expired"))])
+
+    with pytest.raises(BakeError, match="your token has expired") as caught:
+        start(cloud)
+
+    assert (caught.value.exit_code, cloud.calls) == (1, ["create_security_group"])
+
+
+def test_instances_that_ec2_lists_late_are_ended_too():
+    cloud = FakeCloud(faults=[Fault("run_instances", UnclearError("no answer"), after=True)], delay=5)
+
+    with pytest.raises(UnclearError):
+        start(cloud)
+
+    assert cloud.left == []
+
+
+def test_instances_that_are_known_but_not_listed_yet_are_ended_by_their_ids():
+    cloud = FakeCloud(faults=[Fault("console_output", BakeError("no"))], delay=0)
+    way_in = FakeWayIn(cloud)
+    way_in.prepare = lambda: setattr(cloud, "delay", 3)
+
+    with pytest.raises(BakeError):
+        start(cloud, way_in)
+
+    assert cloud.left == []
+
+
+def test_a_launch_that_is_late_says_for_what_it_waited_and_shows_the_console():
+    cloud, events = FakeCloud(), []
+    way_in = FakeWayIn(cloud, limit=3)
+
+    with pytest.raises(BakeError, match="waited 300 s for all workers to register: 3 of 4 workers") as caught:
+        start(cloud, way_in, events=events)
+
+    assert "node 2 is late" in caught.value.message
+    assert Output("node 2: ready") in events
+    assert cloud.left == []
+
+
+def test_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud, answers=False, trouble="Host key verification failed.")
+
+    with pytest.raises(BakeError, match=r"the scheduler to answer.*Host key verification failed"):
+        start(cloud, way_in)
+
+    assert cloud.left == []
+
+
+def test_without_dask_the_node_that_does_not_run_is_told_and_no_workers():
+    class Slow(FakeCloud):
+        def _next(self, node):
+            return node if node.id == "i-2" and node.state == "pending" else super()._next(node)
+
+    cloud, events = Slow(), []
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud, plan=a_plan(dask=False, nprocs=1), events=events)
+
+    assert caught.value.message == "waited 300 s for all nodes to run: node 2 is late"
+    assert Output("node 2: ready") in events
+
+
+def test_without_dask_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud, answers=False, trouble="Connection refused.")
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud, way_in, plan=a_plan(dask=False, nprocs=1))
+
+    assert caught.value.message == (
+        "waited 300 s for the head to answer through SSH: node 0 is late; SSH says: Connection refused."
+    )
+
+
+def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_once():
+    silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
+    silent += [Fault("console_output", PassingError("AWS is throttling"), nth=n) for n in (1, 2)]
+    cloud, events = FakeCloud(faults=silent), []
+
+    cluster = start(cloud, events=events)
+
+    assert len(cluster.nodes) == 3
+    assert [event for event in events if isinstance(event, Note)] == [
+        Note("Waiting for EC2: EC2 could not be reached.")
+    ]
+
+
+def test_an_ec2_that_does_not_answer_until_the_deadline_ends_the_launch():
+    silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 600)]
+    cloud = FakeCloud(faults=silent)
+
+    with pytest.raises(BakeError):
+        start(cloud)
+
+    assert cloud.left == []
+
+
+def test_a_console_without_a_host_key_ends_the_launch_unentered():
+    cloud = FakeCloud(console="booting\n")
+    way_in = FakeWayIn(cloud)
+
+    with pytest.raises(BakeError, match="host key"):
+        start(cloud, way_in)
+
+    assert (way_in.pinned, way_in.asked, cloud.left) == ({}, 0, [])
+
+
+def test_a_node_that_ends_while_it_is_launched_is_told_with_ec2s_reason():
+    cloud = FakeCloud(dying={"i-2": "Client.VolumeLimitExceeded"})
+    way_in = FakeWayIn(cloud, limit=3)
+
+    with pytest.raises(BakeError, match=r"Client\.VolumeLimitExceeded"):
+        start(cloud, way_in)
+
+    assert cloud.left == []
+
+
+def test_a_name_in_use_is_refused_and_the_other_cluster_is_not_touched():
+    cloud = FakeCloud()
+    start(cloud)
+    before, way_in = (list(cloud.instances), list(cloud.security_groups)), FakeWayIn(cloud, secrets=True)
+
+    with pytest.raises(BakeError, match="a cluster named dask already exists"):
+        start(cloud, way_in, plan=a_plan(launch_id="launch2"))
+
+    assert (cloud.instances, cloud.security_groups) == before
+    assert way_in.secrets
+
+
+def test_somebody_elses_security_group_of_the_name_is_not_touched():
+    cloud = FakeCloud(security_groups=[SecurityGroup("sg-9", "dask-bake-dask", "vpc-1")])
+
+    with pytest.raises(BakeError, match="dask-bake did not make it"):
+        start(cloud)
+
+    assert cloud.left == ["sg-9"]
+
+
+def test_what_will_not_go_is_named_with_the_command_that_removes_it():
+    cloud = FakeCloud(faults=[Fault("console_output", BakeError("no"))], immortal=True)
+
+    with pytest.raises(LeftoverError, match=r"i-0 .*i-1 .*i-2 .*dask-bake-dask") as caught:
+        start(cloud)
+
+    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake down dask")
+
+
+def test_a_second_interrupt_says_what_is_left():
+    cloud = FakeCloud(
+        faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
+    )
+
+    with pytest.raises(LeftoverError, match="interrupted"):
+        start(cloud)
+
+
+def test_an_interrupt_that_comes_when_the_cluster_is_up_does_not_say_that_nothing_is_left():
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud)
+    way_in.close = interrupted
+
+    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs") as caught:
+        start(cloud, way_in)
+
+    assert caught.value.hint == "dask-bake down dask"
+    assert len(cloud.left) == 3 + 2
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def test_without_ec2_the_known_instances_are_named():
+    broken = [Fault("nodes", BakeError("no network"), nth=n) for n in range(1, 9)]
+    cloud = FakeCloud(faults=broken)
+
+    with pytest.raises(LeftoverError, match="i-0; instance i-1; instance i-2"):
+        start(cloud)
+
+
+def test_what_was_made_unheard_is_among_what_is_left_where_ec2_cannot_be_asked():
+    lost = [
+        Fault("run_instances", UnclearError("no answer"), after=True),
+        *(Fault("nodes", BakeError("you may not"), nth=n) for n in (1, 2)),
+    ]
+    cloud = FakeCloud(faults=lost)
+
+    with pytest.raises(LeftoverError) as caught:
+        start(cloud)
+
+    assert "i-0" in cloud.left
+    assert "(sg-0)" in caught.value.message
+    assert "; whatever is tagged dask-bake:cluster=dask. The reason: you may not" in caught.value.message
+
+
+def test_down_removes_the_cluster_and_its_secrets_and_no_other_cluster():
+    cloud, clock = FakeCloud(), FakeClock()
+    start(cloud)
+    start(cloud, plan=a_plan(name="other", launch_id="launch2"))
+    way_in = FakeWayIn(cloud, secrets=True)
+    other = find(cloud, CLOUD, "other")
+
+    take_down(find(cloud, CLOUD, "dask"), cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+
+    assert (list_clusters(cloud, CLOUD), way_in.secrets) == ((other,), False)
+
+
+def test_down_twice_is_an_error_that_says_that_there_is_no_cluster():
+    cloud, clock = FakeCloud(), FakeClock()
+    start(cloud)
+    way_in = FakeWayIn(cloud, secrets=True)
+    take_down(find(cloud, CLOUD, None), cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+
+    assert (cloud.left, way_in.secrets, list_clusters(cloud, CLOUD)) == ([], False, ())
+    with pytest.raises(UsageError, match="there is no cluster named dask in aws us-east-1"):
+        find(cloud, CLOUD, "dask")
+
+
+def test_a_cluster_is_found_by_its_tags_alone():
+    cloud = FakeCloud()
+    launched = start(cloud, plan=a_plan(name="taxi"))
+
+    assert find(cloud, CLOUD, None) == launched
+
+
+def test_a_name_must_be_said_when_there_are_several():
+    cloud = FakeCloud()
+    start(cloud)
+    start(cloud, plan=a_plan(name="taxi", launch_id="launch2"))
+
+    with pytest.raises(UsageError, match="more than one cluster: dask, taxi"):
+        find(cloud, CLOUD, None)
+
+
+def test_a_security_group_without_nodes_is_a_cluster_that_can_be_taken_down():
+    cloud = FakeCloud()
+    cloud.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=a_plan().group_tags)
+
+    assert find(cloud, CLOUD, "dask").nodes == ()
+
+
+def test_each_look_is_an_event_that_shows_the_whole_cluster():
+    events = []
+    start(FakeCloud(), events=events)
+
+    assert all(len(event.cluster.nodes) == 3 for event in events if isinstance(event, ClusterSeen))
+
+
+def test_an_interrupt_that_comes_while_it_is_said_what_is_left_does_not_hide_that():
+    cloud = FakeCloud(
+        faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
+    )
+    way_in = FakeWayIn(cloud)
+    way_in.close = interrupted
+
+    with pytest.raises(LeftoverError, match=r"i-0 .*i-1 .*i-2 .*dask-bake-dask"):
+        start(cloud, way_in)
+
+
+def test_an_interrupt_that_comes_when_all_is_undone_needs_no_further_word():
+    cloud = FakeCloud(faults=[Fault("console_output", KeyboardInterrupt())])
+    way_in = FakeWayIn(cloud)
+    way_in.close = interrupted
+
+    with pytest.raises(KeyboardInterrupt):
+        start(cloud, way_in)
+    assert cloud.left == []
+
+
+@pytest.mark.parametrize(
+    ("options", "look"),
+    [({"limit": 3}, "dask-bake ssh 2 --name dask --cloud aws"), ({"answers": False}, "ssh --name dask")],
+)
+def test_nodes_that_do_not_become_ready_are_kept_for_whoever_wants_to_look_into_them(options, look):
+    cloud = FakeCloud()
+    way_in = FakeWayIn(cloud, **options)
+    plan = a_plan(keep_on_failure=True)
+    plan = replace(plan, surroundings=replace(plan.surroundings, flags=("--cloud", "aws")))
+
+    with pytest.raises(LeftoverError) as caught:
+        start(cloud, way_in, plan=plan)
+
+    assert caught.value.exit_code == 3
+    assert "waited 300 s for" in caught.value.message
+    assert all(f"{each} (running)" in caught.value.message for each in ("i-0", "i-1", "i-2"))
+    assert "(sg-0)" in caught.value.message
+    assert look in caught.value.hint
+    assert "dask-bake down dask --cloud aws" in caught.value.hint
+    assert len(cloud.left) == 3 + 2
+    assert (way_in.secrets, way_in.closed) == (True, True)
+
+
+def test_where_all_nodes_have_ended_there_is_nothing_to_keep():
+    cloud = FakeCloud(dying=dict.fromkeys(("i-0", "i-1", "i-2"), "Client.InternalError: no"))
+
+    with pytest.raises(NotReadyError):
+        start(cloud, plan=a_plan(keep_on_failure=True))
+    assert cloud.left == []
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("run_instances", QuotaError("too small"), nth=2),
+        Fault("console_output", BakeError("you may not")),
+    ],
+)
+def test_what_is_refused_is_undone_though_nodes_that_are_not_ready_would_be_kept(fault):
+    cloud = FakeCloud(faults=[fault])
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud, plan=a_plan(keep_on_failure=True))
+
+    assert (caught.value.exit_code, cloud.left) == (1, [])
+
+
+def test_nodes_are_kept_too_where_ec2_is_silent_at_the_deadline():
+    silent = [Fault("nodes", PassingError("EC2 could not be reached"), nth=n) for n in range(1, 3000)]
+    cloud = FakeCloud(faults=silent, console="")
+
+    with pytest.raises(LeftoverError, match=r"waited 300 s for the head to run.*EC2 could not be reached"):
+        start(cloud, plan=a_plan(keep_on_failure=True))
+
+    assert len(cloud.left) == 3 + 2
+
+
+def test_a_launch_that_fails_and_cannot_be_undone_says_both():
+    expired = [Fault("nodes", BakeError("expired"), nth=n) for n in range(1, 9)]
+    cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2), *expired])
+
+    with pytest.raises(LeftoverError) as caught:
+        start(cloud)
+
+    first, second = caught.value.message.splitlines()
+    assert (first.split(";")[0], "The reason: expired" in second) == ("too small", True)
+    assert caught.value.hint == "dask-bake down dask"
+
+
+def test_a_cluster_that_is_good_enough_stays_though_ec2_is_silent_at_the_deadline():
+    """Of a node that has ended it is still asked whether it has; nothing of what was wanted hangs on it."""
+    cloud, clock = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination: taken"}), FakeClock()
+    way_in = FakeWayIn(cloud)
+    way_in.registered = lambda _head: {"10.0.0.5": 2}
+    cloud.nodes = silent_once(cloud.nodes, lambda: clock.now >= 100 + 300)
+
+    cluster = launch(
+        a_plan(count=4, min_workers=2),
+        cloud,
+        way_in,
+        notify=[].append,
+        clock=clock,
+        sleep=clock.sleep,
+    )
+
+    assert [node.id for node in cluster.nodes] == ["i-0", "i-1", "i-3"]
+
+
+def silent_once(ask, when):
+    """``ask``, without an answer the first time that it is so."""
+    left = [UnclearError("no answer")]
+
+    def asked(tags):
+        if left and when():
+            raise left.pop()
+        return ask(tags)
+
+    return asked

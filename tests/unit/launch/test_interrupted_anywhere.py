@@ -1,0 +1,76 @@
+"""Whichever line of the launcher an interrupt comes at: what is left is said, or nothing is."""
+
+import pytest
+
+from dask_bake.clusters.inventory import find
+from dask_bake.commands import clusters
+from dask_bake.errors import BakeError, StoppedError
+from dask_bake.launch.executor import launch, take_down
+from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
+from interrupting import hidden, words_of
+
+ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is up, and costs")
+
+
+PLAN = a_plan()
+
+
+def unsaid(attempt) -> list[str]:
+    """What there is after the command that it neither returned nor named."""
+    said, left = words_of(attempt), attempt.cloud.left
+    if said is None or any(each in said for each in ALL_OF_IT):
+        return []
+    return [each for each in left if each not in said]
+
+
+FAILING = {
+    "up": [],
+    "quota": [Fault("run_instances", BakeError("no"), nth=2)],
+    "interrupted": [Fault("run_instances", KeyboardInterrupt(), nth=2, after=True)],
+}
+
+
+class Launch:
+    """One launch, which goes wrong as told."""
+
+    def __init__(self, why: str) -> None:
+        self.cloud = FakeCloud(faults=list(FAILING[why]))
+
+    def __call__(self) -> None:
+        clock, way_in = FakeClock(), FakeWayIn(self.cloud)
+        launch(PLAN, self.cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+
+
+class Down:
+    """The end of a cluster, as the command line has it."""
+
+    def __init__(self) -> None:
+        attempt = Launch("up")
+        attempt()
+        self.cloud, self.whole = attempt.cloud, attempt.cloud.left
+        self.has_begun = self.is_untouched = False
+
+    def __call__(self) -> None:
+        clock, way_in = FakeClock(), FakeWayIn(self.cloud)
+        try:
+            with clusters.nothing_ended("dask", flags=()) as ending:
+                self.has_begun = True
+                cluster = find(self.cloud, CLOUD, "dask")
+                take_down(cluster, self.cloud, way_in, notify=ending.see, clock=clock, sleep=clock.sleep)
+        except StoppedError:
+            self.is_untouched = self.cloud.left == self.whole
+            if not self.is_untouched:
+                raise
+
+
+@pytest.mark.parametrize("why", FAILING)
+def test_an_interrupt_at_any_line_of_a_launch_hides_nothing_that_is_left(why):
+    assert hidden(lambda: Launch(why), unsaid) == {}
+
+
+def test_an_interrupt_at_any_line_of_down_says_what_is_left():
+    def left(attempt: Down) -> list[str]:
+        named = unsaid(attempt)
+        return named if attempt.has_begun and not attempt.is_untouched else []
+
+    assert hidden(Down, left) == {}

@@ -1,0 +1,181 @@
+"""Where nodes may be put, best first, and what is said where they can be put nowhere."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.ec2.protocols import InstanceType
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.launch.placement import Shape, in_order, least_nodes, places, shape
+from dask_bake.models.cluster import Connect, Subnet
+from dask_bake.options.launch import LaunchOptions
+
+BIG = InstanceType("m6i.2xlarge", 8, ("x86_64",), 32768)
+OLD = InstanceType("m5.2xlarge", 8, ("x86_64",), 32768)
+SMALL = InstanceType("m6i.large", 2, ("x86_64",), 8192)
+MAC = InstanceType("mac2.metal", 8, ("arm64_mac",), 16384, can_be_spot=False)
+A = Subnet("subnet-a", "vpc-1", "us-east-1a", 100)
+B = Subnet("subnet-b", "vpc-1", "us-east-1b", 100)
+C = Subnet("subnet-c", "vpc-1", "us-east-1c", 100)
+HERE = (A, B, C)
+KINDS = (BIG, OLD, SMALL, MAC)
+EVERYWHERE = frozenset((kind.name, subnet.zone) for kind in KINDS for subnet in HERE)
+
+
+def found(subnets=HERE, offerings=EVERYWHERE, **options):
+    """The places, as zone, types of the head, types of the workers, market."""
+    return [
+        (
+            place.subnet.zone[-1],
+            "|".join(kind.name for kind in place.head_types),
+            "|".join(kind.name for kind in place.worker_types),
+            str(place.market),
+        )
+        for place in places(LaunchOptions(**options), subnets, KINDS, offerings)
+    ]
+
+
+def test_every_zone_is_a_place_in_the_order_of_their_names():
+    assert found() == [(zone, "m6i.2xlarge", "m6i.2xlarge", "on-demand") for zone in "abc"]
+
+
+def test_the_users_zones_are_tried_in_the_users_order_and_no_other():
+    assert [place[0] for place in found(zone=("us-east-1c", "us-east-1a"))] == ["c", "a"]
+
+
+def test_types_keep_the_users_order_and_only_those_that_the_zone_has():
+    offerings = EVERYWHERE - {("m6i.2xlarge", "us-east-1a"), ("m5.2xlarge", "us-east-1b")}
+
+    assert found(type=("m6i.2xlarge", "m5.2xlarge"), head_type=("m6i.large",), offerings=offerings) == [
+        ("a", "m6i.large", "m5.2xlarge", "on-demand"),
+        ("b", "m6i.large", "m6i.2xlarge", "on-demand"),
+        ("c", "m6i.large", "m6i.2xlarge|m5.2xlarge", "on-demand"),
+    ]
+
+
+def test_head_and_workers_are_in_one_zone():
+    only = frozenset(
+        {("m6i.large", "us-east-1a"), ("m6i.2xlarge", "us-east-1b"), ("m6i.large", "us-east-1b")}
+    )
+
+    assert found(head_type=("m6i.large",), offerings=only) == [("b", "m6i.large", "m6i.2xlarge", "on-demand")]
+
+
+def test_spot_everywhere_comes_before_on_demand_anywhere():
+    assert [(place[0], place[3]) for place in found(spot_with_fallback=True)] == [
+        *((zone, "spot") for zone in "abc"),
+        *((zone, "on-demand") for zone in "abc"),
+    ]
+    assert {place[3] for place in found(spot=True)} == {"spot"}
+
+
+def test_what_is_not_sold_on_spot_is_only_tried_on_demand():
+    assert found(type=("mac2.metal", "m5.2xlarge"), spot_with_fallback=True, zone=("us-east-1a",)) == [
+        ("a", "mac2.metal|m5.2xlarge", "m5.2xlarge", "spot"),
+        ("a", "mac2.metal|m5.2xlarge", "mac2.metal|m5.2xlarge", "on-demand"),
+    ]
+
+
+def test_of_a_zones_subnets_the_one_with_most_room_is_taken():
+    roomy = Subnet("subnet-a2", "vpc-1", "us-east-1a", 200)
+
+    assert in_order(LaunchOptions(), (roomy, A, B)) == (roomy, B)
+
+
+def test_subnets_that_give_public_addresses_go_first_unless_none_are_wanted():
+    closed = Subnet("subnet-x", "vpc-1", "us-east-1a", 200, is_public=False)
+    private = LaunchOptions(private=True, connect=Connect.EICE)
+
+    assert in_order(LaunchOptions(), (A, closed, B)) == (A, B)
+    assert in_order(private, (A, closed, B)) == (closed,)
+    assert in_order(private, (A, B)) == (A, B)
+    assert in_order(LaunchOptions(), (closed,)) == (closed,)
+
+
+def test_subnets_without_room_for_all_nodes_are_passed_over():
+    assert [place[0] for place in found((replace(A, free_addresses=3), B))] == ["b"]
+
+
+def refusal(error, **arguments):
+    with pytest.raises(error) as caught:
+        found(**arguments)
+    return caught.value.message, caught.value.hint
+
+
+def test_a_zone_without_a_subnet_is_refused_with_those_that_have_one():
+    assert refusal(UsageError, zone=("us-east-1f",)) == (
+        "--zone us-east-1f: there is no subnet to launch into there",
+        "there is us-east-1a, us-east-1b, us-east-1c",
+    )
+
+
+def test_too_few_addresses_are_told_with_how_many_there_are():
+    assert refusal(BakeError, subnets=(replace(A, free_addresses=3), replace(B, free_addresses=2))) == (
+        "--count 4 needs as many addresses, and subnet-a in us-east-1a has 3 left",
+        "take fewer nodes, or name a larger subnet with --subnet-id",
+    )
+
+
+def test_types_that_no_zone_has_are_told_with_the_zones():
+    assert refusal(BakeError, offerings=frozenset()) == (
+        "--type m6i.2xlarge cannot be had in us-east-1a, us-east-1b, us-east-1c",
+        "take another --type, or another --region",
+    )
+
+
+def test_types_that_another_zone_has_are_told_with_that_zone():
+    only = frozenset({("m6i.2xlarge", "us-east-1b")})
+
+    assert refusal(BakeError, offerings=only, zone=("us-east-1a",)) == (
+        "--type m6i.2xlarge cannot be had in us-east-1a",
+        "--zone us-east-1b has what is needed",
+    )
+
+
+def test_types_that_no_one_zone_has_together_are_told():
+    apart = frozenset({("m6i.large", "us-east-1a"), ("m6i.2xlarge", "us-east-1b")})
+
+    assert refusal(BakeError, offerings=apart, head_type=("m6i.large",)) == (
+        "--head-type m6i.large with --type m6i.2xlarge cannot be had in us-east-1a, us-east-1b, us-east-1c",
+        "take another --type, or another --region",
+    )
+
+
+@pytest.mark.parametrize(
+    ("nprocs", "nthreads", "vcpus", "used"),
+    [
+        (1, None, 8, Shape(1, 8)),
+        (8, None, 8, Shape(8, 1)),
+        (2, 1, 8, Shape(2, 1)),
+        (None, None, 2, Shape(2, 1)),
+        (None, None, 8, Shape(4, 2)),
+        (None, None, 96, Shape(12, 8)),
+        (16, None, 8, Shape(16, 1)),
+    ],
+)
+def test_a_node_is_used_as_the_options_say_or_as_dask_would(nprocs, nthreads, vcpus, used):
+    kind = InstanceType("m6i.any", vcpus, ("x86_64",))
+
+    assert shape(LaunchOptions(nprocs=nprocs, nthreads=nthreads), kind) == used
+
+
+def test_auto_is_what_dask_itself_would_do():
+    from distributed.deploy.utils import nprocesses_nthreads
+
+    for vcpus in (1, 2, 4, 8, 16, 36, 48, 64, 96, 128, 192):
+        kind = InstanceType("m6i.any", vcpus, ("x86_64",))
+        used = shape(LaunchOptions(nprocs=None), kind)
+        assert (used.nprocs, used.nthreads) == nprocesses_nthreads(vcpus)
+
+
+@pytest.mark.parametrize(("least", "nodes"), [(None, 3), (1, 1), (4, 1), (5, 2), (12, 3)])
+def test_enough_nodes_are_those_whose_processes_are_enough(least, nodes):
+    options = LaunchOptions(count=4, nprocs=4, min_workers=least)
+
+    assert least_nodes(options, BIG) == nodes
+
+
+def test_more_processes_than_all_nodes_have_are_never_waited_for():
+    options = LaunchOptions(count=4, nprocs=None, min_workers=1000)
+
+    assert least_nodes(options, BIG) == 3

@@ -1,0 +1,289 @@
+"""What a cluster costs is added up from what AWS says; what AWS does not say is unknown."""
+
+import io
+import json
+import threading
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from dask_bake.ec2.prices import PriceList, prices_of
+from dask_bake.errors import BakeError
+from dask_bake.launch.permissions import NOT_ASKED, NOT_CERTAIN, Permission, ask, check
+from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words
+from dask_bake.models.cluster import Connect, SecurityGroup
+from dask_bake.view.cluster_json import cost_document, plan_document
+from dask_bake.view.launch_plan import plan_view
+from fakes import IMAGE, a_plan
+
+SIZED = replace(IMAGE, root_size=73)
+ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
+
+
+def product(price: str, usage: str = "BoxUsage:m6i.2xlarge") -> str:
+    """An entry of AWS's price list."""
+    dimensions = {"x.y": {"unit": "Hrs", "pricePerUnit": {"USD": price}}}
+    terms = {"OnDemand": {"x": {"priceDimensions": dimensions}}, "Reserved": {}}
+    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
+
+
+class FakePrices:
+    """Price list and spot prices, by what is asked for; ``asked`` are the filters."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+        self.asked = []
+
+    def __call__(self, service):
+        return self
+
+    def get_products(self, ServiceCode, Filters):  # noqa: N803 - boto3's names
+        wanted = {each["Field"]: each["Value"] for each in Filters}
+        self.asked.append((ServiceCode, wanted))
+        key = wanted.get("instanceType") or wanted.get("volumeApiName") or wanted["group"]
+        answer = self.answers.get(key, [])
+        if isinstance(answer, Exception):
+            raise answer
+        return {"PriceList": answer}
+
+    def describe_spot_price_history(self, **wanted):
+        self.asked.append(("spot", wanted["InstanceTypes"], wanted["AvailabilityZone"]))
+        return {"SpotPriceHistory": self.answers["spot"]}
+
+
+def shown(renderable) -> str:
+    console = Console(width=100, record=True, color_system=None, file=io.StringIO())
+    console.print(renderable)
+    return console.export_text()
+
+
+def test_a_cluster_costs_what_its_nodes_disks_and_addresses_cost():
+    found = cost(a_plan(count=3, image=SIZED), ALL)
+
+    assert found == Cost(
+        (
+            Item("head, m6i.2xlarge", 1, 0.4),
+            Item("workers, m6i.2xlarge", 2, 0.1),
+            Item("root volumes, gp3 of 73 GiB", 3, pytest.approx(0.01)),
+            Item("public addresses", 3, 0.005),
+        )
+    )
+    assert in_words(found) == "$0.65 an hour"
+
+
+def test_spot_workers_larger_volumes_and_private_nodes_cost_what_they_are():
+    plan = a_plan(image=SIZED, spot=True, volume_size=146, private=True, connect=Connect.EICE)
+
+    assert [(item.what, item.each) for item in cost(plan, ALL).items] == [
+        ("head, m6i.2xlarge", 0.4),
+        ("workers, m6i.2xlarge on spot", 0.1),
+        ("root volumes, gp3 of 146 GiB", pytest.approx(0.02)),
+    ]
+
+
+def test_what_is_unknown_is_named_and_never_guessed():
+    found = cost(a_plan(image=SIZED), replace(ALL, worker=None, address=None))
+
+    assert (found.total, found.known) == (None, pytest.approx(0.43))
+    assert in_words(found) == ("$0.43 an hour, and what is unknown: workers, m6i.2xlarge; public addresses")
+    assert in_words(cost(a_plan(), Prices())) == "unknown"
+    assert in_words(cost(a_plan(), ALL)).endswith("unknown: root volumes, gp3 of ? GiB")
+
+
+def test_where_nothing_costs_anything_that_is_said():
+    assert in_words(FREE) == "nothing"
+    assert cost_document(FREE) == {"dollars_per_hour": 0, "items": []}
+
+
+@pytest.mark.parametrize(("amount", "shown"), [(12.345, "$12.35"), (0.1, "$0.10"), (0.0052, "$0.0052")])
+def test_small_amounts_are_shown_more_exactly(amount, shown):
+    assert dollars(amount) == shown
+
+
+def test_prices_are_asked_for_of_this_region_linux_and_shared_hardware():
+    other = FakePrices(
+        **{
+            "m6i.large": [product("0.0960000000")],
+            "m6i.2xlarge": [product("0.3840000000")],
+            "gp3": [product("0.0800000000", "EBS:VolumeUsage.gp3")],
+            "VPCPublicIPv4Address": [
+                product("0.0050000000", "USE1-PublicIPv4:InUseAddress"),
+                product("0.0050000001", "USE1-PublicIPv4:IdleAddress"),
+            ],
+        }
+    )
+
+    prices = PriceList(other, "us-east-1").of(a_plan(head_type=("m6i.large",)))
+
+    assert prices == Prices(head=0.096, worker=0.384, disk=0.08, address=0.005)
+    machine = {
+        "operatingSystem": "Linux",
+        "tenancy": "Shared",
+        "preInstalledSw": "NA",
+        "capacitystatus": "Used",
+        "marketoption": "OnDemand",
+        "regionCode": "us-east-1",
+    }
+    assert sorted(other.asked, key=str) == sorted(
+        [
+            ("AmazonEC2", {"instanceType": "m6i.large", **machine}),
+            ("AmazonEC2", {"instanceType": "m6i.2xlarge", **machine}),
+            ("AmazonEC2", {"productFamily": "Storage", "volumeApiName": "gp3", "regionCode": "us-east-1"}),
+            ("AmazonVPC", {"group": "VPCPublicIPv4Address", "regionCode": "us-east-1"}),
+        ],
+        key=str,
+    )
+
+
+def test_a_spot_price_is_the_latest_of_the_zone_that_is_tried_first():
+    history = [{"Timestamp": 2, "SpotPrice": "0.15"}, {"Timestamp": 1, "SpotPrice": "0.25"}]
+    other = FakePrices(spot=history)
+
+    prices = PriceList(other, "us-east-1").of(a_plan(spot=True, zone=("us-east-1b",)))
+
+    assert prices.worker == 0.15
+    assert ("spot", ["m6i.2xlarge"], "us-east-1b") in other.asked
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        [],
+        [product("0.1"), product("0.2")],
+        [product("0.0000000000")],
+        [json.dumps({"product": {}, "terms": {}})],
+        BakeError("these AWS credentials may not call ec2:GetProducts"),
+    ],
+)
+def test_a_price_that_is_not_one_is_unknown(answer):
+    prices = PriceList(FakePrices(**{"m6i.2xlarge": answer}), "us-east-1").of(a_plan())
+
+    assert prices == Prices()
+
+
+def test_a_price_that_does_not_come_is_not_waited_for():
+    may_answer = threading.Event()
+
+    class Slow(FakePrices):
+        def get_products(self, ServiceCode, Filters):  # noqa: N803 - boto3's names
+            if ServiceCode == "AmazonVPC":
+                may_answer.wait()
+            return {"PriceList": [product("0.5")]}
+
+    prices = PriceList(Slow(), "us-east-1", patience=0.2).of(a_plan())
+    may_answer.set()
+
+    assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
+
+
+def test_only_what_is_paid_for_on_demand_is_a_price():
+    assert list(prices_of(json.loads(product("0.384")))) == [0.384]
+    assert list(prices_of({})) == []
+
+
+class Asked:
+    """EC2, of which one may ask for anything but some; ``requests`` are what it was asked."""
+
+    def __init__(self, denied=(), broken=()):
+        self.denied, self.broken, self.requests = denied, broken, []
+
+    def may(self, operation, request):
+        self.requests.append((operation, request))
+        if operation in self.broken:
+            raise BakeError("RunInstances failed: no such thing (InvalidParameterValue)")
+        return operation not in self.denied
+
+
+def test_ec2_is_asked_about_each_call_without_what_is_not_there_yet():
+    ec2 = Asked()
+
+    answers = ask(a_plan(), ec2)
+
+    assert answers == (
+        Permission("CreateSecurityGroup", "its group", True),
+        Permission("AuthorizeSecurityGroupIngress", "its group", None, NOT_ASKED),
+        Permission("RunInstances", "the head", True),
+        Permission("RunInstances", "the workers", True),
+    )
+    runs = [request for operation, request in ec2.requests if operation == "RunInstances"]
+    assert sorted(request["MaxCount"] for request in runs) == [1, 2]
+    for request in runs:
+        assert "ClientToken" not in request
+        assert "Groups" not in request["NetworkInterfaces"][0]
+        assert request["NetworkInterfaces"][0]["SubnetId"] == "subnet-1"
+
+
+def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay():
+    ec2 = Asked()
+
+    answers = ask(a_plan(provision=False, nprocs=1), ec2)
+
+    assert Permission("ImportKeyPair", "its key", True) in answers
+    assert all("KeyName" not in request for name, request in ec2.requests if name == "RunInstances")
+
+
+def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
+    denied = ask(in_a_group(a_plan()), Asked(denied=("RunInstances",)))
+    with pytest.raises(BakeError) as caught:
+        check(denied)
+
+    assert caught.value.message == (
+        "these AWS credentials may not call ec2:RunInstances for the head, ec2:RunInstances for the workers"
+    )
+    assert caught.value.exit_code == 1
+    unclear = ask(a_plan(), Asked(broken=("RunInstances",)))
+    assert unclear[2].why == "RunInstances failed: no such thing (InvalidParameterValue)"
+    check(unclear)
+
+
+def test_a_refusal_for_the_vpc_s_default_group_is_not_certain():
+    """In the cluster's own groups, which are not there yet, it may well be permitted."""
+    answers = ask(a_plan(), Asked(denied=("RunInstances",)))
+
+    assert answers[2:] == (
+        Permission("RunInstances", "the head", None, NOT_CERTAIN),
+        Permission("RunInstances", "the workers", None, NOT_CERTAIN),
+    )
+    check(answers)
+    with pytest.raises(BakeError, match=r"may not call ec2:CreateSecurityGroup for its group$"):
+        check(ask(a_plan(), Asked(denied=("CreateSecurityGroup", "RunInstances"))))
+
+
+def in_a_group(plan):
+    """The same, its nodes also in a group of the user's own, which is there."""
+    groups = (SecurityGroup("sg-7", "storage", "vpc-1"),)
+    return replace(plan, surroundings=replace(plan.surroundings, groups=groups))
+
+
+def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
+    plan = in_a_group(a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge")))
+    text = shown(plan_view(plan, ask(plan, Asked(denied=("RunInstances",))), cost(plan, ALL)))
+    lines = [line.rstrip() for line in text.splitlines()]
+
+    places = lines.index("Tried in this order")
+    types = "head m6i.2xlarge or m5.2xlarge, workers m6i.2xlarge or m5.2xlarge"
+    assert lines[places + 1 : places + 5] == [
+        f"1. us-east-1a, subnet-1: {types} on spot",
+        f"2. us-east-1b, subnet-2: {types} on spot",
+        f"3. us-east-1a, subnet-1: {types}",
+        f"4. us-east-1b, subnet-2: {types}",
+    ]
+    permissions = lines.index("May you? EC2 says")
+    assert [line.split() for line in lines[permissions + 1 : permissions + 3]] == [
+        ["CreateSecurityGroup", "its", "group", "yes"],
+        ["AuthorizeSecurityGroupIngress", "its", "group", "?", *NOT_ASKED.split()],
+    ]
+    assert lines[permissions + 3].split() == ["RunInstances", "the", "head", "no"]
+    assert "Cost: $0.65 an hour" in lines
+    assert "workers, m6i.2xlarge on spot  2 ×  $0.10 an hour" in lines  # noqa: RUF001 - a sign
+
+
+def test_keys_are_masked_in_a_plan_that_is_shown():
+    pem = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
+    plan = a_plan()
+    secret = replace(plan, handout=replace(plan.handout, public_key=pem))
+
+    assert "c2VjcmV0" in str(secret.calls())
+    assert "c2VjcmV0" not in shown(plan_view(secret)) + json.dumps(plan_document(secret))
+    assert "a private key, not shown" in json.dumps(plan_document(secret))

@@ -1,0 +1,82 @@
+"""A machine is one mount, one cable and one systemd-nspawn."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from dask_bake.local.machines.nspawn import (
+    Machine,
+    MachineSpec,
+    boot_command,
+    children,
+    kill_tree,
+    mount_command,
+)
+
+SPEC = MachineSpec(
+    name="dask-bake-i-0123456789abcdef0",
+    directory=Path("/var/lib/dask-bake/instances/i-0123456789abcdef0"),
+    layers=(Path("/layers/base"), Path("/layers/dask")),
+    address="10.213.0.4",
+)
+
+
+def test_layers_are_mounted_with_the_newest_on_top_and_what_is_written_above():
+    assert mount_command(SPEC) == [
+        "mount",
+        "-t",
+        "overlay",
+        "overlay",
+        "-o",
+        f"lowerdir=/layers/dask:/layers/base,upperdir={SPEC.directory}/upper,workdir={SPEC.directory}/work",
+        f"{SPEC.directory}/root",
+    ]
+
+
+def test_a_machine_boots_under_its_own_name_with_its_own_cable():
+    assert boot_command(SPEC) == [
+        "systemd-nspawn",
+        "--quiet",
+        "--boot",
+        "--machine=dask-bake-i-0123456789abcdef0",
+        f"--directory={SPEC.directory}/root",
+        "--network-interface=ens56789abcdef0",
+        f"--bind-ro={SPEC.directory}/hypervisor:/sys/hypervisor",
+        f"--kill-signal={signal.SIGRTMIN + 4}",
+        "--drop-capability=CAP_MKNOD",
+        "--register=no",
+        "--keep-unit",
+        "--settings=no",
+        "--link-journal=no",
+        "--resolv-conf=off",
+        "--timezone=off",
+    ]
+
+
+def test_the_ends_of_a_cable_have_names_that_linux_allows():
+    ends = (SPEC.host_end, SPEC.guest_end)
+
+    assert ends == ("vb56789abcdef0", "ens56789abcdef0")
+    assert max(len(end) for end in ends) <= 15
+
+
+def test_killing_takes_the_children_along():
+    with subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
+        parent.stdout.readline()
+        child = children(parent.pid)
+        kill_tree(parent.pid)
+        parent.wait(5)
+        assert parent.stdout.read() == b""  # the child held the pipe, and is gone too
+
+    assert (len(child), children(parent.pid)) == (1, ())
+
+
+def test_a_machine_that_has_ended_is_not_killed_again():
+    """Its pid may belong to another process by then: here, to this one."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    process.pid = os.getpid()
+
+    Machine(SPEC, process).kill()

@@ -1,0 +1,51 @@
+"""The instances' network is apart from the host's, and says what is in its way."""
+
+from ipaddress import IPv4Network
+
+import pytest
+
+from dask_bake.errors import BakeError
+from dask_bake.local.network.bridge import (
+    CANDIDATES,
+    cable_name,
+    choose_block,
+    mac_address,
+)
+
+
+def test_the_first_block_that_is_free_is_taken():
+    home = (IPv4Network("192.168.1.0/24"), IPv4Network("10.213.1.0/24"))
+
+    assert choose_block(None, ()) == IPv4Network("10.213.0.0/20")
+    assert choose_block(None, home) == IPv4Network("10.87.0.0/20")
+
+
+def test_a_wanted_block_is_taken_if_it_is_free():
+    assert choose_block(IPv4Network("10.5.0.0/20"), CANDIDATES) == IPv4Network("10.5.0.0/20")
+
+
+def test_a_wanted_block_in_use_is_refused_by_name():
+    with pytest.raises(BakeError) as caught:
+        choose_block(IPv4Network("10.5.0.0/20"), [IPv4Network("10.5.4.0/24")])
+
+    assert (caught.value.message, caught.value.hint) == (
+        "The local cloud's address block is in use on this machine: 10.5.0.0/20.",
+        "Set DASK_BAKE_LOCAL_BLOCK to a free private block, such as 10.99.0.0/20.",
+    )
+
+
+def test_a_machine_whose_network_takes_every_candidate_is_told_so():
+    with pytest.raises(BakeError, match=r"in use on this machine: 10\.213\.0\.0/20, .*192\.168\.208\.0/20\."):
+        choose_block(
+            None, [IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")]
+        )
+
+
+def test_a_hardware_address_follows_from_the_private_one():
+    assert mac_address("10.213.0.4") == "02:ba:0a:d5:00:04"
+
+
+def test_a_cable_is_named_alike_by_its_instance_and_by_its_machine():
+    names = ("i-0123456789abcdef0", "dask-bake-i-0123456789abcdef0")
+
+    assert [cable_name(name) for name in names] == ["vb56789abcdef0"] * 2

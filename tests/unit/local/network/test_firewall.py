@@ -1,0 +1,36 @@
+"""The firewall opens what instances need of the host, and nothing beyond it."""
+
+from ipaddress import IPv4Network
+
+from dask_bake.local.network.bridge import Network
+from dask_bake.local.network.firewall import firewall_rules
+
+NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
+
+
+def test_the_firewall_opens_what_instances_need_and_forwards_replies_alone():
+    assert (
+        firewall_rules(NETWORK)
+        == """
+table ip dask_bake {
+  chain metadata {
+    type nat hook prerouting priority dstnat;
+    iifname "dask-bake" ip daddr 169.254.169.254 tcp dport 80 dnat to 10.213.0.1:8169
+    iifname "dask-bake" ip daddr 10.213.0.1 tcp dport 80 dnat to 10.213.0.1:8180
+  }
+  chain to_host {
+    type filter hook input priority filter;
+    iifname != "dask-bake" accept
+    ct state established,related accept
+    udp dport { 53, 67 } accept
+    tcp dport { 53, 8180, 8169 } ip daddr 10.213.0.1 accept
+    icmp type echo-request accept
+    reject
+  }
+  chain beyond_host {
+    type filter hook forward priority filter;
+    iifname "dask-bake" oifname != "dask-bake" ct state != { established, related } reject
+  }
+}
+"""
+    )

@@ -1,0 +1,262 @@
+"""The metadata service answers each instance about itself, as cloud-init asks."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from werkzeug.test import Client
+
+from dask_bake.local.faults.parse import parse_fault
+from dask_bake.local.faults.rules import FaultRules
+from dask_bake.local.network.imds import Facts, MetadataService
+
+LIFETIME = "X-aws-ec2-metadata-token-ttl-seconds"
+TOKEN = "X-aws-ec2-metadata-token"
+FACTS = Facts(
+    instance_id="i-0123456789abcdef0",
+    image_id="ami-1",
+    instance_type="t3.micro",
+    launch_index=2,
+    region="us-east-1",
+    zone="us-east-1a",
+    account="123456789012",
+    private_address="10.213.0.4",
+    mac="02:ba:0a:d5:00:04",
+    architecture="x86_64",
+    security_groups=("default", "dask"),
+    public_key=("laptop", "ssh-ed25519 AAAA laptop"),
+    user_data=b"#cloud-config\n\xff",
+    token_required=True,
+)
+OTHER = replace(FACTS, instance_id="i-2", private_address="10.213.0.5", public_key=None, user_data=None)
+
+
+class Service:
+    """The service, asked from an instance's address at a time of the test's choosing."""
+
+    def __init__(self, *facts: Facts) -> None:
+        self.now = 0.0
+        self.known = {fact.private_address: fact for fact in facts}
+        self.rules = FaultRules()
+        self.slept: list[float] = []
+        self.app = MetadataService(
+            self.known.get, clock=lambda: self.now, sleep=self.slept.append, strike=self.rules.strike
+        )
+        self.client = Client(self.app)
+        self.connection = socket.socket()
+
+    def put(self, path="/latest/api/token", lifetime="60", address=FACTS.private_address):
+        headers = {LIFETIME: lifetime} if lifetime is not None else {}
+        asked = {"REMOTE_ADDR": address, "werkzeug.socket": self.connection}
+        return self.client.put(path, headers=headers, environ_base=asked)
+
+    def get(self, path, token=None, address=FACTS.private_address):
+        headers = {TOKEN: token} if token is not None else {}
+        return self.client.get(path, headers=headers, environ_base={"REMOTE_ADDR": address})
+
+    def read(self, path, address=FACTS.private_address) -> str:
+        answer = self.get(path, self.put(address=address).text, address)
+        assert answer.status_code == 200, path
+        return answer.text
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., Service]]:
+    with ExitStack() as stack:
+
+        def start(*facts: Facts) -> Service:
+            service = Service(*facts)
+            stack.enter_context(service.connection)
+            return service
+
+        yield start
+
+
+@pytest.fixture
+def service(serve) -> Service:
+    return serve(FACTS, OTHER)
+
+
+def test_a_token_is_given_to_who_puts_and_says_how_long(service):
+    answer = service.put(lifetime="21600")
+
+    assert (answer.status_code, answer.headers[LIFETIME], len(answer.text)) == (200, "21600", 43)
+
+
+@pytest.mark.parametrize("lifetime", [None, "", "0", "21601", "-1", "long"])
+def test_a_token_without_a_right_lifetime_is_refused(service, lifetime):
+    assert service.put(lifetime=lifetime).status_code == 400
+
+
+def test_a_token_is_not_to_be_got(service):
+    assert service.get("/latest/api/token").status_code == 405
+
+
+def test_without_a_token_nothing_is_read(service):
+    assert service.get("/latest/meta-data/instance-id").status_code == 401
+    assert service.get("/latest/meta-data/instance-id", "invented").status_code == 401
+
+
+def test_a_token_expires(service):
+    token = service.put(lifetime="60").text
+    service.now = 59.9
+    assert service.get("/latest/meta-data/instance-id", token).text == FACTS.instance_id
+
+    service.now = 60.0
+    assert service.get("/latest/meta-data/instance-id", token).status_code == 401
+
+
+def test_expired_tokens_are_forgotten(service):
+    for now in range(0, 1000, 100):
+        service.now = float(now)
+        service.put(lifetime="60")
+
+    assert len(service.app._tokens) == 1
+
+
+def test_the_token_of_another_instance_is_worth_nothing(service):
+    token = service.put(address=OTHER.private_address).text
+
+    assert service.get("/latest/meta-data/instance-id", token).status_code == 401
+
+
+def test_version_one_is_answered_only_where_tokens_are_optional(serve):
+    service = serve(replace(FACTS, token_required=False))
+
+    assert service.get("/latest/meta-data/instance-id").text == FACTS.instance_id
+    assert service.get("/latest/meta-data/instance-id", "invented").status_code == 401
+
+
+def test_an_address_without_an_instance_is_told_nothing(service):
+    assert service.put(address="10.213.0.99").status_code == 404
+    assert service.get("/latest/meta-data/", address="10.213.0.99").status_code == 404
+
+
+def test_folders_are_listed_as_cloud_init_crawls_them(service):
+    listings = {
+        "/latest/meta-data/": "ami-id ami-launch-index hostname instance-id instance-life-cycle instance-type"
+        " local-hostname local-ipv4 mac network/ placement/ security-groups public-keys/",
+        "/latest/meta-data/network/interfaces/macs/": "02:ba:0a:d5:00:04/",
+        "/latest/meta-data/network/interfaces/macs/02:ba:0a:d5:00:04/": "device-number local-hostname"
+        " local-ipv4s mac",
+        "/latest/meta-data/placement/": "availability-zone region",
+        "/latest/meta-data/public-keys/": "0=laptop",
+        "/latest/meta-data/public-keys/0/": "openssh-key",
+        "/latest/dynamic/instance-identity/": "document",
+    }
+
+    assert {path: service.read(path).split("\n") for path in listings} == {
+        path: names.split() for path, names in listings.items()
+    }
+
+
+def test_values_are_the_instances_own(service):
+    values = {
+        "ami-id": "ami-1",
+        "ami-launch-index": "2",
+        "hostname": "ip-10-213-0-4.ec2.internal",
+        "instance-id": "i-0123456789abcdef0",
+        "local-ipv4": "10.213.0.4",
+        "placement/availability-zone": "us-east-1a",
+        "public-keys/0/openssh-key": "ssh-ed25519 AAAA laptop",
+        "security-groups": "default\ndask",
+    }
+
+    assert {path: service.read(f"/latest/meta-data/{path}") for path in values} == values
+    assert service.read("/latest/meta-data/instance-id", OTHER.private_address) == "i-2"
+
+
+def test_outside_of_virginia_the_domain_names_the_region(serve):
+    service = serve(replace(FACTS, region="eu-west-1"))
+
+    assert service.read("/latest/meta-data/hostname") == "ip-10-213-0-4.eu-west-1.compute.internal"
+
+
+@pytest.mark.parametrize("version", ["latest", "2009-04-04", "2021-03-23"])
+def test_every_version_of_the_api_is_answered_alike(service, version):
+    assert service.read(f"/{version}/meta-data/instance-id") == FACTS.instance_id
+    assert service.get(f"/{version}/user-data", service.put().text).data == FACTS.user_data
+
+
+def test_an_instance_without_user_data_or_key_has_none(service):
+    token = service.put(address=OTHER.private_address).text
+    for path in ("user-data", "meta-data/public-keys/", "meta-data/none", "meta-data/mac/none"):
+        assert service.get(f"/latest/{path}", token, OTHER.private_address).status_code == 404
+
+
+def test_the_identity_document_is_json(service):
+    assert json.loads(service.read("/latest/dynamic/instance-identity/document")) == {
+        "accountId": "123456789012",
+        "architecture": "x86_64",
+        "availabilityZone": "us-east-1a",
+        "imageId": "ami-1",
+        "instanceId": "i-0123456789abcdef0",
+        "instanceType": "t3.micro",
+        "privateIp": "10.213.0.4",
+        "region": "us-east-1",
+        "version": "2017-09-30",
+    }
+
+
+def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends(serve):
+    end = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    spot = replace(FACTS, spot=True)
+    service = serve(spot, replace(spot, private_address="10.213.0.5", interruption=end))
+    token = service.put().text
+
+    assert service.read("/latest/meta-data/instance-life-cycle") == "spot"
+    assert service.get("/latest/meta-data/spot/instance-action", token).status_code == 404
+    told = service.read("/latest/meta-data/spot/instance-action", address="10.213.0.5")
+    assert json.loads(told) == {"action": "terminate", "time": "2026-01-02T03:04:05Z"}
+    ended = service.read("/latest/meta-data/spot/termination-time", address="10.213.0.5")
+    assert ended == "2026-01-02T03:04:05Z"
+
+
+def test_an_instance_whose_metadata_is_turned_off_is_refused_everything(serve):
+    service = serve(replace(FACTS, is_enabled=False, token_required=False))
+
+    assert service.put().status_code == 403
+    assert service.get("/latest/meta-data/instance-id").status_code == 403
+
+
+def test_tags_are_told_where_the_instance_is_to_show_them(serve, service):
+    telling = serve(replace(FACTS, tags={"Name": "head", "dask-bake:role": "head"}, shows_tags=True))
+
+    assert telling.read("/latest/meta-data/tags/instance") == "Name\ndask-bake:role"
+    assert telling.read("/latest/meta-data/tags/instance/dask-bake:role") == "head"
+    assert service.get("/latest/meta-data/tags/instance", service.put().text).status_code == 404
+
+
+def test_a_token_goes_no_further_than_its_hop_limit(serve):
+    service = serve(replace(FACTS, hop_limit=1))
+
+    service.put()
+
+    assert service.connection.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_metadata_fails_for_those_that_a_fault_rule_is_for(serve, status):
+    service = serve(replace(FACTS, tags={"dask-bake:role": "worker"}), OTHER)
+    where = {"Tag.dask-bake:role": "worker", "Path": "/latest/meta-data/*"}
+    rule = {"kind": "error", "action": "Metadata", "status": status, "times": 0, "where": where}
+    service.rules.add(parse_fault(rule))
+    token = service.put().text
+
+    assert service.get("/latest/meta-data/instance-id", token).status_code == status
+    assert service.get("/latest/user-data", token).status_code == 200
+    assert service.read("/latest/meta-data/instance-id", OTHER.private_address) == OTHER.instance_id
+
+
+def test_metadata_is_slow_when_a_fault_rule_says_so(service):
+    rule = {"kind": "delay", "action": "Metadata", "seconds": 3, "where": {"Path": "*/instance-type"}}
+    service.rules.add(parse_fault(rule))
+
+    service.read("/latest/meta-data/instance-id")
+    assert service.slept == []
+    service.read("/latest/meta-data/instance-type")
+    assert service.slept == [3.0]

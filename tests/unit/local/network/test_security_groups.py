@@ -1,0 +1,145 @@
+"""What nftables is told for security groups: what a rule says, and no more."""
+
+from ipaddress import IPv4Address, IPv4Network
+
+import pytest
+
+from dask_bake.local.network.security_groups import ANYWHERE, Group, Port, Rule, render_rules
+
+CALLER = IPv4Network("10.213.0.1/32")
+HEAD, WORKER, OTHER = (IPv4Address(f"10.213.0.{number}") for number in (4, 5, 9))
+
+
+def rules_of(*rules, groups=()):
+    """The lines that nftables is told for the rules of one group."""
+    text = render_rules("dask-bake", [Group("sg-1", rules, (HEAD,)), *groups], [])
+    return [line.strip() for line in text.partition("chain rules_sg_1 {")[2].partition("}")[0].split("\n")][
+        1:-1
+    ]
+
+
+def test_a_cluster_as_nftables_is_told():
+    cluster = Group("sg-0a", (Rule("-1", "sg-0a"), Rule("tcp", CALLER, 22, 22)), (HEAD, WORKER))
+
+    assert (
+        render_rules("dask-bake", [cluster], [Port("vb01", HEAD), Port("vb02", WORKER)])
+        == """\
+table inet dask_bake
+delete table inet dask_bake
+table inet dask_bake {
+  set in_sg_0a {
+    type ipv4_addr
+    elements = { 10.213.0.4, 10.213.0.5 }
+  }
+  chain rules_sg_0a {
+    ip saddr @in_sg_0a accept
+    ip saddr 10.213.0.1/32 tcp dport 22 accept
+  }
+  chain to_instances {
+    icmp type redirect drop
+    ct state established,related accept
+    udp sport 67 udp dport 68 accept
+    ip daddr @in_sg_0a jump rules_sg_0a
+    drop
+  }
+  chain at_output {
+    type filter hook output priority filter;
+    oifname "dask-bake" jump to_instances
+  }
+  chain at_forward {
+    type filter hook forward priority filter;
+    oifname "dask-bake" jump to_instances
+  }
+}
+table bridge dask_bake
+delete table bridge dask_bake
+table bridge dask_bake {
+  set ports {
+    type ifname
+    elements = { "vb01", "vb02" }
+  }
+  set own {
+    type ifname . ipv4_addr
+    elements = { "vb01" . 10.213.0.4, "vb02" . 10.213.0.5 }
+  }
+  chain from_instances {
+    type filter hook prerouting priority filter;
+    iifname @ports ether type != { ip, arp } drop
+    iifname @ports ip saddr != 0.0.0.0 iifname . ip saddr != @own drop
+    iifname @ports arp saddr ip != 0.0.0.0 iifname . arp saddr ip != @own drop
+  }
+}
+"""
+    )
+
+
+def test_nothing_passes_the_cable_of_an_instance_that_is_cut_off():
+    text = render_rules("dask-bake", [], [Port("vb01", HEAD), Port("vb02", WORKER, is_cut=True)])
+
+    assert (
+        text.partition("  chain to_cut")[2]
+        == """ {
+    type filter hook output priority filter;
+    oifname "vb02" drop
+  }
+  chain from_instances {
+    type filter hook prerouting priority filter;
+    iifname "vb02" drop
+    iifname @ports ether type != { ip, arp } drop
+    iifname @ports ip saddr != 0.0.0.0 iifname . ip saddr != @own drop
+    iifname @ports arp saddr ip != 0.0.0.0 iifname . arp saddr ip != @own drop
+  }
+}
+"""
+    )
+
+
+def test_before_the_first_instance_everything_is_closed():
+    text = render_rules("dask-bake", [], [])
+
+    assert "drop\n  }\n  chain at_output" in text
+    assert "jump rules" not in text
+    assert text.endswith("table bridge dask_bake {\n}\n")
+
+
+@pytest.mark.parametrize(
+    ("rule", "line"),
+    [
+        (Rule("-1", ANYWHERE), "accept"),
+        (Rule("-1", CALLER), "ip saddr 10.213.0.1/32 accept"),
+        (Rule("tcp", ANYWHERE, 22, 22), "tcp dport 22 accept"),
+        (Rule("tcp", ANYWHERE, 0, 65535), "tcp dport 0-65535 accept"),
+        (Rule("tcp", ANYWHERE), "meta l4proto tcp accept"),
+        (Rule("udp", CALLER, 5000, 5010), "ip saddr 10.213.0.1/32 udp dport 5000-5010 accept"),
+        (Rule("icmp", ANYWHERE), "meta l4proto icmp accept"),
+        (Rule("icmp", ANYWHERE, 8), "icmp type 8 accept"),
+        (Rule("icmp", ANYWHERE, 3, 4), "icmp type 3 icmp code 4 accept"),
+        (Rule("47", CALLER), "ip saddr 10.213.0.1/32 meta l4proto 47 accept"),
+    ],
+)
+def test_a_rule_opens_what_it_names(rule, line):
+    assert rules_of(rule) == [line]
+
+
+def test_a_source_group_is_the_addresses_of_its_members():
+    other = Group("sg-2", (), (OTHER,))
+
+    assert rules_of(Rule("tcp", "sg-2", 8786, 8786), groups=[other]) == [
+        "ip saddr @in_sg_2 tcp dport 8786 accept"
+    ]
+
+
+def test_a_source_group_without_members_lets_nobody_in():
+    empty = Group("sg-2", (), ())
+
+    assert rules_of(Rule("-1", "sg-2"), Rule("-1", "sg-3"), groups=[empty]) == []
+
+
+def test_an_instance_in_two_groups_has_the_rules_of_both():
+    both = [
+        Group(name, (Rule("tcp", CALLER, port, port),), (HEAD,))
+        for name, port in (("sg-1", 22), ("sg-2", 80))
+    ]
+    text = render_rules("dask-bake", both, [])
+
+    assert "    ip daddr @in_sg_1 jump rules_sg_1\n    ip daddr @in_sg_2 jump rules_sg_2\n    drop\n" in text

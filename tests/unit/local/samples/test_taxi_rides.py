@@ -1,0 +1,41 @@
+"""The sample data is in S3 once somebody has asked for it."""
+
+from threading import Thread
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from dask_bake.local.samples import sample_data
+from dask_bake.local.samples.s3 import BUCKET, SampleLoader
+
+
+@pytest.fixture
+def directory(tmp_path):
+    """Twelve files that are there already, and small."""
+    for name in sample_data.file_names():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    return tmp_path
+
+
+def test_every_file_is_at_its_key_and_public_however_often_it_is_asked_for(directory):
+    with mock_aws():
+        load = SampleLoader(directory)
+        threads = [Thread(target=load) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        s3 = boto3.client("s3")
+        keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=BUCKET)["Contents"]]
+        first = s3.get_object(Bucket=BUCKET, Key=keys[0])["Body"].read()
+        grants = s3.get_object_acl(Bucket=BUCKET, Key=keys[0])["Grants"]
+
+    assert keys == list(sample_data.file_names())
+    assert first == keys[0].encode()
+    assert "http://acs.amazonaws.com/groups/global/AllUsers" in [
+        grant["Grantee"].get("URI") for grant in grants
+    ]

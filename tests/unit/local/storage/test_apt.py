@@ -1,0 +1,47 @@
+"""The host's apt settings, from what apt prints of them."""
+
+from dask_bake.local.storage.apt import read_options, read_sources
+
+TARGETS = """\
+Debian|bookworm-security|http://mirror.example/debian-security/|bookworm-security|main
+Debian|bookworm|http://mirror.example/debian/|bookworm|main
+Debian|bookworm|http://mirror.example/debian/|bookworm|contrib
+Debian|trixie|http://mirror.example/debian/|trixie|main
+Somebody|bookworm|http://other.example/apt/|bookworm|main
+"""
+
+
+def test_the_suite_comes_from_where_the_host_gets_it():
+    """With its security updates, and without other suites or publishers."""
+    assert read_sources(TARGETS, "bookworm") == (
+        "deb http://mirror.example/debian-security/ bookworm-security main",
+        "deb http://mirror.example/debian/ bookworm main contrib",
+    )
+
+
+def test_a_suite_that_the_host_has_not_comes_from_where_it_gets_its_own():
+    """A mirror of Debian has every suite; its updates and security updates are beside it likewise."""
+    own = "\n".join(line for line in TARGETS.splitlines() if "|trixie|" not in line)
+    assert read_sources(own, "trixie") == (
+        "deb http://mirror.example/debian-security/ trixie-security main",
+        "deb http://mirror.example/debian/ trixie main contrib",
+    )
+
+
+def test_a_host_that_is_no_debian_has_no_sources():
+    """Updates alone make no system, so the default mirror is used."""
+    assert read_sources(TARGETS.splitlines()[0], "bookworm") == ()
+    assert read_sources("Ubuntu|noble|http://mirror.example/|noble|main\n", "bookworm") == ()
+    assert read_sources("", "bookworm") == ()
+
+
+def test_proxies_and_certificates_are_carried_over():
+    """And nothing else of apt's configuration."""
+    dump = 'Acquire "";\nAcquire::Retries "3";\nAcquire::http::Proxy "http://proxy.example:3128";\n'
+    dump += 'Acquire::https::CaInfo "/etc/ssl/own.pem";\nAcquire::https::Verify-Peer "true";\n'
+
+    assert read_options(dump) == (
+        'Acquire::http::Proxy "http://proxy.example:3128"',
+        'Acquire::https::CaInfo "/etc/ssl/own.pem"',
+        'Acquire::https::Verify-Peer "true"',
+    )

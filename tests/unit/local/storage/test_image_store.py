@@ -1,0 +1,89 @@
+"""Images are files: they outlive the server, and take their layers along when they go."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.local.settings import Settings
+from dask_bake.local.storage.image_store import ImageStore, StoredImage, StoredSnapshot
+
+OLD = StoredImage("ami-2", "old", "", "1", "us-east-1", "2026-01-01T00:00:00.000Z", ("base", "a"))
+NEW = StoredImage(
+    "ami-1", "new", "text", "1", "eu-west-1", "2026-01-02T00:00:00.000Z", ("base", "b"), tags={"k": "v"}
+)
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    return Settings(root=tmp_path / "root")
+
+
+@pytest.fixture
+def store(settings) -> ImageStore:
+    return ImageStore(settings)
+
+
+def test_what_is_saved_is_there_for_the_next_server_oldest_first(store, settings):
+    for image in (NEW, OLD):
+        store.save(image)
+
+    assert ImageStore(settings).all() == (OLD, NEW)
+    assert (store.get("ami-1"), store.get("ami-3")) == (NEW, None)
+
+
+def test_saving_again_replaces(store):
+    store.save(NEW)
+    store.save(replace(NEW, tags={}))
+
+    assert store.all() == (replace(NEW, tags={}),)
+
+
+def test_a_removed_image_is_gone_and_removing_again_is_fine(store):
+    store.save(OLD)
+    for _ in range(2):
+        store.remove("ami-2")
+
+    assert store.all() == ()
+
+
+def test_a_sweep_leaves_the_layers_that_somebody_needs(store, settings):
+    store.save(OLD)
+    for name in ("base", "a", "b", "c", "base-old", "draft-x"):
+        (store.layer(name) / "etc").mkdir(parents=True)
+
+    store.sweep(keep=("b",))
+    assert {path.name for path in settings.layers.iterdir()} == {"base", "a", "b", "base-old", "draft-x"}
+
+    store.sweep(keep=("b",), at_start=True)
+    assert {path.name for path in settings.layers.iterdir()} == {"base", "a", "b"}
+
+
+def test_an_image_that_cannot_be_written_leaves_the_one_before_and_no_draft(store, settings):
+    store.save(OLD)
+
+    with pytest.raises(TypeError):
+        store.save(replace(OLD, tags={"bad": object()}))  # type: ignore[dict-item]
+
+    assert store.all() == (OLD,)
+    assert [path.name for path in settings.images.iterdir()] == ["ami-2.json"]
+
+
+def test_snapshots_are_kept_apart_from_their_images(store, settings):
+    kept = StoredSnapshot("snap-7", "1", "us-east-1", "ami-2", OLD.created, encrypted=True, users=("2",))
+    store.save(replace(OLD, snapshot="snap-7"))
+    store.save_snapshot(kept)
+    store.remove("ami-2")
+
+    assert ImageStore(settings).snapshots() == (kept,)
+    store.remove_snapshot("snap-7")
+    assert store.snapshots() == ()
+
+
+def test_an_image_without_a_snapshot_of_record_has_one_all_the_same(store):
+    assert store.snapshot_of(OLD) == StoredSnapshot("snap-2", "1", "us-east-1", "ami-2", OLD.created)
+    named = replace(OLD, snapshot="snap-7", launch_permissions=({"UserId": "2"},))
+    store.save(named)
+    store.save_snapshot(StoredSnapshot("snap-7", "1", "us-east-1", "ami-2", OLD.created, volume_size=12))
+
+    assert store.all() == (named,)
+    assert store.snapshot_of(named).volume_size == 12

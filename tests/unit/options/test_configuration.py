@@ -1,0 +1,310 @@
+"""What is configured is read as dask reads it; what is not understood is a sentence that says where it is."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dask.config import serialize
+
+from dask_bake.cli.main import run
+from dask_bake.commands.config import config_document, default
+from dask_bake.debian import NEWEST
+from dask_bake.errors import UsageError
+from dask_bake.models.cluster import Architecture
+from dask_bake.options import values
+from dask_bake.options.configuration import Given, find_setting, read_configuration
+from dask_bake.options.launch import LaunchOptions, launch_options
+from dask_bake.options.precedence import chosen
+from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
+
+HOME = Path(__file__).parents[3]
+SAMPLES = {
+    values.text: ("abc", "abc"),
+    values.whole_number: (7, 7),
+    values.number_or_auto: ("auto", None),
+    values.switch: (True, True),
+    values.words: (["a", "b"], ("a", "b")),
+    values.texts: (["a", "b"], ("a", "b")),
+    values.pairs: ({"A": "1"}, (("A", "1"),)),
+    values.dec2_tags: ("a:b", (("a", "b"),)),
+    values.path: ("/a", Path("/a")),
+    values.base_image: ("debian-13", NEWEST),
+    values.duration: ("2h", 7200),
+    values.networks: ("192.0.2.7", ("192.0.2.7/32",)),
+}
+
+
+def sample(option):
+    """A value as it is written, and as it is taken."""
+    other = option.choices[-1] if option.choices else option.default
+    return SAMPLES.get(option.parse) or (other, option.parse(other, option.name))
+
+
+def read(folder, text="", **environ):
+    """The configuration of a folder with one file, and of these variables."""
+    folder.joinpath("own.yaml").write_text(text)
+    return read_configuration(environ, [str(folder)])
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_every_setting_can_stand_in_a_file_and_in_a_variable(tmp_path, key):
+    option = SETTINGS[key]
+    section = f"{IMAGE_SECTION}." if key.startswith(f"{IMAGE_SECTION}.") else ""
+    written, taken = sample(option)
+    variable = f"DASK_BAKE__{key.upper().replace('.', '__').replace('-', '_')}"
+    nested = {IMAGE_SECTION: {option.key: written}} if section else {key: written}
+
+    filed = read(tmp_path, json.dumps({"bake": nested}))
+    said = read(tmp_path, **{variable: written if isinstance(written, str) else repr(written)})
+
+    path = str(tmp_path / "own.yaml")
+    assert filed == {key: Given(written, path, f"{key} in {path}")}
+    assert said == {key: Given(written, variable, variable)}
+    for configuration in (filed, said):
+        assert chosen([option], {}, configuration, section=section) == {option.name: taken}
+
+
+def test_every_option_of_a_launch_is_a_setting():
+    assert {option.name for option in SETTINGS.values()} >= set(LaunchOptions.__dataclass_fields__)
+
+
+def test_no_file_means_nothing_is_configured(tmp_path):
+    assert read_configuration({}, [str(tmp_path / "nowhere")]) == {}
+
+
+def test_keys_have_a_dash_or_an_underscore(tmp_path):
+    assert list(read(tmp_path, "bake: {head_type: a, min-workers: 3}")) == ["head-type", "min-workers"]
+
+
+def test_variables_go_before_files_and_later_files_before_earlier(tmp_path):
+    for name, text in (
+        ("a", "bake: {count: 3, nprocs: 3, timeout: 3}"),
+        ("b", "bake: {count: 5, nprocs: 5}"),
+    ):
+        tmp_path.joinpath(f"{name}.yaml").write_text(text)
+
+    configuration = read_configuration({"DASK_BAKE__COUNT": "9"}, [str(tmp_path)])
+
+    assert {key: (given.value, Path(given.source).name) for key, given in configuration.items()} == {
+        "count": (9, "DASK_BAKE__COUNT"),
+        "nprocs": (5, "b.yaml"),
+        "timeout": (3, "a.yaml"),
+    }
+
+
+def test_entries_of_mappings_add_up(tmp_path):
+    tmp_path.joinpath("a.yaml").write_text("bake: {tag: {team: weather, stage: test}}")
+    tmp_path.joinpath("b.yaml").write_text("bake: {tag: {stage: live}}")
+
+    given = read_configuration({}, [str(tmp_path)])["tag"]
+
+    assert given.value == {"team": "weather", "stage": "live"}
+    assert given.source == f"{tmp_path}/a.yaml, {tmp_path}/b.yaml"
+
+
+def test_null_goes_back_to_the_default(tmp_path):
+    configuration = read(tmp_path, "bake: {count: 9, spot: true}", DASK_BAKE__COUNT="None")
+
+    assert launch_options({}, configuration) == LaunchOptions(spot=True)
+
+
+def test_the_short_variables_are_short_for_the_long_ones(tmp_path):
+    configuration = read(
+        tmp_path,
+        "bake: {cloud: aws}",
+        DASK_BAKE_CLOUD="local",
+        DASK_BAKE_INSTALLER="pip",
+        DASK_BAKE__IMAGE__INSTALLER="auto",
+    )
+
+    assert {key: given.value for key, given in configuration.items()} == {
+        "cloud": "local",
+        "image.installer": "auto",
+    }
+
+
+def test_an_empty_variable_says_nothing(tmp_path):
+    empty = {"DASK_BAKE_CLOUD": "", "DASK_BAKE__COUNT": ""}
+    assert read(tmp_path, "bake: {cloud: aws}", **empty)["cloud"].value == "aws"
+
+
+def test_what_dask_hands_on_to_a_child_goes_before_files_alone(tmp_path):
+    handed_on = serialize({"bake": {"count": 5, "nprocs": 5}})
+
+    configuration = read(
+        tmp_path, "bake: {count: 3}", DASK_BAKE__NPROCS="7", DASK_INTERNAL_INHERIT_CONFIG=handed_on
+    )
+
+    assert {key: given.value for key, given in configuration.items()} == {"count": 5, "nprocs": 7}
+
+
+def test_variables_of_the_local_cloud_and_of_dask_are_no_settings(tmp_path):
+    others = {"DASK_BAKE_LOCAL_PORT": "1", "DASK_SCHEDULER__WORK_STEALING": "True", "DASK_BAKERY": "x"}
+    assert read(tmp_path, "scheduler-address: tcp://x", **others) == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("bake: 3", "bake in {} is 3, which should be settings with their values"),
+        ("bake: [count]", "bake in {} is ['count'], which should be settings with their values"),
+        ("bake: {image: 3}", "bake.image in {} is 3, which should be settings with their values"),
+        ("bake: {colour: red}", "colour in {} is no setting of dask-bake"),
+        ("bake: {7: red}", "7 in {} is no setting of dask-bake"),
+        ("bake: {image: {count: 3}}", "image.count in {} is no setting of dask-bake"),
+        ("bake: {count: many}", "count in {} is 'many', which should be a whole number"),
+        ("bake: {count: true}", "count in {} is True, which should be a whole number"),
+        ("bake: {count: 3.5}", "count in {} is 3.5, which should be a whole number"),
+        ("bake: {spot: perhaps}", "spot in {} is 'perhaps', which should be true or false"),
+        ("bake: {type: []}", "type in {} is an empty list"),
+        ("bake: {cloud: gcp}", "cloud in {} is 'gcp'"),
+        ("bake: {image: {installer: apt}}", "image.installer in {} is 'apt'"),
+        ("dask-bake: {count: 3}", "{} has a section 'dask-bake:', whose name is 'bake:' now"),
+        ("dask_bake: {count: 3}", "{} has a section 'dask_bake:', whose name is 'bake:' now"),
+    ],
+)
+def test_what_is_not_understood_is_one_sentence_with_file_and_key(tmp_path, content, sentence):
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, content)
+
+    assert caught.value.message == sentence.format(tmp_path / "own.yaml")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("DASK_BAKE__COUNT", "many", "DASK_BAKE__COUNT is 'many', which should be a whole number"),
+        ("DASK_BAKE__COLOUR", "red", "DASK_BAKE__COLOUR is no setting of dask-bake"),
+        ("DASK_BAKE__IMAGE__COUNT", "3", "DASK_BAKE__IMAGE__COUNT is no setting of dask-bake"),
+        ("DASK_BAKE", "3", "bake in DASK_BAKE is 3, which should be settings with their values"),
+        ("DASK_BAKE", "{'count': 'x'}", "count in DASK_BAKE is 'x', which should be a whole number"),
+        ("DASK_BAKE_CLOUD", "gcp", "DASK_BAKE_CLOUD is 'gcp'"),
+        ("DASK_BAKE_INSTALLER", "apt", "DASK_BAKE_INSTALLER is 'apt'"),
+    ],
+)
+def test_a_variable_that_is_not_understood_is_one_sentence(tmp_path, variable, value, sentence):
+    with pytest.raises(UsageError) as caught:
+        read(tmp_path, **{variable: value})
+
+    assert caught.value.message == sentence
+
+
+@pytest.mark.parametrize("content", [b"other: [", b"- a\n", b"\xff\xfe\x00", b"a: 1\na: [}"])
+def test_a_broken_file_of_somebody_else_s_is_one_sentence_with_its_path(tmp_path, content):
+    path = tmp_path / "theirs.yaml"
+    path.write_bytes(content)
+
+    with pytest.raises(UsageError, match="dask's configuration cannot be read: ") as caught:
+        read_configuration({}, [str(tmp_path)])
+
+    assert str(path) in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_a_setting_that_is_nearly_right_is_told():
+    with pytest.raises(UsageError) as caught:
+        find_setting("nproc")
+
+    assert caught.value.hint == "there is nprocs; dask-bake config lists all"
+
+
+# As a process of its own, since dask reads its files when it is imported
+
+
+def dask_bake(*words, home, **environ):
+    """What the command line does there."""
+    return subprocess.run(
+        [sys.executable, "-m", "dask_bake", *words],
+        env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "HOME": str(home), **environ},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_dask_s_own_folders_are_read(tmp_path):
+    own, named = tmp_path / ".config/dask", tmp_path / "elsewhere.yaml"
+    own.mkdir(parents=True)
+    own.joinpath("mine.yaml").write_text("bake: {count: 5, nprocs: 5}")
+    named.write_text("bake: {count: 7}")
+
+    ended = dask_bake("config", "--json", home=tmp_path, DASK_CONFIG=str(named), DASK_BAKE__SPOT="true")
+
+    said = {key: value for key, value in json.loads(ended.stdout).items() if value["source"] != "default"}
+    assert said == {
+        "count": {"value": 7, "source": str(named)},
+        "nprocs": {"value": 5, "source": str(own / "mine.yaml")},
+        "spot": {"value": True, "source": "DASK_BAKE__SPOT"},
+    }
+
+
+def test_a_broken_file_is_wrong_use_for_every_command(tmp_path):
+    path = tmp_path / ".config/dask/theirs.yaml"
+    path.parent.mkdir(parents=True)
+    path.write_text("other: [")
+
+    ended = dask_bake("ls", home=tmp_path)
+
+    assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (2, "", False)
+    assert f"Error: dask's configuration cannot be read: A dask config file at '{path}'" in ended.stderr
+
+
+# What `dask-bake config` shows
+
+
+@pytest.fixture
+def own():
+    """A file in the user's folder."""
+    path = Path(os.environ["HOME"], ".config/dask/a-name-that-is-longer-than-most-files-have.yaml")
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        "bake:\n  type: [m6i.large, m5.large]\n  tag: {team: weather}\n  image: {volume_size: 20}\n"
+    )
+    return path
+
+
+def test_config_shows_each_value_and_where_it_comes_from(own, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("DASK_BAKE_CLOUD", "local")
+    assert run(["config"]) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    said = {line.split()[0]: line.split()[1:] for line in lines if line and not line.startswith(" ")}
+    assert said["cloud"] == ["local", "DASK_BAKE_CLOUD"]
+    assert said["count"] == ["4", "default"]
+    assert said["type"][:2] == ["m6i.large,", "m5.large"]
+    assert said["tag"][0] == "team=weather"
+    assert said["image.volume-size"][0] == "20"
+    assert set(SETTINGS) <= set(said)
+
+
+def test_config_tells_one_value(own, capsys):
+    assert run(["config", "volume_type"]) == 0
+    assert capsys.readouterr() == ("gp3\n", "from default\n")
+
+    assert run(["config", "type", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"value": ["m6i.large", "m5.large"], "source": str(own)}
+
+    assert run(["config", "colour"]) == 2
+    assert "'colour' is no setting of dask-bake" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("key", SETTINGS)
+def test_the_help_says_the_default_that_counts(key):
+    """Where there is a value: else it says in words what is taken."""
+    said, value = SETTINGS[key].default, default(key)
+    if SETTINGS[key].parse is values.switch:
+        assert (said == key) is value is SETTINGS[key].is_on
+    elif value not in (None, "", ()):
+        assert SETTINGS[key].parse(said, key) == value
+
+
+def test_the_defaults_of_the_configuration_are_those_of_a_launch():
+    document = config_document({})
+    assert document["type"] == {"value": ["m6i.2xlarge"], "source": "default"}
+    assert document["image.arch"] == {"value": Architecture.X86_64, "source": "default"}
+    json.dumps(document)

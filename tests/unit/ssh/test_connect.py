@@ -1,0 +1,312 @@
+"""How a cluster is reached from here, and what is said where it is not."""
+
+import http.server
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+from distributed import LocalCluster, Security
+
+from dask_bake import clouds
+from dask_bake.api import TunnelledClient
+from dask_bake.cloud_init.certificates import issue
+from dask_bake.errors import BakeError
+from dask_bake.launch.bootstrap import keys_for
+from dask_bake.launch.plan import ssh_rule
+from dask_bake.models.cluster import Connect, SecurityGroup
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.command import Forward, host
+from dask_bake.ssh.connect import (
+    ask_head,
+    check_door,
+    open_tunnel,
+    reach,
+    secrets_here,
+    shut_out,
+    tls_files,
+)
+from dask_bake.ssh.keystore import Keys, new_key
+from dask_bake.ssh.transport import Carrier
+from dask_bake.ssh.tunnel import free_port
+from dask_bake.view.cluster_json import addresses
+from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan
+
+HERE = "192.0.2.7"
+
+
+@contextmanager
+def answering(text):
+    """Where a service says that text to whoever asks."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def cloud(monkeypatch, tmp_path):
+    """AWS, as it sees this machine."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with answering(HERE) as url:
+        yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
+
+
+def a_cluster_that_lets_in(*sources, **options):
+    group = SecurityGroup("sg-2", "dask-bake-dask/ssh", "vpc-1", rules=tuple(map(ssh_rule, sources)))
+    return replace(a_cluster(a_plan(**options)), groups=(group,))
+
+
+def test_a_machine_whose_address_has_changed_is_told_so_with_the_command(cloud):
+    cluster = a_cluster_that_lets_in("198.51.100.1/32")
+
+    with pytest.raises(BakeError) as caught:
+        check_door(cluster, cloud, answers=lambda _: False)
+
+    assert caught.value.message == (
+        f"cluster dask does not let in {HERE}/32, which is this machine's address now"
+    )
+    assert caught.value.hint.startswith("dask-bake allow-me dask ")
+
+
+def test_a_head_that_answers_is_not_asked_about(cloud):
+    check_door(a_cluster_that_lets_in("198.51.100.1/32"), cloud, answers=lambda _: True)
+
+
+def test_a_machine_that_is_let_in_is_not_to_blame(cloud):
+    """The head may still boot: ssh says what it finds."""
+    check_door(a_cluster_that_lets_in("192.0.2.0/24"), cloud, answers=lambda _: False)
+
+
+def test_nobody_is_blamed_where_this_machine_s_address_is_not_to_be_had(cloud):
+    nowhere = replace(cloud, address_url=f"http://127.0.0.1:{free_port()}")
+
+    assert shut_out(a_cluster_that_lets_in("198.51.100.1/32"), nowhere) is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"connect": Connect.EICE}, {"connect": Connect.BASTION, "bastion": "jump", "cidr": ("10.0.0.9/32",)}],
+    ids=["eice", "bastion"],
+)
+def test_where_another_program_carries_it_no_address_is_dialled(cloud, options):
+    asked = []
+    check_door(a_cluster_that_lets_in("sg-7", **options), cloud, answers=asked.append)
+
+    assert asked == []
+    assert shut_out(a_cluster_that_lets_in("sg-7", **options), cloud) is None
+
+
+def test_a_tunnel_that_does_not_open_because_of_the_address_says_that(cloud):
+    """In place of what ssh says, which is only that nothing answered."""
+    cluster = a_cluster_that_lets_in("198.51.100.1/32")
+    nobody = Carrier(Connect.BASTION, f"me@127.0.0.1:{free_port()}")
+    reached = host(cluster, cluster.nodes[0], secrets_here(cluster, cloud), nobody)
+
+    with pytest.raises(BakeError, match=f"does not let in {HERE}/32"):
+        open_tunnel(cluster, cloud, reached, [Forward(free_port(), 8786)], 0.5)
+
+
+def test_a_machine_without_the_key_cannot_enter(cloud):
+    cluster = a_cluster_that_lets_in(f"{HERE}/32")
+
+    with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
+        reach(cluster, cluster.nodes[0], cloud, FakeCloud())
+
+
+def test_a_node_without_a_host_key_on_its_console_is_not_connected_to(cloud):
+    cluster = a_cluster_that_lets_in(f"{HERE}/32")
+    secrets_here(cluster, cloud).write(Keys(new_key("x")))
+
+    with pytest.raises(BakeError, match="has not printed its host key on its console"):
+        reach(cluster, cluster.nodes[0], cloud, FakeCloud(console="booting\n"))
+
+
+def test_the_host_keys_of_the_node_and_of_the_head_before_it_come_from_their_consoles(cloud):
+    cluster = a_cluster_that_lets_in(f"{HERE}/32")
+    secrets = secrets_here(cluster, cloud)
+    secrets.write(Keys(new_key("x")))
+
+    reach(cluster, cluster.nodes[2], cloud, FakeCloud(console=CONSOLE))
+
+    assert sorted(secrets.known_hosts.read_text().splitlines()) == [
+        f"dask-bake-launch1-0 {HOST_KEY}",
+        f"dask-bake-launch1-2 {HOST_KEY}",
+    ]
+
+
+def test_a_scheduler_that_cannot_be_asked_for_want_of_the_key_is_a_note(cloud):
+    notes = []
+
+    told = ask_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
+
+    assert (told, len(notes)) == ((None, ""), 1)
+    assert "the key of cluster dask is not on this machine" in notes[0].text
+
+
+def test_a_client_s_certificates_are_those_of_the_launch(cloud):
+    cluster = a_cluster_that_lets_in(tls=True)
+    secrets = secrets_here(cluster, cloud)
+    secrets.write(keys_for(LaunchOptions(tls=True)))
+
+    assert tls_files(cluster, cloud) == {
+        "tls_ca_file": str(secrets.folder / "ca.pem"),
+        "tls_client_cert": str(secrets.folder / "client.pem"),
+        "tls_client_key": str(secrets.folder / "client.key"),
+    }
+
+
+def test_a_machine_without_the_certificates_is_told_so(cloud):
+    cluster = a_cluster_that_lets_in(tls=True)
+    secrets_here(cluster, cloud).write(Keys(new_key("x")))
+
+    with pytest.raises(BakeError, match="the certificates of cluster dask are not on this machine"):
+        tls_files(cluster, cloud)
+
+
+def test_a_cluster_without_tls_needs_none(cloud):
+    assert tls_files(a_cluster_that_lets_in(), cloud) == {}
+
+
+def test_the_addresses_of_a_cluster_with_tls_say_so_and_name_the_files():
+    ports = {8787: 1, 8786: 2, 8888: 3}
+
+    assert addresses(ports, token="", tls={"tls_ca_file": "/x/ca.pem"}) == {
+        "dashboard": "http://127.0.0.1:1/status",
+        "scheduler": "tls://127.0.0.1:2",
+        "tls_ca_file": "/x/ca.pem",
+    }
+    assert addresses(ports, token="")["scheduler"] == "tcp://127.0.0.1:2"
+
+
+class OpenTunnel:
+    """A tunnel whose port is the scheduler's own."""
+
+    def __init__(self, port):
+        self.forwards = (Forward(port, 8786),)
+        self.is_closed = False
+
+    def advance(self):
+        return True
+
+    def close(self):
+        self.is_closed = True
+
+
+@pytest.fixture
+def scheduler():
+    """The port of a scheduler that speaks TLS, with one worker, and the keys that its cluster has here."""
+    keys = keys_for(LaunchOptions(tls=True))
+    own = issue(keys.tls.authority, "scheduler")
+    names = ("scheduler", "worker", "client")
+    pairs = {f"tls_{name}_cert": own.cert_pem for name in names} | {
+        f"tls_{name}_key": own.key_pem for name in names
+    }
+    secured = Security(require_encryption=True, tls_ca_file=keys.tls.authority.cert_pem, **pairs)
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=1,
+        processes=False,
+        protocol="tls://",
+        security=secured,
+        dashboard_address=None,
+    ) as local:
+        yield int(local.scheduler_address.rpartition(":")[2]), keys
+
+
+def files_of(keys, cloud):
+    cluster = a_cluster_that_lets_in(tls=True)
+    secrets_here(cluster, cloud).write(keys)
+    return tls_files(cluster, cloud)
+
+
+def test_a_client_computes_through_the_tunnel_with_the_cluster_s_certificates(scheduler, cloud):
+    port, keys = scheduler
+    tunnel = OpenTunnel(port)
+
+    with TunnelledClient(tunnel, tls=files_of(keys, cloud)) as client:
+        assert client.submit(sum, range(100)).result(timeout=20) == 4950
+
+    assert tunnel.is_closed
+
+
+def test_without_certificates_or_with_another_cluster_s_the_scheduler_does_not_talk(scheduler, cloud):
+    port, _ = scheduler
+    foreign = files_of(keys_for(LaunchOptions(tls=True)), cloud)
+
+    for tls in ({}, foreign):
+        tunnel = OpenTunnel(port)
+        with pytest.raises(OSError, match=r"Timed out|closed|reset|certificate|alert"):
+            TunnelledClient(tunnel, tls=tls, timeout="2s")
+        assert tunnel.is_closed
+        assert "dask-bake tunnel" not in [thread.name for thread in threading.enumerate()]
+
+
+def kept(cloud, cluster):
+    """The cluster's secrets, whole, with the head's host key."""
+    secrets = secrets_here(cluster, cloud)
+    secrets.write(Keys(new_key("dask-bake dask")))
+    secrets.pin(cluster.head, HOST_KEY)
+    return secrets
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda key: key.unlink(), "is not on this machine"),
+        (lambda key: key.write_text(""), "on this machine is not whole"),
+        (lambda key: key.write_text(key.read_text()[:200]), "on this machine is not whole"),
+        (lambda key: key.write_bytes(b"\xff" * 400), "on this machine is not whole"),
+        (lambda key: (key.unlink(), key.mkdir()), "on this machine cannot be read (Is a directory)"),
+    ],
+)
+def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, spoil, said):
+    cluster = replace(a_cluster(), flags=("--region", "us-east-1"))
+    secrets = kept(cloud, cluster)
+    reach(cluster, cluster.head, cloud, FakeCloud())
+    spoil(secrets.key)
+
+    with pytest.raises(BakeError) as caught:
+        reach(cluster, cluster.head, cloud, FakeCloud())
+
+    assert caught.value.message == f"the key of cluster dask {said}: {secrets.key}"
+    assert "dask-bake down dask --region us-east-1" in (caught.value.hint or "")
+
+
+def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_whole(cloud):
+    cluster = a_cluster()
+    secrets = kept(cloud, cluster)
+    secrets.key.write_text(f"Bag Attributes\n    friendlyName: me\n{secrets.key.read_text()}\n")
+
+    assert reach(cluster, cluster.head, cloud, FakeCloud()).key == secrets.key
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [b"", b"dask-bake-launch1-0 ssh-ed25519 AAAA", b"dask-bake-launch1-0\n", b"\xff\xfe\n\xff", None],
+)
+def test_host_keys_that_are_lost_or_spoilt_are_had_from_the_console_again(cloud, spoilt):
+    cluster = a_cluster()
+    secrets = kept(cloud, cluster)
+    if spoilt is None:
+        secrets.known_hosts.unlink()
+    else:
+        secrets.known_hosts.write_bytes(spoilt)
+
+    reach(cluster, cluster.head, cloud, FakeCloud())
+
+    assert secrets.is_pinned(cluster.head)
+    lines = secrets.known_hosts.read_text(errors="replace").splitlines()
+    assert lines[-1] == f"{secrets.alias(cluster.head)} {HOST_KEY}"

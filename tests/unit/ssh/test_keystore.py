@@ -1,0 +1,157 @@
+"""The user's own keys in every format that ssh and EC2 know, and a cluster's certificates on this machine."""
+
+import stat
+import subprocess
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+
+from dask_bake.errors import UsageError
+from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.models.cluster import Role
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.ssh.keystore import Keys, Secrets, read_key
+
+KEYS = {
+    "rsa": rsa.generate_private_key(65537, 2048),
+    "ed25519": ed25519.Ed25519PrivateKey.generate(),
+    "ecdsa": ec.generate_private_key(ec.SECP256R1()),
+}
+FORMATS = {
+    "openssh": serialization.PrivateFormat.OpenSSH,
+    "pem": serialization.PrivateFormat.TraditionalOpenSSL,
+    "pkcs8": serialization.PrivateFormat.PKCS8,
+}
+KEPT = ("id_ed25519", "id_ed25519.pub", "ca.pem", "ca.key", "client.pem", "client.key")
+EVERY = [
+    (kind, form) for kind in KEYS for form in FORMATS if (kind, form) != ("ed25519", "pem")
+]  # there is no such thing
+
+
+def written(folder, kind, form):
+    path = folder / "key"
+    text = KEYS[kind].private_bytes(serialization.Encoding.PEM, FORMATS[form], serialization.NoEncryption())
+    path.write_bytes(text)
+    path.chmod(0o600)
+    return path
+
+
+def public_of(path):
+    done = subprocess.run(["ssh-keygen", "-y", "-f", path], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.split()[:2]
+
+
+@pytest.mark.parametrize(("kind", "form"), EVERY)
+def test_a_key_of_the_user_s_is_one_that_ssh_can_use_from_the_cluster_s_folder(tmp_path, kind, form):
+    path = written(tmp_path, kind, form)
+    pair = read_key(path)
+    secrets = Secrets(tmp_path / "secrets", "launch1")
+
+    secrets.write(Keys(pair))
+
+    assert public_of(secrets.key) == pair.public.split()[:2]
+    is_copy = (kind, form) == ("ed25519", "pkcs8")
+    assert secrets.key.is_symlink() is not is_copy
+    secrets.delete()
+    assert path.exists()
+
+
+@pytest.mark.parametrize(
+    "words", [("-t", "ed25519"), ("-t", "rsa"), ("-t", "rsa", "-m", "PEM"), ("-t", "rsa", "-m", "PKCS8")]
+)
+def test_a_key_with_a_passphrase_is_refused_with_the_command_that_takes_it_off(tmp_path, words):
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", *words, "-N", "a secret", "-f", path], check=True)
+
+    with pytest.raises(
+        UsageError, match="is locked with a passphrase, and nobody is there to type it"
+    ) as caught:
+        read_key(path)
+    assert "ssh-keygen -p" in caught.value.hint
+
+
+def test_a_key_that_others_can_read_is_refused_as_ssh_would_do_later(tmp_path):
+    path = written(tmp_path, "rsa", "pem")
+    path.chmod(0o644)
+
+    with pytest.raises(UsageError, match="can be read by others, and ssh does not use such a key") as caught:
+        read_key(path)
+    assert caught.value.hint == f"chmod 600 {path}"
+
+
+def test_what_is_no_key_is_one_sentence(tmp_path):
+    path = tmp_path / "key"
+    path.write_text("-----BEGIN RSA PRIVATE KEY-----\nnonsense\n-----END RSA PRIVATE KEY-----\n")
+    path.chmod(0o600)
+
+    with pytest.raises(UsageError, match=r"--keypair .* cannot be used"):
+        read_key(path)
+
+
+def test_the_user_s_key_is_the_one_that_the_nodes_are_handed(tmp_path):
+    path = written(tmp_path, "rsa", "pem")
+    options = LaunchOptions(keypair=path)
+
+    told = handout(options, keys_for(options))
+
+    assert told.public_key.split()[:2] == public_of(path)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_key_that_ec2_would_not_import_is_refused_where_it_has_to(tmp_path, form):
+    path = written(tmp_path, "ecdsa", form)
+
+    with pytest.raises(UsageError, match="is ecdsa-sha2-nistp256: EC2 takes RSA and ED25519 alone"):
+        keys_for(LaunchOptions(keypair=path, provision=False))
+    assert keys_for(LaunchOptions(keypair=path))
+    assert keys_for(LaunchOptions(keypair=path, provision=False, keyname="mine"))
+
+
+@pytest.mark.parametrize("kind", ["rsa", "ed25519"])
+def test_a_key_that_ec2_imports_is_taken_without_user_data(tmp_path, kind):
+    path = written(tmp_path, kind, "openssh")
+
+    assert keys_for(LaunchOptions(keypair=path, provision=False)).pair.public.split() == public_of(path)
+
+
+def test_certificates_are_kept_for_their_owner_alone_and_go_with_the_cluster(tmp_path):
+    options = LaunchOptions(tls=True)
+    secrets = Secrets(tmp_path / "secrets", "launch1")
+
+    secrets.write(keys_for(options))
+
+    assert secrets.has_certificates
+    assert stat.S_IMODE(secrets.folder.stat().st_mode) == 0o700
+    modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in secrets.folder.iterdir()}
+    assert modes == dict.fromkeys(KEPT, "0o600")
+    secrets.delete()
+    assert not secrets.has_certificates
+
+
+def test_the_nodes_certificates_are_of_the_authority_whose_key_stays_here():
+    options = LaunchOptions(tls=True)
+    keys = keys_for(options)
+
+    handed = handout(options, keys).tls
+
+    assert set(handed) == {Role.HEAD, Role.WORKER}
+    authority = x509.load_pem_x509_certificate(keys.tls.authority.cert_pem.encode())
+    for node in handed.values():
+        assert node.ca == keys.tls.authority.cert_pem
+        for each in filter(None, (node.own, node.client)):
+            x509.load_pem_x509_certificate(each.cert_pem.encode()).verify_directly_issued_by(authority)
+            assert keys.tls.authority.key_pem not in each.key_pem
+    x509.load_pem_x509_certificate(keys.tls.client.cert_pem.encode()).verify_directly_issued_by(authority)
+
+
+def test_without_tls_there_are_no_certificates(tmp_path):
+    options = LaunchOptions()
+    keys = keys_for(options)
+    secrets = Secrets(tmp_path / "secrets", "launch1")
+
+    secrets.write(keys)
+
+    assert (handout(options, keys).tls, secrets.has_certificates) == ({}, False)

@@ -1,0 +1,179 @@
+"""What carries SSH to the head: exact command lines, and what each way needs of this machine."""
+
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from dask_bake import clouds
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import Connect
+from dask_bake.ssh.command import host, ssh_command
+from dask_bake.ssh.keystore import Secrets
+from dask_bake.ssh.transport import Carrier, asked_for, carrier_of, check_programs, check_version
+from fakes import CLOUD, a_cluster, a_plan
+
+SECRETS = Secrets(Path("/state/aws-us-east-1-dask"), "launch1")
+AWS = {"connect": Connect.SSM, "iaminstance_name": "agent"}
+THROUGH = {"connect": Connect.BASTION, "bastion": "me@jump.example", "cidr": ("10.1.2.3/32",)}
+SESSION = (
+    *("aws", "ssm", "start-session", "--target", "i-0"),
+    *("--document-name", "AWS-StartSSHSession", "--parameters", "portNumber=22", "--region", "us-east-1"),
+)
+TUNNEL = (
+    *("aws", "ec2-instance-connect", "open-tunnel", "--instance-id", "i-0", "--remote-port", "22"),
+    *("--region", "us-east-1"),
+)
+THROUGH_ONE = (*TUNNEL[:-2], "--instance-connect-endpoint-id", "eice-1", *TUNNEL[-2:])
+BASTION = ("ssh", "-o", "BatchMode=yes", "-W", "[10.0.0.4]:22", "--", "me@jump.example")
+
+
+def public(cluster):
+    """The same, its head with a public address."""
+    head, *workers = cluster.nodes
+    return replace(cluster, nodes=(replace(head, public_address="192.0.2.99"), *workers))
+
+
+@pytest.mark.parametrize(
+    ("options", "address", "proxy"),
+    [
+        ({}, "192.0.2.99", ()),
+        (THROUGH, "10.0.0.4", BASTION),
+        (AWS, "i-0", SESSION),
+        ({"connect": Connect.EICE}, "i-0", TUNNEL),
+        ({"connect": Connect.EICE, "endpoint": "eice-1"}, "i-0", THROUGH_ONE),
+    ],
+    ids=["direct", "bastion", "ssm", "eice", "eice-1"],
+)
+def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options, address, proxy):
+    endpoint = options.get("endpoint")
+    plan = a_plan(**{name: value for name, value in options.items() if name != "endpoint"})
+    plan = replace(plan, surroundings=replace(plan.surroundings, endpoint=endpoint))
+    cluster = public(a_cluster(plan))
+
+    reached = host(cluster, cluster.nodes[0], SECRETS, carrier_of(cluster, CLOUD))
+
+    assert (reached.address, reached.proxy) == (address, proxy)
+    assert asked_for(plan.options, CLOUD, endpoint) == carrier_of(cluster, CLOUD)
+    command = ssh_command(reached)
+    carried = [word for word in command if word.startswith("ProxyCommand=")]
+    assert carried == ([f"ProxyCommand={shlex.join(proxy)}"] if proxy else [])
+    assert command[-1] == address
+
+
+def test_a_head_without_a_public_address_is_dialled_at_its_private_one():
+    cluster = a_cluster(a_plan(private=True, connect=Connect.DIRECT))
+
+    reached = host(cluster, cluster.nodes[0], SECRETS, carrier_of(cluster, CLOUD))
+
+    assert (reached.address, reached.proxy) == ("10.0.0.4", ())
+
+
+def test_a_worker_is_reached_through_the_head_that_is_reached_by_its_way():
+    cluster = a_cluster(a_plan(**THROUGH))
+    carrier = carrier_of(cluster, CLOUD)
+
+    reached = host(cluster, cluster.nodes[2], SECRETS, carrier)
+
+    through_head = ssh_command(
+        host(cluster, cluster.nodes[0], SECRETS, carrier), options=("-W", "[10.0.0.6]:22")
+    )
+    assert reached.proxy == tuple(through_head)
+    assert f"ProxyCommand={shlex.join(BASTION)}" in through_head
+
+
+@pytest.mark.parametrize(
+    ("bastion", "word"),
+    [
+        ("jump", "jump"),
+        ("me@jump:2222", "ssh://me@jump:2222"),
+        ("jump:22", "ssh://jump:22"),
+        ("2001:db8::1", "2001:db8::1"),
+    ],
+)
+def test_a_bastion_with_a_port_is_a_url_to_ssh(bastion, word):
+    head = a_cluster().nodes[0]
+
+    assert Carrier(Connect.BASTION, bastion).proxy(head)[-1] == word
+
+
+def test_a_bastion_out_of_somebody_s_tag_is_no_option_of_ssh():
+    """Tags are written by whoever may tag."""
+    head = a_cluster().nodes[0]
+
+    *_, dashes, word = Carrier(Connect.BASTION, "-oProxyCommand=touch /tmp/x").proxy(head)
+
+    assert (dashes, word) == ("--", "-oProxyCommand=touch /tmp/x")
+
+
+def test_aws_s_programs_are_told_the_same_cloud():
+    cloud = clouds.local_cloud("http://127.0.0.1:5555", "eu-west-1")
+    words = Carrier(Connect.EICE, None, cloud.region, cloud.environment).proxy(a_cluster().nodes[0])
+
+    assert words[0] == "env"
+    assert "AWS_ENDPOINT_URL=http://127.0.0.1:5555" in words[1 : words.index("aws")]
+    assert words[-2:] == ("--region", "eu-west-1")
+
+
+def test_aws_s_programs_are_told_the_profile_that_was_asked_for():
+    cloud = replace(CLOUD, profile="work")
+    words = carrier_of(a_cluster(a_plan(connect=Connect.EICE)), cloud).proxy(a_cluster().nodes[0])
+
+    assert words == (*TUNNEL, "--profile", "work")
+
+
+@pytest.mark.parametrize(
+    ("way", "there", "sentence"),
+    [
+        (Connect.DIRECT, (), "there is no ssh on this machine"),
+        (Connect.BASTION, (), "there is no ssh on this machine, and --connect bastion needs it"),
+        (Connect.SSM, ("ssh",), "there is no aws on this machine, and --connect ssm needs it"),
+        (
+            Connect.SSM,
+            ("ssh", "aws"),
+            "there is no session-manager-plugin on this machine, and --connect ssm needs it",
+        ),
+        (Connect.EICE, ("ssh",), "there is no aws on this machine, and --connect eice needs it"),
+    ],
+)
+def test_a_program_that_is_missing_is_one_sentence_with_a_way_out(way, there, sentence):
+    with pytest.raises(BakeError) as caught:
+        check_programs(way, lambda name: name if name in there else None)
+
+    assert caught.value.message == sentence
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("way", list(Connect))
+def test_a_machine_with_all_programs_is_fine(way):
+    check_programs(way, lambda name: name)
+
+
+@pytest.fixture
+def aws_cli(tmp_path, monkeypatch):
+    """A program that says it is that version of AWS's."""
+
+    def install(version):
+        program = tmp_path / "bin" / "aws"
+        program.parent.mkdir()
+        program.write_text(f"#!/bin/sh\necho aws-cli/{version} Python/3.11 Linux/6\n")
+        program.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+
+    return install
+
+
+def test_an_aws_cli_of_version_1_has_no_tunnels(aws_cli):
+    aws_cli("1.45.11")
+
+    with pytest.raises(BakeError, match=r"the aws on this machine is aws-cli/1\.45\.11, .* needs version 2"):
+        check_version(Connect.EICE)
+    check_version(Connect.SSM)
+
+
+def test_an_aws_cli_of_version_2_has(aws_cli):
+    aws_cli("2.15.30")
+
+    check_version(Connect.EICE)

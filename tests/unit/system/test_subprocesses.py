@@ -1,0 +1,137 @@
+"""No program is waited for without end, whatever it and its children do."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import dask_bake
+from dask_bake.models.cluster import Connect
+from dask_bake.ssh import command
+from dask_bake.ssh.command import Host, run_there
+from dask_bake.ssh.transport import check_version
+from dask_bake.ssh.tunnel import Tunnel
+from dask_bake.system.subprocesses import TOO_LATE, end, run_bounded
+
+LONG = 600
+"""Seconds that no test waits."""
+DEAF = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True);"
+    f" time.sleep({LONG})"
+)
+
+
+@pytest.fixture
+def quickly():
+    """A test that is over long before the program would be."""
+    began = time.monotonic()
+    yield
+    assert time.monotonic() - began < LONG / 4
+
+
+def lives(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_what_a_program_says_and_how_it_ends_is_handed_on():
+    done = run_bounded(["sh", "-c", "echo out; echo err >&2; exit 3"], LONG)
+
+    assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
+
+
+def test_a_program_that_takes_too_long_is_ended_with_its_children(quickly, tmp_path):
+    child, deadline = tmp_path / "child", time.monotonic() + LONG / 4
+    done = run_bounded(["sh", "-c", f"echo begun; sleep {LONG} & echo $! >{child}; wait"], 0.5)
+
+    assert (done.returncode, done.stdout, done.stderr) == (TOO_LATE, "begun\n", "no answer within 0 s")
+    while lives(child.read_text().strip()):
+        assert time.monotonic() < deadline
+
+
+def test_a_child_that_outlives_the_program_holds_nobody_up(quickly):
+    done = run_bounded(["sh", "-c", "sleep 3 & echo done"], LONG)
+
+    assert (done.returncode, done.stdout) == (0, "done\n")
+
+
+def test_a_program_that_does_not_hear_is_killed(quickly):
+    process = subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
+    assert process.stdout.read(1) == b"1"
+
+    end(process, seconds=0.1)
+
+    assert process.returncode == -9
+    process.stdout.close()
+
+
+def a_program(folder, name, monkeypatch, script):
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+
+
+def a_host(folder):
+    return Host("admin", "127.0.0.1", "alias", folder / "key", folder / "known_hosts", proxy=("x",))
+
+
+def test_a_command_on_a_node_that_does_not_answer_is_given_up(quickly, tmp_path, monkeypatch):
+    a_program(tmp_path, "ssh", monkeypatch, f"sleep {LONG}")
+
+    done = run_there(a_host(tmp_path), ["cat", "x"], seconds=0.3)
+
+    assert (done.returncode, done.stdout) == (TOO_LATE, "")
+    assert command.PATIENCE_OF_A_COMMAND <= 60
+
+
+def test_a_tunnel_whose_ssh_hangs_is_closed_all_the_same(quickly, tmp_path, monkeypatch):
+    a_program(tmp_path, "ssh", monkeypatch, f"trap '' TERM; sleep {LONG}")
+    tunnel = Tunnel(a_host(tmp_path), [command.Forward(1, 1)])
+    assert not tunnel.advance()
+
+    tunnel.close()
+
+
+def test_an_aws_that_says_no_version_is_tried_all_the_same(quickly, tmp_path, monkeypatch):
+    a_program(tmp_path, "aws", monkeypatch, "exit 1")
+
+    check_version(Connect.EICE)
+
+
+TUNNELLING = """
+import signal, sys
+from pathlib import Path
+from dask_bake.ssh.command import Forward, Host
+from dask_bake.ssh.tunnel import Tunnel
+nowhere = Path("nowhere")
+Tunnel(Host("admin", "127.0.0.1", "alias", nowhere, nowhere, proxy=("x",)), [Forward(1, 1)]).advance()
+signal.pause()
+"""
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="the system has no way")
+def test_a_tunnel_does_not_outlive_a_launcher_that_is_killed(quickly, tmp_path, monkeypatch):
+    script = f"echo $$ >{tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; exec sleep {LONG}"
+    a_program(tmp_path, "ssh", monkeypatch, script)
+    deadline = time.monotonic() + LONG / 4
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", TUNNELLING],
+        env={**os.environ, "PYTHONPATH": str(Path(dask_bake.__file__).parents[1])},
+    )
+    while not (tmp_path / "pid").exists():
+        assert time.monotonic() < deadline
+    pid = (tmp_path / "pid").read_text().strip()
+    assert lives(pid)
+
+    launcher.kill()
+    launcher.wait()
+
+    while lives(pid):
+        assert time.monotonic() < deadline
