@@ -18,11 +18,7 @@ import conda_packages
 from conda_packages import LINUX, distribution_of, make_from_wheel, make_python, pip_wheel, requirements_of
 from conda_server import serve as serve
 
-<<<<<<< e0cee8cbb3875e35b6daff2099cf86c5521b7923
-LOCK = Path(__file__).parents[2] / "packer" / "pip.lock"
-=======
-LOCK = Path(__file__).parents[1] / "packer" / f"py{sys.version_info.major}{sys.version_info.minor}.pip.lock"
->>>>>>> 27d32688444e3121b8027644ed4aa7a657ea290a
+LOCK = Path(__file__).parents[2] / "packer" / f"py{sys.version_info.major}{sys.version_info.minor}.pip.lock"
 
 
 def index_channel(folder: Path) -> None:

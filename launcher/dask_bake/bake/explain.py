@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.plan import BakeOptions
 from dask_bake.bake.staging import draft
-from dask_bake.debian import minor
 from dask_bake.images.catalog import ImagesEdge, look_up
 from dask_bake.images.differences import Differences, differences
 from dask_bake.images.manifest import Manifest
 from dask_bake.models.cluster import Image
+from dask_bake.models.debian import minor
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from dask_bake.hints import flags_of
 
 if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
-    from dask_bake.debian import DebianRelease
     from dask_bake.ec2.api import Ec2
     from dask_bake.environment.options import EnvironmentOptions
     from dask_bake.models.cluster import Cloud
+    from dask_bake.models.debian import DebianRelease
     from dask_bake.options.configuration import Configuration
     from dask_bake.options.launch import LaunchOptions
     from dask_bake.view.terminal import Terminal

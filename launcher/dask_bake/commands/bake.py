@@ -18,7 +18,6 @@ from dask_bake.bake.plan import BakeOptions
 from dask_bake.bake.staging import default_base
 from dask_bake.bake.verify import Prover
 from dask_bake.clouds import caller_address, credentials_for_others
-from dask_bake.debian import DebianRelease, minor
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.images import connect_images
 from dask_bake.environment.installers import Installer
@@ -26,6 +25,7 @@ from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.request import Places, Request, read_request
 from dask_bake.environment.resolve import prepare
 from dask_bake.models.cluster import Cloud
+from dask_bake.models.debian import DebianRelease, minor
 from dask_bake.phases import Phases
 from dask_bake.view.bake import (
     LiveBake,

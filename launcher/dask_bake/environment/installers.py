@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Protocol
 
 from dask_bake.bake.recipe import add_file
-from dask_bake.debian import NEWEST, OLDEST
 from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.download import fetch as fetch_archives
 from dask_bake.environment.conda.solve import CondaLock
@@ -19,6 +18,7 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.images.manifest import Package
 from dask_bake.models.cluster import Architecture
+from dask_bake.models.debian import NEWEST, OLDEST
 from dask_bake.system.disk import room_in
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.debian import DebianRelease
 from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.condarc import effective_channels, read_conda_settings
 from dask_bake.environment.current import own_environment
@@ -15,6 +14,7 @@ from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.spec import Environment, parse_environment
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
+from dask_bake.models.debian import DebianRelease
 
 
 @dataclass(frozen=True)

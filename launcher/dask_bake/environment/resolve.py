@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dask_bake.debian import NEWEST, RELEASES, DebianRelease, minor, release_with
 from dask_bake.environment.conda.channels import silence
 from dask_bake.environment.conda.lock import CondaLocking
 from dask_bake.environment.conda.solve import allows
@@ -16,6 +15,7 @@ from dask_bake.environment.spec import pip_requirements
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.models.cluster import InstallerChoice
+from dask_bake.models.debian import NEWEST, RELEASES, DebianRelease, minor, release_with
 
 # What a cluster cannot be without, in pip's words and in conda's.
 NEEDED = (("dask", "dask-core"), ("distributed",))

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_bake.debian import minor
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import manifest
 from dask_bake.images.manifest import Manifest
 from dask_bake.models.cluster import READY, Image, Tag, Tags, Verified
+from dask_bake.models.debian import minor
 
 AVAILABLE = "available"
 DATED = re.compile(r"-\d{8}(-[\w.]+)?$")

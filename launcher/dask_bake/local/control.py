@@ -10,7 +10,6 @@ from http.client import HTTPException
 from pathlib import Path
 from urllib.request import ProxyHandler, build_opener
 
-from dask_bake.debian import NEWEST, DebianRelease, release_with
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.admin_client import ask
@@ -20,6 +19,7 @@ from dask_bake.local.pidfile import holder
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
 from dask_bake.local.settings import Settings, read_settings
+from dask_bake.models.debian import NEWEST, DebianRelease, release_with
 
 LONGEST_START = 900
 """Seconds after which a local cloud that another command starts is not waited for any more."""

@@ -11,8 +11,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dask_bake.debian import RELEASES, DebianRelease, release_named
 from dask_bake.errors import UsageError
+from dask_bake.models.debian import RELEASES, DebianRelease, release_named
 
 Choice = TypeVar("Choice", bound=StrEnum)
 Pairs = tuple[tuple[str, str], ...]

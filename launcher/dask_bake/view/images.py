@@ -11,11 +11,11 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from dask_bake.debian import release_of_image
 from dask_bake.images.differences import Change, Difference, Differences
 from dask_bake.images.facts import ImageFacts, ImageSettings
 from dask_bake.images.manifest import Manifest
 from dask_bake.models.cluster import Image, Tag
+from dask_bake.models.debian import release_of_image
 
 HEADINGS = ("image", "age", "size", "base", "verified", "in use by")
 RIGHT = ("age", "size")
@@ -100,7 +100,7 @@ def _holds(facts: ImageFacts) -> str:
 
 
 def base_day(image: Image) -> str:
-    """Return the base image's Debian release and day, ``13 2026-07-01``; ``?`` where its name does not say."""
+    """Return the base image's Debian release and day: ``13 2026-07-01``; ``?`` where it has no such name."""
     name = image.tag(Tag.BASE_NAME)
     found, release = DAY.search(name), release_of_image(name)
     day = "-".join(found.groups()) if found else "?"

@@ -16,7 +16,6 @@ import pytest
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake.debian import NEWEST, RELEASES, DebianRelease, release_with
 from dask_bake.environment import installers
 from dask_bake.environment.conda import channels as conda_client
 from dask_bake.environment.conda import lock
@@ -31,6 +30,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
 from dask_bake.images.manifest import Package
 from dask_bake.models.cluster import Architecture, InstallerChoice
+from dask_bake.models.debian import NEWEST, RELEASES, DebianRelease, release_with
 
 PYTHON = "{}.{}".format(*sys.version_info)
 DEBIAN = release_with(PYTHON)

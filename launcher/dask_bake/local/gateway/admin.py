@@ -7,7 +7,6 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from dask_bake.debian import RELEASES, release_named
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.local.ec2.api import Troubles
 from dask_bake.local.ec2.run_instances.instance_faults import Fates
@@ -16,6 +15,7 @@ from dask_bake.local.faults.parse import parse_fault
 from dask_bake.local.faults.rules import Rule
 from dask_bake.local.gateway.request_log import RequestLog
 from dask_bake.local.storage.base_image import Bases
+from dask_bake.models.debian import RELEASES, release_named
 
 OF_RULES = frozenset({"action", "where", "skip", "times", "chance", "seed", "count"})
 """What says which requests a rule is for, or how many instances of a launch."""

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Sequence
 
-from dask_bake.debian import RELEASES
+from dask_bake.models.debian import RELEASES
 
 SUITES = frozenset(release.codename for release in RELEASES)
 FORMAT = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.debian import BOOKWORM, RELEASES
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage import base_image
 from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.models.debian import BOOKWORM, RELEASES
 
 
 @pytest.mark.parametrize(
