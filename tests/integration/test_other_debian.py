@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ from other_debian import machine, other_release
 CHECKOUT = Path(__file__).parents[2]
 CLONE = "/root/dask-bake"
 OURS = {"DASK_BAKE_LOCAL_NAME": "dask-bake-other", "DASK_BAKE_LOCAL_PORT": "5667"}
+SETTINGS = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "GIT_CONFIG_COUNT": "1",
+    "GIT_CONFIG_KEY_0": "safe.directory",
+    "GIT_CONFIG_VALUE_0": "*",
+}
 COMPUTE = """
 import json, platform
 from dask_bake.api import connect
@@ -30,15 +37,15 @@ def git(*words: str) -> str:
 
 @pytest.fixture
 def other(tmp_path, monkeypatch):
-    """A machine of the other release; whatever happens there, nothing of its local cloud is left here."""
+    """A machine of the other release; nothing of its local cloud is left here, whatever happens there."""
     repository = Path(git("rev-parse", "--path-format=absolute", "--git-common-dir"))
-    safe = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
-    settings = {**OURS, **safe, "AWS_EC2_METADATA_DISABLED": "true"}
-    with machine(other_release(), [(repository, "/repository")], tmp_path, **settings) as running:
-        yield running
     for name, value in {**OURS, "DASK_BAKE_LOCAL_ROOT": str(tmp_path / "none")}.items():
         monkeypatch.setenv(name, value)
-    down([].append)
+    down([].append)  # what an earlier run has left that was killed
+    with ExitStack() as stack:
+        stack.callback(down, [].append)
+        given = [(repository, "/repository")]
+        yield stack.enter_context(machine(other_release(), given, tmp_path, **OURS, **SETTINGS))
 
 
 @pytest.mark.slow

@@ -15,11 +15,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.debian import RELEASES, DebianRelease
 from dask_bake.local.storage.apt import host_options, host_sources
+from dask_bake.models.debian import RELEASES, DebianRelease
 
 ROOT = Path("/var/lib/dask-bake-other")
-"""Trees, which are kept, and what the machine writes, which ends with it."""
+"""What is kept, and what the machine writes, which ends with it."""
+KEPT = {"pip": "/root/.cache/pip", "wheels": "/root/.cache/dask-bake/wheels"}
+"""Folders of ROOT with downloads, and where the machine sees them."""
 PACKAGES = ("ca-certificates", "git", "make", "python3", "sudo")
 """What a newcomer's machine has. All else is up to ``make setup``."""
 PATHS = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
@@ -110,14 +112,14 @@ def machine(
         scratch: an empty folder for what is written down for it.
         environment: variables of all its commands.
     """
-    tree, written = make_tree(release), ROOT / f"machine-{os.getpid()}"
+    tree, written = make_tree(release), ROOT / "machine"
     handed = {**handed_in(os.environ), "LANG": "C.UTF-8", **PATHS, **environment}
     (scratch / "apt.conf").write_text(apt_settings())
-    seen = [("ro", scratch / "apt.conf", "/etc/apt/apt.conf.d/99host"), *(("ro", *each) for each in given)]
-    seen += [("ro", path, str(path)) for path in files_of(handed)]
-    downloads = ROOT / "pip"
-    seen.append(("rw", downloads, "/root/.cache/pip"))
-    run_as_root("mkdir", "-p", str(downloads))
+    own = [(path, str(path)) for path in files_of(handed)]
+    seen = [("ro", *each) for each in [*given, *own, (scratch / "apt.conf", "/etc/apt/apt.conf.d/99host")]]
+    seen += [("rw", ROOT / name, place) for name, place in KEPT.items()]
+    run_as_root("rm", "-rf", "--one-file-system", str(written))  # of a run that was killed
+    run_as_root("mkdir", "-p", *(str(ROOT / name) for name in KEPT))
     words = [str(word) for each in seen for word in each]
     unshare = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
     try:
