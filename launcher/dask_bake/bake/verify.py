@@ -16,6 +16,7 @@ from dask_bake.launch.executor import launch, take_down
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
 from dask_bake.models.cluster import Cloud, Cluster, Image
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 from dask_bake.phases import Phases
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshWayIn
@@ -102,7 +103,7 @@ class Prover:
             flags=self.cloud.flags,
         )
         timeout = min(TIMEOUT, options.timeout)
-        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout)
+        chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
         return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
 
 
