@@ -35,7 +35,7 @@ from dask_bake.environment.request import Places, read_request  # noqa: E402
 from dask_bake.environment.resolve import prepare  # noqa: E402
 from dask_bake.events import Event  # noqa: E402
 from dask_bake.local.settings import read_settings  # noqa: E402
-from dask_bake.models.cluster import InstallerChoice  # noqa: E402
+from dask_bake.models.cloud import InstallerChoice  # noqa: E402
 
 NAMES = (
     "dask[array,dataframe,diagnostics,distributed]",

@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.models.cluster import CloudChoice, Connect
+from dask_bake.models.cloud import CloudChoice, Connect
 from dask_bake.options.values import Pairs
 
 DEFAULT_TYPE = "m6i.2xlarge"

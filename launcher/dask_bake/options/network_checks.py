@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.values import shown
 
