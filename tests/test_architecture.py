@@ -46,7 +46,7 @@ ONLY_PLACES = {
     "packerpy": ("bake.packer.process",),
     "cryptography": ("ssh.keystore", "cloud_init.certificates"),
     "jinja2": ("cloud_init.render",),
-    "distributed": ("api", "options.dask_words"),
+    "distributed": ("api", "options.dask_checks"),
     "cyclonedx": ("images.sbom",),
     "packageurl": ("images.sbom",),
     "rattler": ("environment.conda",),

@@ -19,6 +19,7 @@ from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Image
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
@@ -104,7 +105,7 @@ class Prover:
             flags=self.cloud.flags,
         )
         timeout = min(TIMEOUT, options.timeout)
-        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout)
+        chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
         return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
 
 
