@@ -30,8 +30,6 @@ ROWS = (
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}
 TODO_UPWARD: dict[str, set[str]] = {
-    "clusters.ssh_access": {"launch"},
-    "clusters.teardown": {"launch"},
     "ec2.client": {"clouds"},
     "ec2.prices": {"launch"},
     "environment.conda.download": {"bake"},
@@ -40,7 +38,6 @@ TODO_UPWARD: dict[str, set[str]] = {
     "environment.pip": {"bake", "images"},
     "environment.pip_lock": {"images"},
     "images.copy_plan": {"bake"},
-    "ssh.command": {"launch"},
 }
 """What imports from above all the same, until what it imports has moved."""
 ONLY_PLACES = {
@@ -49,7 +46,7 @@ ONLY_PLACES = {
     "packerpy": ("bake.packer.process",),
     "cryptography": ("ssh.keystore", "cloud_init.certificates"),
     "jinja2": ("cloud_init.render",),
-    "distributed": ("api", "options.dask_words"),
+    "distributed": ("api", "options.dask_checks"),
     "cyclonedx": ("images.sbom",),
     "packageurl": ("images.sbom",),
     "rattler": ("environment.conda",),

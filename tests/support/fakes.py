@@ -24,6 +24,7 @@ from dask_bake.models.ec2 import (
 )
 from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
 CONSOLE = f"""booting
@@ -65,7 +66,7 @@ def a_plan(
         callers=("192.0.2.7/32",),
     )
     has_dask = options.get("dask", True) and options.get("provision", True)
-    chosen = LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options})
+    chosen = checked(LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options}))
     return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
 
 

@@ -45,7 +45,7 @@ def open_cloud(
 ) -> "tuple[Terminal, Cloud]":
     """Return the cloud that is meant; the local one is started if ``start``, and has that base image."""
     from dask_bake import clouds
-    from dask_bake.options.launch import whereabouts
+    from dask_bake.options.parse import whereabouts
 
     terminal, meant = open_terminal(), whereabouts(asdict(where), configuration())
     with terminal.working():
@@ -91,9 +91,9 @@ def open_terminal() -> "Terminal":
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
     """The options of a launch."""
-    from dask_bake.options import launch
+    from dask_bake.options import parse
 
-    return launch.launch_options(flags, configuration())
+    return parse.launch_options(flags, configuration())
 
 
 def environment_options(flags: Mapping[str, Any], *, lock: "Any" = None) -> "EnvironmentOptions":

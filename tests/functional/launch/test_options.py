@@ -25,8 +25,9 @@ from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.ec2 import PlacementGroup, SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Verified
-from dask_bake.options.launch import LaunchOptions, launch_options
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
+from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
 from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn
