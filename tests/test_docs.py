@@ -252,16 +252,12 @@ def test_errors_that_are_explained_are_said_by_something():
     assert len(quoted) > 20
 
 
-def test_what_is_kept_of_a_cluster_on_this_machine_is_on_the_page_about_nodes(tmp_path):
+def test_what_is_kept_of_a_cluster_is_on_the_page_about_nodes(tmp_path):
     """Every file of a cluster's folder, with --tls and without."""
     secrets = Secrets(tmp_path / "folder", "launch1")
     secrets.write(keys_for(LaunchOptions(tls=True)))
     secrets.pin(a_cluster().nodes[0], "ssh-ed25519 AAAA")
-    part = (
-        NODES.read_text()
-        .partition("A cluster's secrets are ")[2]
-        .partition("Nothing else is kept.")[0]
-    )
+    part = NODES.read_text().partition("A cluster's secrets are ")[2].partition("Nothing else is kept.")[0]
     assert {path.name for path in secrets.folder.iterdir()} == set(re.findall(r"`([a-z_0-9.]+)`", part))
 
 
