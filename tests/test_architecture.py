@@ -30,8 +30,6 @@ ROWS = (
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}
 TODO_UPWARD: dict[str, set[str]] = {
-    "clusters.ssh_access": {"launch"},
-    "clusters.teardown": {"launch"},
     "ec2.client": {"clouds"},
     "ec2.prices": {"launch"},
     "environment.conda.download": {"bake"},
@@ -40,7 +38,6 @@ TODO_UPWARD: dict[str, set[str]] = {
     "environment.pip": {"bake", "images"},
     "environment.pip_lock": {"images"},
     "images.copy_plan": {"bake"},
-    "ssh.command": {"launch"},
 }
 """What imports from above all the same, until what it imports has moved."""
 ONLY_PLACES = {

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake.plan import BakeOptions, proof_name
+from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster

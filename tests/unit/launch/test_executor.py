@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.clusters.inventory import find, list_clusters
+from dask_bake.clusters.teardown import take_down
 from dask_bake.errors import (
     BakeError,
     LeftoverError,
@@ -15,7 +16,7 @@ from dask_bake.errors import (
     UsageError,
 )
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from dask_bake.models.ec2 import SecurityGroup
 from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 

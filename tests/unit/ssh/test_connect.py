@@ -11,9 +11,9 @@ from distributed import LocalCluster, Security
 from dask_bake import clouds
 from dask_bake.api import TunnelledClient
 from dask_bake.cloud_init.certificates import issue
+from dask_bake.clusters.naming import ssh_rule
 from dask_bake.errors import BakeError
 from dask_bake.launch.bootstrap import keys_for
-from dask_bake.launch.plan import ssh_rule
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.options.launch import LaunchOptions
