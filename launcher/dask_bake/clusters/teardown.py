@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dask_bake.ec2.protocols import CloudEdge, PassingError
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.launch.readiness import UNSEEN
 from dask_bake.models.cluster import Node, SecurityGroup, Tag
 from dask_bake.phases import phase_of
@@ -35,7 +35,6 @@ class Removal:
         known: instances that EC2 may not list yet.
         settle: for how many seconds EC2 may still turn out to have made something.
         known_groups: groups that are told as left where EC2 cannot be asked.
-        flags: those by which the command line chose the cloud, for the hint.
     """
 
     cloud: CloudEdge
@@ -47,7 +46,6 @@ class Removal:
     known: tuple[str, ...] = ()
     settle: float = 0.0
     known_groups: tuple[SecurityGroup, ...] = ()
-    flags: tuple[str, ...] = ()
     is_done: bool = field(default=False, init=False)
     _nodes: dict[str, Node] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
@@ -170,7 +168,7 @@ class Removal:
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
-            hint=own_command("down", self.name, flags=self.flags),
+            hint=command_line("down", self.name),
         )
 
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from dask_bake.hints import own_command
-
 SCHEDULER_PORT = 8786
 DASHBOARD_PORT = 8787
 JUPYTER_PORT = 8888
@@ -128,8 +126,7 @@ class Cloud:
     ``environment`` is what a child process (Packer, s3fs) needs
     to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
     ``is_free`` says that nothing costs anything there.
-    ``profile`` is the one of the user's AWS profiles that was asked for. ``flags`` are those by which
-    the command line chose this cloud: a hint that names a command repeats them.
+    ``profile`` is the one of the user's AWS profiles that was asked for.
     """
 
     name: str
@@ -140,7 +137,6 @@ class Cloud:
     architectures: tuple[Architecture, ...] = tuple(Architecture)
     profile: str | None = None
     is_free: bool = False
-    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,7 +274,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as seen in the cloud now: found by tag, never remembered; ``flags`` are its cloud's."""
+    """A cluster as seen in the cloud now: found by tag, never remembered."""
 
     name: str
     cloud: str
@@ -286,12 +282,6 @@ class Cluster:
     launch_id: str
     nodes: tuple[Node, ...] = ()
     groups: tuple[SecurityGroup, ...] = ()
-    flags: tuple[str, ...] = ()
-
-    def command(self, verb: str, *words: str) -> str:
-        """The command line that does this with the cluster; without a name, with the only one there is."""
-        name = () if not self.name else ("--name", self.name) if verb == "ssh" else (self.name,)
-        return own_command(verb, *words, *name, flags=self.flags)
 
     @property
     def head(self) -> Node | None:
