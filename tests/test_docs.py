@@ -11,8 +11,8 @@ import yaml
 
 from dask_bake.cli.main import cli
 from dask_bake.clusters.auto_shutdown import in_words
+from dask_bake.clusters.naming import group_name, head_group_name
 from dask_bake.launch.bootstrap import keys_for
-from dask_bake.launch.plan import group_name, head_group_name
 from dask_bake.options.configuration import find_setting, merge, parse_document
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import SECTIONS

@@ -7,12 +7,20 @@ import pytest
 from dask_bake.cli import main
 from dask_bake.cli.options import Where, cloud_options
 from dask_bake.cli.session import open_cloud
+from dask_bake.clusters.naming import already_there, ended_by_itself
 from dask_bake.clusters.ssh_access import ssh_group
 from dask_bake.clusters.teardown import Removal
 from dask_bake.errors import BakeError
 from dask_bake.events import Note
-from dask_bake.hints import MARK, cluster_command, command_line, complete, flags_of, in_region, python_call
-from dask_bake.launch.preflight import already_there, ended_by_itself
+from dask_bake.hints import (
+    MARK,
+    cluster_command,
+    command_line,
+    complete,
+    flags_of,
+    in_region,
+    python_call,
+)
 from dask_bake.ssh.command import Forward, Host, host
 from dask_bake.ssh.tunnel import Tunnel
 from dask_bake.view.terminal import Terminal

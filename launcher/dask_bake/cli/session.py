@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
     from dask_bake.ec2.api import Ec2
     from dask_bake.environment.options import EnvironmentOptions
-    from dask_bake.models.cluster import Cloud
+    from dask_bake.models.cloud import Cloud
     from dask_bake.models.debian import DebianRelease
     from dask_bake.options.configuration import Configuration
     from dask_bake.options.launch import LaunchOptions
@@ -46,7 +46,7 @@ def open_cloud(
 ) -> "tuple[Terminal, Cloud]":
     """Return the cloud that is meant; the local one is started if ``start``, and has that base image."""
     from dask_bake import clouds
-    from dask_bake.options.launch import whereabouts
+    from dask_bake.options.parse import whereabouts
 
     _keep(where)
     terminal, meant = open_terminal(where), whereabouts(asdict(where), configuration())
@@ -93,9 +93,9 @@ def open_terminal(where: Where | None = None) -> "Terminal":
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
     """The options of a launch."""
-    from dask_bake.options import launch
+    from dask_bake.options import parse
 
-    return launch.launch_options(flags, configuration())
+    return parse.launch_options(flags, configuration())
 
 
 def environment_options(flags: Mapping[str, Any], *, lock: "Any" = None) -> "EnvironmentOptions":
