@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dask_bake.ec2.protocols import ImagesEdge
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Image
 
 
@@ -54,6 +54,6 @@ def share(plan: SharePlan, edge: ImagesEdge) -> None:
             why = f"{error.message}; " if isinstance(error, BakeError) else "interrupted; "
             raise BakeError(
                 f"{why}{', '.join(plan.accounts)} may have access to {plan.image.id} all the same",
-                hint=f"{own_command(*words)} ends that",
+                hint=f"{command_line(*words)} ends that",
             ) from error
         raise
