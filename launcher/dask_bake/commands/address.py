@@ -2,7 +2,7 @@
 
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2.api import Ec2
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.terminal import Terminal
 
@@ -10,7 +10,7 @@ from dask_bake.view.terminal import Terminal
 def run(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
     """Shows the addresses; nobody but EC2 is asked for them."""
     cluster = find(ec2, cloud, name)
-    document = cluster_json.address_document(cluster)
+    document = cluster_json.address_document(cluster, terminal.flags)
     if json_output:
         terminal.write_json(clusters.as_json(document))
     else:

@@ -1,227 +1,16 @@
-"""The nouns: frozen values that pass between modules, without any SDK's types in them."""
+"""Clusters and their nodes, as EC2 describes them now."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 
-from dask_bake.hints import own_command
+from dask_bake.models.cloud import Connect, Role
+from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.tags import Tag, Tags
 
 SCHEDULER_PORT = 8786
 DASHBOARD_PORT = 8787
 JUPYTER_PORT = 8888
 JUPYTER_TOKEN_FILE = "/var/lib/dask-jupyter/token"  # noqa: S105 - its name; the head makes the token
-
-DEBIAN_ACCOUNT = "136693071363"
-"""The account that publishes Debian's images (wiki.debian.org/Cloud/AmazonEC2Image)."""
-
-Tags = tuple[tuple[str, str], ...]
-
-
-class Role(StrEnum):
-    """What a node is told to be."""
-
-    HEAD = "head"
-    WORKER = "worker"
-
-
-class Market(StrEnum):
-    """How an instance is paid for."""
-
-    ON_DEMAND = "on-demand"
-    SPOT = "spot"
-
-
-class Connect(StrEnum):
-    """What carries SSH to the head; ``ssm`` is Session Manager, ``eice`` an Instance Connect Endpoint."""
-
-    DIRECT = "direct"
-    BASTION = "bastion"
-    SSM = "ssm"
-    EICE = "eice"
-
-
-class CloudChoice(StrEnum):
-    """Which cloud to use; ``auto`` is Amazon's where there are credentials, else the local one."""
-
-    AUTO = "auto"
-    AWS = "aws"
-    LOCAL = "local"
-
-
-class InstallerChoice(StrEnum):
-    """Who installs the environment; ``auto`` is conda where its channel answers, else pip."""
-
-    CONDA = "conda"
-    PIP = "pip"
-    AUTO = "auto"
-
-
-class Tag:
-    """The keys under which everything is found again; the cloud is the only record."""
-
-    MANAGED = "dask-bake:managed"
-    CLUSTER = "dask-bake:cluster"
-    LAUNCH = "dask-bake:launch-id"
-    CREATED = "dask-bake:created"
-    ROLE = "dask-bake:role"
-    NPROCS = "dask-bake:nprocs"
-    NTHREADS = "dask-bake:nthreads"
-    DIGEST = "dask-bake:digest"
-    PYTHON = "dask-bake:python"
-    DASK = "dask-bake:dask"
-    DISTRIBUTED = "dask-bake:distributed"
-    NUMPY = "dask-bake:numpy"
-    PANDAS = "dask-bake:pandas"
-    INSTALLER = "dask-bake:installer"
-    ENVIRONMENT = "dask-bake:environment"
-    BASE = "dask-bake:base"
-    BASE_NAME = "dask-bake:base-name"
-    USER = "dask-bake:user"
-    CONNECT = "dask-bake:connect"
-    BASTION = "dask-bake:bastion"
-    ENDPOINT = "dask-bake:endpoint"
-    TLS = "dask-bake:tls"
-    WITHOUT_DASK = "dask-bake:without-dask"
-    VERIFIED = "dask-bake:verified"
-    MANIFEST = "dask-bake:manifest-"
-
-
-class Verified(StrEnum):
-    """The values of ``Tag.VERIFIED``; an image without one does not count yet, and one that failed never."""
-
-    YES = "yes"
-    SKIPPED = "skipped"
-    FAILED = "failed"
-
-
-READY = (Verified.YES, Verified.SKIPPED)
-"""What makes an image count."""
-
-
-class Architecture(StrEnum):
-    """A processor architecture, by EC2's name for it."""
-
-    X86_64 = "x86_64"
-    ARM64 = "arm64"
-
-    @property
-    def machine(self) -> str:
-        """The name that Linux and wheels have for it."""
-        return "aarch64" if self is Architecture.ARM64 else "x86_64"
-
-    @property
-    def debian(self) -> str:
-        """Debian's name for it."""
-        return "arm64" if self is Architecture.ARM64 else "amd64"
-
-    @property
-    def subdir(self) -> str:
-        """conda's name for Linux on it."""
-        return "linux-aarch64" if self is Architecture.ARM64 else "linux-64"
-
-
-@dataclass(frozen=True)
-class Cloud:
-    """An EC2 to talk to: Amazon's, or the one on this machine.
-
-    This is the only place where the two differ. ``architectures`` are those of the machines that it has.
-    ``environment`` is what a child process (Packer, s3fs) needs
-    to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
-    ``is_free`` says that nothing costs anything there.
-    ``profile`` is the one of the user's AWS profiles that was asked for. ``flags`` are those by which
-    the command line chose this cloud: a hint that names a command repeats them.
-    """
-
-    name: str
-    region: str
-    address_url: str
-    endpoint_url: str | None = None
-    environment: tuple[tuple[str, str], ...] = ()
-    architectures: tuple[Architecture, ...] = tuple(Architecture)
-    profile: str | None = None
-    is_free: bool = False
-    flags: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DataDisk:
-    """A volume that an image brings along beside its root volume; the size is in GiB."""
-
-    device: str
-    size: int | None = None
-
-
-@dataclass(frozen=True)
-class Image:
-    """An AMI."""
-
-    id: str
-    name: str
-    state: str
-    created: datetime
-    architecture: str = "x86_64"
-    root_device: str = "/dev/xvda"
-    root_size: int | None = None
-    snapshot_id: str | None = None
-    data_disks: tuple[DataDisk, ...] = ()
-    tags: Tags = ()
-
-    def tag(self, key: str, default: str = "") -> str:
-        """The tag's value, or the default."""
-        return dict(self.tags).get(key, default)
-
-
-@dataclass(frozen=True)
-class Subnet:
-    """A subnet to launch into.
-
-    Args:
-        free_addresses: how many instances still fit.
-        is_public: whether instances get public addresses there unless told otherwise.
-    """
-
-    id: str
-    vpc_id: str
-    zone: str
-    free_addresses: int = 0
-    is_public: bool = True
-
-
-@dataclass(frozen=True)
-class Disk:
-    """A root volume; ``None`` is EC2's default, or the image's. Size in GiB, initialization rate in MiB/s."""
-
-    type: str = "gp3"
-    size: int | None = None
-    initialization_rate: int | None = None
-
-
-@dataclass(frozen=True)
-class InstanceSpec:
-    """Everything that one RunInstances call needs.
-
-    Args:
-        count: how many are wanted; at least ``least`` of them, or none.
-        user_data: ``None`` for none.
-        has_public_address: whether the instances get one.
-    """
-
-    role: Role
-    count: int
-    least: int
-    image: Image
-    instance_type: str
-    subnet: Subnet
-    security_group_ids: tuple[str, ...]
-    user_data: str | None
-    tags: Tags
-    client_token: str
-    market: Market = Market.ON_DEMAND
-    disk: Disk = Disk()
-    has_public_address: bool = True
-    key_name: str | None = None
-    instance_profile: str | None = None
-    placement_group: str | None = None
 
 
 @dataclass(frozen=True)
@@ -253,32 +42,8 @@ class Node:
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What a security group lets in: TCP to one port, or all there is where ``port`` is ``None``.
-
-    Args:
-        source: an address block, or the id of a security group.
-    """
-
-    source: str
-    description: str
-    port: int | None = None
-
-
-@dataclass(frozen=True)
-class SecurityGroup:
-    """A security group of a cluster; the name of its first one is the lock on the cluster's name."""
-
-    id: str
-    name: str
-    vpc_id: str
-    tags: Tags = ()
-    rules: tuple[Rule, ...] = ()
-
-
-@dataclass(frozen=True)
 class Cluster:
-    """A cluster as seen in the cloud now: found by tag, never remembered; ``flags`` are its cloud's."""
+    """A cluster as seen in the cloud now: found by tag, never remembered."""
 
     name: str
     cloud: str
@@ -286,12 +51,6 @@ class Cluster:
     launch_id: str
     nodes: tuple[Node, ...] = ()
     groups: tuple[SecurityGroup, ...] = ()
-    flags: tuple[str, ...] = ()
-
-    def command(self, verb: str, *words: str) -> str:
-        """The command line that does this with the cluster; without a name, with the only one there is."""
-        name = () if not self.name else ("--name", self.name) if verb == "ssh" else (self.name,)
-        return own_command(verb, *words, *name, flags=self.flags)
 
     @property
     def head(self) -> Node | None:

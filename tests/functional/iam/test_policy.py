@@ -13,7 +13,7 @@ from dask_bake import clouds
 from dask_bake.assets import packer_directory
 from dask_bake.bake.bake import bake
 from dask_bake.bake.context import Workshop
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.verify import Prover
 from dask_bake.cli.main import run
 from dask_bake.commands import images
@@ -24,7 +24,8 @@ from dask_bake.errors import BakeError, NotReadyError
 from dask_bake.iam.grants import Extra, Purpose
 from dask_bake.iam.policy import policy
 from dask_bake.launch.discovery import look_around
-from dask_bake.models.cluster import Connect, Tag, Verified
+from dask_bake.models.cloud import Connect
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.transport import Carrier
 from dask_bake.view.terminal import Terminal

@@ -13,13 +13,14 @@ import psutil
 import pytest
 
 from dask_bake.assets import packer_directory
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import SETTINGS, Packer, find_packer, packer_executable
-from dask_bake.bake.plan import BakeOptions, Site, packer_variables
+from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import places_of
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.ssh.keystore import new_key
 
 FAKES = Path(__file__).parents[3] / "support/bin"
