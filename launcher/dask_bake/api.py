@@ -23,7 +23,7 @@ from dask_bake.events import Event
 from dask_bake.hints import flags_of
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.configuration import read_configuration
-from dask_bake.options.launch import whereabouts
+from dask_bake.options.parse import whereabouts
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import node_of, open_tunnel, reach, tls_files
 from dask_bake.ssh.tunnel import Tunnel, free_port

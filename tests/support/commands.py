@@ -13,6 +13,7 @@ from dask_bake.commands import clusters, connect, launch
 from dask_bake.ec2 import api
 from dask_bake.models.cluster import Node
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.system.signals import outlive_terminal
 from dask_bake.view.terminal import Terminal
@@ -49,7 +50,7 @@ def pretended_launch(
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(api.connect(there, terminal.notify))
     return launch.run(
-        LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options),
+        checked(LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options)),
         there,
         edge,
         terminal,

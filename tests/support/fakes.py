@@ -7,24 +7,24 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dask_bake.ec2.protocols import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import BakeError, CapacityError, UsageError
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
-from dask_bake.models.cluster import (
-    Cloud,
-    Cluster,
+from dask_bake.models.cloud import Cloud, Market, Role
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import (
+    ConnectEndpoint,
     Image,
     InstanceSpec,
-    Market,
-    Node,
-    Role,
+    InstanceType,
+    PlacementGroup,
+    Quota,
     Rule,
     SecurityGroup,
     Subnet,
-    Tag,
-    Tags,
 )
+from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
 CONSOLE = f"""booting
@@ -66,7 +66,7 @@ def a_plan(
         callers=("192.0.2.7/32",),
     )
     has_dask = options.get("dask", True) and options.get("provision", True)
-    chosen = LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options})
+    chosen = checked(LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options}))
     return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
 
 

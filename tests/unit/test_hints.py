@@ -7,11 +7,11 @@ import pytest
 from dask_bake.cli.options import Where
 from dask_bake.cli.session import open_cloud
 from dask_bake.clusters.inventory import find
+from dask_bake.clusters.naming import already_there, ended_by_itself
 from dask_bake.clusters.ssh_access import ssh_group
 from dask_bake.clusters.teardown import Removal
 from dask_bake.errors import BakeError
 from dask_bake.hints import flags_of, in_region, own_call, own_command
-from dask_bake.launch.preflight import already_there, ended_by_itself
 from dask_bake.ssh.command import Forward, Host, host
 from dask_bake.ssh.tunnel import Tunnel
 from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_cluster, a_plan

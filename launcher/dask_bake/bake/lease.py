@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake.plan import claim_name, proof_name
+from dask_bake.clusters.naming import group_name, moment, ssh_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError, joined
 from dask_bake.events import Note, Notify
 from dask_bake.hints import own_command
-from dask_bake.launch.plan import group_name, moment, ssh_rule
-from dask_bake.models.cluster import Role, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.models.cloud import Role
+from dask_bake.models.ec2 import SecurityGroup, Subnet
+from dask_bake.models.tags import Tag, Tags
 
 LOOK = 2.0
 ABANDONED = 120.0

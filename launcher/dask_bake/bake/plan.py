@@ -8,10 +8,11 @@ from typing import Any
 from dask_bake.bake.recipe import Recipe
 from dask_bake.environment.pip_lock import Lock
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture, Cloud, Image, Tag, Tags
+from dask_bake.models.cloud import Architecture, Cloud
 from dask_bake.models.debian import DebianRelease
-from dask_bake.options.configuration import Configuration
-from dask_bake.options.precedence import blaming, chosen
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag, Tags
+from dask_bake.options.configuration import Configuration, resolve, sources_in_errors
 from dask_bake.options.settings_table import BAKE, IMAGE_SECTION
 
 INSTANCE_TYPES = {Architecture.X86_64: "m5.large", Architecture.ARM64: "m6g.large"}
@@ -74,8 +75,8 @@ class BakeOptions:
 def bake_options(flags: Mapping[str, Any], configuration: Configuration, **more: Any) -> BakeOptions:
     """The options: a flag, else what is configured, else the default; and what only flags say."""
     section = f"{IMAGE_SECTION}."
-    values = chosen(BAKE, flags, configuration, section=section)
-    with blaming(BAKE, flags, configuration, section=section):
+    values = resolve(BAKE, flags, configuration, section=section)
+    with sources_in_errors(BAKE, flags, configuration, section=section):
         return BakeOptions(**values, **more)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
     from dask_bake.ec2.api import Ec2
     from dask_bake.environment.options import EnvironmentOptions
-    from dask_bake.models.cluster import Cloud
+    from dask_bake.models.cloud import Cloud
     from dask_bake.models.debian import DebianRelease
     from dask_bake.options.configuration import Configuration
     from dask_bake.options.launch import LaunchOptions
@@ -53,7 +53,7 @@ def open_cloud(
 ) -> "tuple[Terminal, Cloud]":
     """Return the chosen cloud; the local one is started if ``start``, and gets the base image."""
     from dask_bake import clouds
-    from dask_bake.options.launch import whereabouts
+    from dask_bake.options.parse import whereabouts
 
     terminal, chosen = terminal or open_terminal(), whereabouts(asdict(where), configuration())
     with terminal.working():
@@ -99,9 +99,9 @@ def open_terminal() -> "Terminal":
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
     """Return the options of a launch, from the command line and the configuration."""
-    from dask_bake.options import launch
+    from dask_bake.options import parse
 
-    return launch.launch_options(flags, configuration())
+    return parse.launch_options(flags, configuration())
 
 
 def environment_options(flags: Mapping[str, Any], *, lock: Path | None = None) -> "EnvironmentOptions":

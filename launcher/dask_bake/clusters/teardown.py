@@ -3,16 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge, PassingError
-from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.events import Note, Notify
+from dask_bake.ec2.protocols import CloudEdge, WayIn
+from dask_bake.errors import BakeError, LeftoverError, PassingError
+from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import own_command
-from dask_bake.launch.readiness import UNSEEN
-from dask_bake.models.cluster import Node, SecurityGroup, Tag
-from dask_bake.phases import phase_of
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.tags import Tag
 
 PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""
+UNSEEN = 60.0
+"""Seconds for which EC2 may not list an instance that it has started."""
 SETTLE = 10.0
 """Seconds after which whatever EC2 may have made has shown itself."""
 SOONEST, LATEST = 0.5, 3.0
@@ -185,3 +187,29 @@ def _named(node: Node) -> str:
 
 def _named_group(group: SecurityGroup) -> str:
     return f"security group {group.name} ({group.id})"
+
+
+def take_down(
+    cluster: Cluster,
+    cloud: CloudEdge,
+    way_in: WayIn,
+    *,
+    notify: Notify,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
+    """Ends everything that the cluster has, here and in the cloud."""
+    tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
+    known = tuple(node.id for node in cluster.nodes if node.is_live)
+    Removal(
+        cloud,
+        cluster.name,
+        tags,
+        notify,
+        clock,
+        sleep,
+        known=known,
+        known_groups=cluster.groups,
+        flags=cluster.flags,
+    ).run()
+    way_in.forget()

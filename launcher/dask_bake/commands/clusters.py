@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from dask_bake.clusters import teardown
 from dask_bake.clusters.auto_shutdown import EXTEND, parse_switches
 from dask_bake.clusters.inventory import find, list_clusters
+from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, StoppedError, UsageError
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import own_command
-from dask_bake.launch.executor import take_down
-from dask_bake.models.cluster import Cloud, Cluster
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import ask_head, check_door, node_of, reach, secrets_here
 from dask_bake.ssh.head_connection import SshWayIn

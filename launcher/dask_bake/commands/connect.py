@@ -7,7 +7,8 @@ from contextlib import suppress
 
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2.api import Ec2
-from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT, Cloud
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
 from dask_bake.ssh.connect import check_door, node_of, open_tunnel, reach, tls_files
 from dask_bake.ssh.tunnel import free_port

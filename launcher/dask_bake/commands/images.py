@@ -16,7 +16,8 @@ from dask_bake.images.differences import differences
 from dask_bake.images.facts import choose, require_manifest
 from dask_bake.images.prune import PrunePlan, check_keep, plan_removal
 from dask_bake.images.share import plan_share
-from dask_bake.models.cluster import Cloud, Image
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.ec2 import Image
 from dask_bake.view import image_json, image_plans, images
 from dask_bake.view.terminal import Terminal
 

@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture, InstallerChoice
-from dask_bake.options.configuration import Configuration, Given
-from dask_bake.options.precedence import chosen
+from dask_bake.models.cloud import Architecture, InstallerChoice
+from dask_bake.options.configuration import Configuration, Given, resolve
 from dask_bake.options.settings_table import ENVIRONMENT, IMAGE_SECTION
 
 FIELDS = {"env": "file", "channel": "channels", "arch": "architecture"}
@@ -49,7 +48,7 @@ def environment_options(
         configured[installer] = Given(InstallerChoice.AUTO, "--lock", "--lock")
     if flags.get("from_env"):
         configured.pop(f"{IMAGE_SECTION}.env", None)
-    values = chosen(ENVIRONMENT, flags, configured, section=f"{IMAGE_SECTION}.")
+    values = resolve(ENVIRONMENT, flags, configured, section=f"{IMAGE_SECTION}.")
     return EnvironmentOptions(
         from_env=bool(flags.get("from_env")),
         lock=lock,

@@ -5,14 +5,17 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 
+from dask_bake.clusters import naming
 from dask_bake.clusters.ssh_access import choose_endpoint
-from dask_bake.ec2.protocols import InstanceType, LookUps
+from dask_bake.ec2.protocols import LookUps
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
 from dask_bake.launch import preflight, quotas
 from dask_bake.launch.plan import Surroundings
-from dask_bake.models.cluster import DEBIAN_ACCOUNT, Cloud, Connect, Image, SecurityGroup, Subnet, Tag
+from dask_bake.models.cloud import DEBIAN_ACCOUNT, Cloud, Connect
+from dask_bake.models.ec2 import Image, InstanceType, SecurityGroup, Subnet
 from dask_bake.models.resources import only_names
+from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.system.concurrency import together
 
@@ -72,8 +75,8 @@ def name_taken(
     """The sentence for a name that these groups hold: of a cluster, or of one that is no more."""
     nodes = {Tag.MANAGED: "true", Tag.CLUSTER: name}
     if only_names(groups, datetime.now(UTC)) and not any(node.is_live for node in ec2.nodes(nodes)):
-        return preflight.ended_by_itself(name, flags)
-    return preflight.already_there(name, flags)
+        return naming.ended_by_itself(name, flags)
+    return naming.already_there(name, flags)
 
 
 def named_things(options: LaunchOptions, ec2: LookUps) -> tuple[Callable[[], None], ...]:

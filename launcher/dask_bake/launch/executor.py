@@ -4,16 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge, WayIn
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError, joined
-from dask_bake.events import Note, Notify
-from dask_bake.launch.plan import LaunchPlan, member_rule
-from dask_bake.launch.preflight import already_there
+from dask_bake.events import Note, Notify, phase_of
+from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.provision import Starting
 from dask_bake.launch.readiness import Readiness
-from dask_bake.models.cluster import Cluster, InstanceSpec, Node, SecurityGroup, Tag
-from dask_bake.phases import phase_of
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import InstanceSpec, SecurityGroup
+from dask_bake.models.tags import Tag
 
 
 def launch(
@@ -68,32 +69,6 @@ def staying(cluster: Cluster) -> Iterator[None]:
         raise LeftoverError(
             f"interrupted; the cluster {cluster.name} is up, and costs", hint=cluster.command("down")
         ) from error
-
-
-def take_down(
-    cluster: Cluster,
-    cloud: CloudEdge,
-    way_in: WayIn,
-    *,
-    notify: Notify,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> None:
-    """Ends everything that the cluster has, here and in the cloud."""
-    tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
-    known = tuple(node.id for node in cluster.nodes if node.is_live)
-    Removal(
-        cloud,
-        cluster.name,
-        tags,
-        notify,
-        clock,
-        sleep,
-        known=known,
-        known_groups=cluster.groups,
-        flags=cluster.flags,
-    ).run()
-    way_in.forget()
 
 
 @dataclass

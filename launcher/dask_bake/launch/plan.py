@@ -3,32 +3,21 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dask_bake.cloud_init import render
 from dask_bake.cloud_init.certificates import NodeTls
 from dask_bake.cloud_init.render import NodeSettings, Preload
+from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, member_rule, moment, ssh_rule
 from dask_bake.ec2 import requests
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
-from dask_bake.models.cluster import (
-    SCHEDULER_PORT,
-    Connect,
-    Disk,
-    Image,
-    InstanceSpec,
-    Market,
-    Role,
-    Rule,
-    SecurityGroup,
-    Subnet,
-    Tag,
-    Tags,
-)
+from dask_bake.models.cloud import Connect, Market, Role
+from dask_bake.models.cluster import SCHEDULER_PORT
+from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
+from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 
-DEFAULT_USER = "admin"
 UNKNOWN_HEAD = "10.0.0.0"
 UNKNOWN_GROUP = "sg-members"
 UNKNOWN_HEAD_GROUP = "sg-head"
@@ -290,31 +279,6 @@ class LaunchPlan:
             keep_on_failure=options.keep_on_failure,
         )
         return render.render(role, settings)
-
-
-def group_name(cluster: str) -> str:
-    """The name of a cluster's security group."""
-    return f"dask-bake-{cluster}"
-
-
-def head_group_name(cluster: str) -> str:
-    """The name of the group that lets SSH in to a cluster's head."""
-    return f"{group_name(cluster)}/ssh"
-
-
-def moment(when: datetime) -> str:
-    """A time as a tag holds it: by it, what a launch left is told from a launch that goes on."""
-    return when.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def member_rule(group_id: str) -> Rule:
-    """The nodes reach each other."""
-    return Rule(source=group_id, description="nodes of the cluster")
-
-
-def ssh_rule(caller: str) -> Rule:
-    """SSH from there."""
-    return Rule(source=caller, description="SSH from where the cluster was launched", port=22)
 
 
 def client_token(launch_id: str, zone: str, role: Role, instance_type: str, market: Market) -> str:

@@ -4,17 +4,14 @@ import re
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
 from dask_bake.options.dask_checks import check_dask
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.network_checks import check_network
 from dask_bake.options.tag_checks import check_tags
 from dask_bake.options.text_files import read_text
-from dask_bake.options.values import flag_of, line, shortened, shown
-
-if TYPE_CHECKING:
-    from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.values import check_name, flag_of, line, shortened, shown
 
 VOLUME_TYPES = ("gp2", "gp3", "io1", "io2", "st1", "sc1", "standard")
 ROOT_VOLUME_TYPES = ("gp2", "gp3", "standard")
@@ -27,14 +24,14 @@ PROFILE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")
 """How IAM may call an instance profile (API reference, InstanceProfile)."""
 
 
-def check(options: "LaunchOptions") -> None:
+def check(options: LaunchOptions) -> None:
     """Raises a ``UsageError`` for the first thing that cannot be."""
     rules = (_lines, _numbers, _names, _types, check_dask, _disk, check_tags, _capacity, check_network)
     for rule in (*rules, _access, _files):
         rule(options)
 
 
-def _lines(options: "LaunchOptions") -> None:
+def _lines(options: LaunchOptions) -> None:
     """Each text is one line; of variables and tags their own rules say more."""
     for field in fields(options):
         value = getattr(options, field.name)
@@ -43,7 +40,7 @@ def _lines(options: "LaunchOptions") -> None:
                 line(text, flag_of(field.name))
 
 
-def _numbers(options: "LaunchOptions") -> None:
+def _numbers(options: LaunchOptions) -> None:
     least = (
         ("count", 2, "counts the head", "--count 2 is a head and one worker"),
         ("nprocs", 1, "is the worker processes of a node", "--nprocs 8 gives each worker node 8 processes"),
@@ -64,9 +61,7 @@ def _numbers(options: "LaunchOptions") -> None:
         )
 
 
-def _names(options: "LaunchOptions") -> None:
-    from dask_bake.options.launch import check_name
-
+def _names(options: LaunchOptions) -> None:
     check_name(options.name)
     if options.username is not None and not USER.fullmatch(options.username):
         raise UsageError(
@@ -84,7 +79,7 @@ def _names(options: "LaunchOptions") -> None:
         )
 
 
-def _types(options: "LaunchOptions") -> None:
+def _types(options: LaunchOptions) -> None:
     for flag, names in (("--type", options.type), ("--head-type", options.head_type)):
         for name in names:
             if not INSTANCE_TYPE.fullmatch(name):
@@ -94,7 +89,7 @@ def _types(options: "LaunchOptions") -> None:
                 )
 
 
-def _disk(options: "LaunchOptions") -> None:
+def _disk(options: LaunchOptions) -> None:
     if options.volume_type not in VOLUME_TYPES:
         raise UsageError(
             f"--volume-type is {shown(options.volume_type)}", hint=f"it can be {', '.join(ROOT_VOLUME_TYPES)}"
@@ -112,7 +107,7 @@ def _disk(options: "LaunchOptions") -> None:
         )
 
 
-def _capacity(options: "LaunchOptions") -> None:
+def _capacity(options: LaunchOptions) -> None:
     if options.spot and options.spot_with_fallback:
         raise UsageError(
             "--spot and --spot-with-fallback differ in what happens without spot capacity",
@@ -128,7 +123,7 @@ def _capacity(options: "LaunchOptions") -> None:
         )
 
 
-def _access(options: "LaunchOptions") -> None:
+def _access(options: LaunchOptions) -> None:
     if options.keypair is not None:
         _check_key(options.keypair)
     if options.keyname is not None and options.keypair is None and not options.provision:
@@ -155,7 +150,7 @@ def _check_key(path: Path) -> None:
         raise UsageError(f"--keypair {path} holds no private key", hint="it is the file without .pub")
 
 
-def _files(options: "LaunchOptions") -> None:
+def _files(options: LaunchOptions) -> None:
     if options.file is not None:
         _check_file(options.file)
     if options.user_data is not None:

@@ -3,12 +3,14 @@
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
+from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS, SHORT_VARIABLES
 
 SECTION = "bake"
@@ -142,3 +144,38 @@ def _flat(section: object, name: str, source: str) -> Iterator[tuple[str, object
                 yield f"{IMAGE_SECTION}.{inner}", each
         else:
             yield str(key), value
+
+
+def resolve(
+    options: Iterable[Option], flags: Mapping[str, Any], configuration: Configuration, *, section: str = ""
+) -> dict[str, Any]:
+    """Return the value of each option that was given: its flag, else its configured value."""
+    values = {}
+    for option in options:
+        given = configuration.get(section + option.key)
+        if flags.get(option.name) not in (None, ()):
+            values[option.name] = option.parse(flags[option.name], option.flag)
+        elif given is not None and given.value is not None:
+            values[option.name] = option.parse(given.value, given.told)
+    return values
+
+
+@contextmanager
+def sources_in_errors(
+    options: Iterable[Option], flags: Mapping[str, Any], configuration: Configuration, *, section: str = ""
+) -> Iterator[None]:
+    """Add to each ``UsageError`` raised within where the options that it names were configured."""
+    try:
+        yield
+    except UsageError as error:
+        named = set(re.findall(r"--[a-z-]+", error.message))
+        told = [
+            f"{option.flag} is {given.told}"
+            for option in options
+            if option.flag in named
+            and flags.get(option.name) in (None, ())
+            and (given := configuration.get(section + option.key))
+        ]
+        if not told:
+            raise
+        raise UsageError(f"{error.message} ({', '.join(told)})", hint=error.hint) from error

@@ -2,16 +2,16 @@
 
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import click
 
 from dask_bake.errors import UsageError
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.text_files import read_text
-from dask_bake.options.values import flag_of, shown
-
-if TYPE_CHECKING:
-    from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.values import flag_of, shortened, shown
 
 MEMORY = re.compile(r"auto|\d+(\.\d+)?(e\d+)? *([kmgtp]i?)?b?", re.IGNORECASE)
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,6 +40,7 @@ OURS_OF_SCHEDULER = {
     "--tls-cert": "--tls does that",
     "--tls-key": "--tls does that",
 }
+ENDS_IT = ("--help", "--version")
 OF_ONE_PROCESS = ("--no-nanny", "--listen-address")
 TOLD_BY_USER_DATA = (
     "worker_options",
@@ -68,7 +69,7 @@ FOR_DASK = (
 SAYS_NOTHING = (None, "", (), False, "auto")
 
 
-def check_dask(options: "LaunchOptions") -> None:
+def check_dask(options: LaunchOptions) -> None:
     """Raises a ``UsageError`` for the first thing that Dask would not take, or not be told."""
     if not MEMORY.fullmatch(options.memory_limit):
         raise UsageError(
@@ -95,7 +96,7 @@ def check_dask(options: "LaunchOptions") -> None:
     _check_preloads(options.preload)
 
 
-def _check_told(options: "LaunchOptions") -> None:
+def _check_told(options: LaunchOptions) -> None:
     defaults = {field.name: field.default for field in fields(options)}
     given = {
         name
@@ -124,9 +125,7 @@ def _words(flag: str, text: str, ours: dict[str, str], command: str) -> list[str
         if name in ours:
             raise UsageError(f"{flag} holds {name}", hint=ours[name])
     if words:
-        from dask_bake.options.dask_words import check_words
-
-        check_words(flag, words, command)
+        _check_known(flag, words, command)
     return words
 
 
@@ -146,3 +145,40 @@ def _check_preloads(preloads: tuple[str, ...]) -> None:
                 f"--preload is {shown(preload)}, which is no module",
                 hint="package.module, or a file that ends in .py",
             )
+
+
+def _check_known(flag: str, words: Sequence[str], command: str) -> None:
+    """Refuses what ``dask worker`` or ``dask scheduler`` would refuse, or not go on after."""
+    known = _dask_command(command)
+    for word in words:
+        if word in ENDS_IT:
+            raise UsageError(f"{flag} holds {word}, after which dask {command} ends", hint="leave it out")
+    context = click.Context(known, info_name=known.name)
+    parser = known.make_parser(context)
+    parser.ignore_unknown_options = False
+    try:
+        values, _, _ = parser.parse_args(list(words))
+        for option in known.params:
+            if isinstance(option, click.Option) and option.name in values:
+                option.type_cast_value(context, values[option.name])
+    except click.UsageError as error:
+        raise UsageError(
+            f"{flag} would be refused by dask {command}: {shortened(error.format_message())}",
+            hint=f"dask {command} --help tells what there is",
+        ) from None
+    for argument in known.params:
+        if isinstance(argument, click.Argument) and isinstance(values.get(argument.name), str | tuple | list):
+            stray = values[argument.name]
+            word = stray if isinstance(stray, str) else stray[0]
+            raise UsageError(
+                f"{flag} holds {shown(word)}, which belongs to no option", hint=f"{flag} '--name value …'"
+            )
+
+
+def _dask_command(name: str) -> click.Command:
+    if name == "worker":
+        from distributed.cli.dask_worker import main
+    else:
+        from distributed.cli.dask_scheduler import main
+    found: click.Command = main
+    return found

@@ -1,27 +1,20 @@
-"""What a launch was asked for: checked once, frozen, made in one place."""
+"""Options of a launch, and where it takes place; plain data."""
 
-import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dask_bake.errors import UsageError
-from dask_bake.models.cluster import CloudChoice, Connect
-from dask_bake.options.configuration import Configuration
-from dask_bake.options.launch_table import OPTIONS
-from dask_bake.options.precedence import blaming, chosen
-from dask_bake.options.settings_table import WHERE
-from dask_bake.options.values import Pairs, shown
+from dask_bake.models.cloud import CloudChoice, Connect
+from dask_bake.options.values import Pairs
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 DEFAULT_TYPE = "m6i.2xlarge"
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """The options of ``dask-bake launch``, as ``launch_table`` tells them; an object that exists is valid.
+    """Options of ``dask-bake launch``, one field for each option of ``launch_table``.
+
+    Nothing is checked here: ``parse`` builds and checks an object.
 
     Args:
         nprocs: ``None`` is auto: Dask's own rule for the instance type.
@@ -77,11 +70,6 @@ class LaunchOptions:
     username: str | None = None
     iaminstance_name: str | None = None
 
-    def __post_init__(self) -> None:
-        from dask_bake.options.checks import check
-
-        check(self)
-
     @property
     def head_types(self) -> tuple[str, ...]:
         """The types that the head may have."""
@@ -113,23 +101,6 @@ class LaunchOptions:
         return self.dask and self.provision
 
 
-def check_name(name: str) -> str:
-    """The name, if a cluster can be called that."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{shown(name)} cannot be a cluster's name",
-            hint="use lower-case letters, digits and '-', beginning with a letter, at most 32 of them",
-        )
-    return name
-
-
-def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> LaunchOptions:
-    """The options: a flag that was given, else what is configured, else the default."""
-    values = chosen(OPTIONS, flags, configuration)
-    with blaming(OPTIONS, flags, configuration):
-        return LaunchOptions(**values)
-
-
 @dataclass(frozen=True)
 class Whereabouts:
     """Which cloud is meant, and where in it."""
@@ -137,8 +108,3 @@ class Whereabouts:
     cloud: CloudChoice = CloudChoice.AUTO
     region: str | None = None
     profile: str | None = None
-
-
-def whereabouts(flags: Mapping[str, Any], configuration: Configuration) -> Whereabouts:
-    """Likewise for where things are."""
-    return Whereabouts(**chosen(WHERE, flags, configuration))

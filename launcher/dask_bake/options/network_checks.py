@@ -3,14 +3,11 @@
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.values import shown
-
-if TYPE_CHECKING:
-    from dask_bake.options.launch import LaunchOptions
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -22,7 +19,7 @@ MOST_RULES = 60
 """How many rules a security group takes (VPC user guide, quotas)."""
 
 
-def check_network(options: "LaunchOptions") -> None:
+def check_network(options: LaunchOptions) -> None:
     """Raises a ``UsageError`` for the first thing that leads nowhere, or too far."""
     if options.private and options.connect is None:
         raise UsageError(
@@ -81,7 +78,7 @@ def _check_width(network: Network, *, allowed: bool) -> None:
         )
 
 
-def _check_bastion(options: "LaunchOptions") -> None:
+def _check_bastion(options: LaunchOptions) -> None:
     if options.bastion is not None and options.way is not Connect.BASTION:
         raise UsageError("--bastion is for --connect bastion", hint="add that, or leave --bastion out")
     if options.way is not Connect.BASTION:

@@ -1,12 +1,9 @@
 """Which tags a launch may have: EC2's rules, and none of dask-bake's own."""
 
 import re
-from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
-
-if TYPE_CHECKING:
-    from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.launch import LaunchOptions
 
 OWN_TAGS = ("aws:", "dask-bake:")
 TAG_KEY, TAG_VALUE, MOST_TAGS = 128, 256, 50
@@ -16,7 +13,7 @@ OUR_OWN_TAGS = 12
 """How many tags dask-bake itself may put on an instance, beside the user's."""
 
 
-def check_tags(options: "LaunchOptions") -> None:
+def check_tags(options: LaunchOptions) -> None:
     """Raises a ``UsageError`` for the first tag that cannot be."""
     for flag, pairs in (("--tags", options.tags), ("--tag", options.tag)):
         for key, value in pairs:

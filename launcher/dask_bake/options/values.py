@@ -23,6 +23,7 @@ DIGITS = "write it in digits, at most 18 of them"
 LONGEST_SHOWN = 100
 """Characters of a value that a complaint repeats."""
 GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
+CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
 def whole_number(value: object, origin: str) -> int:
@@ -166,6 +167,16 @@ def dec2_tags(value: object, origin: str) -> Pairs:
             )
         found[key] = rest
     return tuple(found.items())
+
+
+def check_name(name: str) -> str:
+    """Return the name if a cluster can have it."""
+    if not CLUSTER_NAME.fullmatch(name):
+        raise UsageError(
+            f"{shown(name)} cannot be a cluster's name",
+            hint="use lower-case letters, digits and '-', beginning with a letter, at most 32 of them",
+        )
+    return name
 
 
 def shown(value: object) -> str:

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from dask_bake.clusters.auto_shutdown import Switch, is_near, sentences
 from dask_bake.clusters.inventory import OF_A_BAKE
+from dask_bake.clusters.naming import ended_by_itself
 from dask_bake.hints import own_call
-from dask_bake.launch.preflight import ended_by_itself
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.resources import only_names
 from dask_bake.view import layout

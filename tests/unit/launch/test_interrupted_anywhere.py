@@ -3,9 +3,10 @@
 import pytest
 
 from dask_bake.clusters.inventory import find
+from dask_bake.clusters.teardown import take_down
 from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, StoppedError
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 from interrupting import hidden, words_of
 

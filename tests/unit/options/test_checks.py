@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS, Option
+from dask_bake.options.parse import checked
 from dask_bake.options.settings_table import IMAGE, WHERE
 from dask_bake.ssh.keystore import new_key
 
@@ -377,14 +378,14 @@ REFUSALS = [
 @pytest.mark.parametrize(("wrong", "sentence", "way_out"), REFUSALS)
 def test_what_cannot_be_is_refused_in_a_sentence_with_a_way_out(wrong, sentence, way_out):
     with pytest.raises(UsageError) as caught:
-        LaunchOptions(**wrong)
+        checked(LaunchOptions(**wrong))
 
     assert (caught.value.message, caught.value.hint, caught.value.exit_code) == (sentence, way_out, 2)
 
 
 def test_an_unknown_option_of_dask_is_refused_before_a_node_meets_it():
     with pytest.raises(UsageError, match=r"refused by dask worker: No such option:? .?--lifetimes") as caught:
-        LaunchOptions(worker_options="--lifetimes 5m")
+        checked(LaunchOptions(worker_options="--lifetimes 5m"))
 
     assert caught.value.hint == "dask worker --help tells what there is"
 
@@ -396,7 +397,7 @@ def test_two_files_of_one_name_cannot_both_be_loaded(tmp_path):
     files = tuple(str(tmp_path / folder / "setup.py") for folder in ("a", "b"))
 
     with pytest.raises(UsageError, match="have one name, by which the nodes keep them"):
-        LaunchOptions(preload=files)
+        checked(LaunchOptions(preload=files))
 
 
 def test_a_file_that_is_no_text_is_refused(tmp_path):
@@ -404,7 +405,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     path.write_bytes(b"\xff\xfe")
 
     with pytest.raises(UsageError, match=r"extra\.yaml is no text"):
-        LaunchOptions(user_data=path)
+        checked(LaunchOptions(user_data=path))
 
 
 @pytest.mark.parametrize(
@@ -426,7 +427,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path):
     ids=str,
 )
 def test_what_is_unusual_and_can_be_is_taken(fine):
-    assert LaunchOptions(**fine)
+    assert checked(LaunchOptions(**fine))
 
 
 ODD = (
@@ -475,7 +476,7 @@ def refusal(option: Option, value: object) -> UsageError | None:
     try:
         parsed = option.parse(value, option.flag)
         if option in OPTIONS:
-            LaunchOptions(**{option.name: parsed})
+            checked(LaunchOptions(**{option.name: parsed}))
     except UsageError as error:
         return error
     return None
@@ -495,4 +496,4 @@ def test_without_user_data_a_key_pair_of_ec2_s_enters_with_its_private_half(tmp_
     path = tmp_path / "mine.pem"
     path.write_text(new_key("me").private)
 
-    assert LaunchOptions(provision=False, username="me", keyname="mine", keypair=path)
+    assert checked(LaunchOptions(provision=False, username="me", keyname="mine", keypair=path))

@@ -12,12 +12,12 @@ from dask.config import serialize
 from dask_bake.cli.main import run
 from dask_bake.commands.config import config_document, default
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST
 from dask_bake.options import values
-from dask_bake.options.configuration import Given, find_setting, read_configuration
-from dask_bake.options.launch import LaunchOptions, launch_options
-from dask_bake.options.precedence import chosen
+from dask_bake.options.configuration import Given, find_setting, read_configuration, resolve
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import launch_options
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
 
 HOME = Path(__file__).parents[3]
@@ -64,7 +64,7 @@ def test_every_setting_can_stand_in_a_file_and_in_a_variable(tmp_path, key):
     assert filed == {key: Given(written, path, f"{key} in {path}")}
     assert said == {key: Given(written, variable, variable)}
     for configuration in (filed, said):
-        assert chosen([option], {}, configuration, section=section) == {option.name: taken}
+        assert resolve([option], {}, configuration, section=section) == {option.name: taken}
 
 
 def test_every_option_of_a_launch_is_a_setting():

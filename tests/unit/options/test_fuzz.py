@@ -21,11 +21,13 @@ from dask_bake.clusters.cluster_file import parse_cluster_file, read_cluster_fil
 from dask_bake.ec2 import requests
 from dask_bake.environment import spec as environment
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Role, Tag
+from dask_bake.models.cloud import Role
+from dask_bake.models.tags import Tag
 from dask_bake.options import values as option_values
 from dask_bake.options.configuration import parse_document, read_configuration
-from dask_bake.options.launch import LaunchOptions, check_name, launch_options, whereabouts
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
+from dask_bake.options.parse import checked, launch_options, whereabouts
 from dask_bake.options.tag_checks import TAG_KEY, TAG_VALUE
 from fakes import a_plan, head_of, workers_of
 
@@ -179,7 +181,7 @@ def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
         plan = a_plan(name=name)
     except UsageError:
         with pytest.raises(UsageError, match=re.escape(option_values.shown(name))):
-            check_name(name)
+            option_values.check_name(name)
         return
 
     assert plan.group_name == f"dask-bake-{name}"
@@ -417,7 +419,7 @@ def _read_every_way(folder: Path, text: str) -> None:
         lambda: read_configuration({}, [str(path)]),
         lambda: read_cluster_file(path, {}, {}),
         lambda: environment.parse_environment(path.read_bytes()),
-        lambda: LaunchOptions(user_data=path),
+        lambda: checked(LaunchOptions(user_data=path)),
         lambda: render(Role.HEAD, NodeSettings(**node, extra=text)),
     ):
         _understood_or_refused(read)

@@ -7,9 +7,10 @@ import pytest
 from dask_bake.bake.plan import BakeOptions, bake_options
 from dask_bake.environment.options import EnvironmentOptions, environment_options
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture, CloudChoice, InstallerChoice
+from dask_bake.models.cloud import Architecture, CloudChoice, InstallerChoice
 from dask_bake.options.configuration import Given
-from dask_bake.options.launch import LaunchOptions, Whereabouts, launch_options, whereabouts
+from dask_bake.options.launch import LaunchOptions, Whereabouts
+from dask_bake.options.parse import checked, launch_options, whereabouts
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,7 @@ from dask_bake.options.launch import LaunchOptions, Whereabouts, launch_options,
 )
 def test_a_wrong_option_is_one_sentence(wrong, sentence):
     with pytest.raises(UsageError) as caught:
-        LaunchOptions(**wrong)
+        checked(LaunchOptions(**wrong))
 
     assert (caught.value.message, caught.value.exit_code) == (sentence, 2)
 
