@@ -118,7 +118,6 @@ class _Bake:
             self.clock,
             self.sleep,
             self.now,
-            workshop.cloud.flags,
         )
         build = Build(self.options, workshop, drafted, claim.tags, self.phases, self.notify, self.now)
         if found is None:

@@ -102,7 +102,6 @@ class Prover:
             types=self.look_ups.instance_types(wanted),
             offerings=self.look_ups.offerings(wanted),
             callers=(self.caller(),),
-            flags=self.cloud.flags,
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))

@@ -53,7 +53,7 @@ def bake_command(
     options = bake_options(
         flags, configuration(), architecture=environment.architecture, verify=not no_verify, force=force
     )
-    command, terminal = bake.BakeCommand(environment, options, explain, json_output), open_terminal()
+    command, terminal = bake.BakeCommand(environment, options, explain, json_output), open_terminal(where)
     return bake.run(command, terminal, lambda base: open_ec2(where, terminal=terminal, base=base)[1:])
 
 

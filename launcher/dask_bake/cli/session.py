@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.cli.options import Where, Which
-from dask_bake.hints import flags_of
+import click
+
+from dask_bake.cli.options import Typed, Where, Which
 
 if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
@@ -55,7 +56,8 @@ def open_cloud(
     from dask_bake import clouds
     from dask_bake.options.parse import whereabouts
 
-    terminal, chosen = terminal or open_terminal(), whereabouts(asdict(where), configuration())
+    _keep(where)
+    terminal, chosen = terminal or open_terminal(where), whereabouts(asdict(where), configuration())
     with terminal.working():
         cloud = clouds.open_cloud(
             chosen.cloud,
@@ -65,7 +67,7 @@ def open_cloud(
             start=start,
             base=base,
         )
-    return terminal, replace(cloud, flags=flags_of(**asdict(where)))
+    return terminal, cloud
 
 
 def open_cluster(which: Which) -> ClusterSession:
@@ -90,11 +92,18 @@ def cluster_file(
     return file, where if file is None else Where(file.cloud, file.region, where.profile)
 
 
-def open_terminal() -> "Terminal":
+def open_terminal(where: Where | None = None) -> "Terminal":
     """Return a terminal for the command's output."""
     from dask_bake.view.terminal import Terminal
 
-    return Terminal()
+    return Terminal(flags=where.flags if where else ())
+
+
+def _keep(where: Where) -> None:
+    """Store the options that chose the cloud, for the hints of this command's errors."""
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.obj, Typed):
+        context.obj.flags = where.flags
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":

@@ -13,7 +13,7 @@ from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, StoppedError, UsageError
 from dask_bake.events import Event, PhaseStarted
-from dask_bake.hints import own_command
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.command import run_there
@@ -45,14 +45,16 @@ def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json
     if json_output:
         terminal.write_json(cluster_json.cluster_document(cluster, registered, switches))
     else:
-        terminal.out.print(clusters.cluster_view(cluster, registered, datetime.now(UTC), switches))
+        terminal.out.print(
+            clusters.cluster_view(cluster, registered, datetime.now(UTC), switches, terminal.flags)
+        )
     return 0
 
 
 def address(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
     """Show a cluster's addresses, as EC2 knows them."""
     cluster = find(ec2, cloud, name)
-    document = cluster_json.address_document(cluster)
+    document = cluster_json.address_document(cluster, terminal.flags)
     if json_output:
         terminal.write_json(document)
     else:
@@ -75,12 +77,12 @@ def extend(
         reason = " ".join(done.stderr.split()) or "no answer"
         raise BakeError(
             f"the end of cluster {cluster.name} was not put off: {reason}",
-            hint=f"{cluster.command('status')}; a cluster without time-outs needs no extension",
+            hint=f"{cluster_command('status', cluster.name)}; a cluster without time-outs needs no extension",
         )
     if json_output:
         terminal.write_json({"switches": [asdict(switch) for switch in switches]})
     else:
-        terminal.out.print(clusters.switches_text(cluster, switches))
+        terminal.out.print(clusters.switches_text(cluster, switches, terminal.flags))
     return 0
 
 
@@ -96,11 +98,11 @@ class Ending:
 
 
 @contextmanager
-def nothing_ended(*words: str, flags: Sequence[str]) -> Iterator[Ending]:
+def nothing_ended(again: str) -> Iterator[Ending]:
     """Turn an interrupt before the teardown has begun into an error that says that nothing was ended.
 
     Args:
-        words: arguments of the command line that name the cluster.
+        again: the command that ends the cluster.
     """
     ending = Ending()
     try:
@@ -108,7 +110,6 @@ def nothing_ended(*words: str, flags: Sequence[str]) -> Iterator[Ending]:
     except KeyboardInterrupt as error:
         if ending.has_begun:
             raise
-        again = own_command("down", *words, flags=flags)
         raise StoppedError("interrupted before anything was ended", hint=f"{again} ends it") from error
 
 

@@ -15,6 +15,7 @@ from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import WayIn
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
+from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch import permissions, preflight
@@ -121,7 +122,8 @@ def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
     except OSError as error:
         raise LeftoverError(
             f"{path} could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
-            hint=f"{cluster.command('status')} --json shows it, {cluster.command('down')} ends it",
+            hint=f"{cluster_command('status', cluster.name)} --json shows it,"
+            f" {cluster_command('down', cluster.name)} ends it",
         ) from error
 
 
@@ -134,7 +136,8 @@ def _reporting_lost_output(cluster: Cluster, terminal: Terminal) -> Iterator[Non
     except OSError as error:
         raise LeftoverError(
             f"the result could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
-            hint=f"{cluster.command('status')} shows it, {cluster.command('down')} ends it",
+            hint=f"{cluster_command('status', cluster.name)} shows it,"
+            f" {cluster_command('down', cluster.name)} ends it",
         ) from error
 
 
@@ -154,6 +157,7 @@ def _show_cluster(
             cluster,
             registered=sum(registered.values()),
             seconds=seconds,
+            flags=terminal.flags,
             calls=sum(":" not in call for call in terminal.calls),
             cost=in_words(cost) if cost and cost.known else None,
         )

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.images.facts import ImageFacts, family
 from dask_bake.images.prune import PrunePlan, plan_prune
 from dask_bake.images.share import SharePlan
@@ -175,6 +175,6 @@ def share(plan: SharePlan, edge: ImagesEdge) -> None:
             why = f"{error.message}; " if isinstance(error, BakeError) else "interrupted; "
             raise BakeError(
                 f"{why}{', '.join(plan.accounts)} may have access to {plan.image.id} all the same",
-                hint=f"{own_command(*words)} ends that",
+                hint=f"{command_line(*words)} ends that",
             ) from error
         raise

@@ -1,7 +1,6 @@
 """Views of clusters: a finished launch, connections, lists, one cluster and its time-outs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -12,7 +11,7 @@ from rich.text import Text
 from dask_bake.clusters.auto_shutdown import Switch, is_near, sentences
 from dask_bake.clusters.inventory import OF_A_BAKE
 from dask_bake.clusters.naming import ended_by_itself
-from dask_bake.hints import own_call
+from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.resources import only_names
 from dask_bake.view import layout
@@ -22,24 +21,32 @@ STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yello
 
 
 def ready_panel(
-    cluster: Cluster, *, registered: int, seconds: float, calls: int, cost: str | None = None
+    cluster: Cluster,
+    *,
+    registered: int,
+    seconds: float,
+    calls: int,
+    cost: str | None = None,
+    flags: Sequence[str] = (),
 ) -> Panel:
     """Return the result of a launch: the cluster, how to use it, its cost if known, how to end it."""
-    only = replace(cluster, name="") if cluster.name == "dask" else cluster
-    shell = ("On the head", Text(only.command("ssh"), "bold"))
+    name = "" if cluster.name == "dask" else cluster.name
+    ssh, connect, down = (complete(cluster_command(each, name), flags) for each in ("ssh", "connect", "down"))
+    shell = ("On the head", Text(ssh, "bold"))
     workers = f"{registered} on {len(cluster.workers)} nodes, {registered * cluster.nthreads} threads"
+    call = python_call(*filter(None, [name]), flags=flags)
     dask = (
         ("Scheduler", Text(scheduler_address(cluster), "cyan")),
         ("Workers", workers),
         shell,
         ("", "then ipython, and: from distributed import Client; c = Client()"),
-        ("From here", "from dask_bake.api import connect; c = " + _connect_call(cluster)),
-        ("Dashboard", Text(only.command("connect"), "bold")),
+        ("From here", f"from dask_bake.api import connect; c = {call}"),
+        ("Dashboard", Text(connect, "bold")),
         ("", "opens it and JupyterLab on this machine"),
     )
     nodes = (("Nodes", f"{len(cluster.nodes)}, without Dask"), shell)
     price = (("Cost", cost),) if cost else ()
-    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", Text(only.command("down"), "bold")))
+    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", Text(down, "bold")))
     return _panel(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ", rows)
 
 
@@ -86,22 +93,24 @@ def cluster_view(
     registered: Mapping[str, int] | None,
     now: datetime,
     switches: Sequence[Switch] | None = None,
+    flags: Sequence[str] = (),
 ) -> RenderableType:
     """Return a cluster: its nodes with their worker processes, and the timers that will end it."""
     lines: list[RenderableType] = [
         Text.assemble((cluster.name, "bold"), _summary(cluster, registered, now)),
-        _nodes_table(cluster, registered) if cluster.nodes else Text(_without_nodes(cluster, now)),
+        _nodes_table(cluster, registered) if cluster.nodes else Text(_without_nodes(cluster, now, flags)),
     ]
     if switches:
-        lines.append(switches_text(cluster, switches))
+        lines.append(switches_text(cluster, switches, flags))
     return Group(*lines)
 
 
-def switches_text(cluster: Cluster, switches: Sequence[Switch]) -> Text:
+def switches_text(cluster: Cluster, switches: Sequence[Switch], flags: Sequence[str] = ()) -> Text:
     """Return when a cluster ends by itself, and the command that puts it off."""
     near = is_near(switches)
     text = Text("\n".join(sentences(switches)), "yellow" if near else "dim")
-    return text.append(f"\n{cluster.command('extend')} puts it off.") if near else text
+    extend = complete(cluster_command("extend", cluster.name), flags)
+    return text.append(f"\n{extend} puts it off.") if near else text
 
 
 def _summary(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime) -> str:
@@ -134,16 +143,11 @@ def _workers(node: Node, cluster: Cluster, registered: Mapping[str, int] | None)
     return f"{count} of {cluster.nprocs}"
 
 
-def _without_nodes(cluster: Cluster, now: datetime) -> str:
+def _without_nodes(cluster: Cluster, now: datetime, flags: Sequence[str]) -> str:
     if OF_A_BAKE.fullmatch(cluster.name) or not only_names(cluster.groups, now):
         return "It has no nodes, only its security group: its launch is starting or was interrupted."
-    ended = ended_by_itself(cluster.name, cluster.flags)
-    return f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}."
-
-
-def _connect_call(cluster: Cluster) -> str:
-    name = () if cluster.name == "dask" else (cluster.name,)
-    return own_call(*name, flags=cluster.flags)
+    ended = ended_by_itself(cluster.name)
+    return complete(f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}.", flags)
 
 
 def _panel(title: str, rows: Sequence[tuple[str, str | Text]]) -> Panel:

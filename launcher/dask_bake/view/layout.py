@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_bake.errors import BakeError
+from dask_bake.hints import complete
 
 INDENT = 2
 """Columns by which details are indented below their heading."""
@@ -21,11 +22,11 @@ def as_json(document: object) -> str:
     return json.dumps(document, indent=2)
 
 
-def error_text(error: BakeError) -> Text:
-    """Return the error's message, and its hint on a second line."""
+def error_text(error: BakeError, flags: Sequence[str] = ()) -> Text:
+    """Return the error's message, and its hint, with the user's flags in its commands, on a second line."""
     text = Text.assemble(("Error: ", "bold red"), error.message)
     if error.hint:
-        text.append("\n").append("Hint: ", "bold").append(error.hint)
+        text.append("\n").append("Hint: ", "bold").append(complete(error.hint, flags))
     return text
 
 

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -13,16 +13,24 @@ from rich.live import Live
 from rich.text import Text
 
 from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.hints import complete
 from dask_bake.view.layout import as_json
 from dask_bake.view.progress import REFRESHES_PER_SECOND, BakeProgress, LaunchProgress
 
 
 class Terminal:
-    """Output of a command. Pass its ``notify`` to functions that report progress."""
+    """Output of a command. Pass its ``notify`` to functions that report progress.
 
-    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
+    Args:
+        flags: options by which the user chose the cloud; commands in notes and views get them.
+    """
+
+    def __init__(
+        self, out: Console | None = None, err: Console | None = None, *, flags: Sequence[str] = ()
+    ) -> None:
         self.out = out or Console(highlight=False, markup=False, emoji=False)
         self.err = err or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.flags = tuple(flags)
         self.calls: list[str] = []
         self.last_seen: ClusterSeen | None = None
         self._launch: LaunchProgress | None = None
@@ -32,6 +40,8 @@ class Terminal:
 
     def notify(self, event: Event) -> None:
         """Show the event, or record it for the result."""
+        if isinstance(event, Note):
+            event = Note(complete(event.text, self.flags))
         if isinstance(event, Called):
             self.calls.append(event.operation)
         elif self._bake:

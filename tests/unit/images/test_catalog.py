@@ -28,6 +28,7 @@ from fake_images import (
     refused,
     some_facts,
 )
+from fakes import hint_of
 
 TOKEN = iter(f"token-{number}" for number in range(1000))
 
@@ -98,7 +99,7 @@ def test_a_manifest_is_read_from_the_image_and_its_snapshot_however_both_are_tag
 def test_an_image_without_a_manifest_is_told_how_to_get_one():
     with pytest.raises(BakeError, match="has no manifest: an older version baked it") as caught:
         require_manifest(some_facts())
-    assert caught.value.hint == "dask-bake bake --force bakes it anew, with one"
+    assert hint_of(caught.value) == "dask-bake bake --force bakes it anew, with one"
 
 
 # Which image is meant
@@ -141,7 +142,7 @@ def test_the_beginning_of_two_digests_is_wrong_use():
 def test_without_a_ready_image_the_way_to_one_is_told(facts):
     with pytest.raises(BakeError, match="there is no image") as caught:
         choose(facts, None)
-    assert (caught.value.hint, caught.value.exit_code) == ("dask-bake bake makes one", 1)
+    assert (hint_of(caught.value), caught.value.exit_code) == ("dask-bake bake makes one", 1)
 
 
 # What differs
@@ -302,7 +303,7 @@ def test_who_may_have_access_all_the_same_is_told(error):
     edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
     with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
         catalog.share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
-    assert caught.value.hint == (
+    assert hint_of(caught.value) == (
         f"dask-bake images share {an_image().id} --with 123456789012 --stop ends that"
     )
 
@@ -484,7 +485,7 @@ def test_a_copy_that_fails_is_taken_back_and_the_others_are_made(operation):
     with pytest.raises(BakeError) as caught:
         carry_out(plans, {"eu-west-1": broken, "us-west-2": whole})
 
-    assert (caught.value.message, caught.value.hint, caught.value.exit_code) == (
+    assert (caught.value.message, hint_of(caught.value), caught.value.exit_code) == (
         "no copy in eu-west-1: not now",
         "a way out",
         1,
