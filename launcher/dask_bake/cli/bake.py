@@ -47,7 +47,7 @@ def bake_command(
 ) -> int:
     """Bake the image that clusters start from."""
     environment = environment_options(flags, lock=lock)
-    from dask_bake.bake.plan import bake_options
+    from dask_bake.bake.options import bake_options
     from dask_bake.commands import bake
 
     options = bake_options(

@@ -11,10 +11,12 @@ from dask_bake.ec2.images import Ec2Images, connect_images
 from dask_bake.events import Note
 from dask_bake.images import catalog
 from dask_bake.images import copy as image_copy
+from dask_bake.images import prune as image_prune
+from dask_bake.images import share as image_share
 from dask_bake.images.copy_plan import CopyPlan, check_regions, plan_copy
 from dask_bake.images.differences import differences
 from dask_bake.images.facts import choose, require_manifest
-from dask_bake.images.prune import PrunePlan, check_keep, plan_removal
+from dask_bake.images.prune import PrunePlan, check_keep, look_up_prune, plan_removal
 from dask_bake.images.share import plan_share
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.ec2 import Image
@@ -81,7 +83,7 @@ def prune(
 ) -> int:
     """Remove all but the newest images, once that is confirmed."""
     edge, now = connect_images(cloud, terminal.notify), _now()
-    plan = catalog.look_up_prune(edge, keep=keep, now=now)
+    plan = look_up_prune(edge, keep=keep, now=now)
     return _remove(plan, edge, terminal, now, dry_run=dry_run, asks=asks, json_output=json_output)
 
 
@@ -114,7 +116,7 @@ def _remove(
     shown = image_plans.prune_view(plan, now)
     if plan and asks and not dry_run and not confirm(terminal, shown):
         return 0
-    removed = () if dry_run else catalog.prune(plan, edge, notify=terminal.notify)
+    removed = () if dry_run else image_prune.prune(plan, edge, notify=terminal.notify)
     if json_output:
         terminal.write_json(image_json.prune_document(plan, removed=None if dry_run else removed))
     elif dry_run or not plan:
@@ -179,7 +181,7 @@ def share(
     shared_with = edge.settings_of(facts.image.id).shared_with
     plan = plan_share(facts.image, accounts, shared_with=shared_with, stop=stop)
     if not dry_run:
-        catalog.share(plan, edge)
+        image_share.share(plan, edge)
     if json_output:
         terminal.write_json(image_json.share_document(plan, carried_out=not dry_run))
     else:

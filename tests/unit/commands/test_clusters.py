@@ -21,7 +21,7 @@ from dask_bake.view.terminal import Terminal
 from fakes import FakeCloud, a_plan, head_of, hint_of, workers_of
 
 LIFETIME = Switch("lifetime", limit=50_400, left=50_000, held="", why="its lifetime of 14 h is over")
-IDLE = Switch("idle", limit=1_800, left=7_200, held="", why="for 30 min nobody is connected")
+IDLE = Switch("idle", limit=1_800, left=7_200, held="", why="no client, task or session for 30 min")
 NEAR = Switch("lifetime", limit=43_200, left=200, held="", why="its lifetime of 12 h is over")
 
 
