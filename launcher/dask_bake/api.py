@@ -23,7 +23,7 @@ from dask_bake.events import Event
 from dask_bake.hints import flags_of
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.configuration import read_configuration
-from dask_bake.options.parse import whereabouts
+from dask_bake.options.parse import cloud_options
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import node_of, open_tunnel, reach, tls_files
 from dask_bake.ssh.tunnel import Tunnel, free_port
@@ -53,7 +53,7 @@ def connect(
     of = read_cluster_file(None if file is None else Path(file), os.environ, {"name": name, **flags})
     if of is not None:
         name, flags = of.name, {"cloud": of.cloud, "region": of.region}
-    meant = whereabouts({**flags, "profile": profile}, read_configuration())
+    meant = cloud_options({**flags, "profile": profile}, read_configuration())
     opened = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     chosen = replace(opened, flags=flags_of(**flags, profile=profile))
     client = api.connect(chosen, _ignore)
