@@ -10,6 +10,7 @@ import click
 
 from dask_bake.cli.click_types import Switch
 from dask_bake.errors import UsageError
+from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
 from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import CLOUD
@@ -28,6 +29,18 @@ class Where:
     cloud: str | None = None
     region: str | None = None
     profile: str | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags that say so again, in a command that a hint names."""
+        return flags_of(cloud=self.cloud, region=self.region, profile=self.profile)
+
+
+@dataclass
+class Typed:
+    """What the command line in progress was told; kept for the hints of its errors."""
+
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

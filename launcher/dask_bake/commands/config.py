@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.environment.options import FIELDS, EnvironmentOptions
 from dask_bake.events import Note
 from dask_bake.options.configuration import Configuration, find_setting

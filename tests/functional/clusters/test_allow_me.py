@@ -7,10 +7,10 @@ import pytest
 from moto import mock_aws
 
 from dask_bake import clouds
+from dask_bake.clusters.naming import ssh_rule
 from dask_bake.commands import allow_me
 from dask_bake.ec2 import api
 from dask_bake.errors import StoppedError, UsageError
-from dask_bake.launch.plan import ssh_rule
 from dask_bake.models.ec2 import Rule
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import new_key

@@ -10,8 +10,8 @@ from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
 from dask_bake.cli.main import run
+from dask_bake.clusters.naming import moment
 from dask_bake.iam.grants import Purpose
-from dask_bake.launch.plan import moment
 from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from iam_actions import needed, permitted, recording

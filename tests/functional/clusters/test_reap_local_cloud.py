@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dask_bake.cli.main import run
-from dask_bake.launch.plan import moment
+from dask_bake.clusters.naming import moment
 from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from fake_local_cloud import Server

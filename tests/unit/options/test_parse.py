@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.bake.plan import BakeOptions, bake_options
+from dask_bake.bake.options import BakeOptions, bake_options
 from dask_bake.environment.options import EnvironmentOptions, environment_options
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Architecture, CloudChoice, InstallerChoice
