@@ -54,10 +54,10 @@ def open_cloud(
 ) -> "tuple[Terminal, Cloud]":
     """Return the chosen cloud; the local one is started if ``start``, and gets the base image."""
     from dask_bake import clouds
-    from dask_bake.options.parse import whereabouts
+    from dask_bake.options.parse import cloud_options
 
     _keep(where)
-    terminal, chosen = terminal or open_terminal(where), whereabouts(asdict(where), configuration())
+    terminal, chosen = terminal or open_terminal(where), cloud_options(asdict(where), configuration())
     with terminal.working():
         cloud = clouds.open_cloud(
             chosen.cloud,

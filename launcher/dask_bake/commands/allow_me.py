@@ -32,7 +32,7 @@ def run(
     options: AllowMeOptions, cloud: Cloud, ec2: CloudEdge, terminal: Terminal, caller: Callable[[], str]
 ) -> int:
     """Allow SSH to the cluster's head from the caller's address or the blocks given, and only from there."""
-    check_widths(options.cidr, allowed=options.allow_wide_cidr)
+    check_widths(options.cidr, allow_wide=options.allow_wide_cidr)
     cluster = find(ec2, cloud, options.name)
     check_way(cluster, has_cidr=bool(options.cidr))
     change = plan_change(cluster, options.cidr or (caller(),))
