@@ -46,10 +46,10 @@ def open_cloud(
 ) -> "tuple[Terminal, Cloud]":
     """Return the cloud that is meant; the local one is started if ``start``, and has that base image."""
     from dask_bake import clouds
-    from dask_bake.options.parse import whereabouts
+    from dask_bake.options.parse import cloud_options
 
     _keep(where)
-    terminal, meant = open_terminal(where), whereabouts(asdict(where), configuration())
+    terminal, meant = open_terminal(where), cloud_options(asdict(where), configuration())
     with terminal.working():
         cloud = clouds.open_cloud(
             meant.cloud,

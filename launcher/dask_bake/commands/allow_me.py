@@ -30,7 +30,7 @@ def run(
     json_output: bool,
 ) -> int:
     """Opens SSH of the cluster's head to this machine, or to the blocks given, and closes it to others."""
-    check_widths(cidr, allowed=allow_wide_cidr)
+    check_widths(cidr, allow_wide=allow_wide_cidr)
     cluster = find(ec2, cloud, name)
     check_way(cluster, has_cidr=bool(cidr))
     change = plan_change(cluster, tuple(cidr) or (caller(),))

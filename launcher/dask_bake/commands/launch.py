@@ -24,7 +24,7 @@ from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch, staying
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words
+from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words, look_up_prices
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
@@ -96,7 +96,7 @@ def cost_of(plan: LaunchPlan, cloud: Cloud, ec2: Ec2) -> Cost:
     """What the plan's cluster costs, as far as AWS says that in time."""
     if cloud.is_free:
         return FREE
-    return cost(plan, Prices() if ec2.prices is None else ec2.prices.of(plan))
+    return cost(plan, Prices() if ec2.prices is None else look_up_prices(ec2.prices, plan))
 
 
 def own_packages() -> Packages:

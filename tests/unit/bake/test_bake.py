@@ -13,14 +13,13 @@ import pytest
 from dask_bake.bake.bake import BakeResult, bake
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.lease import ABANDONED
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.clusters.naming import ssh_rule
-from dask_bake.environment.pip_lock import Lock
+from dask_bake.environment.pip_lock import Lock, Package
 from dask_bake.environment.spec import parse_environment
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
 from dask_bake.events import Event, Note, Notify, PhaseEnded, Phases, PhaseStarted
 from dask_bake.images import manifest
-from dask_bake.images.manifest import Package
 from dask_bake.models.cloud import Architecture, Cloud
 from dask_bake.models.debian import TRIXIE
 from dask_bake.models.ec2 import Image, InstanceType, SecurityGroup, Subnet

@@ -148,8 +148,8 @@ def test_what_is_no_duration_is_wrong_use_before_any_cloud_is_asked(capsys, by):
 
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert f"--by is {by!r}, which is no duration" in shown.err
-    assert "Hint: write 12h, 90m, 45s or 0" in shown.err
+    assert "--by" in shown.err
+    assert repr(by) in shown.err
 
 
 def test_nothing_is_not_put_off(extend, ssh):
