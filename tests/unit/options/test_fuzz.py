@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from dask_bake.cli.main import run
 from dask_bake.cloud_init import encoding
-from dask_bake.cloud_init.merge import FIRST_LINE, KNOWN, LISTS
-from dask_bake.cloud_init.render import LIMIT, NodeSettings, Preload, render
+from dask_bake.cloud_init.merge import FIRST_LINE, LIST_KEYS, SUPPORTED_KEYS
+from dask_bake.cloud_init.render import USER_DATA_LIMIT, render
+from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.clusters.cluster_file import parse_cluster_file, read_cluster_file
 from dask_bake.ec2 import requests
 from dask_bake.environment import spec as environment
@@ -285,11 +286,13 @@ def test_nothing_breaks_out_of_a_template(role, written):
     if role is Role.WORKER:
         for preload in written["preloads"]:
             assert read[f"/etc/dask-bake/preload/{preload.name}"] == preload.source
-    assert len(text.encode()) <= LIMIT
+    assert len(text.encode()) <= USER_DATA_LIMIT
 
 
 commands = st.lists(mailable, max_size=3)
-extras = st.dictionaries(st.sampled_from(sorted(KNOWN - {*LISTS})), commands, min_size=1, max_size=3)
+extras = st.dictionaries(
+    st.sampled_from(sorted(SUPPORTED_KEYS - {*LIST_KEYS})), commands, min_size=1, max_size=3
+)
 
 
 @fuzzed
