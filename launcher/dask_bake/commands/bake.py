@@ -28,6 +28,7 @@ from dask_bake.environment.resolve import prepare
 from dask_bake.events import Phases
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.debian import DebianRelease, minor
+from dask_bake.system import xdg
 from dask_bake.view.bake import (
     LiveBake,
     as_json,
@@ -73,13 +74,12 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
     base = command.options.base or default_base(installer)
     options = replace(command.options, base=base)
     terminal, cloud, ec2 = open_cloud(base if isinstance(base, DebianRelease) else None)
-    images = connect_images(cloud, terminal.notify)
     workshop = Workshop(
         cloud=cloud,
         ec2=ec2,
-        images=images,
+        images=connect_images(cloud, terminal.notify),
         find_builder=lambda: find_packer(log=places.state / "bake.log", cache=places.cache / "packer"),
-        prover=Prover(cloud, ec2, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep),
+        prove=Prover(cloud, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep).prove,
         installer=installer,
         caller=lambda: caller_address(cloud),
         credentials=lambda: credentials_for_others(cloud),
@@ -87,7 +87,7 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
         cache=places.cache,
     )
     if command.explain:
-        explanation = explain(options, workshop, images)
+        explanation = explain(options, workshop)
         if command.json_output:
             terminal.write_json(json.dumps(explanation_document(explanation), indent=2))
         else:
@@ -129,8 +129,7 @@ def written(request: Request, installer: Installer) -> list[Path]:
 
 def places_of(environ: Mapping[str, str]) -> Places:
     """Where things are on this machine, as the XDG base directory specification has it."""
-    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
-    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake"
+    cache, state = xdg.cache_home(environ) / "dask-bake", xdg.state_home(environ) / "dask-bake"
     return Places(packer_directory(), state, cache, is_installed())
 
 
