@@ -23,8 +23,8 @@ from dask_bake.events import Event
 from dask_bake.hints import complete, flags_of
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.configuration import read_configuration
-from dask_bake.options.launch import Whereabouts
-from dask_bake.options.parse import whereabouts
+from dask_bake.options.launch import CloudOptions
+from dask_bake.options.parse import cloud_options
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import node_of, open_tunnel, reach, tls_files
 from dask_bake.ssh.tunnel import Tunnel, free_port
@@ -54,12 +54,12 @@ def connect(
     of = read_cluster_file(None if file is None else Path(file), os.environ, {"name": name, **flags})
     if of is not None:
         name, flags = of.name, {"cloud": of.cloud, "region": of.region}
-    meant = whereabouts({**flags, "profile": profile}, read_configuration())
+    meant = cloud_options({**flags, "profile": profile}, read_configuration())
     with _completed_hints(flags_of(**flags, profile=profile)):
         return _connect(name, meant, of)
 
 
-def _connect(name: str | None, meant: Whereabouts, of: ClusterFile | None) -> Client:
+def _connect(name: str | None, meant: CloudOptions, of: ClusterFile | None) -> Client:
     chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     client = api.connect(chosen, _ignore)
     cluster = find(client, chosen, name)

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
+from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
 PROOF = "verify"
 TIMEOUT = 300
@@ -114,11 +114,8 @@ def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
     command = ssh_command(
         host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)
     )
-    try:
-        done = subprocess.run(
-            command, input=CODE, capture_output=True, text=True, timeout=COMPUTING, check=False
-        )
-    except subprocess.TimeoutExpired:
+    done = run_with_timeout(command, COMPUTING, text=CODE)
+    if done.returncode == TIMED_OUT:
         return f"nothing within {COMPUTING:.0f} s"
     return (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
 
