@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dask_bake.cloud_init.render import masked
+from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.placement import Place
 from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
@@ -31,7 +31,7 @@ def plan_view(
             runs.append(number)
         parts += [Text(f"{number}. {call.operation}", "bold cyan"), _parameters(parameters)]
         if user_data is not None:
-            shown = masked(user_data).rstrip()
+            shown = mask_private_keys(user_data).rstrip()
             parts += [Text("UserData", "bold"), Text(shown, "green", no_wrap=True, overflow="ignore")]
         parts.append(Text())
     parts += [
