@@ -1,7 +1,7 @@
 """Errors for users: a message, a hint and an exit code.
 
-``BakeError`` and its subclasses are the only exceptions that the command line turns into words; any other one is
-a defect of dask-bake. ``ec2/errors.py`` translates botocore's exceptions into them.
+``BakeError`` and its subclasses are the only exceptions that the command line turns into words; any other one
+is a defect of dask-bake. ``ec2/errors.py`` translates botocore's exceptions into them.
 """
 
 from collections.abc import Sequence
