@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import (
@@ -66,6 +66,9 @@ class LookUps(Protocol):
 
     def has_instance_profile(self, name: str) -> bool | None:
         """Whether there is an instance profile of that name; ``None`` where it is not to be read."""
+
+    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Whether the caller may do that."""
 
 
 class CloudEdge(Protocol):
