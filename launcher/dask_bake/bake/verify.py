@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import proof_name
 from dask_bake.clusters.teardown import take_down
-from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
+from dask_bake.ec2.protocols import BakeApi, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
 from dask_bake.launch.bootstrap import Handout
@@ -50,8 +50,7 @@ class Prover:
     """
 
     cloud: Cloud
-    ec2: CloudEdge
-    look_ups: LookUps
+    ec2: BakeApi
     caller: Callable[[], str]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -100,9 +99,9 @@ class Prover:
             cloud=self.cloud.name,
             region=self.cloud.region,
             image=image,
-            subnets=self.look_ups.subnets(),
-            types=self.look_ups.instance_types(wanted),
-            offerings=self.look_ups.offerings(wanted),
+            subnets=self.ec2.subnets(),
+            types=self.ec2.instance_types(wanted),
+            offerings=self.ec2.offerings(wanted),
             callers=(self.caller(),),
         )
         timeout = min(TIMEOUT, options.timeout)

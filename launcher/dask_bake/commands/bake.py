@@ -25,6 +25,7 @@ from dask_bake.environment.resolve import prepare
 from dask_bake.events import phase_of
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.debian import DebianRelease, minor
+from dask_bake.system import xdg
 from dask_bake.view.bake import (
     bake_document,
     closing_panel,
@@ -70,7 +71,7 @@ def run(command: BakeCommand, terminal: Terminal, open_cloud: OpenCloud) -> int:
     images = connect_images(cloud, terminal.notify)
     workshop = _workshop(cloud, ec2, images, installer, places)
     if command.explain:
-        show_explanation(explain(options, workshop, images), terminal, json_output=command.json_output)
+        show_explanation(explain(options, workshop), terminal, json_output=command.json_output)
         return 0
     with terminal.baking():
         result = bake(options, workshop, notify=terminal.notify)
@@ -115,8 +116,7 @@ def written(request: Request, installer: Installer) -> list[Path]:
 
 def places_of(environ: Mapping[str, str]) -> Places:
     """Return the folders of this machine, by the XDG base directory specification."""
-    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
-    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake"
+    cache, state = xdg.cache_home(environ) / "dask-bake", xdg.state_home(environ) / "dask-bake"
     return Places(packer_directory(), state, cache, is_installed())
 
 
@@ -126,7 +126,7 @@ def _workshop(cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, p
         ec2=ec2,
         images=images,
         find_builder=lambda: find_packer(log=places.state / "bake.log", cache=places.cache / "packer"),
-        prover=Prover(cloud, ec2, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep),
+        prove=Prover(cloud, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep).prove,
         installer=installer,
         caller=lambda: caller_address(cloud),
         credentials=lambda: credentials_for_others(cloud),

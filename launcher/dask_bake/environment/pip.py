@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.environment.pip_lock import Package, requirement
+from dask_bake.environment.spec import normalized_name
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.models.debian import OLDEST
@@ -146,17 +147,13 @@ def _packages(
             )
     found = [
         Package(
-            _canonical(str(item["metadata"]["name"])),
+            normalized_name(str(item["metadata"]["name"])),
             str(item["metadata"]["version"]),
             item["download_info"]["archive_info"]["hashes"]["sha256"],
         )
         for item in report["install"]
     ]
     return tuple(sorted(found, key=lambda package: package.name))
-
-
-def _canonical(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _download(packages: list[Package], target: Target, cache: Path, notify: Notify, pip: Run) -> None:
