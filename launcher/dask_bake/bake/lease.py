@@ -9,7 +9,7 @@ from dask_bake.bake.plan import claim_name, proof_name
 from dask_bake.clusters.naming import group_name, moment, ssh_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge
-from dask_bake.errors import BakeError, LeftoverError, joined
+from dask_bake.errors import BakeError, LeftoverError, merge_errors
 from dask_bake.events import Note, Notify
 from dask_bake.hints import command_line
 from dask_bake.models.cloud import Role
@@ -86,7 +86,7 @@ class Claim:
         except KeyboardInterrupt as error:
             if made.is_cleared_up:
                 raise
-            raise joined([each.leftover(error) for each in self._removals(made)]) from error
+            raise merge_errors([each.leftover(error) for each in self._removals(made)]) from error
 
     def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
         """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
@@ -97,7 +97,7 @@ class Claim:
             except LeftoverError as error:
                 left.append(error)
         if left:
-            raise joined([*([reason] if isinstance(reason, BakeError) else []), *left])
+            raise merge_errors([*([reason] if isinstance(reason, BakeError) else []), *left])
         made.is_cleared_up = True
 
     def _removals(self, made: "_Made") -> list[Removal]:
@@ -126,7 +126,7 @@ class Claim:
             try:
                 made.group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)
             except BaseException as error:
-                made.is_unclear = not isinstance(error, BakeError) or error.may_be_done
+                made.is_unclear = not isinstance(error, BakeError) or error.may_have_happened
                 raise
             if made.group is not None:
                 return made.group

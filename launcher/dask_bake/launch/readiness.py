@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from dask_bake.clusters.teardown import UNSEEN
 from dask_bake.ec2.protocols import CloudEdge, WayIn
-from dask_bake.errors import BakeError, NotReadyError, PassingError, TakenError
+from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, TransientError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Role
@@ -97,8 +97,8 @@ class Readiness:
         plan = self.plan
         return Cluster(
             name=plan.options.name,
-            cloud=plan.surroundings.cloud,
-            region=plan.surroundings.region,
+            cloud=plan.target.cloud,
+            region=plan.target.region,
             launch_id=plan.launch_id,
             nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
             groups=self.groups,
@@ -134,7 +134,7 @@ class Readiness:
         """False where EC2 cannot say: until the deadline the network may come back, and nodes boot on."""
         try:
             return condition()
-        except PassingError as error:
+        except TransientError as error:
             if self.clock() >= self.deadline:
                 raise self._too_late(awaited, f"; {error.message}") from error
             if not self.told_of_silence:
@@ -157,7 +157,7 @@ class Readiness:
         ended = f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
         least, kept = self.plan.options.min_workers, self.seen.expected_workers - self.seen.nprocs
         if node.role is Role.HEAD or least is None or kept < least:
-            error = TakenError if reason.startswith(OF_EC2) else NotReadyError
+            error = InstanceReclaimedError if reason.startswith(OF_EC2) else NotReadyError
             hint = "the last lines of its console are above"
             if reason.startswith(NO_DISK):
                 hint = "often its disk: may these credentials use the KMS key that encrypts it?"
