@@ -313,14 +313,14 @@ def test_what_is_found_is_shown_with_age_and_cost_in_80_columns():
     costs = {"i-0123456789abcdef0": 0.096, "vol-0123456789abcdef0": None}
 
     assert shown(reap_view(FOUND, costs, NOW)) == (
-        "taxi  us-east-1, silent for 3 h\n"
+        "taxi  us-east-1, inactive for 3 h\n"
         "  instance        i-0123456789abcdef0    m6i.large       3 h  $0.0960/h\n"
         "  volume          vol-0123456789abcdef0  gp3 10 GiB      3 h          ?\n"
         "  security group  sg-0123456789abcdef0   dask-bake-taxi    ?\n"
         "left alone\n"
         "  young  us-east-1  it may be starting, or ending, just now\n"
-        "1 instance, 1 volume and 1 security group are to be removed, $0.0960 an hour and\n"
-        "what is unknown."
+        "1 instance, 1 volume and 1 security group are to be removed, $0.0960 an hour\n"
+        "plus unknown costs."
     )
 
 
