@@ -3,7 +3,7 @@
 import sys
 from random import Random
 
-from dask_bake.local.faults.model import Kind
+from dask_bake.local.faults.model import FaultKind
 from soak import Report, batches, soak
 
 
@@ -18,4 +18,4 @@ def test_nothing_hangs_leaks_or_breaks_in_200_cycles_in_which_a_fifth_of_the_req
 
     assert report.findings == [], f"seed {seed}"
     assert report.codes["launch 0"] > 20
-    assert [kind for kind in Kind if not report.kinds[kind]] == [], "not all kinds of faults struck"
+    assert [kind for kind in FaultKind if not report.kinds[kind]] == [], "not all kinds of faults struck"

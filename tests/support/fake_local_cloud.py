@@ -21,11 +21,11 @@ from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.moto.firewall_sync import Guard
-from dask_bake.local.moto.metadata import find_facts
+from dask_bake.local.moto.firewall_sync import FirewallSync
+from dask_bake.local.moto.metadata import find_metadata
 from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
-from dask_bake.local.storage.base_image import Bases
+from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.local.storage.image_store import ImageStore, StoredImage
 
 DEBIAN = StoredImage(
@@ -46,7 +46,7 @@ class FakeMachine:
 
     def __init__(self, host: "FakeHost", spec, on_end: Callable[[], None]) -> None:
         self.spec = spec
-        self.taken_apart = threading.Event()
+        self.cleaned_up = threading.Event()
         self.asked_to_power_off = 0
         self._host = host
         self._on_end = on_end
@@ -62,9 +62,9 @@ class FakeMachine:
     def _end(self) -> None:
         self._host.may_end.wait()
         with self._ending:
-            if not self.taken_apart.is_set():
+            if not self.cleaned_up.is_set():
                 self._on_end()
-                self.taken_apart.set()
+                self.cleaned_up.set()
 
 
 @dataclass
@@ -113,8 +113,8 @@ class Server:
         self.hypervisor = Hypervisor(settings, network, self.store, ec2.instances, boot=self.host.boot)
         moto = moto_app()
         self.firewall: list[str] = []
-        guard = Guard(network.bridge, ec2.instances.all, load=self.firewall.append)
-        self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, follow=guard.follow)
+        firewall_sync = FirewallSync(network.bridge, ec2.instances.all, load=self.firewall.append)
+        self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, update_firewall=firewall_sync.update)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
             moto,
@@ -123,7 +123,7 @@ class Server:
             caller_address="10.9.0.1",
             load_samples=lambda: self.sample_requests.append("asked"),
             status=lambda: {"pid": 1},
-            bases=Bases(self.store, region="us-east-1", publish=ec2.images.publish),
+            bases=BaseImages(self.store, region="us-east-1", publish=ec2.images.publish),
         )
 
     @contextmanager
@@ -133,7 +133,7 @@ class Server:
             yield self
         self.host.may_boot.set()
         self.host.may_end.set()
-        self.api.fates.end()
+        self.api.instance_faults.cancel()
         self.hypervisor.end_all()
 
     def client(self, service: str, region: str = "us-east-1", url: str | None = None):
@@ -159,7 +159,7 @@ class Server:
 
     def facts(self, instance: dict[str, Any]):
         """What the metadata service would tell the instance."""
-        return find_facts(self.moto.instances, instance["PrivateIpAddress"])
+        return find_metadata(self.moto.instances, instance["PrivateIpAddress"])
 
     def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
         """The instance as described once it is in that state."""

@@ -30,7 +30,7 @@ SETTINGS = ("/etc/pip.conf", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/c
 REACHING = tuple(f"Acquire::{name}" for name in ("http", "https", "Check-", "Retries"))
 """What apt's configuration says of how mirrors are reached."""
 
-ENTER = """
+ENTER_SCRIPT = """
 set -eu
 read -r pid _ </proc/self/stat
 tree=$1 written=$2; shift 2
@@ -124,7 +124,7 @@ def machine(
     unshare = ["unshare", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child"]
     try:
         with subprocess.Popen(
-            [*as_root(), *unshare, "bash", "-c", ENTER, "machine", str(tree), str(written), *words],
+            [*as_root(), *unshare, "bash", "-c", ENTER_SCRIPT, "machine", str(tree), str(written), *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -1,4 +1,4 @@
-"""Launches and ends of clusters, one after the other, in a cloud where a fifth of the requests go wrong.
+"""RunInstances and ends of clusters, one after the other, in a cloud where a fifth of the requests go wrong.
 
 Every kind of fault strikes: a fifth of all requests go wrong in one of the ways of a request, and a launch
 meets each fate of instances once in twenty times. Two things cannot be had here. Machines are only pretended,
@@ -37,7 +37,7 @@ from dask_bake.errors import BakeError
 from dask_bake.launch.bootstrap import Handout
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
+from dask_bake.local.faults.model import FOR_INSTANCES, RESPONSE_FAULTS, Fault, FaultKind
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.models.cloud import Cloud
@@ -65,17 +65,17 @@ STUCK = 600
 """Seconds after which a command waits for what never comes: all stacks are told, and the process ends."""
 LOOKS_AT_LAST = 100
 """Tries to end what a cycle has left, with no fault in force."""
-LATER = (Kind.TERMINATED, Kind.SPOT_NOTICE)
+LATER = (FaultKind.TERMINATED, FaultKind.SPOT_NOTICE)
 """What may end an instance after the launch has succeeded."""
 CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
 REQUESTS_GO_WRONG = (
-    *((Kind.ERROR, code) for code in CODES),
-    *((kind, "") for kind in sorted((ENDINGS | {Kind.DELAY}) - {Kind.ERROR})),
+    *((FaultKind.ERROR, code) for code in CODES),
+    *((kind, "") for kind in sorted((RESPONSE_FAULTS | {FaultKind.DELAY}) - {FaultKind.ERROR})),
 )
 """All kinds that are of a request, of whatever action."""
-FATES = tuple(sorted(OF_INSTANCES | {Kind.CAPACITY}))
+FATES = tuple(sorted(FOR_INSTANCES | {FaultKind.CAPACITY}))
 """All kinds that are of the instances of a launch."""
-UNDONE = (Kind.ERROR, Kind.DROP_BEFORE, Kind.HTML)
+UNDONE = (FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.HTML)
 """With these a request is not carried out."""
 
 
@@ -129,7 +129,7 @@ class Registering(FakeWayIn):
     def registered(self, head):
         if not self.answers:
             return None
-        alive = [each.spec.address for each in self.host.machines if not each.taken_apart.is_set()]
+        alive = [each.spec.address for each in self.host.machines if not each.cleaned_up.is_set()]
         return Counter({each: self.nprocs for each in alive if each != head.private_address})
 
 
@@ -277,7 +277,7 @@ class Cycle:
 
     @contextmanager
     def faults(self) -> Iterator[list[str]]:
-        rules, log, struck = self.server.api.troubles.rules, self.server.gateway.log, []
+        rules, log, struck = self.server.api.fault_rules, self.server.gateway.log, []
         in_force = {fault.id: fault for fault in map(rules.add, faults(self.random))}
         log.clear()
         self.some_end = False

@@ -1,4 +1,4 @@
-"""HTTP client of the local cloud's admin interface."""
+"""HTTP client of the local cloud's admin API."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.local.settings import Settings, read_settings
 
 ADMIN_TIMEOUT = 10.0
-"""Seconds in which the local cloud answers what it need not work for."""
+"""Seconds for requests that take the local cloud no work."""
 
 
 def ask(
@@ -20,11 +20,14 @@ def ask(
     settings: Settings | None = None,
     timeout: float = ADMIN_TIMEOUT,
 ) -> Any:
-    """Return the local cloud's answer about a subject: ``faults``, ``bases``.
+    """Send a request to the admin API, and return its response.
+
+    Args:
+        subject: the resource, such as ``faults`` or ``bases``.
 
     Raises:
-        UsageError: when it refuses what was asked for.
-        BakeError: when it cannot do it, or does not answer.
+        UsageError: when the local cloud refuses the request.
+        BakeError: when it fails, or does not answer.
     """
     settings = settings or read_settings()
     body = None if content is None else json.dumps(content).encode()
@@ -37,21 +40,21 @@ def ask(
         if refusal:
             raise refusal from None
         raise BakeError(
-            f"At {settings.url} answers something else than the local cloud.",
-            hint="Set DASK_BAKE_LOCAL_PORT to its port.",
+            f"another program answers at {settings.url}",
+            hint="set DASK_BAKE_LOCAL_PORT to the local cloud's port",
         ) from error
     except (OSError, ValueError) as error:
         raise BakeError(
-            f"The local cloud does not answer at {settings.url}.", hint="dask-bake local up starts it."
+            f"the local cloud does not answer at {settings.url}", hint="start it with dask-bake local up"
         ) from error
 
 
 def _refusal(error: HTTPError) -> BakeError | None:
-    """Return what the local cloud refused with; None when something else answered."""
+    """Return the local cloud's error; None where the response is another program's."""
     with error:
         try:
-            said = json.load(error)
+            content = json.load(error)
             kind = UsageError if error.code < 500 else BakeError
-            return kind(said["error"], hint=said["hint"])
+            return kind(content["error"], hint=content["hint"])
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -15,7 +15,7 @@ from pathlib import Path
 from dask_bake.local.machines.cgroups import hierarchies, remove_groups
 from dask_bake.local.machines.nspawn import PROPAGATION, children, kill_tree
 from dask_bake.local.network.bridge import is_own_bridge, remove_bridge, remove_cable
-from dask_bake.local.network.firewall import firewall_stands, lower_firewall
+from dask_bake.local.network.firewall import firewall_exists, remove_firewall
 from dask_bake.local.pidfile import is_root_held
 from dask_bake.local.settings import Settings
 from dask_bake.system.subprocesses import attempt
@@ -27,7 +27,7 @@ RUNTIMES = Path("/run")
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something of ours that is still there, and how to remove it."""
+    """Something that this local cloud has left on the machine, and how to remove it."""
 
     what: str
     remove: Callable[[], object]
@@ -51,9 +51,9 @@ def find_leftovers(settings: Settings) -> tuple[Leftover, ...]:
 
 def _processes(settings: Settings, *, is_root_in_use: bool) -> tuple[Leftover, ...]:
     return tuple(
-        Leftover(f"process {pid} ({words})", lambda pid=pid: _end(pid))  # type: ignore[misc]
-        for pid, words in sorted(_our_processes(settings))
-        if not (is_root_in_use and words == BASE_TREE)
+        Leftover(f"process {pid} ({kind})", lambda pid=pid: _end(pid))  # type: ignore[misc]
+        for pid, kind in sorted(_our_processes(settings))
+        if not (is_root_in_use and kind == BASE_TREE)
     )
 
 
@@ -64,14 +64,14 @@ def _our_processes(settings: Settings) -> list[tuple[int, str]]:
             arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
         except OSError:
             continue
-        words = name_process(arguments, settings)
-        if words and int(folder.name) != os.getpid():
-            found.append((int(folder.name), words))
+        kind = name_process(arguments, settings)
+        if kind and int(folder.name) != os.getpid():
+            found.append((int(folder.name), kind))
     return found
 
 
 def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
-    """What a process of this local cloud is, by its arguments; None when it is none of ours."""
+    """Return what a process of this local cloud is, by its arguments; None for any other process."""
     for argument in arguments:
         machine = argument.removeprefix("--machine=")
         if machine != argument and is_machine(machine, settings):
@@ -84,7 +84,7 @@ def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
 
 
 def is_machine(name: str, settings: Settings) -> bool:
-    """Whether a machine of that name is ours, and not of a local cloud whose name begins like ours."""
+    """Return whether a machine belongs to this local cloud, not to one with a longer name."""
     return re.fullmatch(rf"{re.escape(settings.name)}-i-[0-9a-f]+", name) is not None
 
 
@@ -101,8 +101,8 @@ def _descendants(pid: int) -> tuple[int, ...]:
     return tuple(member for child in children(pid) for member in (child, *_descendants(child)))
 
 
-def _wait_until_gone(pid: int, patience: float = 10) -> bool:
-    deadline = time.monotonic() + patience
+def _wait_until_gone(pid: int, timeout: float = 10) -> bool:
+    deadline = time.monotonic() + timeout
     while _lives(pid):
         if time.monotonic() > deadline:
             return False
@@ -128,9 +128,9 @@ def _interfaces(settings: Settings) -> tuple[Leftover, ...]:
 
 
 def _firewall(settings: Settings) -> tuple[Leftover, ...]:
-    if os.geteuid() != 0 or not shutil.which("nft") or not firewall_stands(settings.bridge):
+    if os.geteuid() != 0 or not shutil.which("nft") or not firewall_exists(settings.bridge):
         return ()
-    return (Leftover(f"firewall rules of {settings.bridge}", lambda: lower_firewall(settings.bridge)),)
+    return (Leftover(f"firewall rules of {settings.bridge}", lambda: remove_firewall(settings.bridge)),)
 
 
 def _files(settings: Settings, *, is_root_in_use: bool) -> tuple[Leftover, ...]:
@@ -182,15 +182,15 @@ def unused_nspawn_folders(
 
 
 def other_clouds_run(settings: Settings, runtimes: Path = RUNTIMES) -> bool:
-    """Whether a local cloud of another name runs on this machine, or was killed and not removed yet."""
+    """Return whether another local cloud runs, or was killed and not removed yet."""
     return any(folder.name != settings.runtime.name for folder in runtimes.glob("dask-bake.*"))
 
 
-def end_process(pid: int, *, patience: float) -> None:
-    """Tell a process to end, and make it end when it has not after so many seconds."""
+def end_process(pid: int, *, timeout: float) -> None:
+    """End a process; kill it with its children after ``timeout`` seconds. Return when it is gone."""
     try:
         os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         return
-    if not _wait_until_gone(pid, patience):
+    if not _wait_until_gone(pid, timeout):
         _end(pid)

@@ -1,4 +1,4 @@
-"""The local cloud from outside: start it, find it, stop it, and say what is wrong with it."""
+"""Start, find, stop and examine the local cloud, from a command's process."""
 
 import json
 import os
@@ -13,29 +13,29 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.admin_client import ask
 from dask_bake.local.cleanup import end_process, find_leftovers
-from dask_bake.local.pidfile import holder
+from dask_bake.local.pidfile import running_pid
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.models.debian import NEWEST, DebianRelease, release_with
 from dask_bake.system.subprocesses import RUN_TIMEOUT, run, run_with_timeout
 
-LONGEST_START = 900
-"""Seconds after which a local cloud that another command starts is not waited for any more."""
-LONGEST_TREE = 3700.0
-"""Seconds in which a Debian tree is made, over a slow line too."""
+START_TIMEOUT = 900
+"""Seconds to wait for a local cloud that another command starts."""
+BASE_TREE_TIMEOUT = 3700.0
+"""Seconds for making a Debian tree, over a slow line too."""
 
 
 @dataclass(frozen=True)
-class Endpoint:
-    """Where the local cloud answers."""
+class LocalEndpoint:
+    """The URL of the running local cloud."""
 
     url: str
 
 
 @dataclass(frozen=True)
 class LocalStatus:
-    """The local cloud that runs on this machine. ``root`` is where its images are."""
+    """The state of a running local cloud. ``root`` is the folder of its images."""
 
     pid: int
     url: str
@@ -47,7 +47,7 @@ class LocalStatus:
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is missing or left over, and what to do about it."""
+    """A missing requirement or something left over, with its remedy."""
 
     kind: str
     what: str
@@ -67,23 +67,23 @@ def status(settings: Settings | None = None) -> LocalStatus | None:
     return found if (name, found.root) == (settings.name, str(settings.root)) else None
 
 
-def ensure_up(notify: Notify, base: DebianRelease | None = None) -> Endpoint:
-    """Return the running local cloud, started if need be, with the base image of that release."""
+def ensure_up(notify: Notify, base: DebianRelease | None = None) -> LocalEndpoint:
+    """Return the running local cloud; start it and make the release's base image where missing."""
     settings = read_settings()
     if status(settings) is None:
         up(notify, base)
     elif base is not None:
         _ensure_base(settings, base, notify)
-    return Endpoint(settings.url)
+    return LocalEndpoint(settings.url)
 
 
 def up(notify: Notify, base: DebianRelease | None = None) -> LocalStatus:
-    """Start the local cloud, or find the one that runs; make the base image if it is missing.
+    """Start the local cloud unless it runs; make the base image where missing.
 
-    Without ``base`` any base image will do; where there is none, the release with this Python is made.
+    Without ``base`` any base image will do; if there is none, that of the release with this Python is made.
 
     Raises:
-        BakeError: when it cannot run here; the message says why, the hint what to do.
+        BakeError: when it cannot run on this machine.
     """
     settings = read_settings()
     running = status(settings)
@@ -109,14 +109,14 @@ def _ensure_base(settings: Settings, base: DebianRelease | None, notify: Notify)
     phase = f"make the {base} base tree"
     notify(PhaseStarted(phase))
     began = time.monotonic()
-    ask("POST", "bases", {"release": base.name}, settings=settings, timeout=LONGEST_TREE)
+    ask("POST", "bases", {"release": base.name}, settings=settings, timeout=BASE_TREE_TIMEOUT)
     notify(PhaseEnded(phase, time.monotonic() - began))
 
 
 def _start(settings: Settings, notify: Notify) -> LocalStatus:
     require_programs()
     prefix = root_prefix()
-    leftovers = find_leftovers(settings)  # before asking who holds it: what a start makes is not left over
+    leftovers = find_leftovers(settings)  # before looking for another start, whose files are not left over
     running = _wait_for_other(settings, notify)
     if running:
         return running
@@ -131,18 +131,18 @@ def _start(settings: Settings, notify: Notify) -> LocalStatus:
         raise
     started = status(settings)
     if started is None:
-        raise BakeError("The local cloud started and does not answer.", hint=f"See {settings.log}.")
+        raise BakeError("the local cloud has started and does not answer", hint=f"see {settings.log}")
     return started
 
 
 def _wait_for_other(settings: Settings, notify: Notify) -> LocalStatus | None:
-    """The local cloud that another command is starting, once it answers; None when it went away instead."""
-    if holder(settings) is None:
+    """Wait for a local cloud that another command is starting; return None where it ends instead."""
+    if running_pid(settings) is None:
         return None
     notify(PhaseStarted("wait for the local cloud"))
     started = time.monotonic()
     running = None
-    while holder(settings) and running is None and time.monotonic() - started < LONGEST_START:
+    while running_pid(settings) and running is None and time.monotonic() - started < START_TIMEOUT:
         running = status(settings)
         time.sleep(0.1)
     notify(PhaseEnded("wait for the local cloud", time.monotonic() - started))
@@ -150,7 +150,7 @@ def _wait_for_other(settings: Settings, notify: Notify) -> LocalStatus | None:
 
 
 def down(notify: Notify) -> None:
-    """Stop the local cloud and remove all that it left, its images excepted; nothing to do is fine.
+    """Stop the local cloud, and remove everything that it made except its images; safe to repeat.
 
     Raises:
         BakeError: when something cannot be removed.
@@ -168,11 +168,11 @@ def down(notify: Notify) -> None:
     notify(PhaseEnded("stop the local cloud", time.monotonic() - started))
     remaining = find_leftovers(settings)
     if remaining:
-        raise BakeError(f"Could not remove: {', '.join(leftover.what for leftover in remaining)}.")
+        raise BakeError(f"could not remove: {', '.join(leftover.what for leftover in remaining)}")
 
 
 def _as_root(settings: Settings, *words: str) -> list[str]:
-    """The command line of ``dask-bake local …`` with the same settings, for root to run."""
+    """Return the command line of ``dask-bake local …`` with the same settings, to be run as root."""
     return [*server_command(settings)[:-1], "dask_bake", "local", *words]
 
 
@@ -180,19 +180,19 @@ def _stop_server(settings: Settings) -> None:
     pid = _server_pid(settings)
     if pid is None:
         return
-    end_process(pid, patience=60)
+    end_process(pid, timeout=60)
 
 
 def _server_pid(settings: Settings) -> int | None:
-    """The server, also when it does not answer: it is starting, or stuck."""
+    """Return the server's pid, also of one that does not answer because it is starting or hangs."""
     running = status(settings)
-    return running.pid if running else holder(settings)
+    return running.pid if running else running_pid(settings)
 
 
 def doctor() -> tuple[Finding, ...]:
-    """What is missing on this machine, and what a killed local cloud left over; nothing is changed.
+    """Return what is missing on this machine, and what a killed local cloud left over; change nothing.
 
-    Firewall rules and some folders only root can see, so root looks where it can be had.
+    Firewall rules and some folders are visible to root alone, so this runs as root where possible.
     """
     settings = read_settings()
     try:
@@ -223,6 +223,6 @@ def _left_over(settings: Settings) -> tuple[Finding, ...]:
 
 
 def has_overlayfs() -> bool:
-    """Whether the kernel can stack layers, now or by a module that a mount loads."""
+    """Return whether the kernel has overlayfs, or a module for it that a mount loads."""
     modules = Path("/lib/modules", os.uname().release, "kernel/fs/overlayfs")
     return modules.exists() or "overlay" in Path("/proc/filesystems").read_text()

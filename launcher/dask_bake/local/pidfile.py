@@ -1,4 +1,4 @@
-"""Locks that a local cloud's server holds as long as it lives, however it ends: its pid file and its root."""
+"""The locks of a local cloud's server, on its pid file and its root; the kernel releases them at its end."""
 
 import fcntl
 import os
@@ -7,25 +7,25 @@ import time
 from dask_bake.errors import BakeError
 from dask_bake.local.settings import Settings
 
-A_QUESTION = 1.0
-"""Seconds for which whoever asks who holds the lock may hold it himself."""
+LOCK_TIMEOUT = 1.0
+"""Seconds to wait for a lock, which a command that checks it can hold for a moment."""
 
 
-def claim(settings: Settings) -> int:
-    """Take the lock, and return what holds it until it is closed.
+def lock_pid_file(settings: Settings) -> int:
+    """Lock the pid file, and return the descriptor that holds the lock until it is closed.
 
     Raises:
-        BakeError: when another server holds it.
+        BakeError: when another server holds the lock.
     """
     settings.runtime.mkdir(parents=True, exist_ok=True)
     held = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT, 0o644)
-    deadline = time.monotonic() + A_QUESTION
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while not _locked(held):
         if time.monotonic() > deadline:
             os.close(held)
             raise BakeError(
-                f"Another server of the local cloud {settings.name} is at work.",
-                hint="Wait for it, or end it with dask-bake local down.",
+                f"another server of the local cloud {settings.name} is running",
+                hint="end it with dask-bake local down",
             )
         time.sleep(0.05)
     os.truncate(held, 0)
@@ -33,17 +33,17 @@ def claim(settings: Settings) -> int:
     return held
 
 
-def claim_root(settings: Settings) -> int:
-    """Lock the root folder, and return what holds it until it is closed.
+def lock_root(settings: Settings) -> int:
+    """Lock the root folder, and return the descriptor that holds the lock until it is closed.
 
     Two local clouds with one root would remove each other's instances and layers.
 
     Raises:
-        BakeError: when the server of another local cloud holds it.
+        BakeError: when the server of another local cloud holds the lock.
     """
     settings.root.mkdir(parents=True, exist_ok=True)
     held = os.open(settings.root, os.O_RDONLY | os.O_DIRECTORY)
-    deadline = time.monotonic() + A_QUESTION
+    deadline = time.monotonic() + LOCK_TIMEOUT
     while not _locked(held):
         if time.monotonic() > deadline:
             os.close(held)
@@ -56,7 +56,7 @@ def claim_root(settings: Settings) -> int:
 
 
 def is_root_held(settings: Settings) -> bool:
-    """Whether a server holds the root folder, be it of this local cloud or of another."""
+    """Return whether a server uses the root folder: this local cloud's or another's."""
     try:
         folder = os.open(settings.root, os.O_RDONLY | os.O_DIRECTORY)
     except OSError:
@@ -78,8 +78,8 @@ def _locked(held: int) -> bool:
     return True
 
 
-def holder(settings: Settings) -> int | None:
-    """The pid of the server that lives, whether or not it answers."""
+def running_pid(settings: Settings) -> int | None:
+    """Return the pid of the server that holds the pid file, whether or not it answers, or None."""
     try:
         with settings.pid_file.open() as file:
             try:

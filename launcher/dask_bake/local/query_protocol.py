@@ -1,4 +1,4 @@
-"""What an EC2 request asks for, what answers look like, and how EC2 says no."""
+"""EC2's query protocol: requests, responses, errors and filters."""
 
 import json
 import re
@@ -9,15 +9,16 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request as HttpRequest
+from werkzeug.wrappers import Response
 
 from dask_bake.local.faults.model import Fault
 
 NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
 
 
-class Refusal(Exception):  # noqa: N818 - it is EC2's answer, not a defect
-    """An error that EC2 answers with."""
+class Refusal(Exception):  # noqa: N818 - it is a response, not a defect
+    """An EC2 error response."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -26,7 +27,7 @@ class Refusal(Exception):  # noqa: N818 - it is EC2's answer, not a defect
         self.status = status
 
     def response(self) -> Response:
-        """The error in EC2's XML."""
+        """Return the error in EC2's XML."""
         body = (
             f"<Response><Errors><Error><Code>{escape(self.code)}</Code><Message>{escape(self.message)}</Message>"
             "</Error></Errors><RequestID>local</RequestID></Response>"
@@ -48,39 +49,39 @@ def error_response(service: str, code: str, status: int, message: str) -> Respon
 
 
 @dataclass
-class Call:
-    """An EC2 request; its parameters may be changed on the way to moto."""
+class Request:
+    """An EC2 request; operations may change its parameters before moto reads them."""
 
     action: str
     region: str
     parameters: dict[str, str]
     faults: tuple[Fault, ...] = ()
-    """What goes wrong with what the request makes."""
+    """Faults of the instances that the request launches."""
 
     @property
     def is_dry_run(self) -> bool:
-        """Whether the request is only to be checked."""
+        """Return whether the request is a dry run."""
         return self.parameters.get("DryRun") == "true"
 
     def answer(self, content: str = "<return>true</return>") -> Response:
-        """Our own answer, around that XML."""
+        """Return a response with that XML as its content."""
         body = (
             f'<{self.action}Response xmlns="{NAMESPACE}"><requestId>local</requestId>'
             f"{content}</{self.action}Response>"
         )
         return Response(body, mimetype="text/xml")
 
-    def refuse_dry_run(self) -> None:
-        """Say so if the request was only to be checked, which it was up to here."""
+    def end_dry_run(self) -> None:
+        """End a dry run, whose checks have passed, with EC2's DryRunOperation error."""
         if self.is_dry_run:
             raise Refusal("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", 412)
 
     def ids(self, prefix: str) -> tuple[str, ...]:
-        """The values of a numbered list parameter such as ``InstanceId.1``."""
+        """Return the values of a numbered list parameter such as ``InstanceId.1``."""
         return tuple(value for key, value in self.parameters.items() if re.fullmatch(rf"{prefix}\.\d+", key))
 
     def take_tags(self, resource: str) -> dict[str, str]:
-        """Remove the TagSpecifications of that kind of resource, and return their tags."""
+        """Remove the TagSpecifications of a resource type, and return their tags."""
         taken: dict[str, str] = {}
         kept: list[dict[str, str]] = []
         for specification in self._take_specifications():
@@ -88,7 +89,7 @@ class Call:
                 taken |= _tags(specification)
             else:
                 kept.append(specification)
-        for number, specification in enumerate(kept, start=1):  # moto reads no further than a gap
+        for number, specification in enumerate(kept, start=1):  # moto stops reading at a gap
             for name, value in specification.items():
                 self.parameters[f"TagSpecification.{number}.{name}"] = value
         return taken
@@ -106,7 +107,7 @@ Content: TypeAlias = "str | Mapping[str, Content] | Sequence[str | Mapping[str, 
 
 
 def items(content: Mapping[str, Content]) -> str:
-    """Elements in EC2's XML; a list is one of ``item``."""
+    """Return the content as elements of EC2's XML; a list becomes ``item`` elements."""
     return "".join(f"<{name}>{_inside(value)}</{name}>" for name, value in content.items())
 
 
@@ -120,40 +121,40 @@ def _inside(value: Content) -> str:
 
 @dataclass(frozen=True)
 class Filters:
-    """A Describe call's filters: each has a name, and values of which one must fit."""
+    """The filters of a Describe request: names, each with values of which one must match."""
 
     wanted: tuple[tuple[str, tuple[str, ...]], ...]
 
-    def match(self, facts: Mapping[str, str], tags: Mapping[str, str]) -> bool:
-        """Whether something with these facts and tags passes.
+    def match(self, properties: Mapping[str, str], tags: Mapping[str, str]) -> bool:
+        """Return whether a resource with these properties and tags matches.
 
         Raises:
-            Refusal: when EC2 has no such filter here.
+            Refusal: when the resource has no such filter.
         """
         return all(
-            any(fnmatchcase(seen, value) for seen in _seen(name, facts, tags) for value in values)
+            any(fnmatchcase(found, value) for found in _values(name, properties, tags) for value in values)
             for name, values in self.wanted
         )
 
 
-def _seen(name: str, facts: Mapping[str, str], tags: Mapping[str, str]) -> Sequence[str]:
+def _values(name: str, properties: Mapping[str, str], tags: Mapping[str, str]) -> Sequence[str]:
     if name == "tag-key":
         return tuple(tags)
     if name.startswith("tag:"):
         return tuple(value for key, value in tags.items() if key == name.removeprefix("tag:"))
-    if name not in facts:
+    if name not in properties:
         raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
-    return (facts[name],)
+    return (properties[name],)
 
 
-def filters_of(call: Call) -> Filters:
-    """The filters of a Describe call."""
+def filters_of(request: Request) -> Filters:
+    """Return the filters of a Describe request."""
     names = {
         match[1]: value
-        for key, value in call.parameters.items()
+        for key, value in request.parameters.items()
         if (match := re.fullmatch(r"Filter\.(\d+)\.Name", key))
     }
-    return Filters(tuple((name, call.ids(rf"Filter\.{number}\.Value")) for number, name in names.items()))
+    return Filters(tuple((name, request.ids(rf"Filter\.{number}\.Value")) for number, name in names.items()))
 
 
 def _tags(specification: dict[str, str]) -> dict[str, str]:
@@ -164,16 +165,16 @@ def _tags(specification: dict[str, str]) -> dict[str, str]:
     }
 
 
-def read_request(environ: dict[str, Any], region: str) -> tuple[Call, bytes]:
-    """The request and its body; parameters are in the body, as a form or as JSON, or in the address."""
-    request = Request(environ)
-    body = request.get_data()
+def read_request(environ: dict[str, Any], region: str) -> tuple[Request, bytes]:
+    """Read a request and its body; parameters are in the body, as a form or as JSON, or in the URL."""
+    http = HttpRequest(environ)
+    body = http.get_data()
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
-        said = json.loads(body or b"{}")
-        return Call(
-            target.rpartition(".")[2], region, {name: str(value) for name, value in said.items()}
+        content = json.loads(body or b"{}")
+        return Request(
+            target.rpartition(".")[2], region, {name: str(value) for name, value in content.items()}
         ), body
     text = body.decode(errors="replace") or environ.get("QUERY_STRING", "")
     parameters = dict(parse_qsl(text, keep_blank_values=True))
-    return Call(parameters.get("Action", ""), region, parameters), body
+    return Request(parameters.get("Action", ""), region, parameters), body

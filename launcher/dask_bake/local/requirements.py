@@ -1,4 +1,4 @@
-"""What the local cloud needs of this machine: programs, and root."""
+"""The programs that the local cloud runs, and root privileges."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ PROGRAMS = {
     "systemd-nspawn": "systemd-container",
     "unshare": "util-linux",
 }
-"""What the local cloud runs, and the Debian package of each."""
+"""The programs with their Debian packages."""
 
 
 def _which(program: str) -> str | None:
@@ -24,26 +24,30 @@ def _which(program: str) -> str | None:
 
 
 def require_programs(which: Callable[[str], str | None] = _which) -> None:
-    """Return when every program is installed.
+    """Check that every program is installed.
 
     Raises:
-        BakeError: naming the Debian packages that are missing.
+        BakeError: with the missing Debian packages.
     """
     packages = missing_packages(which)
     if packages:
         raise BakeError(
-            f"The local cloud needs Debian packages that are not installed: {' '.join(packages)}.",
+            f"the local cloud needs Debian packages that are not installed: {' '.join(packages)}",
             hint=f"apt-get install {' '.join(packages)}",
         )
 
 
 def missing_packages(which: Callable[[str], str | None] = _which) -> tuple[str, ...]:
-    """The Debian packages that the local cloud lacks on this machine."""
+    """Return the Debian packages that are missing on this machine."""
     return tuple(sorted(package for program, package in PROGRAMS.items() if not which(program)))
 
 
 def root_prefix() -> list[str]:
-    """The words before a command that needs root: none for root, sudo where it asks nothing."""
+    """Return the prefix of a command that needs root: none for root, or sudo without a password.
+
+    Raises:
+        BakeError: when this user has neither.
+    """
     if os.geteuid() == 0:
         return []
     if shutil.which("sudo"):
@@ -51,6 +55,6 @@ def root_prefix() -> list[str]:
         if done.returncode == 0:
             return ["sudo", "-n"]
     raise BakeError(
-        "The local cloud needs root to boot machines; this user has neither root nor passwordless sudo.",
-        hint="Run `sudo -v` first, or run dask-bake as root.",
+        "the local cloud needs root to boot machines, and sudo asks this user for a password",
+        hint="run sudo -v first, or run dask-bake as root",
     )

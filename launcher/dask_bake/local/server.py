@@ -1,7 +1,7 @@
-"""The local cloud's server: one process that holds everything up and takes it down again.
+"""The local cloud's server: one process that starts everything and removes it when it ends.
 
-Run as root in a mount namespace of its own, so that the machines' mounts end with it. It reports to whoever
-started it by lines of JSON on its standard output, the last of them ``ready`` or ``error``.
+It runs as root in a mount namespace of its own, so that the machines' mounts end with it. It reports to the
+command that started it with lines of JSON on its standard output; the last is ``ready`` or ``error``.
 """
 
 import json
@@ -25,8 +25,8 @@ from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.machines.nspawn import boot
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.moto.firewall_sync import Guard
-from dask_bake.local.moto.metadata import find_facts
+from dask_bake.local.moto.firewall_sync import FirewallSync
+from dask_bake.local.moto.metadata import find_metadata
 from dask_bake.local.network.bridge import (
     METADATA_PORT,
     S3_PORT,
@@ -38,12 +38,12 @@ from dask_bake.local.network.bridge import (
     remove_bridge,
 )
 from dask_bake.local.network.dnsmasq import start_dnsmasq
-from dask_bake.local.network.firewall import lower_firewall, raise_firewall
+from dask_bake.local.network.firewall import load_firewall, remove_firewall
 from dask_bake.local.network.imds import MetadataService
-from dask_bake.local.pidfile import claim, claim_root
+from dask_bake.local.pidfile import lock_pid_file, lock_root
 from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
-from dask_bake.local.storage.base_image import Bases
+from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.system.subprocesses import run, stop
 
@@ -67,32 +67,32 @@ def main() -> None:
         report.send({"error": error.message, "hint": error.hint})
         sys.exit(1)
     except OSError as error:
-        report.send({"error": f"The local cloud could not start: {error}.", "hint": f"See {settings.log}."})
+        report.send({"error": f"the local cloud could not start: {error}", "hint": f"see {settings.log}"})
         sys.exit(1)
 
 
 @contextmanager
 def serve(settings: Settings) -> Iterator[Network]:
-    """Hold the local cloud up: network, machines, endpoints; everything is taken down at the end."""
+    """Start network, machines and endpoints; stop and remove everything when the context ends."""
     with ExitStack() as stack:
-        claim(settings)
+        lock_pid_file(settings)
         stack.callback(shutil.rmtree, settings.runtime, ignore_errors=True)
         log = _open_log(settings)
-        # nspawn then asks no udev whether our cables are ready; this mount namespace is ours alone.
+        # With a read-only /sys nspawn does not wait for udev; this mount namespace is ours alone.
         run(["mount", "-o", "remount,bind,ro", "/sys"])
-        endpoint_socket_guard(settings)
+        check_port(settings)
         store = ImageStore(settings)
         store.sweep((), at_start=True)
         network = stack.enter_context(_network(settings, log))
         ec2 = MotoEc2(network, store)
-        bases = Bases(store, region=DEFAULT_REGION, publish=ec2.images.publish)
-        guard = Guard(network.bridge, ec2.instances.all)
-        stack.callback(guard.close)
+        bases = BaseImages(store, region=DEFAULT_REGION, publish=ec2.images.publish)
+        firewall_sync = FirewallSync(network.bridge, ec2.instances.all)
+        stack.callback(firewall_sync.close)
         hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot)
         stack.callback(hypervisor.end_all)
-        api, gateway = _gateway(settings, network, ec2, hypervisor, guard, bases)
-        stack.callback(api.fates.end)
-        metadata = MetadataService(partial(find_facts, ec2.instances), strike=api.troubles.rules.strike)
+        api, gateway = _gateway(settings, network, ec2, hypervisor, firewall_sync, bases)
+        stack.callback(api.instance_faults.cancel)
+        metadata = MetadataService(partial(find_metadata, ec2.instances), match_faults=api.fault_rules.match)
         for host, port, app in (
             (str(network.gateway), METADATA_PORT, metadata),
             (str(network.gateway), S3_PORT, gateway.only_s3),
@@ -102,11 +102,11 @@ def serve(settings: Settings) -> Iterator[Network]:
         yield network
 
 
-def endpoint_socket_guard(settings: Settings) -> None:
-    """Fail early, in words, when the endpoint's port is taken.
+def check_port(settings: Settings) -> None:
+    """Check that the endpoint's port is free.
 
     Raises:
-        BakeError: when another program listens there.
+        BakeError: when another program uses it.
     """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -114,29 +114,29 @@ def endpoint_socket_guard(settings: Settings) -> None:
             probe.bind(("127.0.0.1", settings.port))
         except OSError:
             raise BakeError(
-                f"Port {settings.port} on this machine is in use by another program.",
-                hint="Set DASK_BAKE_LOCAL_PORT to a free port.",
+                f"port {settings.port} is in use by another program",
+                hint="set DASK_BAKE_LOCAL_PORT to a free port",
             ) from None
 
 
 class Reporter:
-    """Tells the starting command how the start ended, while it still listens."""
+    """Reports the result of the start to the command that started the server."""
 
-    def send(self, fact: dict[str, Any]) -> None:
-        """Write one line; nobody listening any more is fine."""
+    def send(self, report: dict[str, Any]) -> None:
+        """Write one line; the command may have ended."""
         try:
-            sys.stdout.write(json.dumps(fact) + "\n")
+            sys.stdout.write(json.dumps(report) + "\n")
             sys.stdout.flush()
         except (BrokenPipeError, ValueError):
             return
 
     def close(self) -> None:
-        """From here on the server speaks to its log alone."""
+        """Redirect stdout to the log."""
         os.dup2(2, 1)
 
 
 def _open_log(settings: Settings) -> int:
-    claim_root(settings)
+    lock_root(settings)
     settings.instances.mkdir(exist_ok=True)
     log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 2)
@@ -152,8 +152,8 @@ def _network(settings: Settings, log: int) -> Iterator[Network]:
             network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
             make_bridge(network)
         stack.callback(remove_bridge, network.bridge)
-        raise_firewall(network)
-        stack.callback(lower_firewall, network.bridge)
+        load_firewall(network)
+        stack.callback(remove_firewall, network.bridge)
         dnsmasq = start_dnsmasq(settings, network, log)
         stack.callback(stop, dnsmasq)
         yield network
@@ -164,12 +164,12 @@ def _gateway(
     network: Network,
     ec2: MotoEc2,
     hypervisor: Hypervisor,
-    guard: Guard,
-    bases: Bases,
+    firewall_sync: FirewallSync,
+    bases: BaseImages,
 ) -> tuple[Ec2Api, Gateway]:
     from dask_bake.local.moto.app import moto_app, one_service
 
-    guard.follow()
+    firewall_sync.update()
 
     def status() -> dict[str, Any]:
         return {
@@ -183,7 +183,7 @@ def _gateway(
         }
 
     moto = moto_app()
-    api = Ec2Api(one_service("ec2"), ec2, hypervisor, follow=guard.follow)
+    api = Ec2Api(one_service("ec2"), ec2, hypervisor, update_firewall=firewall_sync.update)
     gateway = Gateway(
         moto,
         one_service("s3"),
@@ -202,7 +202,7 @@ def _listening(host: str, port: int, app: Any) -> Iterator[BaseWSGIServer]:
         bound = socket.create_server((host, port))
     except OSError as error:
         why = os.strerror(error.errno or 0)
-        raise BakeError(f"The local cloud cannot listen at {host}:{port}: {why}.") from error
+        raise BakeError(f"the local cloud cannot listen at {host}:{port}: {why}") from error
     with bound:
         server = make_server(host, port, app, threaded=True, fd=bound.fileno())
     server.log_startup = lambda: None  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""How the local cloud's server is started, and what it says until it is ready."""
+"""Start the local cloud's server, and follow its start."""
 
 import json
 import os
@@ -19,7 +19,7 @@ def start_server(settings: Settings, prefix: Sequence[str]) -> None:
     """Start the server, and return when it is ready.
 
     Raises:
-        BakeError: when it cannot run; the message says why.
+        BakeError: when it cannot start, with the reason.
     """
     with start(
         [*prefix, *server_command(settings)],
@@ -42,14 +42,13 @@ def start_server(settings: Settings, prefix: Sequence[str]) -> None:
 
 
 def follow_start(lines: Iterable[str]) -> bool:
-    """Read what the server reports while it starts, and return whether it was ready at the end.
+    """Read the server's reports until it is ready, and return whether it was.
 
     Raises:
-        BakeError: when the server says that it cannot run.
+        BakeError: when the server reports an error.
     """
     for line in lines:
-        fact = json.loads(line)
-        match fact:
+        match json.loads(line):
             case {"ready": _}:
                 return True
             case {"error": message, "hint": hint}:
@@ -58,7 +57,7 @@ def follow_start(lines: Iterable[str]) -> bool:
 
 
 def server_command(settings: Settings) -> list[str]:
-    """The command that serves: in a mount namespace of its own, with our settings and nothing else."""
+    """Return the server's command line: in a mount namespace of its own, with our settings alone."""
     kept = {
         "DASK_BAKE_LOCAL_NAME": settings.name,
         "DASK_BAKE_LOCAL_ROOT": str(settings.root),

@@ -1,4 +1,4 @@
-"""Where the local cloud lives on this machine, and under which names."""
+"""Settings of one local cloud: its name, root folder, port and address block."""
 
 import os
 import re
@@ -11,15 +11,15 @@ from dask_bake.errors import UsageError
 
 DEFAULT_PORT = 5665
 S3_DOMAIN = "s3.dask-bake.internal"
-"""The name under which instances reach the local cloud's S3, at port 80."""
+"""Host name of the local cloud's S3 for instances, at port 80."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Names and places of one local cloud.
+    """The settings of one local cloud.
 
-    ``name`` is also the bridge's name and the prefix of all that is made, so that what is left over can be
-    recognised. ``block`` is None to take the first block that collides with none of the host's routes.
+    ``name`` is also the bridge's name, and the prefix by which everything that is made on the machine is
+    recognised. ``block`` is None to use the first block that no route of the host overlaps.
     """
 
     name: str = "dask-bake"
@@ -29,66 +29,66 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """The endpoint for EC2 and S3, for programs on this machine."""
+        """The endpoint of EC2 and S3 for programs on this machine."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def bridge(self) -> str:
-        """The network interface that instances hang on."""
+        """The bridge that connects the instances."""
         return self.name
 
     @property
     def runtime(self) -> Path:
-        """The folder of what ends with the server."""
+        """The folder of files that end with the server."""
         return Path("/run") / f"dask-bake.{self.name}"
 
     @property
     def pid_file(self) -> Path:
-        """The server's pid, locked while it lives."""
+        """The file with the server's pid, locked while it runs."""
         return self.runtime / "server.pid"
 
     @property
     def log(self) -> Path:
-        """What the server and its helpers say."""
+        """The log of the server and of dnsmasq."""
         return self.root / "server.log"
 
     @property
     def instances(self) -> Path:
-        """A folder for each instance; ends with it."""
+        """The folder with a folder for each instance, which ends with it."""
         return self.root / "instances"
 
     @property
     def images(self) -> Path:
-        """A JSON file for each image; survives the server."""
+        """The folder with a JSON file for each image; outlives the server."""
         return self.root / "images"
 
     @property
     def snapshots(self) -> Path:
-        """A JSON file for each snapshot; survives the server, and its image."""
+        """The folder with a JSON file for each snapshot; outlives the server."""
         return self.root / "snapshots"
 
     @property
     def layers(self) -> Path:
-        """The read-only trees that images are stacks of."""
+        """The folder of the read-only trees that images consist of."""
         return self.root / "layers"
 
     @property
     def samples(self) -> Path:
-        """The files of the sample data sets."""
+        """The folder of the sample data."""
         return self.root / "samples"
 
 
 def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
-    """The settings, from ``DASK_BAKE_LOCAL_NAME``, ``…_ROOT``, ``…_PORT`` and ``…_BLOCK``, or the defaults.
+    """Return the settings from ``DASK_BAKE_LOCAL_NAME``, ``…_ROOT``, ``…_PORT`` and ``…_BLOCK``, or defaults.
 
     Raises:
-        UsageError: when a value cannot be used.
+        UsageError: for an invalid value.
     """
     name = environ.get("DASK_BAKE_LOCAL_NAME", "dask-bake")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,14}", name):
         raise UsageError(
-            f"DASK_BAKE_LOCAL_NAME is {name!r}, which cannot name a network interface.",
-            hint="Use at most 15 letters, digits and dashes, a letter first.",
+            f"DASK_BAKE_LOCAL_NAME is {name!r}, which cannot name a network interface",
+            hint="use at most 15 letters, digits and dashes, a letter first",
         )
     return Settings(
         name=name,
@@ -100,18 +100,20 @@ def read_settings(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 0 < int(text) < 65536):
-        raise UsageError(f"DASK_BAKE_LOCAL_PORT is {text!r}, which is not a port.", hint="Use 1 to 65535.")
+        raise UsageError(f"DASK_BAKE_LOCAL_PORT is {text!r}, which is not a port", hint="use 1 to 65535")
     return int(text)
 
 
 def _block(text: str | None) -> IPv4Network | None:
     if not text:
         return None
-    hint = "Use a private block between /16 and /26, such as 10.213.0.0/20."
+    hint = "use a private block between /16 and /26, such as 10.213.0.0/20"
     try:
         block = IPv4Network(text)
     except ValueError:
-        raise UsageError(f"DASK_BAKE_LOCAL_BLOCK is {text!r}, which is not a block.", hint=hint) from None
+        raise UsageError(f"DASK_BAKE_LOCAL_BLOCK is {text!r}, which is not a CIDR block", hint=hint) from None
     if not (block.is_private and 16 <= block.prefixlen <= 26):
-        raise UsageError(f"DASK_BAKE_LOCAL_BLOCK is {text}, which cannot be used.", hint=hint)
+        raise UsageError(
+            f"DASK_BAKE_LOCAL_BLOCK is {text}, which is not private or not of a possible size", hint=hint
+        )
     return block

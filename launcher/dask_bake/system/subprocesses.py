@@ -14,7 +14,7 @@ from typing import IO, TypeAlias
 from dask_bake.errors import BakeError
 
 RUN_TIMEOUT = 600.0
-"""Seconds for a program that normally takes none of them."""
+"""Seconds for a program that normally ends at once."""
 STOP_TIMEOUT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 KILL_TIMEOUT = 1.0
@@ -148,7 +148,7 @@ def _signal(process: "subprocess.Popen[str]", number: int) -> None:
 
 
 def _await_group(group: int) -> None:
-    """Return when no process of a killed group is left, or only such as nobody reaps."""
+    """Return when no process of a killed group is left, or only zombies that nobody reaps."""
     deadline = time.monotonic() + KILL_TIMEOUT
     with suppress(ProcessLookupError, PermissionError):
         while time.monotonic() < deadline:

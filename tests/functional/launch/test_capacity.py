@@ -1,4 +1,4 @@
-"""Launches in a cloud without room, quota or permission: what is asked for, and that nothing is left."""
+"""RunInstances in a cloud without room, quota or permission: what is asked for, and that nothing is left."""
 
 import json
 import os

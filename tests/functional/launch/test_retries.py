@@ -1,4 +1,4 @@
-"""Launches and removals whose requests fail: what is asked for again, and that nothing is made twice."""
+"""RunInstances and removals whose requests fail: what is asked for again, and that nothing is made twice."""
 
 import base64
 import json

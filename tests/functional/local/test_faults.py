@@ -13,9 +13,9 @@ from botocore.parsers import ResponseParserError
 from werkzeug.test import Client
 
 from dask_bake.cli.main import run
-from dask_bake.local.faults.model import OF_INSTANCES, Kind
-from dask_bake.local.faults.parse import MEANT_FOR
-from dask_bake.local.moto.metadata import find_facts
+from dask_bake.local.faults.model import FOR_INSTANCES, FaultKind
+from dask_bake.local.faults.parse import OPTION_KINDS
+from dask_bake.local.moto.metadata import find_metadata
 from dask_bake.local.network.bridge import cable_name
 from dask_bake.local.network.imds import MetadataService
 from fake_local_cloud import listening_at, refusal
@@ -362,7 +362,9 @@ def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | No
     """The status with which the metadata service answers the instance; how long it slept is added."""
     sleep = [] if slept is None else slept
     service = MetadataService(
-        partial(find_facts, cloud.moto.instances), strike=cloud.api.troubles.rules.strike, sleep=sleep.append
+        partial(find_metadata, cloud.moto.instances),
+        match_faults=cloud.api.fault_rules.match,
+        sleep=sleep.append,
     )
     asker = {"REMOTE_ADDR": instance["PrivateIpAddress"]}
     return Client(service).get(f"/latest/meta-data/{path}", environ_base=asker).status_code
@@ -452,36 +454,36 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
 @pytest.mark.parametrize(
     ("rule", "said"),
     [
-        ({"kind": "flood"}, "There is no fault of the kind 'flood'."),
-        ({"kind": "error", "color": "red"}, "A fault has no 'color'."),
-        ({"kind": "error", "times": -1}, "A fault's 'times' is -1."),
-        ({"kind": "delay", "seconds": "long"}, "A fault's 'seconds' is 'long'."),
-        ({"kind": "delay", "seconds": "inf"}, "A fault's 'seconds' is 'inf'."),
-        ({"kind": "delay"}, "A fault of the kind delay lasts no time."),
-        ({"kind": "html", "code": "Unavailable"}, "A fault of the kind html has no 'code'."),
-        ({"kind": "pending", "seconds": 5}, "A fault of the kind pending has no 'seconds'."),
-        ({"kind": "error", "chance": "1.5"}, "A fault's 'chance' is 1.5."),
-        ({"kind": "error", "status": 42}, "A fault's 'status' is 42."),
-        ({"kind": "error", "where": "here"}, "A fault's 'where' is 'here'."),
+        ({"kind": "flood"}, "there is no fault of the kind 'flood'"),
+        ({"kind": "error", "color": "red"}, "a fault has no 'color'"),
+        ({"kind": "error", "times": -1}, "a fault's 'times' is -1"),
+        ({"kind": "delay", "seconds": "long"}, "a fault's 'seconds' is 'long'"),
+        ({"kind": "delay", "seconds": "inf"}, "a fault's 'seconds' is 'inf'"),
+        ({"kind": "delay"}, "a fault of the kind delay has a duration of 0 s"),
+        ({"kind": "html", "code": "Unavailable"}, "a fault of the kind html has no 'code'"),
+        ({"kind": "pending", "seconds": 5}, "a fault of the kind pending has no 'seconds'"),
+        ({"kind": "error", "chance": "1.5"}, "a fault's 'chance' is 1.5"),
+        ({"kind": "error", "status": 42}, "a fault's 'status' is 42"),
+        ({"kind": "error", "where": "here"}, "a fault's 'where' is 'here'"),
         (
             {"kind": "pending", "action": "StopInstances"},
-            "A fault of the kind pending is for RunInstances, not for 'StopInstances'.",
+            "a fault of the kind pending is for RunInstances, not for 'StopInstances'",
         ),
         (
             {"kind": "html", "action": "Metadata"},
-            "A request for metadata cannot have a fault of the kind html.",
+            "a metadata request cannot have a fault of the kind html",
         ),
         (
             {"kind": "error", "action": "Metadata", "code": "Blocked"},
-            "The metadata service says nothing but a status.",
+            "the metadata service has no error codes or messages",
         ),
-        ({"kind": "terminated", "instance": "i-0"}, "There is no instance i-0."),
+        ({"kind": "terminated", "instance": "i-0"}, "there is no instance i-0"),
         (
             {"kind": "terminated", "instance": "i-0", "times": 3},
-            "An instance that runs is struck at once, whatever its 'times'.",
+            "a fault of a running instance is applied at once and has no 'times'",
         ),
-        ({"kind": "html", "instance": "i-0"}, "An instance cannot meet a fault of the kind html."),
-        (["html"], "The request is not an object in JSON."),
+        ({"kind": "html", "instance": "i-0"}, "a running instance cannot have a fault of the kind html"),
+        (["html"], "the request's body is not a JSON object"),
     ],
 )
 def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, said):
@@ -533,7 +535,9 @@ def test_an_instance_on_demand_gets_no_notice(by_hand, capsys):
     instance = by_hand.running()
 
     assert run(["local", "fault", "add", "spot-notice", "--instance", instance["InstanceId"]]) == 2
-    assert "is no spot instance, and gets no notice." in " ".join(capsys.readouterr().err.split())
+    assert "is not a spot instance and gets no interruption notice" in " ".join(
+        capsys.readouterr().err.split()
+    )
     assert by_hand.state(instance) == "running"
 
 
@@ -553,11 +557,11 @@ def test_a_parameter_may_have_to_hold_several_values(by_hand):
     assert refusal(by_hand.run, **tags("head", "taxi")) == "Unavailable"
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", FaultKind)
 def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(by_hand, capsys, kind):
-    of_launches = kind in OF_INSTANCES | {Kind.CAPACITY}
+    of_launches = kind in FOR_INSTANCES | {FaultKind.CAPACITY}
     action = "RunInstances" if of_launches else "Describe*"
-    lasting = ["--seconds", "0.5"] if kind in MEANT_FOR["seconds"] else []
+    lasting = ["--seconds", "0.5"] if kind in OPTION_KINDS["seconds"] else []
     options = [*lasting, "--skip", "1", "--times", "0"]
 
     said = options if of_launches else [*options, "--action", action]
@@ -573,12 +577,15 @@ def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(
     ("words", "said"),
     [
         (["error", "--where", "InstanceType"], "--where is InstanceType, which has no value"),
-        (["error", "--times", "often"], "A fault's 'times' is 'often'."),
-        (["error", "--chance", "2"], "A fault's 'chance' is 2."),
-        (["delay"], "A fault of the kind delay lasts no time."),
-        (["cut", "--notice", "5"], "A fault of the kind cut has no 'notice'."),
-        (["cut", "--instance", "i-0123456789abcdef0"], "There is no instance i-0123456789abcdef0."),
-        (["terminated", "--instance", "i-0", "--skip", "1"], "An instance that runs is struck at once"),
+        (["error", "--times", "often"], "a fault's 'times' is 'often'"),
+        (["error", "--chance", "2"], "a fault's 'chance' is 2"),
+        (["delay"], "a fault of the kind delay has a duration of 0 s"),
+        (["cut", "--notice", "5"], "a fault of the kind cut has no 'notice'"),
+        (["cut", "--instance", "i-0123456789abcdef0"], "there is no instance i-0123456789abcdef0"),
+        (
+            ["terminated", "--instance", "i-0", "--skip", "1"],
+            "a fault of a running instance is applied at once and has no 'skip'",
+        ),
         ([], "Missing argument 'KIND'"),
     ],
 )
@@ -600,14 +607,12 @@ def test_whoever_else_listens_at_the_port_is_not_told(monkeypatch, capsys):
         monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", url.rpartition(":")[2])
         assert run(["local", "fault", "ls"]) == 1
 
-    assert f"At {url} answers something else than the local cloud." in " ".join(
-        capsys.readouterr().err.split()
-    )
+    assert f"another program answers at {url}" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_rule_that_is_none_is_wrong_use(by_hand, capsys):
     assert run(["local", "fault", "add", "flood"]) == 2
-    assert "There is no fault of the kind 'flood'." in capsys.readouterr().err
+    assert "there is no fault of the kind 'flood'" in capsys.readouterr().err
 
 
 def test_without_a_local_cloud_there_is_nobody_to_tell(monkeypatch, capsys):
@@ -616,5 +621,5 @@ def test_without_a_local_cloud_there_is_nobody_to_tell(monkeypatch, capsys):
     monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))
 
     assert run(["local", "fault", "ls"]) == 1
-    said = f"The local cloud does not answer at http://127.0.0.1:{port}."
+    said = f"the local cloud does not answer at http://127.0.0.1:{port}"
     assert said in capsys.readouterr().err

@@ -421,7 +421,7 @@ def test_the_server_says_who_calls_and_how_it_is(cloud):
 
 def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
     def fail() -> None:
-        raise BakeError("Cannot write the sample data <here>.")
+        raise BakeError("cannot write the sample data <here>")
 
     gateway = Gateway(
         unasked,
@@ -435,7 +435,7 @@ def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
     with listening_at(gateway) as url:
         answer = requests.get(f"{url}/dask-data/a", timeout=5)
 
-    message = "Cannot write the sample data &lt;here&gt;."
+    message = "cannot write the sample data &lt;here&gt;"
     assert (answer.status_code, answer.text) == (
         500,
         f"<Error><Code>InternalError</Code><Message>{message}</Message></Error>",

@@ -4,9 +4,9 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.moto.firewall_sync import FirewallSync
 from dask_bake.local.moto.security_groups import read_groups
-from dask_bake.local.network.security_groups import Group, Rule
+from dask_bake.local.network.security_groups import Group, IngressRule
 from fake_local_cloud import refusal
 
 SSH = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": [{"CidrIp": "10.9.0.1/32"}]}
@@ -34,7 +34,7 @@ def test_an_instance_without_a_group_is_in_the_default_one_which_lets_its_member
     instance = cloud.run()[0]
     (group,) = read(cloud).values()
 
-    assert group.rules == (Rule("-1", group.id),)
+    assert group.rules == (IngressRule("-1", group.id),)
     assert group.members == (IPv4Address(instance["PrivateIpAddress"]),)
 
 
@@ -54,10 +54,10 @@ def test_a_rule_is_read_as_it_was_authorized_and_gone_when_it_is_revoked(cloud):
     revoked = read(cloud)[group_id]
 
     rules = (
-        Rule("tcp", IPv4Network("10.9.0.1/32"), 22, 22),
-        Rule("-1", other),
-        Rule("udp", IPv4Network("0.0.0.0/0"), 1, 9),
-        Rule("icmp", IPv4Network("10.0.0.0/8"), 8, -1),
+        IngressRule("tcp", IPv4Network("10.9.0.1/32"), 22, 22),
+        IngressRule("-1", other),
+        IngressRule("udp", IPv4Network("0.0.0.0/0"), 1, 9),
+        IngressRule("icmp", IPv4Network("10.0.0.0/8"), 8, -1),
     )
     members = (IPv4Address(instance["PrivateIpAddress"]),)
     assert authorized == Group(group_id, rules, members)
@@ -91,7 +91,7 @@ def test_an_instance_s_groups_are_those_that_it_was_last_given(cloud, by_interfa
 
 def test_the_firewall_is_told_of_every_change_once(cloud):
     loaded = []
-    guard = Guard("bridge", cloud.moto.instances.all, load=loaded.append)
+    firewall_sync = FirewallSync("bridge", cloud.moto.instances.all, load=loaded.append)
     told = []
     group_id = make_group(cloud, "one")
     cloud.run(SecurityGroupIds=[group_id])
@@ -103,7 +103,7 @@ def test_the_firewall_is_told_of_every_change_once(cloud):
         lambda: cloud.run(SecurityGroupIds=[group_id]),
     ):
         change()
-        guard.follow()
+        firewall_sync.update()
         told.append(len(loaded))
 
     assert told == [1, 1, 2, 3, 4]
@@ -119,11 +119,11 @@ def test_rules_that_could_not_be_loaded_are_tried_again(cloud):
         if len(loaded) == 1:
             raise RuntimeError("no nft")
 
-    guard = Guard("bridge", cloud.moto.instances.all, load=load)
+    firewall_sync = FirewallSync("bridge", cloud.moto.instances.all, load=load)
     with pytest.raises(RuntimeError):
-        guard.follow()
-    guard.follow()
-    guard.follow()
+        firewall_sync.update()
+    firewall_sync.update()
+    firewall_sync.update()
 
     assert len(loaded) == 2
 

@@ -18,7 +18,7 @@ from dask_bake.local.cleanup import (
     unused_nspawn_folders,
 )
 from dask_bake.local.machines.nspawn import PROPAGATION
-from dask_bake.local.pidfile import claim_root
+from dask_bake.local.pidfile import lock_root
 from dask_bake.local.settings import Settings
 
 OURS = Settings(name="dask", root=Path("/srv/dask"))
@@ -73,7 +73,7 @@ def test_nothing_in_a_root_that_a_server_holds_is_left_over(tmp_path):
     settings = Settings(name="none-such", root=tmp_path)
     folder = tmp_path / "instances" / "i-1"
     folder.mkdir(parents=True)
-    held = claim_root(Settings(name="other", root=tmp_path))
+    held = lock_root(Settings(name="other", root=tmp_path))
 
     assert find_leftovers(settings) == ()
     os.close(held)
@@ -133,7 +133,7 @@ def test_a_process_is_asked_to_end_and_then_made_to(code):
         assert process.stdout
         process.stdout.readline()
 
-        end_process(process.pid, patience=0.1)
+        end_process(process.pid, timeout=0.1)
 
         assert process.wait(5) < 0
-    end_process(process.pid, patience=0)
+    end_process(process.pid, timeout=0)

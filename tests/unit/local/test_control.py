@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
 from dask_bake.local.control import LocalStatus, status
-from dask_bake.local.pidfile import claim, claim_root, holder, is_root_held
+from dask_bake.local.pidfile import is_root_held, lock_pid_file, lock_root, running_pid
 from dask_bake.local.requirements import missing_packages, require_programs
 from dask_bake.local.server_process import follow_start, server_command
 from dask_bake.local.settings import Settings
@@ -27,7 +27,7 @@ def test_missing_programs_are_named_by_their_packages_with_the_command_that_inst
         require_programs(absent("systemd-nspawn", "mmdebstrap"))
 
     assert (caught.value.message, caught.value.hint) == (
-        "The local cloud needs Debian packages that are not installed: mmdebstrap systemd-container.",
+        "the local cloud needs Debian packages that are not installed: mmdebstrap systemd-container",
         "apt-get install mmdebstrap systemd-container",
     )
 
@@ -132,27 +132,27 @@ class Claimed(Settings):
 
 def test_one_server_at_a_time_holds_a_local_cloud(tmp_path):
     settings = Claimed(name="mine", root=tmp_path)
-    assert holder(settings) is None
+    assert running_pid(settings) is None
 
-    held = claim(settings)
-    assert holder(settings) == os.getpid()
-    with pytest.raises(BakeError, match="Another server of the local cloud mine is at work"):
-        claim(settings)
+    held = lock_pid_file(settings)
+    assert running_pid(settings) == os.getpid()
+    with pytest.raises(BakeError, match="another server of the local cloud mine is running"):
+        lock_pid_file(settings)
 
     os.close(held)
-    assert (holder(settings), settings.pid_file.read_text()) == (None, str(os.getpid()))
-    os.close(claim(settings))
+    assert (running_pid(settings), settings.pid_file.read_text()) == (None, str(os.getpid()))
+    os.close(lock_pid_file(settings))
 
 
 def test_one_server_at_a_time_holds_a_root(tmp_path):
     first, second = (Settings(name=name, root=tmp_path / "root") for name in ("first", "second"))
     assert not is_root_held(first)
 
-    held = claim_root(first)
+    held = lock_root(first)
     assert is_root_held(second)
     with pytest.raises(BakeError, match="is in use by another local cloud"):
-        claim_root(second)
+        lock_root(second)
 
     os.close(held)
     assert not is_root_held(second)
-    os.close(claim_root(second))
+    os.close(lock_root(second))

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.local.server import _listening, endpoint_socket_guard
+from dask_bake.local.server import _listening, check_port
 from dask_bake.local.settings import Settings
 
 
@@ -17,11 +17,11 @@ def taken():
 
 def test_a_taken_endpoint_is_an_error_with_a_way_out(taken):
     with pytest.raises(BakeError) as caught:
-        endpoint_socket_guard(Settings(port=taken))
+        check_port(Settings(port=taken))
 
     assert (caught.value.message, caught.value.hint) == (
-        f"Port {taken} on this machine is in use by another program.",
-        "Set DASK_BAKE_LOCAL_PORT to a free port.",
+        f"port {taken} is in use by another program",
+        "set DASK_BAKE_LOCAL_PORT to a free port",
     )
 
 
@@ -29,7 +29,7 @@ def test_an_address_that_cannot_be_listened_at_is_an_error_and_not_the_end(taken
     with pytest.raises(BakeError) as caught, _listening("127.0.0.1", taken, None):
         pass
 
-    message = f"The local cloud cannot listen at 127.0.0.1:{taken}: Address already in use."
+    message = f"the local cloud cannot listen at 127.0.0.1:{taken}: Address already in use"
     assert caught.value.message == message
 
 

@@ -49,7 +49,7 @@ def test_a_name_that_no_interface_can_have_is_refused(name):
 
     assert (caught.value.exit_code, caught.value.hint) == (
         2,
-        "Use at most 15 letters, digits and dashes, a letter first.",
+        "use at most 15 letters, digits and dashes, a letter first",
     )
 
 
@@ -68,5 +68,5 @@ def test_a_block_that_cannot_be_used_is_refused(block):
 
     assert (caught.value.exit_code, caught.value.hint) == (
         2,
-        "Use a private block between /16 and /26, such as 10.213.0.0/20.",
+        "use a private block between /16 and /26, such as 10.213.0.0/20",
     )

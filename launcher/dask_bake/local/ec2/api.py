@@ -1,13 +1,12 @@
-"""EC2's operations as EC2 answers them: moto's answers, given what moto lacks before and after.
+"""The EC2 API: dispatches each request to an operation of our own, or to moto with hooks before and after.
 
-Sources for what EC2 does: its API reference, per operation.
+EC2's behaviour is taken from its API reference, per operation.
 """
 
 import base64
 import io
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -19,14 +18,14 @@ from werkzeug.wrappers import Response
 from dask_bake.errors import BakeError
 from dask_bake.local.ec2.connect_endpoints import ConnectEndpoints
 from dask_bake.local.ec2.describe_instances import describe_instances
-from dask_bake.local.ec2.hooks import Ec2Rules
+from dask_bake.local.ec2.hooks import MotoHooks
 from dask_bake.local.ec2.images import ACTIONS as IMAGE_ACTIONS
 from dask_bake.local.ec2.images import ImageApi
 from dask_bake.local.ec2.placement_groups import PlacementGroups
-from dask_bake.local.ec2.run_instances.capacity import in_zone
-from dask_bake.local.ec2.run_instances.instance_faults import Fates
-from dask_bake.local.ec2.run_instances.launch import Launches
-from dask_bake.local.ec2.run_instances.lookup import find_place
+from dask_bake.local.ec2.run_instances.capacity import launch_parameters
+from dask_bake.local.ec2.run_instances.instance_faults import InstanceFaults
+from dask_bake.local.ec2.run_instances.launch import RunInstances
+from dask_bake.local.ec2.run_instances.lookup import find_target
 from dask_bake.local.ec2.run_instances.quotas import Quotas
 from dask_bake.local.ec2.snapshots import ACTIONS as SNAPSHOT_ACTIONS
 from dask_bake.local.ec2.snapshots import SnapshotApi
@@ -36,21 +35,13 @@ from dask_bake.local.ec2.validation.tags import check_tags
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.query_protocol import Refusal, Request
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
-@dataclass
-class Troubles:
-    """What the local cloud can be told to have, or to have too little of."""
-
-    rules: FaultRules = field(default_factory=FaultRules)
-    quotas: Quotas = field(default_factory=Quotas)
-
-
 class Ec2Api:
-    """Answers EC2's requests one at a time: before, in and after moto is one step to everybody."""
+    """Handles one request at a time, so that none sees a state between moto's and our own step."""
 
     def __init__(
         self,
@@ -58,57 +49,58 @@ class Ec2Api:
         ec2: MotoEc2,
         hypervisor: Hypervisor,
         *,
-        troubles: Troubles | None = None,
-        follow: Callable[[], None] = lambda: None,
+        update_firewall: Callable[[], None] = lambda: None,
     ) -> None:
         self._moto = moto
         self._ec2 = ec2
         self._hypervisor = hypervisor
-        self._follow = follow
-        self.troubles = troubles or Troubles()
-        self.fates = Fates(ec2.instances, hypervisor, follow)
+        self._update_firewall = update_firewall
+        self.fault_rules = FaultRules()
+        self.quotas = Quotas()
+        self.instance_faults = InstanceFaults(ec2.instances, hypervisor, update_firewall)
         groups = PlacementGroups(ec2)
-        rules, quotas = self.troubles.rules, self.troubles.quotas
-        self._launches = Launches(ec2, hypervisor, self.fates, rules, quotas, groups)
-        self._records = {**groups.actions, **ConnectEndpoints(ec2).actions, **SpotRequests(ec2).actions}
-        self._rules = Ec2Rules(ec2, hypervisor)
+        self._run_instances = RunInstances(
+            ec2, hypervisor, self.instance_faults, self.fault_rules, self.quotas, groups
+        )
+        self._operations = {**groups.actions, **ConnectEndpoints(ec2).actions, **SpotRequests(ec2).actions}
+        self._hooks = MotoHooks(ec2, hypervisor)
         self._images = ImageApi(ec2, hypervisor)
         self._snapshots = SnapshotApi(ec2)
         self._one_at_a_time = threading.Lock()
 
-    def answer(self, call: Call, environ: dict[str, Any]) -> Response:
-        """The answer to one request."""
+    def answer(self, request: Request, environ: dict[str, Any]) -> Response:
+        """Return the response to a request."""
         try:
             with self._one_at_a_time:
-                self._ec2.region(call.region)
+                self._ec2.region(request.region)
                 for check in (check_ids, check_choices, check_tags):
-                    check(call)
+                    check(request)
                 hidden = self._ec2.instances.hidden()
-                _refuse_hidden(call, hidden)
-                if call.action == "DescribeInstances":
-                    return describe_instances(call, self._ec2, hidden)
-                answer = self._act(call, partial(self._ask_moto, environ))
-                if not call.action.startswith(("Describe", "Get")):
-                    self._follow()  # security groups, their rules or their members may be others now
+                _refuse_hidden(request, hidden)
+                if request.action == "DescribeInstances":
+                    return describe_instances(request, self._ec2, hidden)
+                answer = self._act(request, partial(self._ask_moto, environ))
+                if not request.action.startswith(("Describe", "Get")):
+                    self._update_firewall()  # security groups, their rules or members may have changed
                 return answer
         except Refusal as refusal:
             return refusal.response()
         except BakeError as error:
             return Refusal("Unavailable", error.message, 503).response()
 
-    def fault_parameters(self, call: Call) -> Mapping[str, str]:
-        """What a fault rule can ask of a request: its parameters, and of a launch where it goes."""
-        if call.action != "RunInstances":
-            return call.parameters
+    def fault_parameters(self, request: Request) -> Mapping[str, str]:
+        """Return what fault rules match against: the parameters, and of a launch its zone and subnet."""
+        if request.action != "RunInstances":
+            return request.parameters
         try:
             with self._one_at_a_time:
-                place = find_place(call, self._ec2)
+                target = find_target(request, self._ec2)
         except Refusal:
-            return call.parameters
-        return in_zone(call, place.zone, place.subnet.id)
+            return request.parameters
+        return launch_parameters(request, target.zone, target.subnet.id)
 
-    def _ask_moto(self, environ: dict[str, Any], call: Call) -> Response:
-        body = urlencode(call.parameters).encode()
+    def _ask_moto(self, environ: dict[str, Any], request: Request) -> Response:
+        body = urlencode(request.parameters).encode()
         environ = {
             **environ,
             "REQUEST_METHOD": "POST",
@@ -120,36 +112,36 @@ class Ec2Api:
         chunks, status, headers = run_wsgi_app(self._moto, environ, buffered=True)
         return Response(b"".join(chunks), status=status, headers=headers)
 
-    def _act(self, call: Call, ask_moto: Callable[[Call], Response]) -> Response:
-        match call.action:
+    def _act(self, request: Request, ask_moto: Callable[[Request], Response]) -> Response:
+        match request.action:
             case "RunInstances":
-                return self._launches.run(call, ask_moto)
+                return self._run_instances.run(request, ask_moto)
             case "GetConsoleOutput":
-                return self._console_output(call)
-            case action if action in self._records:
-                return self._records[action](call)
+                return self._console_output(request)
+            case action if action in self._operations:
+                return self._operations[action](request)
             case action if action in IMAGE_ACTIONS:
-                return self._images.answer(call, partial(ask_moto, call))
+                return self._images.answer(request, partial(ask_moto, request))
             case action if action in SNAPSHOT_ACTIONS:
-                return self._snapshots.answer(call, partial(ask_moto, call))
-        self._rules.before(call)
-        answer = ask_moto(call)
+                return self._snapshots.answer(request, partial(ask_moto, request))
+        self._hooks.before(request)
+        answer = ask_moto(request)
         if answer.status_code == 200:
-            self._rules.after(call)
+            self._hooks.after(request)
         return answer
 
-    def _console_output(self, call: Call) -> Response:
-        instance_id = call.parameters.get("InstanceId", "")
+    def _console_output(self, request: Request) -> Response:
+        instance_id = request.parameters.get("InstanceId", "")
         if self._ec2.instances.get(instance_id) is None:
             raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
         output = base64.b64encode(self._hypervisor.slots.console(instance_id)).decode()
-        return call.answer(
+        return request.answer(
             f"<instanceId>{instance_id}</instanceId><timestamp>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</timestamp>"
             f"<output>{output}</output>"
         )
 
 
-def _refuse_hidden(call: Call, hidden: frozenset[str]) -> None:
-    """Raises when the request names an instance that is not found yet."""
-    for instance_id in hidden & frozenset(call.parameters.values()):
+def _refuse_hidden(request: Request, hidden: frozenset[str]) -> None:
+    """Refuse a request that names an instance which is still hidden."""
+    for instance_id in hidden & frozenset(request.parameters.values()):
         raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")

@@ -1,4 +1,4 @@
-"""EC2 Instance Connect endpoints: kept and told; nothing goes through them."""
+"""EC2 Instance Connect endpoints: created, described and deleted; they carry no connections."""
 
 import secrets
 from collections.abc import Callable
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from werkzeug.wrappers import Response
 
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.query_protocol import Call, Refusal, filters_of, items
+from dask_bake.local.query_protocol import Refusal, Request, filters_of, items
 
 
 @dataclass(frozen=True)
-class ConnectEndpoint:
-    """An endpoint in a subnet."""
+class LocalConnectEndpoint:
+    """An Instance Connect endpoint in a subnet."""
 
     id: str
     region: str
@@ -28,80 +28,80 @@ class ConnectEndpoints:
 
     def __init__(self, ec2: MotoEc2) -> None:
         self._ec2 = ec2
-        self._endpoints: dict[str, ConnectEndpoint] = {}
+        self._endpoints: dict[str, LocalConnectEndpoint] = {}
 
     @property
-    def actions(self) -> dict[str, Callable[[Call], Response]]:
-        """What is answered here."""
+    def actions(self) -> dict[str, Callable[[Request], Response]]:
+        """Return the operations by the names of their actions."""
         return {
             "CreateInstanceConnectEndpoint": self._create,
             "DescribeInstanceConnectEndpoints": self._describe,
             "DeleteInstanceConnectEndpoint": self._delete,
         }
 
-    def _create(self, call: Call) -> Response:
-        subnet = self._ec2.subnet(call.region, call.parameters.get("SubnetId", ""))
-        groups = [self._ec2.group(call.region, group_id) for group_id in call.ids("SecurityGroupId")]
-        call.refuse_dry_run()
-        endpoint = ConnectEndpoint(
+    def _create(self, request: Request) -> Response:
+        subnet = self._ec2.subnet(request.region, request.parameters.get("SubnetId", ""))
+        groups = [self._ec2.group(request.region, group_id) for group_id in request.ids("SecurityGroupId")]
+        request.end_dry_run()
+        endpoint = LocalConnectEndpoint(
             id=f"eice-{secrets.token_hex(8)}0",
-            region=call.region,
+            region=request.region,
             subnet=subnet.id,
             vpc=subnet.vpc_id,
             zone=subnet.availability_zone,
-            groups=tuple(group.id for group in groups) or (self._ec2.default_group(call.region).id,),
-            preserves_address=call.parameters.get("PreserveClientIp") == "true",
+            groups=tuple(group.id for group in groups) or (self._ec2.default_group(request.region).id,),
+            preserves_address=request.parameters.get("PreserveClientIp") == "true",
         )
         self._endpoints[endpoint.id] = endpoint
-        tags = call.take_tags("instance-connect-endpoint")
-        self._ec2.region(call.region).create_tags([endpoint.id], tags)
-        told = self._told(endpoint)
-        return call.answer(f"<instanceConnectEndpoint>{told}</instanceConnectEndpoint>")
+        tags = request.take_tags("instance-connect-endpoint")
+        self._ec2.region(request.region).create_tags([endpoint.id], tags)
+        item = self._item(endpoint)
+        return request.answer(f"<instanceConnectEndpoint>{item}</instanceConnectEndpoint>")
 
-    def _describe(self, call: Call) -> Response:
-        ids = call.ids("InstanceConnectEndpointId")
-        here = [endpoint for endpoint in self._endpoints.values() if endpoint.region == call.region]
-        found = [self._known(call, endpoint_id) for endpoint_id in ids] or here
-        told = "".join(f"<item>{self._told(one)}</item>" for one in found if self._matches(call, one))
-        return call.answer(f"<instanceConnectEndpointSet>{told}</instanceConnectEndpointSet>")
+    def _describe(self, request: Request) -> Response:
+        ids = request.ids("InstanceConnectEndpointId")
+        here = [endpoint for endpoint in self._endpoints.values() if endpoint.region == request.region]
+        found = [self._known(request, endpoint_id) for endpoint_id in ids] or here
+        listed = "".join(f"<item>{self._item(one)}</item>" for one in found if self._matches(request, one))
+        return request.answer(f"<instanceConnectEndpointSet>{listed}</instanceConnectEndpointSet>")
 
-    def _delete(self, call: Call) -> Response:
-        endpoint = self._known(call, call.parameters.get("InstanceConnectEndpointId", ""))
-        call.refuse_dry_run()
+    def _delete(self, request: Request) -> Response:
+        endpoint = self._known(request, request.parameters.get("InstanceConnectEndpointId", ""))
+        request.end_dry_run()
         del self._endpoints[endpoint.id]
-        told = self._told(endpoint, state="delete-in-progress")
-        self._ec2.region(call.region).tags.pop(endpoint.id, None)
-        return call.answer(f"<instanceConnectEndpoint>{told}</instanceConnectEndpoint>")
+        item = self._item(endpoint, state="delete-in-progress")
+        self._ec2.region(request.region).tags.pop(endpoint.id, None)
+        return request.answer(f"<instanceConnectEndpoint>{item}</instanceConnectEndpoint>")
 
-    def _known(self, call: Call, endpoint_id: str) -> ConnectEndpoint:
+    def _known(self, request: Request, endpoint_id: str) -> LocalConnectEndpoint:
         endpoint = self._endpoints.get(endpoint_id)
-        if endpoint is None or endpoint.region != call.region:
+        if endpoint is None or endpoint.region != request.region:
             raise Refusal(
                 "InvalidInstanceConnectEndpointId.NotFound",
                 f"The instance connect endpoint ID '{endpoint_id}' does not exist",
             )
         return endpoint
 
-    def _matches(self, call: Call, endpoint: ConnectEndpoint) -> bool:
-        facts = {
+    def _matches(self, request: Request, endpoint: LocalConnectEndpoint) -> bool:
+        properties = {
             "instance-connect-endpoint-id": endpoint.id,
             "state": "create-complete",
             "subnet-id": endpoint.subnet,
             "vpc-id": endpoint.vpc,
             "availability-zone": endpoint.zone,
         }
-        return filters_of(call).match(facts, self._tags(endpoint))
+        return filters_of(request).match(properties, self._tags(endpoint))
 
-    def _tags(self, endpoint: ConnectEndpoint) -> dict[str, str]:
+    def _tags(self, endpoint: LocalConnectEndpoint) -> dict[str, str]:
         return dict(self._ec2.region(endpoint.region).tags.get(endpoint.id, {}))
 
-    def _told(self, endpoint: ConnectEndpoint, *, state: str = "create-complete") -> str:
-        account, place = self._ec2.account, f"instance-connect-endpoint/{endpoint.id}"
+    def _item(self, endpoint: LocalConnectEndpoint, *, state: str = "create-complete") -> str:
+        account, name = self._ec2.account, f"instance-connect-endpoint/{endpoint.id}"
         return items(
             {
                 "ownerId": account,
                 "instanceConnectEndpointId": endpoint.id,
-                "instanceConnectEndpointArn": f"arn:aws:ec2:{endpoint.region}:{account}:{place}",
+                "instanceConnectEndpointArn": f"arn:aws:ec2:{endpoint.region}:{account}:{name}",
                 "state": state,
                 "dnsName": f"{endpoint.id}.ec2-instance-connect-endpoint.{endpoint.region}.amazonaws.com",
                 "vpcId": endpoint.vpc,

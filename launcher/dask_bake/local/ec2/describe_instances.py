@@ -1,49 +1,48 @@
-"""DescribeInstances: which instances are asked for, and so many of them at a time."""
+"""The DescribeInstances operation, with filters and pagination."""
 
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeAlias
 
 from werkzeug.wrappers import Response
 
 from dask_bake.local.ec2.instance_xml import reservation
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.models import has_instance_filter, passes_filter_dict
-from dask_bake.local.query_protocol import Call, Refusal, filters_of, items
+from dask_bake.local.query_protocol import Refusal, Request, filters_of, items
 
-PAGE = 1000
-"""So many at most at a time, if the request does not say fewer."""
+DEFAULT_PAGE_SIZE = 1000
 
-Found = tuple[tuple[Any, Any], ...]
-"""Reservations and instances, in pairs."""
+Found: TypeAlias = tuple[tuple[Any, Any], ...]
+"""Pairs of a reservation and an instance."""
 
 
-def describe_instances(call: Call, ec2: MotoEc2, hidden: frozenset[str]) -> Response:
-    """The answer to DescribeInstances, without those that are not found yet."""
-    call.refuse_dry_run()
-    ids = call.ids("InstanceId")
-    if ids and "MaxResults" in call.parameters:
+def describe_instances(request: Request, ec2: MotoEc2, hidden: frozenset[str]) -> Response:
+    """Return the response to DescribeInstances, without hidden instances."""
+    request.end_dry_run()
+    ids = request.ids("InstanceId")
+    if ids and "MaxResults" in request.parameters:
         raise Refusal(
             "InvalidParameterCombination",
             "The parameter instancesSet cannot be used with the parameter maxResults",
         )
-    found = _found(call, ec2, hidden)
+    found = _found(request, ec2, hidden)
     _refuse_unknown(ids, frozenset(instance.id for _, instance in found))
-    wanted = dict(filters_of(call).wanted)
+    wanted = dict(filters_of(request).wanted)
     for name in wanted:
         if not has_instance_filter(name):
             raise Refusal("InvalidParameterValue", f"The filter '{name}' is invalid")
     return _answer(
-        call,
+        request,
         tuple(
             pair for pair in found if (not ids or pair[1].id in ids) and passes_filter_dict(pair[1], wanted)
         ),
     )
 
 
-def _found(call: Call, ec2: MotoEc2, hidden: frozenset[str]) -> Found:
+def _found(request: Request, ec2: MotoEc2, hidden: frozenset[str]) -> Found:
     return tuple(
         (found, instance)
-        for found in tuple(ec2.region(call.region).reservations.values())
+        for found in tuple(ec2.region(request.region).reservations.values())
         for instance in tuple(found.instances)
         if instance.id not in hidden
     )
@@ -59,21 +58,21 @@ def _refuse_unknown(ids: tuple[str, ...], known: frozenset[str]) -> None:
         )
 
 
-def _answer(call: Call, matching: Found) -> Response:
-    begin = _begin(call.parameters.get("NextToken"), matching)
-    page = matching[begin : begin + int(call.parameters.get("MaxResults", PAGE))]
-    told = "".join(
+def _answer(request: Request, matching: Found) -> Response:
+    begin = _begin(request.parameters.get("NextToken"), matching)
+    page = matching[begin : begin + int(request.parameters.get("MaxResults", DEFAULT_PAGE_SIZE))]
+    reservations = "".join(
         f"<item>{reservation(pairs[0][0], [instance for _, instance in pairs])}</item>"
         for _, group in groupby(page, key=lambda pair: str(pair[0].id))
         for pairs in [list(group)]
     )
     there_are_more = page and page[-1] is not matching[-1]
     token = items({"nextToken": page[-1][1].id}) if there_are_more else ""
-    return call.answer(f"<reservationSet>{told}</reservationSet>{token}")
+    return request.answer(f"<reservationSet>{reservations}</reservationSet>{token}")
 
 
 def _begin(token: str | None, matching: Found) -> int:
-    """Where the page begins: after the instance that the last one ended with."""
+    """Return the index of the page's first instance, which follows the last one of the page before."""
     if not token:
         return 0
     ids = [instance.id for _, instance in matching]

@@ -1,17 +1,17 @@
-"""What EC2 refuses before moto is asked, and what it does besides after moto has answered."""
+"""Hooks around the operations that moto answers: checks before, effects on machines and images after."""
 
 from dask_bake.local.ec2.validation.security_groups import (
-    canonicalise,
     check_filters,
     check_group,
     check_rules,
+    normalise_blocks,
 )
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.moto.security_groups import agree_on_groups
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.moto.security_groups import sync_groups
+from dask_bake.local.query_protocol import Refusal, Request
 
-WITHOUT_MACHINES = frozenset(
+UNSUPPORTED_ACTIONS = frozenset(
     {
         "CreateFleet",
         "RebootInstances",
@@ -20,83 +20,83 @@ WITHOUT_MACHINES = frozenset(
         "RequestSpotInstances",
     }
 )
-"""What moto would answer, and no machine would be there for."""
+"""Operations that moto would answer without a machine behind the answer."""
 
 SHUTDOWN_BEHAVIOUR = "InstanceInitiatedShutdownBehavior"
-CHANGEABLE = frozenset(
+MODIFIABLE_ATTRIBUTES = frozenset(
     {"Attribute", "BlockDeviceMapping", "DisableApiStop", "DisableApiTermination", "EbsOptimized", "GroupId"}
     | {"InstanceType", "SourceDestCheck", "UserData"}
 )
-"""Of an instance, by ModifyInstanceAttribute."""
+"""Attributes that ModifyInstanceAttribute can change."""
 
 
-class Ec2Rules:
-    """The rules for the operations that moto answers."""
+class MotoHooks:
+    """The hooks of every operation that moto answers."""
 
     def __init__(self, ec2: MotoEc2, hypervisor: Hypervisor) -> None:
         self._ec2 = ec2
         self._hypervisor = hypervisor
 
-    def before(self, call: Call) -> None:
-        """Raises where EC2 would refuse what moto does not."""
-        match call.action:
+    def before(self, request: Request) -> None:
+        """Refuse what EC2 refuses and moto does not."""
+        match request.action:
             case "":
                 raise Refusal("MissingAction", "The request is missing an action.")
             case "TerminateInstances":
-                self._check_termination(call)
-                for instance_id in call.ids("InstanceId"):
+                self._check_termination(request)
+                for instance_id in request.ids("InstanceId"):
                     self._ec2.instances[instance_id].keep_interfaces()
             case "CreateSecurityGroup":
-                check_group(call)
+                check_group(request)
             case "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress":
-                check_group(call)
-                check_rules(call)
+                check_group(request)
+                check_rules(request)
             case "DescribeSecurityGroups":
-                check_filters(call)
+                check_filters(request)
             case "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress":
-                canonicalise(call)
+                normalise_blocks(request)
             case "StopInstances":
-                self._refuse_states(call, "running", "stopping", "stopped")
-                self._refuse_spot(call)
+                self._refuse_states(request, "running", "stopping", "stopped")
+                self._refuse_spot(request)
             case "StartInstances":
-                self._refuse_states(call, "running", "stopped")
+                self._refuse_states(request, "running", "stopped")
             case "DeleteSecurityGroup":
-                group = call.parameters.get("GroupId") or call.parameters.get("GroupName", "")
-                self._refuse_if_used(call.region, group)
+                group = request.parameters.get("GroupId") or request.parameters.get("GroupName", "")
+                self._refuse_if_used(request.region, group)
             case "ModifyInstanceAttribute":
-                _say_attribute(call)
+                _name_attribute(request)
             case "CreateTags":
-                for resource_id in call.ids("ResourceId"):
-                    self._refuse_unknown(call.region, resource_id)
-            case action if action in WITHOUT_MACHINES:
+                for resource_id in request.ids("ResourceId"):
+                    self._refuse_unknown(request.region, resource_id)
+            case action if action in UNSUPPORTED_ACTIONS:
                 raise Refusal("UnsupportedOperation", f"The local cloud has no {action}.")
 
-    def after(self, call: Call) -> None:
-        """Carries out on machines, network and store what moto has only noted."""
-        match call.action:
+    def after(self, request: Request) -> None:
+        """Apply to machines, network and image store what moto has only recorded."""
+        match request.action:
             case "TerminateInstances":
-                self._hypervisor.terminate(call.ids("InstanceId"))
+                self._hypervisor.terminate(request.ids("InstanceId"))
             case "StopInstances":
-                self._hypervisor.stop(call.ids("InstanceId"))
+                self._hypervisor.stop(request.ids("InstanceId"))
             case "StartInstances":
-                self._hypervisor.start(call.ids("InstanceId"))
+                self._hypervisor.start(request.ids("InstanceId"))
             case "CreateSubnet":
-                self._ec2.adopt_subnets(call.region)
-            case "ModifyInstanceAttribute" if call.ids("GroupId"):
-                agree_on_groups(
-                    self._ec2.region(call.region), instance_id=call.parameters.get("InstanceId", "")
+                self._ec2.adopt_subnets(request.region)
+            case "ModifyInstanceAttribute" if request.ids("GroupId"):
+                sync_groups(
+                    self._ec2.region(request.region), instance_id=request.parameters.get("InstanceId", "")
                 )
-            case "ModifyNetworkInterfaceAttribute" if call.ids("SecurityGroupId"):
-                interface_id = call.parameters.get("NetworkInterfaceId", "")
-                agree_on_groups(self._ec2.region(call.region), interface_id=interface_id)
+            case "ModifyNetworkInterfaceAttribute" if request.ids("SecurityGroupId"):
+                interface_id = request.parameters.get("NetworkInterfaceId", "")
+                sync_groups(self._ec2.region(request.region), interface_id=interface_id)
             case "CreateTags" | "DeleteTags":
-                for resource_id in call.ids("ResourceId"):
-                    self._ec2.images.keep(call.region, resource_id)
+                for resource_id in request.ids("ResourceId"):
+                    self._ec2.images.save(request.region, resource_id)
 
-    def _check_termination(self, call: Call) -> None:
-        for instance_id in call.ids("InstanceId"):
+    def _check_termination(self, request: Request) -> None:
+        for instance_id in request.ids("InstanceId"):
             instance = self._ec2.instances.get(instance_id)
-            if instance is None or instance.region_name != call.region:
+            if instance is None or instance.region_name != request.region:
                 raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
             if str(instance.disable_api_termination).lower() == "true" and instance.state != "terminated":
                 raise Refusal(
@@ -104,16 +104,16 @@ class Ec2Rules:
                     f"The instance '{instance_id}' may not be terminated. Modify its 'disableApiTermination' "
                     "instance attribute and try again.",
                 )
-        call.refuse_dry_run()
+        request.end_dry_run()
 
-    def _refuse_states(self, call: Call, *possible: str) -> None:
-        for instance_id in call.ids("InstanceId"):
+    def _refuse_states(self, request: Request, *possible: str) -> None:
+        for instance_id in request.ids("InstanceId"):
             state = self._ec2.instances.state(instance_id)
             if state is not None and state not in possible:
                 raise Refusal("IncorrectInstanceState", f"The instance '{instance_id}' is {state}.")
 
-    def _refuse_spot(self, call: Call) -> None:
-        for instance_id in call.ids("InstanceId"):
+    def _refuse_spot(self, request: Request) -> None:
+        for instance_id in request.ids("InstanceId"):
             instance = self._ec2.instances.get(instance_id)
             if instance is not None and instance.is_spot:
                 raise Refusal(
@@ -128,7 +128,7 @@ class Ec2Rules:
             raise Refusal("DependencyViolation", f"resource {group} has a dependent object")
 
     def _refuse_unknown(self, region: str, resource_id: str) -> None:
-        """Raises when something that is to be tagged does not exist."""
+        """Refuse to tag a resource that does not exist."""
         backend = self._ec2.region(region)
         groups = {group_id for of_vpc in backend.groups.values() for group_id in of_vpc}
         kinds = {
@@ -144,16 +144,16 @@ class Ec2Rules:
                 raise Refusal(code, f"The ID '{resource_id}' does not exist")
 
 
-def _say_attribute(call: Call) -> None:
-    """Name the attribute as moto takes it: one that it does not know would empty the instance's groups."""
-    behaviour = call.parameters.pop(f"{SHUTDOWN_BEHAVIOUR}.Value", None)
+def _name_attribute(request: Request) -> None:
+    """Name the attribute as moto reads it; one that moto does not know would empty the instance's groups."""
+    behaviour = request.parameters.pop(f"{SHUTDOWN_BEHAVIOUR}.Value", None)
     if behaviour is not None:
-        call.parameters |= {"Attribute": SHUTDOWN_BEHAVIOUR, "Value": behaviour}
-    said = {name.partition(".")[0] for name in call.parameters} - {
+        request.parameters |= {"Attribute": SHUTDOWN_BEHAVIOUR, "Value": behaviour}
+    named = {name.partition(".")[0] for name in request.parameters} - {
         "Action",
         "Version",
         "DryRun",
         "InstanceId",
     }
-    if not said & CHANGEABLE:
-        raise Refusal("UnsupportedOperation", f"The local cloud cannot change {', '.join(sorted(said))}.")
+    if not named & MODIFIABLE_ATTRIBUTES:
+        raise Refusal("UnsupportedOperation", f"The local cloud cannot change {', '.join(sorted(named))}.")

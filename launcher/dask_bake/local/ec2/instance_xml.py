@@ -1,4 +1,4 @@
-"""An instance in EC2's XML; moto would take some milliseconds for each, and say less."""
+"""Instances and reservations in EC2's XML; moto's own are slower and less complete."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,14 +8,14 @@ from dask_bake.local.query_protocol import Content, items
 
 
 def reservation(found: Any, instances: Iterable[Any]) -> str:
-    """What RunInstances answers, and DescribeInstances for each reservation."""
-    told = "".join(f"<item>{instance(one)}</item>" for one in instances)
+    """Return a reservation, as RunInstances and DescribeInstances have it."""
+    listed = "".join(f"<item>{instance(one)}</item>" for one in instances)
     frame = items({"reservationId": found.id, "ownerId": found.owner_id, "groupSet": ""})
-    return f"{frame}<instancesSet>{told}</instancesSet>"
+    return f"{frame}<instancesSet>{listed}</instancesSet>"
 
 
 def instance(one: Any) -> str:
-    """An instance, but for what it does not have."""
+    """Return an instance; properties that it does not have are left out."""
     tags = one.ec2_backend.tags.get(one.id, {})
     return items(
         {
@@ -70,7 +70,7 @@ def _state(one: Any) -> Content:
 
 
 def _reason(one: Any) -> dict[str, Content]:
-    """Why it is in its state: for one that is pending or running, EC2 says nothing."""
+    """Return the reason for the state, which is empty for a pending or running instance."""
     if not one.state_reason.code:
         return {"reason": ""}
     reason = {"code": one.state_reason.code, "message": one.state_reason.message}

@@ -1,4 +1,4 @@
-"""The request behind each spot instance, told and cancelled as EC2 does, for moto has none.
+"""Spot Instance requests, one behind each spot instance, which moto does not have: described and cancelled.
 
 States and codes are those of the user guide, "Get the status of a Spot Instance request".
 """
@@ -9,7 +9,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.query_protocol import Call, Refusal, filters_of, items
+from dask_bake.local.query_protocol import Refusal, Request, filters_of, items
 
 MESSAGES = {
     "fulfilled": "Your Spot request is fulfilled.",
@@ -19,7 +19,7 @@ MESSAGES = {
     "request-canceled-and-instance-running": "Your Spot request is cancelled; its instance runs on.",
     "marked-for-termination": "Your Spot Instance is marked for termination.",
 }
-"""What EC2 says with a status code, in words of our own."""
+"""Messages by status code; the wording is ours."""
 
 
 class SpotRequests:
@@ -30,37 +30,37 @@ class SpotRequests:
         self._cancelled: set[str] = set()
 
     @property
-    def actions(self) -> dict[str, Callable[[Call], Response]]:
-        """What is answered here."""
+    def actions(self) -> dict[str, Callable[[Request], Response]]:
+        """Return the operations by the names of their actions."""
         return {
             "DescribeSpotInstanceRequests": self._describe,
             "CancelSpotInstanceRequests": self._cancel,
         }
 
-    def _describe(self, call: Call) -> Response:
-        wanted = filters_of(call)
+    def _describe(self, request: Request) -> Response:
+        wanted = filters_of(request)
         return _answer(
-            call,
+            request,
             [
-                self._told(instance)
-                for instance in self._named(call)
-                if wanted.match(self._facts(instance), _tags(instance))
+                self._item(instance)
+                for instance in self._named(request)
+                if wanted.match(self._properties(instance), _tags(instance))
             ],
         )
 
-    def _cancel(self, call: Call) -> Response:
-        """The requests end; their instances do not."""
-        ids = [instance.spot_instance_request_id for instance in self._named(call)]
+    def _cancel(self, request: Request) -> Response:
+        """Cancel requests; their instances run on."""
+        ids = [instance.spot_instance_request_id for instance in self._named(request)]
         self._cancelled.update(ids)
-        return _answer(call, [{"spotInstanceRequestId": one, "state": "cancelled"} for one in ids])
+        return _answer(request, [{"spotInstanceRequestId": one, "state": "cancelled"} for one in ids])
 
-    def _named(self, call: Call) -> list[Any]:
-        """The instances of the requests that the call names, or of all."""
-        ids = call.ids("SpotInstanceRequestId")
+    def _named(self, request: Request) -> list[Any]:
+        """Return the instances of the spot requests that the request names, or of all."""
+        ids = request.ids("SpotInstanceRequestId")
         known = {
             str(instance.spot_instance_request_id): instance
             for instance in self._ec2.instances.all()
-            if instance.region_name == call.region and instance.spot_instance_request_id
+            if instance.region_name == request.region and instance.spot_instance_request_id
         }
         for request_id in ids:
             if request_id not in known:
@@ -68,11 +68,11 @@ class SpotRequests:
                     "InvalidSpotInstanceRequestID.NotFound",
                     f"The spot instance request ID '{request_id}' does not exist",
                 )
-        call.refuse_dry_run()
+        request.end_dry_run()
         return [known[request_id] for request_id in ids or known]
 
     def _status(self, instance: Any) -> tuple[str, str]:
-        """The request's state, and its status code."""
+        """Return the spot request's state and its status code."""
         is_cancelled = instance.spot_instance_request_id in self._cancelled
         if instance.state == "terminated":
             return "cancelled" if is_cancelled else "closed", _ending(instance.state_reason.code)
@@ -80,7 +80,7 @@ class SpotRequests:
             return "cancelled", "request-canceled-and-instance-running"
         return "active", "marked-for-termination" if instance.interruption else "fulfilled"
 
-    def _facts(self, instance: Any) -> dict[str, str]:
+    def _properties(self, instance: Any) -> dict[str, str]:
         state, code = self._status(instance)
         return {
             "spot-instance-request-id": instance.spot_instance_request_id,
@@ -93,7 +93,7 @@ class SpotRequests:
             "launched-availability-zone": str(instance.availability_zone),
         }
 
-    def _told(self, instance: Any) -> dict[str, Any]:
+    def _item(self, instance: Any) -> dict[str, Any]:
         state, code = self._status(instance)
         return {
             "spotInstanceRequestId": instance.spot_instance_request_id,
@@ -120,5 +120,5 @@ def _tags(instance: Any) -> dict[str, str]:
     return dict(instance.ec2_backend.tags.get(instance.spot_instance_request_id, {}))
 
 
-def _answer(call: Call, requests: list[dict[str, Any]]) -> Response:
-    return call.answer(items({"spotInstanceRequestSet": requests}))
+def _answer(request: Request, requests: list[dict[str, Any]]) -> Response:
+    return request.answer(items({"spotInstanceRequestSet": requests}))

@@ -1,25 +1,25 @@
-"""The local cloud that runs, told from outside to have faults."""
+"""HTTP client of the fault API of a running local cloud."""
 
 from typing import Any
 
 from dask_bake.local.admin_client import ask
 
 
-def add_fault(said: dict[str, Any]) -> str:
-    """Put a rule in force, or have an instance meet a fault; the id of either.
+def add_fault(options: dict[str, Any]) -> str:
+    """Add a fault rule, or apply a fault to a running instance, and return the id of either.
 
     Raises:
-        UsageError: when it is no rule.
+        UsageError: when the options describe no fault.
         BakeError: when the local cloud does not answer.
     """
-    return str(ask("POST", "faults", said)["id"])
+    return str(ask("POST", "faults", options)["id"])
 
 
 def list_faults() -> list[dict[str, Any]]:
-    """The rules in force, and how often each has struck."""
+    """Return the rules in force, with the number of requests that each has matched and failed."""
     return list(ask("GET", "faults"))
 
 
 def clear_faults() -> None:
-    """Take all rules out of force."""
+    """Remove all rules."""
     ask("DELETE", "faults")

@@ -1,4 +1,4 @@
-"""Faults that the local cloud can be told to have: what they are, and which request each is for; pure."""
+"""Fault kinds, and the description of one fault: what fails, for which requests, how often."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 
-class Kind(StrEnum):
-    """What goes wrong."""
+class FaultKind(StrEnum):
+    """The kind of a fault."""
 
     ERROR = "error"
     DELAY = "delay"
@@ -25,31 +25,33 @@ class Kind(StrEnum):
 
 
 MEANINGS = {
-    Kind.ERROR: "the request is refused, with --code, --status and --message",
-    Kind.DELAY: "the request is answered --seconds later",
-    Kind.DROP_BEFORE: "the connection is closed, and nothing was done",
-    Kind.DROP_AFTER: "the request is carried out, and the connection closed without an answer",
-    Kind.TRUNCATE: "the request is carried out, and half of the answer sent",
-    Kind.HTML: "the answer is a page of HTML with status 200, and nothing was done",
-    Kind.CAPACITY: "there are only --count instances to be had",
-    Kind.UNSEEN: "new instances are not found for --seconds",
-    Kind.PENDING: "new instances stay pending",
-    Kind.TERMINATED: "instances are terminated after --seconds, with --code as the reason",
-    Kind.UNHEALTHY: "new instances boot, fail their checks, and get no metadata",
-    Kind.SPOT_NOTICE: "after --seconds, instances are told that they end --notice seconds later",
-    Kind.CUT: "instances are cut off from the network for --seconds; 0: until all rules are removed",
+    FaultKind.ERROR: "the request is refused, with --code, --status and --message",
+    FaultKind.DELAY: "the request is answered --seconds later",
+    FaultKind.DROP_BEFORE: "the connection is closed, and nothing was done",
+    FaultKind.DROP_AFTER: "the request is carried out, and the connection closed without an answer",
+    FaultKind.TRUNCATE: "the request is carried out, and half of the answer sent",
+    FaultKind.HTML: "the answer is a page of HTML with status 200, and nothing was done",
+    FaultKind.CAPACITY: "there is capacity for --count instances only",
+    FaultKind.UNSEEN: "new instances are not found for --seconds",
+    FaultKind.PENDING: "new instances stay pending",
+    FaultKind.TERMINATED: "instances are terminated after --seconds, with --code as the reason",
+    FaultKind.UNHEALTHY: "new instances boot, fail their checks, and get no metadata",
+    FaultKind.SPOT_NOTICE: "after --seconds, instances get a notice that they end --notice seconds later",
+    FaultKind.CUT: "instances are cut off from the network for --seconds; 0: until all rules are removed",
 }
-OF_LIVING = frozenset({Kind.TERMINATED, Kind.UNHEALTHY, Kind.SPOT_NOTICE, Kind.CUT})
-"""What can happen to an instance that is there."""
-OF_INSTANCES = frozenset({Kind.UNSEEN, Kind.PENDING}) | OF_LIVING
-"""What happens to the instances of a launch, which itself goes well."""
-ENDINGS = frozenset(
-    {Kind.ERROR, Kind.DROP_BEFORE, Kind.DROP_AFTER, Kind.TRUNCATE, Kind.HTML},
+FOR_RUNNING_INSTANCES = frozenset(
+    {FaultKind.TERMINATED, FaultKind.UNHEALTHY, FaultKind.SPOT_NOTICE, FaultKind.CUT}
 )
-"""Of these a request can have one."""
+"""Kinds that can be applied to a running instance."""
+FOR_INSTANCES = frozenset({FaultKind.UNSEEN, FaultKind.PENDING}) | FOR_RUNNING_INSTANCES
+"""Kinds that affect the instances of a launch; the launch itself succeeds."""
+RESPONSE_FAULTS = frozenset(
+    {FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.DROP_AFTER, FaultKind.TRUNCATE, FaultKind.HTML},
+)
+"""Kinds that decide the response, of which a request can have one."""
 NO_CAPACITY = "InsufficientInstanceCapacity"
 METADATA = "Metadata"
-"""The action under which requests to the instance metadata service go."""
+"""The action of requests to the instance metadata service."""
 
 ERRORS = {
     NO_CAPACITY: (500, "We currently do not have sufficient capacity."),
@@ -77,18 +79,18 @@ ERRORS = {
     ),
     "VolumeLimitExceeded": (400, "You have exceeded the maximum gp3 storage limit in this region."),
 }
-"""Status and message of EC2's errors (API reference, "Error codes"), for a rule that does not say them."""
+"""Status and message of EC2's errors (API reference, "Error codes"), for a fault that gives none."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A rule: which requests it is for, and what goes wrong with them.
+    """A fault, and the requests that it is for.
 
     ``where`` are patterns, as of file names, for names of parameters and their values. The first ``skip``
-    requests go well, then ``times`` go wrong, or all if that is 0, each with the probability ``chance``.
+    requests succeed, then ``times`` fail, or all if that is 0, each with the probability ``chance``.
     """
 
-    kind: Kind
+    kind: FaultKind
     action: str = "*"
     where: tuple[tuple[str, str], ...] = ()
     skip: int = 0
@@ -103,22 +105,22 @@ class Fault:
     count: int = 0
     id: str = ""
 
-    def is_for(self, action: str, parameters: Mapping[str, str]) -> bool:
-        """Whether the request is one of those that the rule is for; metadata only if its action says so."""
+    def matches(self, action: str, parameters: Mapping[str, str]) -> bool:
+        """Return whether the fault is for the request; metadata requests match by exact action alone."""
         if (action == METADATA) != (self.action == METADATA):
-            return False  # nodes ask all the time, and would use up a rule with a pattern
+            return False  # nodes read metadata all the time, and would use up a rule with a pattern
         return fnmatchcase(action, self.action) and all(
             any(fnmatchcase(key, name) and fnmatchcase(seen, value) for key, seen in parameters.items())
             for name, value in self.where
         )
 
     @property
-    def refuses_for_capacity(self) -> bool:
-        """Whether launches that the rule is for find too few instances."""
-        return self.kind is Kind.CAPACITY or (self.kind is Kind.ERROR and self.code == NO_CAPACITY)
+    def limits_capacity(self) -> bool:
+        """Return whether launches that the fault is for find too little capacity."""
+        return self.kind is FaultKind.CAPACITY or (self.kind is FaultKind.ERROR and self.code == NO_CAPACITY)
 
     def error(self) -> tuple[str, int, str]:
-        """The code, the status and the message of the error."""
+        """Return the code, the status and the message of the error."""
         code = self.code or "InternalError"
         status, message = ERRORS.get(code, (400, "The request was refused by a rule of the local cloud."))
         return code, self.status or status, self.message or message

@@ -1,4 +1,4 @@
-"""The fault rules that are in force, and how often each has struck."""
+"""The fault rules in force, and the number of requests that each has matched and failed."""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from random import Random
 
-from dask_bake.local.faults.model import ENDINGS, Fault
+from dask_bake.local.faults.model import RESPONSE_FAULTS, Fault
 
 
 @dataclass
-class Rule:
-    """A fault, how many requests it was for, and how many it struck."""
+class FaultRule:
+    """A fault, the number of requests that it matched, and the number that it failed."""
 
     fault: Fault
     random: Random
@@ -19,11 +19,11 @@ class Rule:
     struck: int = 0
 
     def is_over(self) -> bool:
-        """Whether it has struck as often as it is to."""
+        """Return whether it has failed as many requests as it is to."""
         return 0 < self.fault.times <= self.struck
 
-    def strikes(self) -> bool:
-        """Whether it strikes a request that it is for; counts it."""
+    def fires(self) -> bool:
+        """Count a matching request, and return whether it is to fail."""
         if self.is_over():
             return False
         self.matched += 1
@@ -35,46 +35,46 @@ class Rule:
 
 @dataclass
 class FaultRules:
-    """Rules in the order in which they were added."""
+    """The rules, in the order in which they were added."""
 
-    _rules: list[Rule] = field(default_factory=list)
+    _rules: list[FaultRule] = field(default_factory=list)
     _numbers: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, fault: Fault) -> Fault:
-        """Put a rule in force; the same with its id."""
+        """Add a rule, and return its fault with an id."""
         with self._lock:
             fault = replace(fault, id=f"fault-{self._numbers()}")
-            self._rules.append(Rule(fault, Random(fault.seed)))  # noqa: S311 - to be repeated, not to be secret
+            self._rules.append(FaultRule(fault, Random(fault.seed)))  # noqa: S311 - repeatable, not secret
         return fault
 
     def clear(self) -> None:
-        """Take all rules out of force."""
+        """Remove all rules."""
         with self._lock:
             self._rules.clear()
 
-    def all(self) -> tuple[Rule, ...]:
-        """The rules, as they stand."""
+    def all(self) -> tuple[FaultRule, ...]:
+        """Return copies of the rules with their counts."""
         with self._lock:
             return tuple(replace(rule) for rule in self._rules)
 
-    def strike(self, action: str, parameters: Mapping[str, str]) -> tuple[Fault, ...]:
-        """What goes wrong with a request: at most one thing that decides its answer."""
-        struck: list[Fault] = []
+    def match(self, action: str, parameters: Mapping[str, str]) -> tuple[Fault, ...]:
+        """Count a request, and return its faults, of which one at most decides the response."""
+        faults: list[Fault] = []
         with self._lock:
             for rule in self._rules:
                 fault = rule.fault
-                decided = fault.kind in ENDINGS and any(other.kind in ENDINGS for other in struck)
-                if not decided and fault.is_for(action, parameters) and rule.strikes():
-                    struck.append(fault)
-        return tuple(struck)
+                decided = fault.kind in RESPONSE_FAULTS and any(
+                    other.kind in RESPONSE_FAULTS for other in faults
+                )
+                if not decided and fault.matches(action, parameters) and rule.fires():
+                    faults.append(fault)
+        return tuple(faults)
 
     def lacks_capacity(self, action: str, parameters: Mapping[str, str]) -> bool:
-        """Whether a launch like that would now find too few instances; nothing is counted."""
+        """Return whether a launch with these parameters would fail for lack of capacity; counts nothing."""
         with self._lock:
             return any(
-                rule.fault.refuses_for_capacity
-                and not rule.is_over()
-                and rule.fault.is_for(action, parameters)
+                rule.fault.limits_capacity and not rule.is_over() and rule.fault.matches(action, parameters)
                 for rule in self._rules
             )

@@ -1,54 +1,55 @@
-"""Where the local cloud is told, from this machine alone, which base images, faults and quotas it has."""
+"""The admin API, reachable from this machine alone: base images, faults, quotas and the request log."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from werkzeug.wrappers import Request, Response
+from werkzeug.wrappers import Request as HttpRequest
+from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.local.ec2.api import Troubles
-from dask_bake.local.ec2.run_instances.instance_faults import Fates
-from dask_bake.local.faults.model import OF_LIVING
+from dask_bake.local.ec2.api import Ec2Api
+from dask_bake.local.faults.model import FOR_RUNNING_INSTANCES
 from dask_bake.local.faults.parse import parse_fault
-from dask_bake.local.faults.rules import Rule
+from dask_bake.local.faults.rules import FaultRule
 from dask_bake.local.gateway.request_log import RequestLog
-from dask_bake.local.storage.base_image import Bases
+from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.models.debian import RELEASES, release_named
 
-OF_RULES = frozenset({"action", "where", "skip", "times", "chance", "seed", "count"})
-"""What says which requests a rule is for, or how many instances of a launch."""
+RULE_ONLY_OPTIONS = frozenset({"action", "where", "skip", "times", "chance", "seed", "count"})
+"""Options that select requests, or the number of a launch's instances."""
 
 
-class ControlDesk:
-    """Answers at ``/_dask_bake/bases``, ``…/faults``, ``…/quotas`` and ``…/requests``, in JSON."""
+class AdminApi:
+    """Serves ``/_dask_bake/bases``, ``…/faults``, ``…/quotas`` and ``…/requests``, in JSON."""
 
-    def __init__(self, troubles: Troubles, fates: Fates, log: RequestLog, bases: Bases) -> None:
-        self._troubles = troubles
-        self._fates = fates
+    def __init__(self, ec2_api: Ec2Api, log: RequestLog, bases: BaseImages) -> None:
+        self._rules = ec2_api.fault_rules
+        self._quotas = ec2_api.quotas
+        self._instance_faults = ec2_api.instance_faults
         self._log = log
         self._bases = bases
 
-    def answer(self, request: Request) -> Response:
-        """The answer to one request."""
+    def answer(self, request: HttpRequest) -> Response:
+        """Return the response to a request."""
         try:
             match (request.method, request.path.removeprefix("/_dask_bake/")):
                 case ("GET", "bases"):
                     return _json(self._bases.names())
                 case ("POST", "bases"):
-                    return _json({"id": self._make_base(_said(request))})
+                    return _json({"id": self._make_base(_content(request))})
                 case ("GET", "faults"):
-                    return _json([_told(rule) for rule in self._troubles.rules.all()])
+                    return _json([_as_json(rule) for rule in self._rules.all()])
                 case ("POST", "faults"):
-                    return _json(self._add(_said(request)))
+                    return _json(self._add_fault(_content(request)))
                 case ("DELETE", "faults"):
-                    self._troubles.rules.clear()
-                    self._fates.join_all()
+                    self._rules.clear()
+                    self._instance_faults.reconnect_all()
                 case ("GET", "quotas"):
-                    return _json(self._troubles.quotas.values)
+                    return _json(self._quotas.values)
                 case ("POST", "quotas"):
-                    self._troubles.quotas.set(_said(request))
+                    self._quotas.set(_content(request))
                 case ("GET", "requests"):
                     return _json(self._log.as_json())
                 case ("DELETE", "requests"):
@@ -61,55 +62,55 @@ class ControlDesk:
             return _json({"error": error.message, "hint": error.hint}, status=500)
         return _json({})
 
-    def _make_base(self, said: dict[str, Any]) -> str:
-        """Make the base image of a Debian release, unless it is there, and return its id."""
-        release = release_named(str(said.get("release")))
+    def _make_base(self, content: dict[str, Any]) -> str:
+        """Make the base image of a Debian release, unless it exists, and return its id."""
+        release = release_named(str(content.get("release")))
         if release is None:
             raise UsageError(
-                f"There is no base image {said.get('release')!r}.",
-                hint=f"Use one of: {', '.join(each.name for each in RELEASES)}.",
+                f"there is no base image {content.get('release')!r}",
+                hint=f"use one of: {', '.join(each.name for each in RELEASES)}",
             )
         return self._bases.ensure(release).id
 
-    def _add(self, said: dict[str, Any]) -> dict[str, Any]:
-        """Put a rule in force, or have an instance that is there meet the fault now."""
-        instance_id = said.pop("instance", None)
-        fault = parse_fault(said)
+    def _add_fault(self, content: dict[str, Any]) -> dict[str, Any]:
+        """Add a fault rule, or apply a fault to a running instance at once; return the id of either."""
+        instance_id = content.pop("instance", None)
+        fault = parse_fault(content)
         if instance_id is None:
-            return {"id": self._troubles.rules.add(fault).id}
-        if fault.kind not in OF_LIVING:
+            return {"id": self._rules.add(fault).id}
+        if fault.kind not in FOR_RUNNING_INSTANCES:
             raise UsageError(
-                f"An instance cannot meet a fault of the kind {fault.kind}.",
-                hint=f"Use one of: {', '.join(sorted(OF_LIVING))}.",
+                f"a running instance cannot have a fault of the kind {fault.kind}",
+                hint=f"use one of: {', '.join(sorted(FOR_RUNNING_INSTANCES))}",
             )
-        of_rules = sorted(set(said) & OF_RULES)
-        if of_rules:
+        unused = sorted(set(content) & RULE_ONLY_OPTIONS)
+        if unused:
             raise UsageError(
-                f"An instance that runs is struck at once, whatever its {of_rules[0]!r}.",
-                hint=f"Leave --{of_rules[0]} out.",
+                f"a fault of a running instance is applied at once and has no {unused[0]!r}",
+                hint=f"leave --{unused[0]} out",
             )
-        if not self._fates.knows(instance_id):
-            raise UsageError(f"There is no instance {instance_id}.", hint="Give the id of one that runs.")
-        if not self._fates.can_meet(instance_id, fault):
+        if not self._instance_faults.is_living(instance_id):
+            raise UsageError(f"there is no instance {instance_id}", hint="give the id of a running instance")
+        if not self._instance_faults.is_applicable(instance_id, fault):
             raise UsageError(
-                f"{instance_id} is no spot instance, and gets no notice.",
-                hint="dask-bake launch --spot starts some; terminated ends any.",
+                f"{instance_id} is not a spot instance and gets no interruption notice",
+                hint="start spot instances with dask-bake launch --spot, or use the kind terminated",
             )
-        self._fates.meet(instance_id, fault)
+        self._instance_faults.apply(instance_id, fault)
         return {"id": instance_id}
 
 
-def _said(request: Request) -> dict[str, Any]:
+def _content(request: HttpRequest) -> dict[str, Any]:
     try:
-        said = json.loads(request.get_data())
+        content = json.loads(request.get_data())
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        raise UsageError("The request is not an object in JSON.", hint="Send one.")
-    return said
+        content = None
+    if not isinstance(content, dict):
+        raise UsageError("the request's body is not a JSON object", hint="send a JSON object")
+    return content
 
 
-def _told(rule: Rule) -> Mapping[str, Any]:
+def _as_json(rule: FaultRule) -> Mapping[str, Any]:
     fault = {**asdict(rule.fault), "where": dict(rule.fault.where)}
     return {**fault, "matched": rule.matched, "struck": rule.struck}
 

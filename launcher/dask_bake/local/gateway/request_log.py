@@ -1,4 +1,4 @@
-"""What was asked of the local cloud, and what came of it: the latest requests, for tests to read."""
+"""The log of the latest requests and their responses, which tests read."""
 
 import threading
 from collections import deque
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-KEPT = 20_000
-LONGEST_VALUE = 256
+MAX_REQUESTS = 20_000
+MAX_LOGGED_LENGTH = 256
 
 
 @dataclass(frozen=True)
 class LoggedRequest:
-    """A request; ``status`` is None when the connection was dropped, ``code`` the error that was answered."""
+    """A request; ``status`` is None where the connection was closed, ``code`` is the error's."""
 
     service: str
     action: str
@@ -24,36 +24,36 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """The latest requests, in the order in which they were answered."""
+    """The latest requests, in the order of their responses."""
 
     def __init__(self) -> None:
-        self._requests: deque[LoggedRequest] = deque(maxlen=KEPT)
+        self._requests: deque[LoggedRequest] = deque(maxlen=MAX_REQUESTS)
         self._lock = threading.Lock()
 
     def add(self, request: LoggedRequest) -> None:
-        """Keep a request; of long values, such as user-data, the beginning."""
+        """Add a request."""
         with self._lock:
             self._requests.append(request)
 
     def clear(self) -> None:
-        """Forget all requests."""
+        """Remove all requests."""
         with self._lock:
             self._requests.clear()
 
     def all(self) -> tuple[LoggedRequest, ...]:
-        """The requests."""
+        """Return the requests."""
         with self._lock:
             return tuple(self._requests)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """The requests, as plain data."""
+        """Return the requests as plain data."""
         return [asdict(request) for request in self.all()]
 
 
 def shortened(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Parameters as they are logged: without the request's frame, and long values cut."""
+    """Return a request's parameters without action and version; long values, such as user-data, are cut."""
     return {
-        name: value if len(value) <= LONGEST_VALUE else f"{value[:LONGEST_VALUE]}…"
+        name: value if len(value) <= MAX_LOGGED_LENGTH else f"{value[:MAX_LOGGED_LENGTH]}…"
         for name, value in parameters.items()
         if name not in ("Action", "Version")
     }

@@ -107,7 +107,7 @@ class Hypervisor:
             if slot.goal != "running":
                 return
             try:
-                slot.machine = self._boot_machine(slot.spec, self._network, lambda: self._ended(slot))
+                slot.machine = self._boot_machine(slot.spec, self._network, lambda: self._on_end(slot))
             except (BakeError, OSError) as error:
                 self._give_up(slot, ("Server.InternalError", str(error)), stay=slot.has_run)
                 return
@@ -125,7 +125,7 @@ class Hypervisor:
         machine = self._machine_or_settle(slot)
         if machine:
             machine.kill()
-            machine.taken_apart.wait()
+            machine.cleaned_up.wait()
 
     def _machine_or_settle(self, slot: Slot) -> Machine | None:
         """Return the machine that is on; an instance without one reaches its goal at once."""
@@ -134,7 +134,7 @@ class Hypervisor:
                 self._settle(slot)
             return slot.machine
 
-    def _ended(self, slot: Slot) -> None:
+    def _on_end(self, slot: Slot) -> None:
         """Handle a machine that is off, because it was stopped or because the guest powered itself off."""
         with slot.lock:
             slot.machine = None

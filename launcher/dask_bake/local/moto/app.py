@@ -1,4 +1,4 @@
-"""moto as an application in this process; what it lacks is refused as EC2 refuses what it does not have."""
+"""moto as WSGI applications; operations that it does not have are refused with EC2's errors."""
 
 import re
 from functools import partial
@@ -16,29 +16,29 @@ UNKNOWN_FILTER = re.compile(r"[Ff]ilter .*?'(?P<name>[^']+)'")
 
 
 def moto_app() -> "DomainDispatcherApplication":
-    """All services."""
+    """Return the application of all services."""
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication
 
     return DomainDispatcherApplication(one_service)
 
 
 def one_service(service: Any) -> Any:
-    """The service of that name, under whatever address it is asked."""
+    """Return the application of one service, for requests to any host name."""
     from botocore.model import OperationNotFoundError
     from moto.moto_server.werkzeug_app import create_backend_app
 
     cache_method_names()
     app = create_backend_app(service)
-    for lack in (NotImplementedError, OperationNotFoundError):
-        app.register_error_handler(lack, partial(_refuse, service))
+    for error in (NotImplementedError, OperationNotFoundError):
+        app.register_error_handler(error, partial(_refuse, service))
     return app
 
 
-def _refuse(service: str, lack: Exception) -> Response:
-    """EC2's error, for a page of HTML says nothing to whoever asked (API reference, "Error codes")."""
-    unknown = UNKNOWN_FILTER.search(str(lack))
+def _refuse(service: str, error: Exception) -> Response:
+    """Return an error of EC2's in place of moto's HTML page (API reference, "Error codes")."""
+    unknown = UNKNOWN_FILTER.search(str(error))
     if unknown:
-        reason = f"The filter '{unknown['name']}' is invalid, or one that the local cloud does not have."
+        reason = f"The filter '{unknown['name']}' is invalid, or not available in the local cloud."
         return error_response(service, "InvalidParameterValue", 400, reason)
-    reason = "The action is not valid for this web service, or one that the local cloud does not have."
+    reason = "The action is not valid for this web service, or not available in the local cloud."
     return error_response(service, "InvalidAction", 400, reason)

@@ -5,9 +5,9 @@ from typing import Any
 from dask_bake.local.moto.images import MotoImages
 from dask_bake.local.moto.instances import Instances
 from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, ec2_backends
-from dask_bake.local.moto.security_groups import let_members_in
+from dask_bake.local.moto.security_groups import allow_group_members
 from dask_bake.local.moto.speedups import index_tags
-from dask_bake.local.moto.zones import LocalSubnet, adopt_subnets, lay_out, subnets
+from dask_bake.local.moto.zones import LocalSubnet, adopt_subnets, set_up_default_vpc, subnets
 from dask_bake.local.network.addresses import Addresses
 from dask_bake.local.network.bridge import Network
 from dask_bake.local.query_protocol import Refusal
@@ -34,8 +34,8 @@ class MotoEc2:
             raise Refusal("UnsupportedOperation", f"The local cloud has no region {name}.")
         if name not in self._prepared:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
-            lay_out(backend, self._network.block, self._addresses)
-            let_members_in(backend)
+            set_up_default_vpc(backend, self._network.block, self._addresses)
+            allow_group_members(backend)
             index_tags(backend)
             self.images.load(backend)
             self._prepared[name] = backend
@@ -107,7 +107,7 @@ class MotoEc2:
         return self.group_by_name(region, "default")
 
     def group_is_used(self, region: str, name: str) -> bool:
-        """Whether an interface is in the group of that id or name; those of terminated instances are not."""
+        """Return whether an interface, except a terminated instance's, is in the group of that id or name."""
         backend = self.region(region)
         living = (each for each in backend.all_instances() if each.state != "terminated")
         interfaces = [nic for instance in living for nic in instance.nics.values()]

@@ -1,4 +1,4 @@
-"""The firewall as the security groups say: brought up to date after whatever may have changed them."""
+"""Keep the firewall in step with the security groups of moto's instances."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -9,8 +9,8 @@ from dask_bake.local.network.security_groups import render_rules
 from dask_bake.system.subprocesses import run
 
 
-class Guard:
-    """Lets in what the groups of moto's instances let in; until it is first asked, nothing."""
+class FirewallSync:
+    """Loads firewall rules for the instances' security groups; until the first update nothing is allowed."""
 
     def __init__(
         self,
@@ -27,12 +27,12 @@ class Guard:
         self._is_closed = False
 
     def close(self) -> None:
-        """From now on nothing is loaded: the firewall comes down, and requests may still be answered."""
+        """Load nothing any more, because the firewall is about to be removed; requests may still come in."""
         with self._lock:
             self._is_closed = True
 
-    def follow(self) -> None:
-        """Load the rules as they are now, in one step; not if they are the same."""
+    def update(self) -> None:
+        """Load the rules as they are now, in one step, unless they are unchanged."""
         with self._lock:
             instances = tuple(self._instances())
             rules = render_rules(self._bridge, read_groups(instances), read_ports(instances))

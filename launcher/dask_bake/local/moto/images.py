@@ -1,4 +1,4 @@
-"""The images and snapshots that moto knows: those of the store, which keeps what changes."""
+"""moto's images and snapshots, loaded from the image store and saved to it when they change."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,13 +18,13 @@ from dask_bake.local.storage.image_store import ImageStore, StoredImage, StoredS
 
 
 class MotoImages:
-    """The images of every region in moto, and in the store as soon as they change."""
+    """The images and snapshots of every region."""
 
     def __init__(self, store: ImageStore) -> None:
         self._store = store
 
     def load(self, backend: Any) -> None:
-        """Let moto know what the store holds for that region, snapshots without an image too."""
+        """Load a region's images and snapshots from the store into moto."""
         for snapshot in self._store.snapshots():
             if snapshot.region == backend.region_name:
                 _put_snapshot(backend, snapshot)
@@ -34,13 +34,13 @@ class MotoImages:
                 backend.amis[image.id] = LocalAmi(backend, image, _put_snapshot(backend, snapshot))
 
     def publish(self, image: StoredImage) -> None:
-        """Let moto know of a new public image, in every region that it has been asked for."""
+        """Add a new public image to every region that moto has loaded."""
         for backend in tuple(ec2_backends[DEFAULT_ACCOUNT_ID].values()):
             snapshot = replace(self._snapshot_of(image), region=backend.region_name)
             backend.amis[image.id] = LocalAmi(backend, image, _put_snapshot(backend, snapshot))
 
     def _snapshot_of(self, image: StoredImage) -> StoredSnapshot:
-        """Its snapshot, written down if an older version of the local cloud did not."""
+        """Return the image's snapshot; save its size if an older version of the local cloud did not."""
         snapshot = self._store.snapshot_of(image)
         if snapshot.size_in_bytes is None and not image.public:
             snapshot = replace(snapshot, size_in_bytes=self._store.size(image.layers[-1:]))
@@ -48,7 +48,7 @@ class MotoImages:
         return snapshot
 
     def add(self, image: StoredImage, snapshot: StoredSnapshot) -> None:
-        """Keep a new image of the account, with its snapshot."""
+        """Save a new image of the account with its snapshot, and add both to moto."""
         if snapshot.size_in_bytes is None:
             snapshot = replace(snapshot, size_in_bytes=self._store.size(image.layers))
         self._store.save_snapshot(snapshot)
@@ -59,7 +59,7 @@ class MotoImages:
     def add_made(
         self, region: str, image_id: str, layers: tuple[str, ...], snapshot_tags: Mapping[str, str]
     ) -> None:
-        """Keep an image that moto has just made of an instance, as what the instance's disk was."""
+        """Save an image that moto has just made of an instance, and the properties of the instance's disk."""
         backend = _backend(region)
         ami = backend.amis[image_id]
         volume = _root_volume(backend, ami.instance)
@@ -69,12 +69,12 @@ class MotoImages:
         self.add(image, snapshot)
 
     def _own_layers(self, image: StoredImage) -> tuple[str, ...]:
-        """The layers that the image adds to the one that it was made from."""
+        """Return the layers that the image adds to its source image."""
         source = self._store.get(image.source_image or "")
         return tuple(layer for layer in image.layers if source is None or layer not in source.layers)
 
     def known(self, region: str, image_id: str) -> Any:
-        """moto's image.
+        """Return moto's image.
 
         Raises:
             Refusal: when there is none with that id in the region.
@@ -82,37 +82,37 @@ class MotoImages:
         return _found(_backend(region).amis.get(image_id), image_id)
 
     def is_own(self, image: Any) -> bool:
-        """Whether the image is the account's."""
+        """Return whether the image is the account's."""
         return bool(image.owner_id == DEFAULT_ACCOUNT_ID)
 
     def snapshot(self, region: str, snapshot_id: str) -> Any | None:
-        """moto's snapshot, if it is known in that region."""
+        """Return moto's snapshot, or None where the region has none with that id."""
         return _backend(region).snapshots.get(snapshot_id)
 
     def stored(self, region: str, image_id: str) -> tuple[StoredImage, StoredSnapshot]:
-        """The image with its snapshot; moto need not have been asked for that region yet.
+        """Return the stored image and snapshot; moto need not have loaded the region yet.
 
         Raises:
             Refusal: when there is none with that id in the region.
         """
         image = self._store.get(image_id)
-        there = image if image and (image.public or image.region == region) else None
-        found: StoredImage = _found(there, image_id)
+        visible = image if image and (image.public or image.region == region) else None
+        found: StoredImage = _found(visible, image_id)
         return found, self._snapshot_of(found)
 
     def name_is_taken(self, region: str, name: str) -> bool:
-        """Whether one of the account's images has that name."""
+        """Return whether one of the account's images has that name."""
         images = _backend(region).amis.values()
         return any(image.name == name and image.owner_id == DEFAULT_ACCOUNT_ID for image in images)
 
     def drop(self, region: str, image_id: str) -> None:
-        """Take back an image that could not be kept."""
+        """Remove from moto an image that could not be saved."""
         backend = _backend(region)
         ami = backend.amis.pop(image_id)
         backend.snapshots.pop(ami.ebs_snapshot.id, None)
 
-    def keep(self, region: str, resource_id: str) -> None:
-        """Write an image or a snapshot down after a change; anything else has nothing to keep."""
+    def save(self, region: str, resource_id: str) -> None:
+        """Save an image or a snapshot after a change; other resources are not stored."""
         backend = _backend(region)
         image = self._store.get(resource_id)
         if image and resource_id in backend.amis:
@@ -121,12 +121,12 @@ class MotoImages:
             if snapshot.id == resource_id and resource_id in backend.snapshots:
                 self._store.save_snapshot(changed_snapshot(snapshot, backend.snapshots[resource_id]))
 
-    def forget(self, image_id: str, *, keep: frozenset[str]) -> None:
+    def remove(self, image_id: str, *, keep: frozenset[str]) -> None:
         """Remove a deregistered image and the layers that nothing else needs; its snapshot stays."""
         self._store.remove(image_id)
         self._store.sweep(keep)
 
-    def forget_snapshot(self, region: str, snapshot_id: str) -> None:
+    def remove_snapshot(self, region: str, snapshot_id: str) -> None:
         """Remove a snapshot, with its tags."""
         backend = _backend(region)
         backend.snapshots.pop(snapshot_id, None)

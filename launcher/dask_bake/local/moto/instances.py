@@ -48,22 +48,22 @@ class LocalInstance(Instance):
 
     @property
     def is_cut(self) -> bool:
-        """Whether the instance is cut off from the network."""
+        """Return whether the instance is cut off from the network."""
         return time.monotonic() < self.cut_until
 
     @property
     def is_hidden(self) -> bool:
-        """Whether EC2's responses do not contain the instance yet."""
+        """Return whether EC2's responses do not contain the instance yet."""
         return time.monotonic() < self.seen_from
 
     @property
     def is_spot(self) -> bool:
-        """Whether it is a spot instance."""
+        """Return whether it is a spot instance."""
         return bool(self.lifecycle == "spot")
 
     @property
     def ends_with_guest(self) -> bool:
-        """Whether the instance is terminated, not stopped, when its guest powers itself off."""
+        """Return whether the instance is terminated, not stopped, when its guest powers itself off."""
         return bool(self.instance_initiated_shutdown_behavior == "terminate")
 
     @property

@@ -4,20 +4,20 @@ import base64
 
 from dask_bake.local.moto.instances import Instances, LocalInstance
 from dask_bake.local.network.bridge import mac_address
-from dask_bake.local.network.imds import Facts
+from dask_bake.local.network.imds import InstanceMetadata
 
 
-def find_facts(instances: Instances, address: str) -> Facts | None:
+def find_metadata(instances: Instances, address: str) -> InstanceMetadata | None:
     """Return the metadata of the instance with that address; None without one, or where a fault hides it."""
     for instance in instances.all():
         if instance.private_ip_address == address and instance.state not in ("terminated", "stopped"):
-            return None if instance.impaired or instance.is_cut else _facts(instance)
+            return None if instance.impaired or instance.is_cut else _metadata(instance)
     return None
 
 
-def _facts(instance: LocalInstance) -> Facts:
+def _metadata(instance: LocalInstance) -> InstanceMetadata:
     options = instance.metadata_options
-    return Facts(
+    return InstanceMetadata(
         instance_id=instance.id,
         image_id=instance.image_id,
         instance_type=instance.instance_type,

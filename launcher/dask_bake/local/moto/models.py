@@ -1,8 +1,8 @@
-"""moto's models, imported under the settings that the local cloud needs."""
+"""The models of moto that the local cloud uses, imported with the settings that it needs."""
 
 import os
 
-# Read by moto when it is imported; any text is true.
+# moto reads them when it is imported; any text counts as true.
 os.environ.update(
     MOTO_EC2_LOAD_DEFAULT_AMIS="false",
     MOTO_ENABLE_AMI_VALIDATION="true",
@@ -64,5 +64,5 @@ filter_dict_attribute_mapping.update(
 
 
 def has_instance_filter(name: str) -> bool:
-    """Whether DescribeInstances has that filter."""
+    """Return whether DescribeInstances has the filter."""
     return name in filter_dict_attribute_mapping or bool(is_tag_filter(name))

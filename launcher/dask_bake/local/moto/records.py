@@ -1,4 +1,4 @@
-"""The images and snapshots of the store as moto's, and moto's as those of the store."""
+"""Convert images and snapshots between the image store's form and moto's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, Ami, Snapshot
 from dask_bake.local.storage.image_store import StoredImage, StoredSnapshot
 
 TIME = "%Y-%m-%dT%H:%M:%S.000Z"
-"""How EC2 writes times."""
+"""EC2's format of times."""
 
 
 class LocalAmi(Ami):
-    """moto's image, on the disk that it was made with. EC2 says ``ebs`` where moto does not."""
+    """moto's image with the root disk of the stored one. EC2's root device type is ``ebs``, moto's is not."""
 
     def __init__(self, backend: Any, image: StoredImage, snapshot: Any) -> None:
         super().__init__(
@@ -44,12 +44,12 @@ class LocalAmi(Ami):
 
     @property
     def imds(self) -> str | None:
-        """``imds_support``, by the name under which DescribeImageAttribute looks for it."""
+        """``imds_support`` under the name that DescribeImageAttribute reads."""
         return self.imds_support
 
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
-        """The one disk that an instance of it starts with."""
+        """The root disk of the image's instances."""
         disk = {
             "SnapshotId": self.ebs_snapshot.id,
             "VolumeSize": self.ebs_snapshot.volume_size,
@@ -61,15 +61,15 @@ class LocalAmi(Ami):
 
 
 @dataclass(frozen=True)
-class Disk:
-    """What moto asks of the volume that a snapshot was made from."""
+class SourceVolume:
+    """The properties that moto reads of a snapshot's volume."""
 
     id: str
     size: int
 
 
 class LocalSnapshot(Snapshot):
-    """moto's snapshot of a stored one, which has a size, and may have the account's own key."""
+    """moto's snapshot with the size and the key of the stored one."""
 
     def __init__(self, backend: Any, stored: StoredSnapshot) -> None:
         self.has_own_key = stored.encrypted and not stored.kms_key
@@ -77,7 +77,7 @@ class LocalSnapshot(Snapshot):
         super().__init__(
             backend,
             stored.id,
-            Disk(stored.volume, stored.volume_size),
+            SourceVolume(stored.volume, stored.volume_size),
             stored.description,
             encrypted=stored.encrypted,
             kms_key_id=own_key if self.has_own_key else stored.kms_key or None,
@@ -92,7 +92,7 @@ class LocalSnapshot(Snapshot):
 
 
 def to_image(ami: Any, region: str, layers: tuple[str, ...], volume: Any) -> StoredImage:
-    """What to keep of an image that moto has just made of an instance with that volume."""
+    """Return the stored form of an image that moto has just made of an instance with that volume."""
     return StoredImage(
         id=ami.id,
         name=ami.name,
@@ -114,7 +114,7 @@ def to_image(ami: Any, region: str, layers: tuple[str, ...], volume: Any) -> Sto
 def to_stored_snapshot(
     ami: Any, region: str, volume: Any, *, size_in_bytes: int, tags: Mapping[str, str]
 ) -> StoredSnapshot:
-    """What to keep of the snapshot of such an image."""
+    """Return the stored form of the snapshot of an image that moto has just made."""
     own_key = volume.kms_key_id in (None, volume.ec2_backend.default_kms_key_id)
     return StoredSnapshot(
         id=ami.ebs_snapshot.id,
@@ -133,7 +133,7 @@ def to_stored_snapshot(
 
 
 def changed_image(stored: StoredImage, ami: Any) -> StoredImage:
-    """The stored image with what can change of moto's; who may launch a public one is not ours to say."""
+    """Return the stored image with the changeable properties of moto's; of a public one, the tags."""
     if stored.public:
         return replace(stored, tags=_tags(ami))
     return replace(
@@ -147,7 +147,7 @@ def changed_image(stored: StoredImage, ami: Any) -> StoredImage:
 
 
 def changed_snapshot(stored: StoredSnapshot, snapshot: Any) -> StoredSnapshot:
-    """The stored snapshot with what can change of moto's."""
+    """Return the stored snapshot with the changeable properties of moto's."""
     return replace(
         stored,
         tags=_tags(snapshot),

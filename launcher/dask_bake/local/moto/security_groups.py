@@ -1,11 +1,11 @@
-"""Who is in which security group, and what it lets in: moto's groups as ours, and made to be as EC2's."""
+"""Read security groups and their members from moto, and correct moto's groups where EC2 differs."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from dask_bake.local.network.bridge import cable_name
-from dask_bake.local.network.security_groups import EVERY_PROTOCOL, Group, Port, Rule
+from dask_bake.local.network.security_groups import EVERY_PROTOCOL, Group, IngressRule, Port
 
 IPV4_PROTOCOLS = {
     "-1": "-1",
@@ -19,10 +19,10 @@ IPV4_PROTOCOLS = {
 
 
 def read_groups(instances: Iterable[Any]) -> tuple[Group, ...]:
-    """The groups that an instance's interface is in, in the order of their ids."""
+    """Return the groups of the instances' interfaces, in the order of their ids."""
     groups: dict[str, Any] = {}
     members: dict[str, set[IPv4Address]] = {}
-    for instance in _living(instances):
+    for instance in _not_terminated(instances):
         for nic in instance.nics.values():
             for group in nic.group_set:
                 groups[group.id] = group
@@ -34,45 +34,45 @@ def read_groups(instances: Iterable[Any]) -> tuple[Group, ...]:
 
 
 def read_ports(instances: Iterable[Any]) -> tuple[Port, ...]:
-    """Where the instances are on the bridge, and the address of each."""
+    """Return the bridge port and the address of each instance."""
     return tuple(
         Port(cable_name(instance.id), IPv4Address(instance.private_ip_address), is_cut=instance.is_cut)
-        for instance in _living(instances)
+        for instance in _not_terminated(instances)
     )
 
 
-def read_rules(rules: Iterable[Any]) -> tuple[Rule, ...]:
-    """The rules for IPv4 whose source is a block or a group: for others nobody is there to come in."""
+def read_rules(rules: Iterable[Any]) -> tuple[IngressRule, ...]:
+    """Return the rules for IPv4 whose source is a CIDR block or a group; others match no traffic here."""
     return tuple(
-        Rule(protocol, source, _number(rule.from_port), _number(rule.to_port))
+        IngressRule(protocol, source, _number(rule.from_port), _number(rule.to_port))
         for rule in rules
         if (source := _source(rule)) is not None and (protocol := _protocol(rule)) is not None
     )
 
 
-def let_members_in(backend: Any) -> None:
-    """Give the default VPC's own group the rule that EC2 gives it: its members reach each other."""
+def allow_group_members(backend: Any) -> None:
+    """Add EC2's rule to the default security group: its members reach each other."""
     group = backend.get_default_security_group(backend.default_vpc.id)
     backend.authorize_security_group_ingress(
         group.id, EVERY_PROTOCOL, None, None, [], source_groups=[{"GroupId": group.id}]
     )
 
 
-def agree_on_groups(backend: Any, *, instance_id: str = "", interface_id: str = "") -> None:
-    """Have an instance and its first interface in the same groups, after those of one were changed.
+def sync_groups(backend: Any, *, instance_id: str = "", interface_id: str = "") -> None:
+    """Copy the groups of an instance to its first interface, or the reverse, after one was changed.
 
-    moto keeps both, and takes an interface to be in the groups of either.
+    moto keeps both lists, and regards an interface as a member of the groups in either.
     """
     if instance_id:
         instance = backend.get_instance(instance_id)
-        instance.nics[0]._group_set = list(instance.security_groups)  # noqa: SLF001 - moto has no way to say it
+        instance.nics[0]._group_set = list(instance.security_groups)  # noqa: SLF001 - moto has no setter
         return
     interface = backend.get_network_interface(interface_id)
     if interface.instance:
         interface.instance.security_groups = list(interface._group_set)  # noqa: SLF001
 
 
-def _living(instances: Iterable[Any]) -> Iterable[Any]:
+def _not_terminated(instances: Iterable[Any]) -> Iterable[Any]:
     return (instance for instance in instances if instance.state != "terminated")
 
 

@@ -1,4 +1,4 @@
-"""A region's zones and subnets in moto, all of them parts of the one block that is on the bridge."""
+"""A region's zones and subnets in moto, which are all parts of the bridge's address block."""
 
 from ipaddress import IPv4Network
 from typing import Any
@@ -7,37 +7,37 @@ from dask_bake.local.moto.models import Subnet
 from dask_bake.local.network.addresses import Addresses
 
 ZONES = 3
-"""Of four quarters of the block; the last is for subnets that somebody makes."""
+"""Each with a quarter of the block; the last quarter is for subnets that users make."""
 
 
 class LocalSubnet(Subnet):
-    """moto's subnet, whose addresses are the bridge's; a plain one becomes one by its class."""
+    """moto's subnet with addresses of the bridge; a subnet of moto's becomes one by its ``__class__``."""
 
     addresses: Addresses
     cidr: IPv4Network
 
     @property
     def available_ip_address_count(self) -> int:
-        """How many instances still find an address."""
+        """The number of free addresses."""
         return self.addresses.free(self.cidr)
 
     def get_available_subnet_ip(self, instance: Any) -> str:  # noqa: ARG002 - moto's signature
-        """An address for an instance."""
+        """Allocate an address for an instance."""
         address = self.addresses.take(self.cidr)
-        assert address is not None  # noqa: S101 - a launch counts them first
+        assert address is not None  # noqa: S101 - a launch counts the free ones first
         return address
 
     def request_ip(self, ip: str, instance: Any) -> None:  # noqa: ARG002 - moto's signature
-        """An address that was chosen elsewhere."""
+        """Mark an address as allocated that was chosen elsewhere."""
         self.addresses.claim(ip)
 
     def del_subnet_ip(self, ip: str) -> None:
-        """An address that is free again."""
+        """Release an address."""
         self.addresses.release(ip)
 
 
-def lay_out(backend: Any, block: IPv4Network, addresses: Addresses) -> None:
-    """Put the default VPC on the block, with a default subnet in each of the first zones of the region."""
+def set_up_default_vpc(backend: Any, block: IPv4Network, addresses: Addresses) -> None:
+    """Replace moto's default VPC by one on the block, with a default subnet in each of the first zones."""
     for made_by_moto in (backend.vpcs, backend.subnets, backend.groups):
         made_by_moto.clear()
     vpc = backend.create_vpc(str(block), is_default=True)
@@ -50,7 +50,7 @@ def lay_out(backend: Any, block: IPv4Network, addresses: Addresses) -> None:
 
 
 def adopt_subnets(backend: Any, addresses: Addresses) -> None:
-    """Have the subnets of the default VPC give out the bridge's addresses, and none of them public ones."""
+    """Let the subnets of the default VPC allocate the bridge's addresses, and no public ones."""
     for subnet in subnets(backend):
         if subnet.vpc_id == backend.default_vpc.id and not isinstance(subnet, LocalSubnet):
             subnet.__class__ = LocalSubnet
@@ -59,24 +59,24 @@ def adopt_subnets(backend: Any, addresses: Addresses) -> None:
 
 
 def subnets(backend: Any) -> tuple[Any, ...]:
-    """Every subnet of a region, by zone."""
+    """Return every subnet of a region, by zone."""
     return tuple(subnet for of_zone in backend.subnets.values() for subnet in of_zone.values())
 
 
 def _hide_other_zones(backend: Any, zones: list[Any]) -> None:
-    """EC2's other zones of the region are not there, and nothing is on offer in them."""
-    places = {zone.name for zone in zones} | {zone.zone_id for zone in zones}
+    """Hide the region's other zones and their offerings."""
+    visible = {zone.name for zone in zones} | {zone.zone_id for zone in zones}
     every_zone = backend.describe_availability_zones
     every_offering = backend.describe_instance_type_offerings
 
     def describe_zones(*args: Any, **kwargs: Any) -> list[Any]:
-        return [zone for zone in every_zone(*args, **kwargs) if zone.name in places]
+        return [zone for zone in every_zone(*args, **kwargs) if zone.name in visible]
 
     def describe_offerings(location_type: str | None = None, filters: Any = None) -> list[Any]:
         found = every_offering(location_type, filters)
         if location_type in (None, "region"):
             return list(found)
-        return [offering for offering in found if offering["Location"] in places]
+        return [offering for offering in found if offering["Location"] in visible]
 
     backend.describe_availability_zones = describe_zones
     backend.describe_instance_type_offerings = describe_offerings

@@ -1,23 +1,23 @@
-"""Which addresses of the bridge are taken, whatever region gave them out."""
+"""Allocate addresses of the bridge for the subnets of all regions."""
 
 import threading
 from ipaddress import IPv4Address, IPv4Network
 
 RESERVED_FIRST = 4
-"""EC2 keeps the first four addresses of a subnet, and the last."""
+"""EC2 reserves the first four addresses of a subnet, and the last."""
 
 
 class Addresses:
-    """All regions are on one bridge: an address that one gives out is taken in the others."""
+    """The allocated addresses. All regions share one bridge, and so the addresses."""
 
     def __init__(self) -> None:
         self._taken: set[int] = set()
         self._from: dict[IPv4Network, int] = {}
-        """Where the search for a block's first free address begins."""
+        """By block, the address at which the search for a free one begins."""
         self._lock = threading.Lock()
 
     def take(self, block: IPv4Network) -> str | None:
-        """The first free address of a subnet's block, taken now; None when there is none."""
+        """Allocate and return the first free address of a subnet's block, or None."""
         with self._lock:
             usable = _usable(block)
             number = self._from.get(block, usable.start)
@@ -30,12 +30,12 @@ class Addresses:
             return str(IPv4Address(number))
 
     def claim(self, address: str) -> None:
-        """Take an address that was chosen elsewhere."""
+        """Mark an address as allocated that was chosen elsewhere."""
         with self._lock:
             self._taken.add(int(IPv4Address(address)))
 
     def release(self, address: str) -> None:
-        """The address may be given out again."""
+        """Make an address available again."""
         number = int(IPv4Address(address))
         with self._lock:
             self._taken.discard(number)
@@ -44,7 +44,7 @@ class Addresses:
                     self._from[block] = min(start, number)
 
     def free(self, block: IPv4Network) -> int:
-        """How many instances still find an address in a subnet's block."""
+        """Return the number of free addresses in a subnet's block."""
         usable = _usable(block)
         with self._lock:
             return len(usable) - sum(number in usable for number in self._taken)

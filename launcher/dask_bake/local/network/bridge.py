@@ -1,7 +1,6 @@
-"""The instances' network: a block of addresses, a bridge, and a cable for each machine.
+"""The instances' network: an address block, a bridge, and a pair of veth interfaces for each machine.
 
-Instances reach each other through the host alone, which sees every connection, so that security groups can be
-applied on any kernel.
+Instances reach each other through the host alone: its firewall can apply security groups on any kernel.
 """
 
 import errno
@@ -20,19 +19,19 @@ from dask_bake.system.subprocesses import attempt, run
 METADATA_ADDRESS = "169.254.169.254"
 METADATA_PORT = 8169
 S3_PORT = 8180
-"""Instances ask port 80, where the host may have a web server of its own."""
-THROUGH_HOST = (
-    ("conf", "forwarding", "1"),  # of this interface alone; the machine's ip_forward is left as it is
-    ("conf", "proxy_arp_pvlan", "1"),  # instances that ask for each other are told the host's address
+"""Instances use port 80, which is redirected: the host may have a web server of its own there."""
+FORWARDING_SETTINGS = (
+    ("conf", "forwarding", "1"),  # of this interface alone; the host's ip_forward is unchanged
+    ("conf", "proxy_arp_pvlan", "1"),  # the host answers ARP requests of instances for each other
     ("neigh", "proxy_delay", "0"),
 )
-"""What has the host hand on what comes from the bridge: it ends with the bridge."""
+"""Settings of the bridge that let the host forward between instances; they end with the bridge."""
 MAC_PREFIX = "02:ba:"
 """Begins the hardware addresses of bridges and instances: locally administered (IEEE 802)."""
 BLOCK_LOCK = "\0dask-bake-address-block"
 """An abstract Unix socket: it belongs to the network namespace, as routes do, and ends with its holder."""
 BLOCK_LOCK_TIMEOUT = 10.0
-CANDIDATES = tuple(
+CANDIDATE_BLOCKS = tuple(
     IPv4Network(block)
     for block in ("10.213.0.0/20", "10.87.0.0/20", "172.29.0.0/20", "172.22.0.0/20", "192.168.208.0/20")
 )
@@ -47,30 +46,30 @@ class Network:
 
     @property
     def gateway(self) -> IPv4Address:
-        """The host's address on the bridge: router, resolver, S3 and metadata server of the instances."""
+        """The host's address on the bridge: the instances' router, resolver, S3 and metadata server."""
         return self.block[1]
 
 
 def choose_block(wanted: IPv4Network | None, taken: Iterable[IPv4Network]) -> IPv4Network:
-    """The wanted block, or the first candidate, that overlaps no block in use.
+    """Return the wanted block, or else the first candidate that overlaps no block in use.
 
     Raises:
         BakeError: when the wanted block, or every candidate, is in use.
     """
     taken = tuple(taken)
-    candidates = (wanted,) if wanted else CANDIDATES
+    candidates = (wanted,) if wanted else CANDIDATE_BLOCKS
     for block in candidates:
         if not any(block.overlaps(other) for other in taken):
             return block
     names = ", ".join(str(block) for block in candidates)
     raise BakeError(
-        f"The local cloud's address block is in use on this machine: {names}.",
-        hint="Set DASK_BAKE_LOCAL_BLOCK to a free private block, such as 10.99.0.0/20.",
+        f"the local cloud's address block is in use on this machine: {names}",
+        hint="set DASK_BAKE_LOCAL_BLOCK to a free private block, such as 10.99.0.0/20",
     )
 
 
 def blocks_in_use() -> tuple[IPv4Network, ...]:
-    """The blocks that this machine has routes to, other than the default route."""
+    """Return the destinations of this machine's routes, except the default route."""
     routes = json.loads(run(["ip", "-4", "-json", "route", "show", "table", "all"]) or "[]")
     return tuple(_destinations(route.get("dst", "default") for route in routes))
 
@@ -108,21 +107,21 @@ def _destinations(names: Iterable[str]) -> Iterable[IPv4Network]:
 
 
 def mac_address(address: str) -> str:
-    """The hardware address that belongs to a private address: derived, so that DHCP needs no state."""
+    """Return the hardware address that belongs to a private address, so that DHCP needs no state."""
     return MAC_PREFIX + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
 def make_bridge(network: Network) -> None:
-    """Make the bridge and give it the gateway's address, and none of IPv6, for which there are no rules.
+    """Make the bridge with the gateway's address, without IPv6, for which there are no firewall rules.
 
-    Its hardware address is set. Else it would be that of some cable, and another's when that one goes or a
-    lower one comes, which instances that remember it do not notice.
+    Its hardware address is fixed. By default it would change with the interfaces on the bridge, while
+    instances still have the old one in their ARP tables.
     """
     mac = mac_address(str(network.gateway))
     run(["ip", "link", "add", network.bridge, "address", mac, "type", "bridge", "forward_delay", "0"])
     try:
         run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
-        for kind, name, value in THROUGH_HOST:
+        for kind, name, value in FORWARDING_SETTINGS:
             Path(f"/proc/sys/net/ipv4/{kind}/{network.bridge}/{name}").write_text(value)
         run(["ip", "link", "set", network.bridge, "addrgenmode", "none", "up"])
     except BaseException:
@@ -131,7 +130,7 @@ def make_bridge(network: Network) -> None:
 
 
 def is_own_bridge(name: str, interfaces: Path = Path("/sys/class/net")) -> bool:
-    """Whether an interface is a bridge that a local cloud made, and not one of the machine's own."""
+    """Return whether an interface is a bridge that a local cloud made, and not one of the machine's own."""
     try:
         address = (interfaces / name / "address").read_text()
     except OSError:
@@ -145,14 +144,18 @@ def remove_bridge(name: str) -> None:
 
 
 def cable_name(machine: str) -> str:
-    """The bridge's end of a cable, by the machine's or the instance's name; Linux allows 15 characters."""
+    """Return the name of an instance's veth interface on the bridge; Linux allows 15 characters.
+
+    Args:
+        machine: the name of the machine, or the id of its instance.
+    """
     return "vb" + machine[-12:]
 
 
 def make_cable(network: Network, *, host_end: str, guest_end: str, address: str) -> None:
     """Make a veth pair with one end on the bridge; the other is for the instance with that address.
 
-    What enters at the bridge's end leaves by no other cable.
+    The bridge forwards nothing between these ports: all traffic goes through the host.
     """
     peer = ["peer", "name", guest_end, "address", mac_address(address)]
     run(["ip", "link", "add", host_end, "master", network.bridge, "up", "type", "veth", *peer])
@@ -160,5 +163,5 @@ def make_cable(network: Network, *, host_end: str, guest_end: str, address: str)
 
 
 def remove_cable(host_end: str) -> None:
-    """Remove a veth pair by its host's end."""
+    """Remove a veth pair by the name of its end on the bridge."""
     attempt(["ip", "link", "delete", host_end])

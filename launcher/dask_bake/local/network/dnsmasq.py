@@ -1,4 +1,4 @@
-"""DHCP and DNS of the instances' network, by dnsmasq: it knows every address beforehand and asks nobody."""
+"""DHCP and DNS of the instances' network, by a dnsmasq with static leases and no upstream servers."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]:
-    """The command line of the DHCP and DNS server, which knows every address beforehand and asks nobody."""
+    """Return the command line of the DHCP and DNS server."""
     gateway = network.gateway
     return [
         "dnsmasq",
@@ -45,10 +45,10 @@ def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]
 
 
 def start_dnsmasq(settings: Settings, network: Network, log: int) -> "Popen[str]":
-    """Start the DHCP and DNS server of the bridge, and return when it serves.
+    """Start the DHCP and DNS server of the bridge, and return when it is ready.
 
     Raises:
-        BakeError: when it does not.
+        BakeError: when it does not start.
     """
     hosts = settings.runtime / "dhcp-hosts"
     hosts.write_text("".join(f"{mac_address(str(ip))},{ip}\n" for ip in network.block.hosts()))
@@ -56,7 +56,7 @@ def start_dnsmasq(settings: Settings, network: Network, log: int) -> "Popen[str]
     try:
         process = start(command, stdout=log, stderr=log)
     except OSError as error:
-        raise BakeError(f"dnsmasq could not be started: {error}.") from error
+        raise BakeError(f"dnsmasq could not be started: {error}") from error
     try:
         wait_for_dnsmasq(process.poll, settings.log)
     except BakeError:
@@ -65,22 +65,22 @@ def start_dnsmasq(settings: Settings, network: Network, log: int) -> "Popen[str]
     return process
 
 
-def wait_for_dnsmasq(poll: Callable[[], int | None], log: Path, *, patience: float = 10) -> None:
-    """Return when dnsmasq has its sockets and says so; ``poll`` tells its exit code once it has ended.
+def wait_for_dnsmasq(poll: Callable[[], int | None], log: Path, *, timeout: float = 10) -> None:
+    """Return when dnsmasq logs that it has started; ``poll`` returns its exit code once it has ended.
 
     Raises:
-        BakeError: with what it said last, when it ended, or did not start in so many seconds.
+        BakeError: with its last line, when it has ended, or is not ready after ``timeout`` seconds.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         ended = poll() is not None
-        said = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("dnsmasq")]
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith("dnsmasq")]
         if ended:
             raise BakeError(
-                f"The DHCP and DNS server ended at once: {said[-1] if said else 'it said nothing'}."
+                f"the DHCP and DNS server ended at once: {lines[-1] if lines else 'it printed nothing'}"
             )
-        if any(": started" in line for line in said):
+        if any(": started" in line for line in lines):
             return
         if time.monotonic() > deadline:
-            raise BakeError("The DHCP and DNS server did not start.", hint=f"See {log}.")
+            raise BakeError(f"the DHCP and DNS server did not start within {timeout:g} s", hint=f"see {log}")
         time.sleep(0.01)

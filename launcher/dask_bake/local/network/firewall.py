@@ -1,23 +1,23 @@
-"""What keeps the instances' network to itself, as nftables rules.
+"""nftables rules that isolate the instances' network.
 
-Instances reach the host's DHCP, DNS, metadata and S3; nothing else of it, and nothing beyond it. The metadata
-address is answered for packets that enter from the bridge; the host's own stays untouched.
+Instances reach the host's DHCP, DNS, metadata and S3, and nothing else of the host or beyond it. The metadata
+address is redirected for packets from the bridge alone; the host's own metadata service is not affected.
 """
 
 from dask_bake.local.network.bridge import METADATA_ADDRESS, METADATA_PORT, S3_PORT, Network
 from dask_bake.system.subprocesses import RUN_TIMEOUT, attempt, run, run_with_timeout
 
 FAMILIES = ("ip", "inet", "bridge")
-"""Where nftables has a table of ours: the network's own, who reaches an instance, who an instance may be."""
+"""Families with a table of ours: isolation of the network, security groups, and source addresses."""
 
 
 def firewall_table(bridge: str) -> str:
-    """The name of the nftables tables of a local cloud, one in each of ``FAMILIES``."""
+    """Return the name of a local cloud's nftables tables, one in each of ``FAMILIES``."""
     return bridge.replace("-", "_")
 
 
 def firewall_rules(network: Network) -> str:
-    """The rules, in nft's language: metadata is answered, a few services are open, only replies go beyond."""
+    """Return the isolation rules in nft's language."""
     bridge, gateway = network.bridge, network.gateway
     return f"""
 table ip {firewall_table(bridge)} {{
@@ -43,19 +43,19 @@ table ip {firewall_table(bridge)} {{
 """
 
 
-def raise_firewall(network: Network) -> None:
-    """Load the rules."""
+def load_firewall(network: Network) -> None:
+    """Load the isolation rules."""
     run(["nft", "-f", "-"], text=firewall_rules(network))
 
 
-def lower_firewall(bridge: str) -> None:
-    """Remove the rules, and those of the security groups."""
+def remove_firewall(bridge: str) -> None:
+    """Remove all tables, those of the security groups too."""
     for family in FAMILIES:
         attempt(["nft", "delete", "table", family, firewall_table(bridge)])
 
 
-def firewall_stands(bridge: str) -> bool:
-    """Whether a table of this local cloud exists."""
+def firewall_exists(bridge: str) -> bool:
+    """Return whether a table of this local cloud exists."""
     listed = run_with_timeout(["nft", "list", "tables"], RUN_TIMEOUT)
     ours = {f"table {family} {firewall_table(bridge)}" for family in FAMILIES}
     return not ours.isdisjoint(listed.stdout.splitlines())

@@ -1,7 +1,7 @@
-"""The instance metadata service, version 2: what an instance may ask about itself.
+"""The instance metadata service, versions 1 and 2.
 
-Answered inside the local cloud's own network alone; the asker is known by its address. Paths and formats are
-those of EC2's "Instance metadata categories"; any API version is answered alike.
+It listens on the bridge alone and recognises instances by their address. Paths and formats are those of EC2's
+"Instance metadata categories"; every API version has the same content.
 """
 
 import json
@@ -11,24 +11,24 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from werkzeug.wrappers import Request, Response
 
-from dask_bake.local.faults.model import METADATA, Fault, Kind
+from dask_bake.local.faults.model import METADATA, Fault, FaultKind
 
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - the header's name
-LIFETIME_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"
-LONGEST_LIFETIME = 21600
+TOKEN_TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105 - likewise
+MAX_TOKEN_TTL = 21600
 
-Strike = Callable[[str, Mapping[str, str]], tuple[Fault, ...]]
-"""What goes wrong with a request, by its action and its parameters."""
-Tree = Mapping[str, "str | Tree"]
+MatchFaults: TypeAlias = Callable[[str, Mapping[str, str]], tuple[Fault, ...]]
+"""Returns the faults of a request, by its action and its parameters."""
+Tree: TypeAlias = Mapping[str, "str | Tree"]
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What the metadata service tells an instance. ``user_data`` is None when it has none."""
+class InstanceMetadata:
+    """The metadata of an instance. ``user_data`` is None where it has none."""
 
     instance_id: str
     image_id: str
@@ -46,62 +46,62 @@ class Facts:
     token_required: bool
     spot: bool = False
     interruption: datetime | None = None
-    """When a spot instance will be interrupted, once it is known."""
+    """The time of a spot instance's interruption, once it is known."""
     tags: Mapping[str, str] = field(default_factory=dict)
     is_enabled: bool = True
-    """Whether the instance is to have metadata at all."""
+    """Return whether the metadata service is enabled for the instance."""
     shows_tags: bool = False
     hop_limit: int = 64
-    """Over so many routers a token may go."""
+    """The number of routers that a token can pass."""
 
 
-def metadata_tree(facts: Facts) -> Tree:
-    """The categories under ``meta-data/``, as a tree."""
-    host = f"ip-{facts.private_address.replace('.', '-')}.{_domain(facts.region)}"
+def metadata_tree(metadata: InstanceMetadata) -> Tree:
+    """Return the categories below ``meta-data/``."""
+    host = f"ip-{metadata.private_address.replace('.', '-')}.{_domain(metadata.region)}"
     interface = {
         "device-number": "0",
         "local-hostname": host,
-        "local-ipv4s": facts.private_address,
-        "mac": facts.mac,
+        "local-ipv4s": metadata.private_address,
+        "mac": metadata.mac,
     }
     tree: dict[str, str | Tree] = {
-        "ami-id": facts.image_id,
-        "ami-launch-index": str(facts.launch_index),
+        "ami-id": metadata.image_id,
+        "ami-launch-index": str(metadata.launch_index),
         "hostname": host,
-        "instance-id": facts.instance_id,
-        "instance-life-cycle": "spot" if facts.spot else "on-demand",
-        "instance-type": facts.instance_type,
+        "instance-id": metadata.instance_id,
+        "instance-life-cycle": "spot" if metadata.spot else "on-demand",
+        "instance-type": metadata.instance_type,
         "local-hostname": host,
-        "local-ipv4": facts.private_address,
-        "mac": facts.mac,
-        "network": {"interfaces": {"macs": {facts.mac: interface}}},
-        "placement": {"availability-zone": facts.zone, "region": facts.region},
-        "security-groups": "\n".join(facts.security_groups),
+        "local-ipv4": metadata.private_address,
+        "mac": metadata.mac,
+        "network": {"interfaces": {"macs": {metadata.mac: interface}}},
+        "placement": {"availability-zone": metadata.zone, "region": metadata.region},
+        "security-groups": "\n".join(metadata.security_groups),
     }
-    if facts.interruption:
-        end = f"{facts.interruption:%Y-%m-%dT%H:%M:%SZ}"
+    if metadata.interruption:
+        end = f"{metadata.interruption:%Y-%m-%dT%H:%M:%SZ}"
         notice = json.dumps({"action": "terminate", "time": end})
         tree["spot"] = {"instance-action": notice, "termination-time": end}
-    if facts.public_key:
-        name, material = facts.public_key
+    if metadata.public_key:
+        name, material = metadata.public_key
         tree["public-keys"] = {"0": {"openssh-key": material}, "": f"0={name}"}
-    if facts.shows_tags:
-        tree["tags"] = {"instance": facts.tags}
+    if metadata.shows_tags:
+        tree["tags"] = {"instance": metadata.tags}
     return tree
 
 
-def identity_document(facts: Facts) -> str:
-    """The instance identity document (unsigned)."""
+def identity_document(metadata: InstanceMetadata) -> str:
+    """Return the instance identity document, unsigned."""
     return json.dumps(
         {
-            "accountId": facts.account,
-            "architecture": facts.architecture,
-            "availabilityZone": facts.zone,
-            "imageId": facts.image_id,
-            "instanceId": facts.instance_id,
-            "instanceType": facts.instance_type,
-            "privateIp": facts.private_address,
-            "region": facts.region,
+            "accountId": metadata.account,
+            "architecture": metadata.architecture,
+            "availabilityZone": metadata.zone,
+            "imageId": metadata.image_id,
+            "instanceId": metadata.instance_id,
+            "instanceType": metadata.instance_type,
+            "privateIp": metadata.private_address,
+            "region": metadata.region,
             "version": "2017-09-30",
         },
         indent=2,
@@ -113,7 +113,7 @@ def _domain(region: str) -> str:
 
 
 def look_up(tree: Tree, path: str) -> str | None:
-    """What stands at a path: a value, a listing of names, or None."""
+    """Return the value at a path, or the names below it, or None."""
     here: str | Tree = tree
     for part in filter(None, path.split("/")):
         if isinstance(here, str) or part not in here:
@@ -126,93 +126,93 @@ def look_up(tree: Tree, path: str) -> str | None:
     return "\n".join(name if isinstance(value, str) else f"{name}/" for name, value in here.items())
 
 
-def fault_parameters(method: str, path: str, facts: Facts) -> dict[str, str]:
-    """What a fault rule for metadata can ask of a request."""
+def fault_parameters(method: str, path: str, metadata: InstanceMetadata) -> dict[str, str]:
+    """Return the parameters of a metadata request that fault rules match against."""
     return {
         "Method": method,
         "Path": path,
-        "InstanceId": facts.instance_id,
-        "InstanceType": facts.instance_type,
-        "AvailabilityZone": facts.zone,
-        **{f"Tag.{key}": value for key, value in facts.tags.items()},
+        "InstanceId": metadata.instance_id,
+        "InstanceType": metadata.instance_type,
+        "AvailabilityZone": metadata.zone,
+        **{f"Tag.{key}": value for key, value in metadata.tags.items()},
     }
 
 
 class MetadataService:
-    """A WSGI application; ``facts_of`` knows the instance that has an address."""
+    """A WSGI application; ``find_metadata`` returns the metadata of the instance with an address."""
 
     def __init__(
         self,
-        facts_of: Callable[[str], Facts | None],
+        find_metadata: Callable[[str], InstanceMetadata | None],
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
-        strike: Strike = lambda _action, _parameters: (),
+        match_faults: MatchFaults = lambda _action, _parameters: (),
     ) -> None:
-        self._facts_of = facts_of
+        self._find_metadata = find_metadata
         self._clock = clock
         self._sleep = sleep
-        self._strike = strike
+        self._match_faults = match_faults
         self._tokens: dict[str, tuple[str, float]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
-        """Answer one request."""
+        """Handle a request of an instance."""
         return self._answer(Request(environ))(environ, start_response)
 
     def _answer(self, request: Request) -> Response:
-        facts = self._facts_of(request.remote_addr or "")
-        if facts is None:
+        metadata = self._find_metadata(request.remote_addr or "")
+        if metadata is None:
             return Response(status=404)
-        for fault in self._strike(METADATA, fault_parameters(request.method, request.path, facts)):
-            if fault.kind is Kind.DELAY:
+        for fault in self._match_faults(METADATA, fault_parameters(request.method, request.path, metadata)):
+            if fault.kind is FaultKind.DELAY:
                 self._sleep(fault.seconds)
             else:
                 return Response(status=fault.status or 404)
-        if not facts.is_enabled:
+        if not metadata.is_enabled:
             return Response(status=403)
         if request.path == "/latest/api/token":
-            return self._give_token(request, facts)
-        if not self._may_read(request, facts):
+            return self._give_token(request, metadata)
+        if not self._may_read(request, metadata):
             return Response(status=401)
-        return _read(request.path, facts)
+        return _read(request.path, metadata)
 
-    def _give_token(self, request: Request, facts: Facts) -> Response:
+    def _give_token(self, request: Request, metadata: InstanceMetadata) -> Response:
         if request.method != "PUT":
             return Response(status=405)
-        lifetime = request.headers.get(LIFETIME_HEADER, "")
-        if not (lifetime.isdecimal() and 1 <= int(lifetime) <= LONGEST_LIFETIME):
+        lifetime = request.headers.get(TOKEN_TTL_HEADER, "")
+        if not (lifetime.isdecimal() and 1 <= int(lifetime) <= MAX_TOKEN_TTL):
             return Response(status=400)
         token, now = secrets.token_urlsafe(32), self._clock()
         for known, (_owner, deadline) in tuple(self._tokens.items()):
             if deadline <= now:
                 self._tokens.pop(known, None)
-        self._tokens[token] = (facts.instance_id, now + int(lifetime))
-        _limit_hops(request, facts.hop_limit)
-        return Response(token, headers={LIFETIME_HEADER: lifetime}, mimetype="text/plain")
+        self._tokens[token] = (metadata.instance_id, now + int(lifetime))
+        _limit_hops(request, metadata.hop_limit)
+        return Response(token, headers={TOKEN_TTL_HEADER: lifetime}, mimetype="text/plain")
 
-    def _may_read(self, request: Request, facts: Facts) -> bool:
+    def _may_read(self, request: Request, metadata: InstanceMetadata) -> bool:
         token = request.headers.get(TOKEN_HEADER)
         if token is None:
-            return not facts.token_required
+            return not metadata.token_required
         owner, deadline = self._tokens.get(token, ("", 0.0))
-        return owner == facts.instance_id and self._clock() < deadline
+        return owner == metadata.instance_id and self._clock() < deadline
 
 
 def _limit_hops(request: Request, hops: int) -> None:
-    """Have the answer's packets go no further, as to containers in the instance."""
+    """Limit the response's hops, so that it does not reach containers in the instance."""
     connection: socket.socket = request.environ["werkzeug.socket"]
     connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
 
 
-def _read(path: str, facts: Facts) -> Response:
+def _read(path: str, metadata: InstanceMetadata) -> Response:
     _version, _, rest = path.strip("/").partition("/")
     if rest == "user-data":
-        if facts.user_data is None:
+        if metadata.user_data is None:
             return Response(status=404)
-        return Response(facts.user_data, mimetype="application/octet-stream")
+        return Response(metadata.user_data, mimetype="application/octet-stream")
     tree: Tree = {
-        "dynamic": {"instance-identity": {"document": identity_document(facts)}},
-        "meta-data": metadata_tree(facts),
+        "dynamic": {"instance-identity": {"document": identity_document(metadata)}},
+        "meta-data": metadata_tree(metadata),
     }
     found = look_up(tree, rest)
     return Response(status=404) if found is None else Response(found, mimetype="text/plain")

@@ -1,7 +1,7 @@
-"""Security groups as nftables rules: pure, so that what is enforced can be read and compared.
+"""Render security groups as nftables rules; pure.
 
-A new connection to an instance needs a rule of one of its groups; its replies, DHCP's answers and all that
-belongs to a connection of the instance's own need none. Nobody speaks with an address that is not theirs.
+A new connection to an instance needs a rule of one of its groups; replies, DHCP and the instance's own
+connections need none. Packets with a source address other than the sender's own are dropped.
 """
 
 import re
@@ -16,8 +16,8 @@ EVERY_PROTOCOL = "-1"
 
 
 @dataclass(frozen=True)
-class Rule:
-    """What may come in: from a block or a group's members; for icmp the ports are a type and a code."""
+class IngressRule:
+    """Allowed traffic from a block or a group's members; for icmp the ports are a type and a code."""
 
     protocol: str
     source: IPv4Network | str
@@ -27,16 +27,16 @@ class Rule:
 
 @dataclass(frozen=True)
 class Group:
-    """A security group: its rules, and the addresses of the interfaces that are in it."""
+    """A security group with its rules and the addresses of its members."""
 
     id: str
-    rules: tuple[Rule, ...]
+    rules: tuple[IngressRule, ...]
     members: tuple[IPv4Address, ...]
 
 
 @dataclass(frozen=True)
 class Port:
-    """An instance's end of the bridge, and the one address that it may speak with, unless it is cut off."""
+    """An instance's port of the bridge, with its only valid source address."""
 
     cable: str
     address: IPv4Address
@@ -44,7 +44,7 @@ class Port:
 
 
 def render_rules(bridge: str, groups: Iterable[Group], ports: Iterable[Port]) -> str:
-    """Two tables in nft's language that take the place, in one step, of those that are there."""
+    """Return two tables in nft's language that replace the present ones in one transaction."""
     inhabited = tuple(group for group in groups if group.members)
     return "\n".join(
         (
@@ -56,7 +56,7 @@ def render_rules(bridge: str, groups: Iterable[Group], ports: Iterable[Port]) ->
 
 
 def _table(family: str, name: str, content: Iterable[str]) -> Iterator[str]:
-    yield f"table {family} {name}"  # or there would be none to delete, the first time
+    yield f"table {family} {name}"  # so that there is one to delete, the first time
     yield f"delete table {family} {name}"
     yield f"table {family} {name} {{"
     yield from (f"  {line}" for line in content)
@@ -72,7 +72,7 @@ def _to_instances(bridge: str, groups: tuple[Group, ...]) -> Iterator[str]:
     yield from _chain(
         "to_instances",
         (
-            "icmp type redirect drop",  # instances reach each other through the host, and are to go on so
+            "icmp type redirect drop",  # traffic between instances has to stay on its way through the host
             "ct state established,related accept",
             "udp sport 67 udp dport 68 accept",
             *(f"ip daddr @{_set_name(group)} jump {_chain_name(group)}" for group in groups),
@@ -95,7 +95,7 @@ def _from_instances(ports: tuple[Port, ...]) -> Iterator[str]:
     if cut:
         dropped = (f'oifname "{cable}" drop' for cable in cut)
         yield from _chain("to_cut", ("type filter hook output priority filter;", *dropped))
-    nameless = "0.0.0.0"  # noqa: S104 - who asks DHCP for an address has none
+    nameless = "0.0.0.0"  # noqa: S104 - the source address of DHCP requests
     yield from _chain(
         "from_instances",
         (
@@ -122,8 +122,8 @@ def _chain(name: str, lines: Iterable[str]) -> Iterator[str]:
     yield "}"
 
 
-def _match(rule: Rule, members: dict[str, str]) -> str | None:
-    """What a packet has to be for the rule; None when nothing can be, as its source has no members."""
+def _match(rule: IngressRule, members: dict[str, str]) -> str | None:
+    """Return the rule as nft's match; None where its source group has no members."""
     if isinstance(rule.source, str):
         source = f"ip saddr @{members[rule.source]}" if rule.source in members else None
     else:
@@ -131,7 +131,7 @@ def _match(rule: Rule, members: dict[str, str]) -> str | None:
     return None if source is None else f"{source} {_protocol(rule)}".strip()
 
 
-def _protocol(rule: Rule) -> str:
+def _protocol(rule: IngressRule) -> str:
     match rule.protocol:
         case "-1":
             return ""

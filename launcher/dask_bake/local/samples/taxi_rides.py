@@ -1,7 +1,7 @@
-"""A month of plausible New York yellow-taxi rides as text, from a fixed seed; needs numpy.
+"""Generate a month of plausible New York yellow-taxi rides as CSV, from a fixed seed, with numpy.
 
-Whatever is written is an integer here (cents, hundredths of a mile, 1e-5 degrees, seconds): sums are exact,
-and a value becomes text by looking it up in a table, which is many times faster than formatting it.
+All values are integers (cents, hundredths of a mile, 1e-5 degrees, seconds): sums are exact, and a value
+becomes text by looking it up in a table, which is many times faster than formatting it.
 """
 
 import math
@@ -25,7 +25,7 @@ Booleans = npt.NDArray[np.bool_]
 
 _CITY, _JFK, _LA_GUARDIA = 0, 1, 2
 _AIRPORTS = {_JFK: (-73.7822, 40.6446), _LA_GUARDIA: (-73.8721, 40.7744)}
-# Where rides begin: weight, longitude, latitude, spread; Midtown, the Village, both sides of the Park, …
+# Start of a ride: weight, longitude, latitude, spread; Midtown, the Village, both sides of the Park, …
 _QUARTERS = np.array([
     (0.34, -73.9820, 40.7550, 0.0085),
     (0.22, -73.9990, 40.7310, 0.0080),
@@ -37,7 +37,7 @@ _QUARTERS = np.array([
 _BOX = ((-74.05, -73.70), (40.55, 40.92))
 _MILES_PER_DEGREE = (52.4, 69.0)
 
-# Rides and miles an hour, by hour of day. A weekend is a weekday that got up late and stayed out.
+# Rides, and miles an hour, by hour of day. Weekends start later and last longer.
 _WEEKDAY = np.array([
     18, 10, 7, 5, 6, 10, 23, 38, 46, 46, 44, 45, 48, 47, 48, 46, 40, 48, 60, 62, 58, 56, 50, 36,
 ])  # fmt: skip
@@ -50,19 +50,19 @@ _SPEED = np.array([
     10.2, 10.3, 10, 10, 10.2, 10, 10.3, 11.5, 13, 13.6, 14, 15,
 ])  # fmt: skip
 
-# A party of four haggles; late in the evening people are generous, at lunch they are not.
+# Tips fall with the number of passengers; they are highest late in the evening and lowest at noon.
 _GENEROSITY_BY_PASSENGERS = np.array([1.08, 1.0, 0.98, 0.96, 0.93, 0.995, 0.985])
 _GENEROSITY_BY_HOUR = 1 + 0.06 * np.cos((np.arange(24) - 23) * math.tau / 24)
 
 
 def month_as_text(month: int, *, rides_a_day: int) -> str:
-    """The CSV text of one month of 2015, header included: the same for the same arguments."""
+    """Return the CSV text of one month of 2015 with its header: the same for the same arguments."""
     rows = map(",".join, zip(*_columns(month, rides_a_day), strict=True))
     return "\n".join((",".join(COLUMNS), *rows, ""))
 
 
 def _columns(month: int, rides_a_day: int) -> Iterator[list[str]]:
-    """The texts of each column, in the order of COLUMNS."""
+    """Yield the texts of each column, in the order of COLUMNS."""
     rng = np.random.default_rng((YEAR, month))
     pickup = _pickup_times(rng, month, rides_a_day)
     hour = pickup // 3600 % 24
@@ -71,7 +71,7 @@ def _columns(month: int, rides_a_day: int) -> Iterator[list[str]]:
 
     vendor = _choose(rng, size, (0.47, 0.53)) + 1
     passengers = _choose(rng, size, (0.0006, 0.70, 0.14, 0.043, 0.0204, 0.058, 0.038))
-    miles, start, end, airport = _ways(rng, size)
+    miles, start, end, airport = _trips(rng, size)
     seconds = _durations(rng, miles, hour, weekend=weekend)
     rate, fare = _fares(rng, miles, seconds, airport)
     extra = _extras(hour, rate, weekend=weekend)
@@ -82,7 +82,7 @@ def _columns(month: int, rides_a_day: int) -> Iterator[list[str]]:
     before_tip = fare + extra + mta_tax + tolls + surcharge
     tip = np.where(payment == 1, _tips(rng, before_tip, passengers, hour), 0)
 
-    # What goes wrong in a real meter: no position, no distance, a ride that was taken back.
+    # Errors of real meters: no position, no distance, a refunded ride.
     lost = rng.random(size) < 0.015
     unmeasured = rng.random(size) < 0.005
     sign = np.where((payment > 2) & (vendor == 2) & (rng.random(size) < 0.3), -1, 1)
@@ -102,7 +102,7 @@ def _columns(month: int, rides_a_day: int) -> Iterator[list[str]]:
 
 
 def _pickup_times(rng: np.random.Generator, month: int, rides_a_day: int) -> Integers:
-    """Seconds since the epoch, in order: as many as there are days, distributed as the city lives."""
+    """Return seconds since the epoch, sorted and distributed over the month by weekday and hour."""
     days = monthrange(YEAR, month)[1]
     first = int(np.datetime64(f"{YEAR}-{month:02}-01", "D").astype(int))
     weekday = (first + 3 + np.arange(days)) % 7
@@ -113,8 +113,8 @@ def _pickup_times(rng: np.random.Generator, month: int, rides_a_day: int) -> Int
     return np.sort(first * 86400 + hours * 3600 + rng.integers(0, 3600, len(hours)))
 
 
-def _ways(rng: np.random.Generator, size: int) -> tuple[Integers, list[Integers], list[Integers], Integers]:
-    """Hundredths of miles, where from, where to (1e-5 degrees), and which airport is at one of the ends."""
+def _trips(rng: np.random.Generator, size: int) -> tuple[Integers, list[Integers], list[Integers], Integers]:
+    """Return distances in hundredths of miles, starts and ends in 1e-5 degrees, and the ride's airport."""
     _, longitudes, latitudes, spreads = _QUARTERS[_choose(rng, size, tuple(_QUARTERS[:, 0]))].T
     here = [longitudes + spreads * rng.normal(size=size), latitudes + spreads * rng.normal(size=size)]
     airport = _choose(rng, size, (0.955, 0.02, 0.025))
@@ -134,7 +134,7 @@ def _ways(rng: np.random.Generator, size: int) -> tuple[Integers, list[Integers]
 
 
 def _along_the_avenues(rng: np.random.Generator, here: list[Floats], miles: Floats) -> list[Floats]:
-    """Where a ride ends that goes up or down the island, whose avenues point 29 degrees east of north."""
+    """Return the ends of rides along the avenues, which point 29 degrees east of north."""
     longitude, latitude = here
     uptown = rng.random(longitude.size) < np.clip((40.80 - latitude) / 0.09, 0.05, 0.95)
     bearing = np.radians(29 + 32 * rng.normal(size=longitude.size) + np.where(uptown, 0, 180))
@@ -146,7 +146,7 @@ def _along_the_avenues(rng: np.random.Generator, here: list[Floats], miles: Floa
 
 
 def _durations(rng: np.random.Generator, miles: Integers, hour: Integers, *, weekend: Booleans) -> Integers:
-    """Seconds on the way: slower by day, faster at weekends and on the longer roads."""
+    """Return durations in seconds: slower by day, faster at weekends and over longer distances."""
     speed = _SPEED[hour] * np.where(weekend, 1.0, 0.88) * np.clip((miles / 200) ** 0.28, 0.6, 2.2)
     return np.clip(_fixed(miles * 36 / speed * rng.lognormal(0, 0.22, miles.size), 0), 30, 3 * 3600)
 
@@ -154,58 +154,58 @@ def _durations(rng: np.random.Generator, miles: Integers, hour: Integers, *, wee
 def _fares(
     rng: np.random.Generator, miles: Integers, seconds: Integers, airport: Integers
 ) -> tuple[Integers, Integers]:
-    """Rate codes and fares in cents, by the tariff of 2015.
+    """Return rate codes and fares in cents, by the tariff of 2015.
 
     $2.50, then $0.50 for each fifth of a mile or minute in slow traffic; $52 flat between JFK and Manhattan
     (code 2); Newark adds $17.50 (3); a few are negotiated (5).
     """
-    slow_seconds = np.maximum(seconds - miles * 1.8, 0)  # what is left after driving at 20 miles an hour
+    slow_seconds = np.maximum(seconds - miles * 1.8, 0)  # the time beyond driving at 20 miles an hour
     metered = 250 + 50 * _fixed(0.95 * (miles / 20 + slow_seconds / 60), 0)
-    lot = rng.random(miles.size)
-    rate = np.select([airport == _JFK, lot < 0.0016, lot < 0.0045], [2, 3, 5], 1)
+    draw = rng.random(miles.size)
+    rate = np.select([airport == _JFK, draw < 0.0016, draw < 0.0045], [2, 3, 5], 1)
     negotiated = 100 * rng.integers(5, 120, miles.size)
     fare = np.select([rate == 2, rate == 3, rate == 5], [5200, metered + 1750, negotiated], metered)
     return rate, fare
 
 
 def _extras(hour: Integers, rate: Integers, *, weekend: Booleans) -> Integers:
-    """Cents: 50 at night, 100 from four to eight on weekdays; not on flat or negotiated fares."""
+    """Return surcharges in cents: 50 at night, 100 at rush hour; none on flat and negotiated fares."""
     night, rush = (hour >= 20) | (hour < 6), (hour >= 16) & (hour < 20) & ~weekend
     return np.where((rate == 2) | (rate == 5), 0, np.select([night, rush], [50, 100], 0))
 
 
 def _tolls(rng: np.random.Generator, month: int, rate: Integers, airport: Integers) -> Integers:
-    """Cents for the tunnel or the bridge, which became dearer in spring."""
+    """Return tolls in cents, which were raised after March."""
     chance = np.select([rate == 3, airport == _JFK, airport == _LA_GUARDIA], [0.95, 0.62, 0.55], 0.008)
     return np.where(rng.random(rate.size) < chance, 533 if month <= 3 else 554, 0)
 
 
 def _tips(rng: np.random.Generator, before_tip: Integers, passengers: Integers, hour: Integers) -> Integers:
-    """Cents that a card would add: mostly one of the three buttons on the screen, sometimes nothing."""
+    """Return tips by card in cents: mostly one of the screen's three buttons, sometimes nothing."""
     button = np.array([0.0, 0.20, 0.25, 0.30])[_choose(rng, hour.size, (0.045, 0.71, 0.17, 0.075))]
-    own_idea = np.where(rng.random(hour.size) < 0.25, rng.uniform(0.05, 0.28, hour.size), button)
+    custom = np.where(rng.random(hour.size) < 0.25, rng.uniform(0.05, 0.28, hour.size), button)
     generosity = _GENEROSITY_BY_PASSENGERS[passengers] * _GENEROSITY_BY_HOUR[hour]
-    slip_of_the_finger = np.where(rng.random(hour.size) < 0.0004, 10, 1)
-    return _fixed(before_tip * own_idea * generosity, 0) * slip_of_the_finger
+    typing_error = np.where(rng.random(hour.size) < 0.0004, 10, 1)
+    return _fixed(before_tip * custom * generosity, 0) * typing_error
 
 
 def _choose(rng: np.random.Generator, size: int, weights: tuple[float, ...]) -> Integers:
-    """Indices into weights, each as often as it weighs."""
+    """Draw indices into the weights, with these weights."""
     limits: Floats = np.cumsum(weights)
     chosen: Integers = np.searchsorted(limits[:-1], rng.random(size) * limits[-1], side="right")
     return chosen
 
 
 def _fixed(values: Floats, places: int) -> Integers:
-    """Integers of the given number of decimal places."""
+    """Return fixed-point integers with the given number of decimal places."""
     fixed: Integers = np.rint(values * 10**places).astype(np.int64)
     return fixed
 
 
 def _decimals(values: Integers, places: int) -> list[str]:
-    """The texts of integers that count in units of 10**-places: ``1250`` and 2 are ``12.5``."""
+    """Return the texts of fixed-point integers: ``1250`` with 2 places is ``12.5``."""
     low, high = int(values.min()), int(values.max())
-    if high - low > 2**20:  # positions and the zeros of lost ones: two far ranges, a small table for each
+    if high - low > 2**20:  # positions and zeros for missing ones: a table of the distinct values is small
         distinct, index = np.unique(values, return_inverse=True)
     else:
         distinct, index = np.arange(low, high + 1), values - low
@@ -221,7 +221,7 @@ def _decimal(value: int, places: int) -> str:
 
 
 def _stamps(seconds: Integers) -> list[str]:
-    """Times as ``2015-01-31 23:59:59``."""
+    """Return times in the form ``2015-01-31 23:59:59``."""
     stamps = np.datetime_as_string(seconds.astype("datetime64[s]"))
     texts: list[str] = np.strings.replace(stamps, "T", " ").tolist()
     return texts

@@ -1,4 +1,4 @@
-"""The host's own apt settings: from where, and through which proxy, it gets Debian's packages."""
+"""The host's apt settings: its Debian mirrors, proxies and certificates."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,18 @@ from dask_bake.system.subprocesses import RUN_TIMEOUT, run_with_timeout
 
 SUITES = frozenset(release.codename for release in RELEASES)
 FORMAT = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
-CARRIED = ("Proxy", "CaInfo", "Verify-Peer", "Verify-Host")
+KEPT_OPTIONS = ("Proxy", "CaInfo", "Verify-Peer", "Verify-Host")
 
 
 def host_sources(suite: str) -> tuple[str, ...]:
-    """The sources from which this host gets that Debian suite; none where it is another system."""
+    """Return the host's sources of a Debian suite; none on another distribution."""
     command = ["apt-get", "indextargets", "--format", FORMAT, "Created-By: Packages"]
-    return read_sources(_said(command), suite)
+    return read_sources(_output(command), suite)
 
 
 def host_options() -> tuple[str, ...]:
-    """The host's proxies and certificates, in apt's own language."""
-    return read_options(_said(["apt-config", "dump", "Acquire"]))
+    """Return the host's settings of proxies and certificates, in apt's syntax."""
+    return read_options(_output(["apt-config", "dump", "Acquire"]))
 
 
 def read_sources(targets: str, suite: str) -> tuple[str, ...]:
@@ -44,12 +44,12 @@ def read_sources(targets: str, suite: str) -> tuple[str, ...]:
 
 
 def read_options(dump: str) -> tuple[str, ...]:
-    """Of apt's configuration, what says how its hosts are reached."""
+    """Return the settings of proxies and certificates from apt's configuration."""
     lines = (line.strip().removesuffix(";") for line in dump.splitlines())
-    return tuple(line for line in lines if line.split(" ")[0].rpartition("::")[2] in CARRIED)
+    return tuple(line for line in lines if line.split(" ")[0].rpartition("::")[2] in KEPT_OPTIONS)
 
 
-def _said(command: Sequence[str]) -> str:
+def _output(command: Sequence[str]) -> str:
     try:
         return run_with_timeout(command, RUN_TIMEOUT).stdout
     except FileNotFoundError:

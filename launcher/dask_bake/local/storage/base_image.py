@@ -1,4 +1,4 @@
-"""Base images: Debian trees, close to Debian's own images for EC2, under their names and owner."""
+"""Base images: Debian trees similar to Debian's own images for EC2, with their owner and kind of name."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ Type=ether
 DHCP=ipv4
 LinkLocalAddressing=no
 """,
-    # What the hypervisor's BIOS would say is not visible in a container, so the data source is named.
+    # cloud-init recognises EC2 by the BIOS, which a container does not have: the data source is named.
     "etc/cloud/cloud.cfg.d/90_local_cloud.cfg": """\
 datasource_list: [ Ec2, None ]
 datasource:
@@ -64,15 +64,17 @@ network:
   config: disabled
 locale: false
 """,
-    # Where s3:// is in this cloud, for services and for sessions.
+    # The endpoint of s3:// in this cloud, for services and for sessions.
     "etc/systemd/system.conf.d/50-local-cloud.conf": f'[Manager]\nDefaultEnvironment="AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}"\n',
-    # A look-up of a name that does not exist would wait for the neighbours' answers, for a second and more.
+    # Without LLMNR and mDNS, as a look-up of an unknown name would wait a second and more for neighbours.
     "etc/systemd/resolved.conf.d/50-local-cloud.conf": "[Resolve]\nLLMNR=no\nMulticastDNS=no\n",
     "etc/environment": f"AWS_ENDPOINT_URL_S3=http://{S3_DOMAIN}\n",
     "etc/hostname": "localhost\n",
     "etc/machine-id": "",
 }
 
+DEBOOTSTRAP_TIMEOUT = 3600
+"""Seconds, for a slow line too."""
 ENABLED = ("systemd-networkd.service", "systemd-resolved.service")
 
 
@@ -102,8 +104,8 @@ def debootstrap_command(release: DebianRelease, target: Path) -> list[str]:
     ]
 
 
-class Bases:
-    """The base images of a local cloud, each made when it is first asked for."""
+class BaseImages:
+    """The base images of a local cloud, each made at its first use."""
 
     def __init__(self, store: ImageStore, *, region: str, publish: Callable[[StoredImage], None]) -> None:
         self._store = store
@@ -112,15 +114,15 @@ class Bases:
         self._making = threading.Lock()
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the releases whose base image is there."""
+        """Return the names of the releases whose base image exists."""
         made = {image.id for image in self._store.all()}
         return tuple(release.name for release in RELEASES if _image_id(release) in made)
 
     def ensure(self, release: DebianRelease) -> StoredImage:
-        """Return the release's base image; make it if it is not there yet.
+        """Return the release's base image; make it if it does not exist.
 
         Raises:
-            BakeError: when the tree cannot be made; nothing of it is left then.
+            BakeError: when the tree cannot be made; it is removed then.
         """
         with self._making:
             return self._store.get(_image_id(release)) or self._make(release)
@@ -139,12 +141,11 @@ def _make_tree(release: DebianRelease, layer: Path) -> None:
     with tempfile.TemporaryDirectory(dir=layer.parent, prefix="draft-") as draft:
         tree = Path(draft) / "tree"
         try:
-            # Over a slow line its packages take long.
-            run(debootstrap_command(release, tree), seconds=3600)
+            run(debootstrap_command(release, tree), seconds=DEBOOTSTRAP_TIMEOUT)
         except BakeError as error:
             raise BakeError(
-                f"The {release} base tree could not be made: {error.message}",
-                hint="Does `apt-get update` work, and is there 1 GB free?",
+                f"the {release} base tree could not be made: {error.message}",
+                hint="check that apt-get update works and that 1 GB is free",
             ) from error
         configure(tree)
         tree.rename(layer)

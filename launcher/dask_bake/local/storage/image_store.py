@@ -1,4 +1,4 @@
-"""Images and snapshots on disk: a JSON file for each, and the read-only layers that images are stacks of."""
+"""Images and snapshots on disk: a JSON file for each, and the read-only layers of images."""
 
 import json
 import os
@@ -18,7 +18,8 @@ STAT_BLOCK = 512
 class StoredImage:
     """An AMI of the local cloud. ``layers`` are names of folders, the lowest first.
 
-    A ``public`` one is somebody else's, and in every region. What older versions did not write has a default.
+    A ``public`` image belongs to another account and is in every region. Fields that older versions did not
+    write have defaults.
     """
 
     id: str
@@ -43,7 +44,7 @@ class StoredImage:
 
     @property
     def snapshot_id(self) -> str:
-        """Its snapshot; an image that was written down without one has one all the same."""
+        """The id of its snapshot; derived for an image that an older version wrote without one."""
         return self.snapshot or f"snap-{self.id.removeprefix('ami-')}"
 
 
@@ -51,7 +52,7 @@ class StoredImage:
 class StoredSnapshot:
     """The snapshot of an image's disk, which outlives the image.
 
-    ``kms_key`` is empty where no key was named: an encrypted one then has the account's own.
+    ``kms_key`` is empty where no key was named: an encrypted snapshot then has the account's default key.
     """
 
     id: str
@@ -60,7 +61,7 @@ class StoredSnapshot:
     image: str
     started: str
     description: str = ""
-    volume: str = "vol-ffffffff"  # what EC2 says where the volume is unknown
+    volume: str = "vol-ffffffff"  # EC2's id of an unknown volume
     volume_size: int = 8
     encrypted: bool = False
     kms_key: str = ""
@@ -71,7 +72,7 @@ class StoredSnapshot:
 
 
 class ImageStore:
-    """The images and snapshots of a local cloud, which survive its server."""
+    """The images and snapshots of a local cloud, which are kept when its server ends."""
 
     def __init__(self, settings: Settings) -> None:
         self._images = settings.images
@@ -81,49 +82,49 @@ class ImageStore:
             folder.mkdir(parents=True, exist_ok=True)
 
     def all(self) -> tuple[StoredImage, ...]:
-        """Every image, oldest first."""
+        """Return every image, oldest first."""
         images = (StoredImage(**_read(path)) for path in sorted(self._images.glob("ami-*.json")))
         return tuple(sorted(images, key=lambda image: image.created))
 
     def get(self, image_id: str) -> StoredImage | None:
-        """The image, if it is here."""
+        """Return the image, or None."""
         return next((image for image in self.all() if image.id == image_id), None)
 
     def save(self, image: StoredImage) -> None:
-        """Write the image down, whole or not at all."""
+        """Save the image atomically."""
         _write(self._images / f"{image.id}.json", asdict(image))
 
     def remove(self, image_id: str) -> None:
-        """Forget the image; ``sweep`` removes its layers."""
+        """Remove the image; ``sweep`` removes its layers."""
         (self._images / f"{image_id}.json").unlink(missing_ok=True)
 
     def snapshots(self) -> tuple[StoredSnapshot, ...]:
-        """Every snapshot, also those whose image has gone."""
+        """Return every snapshot, also those without an image."""
         return tuple(StoredSnapshot(**_read(path)) for path in sorted(self._snapshots.glob("snap-*.json")))
 
     def snapshot_of(self, image: StoredImage) -> StoredSnapshot:
-        """The image's snapshot: as written down, or as much as is known of it."""
+        """Return the image's snapshot, as stored or derived from the image."""
         found = next((snapshot for snapshot in self.snapshots() if snapshot.id == image.snapshot_id), None)
         return found or StoredSnapshot(
             image.snapshot_id, image.owner, image.region, image.id, started=image.created
         )
 
     def save_snapshot(self, snapshot: StoredSnapshot) -> None:
-        """Write the snapshot down, whole or not at all."""
+        """Save the snapshot atomically."""
         _write(self._snapshots / f"{snapshot.id}.json", asdict(snapshot))
 
     def remove_snapshot(self, snapshot_id: str) -> None:
-        """Forget the snapshot."""
+        """Remove the snapshot."""
         (self._snapshots / f"{snapshot_id}.json").unlink(missing_ok=True)
 
     def size(self, layers: Iterable[str]) -> int:
-        """The bytes that these layers take on disk."""
+        """Return the bytes that these layers take on disk."""
         return bytes_on_disk(self.layer(name) for name in layers)
 
     def sweep(self, keep: Iterable[str], *, at_start: bool = False) -> None:
         """Remove the layers that neither an image nor ``keep`` needs.
 
-        Later than ``at_start`` a base tree without an image may be one that is being made: it stays.
+        Except ``at_start``, base trees without an image are kept, as they may be in the making.
         """
         needed = {layer for image in self.all() for layer in image.layers} | set(keep)
         for folder in self._layers.iterdir():
@@ -132,7 +133,7 @@ class ImageStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def layer(self, name: str) -> Path:
-        """Where a layer's tree is."""
+        """Return the folder of a layer."""
         return self._layers / name
 
 

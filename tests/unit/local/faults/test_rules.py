@@ -1,18 +1,18 @@
 """Fault rules strike with the probability, and in the order, that they were given."""
 
-from dask_bake.local.faults.model import Fault, Kind
+from dask_bake.local.faults.model import Fault, FaultKind
 from dask_bake.local.faults.rules import FaultRules
 
 
 def struck(rules: FaultRules, count: int) -> list[bool]:
-    return [bool(rules.strike("DescribeInstances", {})) for _ in range(count)]
+    return [bool(rules.match("DescribeInstances", {})) for _ in range(count)]
 
 
 def test_a_chance_is_about_that_many_and_the_same_seed_the_same_ones():
     runs = []
     for _ in range(2):
         rules = FaultRules()
-        rules.add(Fault(Kind.ERROR, times=0, chance=0.2, seed=7))
+        rules.add(Fault(FaultKind.ERROR, times=0, chance=0.2, seed=7))
         runs.append(struck(rules, 1000))
 
     assert runs[0] == runs[1]
@@ -21,21 +21,21 @@ def test_a_chance_is_about_that_many_and_the_same_seed_the_same_ones():
 
 def test_what_happens_to_instances_and_what_decides_the_answer_can_come_together():
     rules = FaultRules()
-    for kind in (Kind.DELAY, Kind.DROP_AFTER, Kind.PENDING, Kind.HTML):
+    for kind in (FaultKind.DELAY, FaultKind.DROP_AFTER, FaultKind.PENDING, FaultKind.HTML):
         rules.add(Fault(kind, "RunInstances"))
 
-    kinds = [[fault.kind for fault in rules.strike("RunInstances", {})] for _ in range(3)]
+    kinds = [[fault.kind for fault in rules.match("RunInstances", {})] for _ in range(3)]
 
-    assert kinds == [[Kind.DELAY, Kind.DROP_AFTER, Kind.PENDING], [Kind.HTML], []]
+    assert kinds == [[FaultKind.DELAY, FaultKind.DROP_AFTER, FaultKind.PENDING], [FaultKind.HTML], []]
 
 
 def test_whether_capacity_lacks_is_asked_without_counting():
     rules = FaultRules()
-    rules.add(Fault(Kind.CAPACITY, "RunInstances", (("AvailabilityZone", "us-east-1a"),)))
+    rules.add(Fault(FaultKind.CAPACITY, "RunInstances", (("AvailabilityZone", "us-east-1a"),)))
 
     zones = ("us-east-1a", "us-east-1b")
     for _ in range(2):
         lacking = [rules.lacks_capacity("RunInstances", {"AvailabilityZone": zone}) for zone in zones]
         assert lacking == [True, False]
-    rules.strike("RunInstances", {"AvailabilityZone": "us-east-1a"})
+    rules.match("RunInstances", {"AvailabilityZone": "us-east-1a"})
     assert not rules.lacks_capacity("RunInstances", {"AvailabilityZone": "us-east-1a"})

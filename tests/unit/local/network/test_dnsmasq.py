@@ -49,25 +49,25 @@ def test_dnsmasq_is_waited_for_until_it_says_that_it_started(tmp_path):
     def poll() -> None:
         log.write_text("something else\ndnsmasq[7]: started, version 2.90 cachesize 150\n")
 
-    wait_for_dnsmasq(poll, log, patience=0)
+    wait_for_dnsmasq(poll, log, timeout=0)
 
 
 def test_a_dnsmasq_that_ends_at_once_is_reported_with_its_own_words(tmp_path):
     log = tmp_path / "server.log"
-    said = "dnsmasq: failed to create listening socket for 10.213.0.1: Address already in use"
-    log.write_text(f"\n{said}\n")
+    line = "dnsmasq: failed to create listening socket for 10.213.0.1: Address already in use"
+    log.write_text(f"\n{line}\n")
 
     with pytest.raises(BakeError) as caught:
         wait_for_dnsmasq(lambda: 2, log)
 
-    assert caught.value.message == f"The DHCP and DNS server ended at once: {said}."
+    assert caught.value.message == f"the DHCP and DNS server ended at once: {line}"
 
 
 def test_a_dnsmasq_that_never_starts_is_not_waited_for_for_ever(tmp_path):
     log = tmp_path / "server.log"
     log.touch()
 
-    with pytest.raises(BakeError, match="did not start") as caught:
-        wait_for_dnsmasq(lambda: None, log, patience=0)
+    with pytest.raises(BakeError, match="did not start within 0 s") as caught:
+        wait_for_dnsmasq(lambda: None, log, timeout=0)
 
-    assert caught.value.hint == f"See {log}."
+    assert caught.value.hint == f"see {log}"

@@ -12,11 +12,11 @@ from werkzeug.test import Client
 
 from dask_bake.local.faults.parse import parse_fault
 from dask_bake.local.faults.rules import FaultRules
-from dask_bake.local.network.imds import Facts, MetadataService
+from dask_bake.local.network.imds import InstanceMetadata, MetadataService
 
 LIFETIME = "X-aws-ec2-metadata-token-ttl-seconds"
 TOKEN = "X-aws-ec2-metadata-token"
-FACTS = Facts(
+FACTS = InstanceMetadata(
     instance_id="i-0123456789abcdef0",
     image_id="ami-1",
     instance_type="t3.micro",
@@ -38,13 +38,13 @@ OTHER = replace(FACTS, instance_id="i-2", private_address="10.213.0.5", public_k
 class Service:
     """The service, asked from an instance's address at a time of the test's choosing."""
 
-    def __init__(self, *facts: Facts) -> None:
+    def __init__(self, *facts: InstanceMetadata) -> None:
         self.now = 0.0
         self.known = {fact.private_address: fact for fact in facts}
         self.rules = FaultRules()
         self.slept: list[float] = []
         self.app = MetadataService(
-            self.known.get, clock=lambda: self.now, sleep=self.slept.append, strike=self.rules.strike
+            self.known.get, clock=lambda: self.now, sleep=self.slept.append, match_faults=self.rules.match
         )
         self.client = Client(self.app)
         self.connection = socket.socket()
@@ -68,7 +68,7 @@ class Service:
 def serve() -> Iterator[Callable[..., Service]]:
     with ExitStack() as stack:
 
-        def start(*facts: Facts) -> Service:
+        def start(*facts: InstanceMetadata) -> Service:
             service = Service(*facts)
             stack.enter_context(service.connection)
             return service

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
-from dask_bake.local.network.security_groups import ANYWHERE, Group, Port, Rule, render_rules
+from dask_bake.local.network.security_groups import ANYWHERE, Group, IngressRule, Port, render_rules
 
 CALLER = IPv4Network("10.213.0.1/32")
 HEAD, WORKER, OTHER = (IPv4Address(f"10.213.0.{number}") for number in (4, 5, 9))
@@ -19,7 +19,7 @@ def rules_of(*rules, groups=()):
 
 
 def test_a_cluster_as_nftables_is_told():
-    cluster = Group("sg-0a", (Rule("-1", "sg-0a"), Rule("tcp", CALLER, 22, 22)), (HEAD, WORKER))
+    cluster = Group("sg-0a", (IngressRule("-1", "sg-0a"), IngressRule("tcp", CALLER, 22, 22)), (HEAD, WORKER))
 
     assert (
         render_rules("dask-bake", [cluster], [Port("vb01", HEAD), Port("vb02", WORKER)])
@@ -105,16 +105,16 @@ def test_before_the_first_instance_everything_is_closed():
 @pytest.mark.parametrize(
     ("rule", "line"),
     [
-        (Rule("-1", ANYWHERE), "accept"),
-        (Rule("-1", CALLER), "ip saddr 10.213.0.1/32 accept"),
-        (Rule("tcp", ANYWHERE, 22, 22), "tcp dport 22 accept"),
-        (Rule("tcp", ANYWHERE, 0, 65535), "tcp dport 0-65535 accept"),
-        (Rule("tcp", ANYWHERE), "meta l4proto tcp accept"),
-        (Rule("udp", CALLER, 5000, 5010), "ip saddr 10.213.0.1/32 udp dport 5000-5010 accept"),
-        (Rule("icmp", ANYWHERE), "meta l4proto icmp accept"),
-        (Rule("icmp", ANYWHERE, 8), "icmp type 8 accept"),
-        (Rule("icmp", ANYWHERE, 3, 4), "icmp type 3 icmp code 4 accept"),
-        (Rule("47", CALLER), "ip saddr 10.213.0.1/32 meta l4proto 47 accept"),
+        (IngressRule("-1", ANYWHERE), "accept"),
+        (IngressRule("-1", CALLER), "ip saddr 10.213.0.1/32 accept"),
+        (IngressRule("tcp", ANYWHERE, 22, 22), "tcp dport 22 accept"),
+        (IngressRule("tcp", ANYWHERE, 0, 65535), "tcp dport 0-65535 accept"),
+        (IngressRule("tcp", ANYWHERE), "meta l4proto tcp accept"),
+        (IngressRule("udp", CALLER, 5000, 5010), "ip saddr 10.213.0.1/32 udp dport 5000-5010 accept"),
+        (IngressRule("icmp", ANYWHERE), "meta l4proto icmp accept"),
+        (IngressRule("icmp", ANYWHERE, 8), "icmp type 8 accept"),
+        (IngressRule("icmp", ANYWHERE, 3, 4), "icmp type 3 icmp code 4 accept"),
+        (IngressRule("47", CALLER), "ip saddr 10.213.0.1/32 meta l4proto 47 accept"),
     ],
 )
 def test_a_rule_opens_what_it_names(rule, line):
@@ -124,7 +124,7 @@ def test_a_rule_opens_what_it_names(rule, line):
 def test_a_source_group_is_the_addresses_of_its_members():
     other = Group("sg-2", (), (OTHER,))
 
-    assert rules_of(Rule("tcp", "sg-2", 8786, 8786), groups=[other]) == [
+    assert rules_of(IngressRule("tcp", "sg-2", 8786, 8786), groups=[other]) == [
         "ip saddr @in_sg_2 tcp dport 8786 accept"
     ]
 
@@ -132,12 +132,12 @@ def test_a_source_group_is_the_addresses_of_its_members():
 def test_a_source_group_without_members_lets_nobody_in():
     empty = Group("sg-2", (), ())
 
-    assert rules_of(Rule("-1", "sg-2"), Rule("-1", "sg-3"), groups=[empty]) == []
+    assert rules_of(IngressRule("-1", "sg-2"), IngressRule("-1", "sg-3"), groups=[empty]) == []
 
 
 def test_an_instance_in_two_groups_has_the_rules_of_both():
     both = [
-        Group(name, (Rule("tcp", CALLER, port, port),), (HEAD,))
+        Group(name, (IngressRule("tcp", CALLER, port, port),), (HEAD,))
         for name, port in (("sg-1", 22), ("sg-2", 80))
     ]
     text = render_rules("dask-bake", both, [])

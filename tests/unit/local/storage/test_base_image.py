@@ -44,7 +44,7 @@ def test_a_base_image_that_is_there_is_not_made_again(tmp_path):
     digest = base_image.base_digest(BOOKWORM)
     image = base_image._describe(BOOKWORM, digest, "us-east-1")
     store.save(image)
-    bases = base_image.Bases(store, region="us-east-1", publish=pytest.fail)
+    bases = base_image.BaseImages(store, region="us-east-1", publish=pytest.fail)
 
     found = bases.ensure(BOOKWORM)
 

@@ -1,16 +1,16 @@
-"""New instances as moto makes them, and what it left out of them."""
+"""Complete the instances that moto makes with the properties that it leaves out."""
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dask_bake.local.ec2.placement_groups import PlacementGroup
+from dask_bake.local.ec2.placement_groups import LocalPlacementGroup
 from dask_bake.local.ec2.run_instances.request import is_spot
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.instances import LocalInstance
 from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, NoSuchEntity, iam_backends
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.query_protocol import Refusal, Request
 
 Tags = Mapping[str, str]
 RATE = re.compile(r"BlockDeviceMapping\.(\d+)\.Ebs\.VolumeInitializationRate")
@@ -18,10 +18,10 @@ RATE = re.compile(r"BlockDeviceMapping\.(\d+)\.Ebs\.VolumeInitializationRate")
 
 @dataclass(frozen=True)
 class Additions:
-    """What new instances have that moto does not give them."""
+    """Properties of new instances that moto does not set."""
 
     groups: tuple[Any, ...]
-    placement_group: PlacementGroup | None
+    placement_group: LocalPlacementGroup | None
     profile: Any
     client_token: str
     protected: bool
@@ -29,14 +29,14 @@ class Additions:
     interface_tags: Tags
     spot_request_tags: Tags
     initialization_rates: Mapping[str, int]
-    """By device."""
+    """By device name."""
 
 
 def take_additions(
-    call: Call, groups: tuple[Any, ...], placement_group: PlacementGroup | None, profile: Any
+    request: Request, groups: tuple[Any, ...], placement_group: LocalPlacementGroup | None, profile: Any
 ) -> Additions:
-    """What moto cannot do, taken out of the request where moto would do it wrongly."""
-    parameters = call.parameters
+    """Return the properties that moto does not set; remove those that it would set wrongly."""
+    parameters = request.parameters
     for name in [name for name in parameters if name.startswith(("IamInstanceProfile.", "Placement."))]:
         del parameters[name]
     return Additions(
@@ -45,9 +45,9 @@ def take_additions(
         profile=profile,
         client_token=parameters.get("ClientToken", ""),
         protected=parameters.get("DisableApiTermination") == "true",
-        spot=is_spot(call),
-        interface_tags=call.take_tags("network-interface"),
-        spot_request_tags=call.take_tags("spot-instances-request"),
+        spot=is_spot(request),
+        interface_tags=request.take_tags("network-interface"),
+        spot_request_tags=request.take_tags("spot-instances-request"),
         initialization_rates={
             parameters[f"BlockDeviceMapping.{match[1]}.DeviceName"]: int(value)
             for name, value in parameters.items()
@@ -56,14 +56,14 @@ def take_additions(
     )
 
 
-def find_profile(call: Call) -> Any:
-    """The instance profile that the request names, or None.
+def find_profile(request: Request) -> Any:
+    """Return the instance profile that the request names, or None.
 
     Raises:
         Refusal: when it does not exist.
     """
     backend = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-    name, arn = (call.parameters.get(f"IamInstanceProfile.{key}") for key in ("Name", "Arn"))
+    name, arn = (request.parameters.get(f"IamInstanceProfile.{key}") for key in ("Name", "Arn"))
     try:
         if name is not None:
             return backend.get_instance_profile(name)
@@ -79,7 +79,7 @@ def find_profile(call: Call) -> Any:
 
 
 def complete(ec2: MotoEc2, region: str, reservation_id: str, additions: Additions) -> tuple[str, ...]:
-    """Give new instances what moto left out, and have them pending; their ids."""
+    """Complete the instances of a reservation, which are pending then, and return their ids."""
     reservation = ec2.region(region).reservations[reservation_id]
     for instance in reservation.instances:
         _complete(instance, reservation_id, additions)
@@ -116,7 +116,7 @@ def _complete(instance: Any, reservation_id: str, additions: Additions) -> None:
 
 
 def _set_groups(instance: Any, groups: tuple[Any, ...]) -> None:
-    """Put an instance and its interface into these groups, and no others."""
+    """Set the security groups of an instance and of its interface."""
     instance.security_groups = list(groups)
     for interface in instance.nics.values():
-        interface._group_set = list(groups)  # noqa: SLF001 - moto adds, and never takes away
+        interface._group_set = list(groups)  # noqa: SLF001 - moto only adds

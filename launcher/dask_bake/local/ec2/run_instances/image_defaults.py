@@ -1,4 +1,4 @@
-"""What RunInstances takes from the image where the request does not say it."""
+"""The parameters that RunInstances takes from the image where the request has none."""
 
 import re
 from typing import Any
@@ -7,10 +7,10 @@ from dask_bake.local.query_protocol import Refusal
 
 
 def apply_image_defaults(parameters: dict[str, str], image: Any) -> None:
-    """Complete a request by its image: the root disk, and whether metadata needs a token.
+    """Complete a request with its image's root disk and metadata options.
 
     Raises:
-        Refusal: when a root disk was asked for on which the image has no room.
+        Refusal: when the requested root disk is smaller than the image.
     """
     if image.imds_support:  # ModifyImageAttribute, ImdsSupport: both are set automatically
         parameters.setdefault("MetadataOptions.HttpTokens", "required")
@@ -35,7 +35,7 @@ def apply_image_defaults(parameters: dict[str, str], image: Any) -> None:
 
 
 def _root_mapping(parameters: dict[str, str], device: str) -> str:
-    """The name of the root disk's mapping in the request, where a new one is begun if there is none."""
+    """Return the prefix of the root disk's mapping in the request; add the mapping if there is none."""
     devices = {
         int(match[1]): value
         for name, value in parameters.items()

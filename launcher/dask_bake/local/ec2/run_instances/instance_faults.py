@@ -1,4 +1,4 @@
-"""What becomes of instances by fault rules: they stay pending, end, are cut off, told to end, never well."""
+"""Apply faults to instances: stuck pending, terminated, unreachable, spot-interrupted, failing checks."""
 
 import math
 import threading
@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
-from dask_bake.local.faults.model import Fault, Kind
+from dask_bake.local.faults.model import Fault, FaultKind
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.instances import Instances, Reason
 
@@ -19,83 +19,86 @@ REASONS = {
     "Server.InternalError": "Internal error on launch",
     SPOT_REASON[0]: SPOT_REASON[1],
 }
-"""EC2's reasons for an instance's state (API reference, StateReason)."""
+"""Messages of EC2's state reasons (API reference, StateReason)."""
 
 
-class Fates:
-    """Carries out, on instances, the faults that struck them."""
+DEFAULT_REASON = "The instance was terminated by a fault rule of the local cloud"
+
+
+class InstanceFaults:
+    """Applies faults to instances, at once or after a delay."""
 
     def __init__(
-        self, instances: Instances, hypervisor: Hypervisor, follow: Callable[[], None] = lambda: None
+        self, instances: Instances, hypervisor: Hypervisor, update_firewall: Callable[[], None] = lambda: None
     ) -> None:
         self._instances = instances
         self._hypervisor = hypervisor
-        self._follow = follow
+        self._update_firewall = update_firewall
         self._timers: set[threading.Timer] = set()
         self._lock = threading.Lock()
 
-    def struck(self, instance_ids: tuple[str, ...], fault: Fault) -> tuple[str, ...]:
-        """Which instances of a launch the fault is for: so many, the last ones, or all that can meet it."""
-        able = tuple(each for each in instance_ids if self.can_meet(each, fault))
+    def affected(self, instance_ids: tuple[str, ...], fault: Fault) -> tuple[str, ...]:
+        """Return the instances of a launch that get the fault: the last ``count`` that can, or all."""
+        able = tuple(each for each in instance_ids if self.is_applicable(each, fault))
         return able[-fault.count :] if fault.count else able
 
-    def can_meet(self, instance_id: str, fault: Fault) -> bool:
-        """Whether that can happen to the instance: only a spot instance is given notice."""
+    def is_applicable(self, instance_id: str, fault: Fault) -> bool:
+        """Return whether the instance can have the fault: only spot instances get an interruption notice."""
         instance = self._instances.get(instance_id)
-        return fault.kind is not Kind.SPOT_NOTICE or (instance is not None and instance.is_spot)
+        return fault.kind is not FaultKind.SPOT_NOTICE or (instance is not None and instance.is_spot)
 
-    def held(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> frozenset[str]:
-        """The new instances whose machines are not to boot."""
+    def kept_pending(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> frozenset[str]:
+        """Return the new instances whose machines are not to boot."""
         return frozenset(
             instance_id
             for fault in faults
-            if fault.kind is Kind.PENDING or (fault.kind is Kind.TERMINATED and not fault.seconds)
-            for instance_id in self.struck(instance_ids, fault)
+            if fault.kind is FaultKind.PENDING or (fault.kind is FaultKind.TERMINATED and not fault.seconds)
+            for instance_id in self.affected(instance_ids, fault)
         )
 
-    def prepare(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> None:
-        """Before new instances boot: what is wrong with them from the start."""
+    def apply_before_boot(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> None:
+        """Apply the faults that new instances have from the start."""
         for fault in faults:
-            for instance_id in self.struck(instance_ids, fault):
+            for instance_id in self.affected(instance_ids, fault):
                 match fault.kind:
-                    case Kind.UNHEALTHY:
+                    case FaultKind.UNHEALTHY:
                         self._impair(instance_id)
-                    case Kind.UNSEEN:
+                    case FaultKind.UNSEEN:
                         self._hide(instance_id, fault.seconds)
-                    case Kind.CUT:
+                    case FaultKind.CUT:
                         self._cut(instance_id, fault.seconds)
 
-    def begin(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> None:
-        """After new instances began to boot: what happens to them later."""
+    def apply_after_boot(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> None:
+        """Apply the faults that new instances get later; call it once they boot."""
         for fault in faults:
-            for instance_id in self.struck(instance_ids, fault):
-                if fault.kind not in (Kind.UNHEALTHY, Kind.CUT):
-                    self.meet(instance_id, fault)
+            for instance_id in self.affected(instance_ids, fault):
+                if fault.kind not in (FaultKind.UNHEALTHY, FaultKind.CUT):
+                    self.apply(instance_id, fault)
 
-    def knows(self, instance_id: str) -> bool:
-        """Whether there is such an instance, and it has not ended."""
+    def is_living(self, instance_id: str) -> bool:
+        """Return whether there is such an instance, and it is not being terminated."""
         return self._instances.state(instance_id) not in (None, "terminated", "shutting-down")
 
-    def meet(self, instance_id: str, fault: Fault) -> None:
-        """What happens to an instance that is there."""
+    def apply(self, instance_id: str, fault: Fault) -> None:
+        """Apply a fault to a running instance."""
         match fault.kind:
-            case Kind.UNHEALTHY:
+            case FaultKind.UNHEALTHY:
                 self._impair(instance_id)
-            case Kind.TERMINATED:
-                self._later(fault.seconds, lambda: self._hypervisor.fail(instance_id, _reason(fault)))
-            case Kind.SPOT_NOTICE:
-                self._later(fault.seconds, lambda: self._give_notice(instance_id, fault.notice))
-            case Kind.CUT:
+            case FaultKind.TERMINATED:
+                self._after(fault.seconds, lambda: self._hypervisor.fail(instance_id, _reason(fault)))
+            case FaultKind.SPOT_NOTICE:
+                self._after(fault.seconds, lambda: self._give_notice(instance_id, fault.notice))
+            case FaultKind.CUT:
                 self._cut(instance_id, fault.seconds)
 
-    def join_all(self) -> None:
-        """Whoever is cut off is so no more."""
+    def reconnect_all(self) -> None:
+        """Reconnect all instances that are cut off from the network."""
         for instance in self._instances.all():
             instance.cut_until = 0.0
-        self._follow()
+        self._update_firewall()
 
-    def end(self) -> None:
-        """Nothing happens any more."""
+    def cancel(self) -> None:
+        """Cancel the faults that are still to come."""
         with self._lock:
             for timer in self._timers:
                 timer.cancel()
@@ -116,17 +119,17 @@ class Fates:
         instance = self._instances.get(instance_id)
         if instance is not None:
             instance.interruption = datetime.now(UTC) + timedelta(seconds=notice)
-        self._later(notice, lambda: self._hypervisor.fail(instance_id, SPOT_REASON))
+        self._after(notice, lambda: self._hypervisor.fail(instance_id, SPOT_REASON))
 
     def _cut(self, instance_id: str, seconds: float) -> None:
         instance = self._instances.get(instance_id)
         if instance is not None:
             instance.cut_until = max(instance.cut_until, time.monotonic() + (seconds or math.inf))
-        self._follow()
+        self._update_firewall()
         if seconds:
-            self._later(seconds, self._follow)
+            self._after(seconds, self._update_firewall)
 
-    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+    def _after(self, seconds: float, act: Callable[[], None]) -> None:
         if not seconds:
             act()
             return
@@ -140,4 +143,4 @@ class Fates:
 
 def _reason(fault: Fault) -> Reason:
     code = fault.code or "Server.InternalError"
-    return code, fault.message or REASONS.get(code, "The instance was ended by a rule of the local cloud")
+    return code, fault.message or REASONS.get(code, DEFAULT_REASON)

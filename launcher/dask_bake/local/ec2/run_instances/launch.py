@@ -1,92 +1,91 @@
-"""RunInstances as EC2 does it: checked, counted, in one zone, and once for each client token."""
+"""The RunInstances operation: checks the request, counts the instances, and launches them in one zone."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from werkzeug.wrappers import Response
 
 from dask_bake.local.ec2.client_tokens import ClientTokens
 from dask_bake.local.ec2.instance_xml import reservation
 from dask_bake.local.ec2.placement_groups import PlacementGroups
-from dask_bake.local.ec2.run_instances.capacity import how_many
+from dask_bake.local.ec2.run_instances.capacity import available_count
 from dask_bake.local.ec2.run_instances.complete import complete, find_profile, take_additions
 from dask_bake.local.ec2.run_instances.image_defaults import apply_image_defaults
-from dask_bake.local.ec2.run_instances.instance_faults import Fates
+from dask_bake.local.ec2.run_instances.instance_faults import InstanceFaults
 from dask_bake.local.ec2.run_instances.lookup import (
-    Place,
+    LaunchTarget,
     check_instance_type,
     check_key_pair,
-    find_place,
+    find_target,
     instance_type_of,
 )
 from dask_bake.local.ec2.run_instances.quotas import Quotas
-from dask_bake.local.ec2.run_instances.request import Count, check_request, leave_out_empty
+from dask_bake.local.ec2.run_instances.request import Count, check_request, remove_empty
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.instance_types import architectures
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.query_protocol import Refusal, Request
 
-Ask = Callable[[Call], Response]
-"""Asks moto."""
+AskMoto: TypeAlias = Callable[[Request], Response]
 
 
 @dataclass
-class Launches:
-    """Launches instances, and knows what it was asked before."""
+class RunInstances:
+    """Launches instances, once for each client token."""
 
     ec2: MotoEc2
     hypervisor: Hypervisor
-    fates: Fates
+    instance_faults: InstanceFaults
     rules: FaultRules
     quotas: Quotas
     placement_groups: PlacementGroups
     _tokens: ClientTokens = field(default_factory=ClientTokens)
 
-    def run(self, call: Call, ask: Ask) -> Response:
-        """The answer to RunInstances; the same token and request have the same answer, and launch nothing.
+    def run(self, request: Request, ask: AskMoto) -> Response:
+        """Return the response to RunInstances; a repeated token with the same request repeats the response.
 
-        A token that comes with a zone counts in that zone alone.
+        The scope of a token is the zone that the request names, or else the region.
         """
-        leave_out_empty(call)
-        count = check_request(call)
-        check_instance_type(call, self.ec2)
-        place = find_place(call, self.ec2)
-        if call.is_dry_run:
-            return self._launch(call, ask, place, count)
-        zone = place.zone if place.chosen else ""
-        return self._tokens.once(call, lambda: self._launch(call, ask, place, count), scope=zone)
+        remove_empty(request)
+        count = check_request(request)
+        check_instance_type(request, self.ec2)
+        target = find_target(request, self.ec2)
+        if request.is_dry_run:
+            return self._launch(request, ask, target, count)
+        zone = target.zone if target.is_zone_requested else ""
+        return self._tokens.once(request, lambda: self._launch(request, ask, target, count), scope=zone)
 
-    def _launch(self, call: Call, ask: Ask, place: Place, count: Count) -> Response:
-        self._apply_image(call)
-        check_key_pair(call, self.ec2)
-        profile = find_profile(call)
-        group = self.placement_groups.of_launch(call, instance_type_of(call))
-        call.refuse_dry_run()
-        number = how_many(call, place, count, ec2=self.ec2, rules=self.rules, quotas=self.quotas)
-        additions = take_additions(call, place.groups, group, profile)
-        _tell_moto(call, place, number)
-        answer = ask(call)
+    def _launch(self, request: Request, ask: AskMoto, target: LaunchTarget, count: Count) -> Response:
+        self._apply_image(request)
+        check_key_pair(request, self.ec2)
+        profile = find_profile(request)
+        group = self.placement_groups.of_launch(request, instance_type_of(request))
+        request.end_dry_run()
+        number = available_count(request, target, count, ec2=self.ec2, rules=self.rules, quotas=self.quotas)
+        additions = take_additions(request, target.groups, group, profile)
+        _tell_moto(request, target, number)
+        answer = ask(request)
         if answer.status_code != 200:
             return answer
         reservation_id = _reservation_id(answer.get_data(as_text=True))
-        ids = complete(self.ec2, call.region, reservation_id, additions)
-        found = self.ec2.region(call.region).reservations[reservation_id]
-        told = call.answer(reservation(found, found.instances))
-        self._boot(ids, call)
-        return told
+        ids = complete(self.ec2, request.region, reservation_id, additions)
+        found = self.ec2.region(request.region).reservations[reservation_id]
+        response = request.answer(reservation(found, found.instances))
+        self._boot(ids, request)
+        return response
 
-    def _boot(self, ids: tuple[str, ...], call: Call) -> None:
-        self.fates.prepare(ids, call.faults)
-        self.hypervisor.run(ids, held=self.fates.held(ids, call.faults))
-        self.fates.begin(ids, call.faults)
+    def _boot(self, ids: tuple[str, ...], request: Request) -> None:
+        self.instance_faults.apply_before_boot(ids, request.faults)
+        self.hypervisor.run(ids, held=self.instance_faults.kept_pending(ids, request.faults))
+        self.instance_faults.apply_after_boot(ids, request.faults)
 
-    def _apply_image(self, call: Call) -> None:
-        image = self.ec2.images.known(call.region, call.parameters.get("ImageId", ""))
-        self._refuse_other_architecture(image, instance_type_of(call))
-        apply_image_defaults(call.parameters, image)
+    def _apply_image(self, request: Request) -> None:
+        image = self.ec2.images.known(request.region, request.parameters.get("ImageId", ""))
+        self._refuse_other_architecture(image, instance_type_of(request))
+        apply_image_defaults(request.parameters, image)
 
     def _refuse_other_architecture(self, image: Any, instance_type: str) -> None:
         possible = architectures(instance_type)
@@ -101,14 +100,14 @@ class Launches:
             )
 
 
-def _tell_moto(call: Call, place: Place, number: int) -> None:
-    """Put into the request, in moto's way, what has been found out."""
-    call.parameters["MinCount"] = str(number)
-    if "NetworkInterface.1.DeviceIndex" in call.parameters:
-        call.parameters["NetworkInterface.1.SubnetId"] = place.subnet.id
-        call.parameters["NetworkInterface.1.AssociatePublicIpAddress"] = "false"
+def _tell_moto(request: Request, target: LaunchTarget, number: int) -> None:
+    """Set the count and the subnet in the request as moto reads them."""
+    request.parameters["MinCount"] = str(number)
+    if "NetworkInterface.1.DeviceIndex" in request.parameters:
+        request.parameters["NetworkInterface.1.SubnetId"] = target.subnet.id
+        request.parameters["NetworkInterface.1.AssociatePublicIpAddress"] = "false"
     else:
-        call.parameters["SubnetId"] = place.subnet.id
+        request.parameters["SubnetId"] = target.subnet.id
 
 
 def _reservation_id(answer: str) -> str:

@@ -1,54 +1,55 @@
-"""Where RunInstances launches, and with what of the account's: looked up, and refused as EC2 does."""
+"""Look up the resources that RunInstances names: subnet, security groups, instance type and key pair."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.query_protocol import Refusal, Request
 
 
 @dataclass(frozen=True)
-class Place:
-    """The subnet of a launch, and the groups of its instances; ``chosen`` if the request names the zone."""
+class LaunchTarget:
+    """The subnet of a launch and the security groups of its instances."""
 
     subnet: Any
     groups: tuple[Any, ...]
-    chosen: bool
+    is_zone_requested: bool
+    """Return whether the request names the zone or the subnet."""
 
     @property
     def zone(self) -> str:
-        """The subnet's zone."""
+        """Return the subnet's zone."""
         return str(self.subnet.availability_zone)
 
 
-def find_place(call: Call, ec2: MotoEc2) -> Place:
-    """The subnet and the groups that the request asks for, or the default ones.
+def find_target(request: Request, ec2: MotoEc2) -> LaunchTarget:
+    """Return the subnet and the groups that the request names, or the default ones.
 
     Raises:
-        Refusal: when one does not exist, or they do not go together.
+        Refusal: when one does not exist, or they are not in one VPC.
     """
-    subnet, chosen = _find_subnet(call, ec2)
-    return Place(subnet, _find_groups(call, ec2, subnet), chosen)
+    subnet, is_requested = _find_subnet(request, ec2)
+    return LaunchTarget(subnet, _find_groups(request, ec2, subnet), is_requested)
 
 
-def asked_subnet(call: Call) -> str | None:
-    """The id of the subnet that the request names."""
-    return call.parameters.get("SubnetId") or call.parameters.get("NetworkInterface.1.SubnetId")
+def requested_subnet(request: Request) -> str | None:
+    """Return the id of the subnet that the request names, or None."""
+    return request.parameters.get("SubnetId") or request.parameters.get("NetworkInterface.1.SubnetId")
 
 
-def _find_subnet(call: Call, ec2: MotoEc2) -> tuple[Any, bool]:
-    zone, instance_type = call.parameters.get("Placement.AvailabilityZone"), instance_type_of(call)
-    offered = ec2.zones_offering(call.region, instance_type)
-    subnet_id = asked_subnet(call)
+def _find_subnet(request: Request, ec2: MotoEc2) -> tuple[Any, bool]:
+    zone, instance_type = request.parameters.get("Placement.AvailabilityZone"), instance_type_of(request)
+    offered = ec2.zones_offering(request.region, instance_type)
+    subnet_id = requested_subnet(request)
     if subnet_id is not None:
-        subnet = ec2.subnet(call.region, subnet_id)
+        subnet = ec2.subnet(request.region, subnet_id)
         if zone not in (None, subnet.availability_zone):
             raise Refusal(
                 "InvalidParameterValue",
                 f"The subnet '{subnet_id}' is in {subnet.availability_zone}, not in {zone}.",
             )
     else:
-        subnet = _default_subnet(call, ec2, zone or next(iter(offered), None))
+        subnet = _default_subnet(request, ec2, zone or next(iter(offered), None))
     if subnet.availability_zone not in offered:
         raise Refusal(
             "Unsupported",
@@ -59,8 +60,8 @@ def _find_subnet(call: Call, ec2: MotoEc2) -> tuple[Any, bool]:
     return subnet, bool(subnet_id or zone)
 
 
-def _default_subnet(call: Call, ec2: MotoEc2, zone: str | None) -> Any:
-    zones = ec2.default_subnets(call.region)
+def _default_subnet(request: Request, ec2: MotoEc2, zone: str | None) -> Any:
+    zones = ec2.default_subnets(request.region)
     if not zones:
         raise Refusal("MissingInput", "No subnets found for the default VPC. Please specify a subnet.")
     if zone is not None and zone not in zones:
@@ -68,11 +69,11 @@ def _default_subnet(call: Call, ec2: MotoEc2, zone: str | None) -> Any:
     return zones[zone] if zone else next(iter(zones.values()))
 
 
-def _find_groups(call: Call, ec2: MotoEc2, subnet: Any) -> tuple[Any, ...]:
-    ids = call.ids("SecurityGroupId") or call.ids(r"NetworkInterface\.1\.SecurityGroupId")
+def _find_groups(request: Request, ec2: MotoEc2, subnet: Any) -> tuple[Any, ...]:
+    ids = request.ids("SecurityGroupId") or request.ids(r"NetworkInterface\.1\.SecurityGroupId")
     groups = [
-        *(ec2.group(call.region, group_id) for group_id in ids),
-        *(ec2.group_by_name(call.region, name) for name in call.ids("SecurityGroup")),
+        *(ec2.group(request.region, group_id) for group_id in ids),
+        *(ec2.group_by_name(request.region, name) for name in request.ids("SecurityGroup")),
     ]
     for group in groups:
         if group.vpc_id != subnet.vpc_id:
@@ -80,23 +81,23 @@ def _find_groups(call: Call, ec2: MotoEc2, subnet: Any) -> tuple[Any, ...]:
                 "InvalidParameter",
                 f"Security group {group.id} and subnet {subnet.id} belong to different networks.",
             )
-    return tuple(groups) or (ec2.default_group(call.region),)
+    return tuple(groups) or (ec2.default_group(request.region),)
 
 
-def instance_type_of(call: Call) -> str:
-    """The instance type that is asked for."""
-    return call.parameters.get("InstanceType", "m1.small")
+def instance_type_of(request: Request) -> str:
+    """Return the requested instance type."""
+    return request.parameters.get("InstanceType", "m1.small")
 
 
-def check_instance_type(call: Call, ec2: MotoEc2) -> None:
-    """Raises when EC2 has no such instance type, or not in this region."""
-    name = instance_type_of(call)
-    if not ec2.zones_offering(call.region, name):
+def check_instance_type(request: Request, ec2: MotoEc2) -> None:
+    """Refuse an instance type that EC2 does not have in the region."""
+    name = instance_type_of(request)
+    if not ec2.zones_offering(request.region, name):
         raise Refusal("InvalidParameterValue", f"Invalid value '{name}' for InstanceType.")
 
 
-def check_key_pair(call: Call, ec2: MotoEc2) -> None:
-    """Raises when the key pair does not exist."""
-    name = call.parameters.get("KeyName")
-    if name and name not in ec2.region(call.region).key_pairs:
+def check_key_pair(request: Request, ec2: MotoEc2) -> None:
+    """Refuse a key pair that does not exist."""
+    name = request.parameters.get("KeyName")
+    if name and name not in ec2.region(request.region).key_pairs:
         raise Refusal("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")

@@ -1,4 +1,4 @@
-"""The account's quotas for EC2: how many vCPUs may run, as Service Quotas tells it and RunInstances obeys."""
+"""The account's vCPU quotas: returned by GetServiceQuota, and enforced by RunInstances."""
 
 import json
 import re
@@ -15,39 +15,41 @@ from dask_bake.local.query_protocol import Refusal
 
 ON_DEMAND = "L-1216C47A"
 SPOT = "L-34B43A08"
-NAMES = {
+QUOTA_NAMES = {
     ON_DEMAND: "Running On-Demand Standard (A, C, D, H, I, M, R, T, Z) instances",
     SPOT: "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests",
 }
-AT_FIRST = 100_000.0
+DEFAULT_QUOTA = 100_000.0
 STANDARD = frozenset({"a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z"})
 """The families that share these quotas (user guide, "Amazon EC2 instance type quotas")."""
 
 
 @dataclass
 class Quotas:
-    """The values, which a test may set; those of all regions are the same."""
+    """The values of the quotas, the same in all regions; tests can set them."""
 
-    values: dict[str, float] = field(default_factory=lambda: dict.fromkeys(NAMES, AT_FIRST))
+    values: dict[str, float] = field(default_factory=lambda: dict.fromkeys(QUOTA_NAMES, DEFAULT_QUOTA))
 
-    def set(self, said: Mapping[str, object]) -> None:
-        """Change values.
+    def set(self, values: Mapping[str, object]) -> None:
+        """Set values by quota code.
 
         Raises:
-            UsageError: when there is no such quota, or the value is none.
+            UsageError: when there is no such quota, or the value is not a number of vCPUs.
         """
-        for code, value in said.items():
+        for code, value in values.items():
             if (
-                code not in NAMES
+                code not in QUOTA_NAMES
                 or isinstance(value, bool)
                 or not isinstance(value, int | float)
                 or value < 0
             ):
-                raise UsageError(f"{code}={value!r} is no quota.", hint=f"Set one of {', '.join(NAMES)}.")
-        self.values |= {code: float(str(value)) for code, value in said.items()}
+                raise UsageError(
+                    f"{code}={value!r} is not a quota", hint=f"set one of {', '.join(QUOTA_NAMES)}"
+                )
+        self.values |= {code: float(str(value)) for code, value in values.items()}
 
-    def room(self, ec2: MotoEc2, region: str, instance_type: str, *, spot: bool) -> int:
-        """How many more instances of that type may run."""
+    def remaining(self, ec2: MotoEc2, region: str, instance_type: str, *, spot: bool) -> int:
+        """Return the number of instances of the type that the quota still allows."""
         if not _is_standard(instance_type):
             return 1_000_000
         used = sum(
@@ -61,7 +63,7 @@ class Quotas:
         return int((self.values[SPOT if spot else ON_DEMAND] - used) // vcpus(instance_type))
 
     def refusal(self, *, spot: bool) -> Refusal:
-        """What EC2 says to a launch for which there is no room."""
+        """Return EC2's error for a launch that exceeds the quota."""
         if spot:
             return Refusal("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
         return Refusal(
@@ -73,7 +75,7 @@ class Quotas:
         )
 
     def answer(self, region: str, code: str) -> Response:
-        """GetServiceQuota's answer, for EC2."""
+        """Return the response to GetServiceQuota for EC2."""
         if code not in self.values:
             problem = {
                 "__type": "NoSuchResourceException",
@@ -85,7 +87,7 @@ class Quotas:
             "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
             "QuotaArn": f"arn:aws:servicequotas:{region}:{DEFAULT_ACCOUNT_ID}:ec2/{code}",
             "QuotaCode": code,
-            "QuotaName": NAMES[code],
+            "QuotaName": QUOTA_NAMES[code],
             "Value": self.values[code],
             "Unit": "None",
             "Adjustable": True,

@@ -1,19 +1,19 @@
-"""What RunInstances may ask for, by itself: counts, user-data, disks, the market; nothing is looked up."""
+"""Validate RunInstances by itself, without looking anything up: counts, user-data, disks, market."""
 
 import base64
 import binascii
 import re
 from dataclasses import dataclass
 
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.query_protocol import Refusal, Request
 
 USER_DATA_LIMIT = 16384
 SPOT_PRICE = 0.00001
-"""What moto says that everything costs."""
+"""The price of everything in moto."""
 VOLUME_TYPES = frozenset({"gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"})
 INITIALIZATION_RATES = range(100, 301)
 """MiB/s (API reference, EbsBlockDevice.VolumeInitializationRate)."""
-KNOWN = re.compile(
+KNOWN_PARAMETERS = re.compile(
     r"""Action | Version | DryRun | ClientToken | AUTHPARAMS
     | ImageId | InstanceType | KeyName | MinCount | MaxCount | UserData | EbsOptimized
     | SubnetId | SecurityGroup\.\d+ | SecurityGroupId\.\d+
@@ -31,43 +31,43 @@ KNOWN = re.compile(
     | IamInstanceProfile\.(Name|Arn) | TagSpecification\.\d+\..+""",
     re.VERBOSE,
 )
-"""The parameters that make a difference here, as they do on EC2."""
+"""The parameters that have an effect here; others are refused."""
 
 
 @dataclass(frozen=True)
 class Count:
-    """How many instances at least, or none; and at most."""
+    """The minimum number of instances, below which a launch fails, and the maximum."""
 
     least: int
     most: int
 
 
-def leave_out_empty(call: Call) -> None:
-    """Take out of a launch what is said to be nothing, as Packer says it, and EC2 does not mind."""
-    for name in [name for name, value in call.parameters.items() if not value]:
+def remove_empty(request: Request) -> None:
+    """Remove empty parameters, which Packer sends and EC2 ignores."""
+    for name in [name for name, value in request.parameters.items() if not value]:
         if not name.startswith(("TagSpecification.", "BlockDeviceMapping.")):
-            del call.parameters[name]
+            del request.parameters[name]
 
 
-def check_request(call: Call) -> Count:
-    """How many the request asks for; raises where EC2 would refuse it without looking anything up."""
-    for name in call.parameters:
-        if not KNOWN.fullmatch(name):
+def check_request(request: Request) -> Count:
+    """Return the requested number of instances; refuse what EC2 would refuse without looking anything up."""
+    for name in request.parameters:
+        if not KNOWN_PARAMETERS.fullmatch(name):
             raise Refusal("UnsupportedOperation", f"The local cloud's RunInstances has no parameter {name}.")
-    _check_user_data(call.parameters.get("UserData", ""))
-    _check_disks(call)
-    _check_market(call)
-    _check_combinations(call)
-    return _count(call)
+    _check_user_data(request.parameters.get("UserData", ""))
+    _check_disks(request)
+    _check_market(request)
+    _check_combinations(request)
+    return _count(request)
 
 
-def is_spot(call: Call) -> bool:
-    """Whether spot instances are asked for."""
-    return call.parameters.get("InstanceMarketOptions.MarketType") == "spot"
+def is_spot(request: Request) -> bool:
+    """Return whether spot instances are requested."""
+    return request.parameters.get("InstanceMarketOptions.MarketType") == "spot"
 
 
-def _count(call: Call) -> Count:
-    least, most = (int(call.parameters.get(name, "1")) for name in ("MinCount", "MaxCount"))
+def _count(request: Request) -> Count:
+    least, most = (int(request.parameters.get(name, "1")) for name in ("MinCount", "MaxCount"))
     if least < 1:
         raise Refusal("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
     if least > most:
@@ -86,8 +86,8 @@ def _check_user_data(text: str) -> None:
         raise Refusal("InvalidParameterValue", "User data is limited to 16384 bytes")
 
 
-def _check_disks(call: Call) -> None:
-    for name, value in call.parameters.items():
+def _check_disks(request: Request) -> None:
+    for name, value in request.parameters.items():
         if name.endswith(".Ebs.VolumeType") and value not in VOLUME_TYPES:
             raise Refusal("InvalidParameterValue", f"Invalid volume type: {value}")
         is_rate = name.endswith(".Ebs.VolumeInitializationRate")
@@ -98,10 +98,10 @@ def _check_disks(call: Call) -> None:
             )
 
 
-def _check_market(call: Call) -> None:
+def _check_market(request: Request) -> None:
     options = {
         name.removeprefix("InstanceMarketOptions."): value
-        for name, value in call.parameters.items()
+        for name, value in request.parameters.items()
         if name.startswith("InstanceMarketOptions.")
     }
     market = options.get("MarketType", "spot" if options else None)
@@ -130,10 +130,10 @@ def _check_price(text: str) -> None:
         )
 
 
-def _check_combinations(call: Call) -> None:
-    parameters = call.parameters
+def _check_combinations(request: Request) -> None:
+    parameters = request.parameters
     if any(name.startswith("NetworkInterface.") for name in parameters):
-        if "SubnetId" in parameters or call.ids("SecurityGroupId") or call.ids("SecurityGroup"):
+        if "SubnetId" in parameters or request.ids("SecurityGroupId") or request.ids("SecurityGroup"):
             raise Refusal(
                 "InvalidParameterCombination",
                 "Network interfaces and an instance-level subnet ID or security groups "
@@ -151,8 +151,8 @@ def _check_combinations(call: Call) -> None:
             "The parameter 'iamInstanceProfile.name' may not be used in combination with "
             "'iamInstanceProfile.arn'",
         )
-    asked = {value for name, value in parameters.items() if name.endswith(".ResourceType")}
-    if "spot-instances-request" in asked and not is_spot(call):
+    tagged = {value for name, value in parameters.items() if name.endswith(".ResourceType")}
+    if "spot-instances-request" in tagged and not is_spot(request):
         raise Refusal(
             "InvalidParameterCombination",
             "You can't specify tags for Spot Instances requests if there are no Spot Instances requests "

@@ -1,1 +1,5 @@
-"""What EC2 refuses of what it is asked with; begins in ``parameters``."""
+"""Validation of requests by EC2's rules, before moto sees them: moto accepts much that EC2 refuses.
+
+Open ``parameters`` first: ids and enumerated values of any request. ``tags`` and ``security_groups`` validate
+these resources. Every function refuses a request by raising ``Refusal`` with EC2's error code.
+"""

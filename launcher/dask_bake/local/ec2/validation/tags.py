@@ -1,13 +1,13 @@
-"""What EC2 takes as tags (user guide, "Tag restrictions"), and what a call may tag."""
+"""Validate tags, and the resource types that each operation can tag (user guide, "Tag restrictions")."""
 
 import re
 from collections.abc import Sequence
 
-from dask_bake.local.query_protocol import Call, Refusal
+from dask_bake.local.query_protocol import Refusal, Request
 
-LONGEST_KEY = 128
-LONGEST_VALUE = 256
-MOST_TAGS = 50
+MAX_KEY_LENGTH = 128
+MAX_VALUE_LENGTH = 256
+MAX_TAGS = 50
 TAGGABLE = {
     "RunInstances": {"instance", "volume", "network-interface", "spot-instances-request"},
     "CreateSecurityGroup": {"security-group"},
@@ -18,31 +18,33 @@ TAGGABLE = {
 }
 
 
-def check_tags(call: Call) -> None:
-    """Raises where EC2 would refuse a tag of the request, or what is to be tagged."""
-    numbers = {match[1] for name in call.parameters if (match := SPECIFICATION.match(name))}
+def check_tags(request: Request) -> None:
+    """Refuse an invalid tag, or a resource type that the operation cannot tag."""
+    numbers = {match[1] for name in request.parameters if (match := SPECIFICATION.match(name))}
     for number in numbers:
         start = f"TagSpecification.{number}."
-        kind = call.parameters.get(f"{start}ResourceType", "")
-        if kind not in TAGGABLE.get(call.action, {kind}):
+        kind = request.parameters.get(f"{start}ResourceType", "")
+        if kind not in TAGGABLE.get(request.action, {kind}):
             raise Refusal(
                 "InvalidParameterValue", f"'{kind}' is not a valid taggable resource type for this operation."
             )
-        _check(_pairs(call, f"{start}Tag."))
-    if call.action in ("CreateTags", "DeleteTags"):
-        _check(_pairs(call, "Tag."))
+        _check(_pairs(request, f"{start}Tag."))
+    if request.action in ("CreateTags", "DeleteTags"):
+        _check(_pairs(request, "Tag."))
 
 
 SPECIFICATION = re.compile(r"TagSpecification\.(\d+)\.")
 
 
-def _pairs(call: Call, start: str) -> list[tuple[str, str]]:
+def _pairs(request: Request, start: str) -> list[tuple[str, str]]:
     keys = {
         name: value
-        for name, value in call.parameters.items()
+        for name, value in request.parameters.items()
         if name.startswith(start) and name.endswith(".Key")
     }
-    return [(key, call.parameters.get(name.removesuffix("Key") + "Value", "")) for name, key in keys.items()]
+    return [
+        (key, request.parameters.get(name.removesuffix("Key") + "Value", "")) for name, key in keys.items()
+    ]
 
 
 def _check(pairs: Sequence[tuple[str, str]]) -> None:
@@ -54,7 +56,7 @@ def _check(pairs: Sequence[tuple[str, str]]) -> None:
     for key in keys:
         if keys.count(key) > 1:
             raise Refusal("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
-    if len(keys) > MOST_TAGS:
+    if len(keys) > MAX_TAGS:
         raise Refusal("TagLimitExceeded", "The maximum number of Tags for a resource has been reached.")
 
 
@@ -63,8 +65,8 @@ def _problem(key: str, value: str) -> str | None:
         return "Tag key cannot be null. Specify a valid tag key."
     if key.lower().startswith("aws:"):
         return "Tag keys starting with 'aws:' are reserved for internal use"
-    if len(key) > LONGEST_KEY:
-        return f"Tag key exceeds the maximum length of {LONGEST_KEY} characters"
-    if len(value) > LONGEST_VALUE:
-        return f"Tag value exceeds the maximum length of {LONGEST_VALUE} characters"
+    if len(key) > MAX_KEY_LENGTH:
+        return f"Tag key exceeds the maximum length of {MAX_KEY_LENGTH} characters"
+    if len(value) > MAX_VALUE_LENGTH:
+        return f"Tag value exceeds the maximum length of {MAX_VALUE_LENGTH} characters"
     return None
