@@ -16,7 +16,7 @@ from dask_bake.launch.bootstrap import keys_for
 from dask_bake.options.configuration import find_setting, merge, parse_document
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import SECTIONS
-from dask_bake.options.settings_table import BAKE, ENVIRONMENT, WHERE
+from dask_bake.options.settings_table import BAKE, CLOUD, ENVIRONMENT
 from dask_bake.ssh.keystore import Secrets
 from fakes import a_cluster
 from test_architecture import ROWS
@@ -171,7 +171,7 @@ def test_options_that_are_named_exist():
 
 @pytest.mark.parametrize(
     ("title", "options"),
-    [*SECTIONS, ("Where", WHERE), ("Image", ENVIRONMENT + BAKE)],
+    [*SECTIONS, ("Cloud", CLOUD), ("Image", ENVIRONMENT + BAKE)],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_page_about_launching_has_every_option_with_its_help(title, options):

@@ -11,6 +11,7 @@ from dask_bake import clouds
 from dask_bake.cli import main
 from dask_bake.commands import clusters, launch
 from dask_bake.ec2 import api
+from dask_bake.hints import command_line, complete
 from dask_bake.models.cluster import Node
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import checked
@@ -68,7 +69,7 @@ def pretended_down(url: str, name: str) -> int:
     outlive_terminal()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = api.connect(there, terminal.notify)
-    with clusters.nothing_ended(name, flags=()) as ending:
+    with clusters.nothing_ended(complete(command_line("down", name))) as ending:
         return clusters.down(there, edge, terminal, ending, name=name, json_output=True)
 
 

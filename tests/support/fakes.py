@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dask_bake.errors import BakeError, CapacityError, UsageError
+from dask_bake.hints import complete
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
 from dask_bake.models.cloud import Cloud, Market, Role
 from dask_bake.models.cluster import Cluster, Node
@@ -427,3 +428,8 @@ def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
 def has(tags: Tags, wanted: Mapping[str, str]) -> bool:
     """True when all the wanted tags are there."""
     return wanted.items() <= dict(tags).items()
+
+
+def hint_of(error: BakeError, *flags: str) -> str:
+    """Return the error's hint as it is printed for somebody who typed these flags."""
+    return complete(error.hint or "", flags)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dask_bake.bake.plan import BakeOptions, proof_name
+from dask_bake.bake.options import BakeOptions
+from dask_bake.bake.plan import proof_name
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
 from dask_bake.errors import NotReadyError
@@ -102,7 +103,6 @@ class Prover:
             types=self.look_ups.instance_types(wanted),
             offerings=self.look_ups.offerings(wanted),
             callers=(self.caller(),),
-            flags=self.cloud.flags,
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))

@@ -47,7 +47,7 @@ def bake(
 ) -> int:
     """Bake the image that clusters start from."""
     environment = environment_options(flags, lock=lock)
-    from dask_bake.bake.plan import bake_options
+    from dask_bake.bake.options import bake_options
     from dask_bake.commands import bake as bake_command
 
     options = bake_options(

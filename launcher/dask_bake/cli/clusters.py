@@ -1,6 +1,5 @@
 """``dask-bake launch``, and the commands for a cluster that is there: their options."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from dask_bake.cli.options import (
     options_of,
 )
 from dask_bake.cli.session import launch_options, open_cluster, open_ec2, open_terminal
-from dask_bake.hints import flags_of
+from dask_bake.hints import command_line, complete
 from dask_bake.options.launch_table import OPTIONS, SECTIONS
 from dask_bake.system.signals import outlive_terminal
 
@@ -189,7 +188,8 @@ def down(which: Which, *, json_output: bool) -> int:
 
     outlive_terminal()
     said = ("--file", str(which.file)) if which.file else (which.name,) if which.name else ()
-    with clusters.nothing_ended(*said, flags=flags_of(**asdict(which.where))) as ending:
+    again = complete(command_line("down", *said), which.where.flags)
+    with clusters.nothing_ended(again) as ending:
         here = open_cluster(which)
         return clusters.down(
             here.cloud, here.ec2, here.terminal, ending, name=here.name, json_output=json_output

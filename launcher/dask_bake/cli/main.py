@@ -10,6 +10,7 @@ from dask_bake import __version__
 from dask_bake.cli import bake, images, local, reap, setup
 from dask_bake.cli import clusters as cli_cluster
 from dask_bake.cli.click_types import SectionedGroup
+from dask_bake.cli.options import Typed
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.system.signals import Interrupts
 from dask_bake.system.streams import Lossy
@@ -67,21 +68,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = lambda: None) -> int:
     """The exit code of the command line; what went wrong for the user is said on stderr."""
+    typed = Typed()
     try:
         result = cli.main(
-            args=None if arguments is None else list(arguments), prog_name="dask-bake", standalone_mode=False
+            args=None if arguments is None else list(arguments),
+            prog_name="dask-bake",
+            standalone_mode=False,
+            obj=typed,
         )
     except click.UsageError as error:
         return _say_click(error)
     except (click.Abort, KeyboardInterrupt) as error:
         at_end()
         if (left := _leftover(error)) is not None:
-            return _tell(left)
+            return _tell(left, typed.flags)
         click.echo("Interrupted; nothing of this command is left.", err=True)
         return 130
     except BakeError as error:
         at_end()
-        return _tell(error)
+        return _tell(error, typed.flags)
     return result if isinstance(result, int) else 0
 
 
@@ -103,9 +108,9 @@ def _leftover(error: BaseException | None) -> LeftoverError | None:
     return error
 
 
-def _tell(error: BakeError) -> int:
+def _tell(error: BakeError, flags: Sequence[str] = ()) -> int:
     from dask_bake.view import clusters as view
     from dask_bake.view.terminal import Terminal
 
-    Terminal().err.print(view.error_text(error), soft_wrap=True)
+    Terminal().err.print(view.error_text(error, flags), soft_wrap=True)
     return error.exit_code

@@ -2,12 +2,13 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.cli.options import Where, Which
-from dask_bake.hints import flags_of
+import click
+
+from dask_bake.cli.options import Typed, Where, Which
 
 if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
@@ -45,9 +46,10 @@ def open_cloud(
 ) -> "tuple[Terminal, Cloud]":
     """Return the cloud that is meant; the local one is started if ``start``, and has that base image."""
     from dask_bake import clouds
-    from dask_bake.options.parse import whereabouts
+    from dask_bake.options.parse import cloud_options
 
-    terminal, meant = open_terminal(), whereabouts(asdict(where), configuration())
+    _keep(where)
+    terminal, meant = open_terminal(where), cloud_options(asdict(where), configuration())
     with terminal.working():
         cloud = clouds.open_cloud(
             meant.cloud,
@@ -57,7 +59,7 @@ def open_cloud(
             start=start,
             base=base,
         )
-    return terminal, replace(cloud, flags=flags_of(**asdict(where)))
+    return terminal, cloud
 
 
 def open_cluster(which: Which) -> Opened:
@@ -82,11 +84,11 @@ def cluster_file(
     return file, where if file is None else Where(file.cloud, file.region, where.profile)
 
 
-def open_terminal() -> "Terminal":
+def open_terminal(where: Where | None = None) -> "Terminal":
     """Where the command speaks."""
     from dask_bake.view.terminal import Terminal
 
-    return Terminal()
+    return Terminal(flags=where.flags if where else ())
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
@@ -108,3 +110,10 @@ def configuration() -> "Configuration":
     from dask_bake.options.configuration import read_configuration
 
     return read_configuration()
+
+
+def _keep(where: Where) -> None:
+    """Remember what the user typed for the hints of this command's errors."""
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.obj, Typed):
+        context.obj.flags = where.flags

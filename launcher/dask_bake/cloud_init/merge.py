@@ -4,7 +4,7 @@ from typing import Any
 
 from dask_bake.errors import UsageError
 from dask_bake.options.text_files import parse_yaml
-from dask_bake.options.values import shown
+from dask_bake.options.values import quoted
 
 FIRST_LINE = "#cloud-config"
 MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
@@ -77,7 +77,7 @@ def _read(text: str) -> dict[Any, Any]:
         ) from error
     if not isinstance(read, dict):
         raise UsageError(
-            f"--user-data is no mapping, but {shown(read)}", hint="it must be lines of 'key: value'"
+            f"--user-data is no mapping, but {quoted(read)}", hint="it must be lines of 'key: value'"
         )
     return read
 
@@ -87,7 +87,7 @@ def _check_paths(entries: list[Any]) -> None:
         path = entry.get("path") if isinstance(entry, dict) else None
         if not isinstance(path, str):
             raise UsageError(
-                f"--user-data: {shown(entry)} of write_files has no path",
+                f"--user-data: {quoted(entry)} of write_files has no path",
                 hint="each entry says with 'path:' which file it is",
             )
         if path.startswith(OURS):

@@ -1,10 +1,9 @@
 """Names, tags and rules of a cluster's security groups, and the errors about a name that is taken."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from dask_bake.errors import BakeError
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Rule
 
 DEFAULT_USER = "admin"
@@ -35,18 +34,18 @@ def ssh_rule(caller: str) -> Rule:
     return Rule(source=caller, description="SSH from where the cluster was launched", port=22)
 
 
-def already_there(name: str, flags: Sequence[str] = ()) -> BakeError:
+def already_there(name: str) -> BakeError:
     """The sentence for a name that a cluster has."""
     return BakeError(
         f"a cluster named {name} already exists, or is being launched",
-        hint=f"{own_command('status', name, flags=flags)} shows it,"
-        f" {own_command('down', name, flags=flags)} ends it, --name gives another",
+        hint=f"{command_line('status', name)} shows it,"
+        f" {command_line('down', name)} ends it, --name gives another",
     )
 
 
-def ended_by_itself(name: str, flags: Sequence[str] = ()) -> BakeError:
+def ended_by_itself(name: str) -> BakeError:
     """The sentence for a name that only the groups of a cluster have, which is no more."""
     return BakeError(
         f"cluster {name} has ended by itself; its security groups still hold the name",
-        hint=f"{own_command('down', name, flags=flags)} clears it",
+        hint=f"{command_line('down', name)} clears it",
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from dask_bake.ec2.protocols import CloudEdge, WayIn
 from dask_bake.errors import BakeError, LeftoverError, PassingError
 from dask_bake.events import Note, Notify, phase_of
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag
@@ -37,7 +37,6 @@ class Removal:
         known: instances that EC2 may not list yet.
         settle: for how many seconds EC2 may still turn out to have made something.
         known_groups: groups that are told as left where EC2 cannot be asked.
-        flags: those by which the command line chose the cloud, for the hint.
     """
 
     cloud: CloudEdge
@@ -49,7 +48,6 @@ class Removal:
     known: tuple[str, ...] = ()
     settle: float = 0.0
     known_groups: tuple[SecurityGroup, ...] = ()
-    flags: tuple[str, ...] = ()
     is_done: bool = field(default=False, init=False)
     _nodes: dict[str, Node] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
@@ -172,7 +170,7 @@ class Removal:
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
-            hint=own_command("down", self.name, flags=self.flags),
+            hint=command_line("down", self.name),
         )
 
 
@@ -210,6 +208,5 @@ def take_down(
         sleep,
         known=known,
         known_groups=cluster.groups,
-        flags=cluster.flags,
     ).run()
     way_in.forget()

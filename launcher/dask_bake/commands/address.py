@@ -10,7 +10,7 @@ from dask_bake.view.terminal import Terminal
 def run(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
     """Shows the addresses; nobody but EC2 is asked for them."""
     cluster = find(ec2, cloud, name)
-    document = cluster_json.address_document(cluster)
+    document = cluster_json.address_document(cluster, terminal.flags)
     if json_output:
         terminal.write_json(clusters.as_json(document))
     else:

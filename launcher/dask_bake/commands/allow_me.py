@@ -8,6 +8,7 @@ from dask_bake.clusters.inventory import find
 from dask_bake.clusters.ssh_access import SshChange, check_way, plan_change
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, StoppedError
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Rule
@@ -29,7 +30,7 @@ def run(
     json_output: bool,
 ) -> int:
     """Opens SSH of the cluster's head to this machine, or to the blocks given, and closes it to others."""
-    check_widths(cidr, allowed=allow_wide_cidr)
+    check_widths(cidr, allow_wide=allow_wide_cidr)
     cluster = find(ec2, cloud, name)
     check_way(cluster, has_cidr=bool(cidr))
     change = plan_change(cluster, tuple(cidr) or (caller(),))
@@ -57,7 +58,9 @@ def _changing(cluster: Cluster) -> Iterator[None]:
         yield
     except (BakeError, KeyboardInterrupt) as error:
         both = f"SSH of {cluster.name} may be open to the new addresses already, and to the old ones still"
-        again = f"{cluster.command('allow-me')}, with the same --cidr if it had one, does the rest"
+        again = (
+            f"{cluster_command('allow-me', cluster.name)}, with the same --cidr if it had one, does the rest"
+        )
         if isinstance(error, BakeError):
             raise BakeError(f"{error.message}; {both}", hint=f"{error.hint or 'then'}; {again}") from error
         raise StoppedError(f"interrupted; {both}", hint=again) from error

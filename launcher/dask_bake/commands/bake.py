@@ -13,13 +13,14 @@ from dask_bake.assets import is_installed, packer_directory
 from dask_bake.bake.bake import BakeResult, bake
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.explain import explain
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import find_packer
-from dask_bake.bake.plan import BakeOptions
 from dask_bake.bake.staging import default_base
 from dask_bake.bake.verify import Prover
-from dask_bake.clouds import caller_address, credentials_for_others
+from dask_bake.clouds import caller_address
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.images import connect_images
+from dask_bake.ec2.session import credentials_for_others
 from dask_bake.environment.installers import Installer
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.request import Places, Request, read_request

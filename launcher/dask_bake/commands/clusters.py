@@ -14,7 +14,6 @@ from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import StoppedError
 from dask_bake.events import Event, PhaseStarted
-from dask_bake.hints import own_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT, Cluster
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
@@ -48,7 +47,9 @@ def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json
     if json_output:
         terminal.write_json(view.as_json(cluster_json.cluster_document(cluster, registered, switches)))
     else:
-        terminal.out.print(view.cluster_view(cluster, registered, datetime.now(UTC), switches))
+        terminal.out.print(
+            view.cluster_view(cluster, registered, datetime.now(UTC), switches, flags=terminal.flags)
+        )
     return 0
 
 
@@ -103,11 +104,11 @@ class Ending:
 
 
 @contextmanager
-def nothing_ended(*words: str, flags: Sequence[str]) -> Iterator[Ending]:
+def nothing_ended(again: str) -> Iterator[Ending]:
     """Until the end has begun an interrupt leaves the cluster as it was, and that is said.
 
     Args:
-        words: by which the command line said which cluster.
+        again: the command that ends the cluster.
     """
     ending = Ending()
     try:
@@ -115,7 +116,6 @@ def nothing_ended(*words: str, flags: Sequence[str]) -> Iterator[Ending]:
     except KeyboardInterrupt as error:
         if ending.has_begun:
             raise
-        again = own_command("down", *words, flags=flags)
         raise StoppedError("interrupted before anything was ended", hint=f"{again} ends it") from error
 
 

@@ -5,11 +5,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.environment.options import FIELDS, EnvironmentOptions
 from dask_bake.events import Note
 from dask_bake.options.configuration import Configuration, find_setting
-from dask_bake.options.launch import LaunchOptions, Whereabouts
+from dask_bake.options.launch import CloudOptions, LaunchOptions
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
 from dask_bake.view import clusters, config
 from dask_bake.view.terminal import Terminal
@@ -61,7 +61,7 @@ def is_given(key: str, configuration: Configuration) -> bool:
 def default(key: str) -> Any:
     """What counts where nothing is said."""
     name = SETTINGS[key].name
-    kinds: tuple[Any, ...] = (Whereabouts, LaunchOptions)
+    kinds: tuple[Any, ...] = (CloudOptions, LaunchOptions)
     if key.startswith(f"{IMAGE_SECTION}."):
         kinds, name = (EnvironmentOptions, BakeOptions), FIELDS.get(name, name)
     found = {field.name: field.default for kind in kinds for field in fields(kind)}

@@ -6,6 +6,7 @@ from dask_bake.clusters.auto_shutdown import EXTEND, parse_switches
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import check_door, node_of, reach
@@ -28,10 +29,10 @@ def run(
         said = " ".join(done.stderr.split()) or "it said nothing"
         raise BakeError(
             f"the end of cluster {cluster.name} was not put off: {said}",
-            hint=f"{cluster.command('status')}; what does not end by itself needs no extension",
+            hint=f"{cluster_command('status', cluster.name)}; what does not end by itself needs no extension",
         )
     if json_output:
         terminal.write_json(clusters.as_json({"switches": [asdict(switch) for switch in switches]}))
     else:
-        terminal.out.print(clusters.switches_text(cluster, switches))
+        terminal.out.print(clusters.switches_text(cluster, switches, terminal.flags))
     return 0

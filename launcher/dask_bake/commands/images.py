@@ -14,10 +14,12 @@ from dask_bake.errors import UsageError
 from dask_bake.events import Note
 from dask_bake.images import catalog
 from dask_bake.images import copy as image_copy
+from dask_bake.images import prune as image_prune
+from dask_bake.images import share as image_share
 from dask_bake.images.copy_plan import check_regions, plan_copy
 from dask_bake.images.differences import differences
 from dask_bake.images.facts import choose, require_manifest
-from dask_bake.images.prune import PrunePlan, check_keep, plan_removal
+from dask_bake.images.prune import PrunePlan, check_keep, look_up_prune, plan_removal
 from dask_bake.images.share import plan_share
 from dask_bake.models.cloud import Cloud
 from dask_bake.view import clusters, image_json, image_plans
@@ -93,7 +95,7 @@ def prune(
 ) -> int:
     """Removes all images but the newest, after showing which."""
     edge, now = connect_images(cloud, terminal.notify), _now()
-    plan = catalog.look_up_prune(edge, keep=keep, now=now)
+    plan = look_up_prune(edge, keep=keep, now=now)
     return _remove(plan, edge, terminal, now, dry_run=dry_run, asks=asks, json_output=json_output)
 
 
@@ -129,7 +131,7 @@ def _remove(
         if not click.confirm("Remove?", err=True):
             terminal.err.print("Nothing was removed.")
             return 0
-    removed = () if dry_run else catalog.prune(plan, edge, notify=terminal.notify)
+    removed = () if dry_run else image_prune.prune(plan, edge, notify=terminal.notify)
     if json_output:
         _write(terminal, image_json.prune_document(plan, removed=None if dry_run else removed))
     elif dry_run or not plan:
@@ -200,7 +202,7 @@ def share(
     shared_with = edge.settings_of(facts.image.id).shared_with
     plan = plan_share(facts.image, accounts, shared_with=shared_with, stop=stop)
     if not dry_run:
-        catalog.share(plan, edge)
+        image_share.share(plan, edge)
     if json_output:
         _write(terminal, image_json.share_document(plan, carried_out=not dry_run))
     else:

@@ -15,6 +15,7 @@ from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import WayIn
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
+from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch import permissions, preflight
@@ -23,7 +24,7 @@ from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch, staying
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words
+from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words, look_up_prices
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
@@ -95,7 +96,7 @@ def cost_of(plan: LaunchPlan, cloud: Cloud, ec2: Ec2) -> Cost:
     """What the plan's cluster costs, as far as AWS says that in time."""
     if cloud.is_free:
         return FREE
-    return cost(plan, Prices() if ec2.prices is None else ec2.prices.of(plan))
+    return cost(plan, Prices() if ec2.prices is None else look_up_prices(ec2.prices, plan))
 
 
 def own_packages() -> Packages:
@@ -118,7 +119,8 @@ def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
     except OSError as error:
         raise LeftoverError(
             f"{path} could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
-            hint=f"{cluster.command('status')} --json shows it, {cluster.command('down')} ends it",
+            hint=f"{cluster_command('status', cluster.name)} --json shows it,"
+            f" {cluster_command('down', cluster.name)} ends it",
         ) from error
 
 
@@ -131,7 +133,8 @@ def _telling(cluster: Cluster, terminal: Terminal) -> Iterator[None]:
     except OSError as error:
         raise LeftoverError(
             f"the result could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
-            hint=f"{cluster.command('status')} shows it, {cluster.command('down')} ends it",
+            hint=f"{cluster_command('status', cluster.name)} shows it,"
+            f" {cluster_command('down', cluster.name)} ends it",
         ) from error
 
 
@@ -162,6 +165,7 @@ def _show_cluster(
                 registered=count,
                 seconds=seconds,
                 calls=sum(":" not in call for call in terminal.calls),
+                flags=terminal.flags,
                 cost=in_words(found) if found and found.known else None,
             )
         )

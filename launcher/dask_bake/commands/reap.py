@@ -14,7 +14,7 @@ from dask_bake.ec2.prices import PATIENCE, PriceList
 from dask_bake.ec2.resources import Ec2Leftovers, connect_leftovers
 from dask_bake.errors import LeftoverError, UsageError
 from dask_bake.events import Note
-from dask_bake.hints import in_region, own_command
+from dask_bake.hints import command_line
 from dask_bake.launch.pricing import HOURS_OF_A_MONTH
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Kind, Piece
@@ -70,7 +70,6 @@ def run(
                 notify=terminal.notify,
                 clock=time.monotonic,
                 sleep=time.sleep,
-                flags=cloud.flags,
             )
     if json_output:
         unseen = {region: error.message for region, error in seen.unseen.items()}
@@ -84,7 +83,7 @@ def run(
     if seen.unseen:
         raise LeftoverError(
             f"not all regions could be looked at; something may be left in {', '.join(seen.unseen)}",
-            hint=own_command("reap", flags=in_region(cloud.flags, next(iter(seen.unseen)))),
+            hint=command_line("reap", region=next(iter(seen.unseen))),
         )
     return 0
 

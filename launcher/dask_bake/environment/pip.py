@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.bake.recipe import sha256_of
-from dask_bake.environment.pip_lock import requirement
+from dask_bake.environment.pip_lock import Package, requirement
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.images.manifest import Package
 from dask_bake.models.debian import OLDEST
 from dask_bake.system.disk import room_in
+from dask_bake.system.files import sha256_of
 
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")

@@ -35,7 +35,6 @@ class Surroundings:
         groups: the user's own groups that the nodes shall be in as well.
         newest_base: the name of the newest image of the kind that the image was baked from, if known.
         endpoint: the id of the Instance Connect endpoint that carries SSH, where one does.
-        flags: those by which the command line chose the cloud.
     """
 
     cloud: str
@@ -48,7 +47,6 @@ class Surroundings:
     groups: tuple[SecurityGroup, ...] = ()
     newest_base: str | None = None
     endpoint: str | None = None
-    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from dask_bake.errors import UsageError
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.launch.placement import shape
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Connect
@@ -219,7 +219,7 @@ def _endless(plan: LaunchPlan) -> tuple[str, ...]:
     """Nodes that are told nothing, and so not when to end."""
     if plan.options.provision:
         return ()
-    down = own_command("down", plan.options.name, flags=plan.surroundings.flags)
+    down = command_line("down", plan.options.name)
     return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
 
 

@@ -102,7 +102,6 @@ class Readiness:
             launch_id=plan.launch_id,
             nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
             groups=self.groups,
-            flags=plan.surroundings.flags,
         )
 
     def keep(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:

@@ -1,4 +1,4 @@
-"""Options of a launch, and where it takes place; plain data."""
+"""Data classes for the options of a launch and for the cloud."""
 
 import shlex
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ DEFAULT_TYPE = "m6i.2xlarge"
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """Options of ``dask-bake launch``, one field for each option of ``launch_table``.
+    """Options of ``dask-bake launch``: one field per option of ``launch_table``.
 
-    Nothing is checked here: ``parse`` builds and checks an object.
+    Plain data without checks; ``parse`` builds checked objects.
 
     Args:
-        nprocs: ``None`` is auto: Dask's own rule for the instance type.
-        nthreads: ``None`` is each process's share of the virtual CPUs.
-        min_workers: ``None`` is all of them.
-        connect: ``None`` is direct, where nothing speaks against that.
+        nprocs: ``None`` for auto: Dask's own rule for the instance type.
+        nthreads: ``None`` for an equal share of the vCPUs.
+        min_workers: ``None`` for all workers.
+        connect: ``None`` if not given; see ``way``.
     """
 
     name: str = "dask"
@@ -72,38 +72,38 @@ class LaunchOptions:
 
     @property
     def head_types(self) -> tuple[str, ...]:
-        """The types that the head may have."""
+        """Return the instance types of the head node, in order of preference."""
         return self.head_type or self.type
 
     @property
     def way(self) -> Connect:
-        """What carries SSH to the head."""
+        """Return the SSH transport to the head node: as given, else direct."""
         return self.connect or Connect.DIRECT
 
     @property
     def all_tags(self) -> dict[str, str]:
-        """The user's own tags, however they were written."""
+        """Return the user's tags of ``--tags`` and ``--tag``."""
         return {**dict(self.tags), **dict(self.tag)}
 
     @property
     def worker_words(self) -> tuple[str, ...]:
-        """The further options of ``dask worker``, word by word."""
+        """Return the arguments of ``--worker-options``."""
         return tuple(shlex.split(self.worker_options))
 
     @property
     def scheduler_words(self) -> tuple[str, ...]:
-        """The further options of ``dask scheduler``, word by word."""
+        """Return the arguments of ``--scheduler-options``."""
         return tuple(shlex.split(self.scheduler_options))
 
     @property
     def runs_dask(self) -> bool:
-        """Whether there will be a scheduler, and workers to wait for."""
+        """Return whether the nodes start a scheduler and workers."""
         return self.dask and self.provision
 
 
 @dataclass(frozen=True)
-class Whereabouts:
-    """Which cloud is meant, and where in it."""
+class CloudOptions:
+    """Options of every command that uses a cloud."""
 
     cloud: CloudChoice = CloudChoice.AUTO
     region: str | None = None

@@ -5,9 +5,9 @@ from typing import Any
 
 from dask_bake.options.checks import check
 from dask_bake.options.configuration import Configuration, resolve, sources_in_errors
-from dask_bake.options.launch import LaunchOptions, Whereabouts
+from dask_bake.options.launch import CloudOptions, LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
-from dask_bake.options.settings_table import WHERE
+from dask_bake.options.settings_table import CLOUD
 
 
 def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> LaunchOptions:
@@ -18,11 +18,11 @@ def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> La
 
 
 def checked(options: LaunchOptions) -> LaunchOptions:
-    """Return the options, or raise a ``UsageError`` for the first one that is wrong."""
+    """Return the options, or raise a ``UsageError`` for the first wrong one."""
     check(options)
     return options
 
 
-def whereabouts(flags: Mapping[str, Any], configuration: Configuration) -> Whereabouts:
+def cloud_options(flags: Mapping[str, Any], configuration: Configuration) -> CloudOptions:
     """Return cloud, region and profile: flag, then configuration, then default."""
-    return Whereabouts(**resolve(WHERE, flags, configuration))
+    return CloudOptions(**resolve(CLOUD, flags, configuration))

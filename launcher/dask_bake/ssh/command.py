@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dask_bake.clusters.naming import DEFAULT_USER
 from dask_bake.errors import BakeError
+from dask_bake.hints import cluster_command
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import Secrets
@@ -45,7 +46,9 @@ def host(cluster: Cluster, node: Node, secrets: Secrets, carrier: Carrier = DIRE
     if node.index == 0:
         return host_of_head(node, secrets, carrier)
     if head is None or not head.is_live:
-        raise BakeError(f"cluster {cluster.name} has no head to go through", hint=cluster.command("down"))
+        raise BakeError(
+            f"cluster {cluster.name} has no head to go through", hint=cluster_command("down", cluster.name)
+        )
     through = ssh_command(
         host_of_head(head, secrets, carrier), options=("-W", f"[{node.private_address}]:22")
     )

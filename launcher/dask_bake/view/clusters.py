@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from rich import box
@@ -15,7 +14,7 @@ from dask_bake.clusters.auto_shutdown import Switch, is_near, sentences
 from dask_bake.clusters.inventory import OF_A_BAKE
 from dask_bake.clusters.naming import ended_by_itself
 from dask_bake.errors import BakeError
-from dask_bake.hints import own_call
+from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.resources import only_names
 from dask_bake.view.cluster_json import scheduler_address
@@ -23,11 +22,11 @@ from dask_bake.view.cluster_json import scheduler_address
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
 
-def error_text(error: BakeError) -> Text:
+def error_text(error: BakeError, flags: Sequence[str] = ()) -> Text:
     """The sentence, and the way out."""
     text = Text.assemble(("Error: ", "bold red"), error.message)
     if error.hint:
-        text.append("\n").append("Hint: ", "bold").append(error.hint)
+        text.append("\n").append("Hint: ", "bold").append(complete(error.hint, flags))
     return text
 
 
@@ -37,11 +36,19 @@ def as_json(document: object) -> str:
 
 
 def ready_panel(
-    cluster: Cluster, *, registered: int, seconds: float, calls: int, cost: str | None = None
+    cluster: Cluster,
+    *,
+    registered: int,
+    seconds: float,
+    calls: int,
+    cost: str | None = None,
+    flags: Sequence[str] = (),
 ) -> Panel:
     """The end of a launch: what is there, how to use it, what it costs if that is known, how to end it."""
-    only = replace(cluster, name="") if cluster.name == "dask" else cluster
-    shell = ("On the head", only.command("ssh"), "bold")
+    name = "" if cluster.name == "dask" else cluster.name
+    ssh, connect, down = (complete(cluster_command(each, name), flags) for each in ("ssh", "connect", "down"))
+    call = python_call(*filter(None, [name]), flags=flags)
+    shell = ("On the head", ssh, "bold")
     dask = (
         ("Scheduler", scheduler_address(cluster), "cyan"),
         (
@@ -51,13 +58,13 @@ def ready_panel(
         ),
         shell,
         ("", "then ipython, and: from distributed import Client; c = Client()", ""),
-        ("From here", "from dask_bake.api import connect; c = " + _connect_call(cluster), ""),
-        ("Dashboard", only.command("connect"), "bold"),
+        ("From here", "from dask_bake.api import connect; c = " + call, ""),
+        ("Dashboard", connect, "bold"),
         ("", "opens it and JupyterLab on this machine", ""),
     )
     nodes = (("Nodes", f"{len(cluster.nodes)}, on which no Dask was started", ""), shell)
     price = (("Cost", cost, ""),) if cost else ()
-    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", only.command("down"), "bold"))
+    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", down, "bold"))
     title = Text(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ")
     return Panel(_pairs(rows), title=title, title_align="left", border_style="green", padding=(0, 1))
 
@@ -106,6 +113,8 @@ def cluster_view(
     registered: Mapping[str, int] | None,
     now: datetime,
     switches: Sequence[Switch] | None = None,
+    *,
+    flags: Sequence[str] = (),
 ) -> RenderableType:
     """One cluster: its nodes, the worker processes of each, and what ends it by itself."""
     seen = "?" if registered is None else str(sum(registered.values()))
@@ -135,29 +144,25 @@ def cluster_view(
         )
     lines: list[RenderableType] = [head, table]
     if not cluster.nodes:
-        lines = [head, Text(_without_nodes(cluster, now))]
+        lines = [head, Text(_without_nodes(cluster, now, flags))]
     if switches:
-        lines.append(switches_text(cluster, switches))
+        lines.append(switches_text(cluster, switches, flags))
     return Group(*lines)
 
 
-def switches_text(cluster: Cluster, switches: Sequence[Switch]) -> Text:
+def switches_text(cluster: Cluster, switches: Sequence[Switch], flags: Sequence[str] = ()) -> Text:
     """When a cluster ends by itself, and how that is put off."""
     near = is_near(switches)
     text = Text("\n".join(sentences(switches)), "yellow" if near else "dim")
-    return text.append(f"\n{cluster.command('extend')} puts it off.") if near else text
+    extend = complete(cluster_command("extend", cluster.name), flags)
+    return text.append(f"\n{extend} puts it off.") if near else text
 
 
-def _without_nodes(cluster: Cluster, now: datetime) -> str:
+def _without_nodes(cluster: Cluster, now: datetime, flags: Sequence[str]) -> str:
     if OF_A_BAKE.fullmatch(cluster.name) or not only_names(cluster.groups, now):
         return "It has no nodes, only its security group: a launch that is beginning or was lost."
-    ended = ended_by_itself(cluster.name, cluster.flags)
-    return f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}."
-
-
-def _connect_call(cluster: Cluster) -> str:
-    name = () if cluster.name == "dask" else (cluster.name,)
-    return own_call(*name, flags=cluster.flags)
+    ended = ended_by_itself(cluster.name)
+    return complete(f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}.", flags)
 
 
 def _pairs(rows: Sequence[tuple[str, str, str]]) -> Table:

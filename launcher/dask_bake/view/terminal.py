@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -13,15 +13,23 @@ from rich.live import Live
 from rich.text import Text
 
 from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.hints import complete
 from dask_bake.view.launch_progress import LaunchView
 
 
 class Terminal:
-    """Where a command speaks: hand its ``notify`` to whatever works."""
+    """Where a command speaks: hand its ``notify`` to whatever works.
 
-    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
+    Args:
+        flags: by which the user chose the cloud; commands that are shown get them.
+    """
+
+    def __init__(
+        self, out: Console | None = None, err: Console | None = None, *, flags: Sequence[str] = ()
+    ) -> None:
         self.out = out or Console(highlight=False, markup=False)
         self.err = err or Console(stderr=True, highlight=False, markup=False)
+        self.flags = tuple(flags)
         self.calls: list[str] = []
         self.last_seen: ClusterSeen | None = None
         self._view: LaunchView | None = None
@@ -32,7 +40,7 @@ class Terminal:
         """Shows the event, or keeps it for the end."""
         match event:
             case Note(text):
-                self._line(text, "")
+                self._line(complete(text, self.flags), "")
             case Output(line):
                 self._line(line, "dim")
             case Called(operation):

@@ -30,7 +30,7 @@ from dask_bake.launch.preflight import check_user_data
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing
+from fakes import Answering, FakeClock, Printing, hint_of
 from functional.launch.test_capacity import left
 from invariant import watched
 
@@ -100,7 +100,7 @@ def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **sa
     try:
         watched(aside, go, nodes=nodes) if is_watched else go()
     except BakeError as error:
-        seen.code, seen.message, seen.hint = error.exit_code, error.message, error.hint or ""
+        seen.code, seen.message, seen.hint = error.exit_code, error.message, hint_of(error)
     seen.seconds = clock() - 100
     return seen
 

@@ -669,7 +669,7 @@ def test_allow_mismatch_lets_an_image_of_another_python_be_launched():
 
 
 def test_allow_wide_cidr_lets_a_wide_block_in():
-    with pytest.raises(UsageError, match=r"--cidr 10\.0\.0\.0/8 is 16,777,216 addresses"):
+    with pytest.raises(UsageError, match=r"--cidr 10\.0\.0\.0/8 "):
         plan_of("--cidr 10.0.0.0/8")
 
     lines = lines_of(plan_of("--cidr 10.0.0.0/8 --allow-wide-cidr"))

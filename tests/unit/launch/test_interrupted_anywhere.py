@@ -54,7 +54,7 @@ class Down:
     def __call__(self) -> None:
         clock, way_in = FakeClock(), FakeWayIn(self.cloud)
         try:
-            with clusters.nothing_ended("dask", flags=()) as ending:
+            with clusters.nothing_ended("dask-bake down dask") as ending:
                 self.has_begun = True
                 cluster = find(self.cloud, CLOUD, "dask")
                 take_down(cluster, self.cloud, way_in, notify=ending.see, clock=clock, sleep=clock.sleep)

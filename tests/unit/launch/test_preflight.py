@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.hints import complete
 from dask_bake.launch import preflight
 from dask_bake.launch.discovery import look_around
 from dask_bake.launch.quotas import quota_code
@@ -230,7 +231,7 @@ def test_an_instance_counts_against_the_quota_of_its_family(name, on_demand, spo
 
 
 def notes(**options):
-    return preflight.notes(a_plan(**options))
+    return tuple(map(complete, preflight.notes(a_plan(**options))))
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,8 @@ from dask_bake.options import values as option_values
 from dask_bake.options.configuration import parse_document, read_configuration
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
-from dask_bake.options.parse import checked, launch_options, whereabouts
-from dask_bake.options.tag_checks import TAG_KEY, TAG_VALUE
+from dask_bake.options.parse import checked, cloud_options, launch_options
+from dask_bake.options.tag_checks import LONGEST_KEY, LONGEST_VALUE
 from fakes import a_plan, head_of, workers_of
 
 fuzzed = settings(
@@ -180,7 +180,7 @@ def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
     try:
         plan = a_plan(name=name)
     except UsageError:
-        with pytest.raises(UsageError, match=re.escape(option_values.shown(name))):
+        with pytest.raises(UsageError, match=re.escape(option_values.quoted(name))):
             option_values.check_name(name)
         return
 
@@ -239,7 +239,7 @@ def test_tags_are_on_everything_as_they_were_written_or_refused(pairs):
         return
 
     meant = dict(given_tags)
-    assert all(len(key) <= TAG_KEY and len(value) <= TAG_VALUE for key, value in meant.items())
+    assert all(len(key) <= LONGEST_KEY and len(value) <= LONGEST_VALUE for key, value in meant.items())
     assert not any(key.lower().startswith(("aws:", "dask-bake:")) for key in meant)
     for spec in (head_of(plan), workers_of(plan)):
         for tags in tags_of(requests.run_instances(spec)):
@@ -335,7 +335,7 @@ def test_the_file_of_a_cluster_is_understood_or_refused(document):
 def test_configured_values_make_a_launch_or_are_refused(section):
     def read():
         configuration = parse_document({"bake": section}, "dask.yaml")
-        whereabouts({}, configuration)
+        cloud_options({}, configuration)
         return launch_options({}, configuration)
 
     _understood_or_refused(read)
@@ -366,7 +366,7 @@ def test_an_option_takes_or_refuses_whatever_is_odd(option):
                 lambda value=value: launch_options({}, parse_document({"bake": {option.key: value}}, "f"))
             )
         if isinstance(odd, str):
-            flag = (odd,) if option.many else odd
+            flag = (odd,) if option.multiple else odd
             _understood_or_refused(lambda flag=flag: launch_options({option.name: flag}, {}))
 
 

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from dask_bake.bake.bake import BakeResult
 from dask_bake.commands.bake import show
+from dask_bake.environment.pip_lock import Package
 from dask_bake.events import Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.images.manifest import Manifest, Package
+from dask_bake.images.manifest import Manifest
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.view.bake import LiveBake
