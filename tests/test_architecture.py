@@ -1,6 +1,7 @@
 """Imports go down only, and each outside package has its one place."""
 
 import ast
+import graphlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,8 @@ ROWS = (
     ("system",),
     ("errors", "hints", "assets", "__init__"),
 )
+MOST_MODULES = 13
+"""In one package: more are several things."""
 ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}
 ONLY_PLACES = {
     "boto3": ("ec2.client",),
@@ -117,3 +120,30 @@ def test_the_command_line_starts_without_what_its_commands_need():
         named = [node.names[0].name for node in tree.body if isinstance(node, ast.Import)]
         assert set(named) <= {"os", "signal", "sys", "click"}
     assert paths
+
+
+def module_graph() -> dict[str, set[str]]:
+    """Each of our modules, with those that it imports."""
+    names = {dotted(path): path for path in modules() if path.stem != "__init__"}
+    graph: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found = {each.removeprefix("dask_bake.") for each in imported(path) if own(each)}
+        # ``from package.module import name`` is an import of the module.
+        graph[name] = {each if each in names else each.rpartition(".")[0] for each in found} & set(names)
+        graph[name].discard(name)
+    return graph
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    """Within packages too, and wherever in a module the import stands."""
+    order = tuple(graphlib.TopologicalSorter(module_graph()).static_order())
+    assert len(order) > 200
+
+
+def test_a_package_has_few_modules_and_says_what_it_is():
+    sizes: dict[Path, int] = {}
+    for path in modules():
+        sizes[path.parent] = sizes.get(path.parent, 0) + (path.stem != "__init__")
+    assert {str(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
+    for folder in sizes:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
