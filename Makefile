@@ -57,6 +57,10 @@ soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the reques
 faults: $(INSTALLED) ## write docs/faults.md from what the tests last saw
 	@PYTHONPATH=tests/support $(BIN)/python -m fault_table
 
+.PHONY: picture
+picture: $(INSTALLED) ## draw docs/launch.svg from a real launch in the local cloud
+	@$(BIN)/python docs/picture.py $(BIN)/dask-bake
+
 .PHONY: security
 security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m security $(ENDPOINT)

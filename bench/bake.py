@@ -36,6 +36,7 @@ from dask_bake.environment.resolve import prepare  # noqa: E402
 from dask_bake.events import Event  # noqa: E402
 from dask_bake.local.settings import read_settings  # noqa: E402
 from dask_bake.models.cloud import InstallerChoice  # noqa: E402
+from dask_bake.system import xdg  # noqa: E402
 
 NAMES = (
     "dask[array,dataframe,diagnostics,distributed]",
@@ -71,7 +72,7 @@ def main() -> None:
 
 def channel() -> Path:
     """A channel with the packages of the default environment, kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake" / "bench-channel"
+    cache = xdg.cache_home(os.environ) / "dask-bake" / "bench-channel"
     cache.mkdir(parents=True, exist_ok=True)
     return small_channel(cache, *NAMES)
 

@@ -251,7 +251,9 @@ def prepare(url: str) -> None:
 
 def peer_python() -> str:
     """The Python of an environment with the peer, kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake" / "bench-peer"
+    from dask_bake.system import xdg
+
+    cache = xdg.cache_home(os.environ) / "dask-bake" / "bench-peer"
     python = cache / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(cache)], check=True)

@@ -42,7 +42,7 @@ ONLY_PLACES = {
     "cyclonedx": ("images.sbom",),
     "packageurl": ("images.sbom",),
     "rattler": ("environment.conda",),
-    "rich": ("view", "commands.bake", "commands.local"),
+    "rich": ("view",),
 }
 KNOW_THE_LOCAL_CLOUD = ("local", "clouds", "commands.local")
 

@@ -9,7 +9,7 @@ import click
 
 from dask_bake import clouds
 from dask_bake.cli import main
-from dask_bake.commands import clusters, launch
+from dask_bake.commands import clusters, connect, launch
 from dask_bake.ec2 import api
 from dask_bake.hints import command_line, complete
 from dask_bake.models.cluster import Node
@@ -90,7 +90,7 @@ def pretended_ssh(url: str, name: str) -> int:
     """Opens a shell on its head."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(api.connect(there, terminal.notify))
-    return clusters.shell(there, edge, name=name, index=0, words=())
+    return connect.shell(there, edge, name=name, index=0, words=())
 
 
 if __name__ == "__main__":

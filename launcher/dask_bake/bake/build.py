@@ -81,7 +81,7 @@ class Build:
         if not self.options.verify:
             return self._judged(_tagged(image, own), Verified.SKIPPED)
         try:
-            self.workshop.prover.prove(image, drafted.recipe.digest, self.options, self.notify)
+            self.workshop.prove(image, drafted.recipe.digest, self.options, self.notify)
         except NotReadyError as error:
             self._judged(image, Verified.FAILED)
             raise NotReadyError(

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.staging import draft
-from dask_bake.ec2.protocols import ImagesEdge
 from dask_bake.images.catalog import look_up
 from dask_bake.images.differences import Differences, differences
 from dask_bake.images.manifest import Manifest
@@ -30,10 +29,10 @@ class Explanation:
     found: Differences | None
 
 
-def explain(options: BakeOptions, workshop: Workshop, images: ImagesEdge) -> Explanation:
+def explain(options: BakeOptions, workshop: Workshop) -> Explanation:
     """What would be built now."""
     with draft(options, workshop) as drafted:
-        facts = look_up(images)
+        facts = look_up(workshop.images)
         name = workshop.installer.environment.name
         same = [each for each in facts if each.digest == drafted.recipe.digest and each.is_ready]
         if options.force:

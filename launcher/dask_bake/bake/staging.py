@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.bake.context import Ec2, Workshop
+from dask_bake.bake.context import Workshop
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.recipe import Recipe, stage
+from dask_bake.ec2.protocols import BakeApi
 from dask_bake.environment.installers import Installer
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images.manifest import Manifest
@@ -58,7 +59,7 @@ def default_base(installer: Installer) -> DebianRelease:
     return found or NEWEST
 
 
-def base_image(options: BakeOptions, ec2: Ec2, installer: Installer) -> Image:
+def base_image(options: BakeOptions, ec2: BakeApi, installer: Installer) -> Image:
     """Return the image to start from: the one that was named, or the newest of Debian's for the release.
 
     Its id is part of the recipe, so a newer base makes another image.
@@ -85,7 +86,7 @@ def base_image(options: BakeOptions, ec2: Ec2, installer: Installer) -> Image:
     return image
 
 
-def _newest(release: DebianRelease, architecture: Architecture, ec2: Ec2) -> Image:
+def _newest(release: DebianRelease, architecture: Architecture, ec2: BakeApi) -> Image:
     pattern = release.image_names(architecture)
     filters = {"name": pattern, "architecture": str(architecture), "state": "available"}
     images = ec2.find_images(owners=(DEBIAN_ACCOUNT,), filters=filters)

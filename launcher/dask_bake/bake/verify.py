@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import proof_name
 from dask_bake.clusters.teardown import take_down
-from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
+from dask_bake.ec2.protocols import BakeApi, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
 from dask_bake.launch.executor import launch
@@ -24,6 +23,7 @@ from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
+from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
 PROOF = "verify"
 TIMEOUT = 300
@@ -49,8 +49,7 @@ class Prover:
     """
 
     cloud: Cloud
-    ec2: CloudEdge
-    look_ups: LookUps
+    ec2: BakeApi
     caller: Callable[[], str]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -99,9 +98,9 @@ class Prover:
             cloud=self.cloud.name,
             region=self.cloud.region,
             image=image,
-            subnets=self.look_ups.subnets(),
-            types=self.look_ups.instance_types(wanted),
-            offerings=self.look_ups.offerings(wanted),
+            subnets=self.ec2.subnets(),
+            types=self.ec2.instance_types(wanted),
+            offerings=self.ec2.offerings(wanted),
             callers=(self.caller(),),
         )
         timeout = min(TIMEOUT, options.timeout)
@@ -115,11 +114,8 @@ def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
     command = ssh_command(
         host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)
     )
-    try:
-        done = subprocess.run(
-            command, input=CODE, capture_output=True, text=True, timeout=COMPUTING, check=False
-        )
-    except subprocess.TimeoutExpired:
+    done = run_with_timeout(command, COMPUTING, text=CODE)
+    if done.returncode == TIMED_OUT:
         return f"nothing within {COMPUTING:.0f} s"
     return (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
 

@@ -8,7 +8,6 @@ from botocore.exceptions import ClientError
 
 from dask_bake.cloud_init.render import check_size
 from dask_bake.ec2 import requests, responses
-from dask_bake.ec2.account import AccountLookUps
 from dask_bake.ec2.client import Clients
 from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
 from dask_bake.ec2.lookups import Ec2LookUps
@@ -30,7 +29,7 @@ LOOKS, PAUSE = 30, 1.0
 """How often, and after how many seconds, what must be there is looked for."""
 
 
-class Ec2(Ec2LookUps, AccountLookUps):
+class Ec2(Ec2LookUps):
     """EC2 in one region, and what other services know of its account.
 
     Args:
@@ -46,8 +45,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
         sleep: Callable[[float], None],
         other: Callable[[str], Any] | None = None,
     ) -> None:
-        Ec2LookUps.__init__(self, client)
-        AccountLookUps.__init__(self, other)
+        super().__init__(client, other)
         self._sleep = sleep
         self.prices = None if other is None else PriceList(other, client.meta.region_name)
 

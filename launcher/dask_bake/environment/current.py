@@ -11,6 +11,8 @@ from pathlib import Path
 
 import yaml
 
+from dask_bake.environment.spec import normalized_name
+
 OURS = "dask-bake"
 # What dask itself needs stays, whoever else asks for it.
 DASKS = ("dask", "distributed")
@@ -32,7 +34,7 @@ def own_environment(
     Left out are dask-bake, what is there for its sake alone, and what was installed from a folder.
     """
     there = list(importlib.metadata.distributions() if distributions is None else distributions)
-    by_name = {normal(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
+    by_name = {normalized_name(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
     conda = _conda_packages(prefix)
     local = sorted(name for name, each in by_name.items() if _is_local(each) and name != OURS)
     dropped = {OURS, *local, *_for_our_sake(by_name)}
@@ -51,11 +53,6 @@ def own_environment(
         "dependencies": [python, "pip", *specs, *([{"pip": pip}] if pip else [])],
     }
     return OwnEnvironment(yaml.safe_dump(document, sort_keys=False).encode(), tuple(local))
-
-
-def normal(name: str) -> str:
-    """A project's name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def is_of_python(depends: Iterable[str]) -> bool:
@@ -90,7 +87,7 @@ def _for_our_sake(by_name: dict[str, Distribution]) -> set[str]:
 
 def _needs(distribution: Distribution, *, with_extras: bool) -> set[str]:
     return {
-        normal(re.split(r"[\s\[<>=!~;(]", line, maxsplit=1)[0])
+        normalized_name(re.split(r"[\s\[<>=!~;(]", line, maxsplit=1)[0])
         for line in distribution.requires or ()
         if with_extras or "extra ==" not in line
     }

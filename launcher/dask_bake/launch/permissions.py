@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from dask_bake.ec2 import requests
+from dask_bake.ec2.protocols import LookUps
 from dask_bake.errors import BakeError
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.system.concurrency import together
@@ -13,13 +14,6 @@ from dask_bake.system.concurrency import together
 NOT_ASKED = "not asked: there is no group yet"
 NOT_CERTAIN = "not certain: asked with the VPC's default group"
 """A policy may well permit instances in the cluster's own groups alone, as the printed one does."""
-
-
-class Asked(Protocol):
-    """The part of EC2 that says what one may do."""
-
-    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Whether the caller may do that."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class Permission:
     why: str = ""
 
 
-def ask(plan: LaunchPlan, ec2: Asked) -> tuple[Permission, ...]:
+def ask(plan: LaunchPlan, ec2: LookUps) -> tuple[Permission, ...]:
     """What EC2 says of each call that the plan would make first."""
     place = plan.first
     head = requests.run_instances(plan.head(place, place.head_types[0], ()))
@@ -74,7 +68,7 @@ def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str,
     return {**kept, "NetworkInterfaces": interfaces}
 
 
-def _ask(ec2: Asked, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
+def _ask(ec2: LookUps, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
     try:
         allowed = ec2.may(operation, request)
         if not allowed and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):

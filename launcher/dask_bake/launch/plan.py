@@ -8,7 +8,7 @@ from typing import Any
 
 from dask_bake.cloud_init import render
 from dask_bake.cloud_init.certificates import NodeTls
-from dask_bake.cloud_init.render import NodeSettings, Preload
+from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, member_rule, moment, ssh_rule
 from dask_bake.ec2 import requests
 from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
@@ -263,8 +263,8 @@ class LaunchPlan:
             nprocs=used.nprocs,
             nthreads=used.nthreads,
             memory_limit=options.memory_limit,
-            worker_options=options.worker_words,
-            scheduler_options=options.scheduler_words,
+            worker_options=options.worker_arguments,
+            scheduler_options=options.scheduler_arguments,
             environment=options.env,
             preloads=self.handout.preloads,
             tls=self.handout.tls.get(role),

@@ -14,7 +14,7 @@ from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import Secrets
 from dask_bake.ssh.transport import DIRECTLY, Carrier
-from dask_bake.system.subprocesses import run_bounded
+from dask_bake.system.subprocesses import run_with_timeout
 
 PATIENCE_OF_A_COMMAND = 60.0
 """Seconds, the connection included, for a command whose work is nothing."""
@@ -105,7 +105,7 @@ def run_there(
     host: Host, words: Sequence[str], seconds: float = PATIENCE_OF_A_COMMAND
 ) -> "subprocess.CompletedProcess[str]":
     """What became of a command on the node that asks nothing; one that takes longer is ended."""
-    return run_bounded(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
+    return run_with_timeout(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
 
 
 def read_file(host: Host, path: str) -> str:

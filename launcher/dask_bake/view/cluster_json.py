@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dask_bake.cloud_init.render import masked
+from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.clusters.auto_shutdown import Switch
 from dask_bake.errors import UsageError
 from dask_bake.hints import cluster_command, complete, python_call
@@ -96,7 +96,7 @@ def address_document(cluster: Cluster, flags: Sequence[str] = ()) -> dict[str, s
 def plan_document(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> dict[str, Any]:
-    """A launch that is not carried out: keys are masked in it, and what is not known is null."""
+    """A launch that is not carried out: keys are mask_private_keys in it, and what is not known is null."""
     used = plan.shape(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
@@ -140,7 +140,7 @@ def _readable(value: Any) -> Any:
         return [_readable(each) for each in value]
     if isinstance(value, bytes):
         return value.decode()
-    return masked(value) if isinstance(value, str) else value
+    return mask_private_keys(value) if isinstance(value, str) else value
 
 
 def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:

@@ -49,17 +49,10 @@ def group(aws, edge):
 @pytest.fixture
 def allow(cloud, edge):
     def run(*, here=NEW, cidr=(), wide=False, dry_run=False, json_output=False):
-        return allow_me.run(
-            cloud,
-            edge,
-            Terminal(),
-            lambda: here,
-            name=None,
-            cidr=cidr,
-            allow_wide_cidr=wide,
-            dry_run=dry_run,
-            json_output=json_output,
+        options = allow_me.AllowMeOptions(
+            cidr=cidr, allow_wide_cidr=wide, dry_run=dry_run, json_output=json_output
         )
+        return allow_me.run(options, cloud, edge, Terminal(), lambda: here)
 
     return run
 
@@ -93,7 +86,7 @@ def test_a_second_time_changes_nothing_and_says_so(aws, group, allow, capsys):
     assert allow() == 0
 
     assert opened(aws, group) == before
-    assert capsys.readouterr().out == "SSH of taxi is open to this already; nothing was changed.\n"
+    assert capsys.readouterr().out == "SSH of taxi is open to this address already; nothing was changed.\n"
 
 
 def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, edge, monkeypatch):

@@ -169,7 +169,7 @@ def test_where_nobody_can_be_asked_it_is_refused_before_anything_is_looked_at(aw
 
     assert run(["reap"]) == 2
 
-    assert "--yes removes it, --dry-run shows what would be removed" in capsys.readouterr().err
+    assert "--yes removes them, --dry-run shows what would be removed" in capsys.readouterr().err
     assert things(aws) == before
 
 

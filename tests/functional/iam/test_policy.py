@@ -197,7 +197,7 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
             ec2=edge,
             images=connect_images(local, lambda _: None),
             find_builder=lambda: Building(cloud),
-            prover=proves(local, edge, answer),
+            prove=proves(local, edge, answer).prove,
             installer=Brought(),
             caller=lambda: "192.0.2.7/32",
             credentials=dict,
@@ -219,7 +219,6 @@ def proves(cloud, edge, answer: str) -> Prover:
     clock = time.monotonic
     return Prover(
         cloud,
-        edge,
         edge,
         lambda: "192.0.2.7/32",
         clock,

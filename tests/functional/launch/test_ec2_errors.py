@@ -1084,7 +1084,7 @@ def test_user_data_that_is_too_long_is_told_before_anything_is_made(cloud, fault
         "told before anything is made",
         left="nothing",
     ) as row:
-        is_told_beforehand(cloud, row, "bytes, and EC2 takes 16384", user_data=config)
+        is_told_beforehand(cloud, row, "16384", user_data=config)
 
 
 def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_row):

@@ -197,7 +197,7 @@ class Bench:
             ec2=self.cloud,
             images=self.cloud,
             find_builder=lambda: self.packer,
-            prover=self.proof,
+            prove=self.proof.prove,
             installer=Brought(),
             caller=lambda: "192.0.2.1/32",
             credentials=lambda: {"AWS_ACCESS_KEY_ID": "mine"},

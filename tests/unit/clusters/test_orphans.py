@@ -17,8 +17,7 @@ from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.resources import QUIET, Kind, Piece
 from dask_bake.models.tags import Tag
-from dask_bake.view.reap import reap_view
-from dask_bake.view.reap_documents import reap_document
+from dask_bake.view.reap import reap_document, reap_view
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, hint_of, workers_of
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
