@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.cli import main
-from dask_bake.cli.options import Where, cloud_options
+from dask_bake.cli.options import CloudFlags, cloud_options
 from dask_bake.cli.session import open_cloud
 from dask_bake.clusters.naming import already_there, ended_by_itself
 from dask_bake.clusters.ssh_access import ssh_group
@@ -117,8 +117,8 @@ def throw(error):
 
 def test_the_flags_that_a_command_was_given_are_those_of_its_terminal():
     """What the environment says, as AWS_DEFAULT_REGION does here, need not be said again."""
-    told, there = open_cloud(Where("aws", "eu-west-1"))
-    untold, here = open_cloud(Where("aws"))
+    told, there = open_cloud(CloudFlags("aws", "eu-west-1"))
+    untold, here = open_cloud(CloudFlags("aws"))
 
     assert (told.flags, there.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
     assert (untold.flags, here.region) == (("--cloud", "aws"), "us-east-1")
@@ -132,9 +132,9 @@ def test_the_terminal_completes_the_commands_in_notes(capsys):
 
 @main.cli.command(hidden=True)
 @cloud_options
-def failing(where: Where) -> int:
+def failing(cloud_flags: CloudFlags) -> int:
     """Fail with a hint, once the cloud is known."""
-    open_cloud(where)
+    open_cloud(cloud_flags)
     raise BakeError("no", hint=f"{command_line('down', 'dask')} ends it")
 
 

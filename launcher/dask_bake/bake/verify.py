@@ -13,8 +13,9 @@ from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import BakeApi, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
+from dask_bake.launch.bootstrap import Handout
 from dask_bake.launch.executor import launch
-from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.launch.plan import LaunchPlan, LaunchTarget
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Image
@@ -94,7 +95,7 @@ class Prover:
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str
     ) -> LaunchPlan:
         wanted = (options.instance_type,)
-        around = Surroundings(
+        target = LaunchTarget(
             cloud=self.cloud.name,
             region=self.cloud.region,
             image=image,
@@ -105,7 +106,7 @@ class Prover:
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
-        return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
+        return LaunchPlan(chosen, target, launch_id, Handout(public_key), begun=datetime.now(UTC))
 
 
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:

@@ -76,7 +76,7 @@ def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
 def cost(plan: LaunchPlan, prices: Prices) -> Cost:
     """The cost of the plan where it is tried first, with the types that are preferred."""
     options, place = plan.options, plan.first
-    size = options.volume_size or plan.surroundings.image.root_size
+    size = options.volume_size or plan.target.image.root_size
     disk = None if prices.disk is None or size is None else prices.disk * size / HOURS_OF_A_MONTH
     on_spot = " on spot" if place.market is Market.SPOT else ""
     items = [

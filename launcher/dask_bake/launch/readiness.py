@@ -97,8 +97,8 @@ class Readiness:
         plan = self.plan
         return Cluster(
             name=plan.options.name,
-            cloud=plan.surroundings.cloud,
-            region=plan.surroundings.region,
+            cloud=plan.target.cloud,
+            region=plan.target.region,
             launch_id=plan.launch_id,
             nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
             groups=self.groups,

@@ -8,7 +8,7 @@ from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.clusters.auto_shutdown import Switch
 from dask_bake.errors import UsageError
 from dask_bake.hints import cluster_command, complete, python_call
-from dask_bake.launch.permissions import Permission
+from dask_bake.launch.dry_run import Permission, planned_calls
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Cost
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node
@@ -100,8 +100,8 @@ def plan_document(
     used = plan.shape(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
-        "cloud": plan.surroundings.cloud,
-        "region": plan.surroundings.region,
+        "cloud": plan.target.cloud,
+        "region": plan.target.region,
         "places": [
             {
                 "zone": place.subnet.zone,
@@ -115,7 +115,8 @@ def plan_document(
         "workers_expected": (plan.options.count - 1) * used.nprocs if plan.options.runs_dask else 0,
         "nthreads": used.nthreads,
         "calls": [
-            {"operation": call.operation, "parameters": _readable(call.parameters)} for call in plan.calls()
+            {"operation": call.operation, "parameters": _readable(call.parameters)}
+            for call in planned_calls(plan)
         ],
         "permissions": [asdict(permission) for permission in permissions],
         "cost": None if cost is None else cost_document(cost),

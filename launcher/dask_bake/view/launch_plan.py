@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_bake.cloud_init.render import mask_private_keys
-from dask_bake.launch.permissions import Permission
+from dask_bake.launch.dry_run import Permission, planned_calls
 from dask_bake.launch.placement import Place
 from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
 from dask_bake.launch.pricing import Cost, Item, dollars, in_words
@@ -24,7 +24,7 @@ def plan_view(
     """A launch as it would be: each call with its parameters, and what each role is told at boot."""
     parts: list[RenderableType] = [Text(_headline(plan)), Text(), *_places(plan), Text()]
     runs: list[int] = []
-    for number, call in enumerate(plan.calls(), start=1):
+    for number, call in enumerate(planned_calls(plan), start=1):
         parameters = dict(call.parameters)
         user_data = parameters.pop("UserData", None)
         if call.operation == "RunInstances":

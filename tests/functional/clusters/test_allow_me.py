@@ -131,10 +131,10 @@ def test_blocks_that_are_given_are_let_in_instead_of_this_machine(aws, group, al
 @pytest.mark.parametrize(
     ("cidr", "wide", "sentence"),
     [
-        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0 contains"),
-        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1 contains 2,147,483,648 addresses"),
+        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0"),
+        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1"),
         (("10.0.0.0/8", "11.0.0.0/8"), True, "10.0.0.0/7"),
-        (("10.0.0.0/16",), False, r"--cidr 10.0.0.0/16 contains 65,536 addresses"),
+        (("10.0.0.0/16",), False, "--cidr 10.0.0.0/16"),
     ],
 )
 def test_a_block_that_is_too_wide_is_refused_as_at_launch(aws, group, allow, cidr, wide, sentence):

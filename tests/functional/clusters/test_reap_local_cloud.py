@@ -51,7 +51,7 @@ def launched(cloud: Server, cluster: str, *roles: Role, region: str = "us-east-1
     for role in roles:
         specifications = tags("instance", cluster, **about, **{Tag.ROLE: role})
         instance = cloud.running(ec2, SecurityGroupIds=[group], TagSpecifications=specifications)
-        cloud.moto.instance(instance["InstanceId"]).launch_time = LONG_AGO.replace(tzinfo=None)
+        cloud.moto.instances.get(instance["InstanceId"]).launch_time = LONG_AGO.replace(tzinfo=None)
         ids.add(instance["InstanceId"])
     return ids
 

@@ -23,13 +23,12 @@ from dask_bake.ec2.images import connect_images
 from dask_bake.errors import BakeError, NotReadyError
 from dask_bake.iam.grants import Extra, Purpose
 from dask_bake.iam.policy import policy
-from dask_bake.launch.discovery import look_around
 from dask_bake.models.cloud import Connect
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.transport import Carrier
 from dask_bake.view.terminal import Terminal
-from fakes import a_cluster
+from fakes import a_cluster, a_target
 from functional.images.test_images_local_cloud import bake as a_baked_image
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
 from security.launched import Asked, Registered
@@ -140,7 +139,7 @@ def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(clo
     a_baked_image(cloud)
     with recording() as asked:
         edge = api.connect(local, lambda _: None)
-        look_around(LaunchOptions(**options), local, edge, lambda: "192.0.2.7/32")
+        a_target(LaunchOptions(**options), local, edge)
 
     assert needed(asked) | besides <= permitted(Purpose.LAUNCH, extra)
     assert permitted(extra) <= needed(asked) | besides

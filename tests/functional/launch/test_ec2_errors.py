@@ -23,14 +23,12 @@ from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called, Event, Note, Output
 from dask_bake.launch.bootstrap import handout, keys_for
-from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch
-from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.preflight import check_user_data
+from dask_bake.launch.plan import LaunchPlan, check_user_data
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing, hint_of
+from fakes import Answering, FakeClock, Printing, a_target, hint_of
 from functional.launch.test_capacity import left
 from invariant import watched
 
@@ -117,9 +115,9 @@ def attempt(
     chosen = LaunchOptions(**{"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options})
 
     def command(there, edge, world) -> None:
-        around = look_around(chosen, there, edge, lambda: "192.0.2.7/32")
+        target = a_target(chosen, there, edge)
         plan = LaunchPlan(
-            chosen, around, launch_id, handout(chosen, keys_for(chosen)), begun=datetime.now(UTC)
+            chosen, target, launch_id, handout(chosen, keys_for(chosen)), begun=datetime.now(UTC)
         )
         check_user_data(plan)
         launch(plan, edge, Answering(edge), **world)

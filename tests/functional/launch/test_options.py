@@ -21,7 +21,7 @@ from dask_bake.commands import launch as launch_command
 from dask_bake.errors import NotReadyError, UsageError
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch.bootstrap import handout, keys_for
-from dask_bake.launch.discovery import look_around
+from dask_bake.launch.dry_run import planned_calls
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.ec2 import PlacementGroup, SecurityGroup, Subnet
@@ -31,7 +31,7 @@ from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
-from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn
+from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn, a_target
 
 BAKED = replace(
     IMAGE,
@@ -78,12 +78,12 @@ def options_of(line: str) -> LaunchOptions:
 
 def plan_of(line: str) -> LaunchPlan:
     options = options_of(line)
-    around = look_around(options, CLOUD, Region(), lambda: "192.0.2.7/32")
+    target = a_target(options, CLOUD, Region())
     keys = keys_for(options)
     if options.keypair is None:
         pair = replace(keys.pair, public="ssh-ed25519 a-new-key")
         keys = replace(keys, pair=pair)
-    return LaunchPlan(options, around, "launch1", handout(options, keys))
+    return LaunchPlan(options, target, "launch1", handout(options, keys))
 
 
 def lines_of(plan: LaunchPlan) -> set[str]:
@@ -94,7 +94,7 @@ def lines_of(plan: LaunchPlan) -> set[str]:
         for number, place in enumerate(plan.places, start=1)
     }
     runs = iter(("head", "workers"))
-    for call in plan.calls():
+    for call in planned_calls(plan):
         parameters = dict(call.parameters)
         who = parameters.get("GroupName") or parameters.get("GroupId") or parameters.get("KeyName")
         name = next(runs) if call.operation == "RunInstances" else f"{call.operation} {who}"
