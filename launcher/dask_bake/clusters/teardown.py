@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dask_bake.ec2.protocols import CloudEdge, WayIn
-from dask_bake.errors import BakeError, LeftoverError, PassingError
+from dask_bake.errors import BakeError, LeftoverError, TransientError
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import command_line
 from dask_bake.models.cluster import Cluster, Node
@@ -97,7 +97,7 @@ class TaggedResources:
     def _request_termination(self, instance_ids: list[str]) -> None:
         try:
             self.cloud.terminate(instance_ids)
-        except PassingError:
+        except TransientError:
             raise
         except BakeError as error:
             self.refusal = error
@@ -161,7 +161,7 @@ class Teardown:
                 self.sleep(min(LONGEST, max(SHORTEST, (self.clock() - start) / 20)))
             try:
                 self._awaited = self._step(start)
-            except PassingError as error:
+            except TransientError as error:
                 self._awaited = f"EC2: {error.message}"
             if self._awaited:
                 looks = 0

@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from dask_bake import __version__
 from dask_bake.ec2.errors import translated
-from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.ec2.session import session_of
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
@@ -33,12 +33,12 @@ PRICES_ARE_IN = "us-east-1"
 class Clients:
     """Clients of one session; every call that they make is also an event."""
 
-    def __init__(self, cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> None:
+    def __init__(self, cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> None:
         self._cloud = cloud
         self._session = session_of(cloud)
         self._making = threading.Lock()
         self._made: dict[str, Any] = {}
-        self._session.register("creating-client-class.ec2", (insistence or Insistence(notify)).join)
+        self._session.register("creating-client-class.ec2", (retries or RetryPolicy(notify)).apply)
         for service in ("ec2", *OTHERS):
             prefix = "" if service == "ec2" else f"{service.replace('-', '')}:"
             self._session.register(f"before-call.{service}", _tell(prefix, notify))

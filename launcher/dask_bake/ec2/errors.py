@@ -20,10 +20,10 @@ from botocore.parsers import ResponseParserError
 from dask_bake.errors import (
     BakeError,
     CapacityError,
-    ForeignAnswerError,
-    PassingError,
+    NotAwsResponseError,
+    OutcomeUnknownError,
     QuotaError,
-    UnclearError,
+    TransientError,
     UsageError,
 )
 
@@ -71,7 +71,7 @@ HINTS: Mapping[str, str] = {
 }
 """What to do where nothing but the code says what is the matter."""
 HINT_OF_A_LAUNCH = "dask-bake launch --dry-run shows all that is asked for"
-DOUBT = "an earlier try may have been carried out"
+EARLIER_ATTEMPT = "an earlier try may have been carried out"
 """A note on the last try's exception."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
@@ -102,11 +102,11 @@ def translated(operation: str) -> Iterator[None]:
     except ClientError as error:
         code, message = code_of(error), _message_of(error)
         refused: BakeError = (
-            UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
+            OutcomeUnknownError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
             if is_fault(error)
             else refusal(operation, code, message)
         )
-        refused.may_be_done |= DOUBT in getattr(error, "__notes__", ())
+        refused.may_have_happened |= EARLIER_ATTEMPT in getattr(error, "__notes__", ())
         raise refused from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise BakeError(
@@ -114,11 +114,11 @@ def translated(operation: str) -> Iterator[None]:
             hint="aws configure sets them; dask-bake --cloud local needs none",
         ) from error
     except ResponseParserError as error:
-        raise ForeignAnswerError(
-            f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
+        raise NotAwsResponseError(
+            f"{operation}: the response did not come from EC2", hint="is a proxy or a login page in the way?"
         ) from error
     except (AwsConnectionError, HTTPClientError) as error:
-        raise UnclearError(
+        raise OutcomeUnknownError(
             f"{operation}: EC2 could not be reached: {error}",
             hint="check the network, the region and the proxy",
         ) from error
@@ -156,7 +156,7 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
             hint=f"ask for more under Service Quotas, EC2, '{kind}'; or take fewer or smaller nodes",
         )
     if code in THROTTLED:
-        return PassingError(
+        return TransientError(
             f"AWS is throttling {operation}: {message} ({code})", hint="wait a minute and try again"
         )
     if code == "InvalidInstanceType":
@@ -185,7 +185,7 @@ def image_errors(operation: str) -> Iterator[None]:
         better = reworded(code_of(error.__cause__), error.message)
         if better is None:
             raise
-        better.may_be_done = error.may_be_done
+        better.may_have_happened = error.may_have_happened
         raise better from error.__cause__
 
 

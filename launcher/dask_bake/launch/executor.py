@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
 from dask_bake.ec2.protocols import CloudEdge, WayIn
-from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError, joined
+from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
 from dask_bake.launch.plan import LaunchPlan
@@ -114,7 +114,7 @@ class _Launch:
         self._start_nodes(starting)
         try:
             self.watch.wait()
-        except TakenError as error:
+        except InstanceReclaimedError as error:
             if not starting.ahead:
                 raise
             ended = f"{error.message[0].upper()}{error.message[1:]}"
@@ -149,7 +149,7 @@ class _Launch:
                 self._teardown().run()
             except LeftoverError as left:
                 if isinstance(error, BakeError):
-                    raise joined([error, left]) from left
+                    raise merge_errors([error, left]) from left
                 raise
         self.is_over = True
 
@@ -215,7 +215,7 @@ class _Launch:
         try:
             yield
         except BakeError as error:
-            self.outcome_unknown |= error.may_be_done
+            self.outcome_unknown |= error.may_have_happened
             raise
         except KeyboardInterrupt:
             self.outcome_unknown = True

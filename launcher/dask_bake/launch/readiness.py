@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dask_bake.clusters.teardown import UNSEEN
 from dask_bake.ec2.protocols import CloudEdge, WayIn
-from dask_bake.errors import BakeError, NotReadyError, PassingError, TakenError
+from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, TransientError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.state import ENDING, LaunchState
@@ -108,7 +108,7 @@ class Readiness:
         """Return the condition; false where EC2 cannot be reached, as it may be before the deadline."""
         try:
             return condition()
-        except PassingError as error:
+        except TransientError as error:
             if self.clock() >= self.deadline:
                 raise self._too_late(awaited, f"; {error.message}") from error
             if not self.is_silence_reported:
@@ -130,7 +130,7 @@ class Readiness:
         reason = node.state_reason or f"it is {node.state}"
         ended = f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
         if not self.state.can_spare(node):
-            error = TakenError if reason.startswith(OF_EC2) else NotReadyError
+            error = InstanceReclaimedError if reason.startswith(OF_EC2) else NotReadyError
             hint = "the last lines of its console are above"
             if reason.startswith(NO_DISK):
                 hint = "often its disk: may these credentials use the KMS key that encrypts it?"

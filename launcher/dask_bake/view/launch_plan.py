@@ -1,4 +1,4 @@
-"""A launch that is not carried out: where it is tried, by which calls, whether one may, what it costs."""
+"""View of a launch plan: placements, EC2 calls, permissions and cost."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ ANSWERS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yello
 def plan_view(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> RenderableType:
-    """A launch as it would be: each call with its parameters, and what each role is told at boot."""
+    """Return a launch plan: each call with its parameters, and the user-data of each role."""
     parts: list[RenderableType] = [Text(_headline(plan)), Text(), *_places(plan), Text()]
     runs: list[int] = []
     for number, call in enumerate(planned_calls(plan), start=1):
@@ -35,9 +35,7 @@ def plan_view(
             parts += [Text("UserData", "bold"), Text(shown, "green", no_wrap=True, overflow="ignore")]
         parts.append(Text())
     parts += [
-        Text(
-            f"{UNKNOWN_HEAD} stands for the head's address, which EC2 gives in its answer to call {runs[0]}."
-        ),
+        Text(f"{UNKNOWN_HEAD} stands for the head's address, which EC2 returns for call {runs[0]}."),
         *_permissions(permissions),
         *_cost(cost),
         Text("Nothing was started: this was a dry run.", "bold"),

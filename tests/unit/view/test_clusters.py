@@ -84,7 +84,7 @@ def test_a_cluster_without_dask_is_its_nodes():
 
 
 def test_a_cluster_without_dask_has_no_address():
-    with pytest.raises(UsageError, match="no Dask was started on dask"):
+    with pytest.raises(UsageError, match="cluster dask runs no Dask, so it has no addresses"):
         cluster_json.address_document(a_cluster(a_plan(dask=False)))
 
 

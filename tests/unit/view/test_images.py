@@ -60,7 +60,7 @@ ami-00000000000000003  40 d  ≤ 10 GiB  12 2026-07-01   skipped
 ami-00000000000000004  50 d    1.2 GB  ?               failed
   dask-bake-000000000004, Python 3.11.2, dask 2026.8.0
 
-* There is a newer image of the base: dask-bake bake takes it.
+* A newer base image exists: dask-bake bake uses it.
 """
     )
 
@@ -92,7 +92,7 @@ distributed   2026.8.0
 base          ami-base debian-12-amd64-20260701-2100, superseded by
               debian-12-amd64-20260801-2200
 snapshot      snap-00000000000000001, 1.2 GB, encrypted
-metadata      IMDSv2 alone
+metadata      IMDSv2 required
 in use by     docs
 shared with   111111111111
 
@@ -115,11 +115,11 @@ def test_an_image_without_a_manifest_is_shown_as_far_as_it_is_known():
     assert text.endswith(
         """\
 snapshot      snap-00000000000000001, ≤ 10 GiB, not encrypted
-metadata      as the launch says
+metadata      set by the launch
 in use by     nobody
 shared with   nobody
 
-It has no manifest: an older version of dask-bake baked it.
+The image has no manifest: an older version of dask-bake baked it.
 """
     )
 
@@ -156,7 +156,7 @@ def test_a_prune_shows_what_goes_and_what_stays_and_why():
         == """\
 to be removed
   ami-00000000000000003   3 d  1.2 GB  not the newest
-  snap-00000000000000009  9 d  5 MB    its image is gone
+  snap-00000000000000009  9 d  5 MB    its image was removed
 to be kept
   ami-00000000000000001  24 h  1.2 GB  the newest
   ami-00000000000000002  2 d   1.2 GB  in use by docs
@@ -188,16 +188,16 @@ def test_copies_are_shown_before_and_after():
         shown(copies_view(plans))
         == """\
 eu-west-1  copy ami-00000000000000001 as dask-bake-000000000001, encrypted
-us-west-2  finish ami-there, a copy that was begun
-sa-east-1  nothing: ami-there is there
+us-west-2  complete ami-there, an unfinished copy
+sa-east-1  nothing to do, ami-there exists
 """
     )
     assert (
         shown(copied_view(plans, [an_image(7), there, there]))
         == """\
 eu-west-1  ami-00000000000000007  copied
-us-west-2  ami-there              finished
-sa-east-1  ami-there              was there
+us-west-2  ami-there              completed
+sa-east-1  ami-there              existed already
 """
     )
 
@@ -208,14 +208,14 @@ def test_shares_are_a_line_for_each_account():
         shown(share_view(plan))
         == """\
 ami-00000000000000001  shared with 111111111111
-ami-00000000000000001  shared before with 222222222222: nothing to do
+ami-00000000000000001  already shared with 222222222222, nothing to do
 """
     )
     assert (
         shown(share_view(replace(plan, stop=True)))
         == """\
 ami-00000000000000001  no longer shared with 111111111111
-ami-00000000000000001  not shared before with 222222222222: nothing to do
+ami-00000000000000001  not shared with 222222222222, nothing to do
 """
     )
 
