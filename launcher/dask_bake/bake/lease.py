@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dask_bake.bake.plan import claim_name, proof_name
+from dask_bake.bake.plan import bake_name, verification_name
 from dask_bake.clusters.naming import group_name, moment, ssh_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge
@@ -16,14 +16,14 @@ from dask_bake.models.cloud import Role
 from dask_bake.models.ec2 import SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
 
-LOOK = 2.0
-ABANDONED = 120.0
-"""Seconds without any instance after which a claim is nobody's: its bake was killed."""
+POLL_INTERVAL = 2.0
+LEASE_EXPIRY = 120.0
+"""Seconds without any instance after which a lease is nobody's: its bake was killed."""
 
 
 @dataclass
 class _Made:
-    """What a bake may have made under its claim, and whether that is gone again."""
+    """What a bake may have made under its lease, and whether that is gone again."""
 
     group: SecurityGroup | None = None
     is_unclear: bool = False
@@ -32,8 +32,8 @@ class _Made:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What a bake needs to claim an image's digest; what it makes is a cluster to ``ls`` and ``down``.
+class BakeLease:
+    """What a bake needs to lease an image's digest; what it makes is a cluster to ``ls`` and ``down``.
 
     Args:
         timeout: how many seconds another bake of the image is waited for.
@@ -51,7 +51,7 @@ class Claim:
     @property
     def name(self) -> str:
         """What ``dask-bake down`` knows it by; its security group can exist only once, and that locks."""
-        return claim_name(self.digest)
+        return bake_name(self.digest)
 
     @property
     def tags(self) -> Tags:
@@ -101,7 +101,7 @@ class Claim:
         made.is_cleared_up = True
 
     def _removals(self, made: "_Made") -> list[Removal]:
-        proof = proof_name(self.digest)
+        proof = verification_name(self.digest)
         proofs = {proof: {Tag.CLUSTER: proof}} if made.group is not None and made.has_failed else {}
         return [
             Removal(
@@ -136,7 +136,7 @@ class Claim:
             now_held_by = self._holder()
             if now_held_by != holder or self._is_alive():
                 holder, quiet_since = now_held_by, self.clock()
-            elif self.clock() - quiet_since >= ABANDONED:
+            elif self.clock() - quiet_since >= LEASE_EXPIRY:
                 if self.cloud.delete_security_group(holder):
                     self.notify(Note("That bake was abandoned: going on in its place."))
                 quiet_since = self.clock()
@@ -145,12 +145,12 @@ class Claim:
                     f"another bake of this image has gone on for {self.timeout:.0f} s",
                     hint=f"if it was killed, {command_line('down', self.name)} ends what it left",
                 )
-            self.sleep(LOOK)
+            self.sleep(POLL_INTERVAL)
 
     def _holder(self) -> str:
-        """The id of the group that is the claim now."""
+        """The id of the group that is the lease now."""
         return "".join(group.id for group in self.cloud.groups({Tag.CLUSTER: self.name}))
 
     def _is_alive(self) -> bool:
-        names = (self.name, proof_name(self.digest))
+        names = (self.name, verification_name(self.digest))
         return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))

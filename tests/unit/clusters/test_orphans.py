@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake.bake.lease import Claim
+from dask_bake.bake.lease import BakeLease
 from dask_bake.clusters import reap
 from dask_bake.clusters.naming import group_name, moment
 from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
@@ -135,10 +135,10 @@ def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
     def now() -> datetime:
         return NOW + timedelta(seconds=clock.now)
 
-    claim = Claim(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
-    cloud.create_security_group(group_name(claim.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
+    lease = BakeLease(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
+    cloud.create_security_group(group_name(lease.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
 
-    with claim.held(SUBNETS[0], "192.0.2.7/32") as group:
+    with lease.held(SUBNETS[0], "192.0.2.7/32") as group:
         made = now()
         assert dict(group.tags)[Tag.CREATED] == moment(made)
     assert made > NOW + timedelta(seconds=150)
