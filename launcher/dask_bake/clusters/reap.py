@@ -15,7 +15,7 @@ from dask_bake.events import Notify
 from dask_bake.hints import command_line
 from dask_bake.models.resources import Kind, Piece
 from dask_bake.models.tags import Tag
-from dask_bake.system.concurrency import together
+from dask_bake.system.concurrency import gather
 
 AT_ONCE = 6
 """Regions that are looked at at the same time; each takes some questions at once."""
@@ -52,7 +52,7 @@ def look(edges: Mapping[str, ReapEdge], now: datetime) -> Look:
     unseen: dict[str, BakeError] = {}
     for first in range(0, len(regions), AT_ONCE):
         some = regions[first : first + AT_ONCE]
-        for region, told in zip(some, together(*(partial(_ask, edges[each]) for each in some)), strict=True):
+        for region, told in zip(some, gather(*(partial(_ask, edges[each]) for each in some)), strict=True):
             if isinstance(told, BakeError):
                 unseen[region] = told
             else:
