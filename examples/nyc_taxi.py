@@ -106,9 +106,7 @@ def load(client: Any, url: str) -> Any:
     A worker finds the files, not this machine: only the cluster needs to reach them.
     """
     try:
-        fsspec.get_filesystem_class(
-            fsspec.utils.get_protocol(url)
-        )  # needed here too, to load the result
+        fsspec.get_filesystem_class(fsspec.utils.get_protocol(url))  # needed here too, to load the result
         client.wait_for_workers(1, timeout=60)
         return client.submit(read, url, pure=False).result().persist()
     except (OSError, ValueError, ImportError, BotoCoreError) as error:
