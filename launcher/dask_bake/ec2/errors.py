@@ -161,8 +161,8 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         )
     if code == "InvalidInstanceType":
         return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
-    hint = HINTS.get(code) or (LAUNCH_HINT if operation == "RunInstances" else None)
-    return BakeError(f"{operation} failed: {message} ({code})", hint=hint)
+    advice = HINTS.get(code) or (LAUNCH_HINT if operation == "RunInstances" else None)
+    return BakeError(f"{operation} failed: {message} ({code})", hint=advice)
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:

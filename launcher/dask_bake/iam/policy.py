@@ -34,7 +34,7 @@ def notes(text: str) -> Iterator[str]:
         yield f"Put the id of the key that encrypts in place of {KEY}."
     size = len("".join(text.split()))
     if size > POLICY_LIMIT:
-        yield f"It has {size} characters, IAM allows {POLICY_LIMIT} in a policy: print one for each purpose."
+        yield f"It has {size} characters, IAM takes {POLICY_LIMIT} in a policy: print one for each purpose."
 
 
 def _statement(grants: list[Grant], account: str) -> dict[str, Any]:
