@@ -57,6 +57,10 @@ soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the reques
 faults: $(INSTALLED) ## write docs/faults.md from what the tests last saw
 	@PYTHONPATH=tests/support $(BIN)/python -m fault_table
 
+.PHONY: bench
+bench: $(INSTALLED) ## measure bakes and launches: tables, and JSON on stdout; 15 minutes, BENCH=launch for one
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python bench $(BENCH)
+
 .PHONY: picture
 picture: $(INSTALLED) ## draw docs/launch.svg from a real launch in the local cloud
 	@$(BIN)/python docs/picture.py $(BIN)/dask-bake
@@ -72,14 +76,20 @@ $(PROWLER): tests/security/requirements.txt
 	@touch $@
 
 .PHONY: lint
-lint: setup ## check the style of everything
+lint: setup shellcheck packer-check ## check style, types and spelling of everything
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@shellcheck $(SCRIPTS)
-	@packer fmt -check packer
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -q tests/unit/bake/packer/test_packer.py -k template_as_it_is_staged
 	@$(BIN)/codespell
+
+.PHONY: shellcheck
+shellcheck:
+	@shellcheck $(SCRIPTS)
+
+.PHONY: packer-check
+packer-check:
+	@packer fmt -check packer
+	@$(PYTEST) -q tests/unit/bake/packer/test_packer.py -k template_as_it_is_staged
 
 .PHONY: format
 format: $(INSTALLED) ## rewrite the code in the project's format

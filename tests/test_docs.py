@@ -31,6 +31,7 @@ COMING = HOME / "docs/coming-from.md"
 DOCUMENTS = (
     README,
     HOME / "CHANGELOG.md",
+    HOME / "CONTRIBUTING.md",
     *sorted((HOME / "docs").glob("*.md")),
     HOME / "examples/README.md",
 )

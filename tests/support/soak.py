@@ -32,7 +32,7 @@ from dask_bake import clouds
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2 import api
-from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError
 from dask_bake.launch.bootstrap import Handout
 from dask_bake.launch.executor import launch
@@ -317,8 +317,8 @@ def soak(seed: int, numbers: Iterable[int]) -> Report:
     report = Report()
     with a_cloud() as server:
         cloud, clock = clouds.local_cloud(server.url, None), Clock()
-        insistence = Insistence(_nobody, clock, clock.sleep)
-        edge = Edge(api.connect(cloud, _nobody, insistence=insistence))
+        retries = RetryPolicy(_nobody, clock, clock.sleep)
+        edge = Edge(api.connect(cloud, _nobody, retries=retries))
         for number in numbers:
             Cycle(seed, number, server, report, cloud, edge, clock).run()
             server.host.machines.clear()

@@ -13,7 +13,7 @@ from dask_bake.models.cloud import Cloud
 from dask_bake.models.ec2 import Image
 
 
-class Builder(Protocol):
+class ImageBuilder(Protocol):
     """What a bake asks of Packer."""
 
     def init(self, plugins: Path, notify: Notify) -> None:
@@ -25,12 +25,12 @@ class Builder(Protocol):
         """The id of the image that was built."""
 
 
-Prove = Callable[[Image, str, BakeOptions, Notify], None]
+Verify = Callable[[Image, str, BakeOptions, Notify], None]
 """Boots the image of that digest, and raises unless it works."""
 
 
 @dataclass(frozen=True)
-class Workshop:
+class BakeContext:
     """All that a bake works with: the cloud and its edges, what an image is, where there is room.
 
     ``find_builder``, ``caller`` and ``credentials`` are asked only when there is something to build.
@@ -39,8 +39,8 @@ class Workshop:
     cloud: Cloud
     ec2: BakeApi
     images: ImagesEdge
-    find_builder: Callable[[], Builder]
-    prove: Prove
+    find_builder: Callable[[], ImageBuilder]
+    verify: Verify
     installer: Installer
     caller: Callable[[], str]
     credentials: Callable[[], Mapping[str, str]]

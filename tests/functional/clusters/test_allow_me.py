@@ -10,7 +10,7 @@ from dask_bake import clouds
 from dask_bake.clusters.naming import ssh_rule
 from dask_bake.commands import allow_me
 from dask_bake.ec2 import api
-from dask_bake.errors import StoppedError, UsageError
+from dask_bake.errors import CommandInterruptedError, UsageError
 from dask_bake.models.ec2 import Rule
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import new_key
@@ -95,7 +95,9 @@ def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, e
 
     monkeypatch.setattr(edge, "revoke", interrupted)
 
-    with pytest.raises(StoppedError, match="SSH of taxi may be open to the new addresses already") as caught:
+    with pytest.raises(
+        CommandInterruptedError, match="SSH of taxi may be open to the new addresses already"
+    ) as caught:
         allow()
 
     assert opened(aws, group) == {(NEW, OURS), (OLD, OURS), (OFFICE, "the office")}

@@ -12,9 +12,9 @@ from moto.core import set_initial_no_auth_action_count
 from dask_bake import clouds
 from dask_bake.assets import packer_directory
 from dask_bake.bake.bake import bake
-from dask_bake.bake.context import Workshop
+from dask_bake.bake.context import BakeContext
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.verify import Prover
+from dask_bake.bake.verify import Verifier
 from dask_bake.cli.main import run
 from dask_bake.commands import images
 from dask_bake.commands import launch as launch_command
@@ -191,12 +191,12 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
     local = clouds.local_cloud(cloud.url, None)
     with recording() as asked:
         edge = Asked(api.connect(local, lambda _: None))
-        workshop = Workshop(
+        context = BakeContext(
             cloud=local,
             ec2=edge,
             images=connect_images(local, lambda _: None),
             find_builder=lambda: Building(cloud),
-            prove=proves(local, edge, answer).prove,
+            verify=proves(local, edge, answer).verify,
             installer=Brought(),
             caller=lambda: "192.0.2.7/32",
             credentials=dict,
@@ -204,7 +204,7 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
             cache=tmp_path / "cache",
         )
         try:
-            bake(BakeOptions(), workshop, notify=lambda _: None)
+            bake(BakeOptions(), context, notify=lambda _: None)
         except NotReadyError:
             assert answer == "nothing"
 
@@ -214,9 +214,9 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
         assert made == permitted(Purpose.BAKE)
 
 
-def proves(cloud, edge, answer: str) -> Prover:
+def proves(cloud, edge, answer: str) -> Verifier:
     clock = time.monotonic
-    return Prover(
+    return Verifier(
         cloud,
         edge,
         lambda: "192.0.2.7/32",
