@@ -171,7 +171,7 @@ def test_a_price_that_does_not_come_is_not_waited_for():
                 may_answer.wait()
             return {"PriceList": [product("0.5")]}
 
-    prices = look_up_prices(PriceList(Slow(), "us-east-1", patience=0.2), a_plan())
+    prices = look_up_prices(PriceList(Slow(), "us-east-1", timeout=0.2), a_plan())
     may_answer.set()
 
     assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
