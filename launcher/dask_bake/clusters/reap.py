@@ -8,7 +8,7 @@ from typing import Protocol
 
 from dask_bake.clusters import orphans as reaping
 from dask_bake.clusters.orphans import Reaping, Remains, plan_reaping
-from dask_bake.clusters.teardown import Removal
+from dask_bake.clusters.teardown import TaggedResources, Teardown
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify
@@ -118,7 +118,8 @@ def _remove(
     for each in own:
         _remove_loose(each.pieces, edge, reasons)
         tags = {Tag.MANAGED: "true", Tag.LAUNCH: each.launch_id}
-        _try(Removal(edge, each.cluster, tags, notify, clock, sleep).run, reasons)
+        resources = TaggedResources(edge, each.cluster, tags)
+        _try(Teardown(resources, notify, clock, sleep).run, reasons)
     left = _until_gone(own, edge, reasons, clock, sleep)
     return [piece for each in own for piece in each.pieces] if left is None else left
 
