@@ -15,7 +15,7 @@ Open ``resolve`` first: ``prepare`` returns the installer of an environment, wit
 - ``installers`` packs the locked packages, verified by their hashes, into the payload of the image. The
   instance that is baked needs no network for them.
 
-A lock holds neither passwords nor tokens: an image contains it. Packages are selected for the oldest
-supported Debian release, so that a lock does not depend on the base image; pip's wheels are those for the
-base image's own Python.
+A lock holds neither passwords nor tokens, because the image contains it. conda brings its own Python, and
+conda.lock fits every base image. pip installs for the base image's own Python, so that there is a pip.lock
+for each of these versions.
 """
