@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge, WayIn
+from dask_bake.ec2.protocols import ClusterApi, WayIn
 from dask_bake.errors import BakeError, LeftoverError, TransientError
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import command_line
@@ -39,7 +39,7 @@ class Removal:
         known_groups: groups that are told as left where EC2 cannot be asked.
     """
 
-    cloud: CloudEdge
+    cloud: ClusterApi
     name: str
     tags: Mapping[str, str]
     notify: Notify
@@ -73,17 +73,17 @@ class Removal:
 
     def leftover(self, error: BaseException) -> LeftoverError:
         """What is left because of the error."""
-        return self._left(error, self.pieces())
+        return self._left(error, self.resources())
 
-    def pieces(self) -> list[str]:
+    def resources(self) -> list[str]:
         """What there is: as EC2 says, or as it was when EC2 still answered."""
         try:
-            pieces = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
-            pieces += map(self._with_holders, self.cloud.groups(self.tags))
-            pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
+            resources = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
+            resources += map(self._with_holders, self.cloud.groups(self.tags))
+            resources += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
         except (BakeError, KeyboardInterrupt):
             return self._known()
-        return pieces
+        return resources
 
     def _run(self) -> None:
         with phase_of(PHASE, self.notify, self.clock):
@@ -159,15 +159,15 @@ class Removal:
         return _named_group(group) + (f", used by {', '.join(holders)}" if holders else "")
 
     def _known(self) -> list[str]:
-        pieces = [_named(node) for node in self._nodes.values() if not ended(node)]
-        pieces += [f"instance {each}" for each in self.known if each not in self._nodes]
-        pieces += map(_named_group, self.known_groups)
+        resources = [_named(node) for node in self._nodes.values() if not ended(node)]
+        resources += [f"instance {each}" for each in self.known if each not in self._nodes]
+        resources += map(_named_group, self.known_groups)
         # What EC2 made without its word reaching anybody is known to nobody here.
-        return [*pieces, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
+        return [*resources, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
 
-    def _left(self, error: BaseException, pieces: Sequence[str]) -> LeftoverError:
+    def _left(self, error: BaseException, resources: Sequence[str]) -> LeftoverError:
         why = str(error) or "interrupted"
-        left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
+        left = "; ".join(resources) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
             hint=command_line("down", self.name),
@@ -189,7 +189,7 @@ def _named_group(group: SecurityGroup) -> str:
 
 def take_down(
     cluster: Cluster,
-    cloud: CloudEdge,
+    cloud: ClusterApi,
     way_in: WayIn,
     *,
     notify: Notify,

@@ -23,7 +23,7 @@ READY = ("create-complete", "update-in-progress", "update-complete", "update-fai
 """The states of an Instance Connect endpoint that carries connections: a change leaves it in use."""
 
 
-class Ec2LookUps:
+class Ec2Queries:
     """Questions to EC2 in one region, and to other services about its account.
 
     Args:

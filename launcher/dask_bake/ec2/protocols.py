@@ -31,7 +31,7 @@ class ClusterQueries(Protocol):
         """The security groups with these tags."""
 
 
-class LookUps(ClusterQueries, Protocol):
+class LaunchQueries(ClusterQueries, Protocol):
     """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
 
     def find_images(
@@ -75,7 +75,7 @@ class LookUps(ClusterQueries, Protocol):
         """Whether the caller may do that: a dry run, which makes nothing."""
 
 
-class CloudEdge(ClusterQueries, Protocol):
+class ClusterApi(ClusterQueries, Protocol):
     """The part of EC2 that a cluster is made of."""
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
@@ -112,7 +112,7 @@ class CloudEdge(ClusterQueries, Protocol):
         """The network interfaces that are in the group, as far as one may ask."""
 
 
-class BakeApi(LookUps, CloudEdge, Protocol):
+class BakeApi(LaunchQueries, ClusterApi, Protocol):
     """The part of EC2 that a bake uses: look-ups, and the cluster that verifies the image."""
 
 
@@ -145,7 +145,7 @@ class WayIn(Protocol):
         """Deletes the cluster's secrets from this machine."""
 
 
-class ImagesEdge(Protocol):
+class ImageApi(Protocol):
     """What is asked of EC2 for images, in one region."""
 
     def mine(self) -> tuple[Image, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
-from dask_bake.ec2.protocols import CloudEdge, WayIn
+from dask_bake.ec2.protocols import ClusterApi, WayIn
 from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
@@ -20,7 +20,7 @@ from dask_bake.models.tags import Tag
 
 def launch(
     plan: LaunchPlan,
-    cloud: CloudEdge,
+    cloud: ClusterApi,
     way_in: WayIn,
     *,
     notify: Notify,
@@ -78,7 +78,7 @@ class _Launch:
     """One launch while it makes things: what it has to undo if it fails."""
 
     plan: LaunchPlan
-    cloud: CloudEdge
+    cloud: ClusterApi
     watch: Readiness
     notify: Notify
     clock: Callable[[], float]
@@ -170,7 +170,7 @@ class _Launch:
         look = cluster_command("ssh", cluster.name, *((str(node.index),) if node and node.index else ()))
         return LeftoverError(
             f"{error.message}. --keep-on-failure keeps what there is, and it costs:"
-            f" {'; '.join(self._removal().pieces())}",
+            f" {'; '.join(self._removal().resources())}",
             hint=f"{look} looks into it, /var/log/cloud-init-output.log being where to begin;"
             f" {cluster_command('down', cluster.name)} removes it all",
         )

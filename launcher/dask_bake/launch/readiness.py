@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dask_bake.clusters.teardown import UNSEEN
-from dask_bake.ec2.protocols import CloudEdge, WayIn
+from dask_bake.ec2.protocols import ClusterApi, WayIn
 from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, TransientError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
@@ -33,7 +33,7 @@ class Readiness:
     """
 
     plan: LaunchPlan
-    cloud: CloudEdge
+    cloud: ClusterApi
     way_in: WayIn
     notify: Notify
     clock: Callable[[], float]

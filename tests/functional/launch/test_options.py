@@ -31,7 +31,7 @@ from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
-from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn, a_target
+from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeQueries, FakeWayIn, a_target
 
 BAKED = replace(
     IMAGE,
@@ -43,7 +43,7 @@ ELSEWHERE = Subnet("subnet-9", "vpc-9", "us-east-1c", 4091)
 OURS = SecurityGroup("sg-11111111", "ours", "vpc-1")
 
 
-class Region(FakeLookUps):
+class Region(FakeQueries):
     """A fake region with everything that the cases name."""
 
     def __init__(self) -> None:

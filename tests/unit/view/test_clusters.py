@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
-from dask_bake.models.resources import QUIET
+from dask_bake.models.resources import GRACE_PERIOD
 from dask_bake.models.tags import Tag
 from dask_bake.view import cluster_json, clusters, layout
 from dask_bake.view.cluster_json import cluster_document, metadata_document, plan_document
@@ -117,7 +117,7 @@ def test_a_cluster_without_nodes_says_what_that_is():
 
 @pytest.mark.parametrize(("name", "has_ended"), [("dask", True), ("image-0123456789ab", False)])
 def test_groups_that_stayed_when_a_cluster_ended_are_told_as_that(name, has_ended):
-    begun = (NOW - QUIET).isoformat()
+    begun = (NOW - GRACE_PERIOD).isoformat()
     groups = (replace(CLUSTER.groups[0], tags=((Tag.CREATED, begun),)),)
     text = shown(clusters.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
 
