@@ -143,6 +143,16 @@ def test_each_outside_package_is_used_in_its_place_alone(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_programs_are_started_in_one_place(path):
+    """By system.subprocesses, which waits for whatever it stops."""
+    names = [
+        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    ]
+    starts = {"subprocess.run", "subprocess.call", "subprocess.check_output", "subprocess.Popen", "os.system"}
+    assert dotted(path) == "system.subprocesses" or starts.isdisjoint(names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
 def test_the_local_cloud_is_known_only_where_it_is_started(path):
     if not is_in(dotted(path), KNOW_THE_LOCAL_CLOUD):
         assert "local" not in [part(name, ROWS) for name in imported(path)]

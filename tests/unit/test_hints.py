@@ -9,7 +9,7 @@ from dask_bake.cli.options import CloudFlags, cloud_options
 from dask_bake.cli.session import open_cloud
 from dask_bake.clusters.naming import already_there, ended_by_itself
 from dask_bake.clusters.ssh_access import ssh_group
-from dask_bake.clusters.teardown import Removal
+from dask_bake.clusters.teardown import TaggedResources, Teardown
 from dask_bake.errors import BakeError
 from dask_bake.events import Note
 from dask_bake.hints import (
@@ -94,16 +94,16 @@ def said(act) -> str:
     return complete(str(caught.value.hint), FLAGS)
 
 
-def a_removal(cloud, **more):
+def a_teardown(cloud, **more):
     clock = FakeClock()
-    return Removal(cloud, "dask", {}, lambda _: None, clock, clock.sleep, **more)
+    return Teardown(TaggedResources(cloud, "dask", {}), lambda _: None, clock, clock.sleep, **more)
 
 
 def test_whatever_names_the_command_that_ends_a_cluster_says_where_it_is():
     cluster = a_cluster()
     refusing = FakeCloud(faults=[Fault("nodes", BakeError("no"))])
 
-    assert said(a_removal(refusing).run) == DOWN
+    assert said(a_teardown(refusing).run) == DOWN
     assert said(lambda: ssh_group(replace(cluster, groups=()))) == f"{DOWN} ends it"
     headless = replace(cluster, nodes=cluster.nodes[1:])
     assert said(lambda: host(headless, headless.nodes[0], None)) == DOWN

@@ -20,7 +20,7 @@ from dask_bake.images.facts import free_name
 from dask_bake.models.ec2 import Image, Subnet
 from dask_bake.models.tags import Tag, Tags, Verified
 from dask_bake.ssh.keystore import new_key
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 SEAL = "seal"
 
@@ -40,7 +40,7 @@ class Build:
     def bring(self) -> int:
         """The size of the packages, once the payload has everything."""
         installer, template = self.context.installer, self.staged.template
-        with room_in(template, needed=DISK_SPACE_NEEDED):
+        with explain_disk_errors(template, needed=DISK_SPACE_NEEDED):
             payload = pack_rootfs(template)
             (payload / "manifest.json").write_text(manifest.render(self.staged.manifest))
             for name in installer.files:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dask_bake.bake.plan import bake_name, verification_name
 from dask_bake.clusters.naming import group_name, moment, ssh_rule
-from dask_bake.clusters.teardown import SETTLE, Removal
+from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
 from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, LeftoverError, merge_errors
 from dask_bake.events import Note, Notify
@@ -86,28 +86,26 @@ class BakeLease:
         except KeyboardInterrupt as error:
             if made.is_cleared_up:
                 raise
-            raise merge_errors([each.leftover(error) for each in self._removals(made)]) from error
+            raise merge_errors([each.leftover(error) for each in self._teardowns(made)]) from error
 
     def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
         """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
         left: list[LeftoverError] = []
-        for removal in self._removals(made):
+        for teardown in self._teardowns(made):
             try:
-                removal.run()
+                teardown.run()
             except LeftoverError as error:
                 left.append(error)
         if left:
             raise merge_errors([*([reason] if isinstance(reason, BakeError) else []), *left])
         made.is_cleared_up = True
 
-    def _removals(self, made: "_Made") -> list[Removal]:
+    def _teardowns(self, made: "_Made") -> list[Teardown]:
         proof = verification_name(self.digest)
         proofs = {proof: {Tag.CLUSTER: proof}} if made.group is not None and made.has_failed else {}
         return [
-            Removal(
-                self.cloud,
-                name,
-                tags,
+            Teardown(
+                TaggedResources(self.cloud, name, tags),
                 self.notify,
                 self.clock,
                 self.sleep,

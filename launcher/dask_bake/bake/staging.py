@@ -18,7 +18,7 @@ from dask_bake.images.manifest import Manifest
 from dask_bake.models.cloud import DEBIAN_ACCOUNT, Architecture
 from dask_bake.models.debian import NEWEST, DebianRelease, minor, release_of_image, release_with
 from dask_bake.models.ec2 import Image
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 DISK_SPACE_NEEDED = 300 << 20
 STAGE_EXPIRY = 24 * 60 * 60
@@ -47,7 +47,7 @@ def stage_image(options: BakeOptions, context: BakeContext) -> Iterator[StagedIm
     base = base_image(options, context.ec2, context.installer)
     with _stage(context.cache) as template:
         installer = context.installer
-        with room_in(context.cache, needed=DISK_SPACE_NEEDED):
+        with explain_disk_errors(context.cache, needed=DISK_SPACE_NEEDED):
             files = stage(context.source, template, installer.files)
         recipe = Recipe(base.id, options.architecture, installer.name, options.inputs, files)
         yield StagedImage(recipe, base, template, recipe.manifest(installer.lock))
@@ -101,7 +101,7 @@ def _newest(release: DebianRelease, architecture: Architecture, ec2: BakeApi) ->
 @contextmanager
 def _stage(cache: Path) -> Iterator[Path]:
     """A folder that does not exist yet and will not be left: where there is room for packages."""
-    with room_in(cache, needed=DISK_SPACE_NEEDED):
+    with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache, prefix="stage-")
     for abandoned in cache.glob("stage-*"):

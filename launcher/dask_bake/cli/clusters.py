@@ -19,7 +19,7 @@ from dask_bake.cli.options import (
 from dask_bake.cli.session import launch_options, open_cluster, open_ec2, open_terminal
 from dask_bake.hints import command_line, complete
 from dask_bake.options.launch_table import OPTIONS, SECTIONS
-from dask_bake.system.signals import outlive_terminal
+from dask_bake.system.signals import ignore_hangup
 
 yes_option = click.option(
     "-y", "--yes", is_flag=True, expose_value=False, help="Accepted for dask-ec2's scripts; down never asks."
@@ -208,7 +208,7 @@ def down_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
     """End a cluster, and remove all of its resources."""
     from dask_bake.commands import clusters
 
-    outlive_terminal()
+    ignore_hangup()
     words = (
         ("--file", str(cluster_flags.file))
         if cluster_flags.file

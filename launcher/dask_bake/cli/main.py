@@ -12,7 +12,7 @@ from dask_bake.cli.click_types import SectionedGroup
 from dask_bake.cli.options import TypedFlags
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.system.signals import Interrupts
-from dask_bake.system.streams import Lossy
+from dask_bake.system.streams import TolerantStream
 
 SECTIONS = {
     "Image": (bake.bake_command, bake.lock_command, images.images_group),
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     interrupts = Interrupts()
     interrupts.listen()
     if sys.stderr is not None:
-        sys.stderr = Lossy(sys.stderr)
+        sys.stderr = TolerantStream(sys.stderr)
     code = run(arguments, at_end=interrupts.end)
     interrupts.end()
     sys.exit(code)

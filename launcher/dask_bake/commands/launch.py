@@ -31,7 +31,7 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, secrets_of
 from dask_bake.ssh.transport import Carrier, asked_for, check_programs, check_version
-from dask_bake.system.concurrency import Asking
+from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view import cluster_json, clusters, launch_plan
 from dask_bake.view.terminal import Terminal
 
@@ -54,10 +54,10 @@ def run(
     newest = newest_base(plan.target.image, ec2)
     for note in notes(plan, own_packages(), newest_base=newest, now=datetime.now(UTC)):
         terminal.notify(Note(note))
-    pricing = Asking(lambda: cost_of(plan, cloud, ec2))
+    pricing = BackgroundCall(lambda: cost_of(plan, cloud, ec2))
     if dry_run:
         allowed = ask_permissions(plan, ec2)
-        _show_plan(plan, allowed, pricing.answer(), terminal, json_output=json_output)
+        _show_plan(plan, allowed, pricing.result(), terminal, json_output=json_output)
         check_permissions(allowed)
         return 0
     folder = secrets_of(cloud, options.name, plan.launch_id, os.environ)
@@ -72,7 +72,7 @@ def run(
             seconds = progress.elapsed
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
-        _show_cluster(cluster, seconds, pricing.within(0.0), terminal, json_output=json_output)
+        _show_cluster(cluster, seconds, pricing.result_within(0.0), terminal, json_output=json_output)
     return 0
 
 

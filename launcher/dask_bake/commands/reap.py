@@ -17,7 +17,7 @@ from dask_bake.hints import command_line
 from dask_bake.launch.pricing import HOURS_OF_A_MONTH
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Resource, ResourceKind
-from dask_bake.system.concurrency import Asking
+from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view.reap import Costs, counted, reap_document, reap_view
 from dask_bake.view.terminal import Terminal
 
@@ -106,17 +106,17 @@ def costs_of(found: Reaping, edges: Mapping[str, Ec2Resources]) -> Costs:
     }
     resources = {resource.id: resource for each in found.remains for resource in each.resources}
     calls = {key: _ask(edges[key[0]].prices, resources[id_]) for id_, key in keys.items()}
-    prices = {key: call.within(max(0.0, deadline - time.monotonic())) for key, call in calls.items()}
+    prices = {key: call.result_within(max(0.0, deadline - time.monotonic())) for key, call in calls.items()}
     return {id_: _cost(resources[id_], prices[key]) for id_, key in keys.items()}
 
 
-def _ask(prices: PriceList | None, resource: Resource) -> Asking:
+def _ask(prices: PriceList | None, resource: Resource) -> BackgroundCall:
     # The price of a spot instance depends on its zone, and changes within hours.
     if prices is None or resource.is_spot:
-        return Asking(lambda: None)
+        return BackgroundCall(lambda: None)
     if resource.kind is ResourceKind.VOLUME:
-        return Asking(lambda: prices.disk(resource.type))
-    return Asking(lambda: prices.instance(resource.type))
+        return BackgroundCall(lambda: prices.disk(resource.type))
+    return BackgroundCall(lambda: prices.instance(resource.type))
 
 
 def _cost(resource: Resource, price: float | None) -> float | None:

@@ -16,7 +16,7 @@ from dask_bake.events import Notify
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Resource, ResourceKind, creation_time
 from dask_bake.models.tags import Tag
-from dask_bake.system.concurrency import together
+from dask_bake.system.concurrency import gather
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -31,7 +31,7 @@ class Ec2Resources(Ec2):
 
     def resources(self) -> tuple[Resource, ...]:
         """All that is tagged as dask-bake's and can cost or hold a name, in whatever state."""
-        found = together(self._instances, self._volumes, self._interfaces, self._groups_of_ours, self._keys)
+        found = gather(self._instances, self._volumes, self._interfaces, self._groups_of_ours, self._keys)
         return tuple(resource for resources in found for resource in resources)
 
     def regions(self) -> tuple[str, ...]:

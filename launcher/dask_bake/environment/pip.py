@@ -16,7 +16,7 @@ from dask_bake.environment.spec import normalized_name
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.models.debian import OLDEST
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import sha256_of
 from dask_bake.system.subprocesses import start, stop
 
@@ -56,7 +56,7 @@ def resolve(
         BakeError: with pip's own explanation, where nothing satisfies them.
     """
     _check_interpreter(target.python)
-    with tempfile.TemporaryDirectory() as folder, room_in(Path(folder), needed=ROOM):
+    with tempfile.TemporaryDirectory() as folder, explain_disk_errors(Path(folder), needed=ROOM):
         report = Path(folder, "report.json")
         limits = Path(folder, "constraints.txt")
         limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
@@ -70,7 +70,7 @@ def fetch(
     packages: Sequence[Package], target: Target, cache: Path, notify: Notify, *, pip: Run | None = None
 ) -> tuple[Path, ...]:
     """The locked wheels, verified, in their order; only what the cache lacks is downloaded."""
-    with room_in(cache, needed=ROOM):
+    with explain_disk_errors(cache, needed=ROOM):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [package for package in packages if _cached(cache, package) is None]
         if missing:

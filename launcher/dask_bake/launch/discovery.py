@@ -23,7 +23,7 @@ from dask_bake.models.ec2 import (
 )
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.system.concurrency import together
+from dask_bake.system.concurrency import gather
 
 
 @dataclass(frozen=True)
@@ -76,10 +76,10 @@ def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], st
         "user_groups": lambda: find_groups(options, ec2),
         "source_groups": lambda: find_sources(options, ec2),
         "name_groups": lambda: ec2.groups(name),
-        "quotas": lambda: together(*(partial(ec2.quota, code) for code in quotas.codes(options))),
+        "quotas": lambda: gather(*(partial(ec2.quota, code) for code in quotas.codes(options))),
         **_only_if_named(options, ec2),
     }
-    found = dict(zip(questions, together(*questions.values()), strict=True))
+    found = dict(zip(questions, gather(*questions.values()), strict=True))
     return Discovery(**found, name_nodes=ec2.nodes(name) if found["name_groups"] else ())
 
 

@@ -11,7 +11,7 @@ from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError
 from dask_bake.launch.plan import UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP, LaunchPlan
 from dask_bake.models.ec2 import Rule
-from dask_bake.system.concurrency import together
+from dask_bake.system.concurrency import gather
 
 NOT_ASKED = "not asked: there is no group yet"
 NOT_CERTAIN = "not certain: asked with the VPC's default group"
@@ -80,7 +80,7 @@ def ask_permissions(plan: LaunchPlan, ec2: LaunchQueries) -> tuple[Permission, .
         ("RunInstances", "the head", _of_what_is_there(plan, head)),
         ("RunInstances", "the workers", _of_what_is_there(plan, workers)),
     ]
-    answers = together(*(partial(_ask, ec2, *question) for question in questions))
+    answers = gather(*(partial(_ask, ec2, *question) for question in questions))
     rules = Permission("AuthorizeSecurityGroupIngress", "its group", None, NOT_ASKED)
     return (answers[0], rules, *answers[1:])
 

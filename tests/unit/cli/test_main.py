@@ -1,4 +1,4 @@
-"""The command line: its help, its exit codes, and one sentence for whatever is wrong."""
+"""The command line: help, exit codes, and messages for wrong use."""
 
 import os
 import resource
@@ -64,7 +64,7 @@ def test_a_wrong_configuration_is_wrong_use(command, capsys):
         (["down", "a", "b"], "dask-bake down"),
     ],
 )
-def test_what_the_command_line_does_not_know_is_told_with_its_help(arguments, command, capsys):
+def test_unknown_arguments_are_reported_with_the_help_command(arguments, command, capsys):
     assert run(arguments) == 2
 
     said = capsys.readouterr().err.splitlines()
@@ -72,7 +72,7 @@ def test_what_the_command_line_does_not_know_is_told_with_its_help(arguments, co
     assert said[1] == f"Hint: {command} --help shows the usage"
 
 
-def test_an_option_may_be_given_twice_if_it_says_the_same():
+def test_an_option_may_be_given_twice_with_the_same_value():
     with cli.commands["launch"].make_context("launch", ["--count", "9", "--count", "9"]) as context:
         assert context.params["count"] == "9"
 
@@ -107,7 +107,7 @@ def test_every_command_about_clusters_takes_a_file(command):
     assert "--file" in [spelling for parameter in command.params for spelling in parameter.opts]
 
 
-def test_help_is_there_at_once():
+def test_help_is_fast():
     environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
@@ -132,14 +132,14 @@ def test_help_is_there_at_once():
         (["3", "--name", "taxi", "--", "ls", "-l", "--", "x"], 3, ("ls", "-l", "--", "x")),
     ],
 )
-def test_what_follows_the_dashes_is_run_on_the_node(arguments, node, words):
+def test_arguments_after_the_dashes_are_run_on_the_node(arguments, node, words):
     with cli.commands["ssh"].make_context("ssh", list(arguments)) as context:
         assert context.params["node"] == node
         assert context.meta.get(NodeCommand.WORDS, ()) == words
 
 
-def test_main_exits_with_the_commands_code():
-    """In a process of its own, whose signals and stderr are its alone."""
+def test_main_exits_with_the_command_s_exit_code():
+    """Run in a process of its own, since it changes signal handlers and stderr."""
     code = "from dask_bake.cli.main import main; main(['launch', '--count', '1'])"
     environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
     ended = subprocess.run(

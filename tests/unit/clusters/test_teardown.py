@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.clusters.inventory import find
-from dask_bake.clusters.teardown import LATEST, Removal
+from dask_bake.clusters.teardown import LONGEST, TaggedResources, Teardown
 from dask_bake.errors import BakeError, LeftoverError, OutcomeUnknownError, TransientError
 from dask_bake.events import Note
 from dask_bake.models.tags import Tag
@@ -38,7 +38,9 @@ def filled(cloud):
 
 def remove(cloud, **said):
     clock, events = FakeClock(), []
-    Removal(cloud, "dask", TAGS, events.append, clock, clock.sleep, **said).run()
+    settle = said.pop("settle", 0.0)
+    resources = TaggedResources(cloud, "dask", TAGS, **said)
+    Teardown(resources, events.append, clock, clock.sleep, settle=settle).run()
     return clock.now - 100, [event.text for event in events if isinstance(event, Note)]
 
 
@@ -168,4 +170,4 @@ def test_a_known_instance_is_looked_for_a_minute_and_told_again_once_it_is_seen(
     assert cloud.left == []
 
     seconds, _ = remove(FakeCloud(), known=("i-7",))
-    assert 60 <= seconds <= 60 + 2 * LATEST
+    assert 60 <= seconds <= 60 + 2 * LONGEST

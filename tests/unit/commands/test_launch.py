@@ -1,4 +1,4 @@
-"""What `launch` does besides launching."""
+"""`dask-bake launch` around the launch: warnings, versions, and the metadata file."""
 
 import platform
 from dataclasses import replace
@@ -25,8 +25,8 @@ BAKED = replace(
 CLIENT = Packages("3.11.7", distributed="2026.8.0", numpy="2.4.6")
 
 
-def test_a_file_that_cannot_be_written_leaves_a_cluster_and_says_so(tmp_path):
-    """Exit code 3, the cluster's name, and how to end it."""
+def test_if_the_file_cannot_be_written_the_cluster_stays_up(tmp_path):
+    """The error has exit code 3, the cluster's name, and the command that ends it."""
     with pytest.raises(
         LeftoverError, match="could not be written: Is a directory; the cluster mine is up"
     ) as caught:
@@ -36,7 +36,7 @@ def test_a_file_that_cannot_be_written_leaves_a_cluster_and_says_so(tmp_path):
     assert "dask-bake down mine" in hint_of(caught.value)
 
 
-def test_what_a_user_should_know_is_told_once_each_before_the_launch():
+def test_each_warning_is_given_once():
     plan = a_plan(image=BAKED, nprocs=9)
     newest = "debian-12-amd64-20260401-1234"
 
@@ -50,11 +50,11 @@ def test_what_a_user_should_know_is_told_once_each_before_the_launch():
     )
 
 
-def test_there_is_nothing_to_say_of_a_plan_that_fits():
+def test_a_plan_that_fits_has_no_warnings():
     assert notes(a_plan(), CLIENT, now=IMAGE.created) == ()
 
 
-def test_a_mismatch_ends_the_launch_unless_it_is_allowed():
+def test_a_version_mismatch_is_an_error_unless_it_is_allowed():
     other = replace(CLIENT, distributed="2025.1.0", numpy=None)
     image = replace(BAKED, tags=((Tag.DISTRIBUTED, "2026.8.0"),))
 
@@ -66,7 +66,7 @@ def test_a_mismatch_ends_the_launch_unless_it_is_allowed():
     )
 
 
-def test_the_clients_packages_are_those_of_this_environment():
+def test_the_client_s_packages_are_those_of_this_environment():
     installed = {each.name.lower(): each.version for each in metadata.distributions()}
 
     assert own_packages() == Packages(

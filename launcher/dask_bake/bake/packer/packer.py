@@ -13,7 +13,7 @@ from dask_bake.bake.packer.output import START, Progress, parse
 from dask_bake.bake.packer.process import PackerProcess, environment, version_records
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Phases
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 Version = tuple[int, ...]
 
@@ -116,7 +116,11 @@ class PackerBuilder:
         credentials: Mapping[str, str],
     ) -> int:
         settings = {**SETTINGS, "PACKER_LOG": "", "PACKER_CACHE_DIR": str(self._cache), **credentials}
-        with room_in(self._log.parent, needed=LOG_SIZE), _opened(self._log) as log, environment(settings):
+        with (
+            explain_disk_errors(self._log.parent, needed=LOG_SIZE),
+            _opened(self._log) as log,
+            environment(settings),
+        ):
             child = PackerProcess(self._executable, command, template, options)
             try:
                 for record in child.records():
@@ -157,12 +161,12 @@ class PackerBuilder:
 
 @contextmanager
 def _variable_file(variables: Mapping[str, object], cache: Path) -> Iterator[Path]:
-    with room_in(cache, needed=FILE_SIZE):
+    with explain_disk_errors(cache, needed=FILE_SIZE):
         cache.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache, prefix="variables-")
     with folder as name:
         file = Path(name, "variables.json")
-        with room_in(cache, needed=FILE_SIZE):
+        with explain_disk_errors(cache, needed=FILE_SIZE):
             file.write_text(json.dumps(variables))
         yield file
 

@@ -16,7 +16,7 @@ from dask_bake.environment.conda.solve import Archive, CondaLock
 from dask_bake.environment.spec import without_secrets
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import sha256_of
 
 DOWNLOADS = 8
@@ -27,7 +27,7 @@ PATIENCE = 30
 
 def fetch(lock: CondaLock, channels: Channels, cache: Path, notify: Notify) -> tuple[Path, ...]:
     """The locked archives, verified, in the lock's order; only what the cache lacks is downloaded."""
-    with room_in(cache, needed=ROOM):
+    with explain_disk_errors(cache, needed=ROOM):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [archive for archive in lock.archives if not _is_cached(cache, archive)]
         if missing:

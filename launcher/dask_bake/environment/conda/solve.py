@@ -19,7 +19,7 @@ from dask_bake.environment.spec import PIP_NAMES, normalized_name, without_secre
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import OLDEST
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 VIRTUAL_PACKAGES = {
     "__unix": ("0", "0"),
@@ -88,7 +88,7 @@ def solve(
             answer.
     """
     wanted = [parse_spec(spec) for spec in specs]
-    with room_in(channels.cache or Path.home(), needed=ROOM):
+    with explain_disk_errors(channels.cache or Path.home(), needed=ROOM):
         records = run(
             lambda: rattler.solve(
                 sources=[channel_of(place) for place in channels.places],
