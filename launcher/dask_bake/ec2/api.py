@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 NO_INSTANCE = ("InvalidInstanceID.NotFound",)
-LOOKS, PAUSE = 30, 1.0
+LOOKUPS, LOOKUP_INTERVAL = 30, 1.0
 """How often, and after how many seconds, what must be there is looked for."""
 
 
@@ -226,13 +226,13 @@ class Ec2(Ec2Queries):
 
     def _made_before(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The group of that name if it has the tags of this launch; ``None`` if somebody else made it."""
-        for _ in range(LOOKS):
+        for _ in range(LOOKUPS):
             found = [each for each in self.named_groups(name=name) if each.vpc_id == vpc_id]
             if found:
                 own = dict(tags).get(Tag.LAUNCH)
                 return next((each for each in found if own and dict(each.tags).get(Tag.LAUNCH) == own), None)
             # EC2 knows that there is one, and does not show it yet.
-            self._sleep(PAUSE)
+            self._sleep(LOOKUP_INTERVAL)
         raise OutcomeUnknownError(f"EC2 says that there is a security group {name}, and does not show it")
 
 

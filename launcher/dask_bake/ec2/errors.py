@@ -55,7 +55,7 @@ IMAGE_QUOTA = frozenset(
 SNAPSHOTS_BUSY = frozenset(
     {"ConcurrentSnapshotLimitExceeded", "PendingSnapshotLimitExceeded", "SnapshotLimitExceeded"}
 )
-OWN_KEY = ("EBS default key", "AWS Managed CMK")
+AWS_KEY_MESSAGES = ("EBS default key", "AWS Managed CMK")
 """What EC2's two sentences have in common: the one of snapshots, and the one of images."""
 HINTS: Mapping[str, str] = {
     "VolumeLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'Storage for … volumes';"
@@ -70,7 +70,7 @@ HINTS: Mapping[str, str] = {
     "IdempotentParameterMismatch": "launch again: each launch has tokens of its own",
 }
 """What to do where nothing but the code says what is the matter."""
-HINT_OF_A_LAUNCH = "dask-bake launch --dry-run shows all that is asked for"
+LAUNCH_HINT = "dask-bake launch --dry-run shows all that is asked for"
 EARLIER_ATTEMPT = "an earlier try may have been carried out"
 """A note on the last try's exception."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
@@ -161,8 +161,8 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         )
     if code == "InvalidInstanceType":
         return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
-    way_out = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)
-    return BakeError(f"{operation} failed: {message} ({code})", hint=way_out)
+    advice = HINTS.get(code) or (LAUNCH_HINT if operation == "RunInstances" else None)
+    return BakeError(f"{operation} failed: {message} ({code})", hint=advice)
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:
@@ -191,7 +191,7 @@ def image_errors(operation: str) -> Iterator[None]:
 
 def reworded(code: str, message: str) -> BakeError | None:
     """The sentence for an error code that only calls for images have; ``None`` for all others."""
-    if any(words in message for words in OWN_KEY):
+    if any(words in message for words in AWS_KEY_MESSAGES):
         return BakeError(
             "the image is encrypted with AWS's own key, and such an image cannot be shared",
             hint="bake it with --kms-key and a key of yours, which the other account may use",

@@ -23,7 +23,7 @@ from dask_bake.system.subprocesses import start, stop
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
 # Of a default environment; the wheels are there twice for a moment, in the cache and packed.
-ROOM = 600 << 20
+DISK_SPACE_NEEDED = 600 << 20
 
 Run = Callable[[Sequence[str], Path, Notify], None]
 
@@ -56,7 +56,7 @@ def resolve(
         BakeError: with pip's own explanation, where nothing satisfies them.
     """
     _check_interpreter(target.python)
-    with tempfile.TemporaryDirectory() as folder, explain_disk_errors(Path(folder), needed=ROOM):
+    with tempfile.TemporaryDirectory() as folder, explain_disk_errors(Path(folder), needed=DISK_SPACE_NEEDED):
         report = Path(folder, "report.json")
         limits = Path(folder, "constraints.txt")
         limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
@@ -70,7 +70,7 @@ def fetch(
     packages: Sequence[Package], target: Target, cache: Path, notify: Notify, *, pip: Run | None = None
 ) -> tuple[Path, ...]:
     """The locked wheels, verified, in their order; only what the cache lacks is downloaded."""
-    with explain_disk_errors(cache, needed=ROOM):
+    with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [package for package in packages if _cached(cache, package) is None]
         if missing:

@@ -62,8 +62,8 @@ FREE = Cost()
 
 
 def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
-    """Return the prices of what the plan tries first: asked at the same time, within the list's patience."""
-    place, deadline = plan.first, time.monotonic() + prices.patience
+    """Return the prices of the plan's first candidate, looked up concurrently, within one time-out."""
+    place, deadline = plan.first, time.monotonic() + prices.timeout
     head, worker = place.head_types[0].name, place.worker_types[0].name
     heads = workers = BackgroundCall(lambda: prices.instance(head))
     if place.market is Market.SPOT or worker != head:

@@ -47,9 +47,15 @@ def _headline(plan: LaunchPlan) -> str:
     place = plan.first
     kind = place.worker_types[0]
     used, market = plan.shape(kind), " on spot" if place.market is Market.SPOT else ""
-    work = f" of {used.nprocs} processes with {used.nthreads} threads each" if plan.options.runs_dask else ""
+    processes = layout.counted(used.nprocs, "process", "processes")
+    work = (
+        f" of {processes} with {layout.counted(used.nthreads, 'thread')} each"
+        if plan.options.runs_dask
+        else ""
+    )
     return (
-        f"{plan.options.name}: 1 head ({place.head_types[0].name}) and {plan.options.count - 1} workers"
+        f"{plan.options.name}: 1 head node ({place.head_types[0].name}) and"
+        f" {layout.counted(plan.options.count - 1, 'worker node')}"
         f" ({kind.name}{market}){work}, in {place.subnet.zone}"
     )
 
@@ -72,14 +78,17 @@ def _permissions(permissions: Sequence[Permission]) -> Iterator[RenderableType]:
     if not permissions:
         return
     rows = [(each.operation, each.what, Text(*ANSWERS[each.allowed]), each.why) for each in permissions]
-    yield from (Text(), Text("Permissions, as EC2 answers", "bold"), layout.grid(rows))
+    yield from (Text(), Text("Permissions, as reported by EC2", "bold"), layout.grid(rows))
 
 
 def _cost(cost: Cost | None) -> Iterator[RenderableType]:
     if cost is None:
         return
     rows = [(item.what, f"{item.count} ×", _each(item)) for item in cost.items]  # noqa: RUF001 - a sign
-    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"), layout.grid(rows), Text())
+    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"))
+    if rows:
+        yield layout.grid(rows)
+    yield Text()
 
 
 def _each(item: Item) -> str:

@@ -69,9 +69,7 @@ def counted(found: Reaping) -> str:
     counts = Counter(resource.kind for each in found.remains for resource in each.resources)
     if not counts:
         return "Nothing is"
-    what = [
-        f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in ResourceKind if counts[kind]
-    ]
+    what = [layout.counted(counts[kind], kind) for kind in ResourceKind if counts[kind]]
     return f"{_listed(what)} {'is' if counts.total() == 1 else 'are'}"
 
 

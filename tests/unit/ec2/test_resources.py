@@ -12,7 +12,7 @@ from dask_bake.errors import BakeError
 from dask_bake.models.resources import Resource, ResourceKind
 from dask_bake.models.tags import Tag
 
-OURS = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
+MANAGED_FILTER = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TAGS = ((Tag.CREATED, "2026-01-02T03:04:05+00:00"), (Tag.MANAGED, "true"))
 TOLD = [{"Key": key, "Value": value} for key, value in TAGS]
@@ -52,7 +52,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
         "Tags": TOLD,
         **told,
     }
-    stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, OURS)
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, MANAGED_FILTER)
 
     assert edge._instances() == [resource]
 
@@ -86,7 +86,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
             Resource(ResourceKind.INTERFACE, "eni-1", TAGS, state="in-use", created=WHEN),
         ),
         (
-            "_groups_of_ours",
+            "_security_groups",
             "describe_security_groups",
             {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask-bake-taxi", "Tags": TOLD}]},
             Resource(ResourceKind.GROUP, "sg-1", TAGS, name="dask-bake-taxi", created=WHEN),
@@ -101,7 +101,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
 )
 def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, resource):
     edge, stub = stubbed
-    stub.add_response(operation, answer, OURS)
+    stub.add_response(operation, answer, MANAGED_FILTER)
 
     assert getattr(edge, kind)() == [resource]
 
@@ -111,9 +111,9 @@ def test_a_time_that_is_none_is_not_known_or_taken_as_utc(stubbed, said):
     edge, stub = stubbed
     tags = [{"Key": Tag.CREATED, "Value": said}]
     answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
-    stub.add_response("describe_security_groups", answer, OURS)
+    stub.add_response("describe_security_groups", answer, MANAGED_FILTER)
 
-    (resource,) = edge._groups_of_ours()
+    (resource,) = edge._security_groups()
     assert resource.created == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
 
 

@@ -29,7 +29,7 @@ VIRTUAL_PACKAGES = {
 """The oldest base's kernel and C library, so that a lock holds on every base (conda, "Virtual packages")."""
 
 ENVIRONMENT = "default"
-ROOM = 200 << 20
+DISK_SPACE_NEEDED = 200 << 20
 LOCK_HINT = "dask-bake lock writes one"
 
 
@@ -88,7 +88,7 @@ def solve(
             answer.
     """
     wanted = [parse_spec(spec) for spec in specs]
-    with explain_disk_errors(channels.cache or Path.home(), needed=ROOM):
+    with explain_disk_errors(channels.cache or Path.home(), needed=DISK_SPACE_NEEDED):
         records = run(
             lambda: rattler.solve(
                 sources=[channel_of(place) for place in channels.places],
