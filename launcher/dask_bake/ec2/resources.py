@@ -1,4 +1,4 @@
-"""What launches can leave in EC2: looked up by tag, region by region, and removed where ``ec2`` does not."""
+"""Resources that launches can leave in EC2: found by tag in each region, and deleted."""
 
 import re
 import time
@@ -23,29 +23,29 @@ if TYPE_CHECKING:
 
 MANAGED_FILTER: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
 END_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-"""When an instance ended, as EC2 says it: ``User initiated (2026-01-02 03:04:05 GMT)``."""
+"""The time in an instance's state reason: ``User initiated (2026-01-02 03:04:05 GMT)``."""
 
 
 class Ec2Resources(Ec2):
-    """EC2 in one region, for whoever looks for what was left there."""
+    """Client that finds and deletes leftover resources in one region."""
 
     def resources(self) -> tuple[Resource, ...]:
-        """All that is tagged as dask-bake's and can cost or hold a name, in whatever state."""
+        """Return every tagged resource that can cost money or occupy a name, in any state."""
         found = gather(self._instances, self._volumes, self._interfaces, self._security_groups, self._keys)
         return tuple(resource for resources in found for resource in resources)
 
     def regions(self) -> tuple[str, ...]:
-        """The regions that are enabled for the account."""
+        """Return the regions that are enabled for the account."""
         with translated("DescribeRegions"):
             answer = self._client.describe_regions()
         return tuple(sorted(each["RegionName"] for each in answer.get("Regions", [])))
 
     def delete_volume(self, volume_id: str) -> None:
-        """The volume is no more; one that is gone is no error."""
+        """Delete the volume; ignore one that does not exist."""
         self._delete("DeleteVolume", lambda: self._client.delete_volume(VolumeId=volume_id))
 
     def delete_network_interface(self, interface_id: str) -> None:
-        """The network interface is no more; one that is gone is no error."""
+        """Delete the network interface; ignore one that does not exist."""
         self._delete(
             "DeleteNetworkInterface",
             lambda: self._client.delete_network_interface(NetworkInterfaceId=interface_id),
@@ -86,7 +86,7 @@ class Ec2Resources(Ec2):
 
 
 def connect_resources(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Resources]:
-    """EC2 in whatever region of the cloud, with one login for all; not to be called from several threads."""
+    """Return a function that makes a region's client, all with one login; not thread-safe."""
     clients = Clients(cloud, notify)
 
     def edge(region: str) -> Ec2Resources:
@@ -137,7 +137,7 @@ def _interface(answer: Mapping[str, Any]) -> Resource:
 
 
 def _group(answer: Mapping[str, Any]) -> Resource:
-    # EC2 keeps no time for a group.
+    # A security group has no creation time.
     tags = responses.tags(answer.get("Tags"))
     return Resource(
         ResourceKind.GROUP, answer["GroupId"], tags, name=answer["GroupName"], created=creation_time(tags)
