@@ -9,7 +9,7 @@ from dask_bake.clusters import reap
 from dask_bake.clusters.cluster_file import ClusterFile
 from dask_bake.clusters.orphans import Reaping, left_by
 from dask_bake.commands.confirm import confirm
-from dask_bake.ec2.prices import PATIENCE, PriceList
+from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT, PriceList
 from dask_bake.ec2.resources import Ec2Leftovers, connect_leftovers
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
@@ -97,7 +97,7 @@ def _look(edges: Mapping[str, Ec2Leftovers], now: datetime, terminal: Terminal) 
 
 def costs_of(found: Reaping, edges: Mapping[str, Ec2Leftovers]) -> Costs:
     """Return the cost of each instance and volume an hour, as far as AWS answers before the deadline."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PRICE_LOOKUP_TIMEOUT
     keys = {
         piece.id: (each.region, piece.kind, piece.type, piece.is_spot)
         for each in found.remains

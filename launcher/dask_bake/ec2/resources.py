@@ -1,4 +1,4 @@
-"""What launches can leave in EC2: looked up by tag, region by region, and removed where ``ec2`` does not."""
+"""Resources that launches can leave in EC2: found by tag in each region, and deleted."""
 
 import re
 import time
@@ -21,31 +21,31 @@ from dask_bake.system.concurrency import gather
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-OURS: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
-IN_BRACKETS = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-"""When an instance ended, as EC2 says it: ``User initiated (2026-01-02 03:04:05 GMT)``."""
+MANAGED_FILTER: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
+END_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+"""The time in an instance's state reason: ``User initiated (2026-01-02 03:04:05 GMT)``."""
 
 
 class Ec2Leftovers(Ec2):
-    """EC2 in one region, for whoever looks for what was left there."""
+    """Client that finds and deletes leftover resources in one region."""
 
     def pieces(self) -> tuple[Piece, ...]:
-        """All that is tagged as dask-bake's and can cost or hold a name, in whatever state."""
-        found = gather(self._instances, self._volumes, self._interfaces, self._groups_of_ours, self._keys)
+        """Return every tagged resource that can cost money or occupy a name, in any state."""
+        found = gather(self._instances, self._volumes, self._interfaces, self._security_groups, self._keys)
         return tuple(piece for pieces in found for piece in pieces)
 
     def regions(self) -> tuple[str, ...]:
-        """The regions that are enabled for the account."""
+        """Return the regions that are enabled for the account."""
         with translated("DescribeRegions"):
             answer = self._client.describe_regions()
         return tuple(sorted(each["RegionName"] for each in answer.get("Regions", [])))
 
     def delete_volume(self, volume_id: str) -> None:
-        """The volume is no more; one that is gone is no error."""
+        """Delete the volume; ignore one that does not exist."""
         self._delete("DeleteVolume", lambda: self._client.delete_volume(VolumeId=volume_id))
 
     def delete_network_interface(self, interface_id: str) -> None:
-        """The network interface is no more; one that is gone is no error."""
+        """Delete the network interface; ignore one that does not exist."""
         self._delete(
             "DeleteNetworkInterface",
             lambda: self._client.delete_network_interface(NetworkInterfaceId=interface_id),
@@ -70,23 +70,23 @@ class Ec2Leftovers(Ec2):
         found = self._all("describe_network_interfaces", "NetworkInterfaces", "DescribeNetworkInterfaces")
         return [_interface(each) for each in found]
 
-    def _groups_of_ours(self) -> list[Piece]:
+    def _security_groups(self) -> list[Piece]:
         found = self._all("describe_security_groups", "SecurityGroups", "DescribeSecurityGroups")
         return [_group(each) for each in found]
 
     def _keys(self) -> list[Piece]:
         with translated("DescribeKeyPairs"):
-            answer = self._client.describe_key_pairs(Filters=OURS)
+            answer = self._client.describe_key_pairs(Filters=MANAGED_FILTER)
         return [_key_pair(each) for each in answer.get("KeyPairs", [])]
 
     def _all(self, method: str, key: str, operation: str) -> Iterator[Any]:
         with translated(operation):
-            for page in self._client.get_paginator(method).paginate(Filters=OURS):  # type: ignore[call-overload]
+            for page in self._client.get_paginator(method).paginate(Filters=MANAGED_FILTER):  # type: ignore[call-overload]
                 yield from page.get(key, [])
 
 
 def connect_leftovers(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Leftovers]:
-    """EC2 in whatever region of the cloud, with one login for all; not to be called from several threads."""
+    """Return a function that makes a region's client, all with one login; not thread-safe."""
     clients = Clients(cloud, notify)
 
     def edge(region: str) -> Ec2Leftovers:
@@ -99,7 +99,7 @@ def connect_leftovers(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Leftov
 
 
 def _instance(answer: Mapping[str, Any]) -> Piece:
-    ended = IN_BRACKETS.search(answer.get("StateTransitionReason", ""))
+    ended = END_TIME.search(answer.get("StateTransitionReason", ""))
     return Piece(
         Kind.INSTANCE,
         answer["InstanceId"],
@@ -131,7 +131,7 @@ def _interface(answer: Mapping[str, Any]) -> Piece:
 
 
 def _group(answer: Mapping[str, Any]) -> Piece:
-    # EC2 keeps no time for a group.
+    # A security group has no creation time.
     tags = responses.tags(answer.get("Tags"))
     return Piece(Kind.GROUP, answer["GroupId"], tags, name=answer["GroupName"], born=born(tags))
 

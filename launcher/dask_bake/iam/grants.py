@@ -1,4 +1,4 @@
-"""What AWS has to permit: for which purpose and option, which actions, on what, under which condition.
+"""Table of the AWS permissions by purpose and option: actions, resources, conditions.
 
 Sources: the service authorization reference (resources and conditions of each action), and Packer's requests.
 """
@@ -11,11 +11,11 @@ from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.tags import Tag
 
 ACCOUNT, ROLE, KEY = "ACCOUNT", "ROLE", "KEY"
-"""What stands in a policy for the account's number, for the nodes' role, and for the key that encrypts."""
+"""Placeholders in a policy for the account number, the nodes' role and the KMS key."""
 
 
 class Purpose(StrEnum):
-    """What somebody is to be able to do; launching is also looking at clusters and ending them."""
+    """A purpose that needs permissions; ``launch`` includes listing clusters and ending them."""
 
     LAUNCH = "launch"
     BAKE = "bake"
@@ -24,7 +24,7 @@ class Purpose(StrEnum):
 
 
 class Extra(StrEnum):
-    """An option, or a value of ``--connect``, that takes more."""
+    """An option, or a value of ``--connect``, that needs further permissions."""
 
     SPOT = "spot"
     PROFILE = "iaminstance-name"
@@ -43,7 +43,7 @@ Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class Grant:
-    """Actions that one of the needs takes; those of one ``sid`` become one statement."""
+    """Actions that one of the needs requires; grants with the same ``sid`` become one statement."""
 
     sid: str
     needs: tuple[Need, ...]
@@ -64,7 +64,7 @@ def _grant(
     resources: str,
     condition: Condition | None = None,
 ) -> Grant:
-    """Actions of EC2, or of the service that they name, on kinds of EC2's resources, or on ARNs."""
+    """Return a grant; bare action names are EC2's, and bare resources are EC2 resource types."""
     on = tuple(each if each == "*" or ":" in each else _ec2(each) for each in resources.split())
     of = tuple(each if ":" in each else f"ec2:{each}" for each in actions.split())
     return Grant(sid, needs, of, on, condition or {})
@@ -76,12 +76,14 @@ def _equals(key: str, *values: str) -> Condition:
 
 LAUNCH, BAKE, IMAGES, REAP = ((each,) for each in Purpose)
 NODES = LAUNCH + BAKE
-MADE_OURS = _equals(f"aws:RequestTag/{Tag.MANAGED}", "true")
-OURS = _equals(f"aws:ResourceTag/{Tag.MANAGED}", "true")
-TOKENS_ONLY: Condition = {"StringEquals": {**MADE_OURS["StringEquals"], "ec2:MetadataHttpTokens": "required"}}
+TAGGED_MANAGED = _equals(f"aws:RequestTag/{Tag.MANAGED}", "true")
+IS_MANAGED = _equals(f"aws:ResourceTag/{Tag.MANAGED}", "true")
+IMDSV2_ONLY: Condition = {
+    "StringEquals": {**TAGGED_MANAGED["StringEquals"], "ec2:MetadataHttpTokens": "required"}
+}
 
 GRANTS = (
-    # Questions: most of EC2's know no resources. The last two of a launch are answered or not.
+    # Read-only: most of EC2's Describe actions support no resources. Quotas and prices are optional.
     _grant("Look", NODES + IMAGES, "DescribeImages DescribeInstances", "*"),
     _grant("Look", NODES, "DescribeSubnets DescribeSecurityGroups DescribeKeyPairs", "*"),
     _grant("Look", NODES, "DescribeInstanceTypes DescribeInstanceTypeOfferings", "*"),
@@ -93,17 +95,19 @@ GRANTS = (
     _grant("Look", (Extra.SPOT,), "DescribeSpotPriceHistory", "*"),
     _grant("Look", (Extra.PLACEMENT_GROUP,), "DescribePlacementGroups", "*"),
     _grant("Look", (Extra.EICE,), "DescribeInstanceConnectEndpoints", "*"),
-    # A cluster's groups.
-    _grant("MakeGroups", NODES, "CreateSecurityGroup", "security-group", MADE_OURS),
+    # Security groups of a cluster.
+    _grant("MakeGroups", NODES, "CreateSecurityGroup", "security-group", TAGGED_MANAGED),
     _grant("MakeGroupsIn", NODES, "CreateSecurityGroup", "vpc"),
-    _grant("OwnGroups", NODES, "AuthorizeSecurityGroupIngress DeleteSecurityGroup", "security-group", OURS),
-    _grant("OwnGroups", LAUNCH, "RevokeSecurityGroupIngress", "security-group", OURS),
-    # Its nodes, of which everything is tagged; Packer 1.6 can ask for no tokens, and tags no interface.
-    _grant("StartNodes", LAUNCH, "RunInstances", "instance", TOKENS_ONLY),
-    _grant("StartBakes", BAKE, "RunInstances", "instance", MADE_OURS),
-    _grant("StartDisks", NODES, "RunInstances", "volume", MADE_OURS),
+    _grant(
+        "OwnGroups", NODES, "AuthorizeSecurityGroupIngress DeleteSecurityGroup", "security-group", IS_MANAGED
+    ),
+    _grant("OwnGroups", LAUNCH, "RevokeSecurityGroupIngress", "security-group", IS_MANAGED),
+    # Nodes, tagged with all their resources; Packer 1.6 cannot require IMDSv2 and tags no interface.
+    _grant("StartNodes", LAUNCH, "RunInstances", "instance", IMDSV2_ONLY),
+    _grant("StartBakes", BAKE, "RunInstances", "instance", TAGGED_MANAGED),
+    _grant("StartDisks", NODES, "RunInstances", "volume", TAGGED_MANAGED),
     _grant("StartInSubnets", NODES, "RunInstances", "subnet network-interface"),
-    _grant("StartInOwnGroups", NODES, "RunInstances", "security-group", OURS),
+    _grant("StartInOwnGroups", NODES, "RunInstances", "security-group", IS_MANAGED),
     _grant("StartFromOwnImages", NODES, "RunInstances", "image", _equals("ec2:Owner", ACCOUNT)),
     _grant("StartFromDebian", BAKE, "RunInstances", "image", _equals("ec2:Owner", DEBIAN_ACCOUNT)),
     _grant(
@@ -113,15 +117,15 @@ GRANTS = (
         "instance volume network-interface security-group",
         _equals("ec2:CreateAction", "RunInstances", "CreateSecurityGroup"),
     ),
-    _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", OURS),
-    # What is left of it where nobody is at home.
-    _grant("OwnNodes", REAP, "TerminateInstances", "instance", OURS),
-    _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", OURS),
-    _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", OURS),
-    _grant("OwnDisks", REAP, "DeleteVolume", "volume", OURS),
-    _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", OURS),
-    # What options take.
-    _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", MADE_OURS),
+    _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", IS_MANAGED),
+    # Leftovers of clusters.
+    _grant("OwnNodes", REAP, "TerminateInstances", "instance", IS_MANAGED),
+    _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", IS_MANAGED),
+    _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", IS_MANAGED),
+    _grant("OwnDisks", REAP, "DeleteVolume", "volume", IS_MANAGED),
+    _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", IS_MANAGED),
+    # Options.
+    _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", TAGGED_MANAGED),
     _grant(
         "TagSpot",
         (Extra.SPOT,),
@@ -150,7 +154,7 @@ GRANTS = (
         _equals("iam:PassedToService", "ec2.amazonaws.com"),
     ),
     _grant("StartWithKeys", (Extra.KEYNAME,), "RunInstances", "key-pair"),
-    _grant("MakeKeys", (Extra.NO_PROVISION,), "ImportKeyPair", "key-pair", MADE_OURS),
+    _grant("MakeKeys", (Extra.NO_PROVISION,), "ImportKeyPair", "key-pair", TAGGED_MANAGED),
     _grant(
         "TagKeys",
         (Extra.NO_PROVISION,),
@@ -158,7 +162,7 @@ GRANTS = (
         "key-pair",
         _equals("ec2:CreateAction", "ImportKeyPair"),
     ),
-    _grant("OwnKeys", (Extra.NO_PROVISION,), "RunInstances DeleteKeyPair", "key-pair", OURS),
+    _grant("OwnKeys", (Extra.NO_PROVISION,), "RunInstances DeleteKeyPair", "key-pair", IS_MANAGED),
     _grant("StartInPlacementGroups", (Extra.PLACEMENT_GROUP,), "RunInstances", "placement-group"),
     _grant("StartInAnyGroups", (Extra.SECURITY_GROUP,), "RunInstances", "security-group"),
     _grant(
@@ -191,18 +195,18 @@ GRANTS = (
         {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}},
     ),
     # Images.
-    _grant("OwnNodes", BAKE, "StopInstances", "instance", OURS),
-    _grant("MakeImagesOf", BAKE, "CreateImage", "instance", OURS),
+    _grant("OwnNodes", BAKE, "StopInstances", "instance", IS_MANAGED),
+    _grant("MakeImagesOf", BAKE, "CreateImage", "instance", IS_MANAGED),
     _grant("MakeImages", BAKE, "CreateImage", "image snapshot"),
     _grant("CopyImages", IMAGES, "CopyImage", "image snapshot"),
-    _grant("TagNewImages", BAKE + IMAGES, "CreateTags", "image snapshot", MADE_OURS),
-    _grant("OwnImages", BAKE + IMAGES, "CreateTags DeleteSnapshot", "image snapshot", OURS),
+    _grant("TagNewImages", BAKE + IMAGES, "CreateTags", "image snapshot", TAGGED_MANAGED),
+    _grant("OwnImages", BAKE + IMAGES, "CreateTags DeleteSnapshot", "image snapshot", IS_MANAGED),
     _grant(
         "OwnImages",
         BAKE + IMAGES,
         "ModifyImageAttribute EnableImageDeprecation DeregisterImage",
         "image snapshot",
-        OURS,
+        IS_MANAGED,
     ),
-    _grant("OwnImages", IMAGES, "ModifySnapshotAttribute", "image snapshot", OURS),
+    _grant("OwnImages", IMAGES, "ModifySnapshotAttribute", "image snapshot", IS_MANAGED),
 )

@@ -62,8 +62,8 @@ FREE = Cost()
 
 
 def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
-    """Return the prices of what the plan tries first: asked at the same time, within the list's patience."""
-    candidate, deadline = plan.first, time.monotonic() + prices.patience
+    """Return the prices of the plan's first candidate, looked up concurrently, within one time-out."""
+    candidate, deadline = plan.first, time.monotonic() + prices.timeout
     head, worker = candidate.head_types[0].name, candidate.worker_types[0].name
     heads = workers = BackgroundCall(lambda: prices.instance(head))
     if candidate.market is Market.SPOT or worker != head:

@@ -35,7 +35,7 @@ def counted(plan: PrunePlan) -> str:
     if not plan:
         return "Nothing is"
     counts = ((len(plan.remove), "image"), (len(plan.remove) + len(plan.loose), "snapshot"))
-    what = " and ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
+    what = " and ".join(layout.counted(count, noun) for count, noun in counts if count)
     verb = "is" if not plan.remove and len(plan.loose) == 1 else "are"
     return f"{what}{f', {layout.bytes_text(plan.bytes)},' if plan.bytes else ''} {verb}"
 

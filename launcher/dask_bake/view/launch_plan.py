@@ -46,12 +46,16 @@ def plan_view(
 def _headline(plan: LaunchPlan) -> str:
     candidate = plan.first
     kind = candidate.worker_types[0]
-    layout, market = plan.worker_layout(kind), " on spot" if candidate.market is Market.SPOT else ""
+    used, market = plan.worker_layout(kind), " on spot" if candidate.market is Market.SPOT else ""
+    processes = layout.counted(used.nprocs, "process", "processes")
     work = (
-        f" of {layout.nprocs} processes with {layout.nthreads} threads each" if plan.options.runs_dask else ""
+        f" of {processes} with {layout.counted(used.nthreads, 'thread')} each"
+        if plan.options.runs_dask
+        else ""
     )
     return (
-        f"{plan.options.name}: 1 head ({candidate.head_types[0].name}) and {plan.options.count - 1} workers"
+        f"{plan.options.name}: 1 head node ({candidate.head_types[0].name}) and"
+        f" {layout.counted(plan.options.count - 1, 'worker node')}"
         f" ({kind.name}{market}){work}, in {candidate.subnet.zone}"
     )
 
@@ -74,14 +78,17 @@ def _permissions(permissions: Sequence[Permission]) -> Iterator[RenderableType]:
     if not permissions:
         return
     rows = [(each.operation, each.what, Text(*ANSWERS[each.allowed]), each.why) for each in permissions]
-    yield from (Text(), Text("Permissions, as EC2 answers", "bold"), layout.grid(rows))
+    yield from (Text(), Text("Permissions, as reported by EC2", "bold"), layout.grid(rows))
 
 
 def _cost(cost: Cost | None) -> Iterator[RenderableType]:
     if cost is None:
         return
     rows = [(item.what, f"{item.count} ×", _each(item)) for item in cost.items]  # noqa: RUF001 - a sign
-    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"), layout.grid(rows), Text())
+    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"))
+    if rows:
+        yield layout.grid(rows)
+    yield Text()
 
 
 def _each(item: Item) -> str:

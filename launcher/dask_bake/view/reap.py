@@ -69,7 +69,7 @@ def counted(found: Reaping) -> str:
     counts = Counter(piece.kind for each in found.remains for piece in each.pieces)
     if not counts:
         return "Nothing is"
-    what = [f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in Kind if counts[kind]]
+    what = [layout.counted(counts[kind], kind) for kind in Kind if counts[kind]]
     return f"{_listed(what)} {'is' if counts.total() == 1 else 'are'}"
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dask_bake.cli.main import run
-from dask_bake.iam.grants import GRANTS, OURS, Extra, Purpose
-from dask_bake.iam.policy import LIMIT, notes, policy
+from dask_bake.iam.grants import GRANTS, IS_MANAGED, Extra, Purpose
+from dask_bake.iam.policy import POLICY_LIMIT, notes, policy
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch_table import OPTIONS
 from iam_actions import permitted
@@ -59,7 +59,7 @@ def test_what_is_asked_of_everything_changes_nothing():
 def test_what_ends_or_changes_a_thing_is_for_our_own_things_alone(action):
     holding = [each for each in statements(*EVERYTHING) if action in each["Action"]]
 
-    assert [each["Condition"] for each in holding] == len(holding) * [OURS]
+    assert [each["Condition"] for each in holding] == len(holding) * [IS_MANAGED]
     assert holding
 
 
@@ -108,7 +108,9 @@ def test_what_is_left_to_do_is_said():
     with_role = json.dumps(policy([Purpose.LAUNCH, Extra.PROFILE, Extra.KMS_KEY]))
 
     assert list(notes(plain)) == []
-    assert [note.partition(" in place of ")[2][:4] for note in notes(with_role)] == ["ACCO", "ROLE", "KEY."]
+    assert [note.split()[:2] for note in notes(with_role)] == [
+        ["Replace", placeholder] for placeholder in ("ACCOUNT", "ROLE", "KEY")
+    ]
     assert "IAM takes 6144" in list(notes(json.dumps(policy(EVERYTHING), indent=2)))[-1]
 
 
@@ -116,7 +118,7 @@ def test_what_is_left_to_do_is_said():
 def test_the_policy_for_a_purpose_fits_into_one(purpose):
     text = json.dumps(policy([purpose], account="123456789012"))
 
-    assert len("".join(text.split())) <= LIMIT
+    assert len("".join(text.split())) <= POLICY_LIMIT
     assert policy([purpose])["Version"] == "2012-10-17"
 
 
@@ -131,7 +133,7 @@ def test_the_command_prints_the_policy_and_says_what_is_left_to_do(capsys):
 
     printed, said = capsys.readouterr()
     assert json.loads(printed) == policy((Purpose.LAUNCH, Purpose.BAKE, Extra.SPOT))
-    assert said == "Put your account's number in place of ACCOUNT, or say --account.\n"
+    assert said == "Replace ACCOUNT by your account number, or pass --account.\n"
 
 
 def test_the_command_prints_for_launching_and_for_the_account_that_is_given(capsys):

@@ -171,7 +171,7 @@ def test_a_price_that_does_not_come_is_not_waited_for():
                 may_answer.wait()
             return {"PriceList": [product("0.5")]}
 
-    prices = look_up_prices(PriceList(Slow(), "us-east-1", patience=0.2), a_plan())
+    prices = look_up_prices(PriceList(Slow(), "us-east-1", timeout=0.2), a_plan())
     may_answer.set()
 
     assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
@@ -197,7 +197,7 @@ def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
         f"3. us-east-1a, subnet-1: {types}",
         f"4. us-east-1b, subnet-2: {types}",
     ]
-    permissions = lines.index("Permissions, as EC2 answers")
+    permissions = lines.index("Permissions, as reported by EC2")
     assert [line.split() for line in lines[permissions + 1 : permissions + 3]] == [
         ["CreateSecurityGroup", "its", "group", "yes"],
         ["AuthorizeSecurityGroupIngress", "its", "group", "?", *NOT_ASKED.split()],
