@@ -11,7 +11,7 @@ from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError, CapacityError, UsageError
 from dask_bake.hints import complete
 from dask_bake.launch import preflight
-from dask_bake.launch.bootstrap import Handout
+from dask_bake.launch.bootstrap import Bootstrap
 from dask_bake.launch.discovery import discover
 from dask_bake.launch.plan import LaunchPlan, LaunchTarget
 from dask_bake.models.cloud import Cloud, Market, Role
@@ -72,7 +72,7 @@ def a_plan(
     )
     has_dask = options.get("dask", True) and options.get("provision", True)
     chosen = checked(LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options}))
-    return LaunchPlan(chosen, target, launch_id, Handout(PUBLIC_KEY))
+    return LaunchPlan(chosen, target, launch_id, Bootstrap(PUBLIC_KEY))
 
 
 def a_target(

@@ -8,7 +8,7 @@ from dask_bake.clusters.ssh_access import choose_endpoint
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
 from dask_bake.launch.discovery import Discovery, no_such_type
-from dask_bake.launch.placement import shape
+from dask_bake.launch.placement import worker_layout
 from dask_bake.launch.plan import LaunchTarget
 from dask_bake.launch.quotas import check_quotas
 from dask_bake.models.cloud import Cloud, Connect
@@ -202,7 +202,7 @@ def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
                 f"--spot: AWS does not sell {kind.name} on spot",
                 hint="take another --type, or --spot-with-fallback, or leave --spot out",
             )
-        most = (options.count - 1) * shape(options, kind).nprocs
+        most = (options.count - 1) * worker_layout(options, kind).nprocs
         if options.min_workers is not None and options.min_workers > most:
             raise UsageError(
                 f"--min-workers is {options.min_workers}, and --count {options.count} of {kind.name}"

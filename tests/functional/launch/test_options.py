@@ -20,7 +20,7 @@ from dask_bake.cli.main import cli
 from dask_bake.commands import launch as launch_command
 from dask_bake.errors import NotReadyError, UsageError
 from dask_bake.images.compatibility import Packages
-from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.launch.dry_run import planned_calls
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
@@ -83,7 +83,7 @@ def plan_of(line: str) -> LaunchPlan:
     if options.keypair is None:
         pair = replace(keys.pair, public="ssh-ed25519 a-new-key")
         keys = replace(keys, pair=pair)
-    return LaunchPlan(options, target, "launch1", handout(options, keys))
+    return LaunchPlan(options, target, "launch1", bootstrap_files(options, keys))
 
 
 def lines_of(plan: LaunchPlan) -> set[str]:
@@ -91,7 +91,7 @@ def lines_of(plan: LaunchPlan) -> set[str]:
     lines = {
         f"place {number}: {place.subnet.id} {'|'.join(kind.name for kind in place.head_types)}"
         f" {'|'.join(kind.name for kind in place.worker_types)} {place.market}"
-        for number, place in enumerate(plan.places, start=1)
+        for number, place in enumerate(plan.candidates, start=1)
     }
     runs = iter(("head", "workers"))
     for call in planned_calls(plan):

@@ -210,7 +210,7 @@ def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
 def test_keys_are_masked_in_a_plan_that_is_shown():
     pem = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
     plan = a_plan()
-    secret = replace(plan, handout=replace(plan.handout, public_key=pem))
+    secret = replace(plan, bootstrap=replace(plan.bootstrap, public_key=pem))
 
     assert "c2VjcmV0" in str(planned_calls(secret))
     assert "c2VjcmV0" not in shown(plan_view(secret)) + json.dumps(plan_document(secret))
