@@ -260,7 +260,7 @@ def test_a_rule_is_closed_by_what_it_lets_in_whatever_it_says_of_itself(stubbed)
 
 
 def test_a_rule_that_is_there_already_is_open(stubbed):
-    """Also one that came about by a request whose answer was lost."""
+    """The rule may also come from a request whose response was lost."""
     edge, stub, _ = stubbed
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")

@@ -35,7 +35,7 @@ QUIET = [].append
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A channel: of ``a`` the newer version needs what there is not, and some need what an image has."""
+    """Return a channel in which the newer ``a`` needs a missing package, and some need virtual packages."""
     channel = tmp_path_factory.mktemp("channel")
     make_package(channel, "a", "1.0", ["b >=1"])
     make_package(channel, "a", "2.0", ["b >=2"])
@@ -58,7 +58,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module", autouse=True)
 def settled() -> Iterator[None]:
-    """rattler's threads settle once, after the last test."""
+    """Wait once, after the last test, for rattler's threads."""
     yield
     time.sleep(conda_client.SHUTDOWN_GRACE)
 
@@ -454,7 +454,7 @@ def test_a_lock_with_pip_s_packages_inside_is_refused_rather_than_halved(served:
 
 
 def bring(lock: CondaLock, served: Served, cache: Path) -> list[str]:
-    """The names of what was asked for."""
+    """Return the names that were requested."""
     events: list[Event] = []
     served.requests.clear()
     found = fetch(lock, Channels((served.url,)), cache, events.append)
@@ -475,7 +475,7 @@ def test_archives_are_kept_by_hash_and_only_missing_or_damaged_ones_come(served,
 
 
 def failure(lock: CondaLock, served: Served, cache: Path) -> BakeError:
-    """The error, after which nothing of the package is kept."""
+    """Return the error; nothing of the package is kept after it."""
     with pytest.raises(BakeError) as caught:
         fetch(lock, Channels((served.url,)), cache, QUIET)
     assert [path for path in cache.rglob("*old*") if path.is_file()] == []
