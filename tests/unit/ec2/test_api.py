@@ -288,7 +288,7 @@ def test_no_capacity_is_not_asked_for_again(stubbed):
         "run_instances", "InsufficientInstanceCapacity", "none in us-east-1a", http_status_code=500
     )
 
-    with pytest.raises(BakeError, match="AWS has no room for this now: none in us-east-1a"):
+    with pytest.raises(BakeError, match="AWS lacks capacity for this request: none in us-east-1a"):
         edge.run_instances(head_of(a_plan()))
     assert pauses == []
 

@@ -447,7 +447,7 @@ def test_a_given_lock_of_another_environment_is_refused(project: Project) -> Non
     with pytest.raises(UsageError, match=r"--lock .*nowhere does not exist"):
         project.prepare(lock=project.home / "nowhere")
     mine.write_text("nonsense")
-    with pytest.raises(UsageError, match=r"mine\.lock is no lock"):
+    with pytest.raises(UsageError, match=r"mine\.lock is not a lock"):
         project.prepare(lock=mine)
     mine.write_text("version: 6\nenvironments: {}\npackages: []\n")
     with pytest.raises(UsageError, match="locks nothing for linux-aarch64"):
@@ -468,7 +468,7 @@ def test_a_given_lock_of_pip_s_is_pip_s(project: Project) -> None:
 
 def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, served: Served) -> None:
     project.write(*DASK, "numpy==")
-    with pytest.raises(UsageError, match="'numpy==' asks for no conda package"):
+    with pytest.raises(UsageError, match="'numpy==' is not a conda spec"):
         project.prepare()
     assert (served.requests, project.kept) == ([], [])
 

@@ -156,7 +156,7 @@ def test_what_cannot_be_solved_is_explained_by_the_solver(served: Served) -> Non
 
 @pytest.mark.parametrize("spec", ["a==", "a[x=1]", ""])
 def test_a_malformed_spec_is_named(spec: str, served: Served) -> None:
-    with pytest.raises(UsageError, match="asks for no conda package") as caught:
+    with pytest.raises(UsageError, match="is not a conda spec") as caught:
         locked(["b", spec], served.url)
     assert caught.value.message.startswith(f"'{spec}'")
     assert served.requests == []
@@ -210,7 +210,7 @@ def test_a_mirror_is_asked_and_the_original_is_locked(served: Served) -> None:
     "settings", [{"proxy_servers": {"http": "a b"}}, {"mirrored_channels": {"x": ("a b",)}}]
 )
 def test_an_address_in_the_settings_that_is_none_is_a_sentence(settings, served) -> None:
-    with pytest.raises(UsageError, match=r"conda's settings have an address that is none: .*a b"):
+    with pytest.raises(UsageError, match=r"conda's settings have an invalid URL: .*a b"):
         locked(["old"], served.url, **settings)
 
 
@@ -347,7 +347,7 @@ def test_addresses_are_shown_without_secrets(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("401", "the channel {} does not let you in: 401 Unauthorized"),
+        ("401", "the channel {} denies access: 401 Unauthorized"),
         ("404", "the channel {}/nowhere is not there: 404 Not Found"),
         ("503", "the channel {} does not answer: 503 Service Unavailable"),
         ("refused", "the channel {} does not answer: Connection refused"),
@@ -424,10 +424,10 @@ EMPTY = "version: 6\nenvironments: {}\npackages: []\n"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "mine is no lock: missing `version` field"),
-        ("[", "mine is no lock: "),
-        ("\0", "mine is no lock: "),
-        ("version: 99\n", "mine is no lock: found newer lockfile format version 99"),
+        ("", "mine is not a lock: missing `version` field"),
+        ("[", "mine is not a lock: "),
+        ("\0", "mine is not a lock: "),
+        ("version: 99\n", "mine is not a lock: found newer lockfile format version 99"),
         (EMPTY, "mine locks nothing for linux-64"),
     ],
 )
