@@ -42,6 +42,8 @@ LOCAL_ROWS = (
     ("admin_client", "pidfile", "requirements"),
     ("settings", "__init__"),
 )
+MOST_MODULES = 13
+"""In one package: more are several things."""
 ONLY_PLACES = {
     "boto3": ("ec2.client",),
     "botocore": ("ec2", "local.moto.app"),
@@ -166,3 +168,12 @@ def test_the_command_line_starts_without_what_its_commands_need():
         named = [node.names[0].name for node in tree.body if isinstance(node, ast.Import)]
         assert set(named) <= {"os", "signal", "sys", "click"}
     assert paths
+
+
+def test_a_package_has_few_modules_and_says_what_it_is():
+    sizes: dict[Path, int] = {}
+    for path in modules():
+        sizes[path.parent] = sizes.get(path.parent, 0) + (path.stem != "__init__")
+    assert {str(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
+    for folder in sizes:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
