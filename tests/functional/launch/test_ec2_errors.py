@@ -296,9 +296,9 @@ REFUSALS = (
         "the account is still being verified (`PendingVerification`)",
         ONCE,
         "PendingVerification",
-        hint="it writes an e-mail when it is done",
+        hint="sends an e-mail when it is done",
     ),
-    Refusal("the account is blocked (`Blocked`)", ONCE, "Blocked", hint="ask AWS Support"),
+    Refusal("the account is blocked (`Blocked`)", ONCE, "Blocked", hint="contact AWS Support"),
     Refusal(
         "a token that had other parameters (`IdempotentParameterMismatch`)",
         "one request, never made again; exit code 1: the next launch has other tokens",
