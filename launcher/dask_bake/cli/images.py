@@ -19,7 +19,7 @@ def images_group(context: click.Context, cloud_flags: CloudFlags, *, json_output
     if context.invoked_subcommand is not None:
         # Lists, since these options may be repeated.
         given: dict[str, object] = {
-            name: [said] for name, said in asdict(cloud_flags).items() if said is not None
+            name: [value] for name, value in asdict(cloud_flags).items() if value is not None
         }
         if json_output:
             given["json_output"] = True

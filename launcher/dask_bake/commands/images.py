@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from uuid import uuid4
 
 from dask_bake.commands.confirm import check_can_ask, confirm
@@ -144,17 +145,8 @@ def copy(
     wanted = check_regions(regions, source=cloud.region, known=edge.regions())
     settings = edge.settings_of(facts.image.id)
     edges = {each: connect_images(replace(cloud, region=each), terminal.notify) for each in wanted}
-    plans = [
-        plan_copy(
-            facts,
-            settings,
-            from_region=cloud.region,
-            to_region=region,
-            there=edges[region].mine(),
-            now=_now(),
-        )
-        for region in wanted
-    ]
+    plan = partial(plan_copy, facts, settings, from_region=cloud.region, now=_now())
+    plans = [plan(to_region=region, there=edges[region].mine()) for region in wanted]
     copies = None if dry_run else _carry_out(plans, edges, terminal)
     if json_output:
         terminal.write_json(image_json.copies_document(plans, copies))

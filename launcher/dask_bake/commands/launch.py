@@ -63,13 +63,7 @@ def run(
     folder = secrets_of(cloud, options.name, plan.launch_id, os.environ)
     way_in = make_way_in(folder, keys, asked_for(options, cloud, plan.target.endpoint))
     with ExitStack() as up:
-        with terminal.watching() as progress:
-            cluster = launch(
-                plan, ec2, way_in, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep
-            )
-            up.enter_context(staying(cluster))
-            up.enter_context(_reporting_lost_output(cluster, terminal))
-            seconds = progress.elapsed
+        cluster, seconds = _launch(plan, ec2, way_in, terminal, up)
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
         _show_cluster(cluster, seconds, pricing.result_within(0.0), terminal, json_output=json_output)
@@ -84,6 +78,17 @@ def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchP
     plan = LaunchPlan(options, target, launch_id, bootstrap_files(options, keys), begun=now)
     check_user_data(plan)
     return plan
+
+
+def _launch(
+    plan: LaunchPlan, ec2: Ec2, way_in: WayIn, terminal: Terminal, up: ExitStack
+) -> tuple[Cluster, float]:
+    """Launch the cluster; from then on ``up`` reports an interrupt or lost output as a cluster that is up."""
+    with terminal.watching() as progress:
+        cluster = launch(plan, ec2, way_in, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
+        up.enter_context(staying(cluster))
+        up.enter_context(_reporting_lost_output(cluster, terminal))
+        return cluster, progress.elapsed
 
 
 def notes(

@@ -45,13 +45,7 @@ def run(options: ReapOptions, cloud: Cloud, terminal: Terminal) -> int:
         return 0
     if removes:
         with terminal.working():
-            reap.remove(
-                found,
-                edges,
-                notify=terminal.notify,
-                clock=time.monotonic,
-                sleep=time.sleep,
-            )
+            reap.remove(found, edges, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
     if options.json_output:
         unseen = {region: error.message for region, error in seen.unseen.items()}
         terminal.write_json(reap_document(found, costs, now, unseen=unseen, removed=removes))
@@ -59,11 +53,7 @@ def run(options: ReapOptions, cloud: Cloud, terminal: Terminal) -> int:
         terminal.out.print(f"{counted(found)} gone.", soft_wrap=True)
     else:
         terminal.out.print(reap_view(found, costs, now))
-    if seen.unseen:
-        raise LeftoverError(
-            f"not all regions could be read; orphaned resources may remain in {', '.join(seen.unseen)}",
-            hint=command_line("reap", region=next(iter(seen.unseen))),
-        )
+    _check_seen(seen)
     return 0
 
 
@@ -93,6 +83,14 @@ def _look(edges: Mapping[str, Ec2Resources], now: datetime, terminal: Terminal) 
     for region, error in seen.unseen.items():
         terminal.notify(Note(f"{region} could not be read: {error.message}"))
     return seen
+
+
+def _check_seen(seen: reap.Look) -> None:
+    if seen.unseen:
+        raise LeftoverError(
+            f"not all regions could be read; orphaned resources may remain in {', '.join(seen.unseen)}",
+            hint=command_line("reap", region=next(iter(seen.unseen))),
+        )
 
 
 def costs_of(found: Reaping, edges: Mapping[str, Ec2Resources]) -> Costs:

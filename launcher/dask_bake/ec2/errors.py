@@ -65,12 +65,12 @@ HINTS: Mapping[str, str] = {
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "aws iam create-service-linked-role"
     " --aws-service-name spot.amazonaws.com, once in the account; or leave out --spot",
     "OptInRequired": "sign the account up for EC2; or accept the image's terms where the message says",
-    "PendingVerification": "AWS still looks at the account: it writes an e-mail when it is done",
-    "Blocked": "AWS has closed the account to this: ask AWS Support",
-    "IdempotentParameterMismatch": "launch again: each launch has tokens of its own",
+    "PendingVerification": "AWS is verifying the account and sends an e-mail when it is done",
+    "Blocked": "AWS has blocked the account: contact AWS Support",
+    "IdempotentParameterMismatch": "launch again: each launch has its own client tokens",
 }
 """Hints for codes that have no message of their own here."""
-LAUNCH_HINT = "dask-bake launch --dry-run shows all that is asked for"
+LAUNCH_HINT = "dask-bake launch --dry-run shows the request"
 EARLIER_ATTEMPT = "an earlier attempt may have succeeded"
 """Note on the exception of the last attempt."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
@@ -137,14 +137,14 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     if code in DENIED:
         return BakeError(
             f"these AWS credentials may not call ec2:{operation}: {message} ({code})",
-            hint="ask for that permission: dask-bake iam-policy prints all that it takes",
+            hint="ask for that permission: dask-bake iam-policy prints the policy",
         )
     if code in UNKNOWN_IMAGE:
         return BakeError(f"{message} ({code})", hint="dask-bake bake makes one in this region")
     if code in CAPACITY:
         hint = "try another --type, another --zone, or later"
         return CapacityError(
-            f"AWS has no room for this now: {message} ({code})",
+            f"AWS lacks capacity for this request: {message} ({code})",
             hint=hint,
             code=code,
             zones=zones_with_room(message),
@@ -160,7 +160,7 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
             f"AWS is throttling {operation}: {message} ({code})", hint="wait a minute and try again"
         )
     if code == "InvalidInstanceType":
-        return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
+        return UsageError(message, hint="use a name such as m6i.2xlarge")
     advice = HINTS.get(code) or (LAUNCH_HINT if operation == "RunInstances" else None)
     return BakeError(f"{operation} failed: {message} ({code})", hint=advice)
 
@@ -212,9 +212,7 @@ def reworded(code: str, message: str) -> BakeError | None:
             hint="aws ec2 describe-images --owners self shows it; then try again",
         )
     if code == "InvalidAMIAttributeItemValue":
-        return UsageError(
-            f"AWS knows no such account: {message}", hint="an account has a number of 12 digits"
-        )
+        return UsageError(f"AWS does not know the account: {message}", hint="an account number has 12 digits")
     if code.startswith("InvalidAMIID"):
         return BakeError(f"the image is gone: {message}", hint="dask-bake images lists those that are there")
     return None

@@ -177,7 +177,7 @@ class Ec2Images:
             if self._clock() >= deadline:
                 raise BakeError(
                     f"waited {timeout:.0f} s for the image {image_id} in {self.region}, it is still {state}",
-                    hint="AWS is slow to copy now: try again later",
+                    hint="copying takes long at the moment: try again later",
                 )
             self._sleep(POLL)
 

@@ -60,7 +60,7 @@ class LockFiles:
         if self.given is not None:
             raise UsageError(
                 f"{path} is not a lock of this environment" if path.exists() else f"there is no lock {path}",
-                hint="without --lock the environment is locked anew; dask-bake lock writes that down",
+                hint="leave out --lock to lock the environment again; dask-bake lock writes the lock file",
             )
         made = make()
         if self.keep:

@@ -187,7 +187,7 @@ def _present(cache: Path, package: Package) -> Path:
     wheel = next((cache / package.sha256).glob("*.whl"), None)
     if wheel is None:
         raise BakeError(
-            f"pip did not bring {package.name} {package.version} with the hash that is locked",
-            hint="its index has changed, or the lock: dask-bake lock resolves anew",
+            f"pip did not download {package.name} {package.version} with the locked hash",
+            hint="its index has changed, or the lock: dask-bake lock makes a new one",
         )
     return wheel

@@ -122,7 +122,7 @@ def pip_release(request: Request) -> DebianRelease:
             raise UsageError(
                 f"--lock {request.options.lock} is for Python {locked}, and pip's packages run on the base"
                 f" image's own: {PYTHONS}",
-                hint="without --lock the environment is locked anew",
+                hint="leave out --lock to lock the environment again",
             )
         return found
     if not specs and caller is None:

@@ -91,7 +91,7 @@ def check_permissions(permissions: Sequence[Permission]) -> None:
     if missing:
         raise BakeError(
             f"these AWS credentials may not call {', '.join(missing)}",
-            hint="ask for that permission: dask-bake iam-policy prints all that it takes",
+            hint="ask for that permission: dask-bake iam-policy prints the policy",
         )
 
 

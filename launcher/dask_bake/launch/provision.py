@@ -158,7 +158,10 @@ class Provisioner:
             hints.append("--min-workers takes what there is")
         hints.append("--type takes several types, such as m6i.2xlarge,m5.2xlarge")
         return CapacityError(
-            f"AWS has no room for this now: {tried}{room}", hint="; ".join(hints), code=last.code, zones=zones
+            f"AWS lacks capacity for this request: {tried}{room}",
+            hint="; ".join(hints),
+            code=last.code,
+            zones=zones,
         )
 
 

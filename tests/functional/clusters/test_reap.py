@@ -134,7 +134,8 @@ def test_a_file_is_about_one_region(aws, capsys, tmp_path):
     path.write_text("cloud: aws\nregion: us-east-1\nname: dead\n")
 
     assert run(["reap", "--yes", "--all-regions", "--file", str(path)]) == 2
-    assert "--all-regions looks everywhere, and --file at one cluster" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert "--all-regions searches every region, and --file names a cluster of one region" in error
 
 
 def test_what_belongs_to_no_living_cluster_is_removed_and_nothing_else(aws, capsys):

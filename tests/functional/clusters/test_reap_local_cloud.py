@@ -131,7 +131,7 @@ def test_through_a_pipe_it_does_not_ask_and_a_dry_run_is_plain_text_of_80_column
     shown = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, timeout=PATIENCE)
 
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert "--yes removes it, --dry-run shows what would be removed" in refused.stderr
+    assert "--yes removes them, --dry-run shows what would be removed" in refused.stderr
     assert shown.returncode == 0, shown.stderr
     assert re.search(r"^dead  us-east-1, inactive for 5 h\n", shown.stdout)
     assert all(len(line) <= 80 for line in shown.stdout.splitlines())
@@ -179,7 +179,7 @@ def test_regions_that_are_closed_are_named_and_keep_no_other(aws, capsys):
     assert (code, captured.out.splitlines()[-1]) == (3, "2 instances and 2 security groups are gone.")
     assert (left(aws), left(aws, "eu-north-1")) == (set(), set())
     assert all(f"{region} could not be read: " in said for region in closed)
-    assert "something may be left in eu-west-1, me-south-1" in said
+    assert "orphaned resources may remain in eu-west-1, me-south-1" in said
     assert "dask-bake reap --region eu-west-1" in said
 
 

@@ -216,7 +216,7 @@ REFUSALS = (
         "UnauthorizedOperation",
         says="may not call ec2:RunInstances: You are not authorized to perform this operation."
         " User: arn:aws:iam::123456789012:user/ann",
-        hint="dask-bake iam-policy prints all that it takes",
+        hint="dask-bake iam-policy prints the policy",
         message=NO_POLICY,
     ),
     Refusal(
@@ -232,20 +232,20 @@ REFUSALS = (
         "one request; exit code 1 with EC2's words",
         "InvalidParameterValue",
         says="RunInstances failed: Value (x) for parameter y is invalid. (InvalidParameterValue)",
-        hint="--dry-run shows all that is asked for",
+        hint="--dry-run shows the request",
         message="Value (x) for parameter y is invalid.",
     ),
     Refusal(
         "parameters that exclude each other (`InvalidParameterCombination`)",
         "one request; exit code 1 with EC2's words",
         "InvalidParameterCombination",
-        hint="--dry-run shows all that is asked for",
+        hint="--dry-run shows the request",
     ),
     Refusal(
         "a parameter that EC2 misses (`MissingParameter`)",
         "one request; exit code 1 with EC2's words",
         "MissingParameter",
-        hint="--dry-run shows all that is asked for",
+        hint="--dry-run shows the request",
     ),
     Refusal(
         "EC2 takes the instance profile for none (`InvalidParameterValue`)",
@@ -296,14 +296,14 @@ REFUSALS = (
         "the account is still being verified (`PendingVerification`)",
         ONCE,
         "PendingVerification",
-        hint="it writes an e-mail when it is done",
+        hint="sends an e-mail when it is done",
     ),
-    Refusal("the account is blocked (`Blocked`)", ONCE, "Blocked", hint="ask AWS Support"),
+    Refusal("the account is blocked (`Blocked`)", ONCE, "Blocked", hint="contact AWS Support"),
     Refusal(
         "a token that had other parameters (`IdempotentParameterMismatch`)",
         "one request, never made again; exit code 1: the next launch has other tokens",
         "IdempotentParameterMismatch",
-        hint="launch again: each launch has tokens of its own",
+        hint="launch again: each launch has its own client tokens",
     ),
 )
 

@@ -67,9 +67,9 @@ def test_a_wrong_configuration_is_wrong_use(command, capsys):
 def test_unknown_arguments_are_reported_with_the_help_command(arguments, command, capsys):
     assert run(arguments) == 2
 
-    said = capsys.readouterr().err.splitlines()
-    assert [line.partition(":")[0] for line in said] == ["Error", "Hint"]
-    assert said[1] == f"Hint: {command} --help shows the usage"
+    printed = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in printed] == ["Error", "Hint"]
+    assert printed[1] == f"Hint: {command} --help shows the usage"
 
 
 def test_an_option_may_be_given_twice_with_the_same_value():

@@ -25,7 +25,7 @@ IDLE = Switch("idle", limit=1_800, left=7_200, held="", why="no client, task or 
 NEAR = Switch("lifetime", limit=43_200, left=200, held="", why="its lifetime of 12 h is over")
 
 
-def told(*switches: Switch) -> str:
+def timers(*switches: Switch) -> str:
     return json.dumps({"role": "head", "switches": [asdict(one) for one in switches]})
 
 
@@ -49,18 +49,18 @@ def ssh(tmp_path, monkeypatch) -> Callable[..., Path]:
     """Return a function that installs an ``ssh`` which answers for the head and records the commands."""
 
     def answering(answer: str = "", *, error: str = "", code: int = 0) -> Path:
-        folder, asked = tmp_path / "bin", tmp_path / "asked"
+        folder, commands = tmp_path / "bin", tmp_path / "commands"
         folder.mkdir()
         for name, text in (("answer", answer), ("error", error)):
             (tmp_path / name).write_text(text)
         program = folder / "ssh"
         program.write_text(
-            f"#!/bin/sh\nfor word; do last=$word; done\necho \"$last\" >> '{asked}'\n"
+            f"#!/bin/sh\nfor word; do last=$word; done\necho \"$last\" >> '{commands}'\n"
             f"cat '{tmp_path}/answer'; cat '{tmp_path}/error' >&2; exit {code}\n"
         )
         program.chmod(0o755)
         monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
-        return asked
+        return commands
 
     return answering
 
@@ -79,11 +79,11 @@ def extend(cloud, edge, monkeypatch, tmp_path):
 
 
 def test_it_runs_the_head_s_program_and_shows_when_the_cluster_ends(extend, ssh, capsys):
-    asked = ssh(told(LIFETIME, IDLE))
+    commands = ssh(timers(LIFETIME, IDLE))
 
     assert extend() == 0
 
-    assert asked.read_text() == "sudo -n /usr/libexec/dask-bake/extend 7200\n"
+    assert commands.read_text() == "sudo -n /usr/libexec/dask-bake/extend 7200\n"
     assert capsys.readouterr().out == (
         "It ends itself in 13 h 53 min at the latest.\n"
         "It ends itself in 2 h unless somebody connects or something runs.\n"
@@ -91,53 +91,53 @@ def test_it_runs_the_head_s_program_and_shows_when_the_cluster_ends(extend, ssh,
 
 
 def test_an_end_that_is_still_near_is_shown_with_the_command(extend, ssh, capsys):
-    ssh(told(NEAR))
+    ssh(timers(NEAR))
 
     assert extend("dask", seconds=60) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "dask-bake extend dask puts it off."
 
 
 def test_json_has_the_timers(extend, ssh, capsys):
-    ssh(told(LIFETIME))
+    ssh(timers(LIFETIME))
 
     assert extend(json_output=True) == 0
     assert json.loads(capsys.readouterr().out) == {"switches": [asdict(LIFETIME)]}
 
 
 @pytest.mark.parametrize(
-    ("answer", "error", "said"),
+    ("answer", "error", "reason"),
     [
         ("", "sudo: extend: command not found\n", "sudo: extend: command not found"),
         ("", "", "no answer"),
         ("nonsense", "Connection closed\nby somebody\n", "Connection closed by somebody"),
     ],
 )
-def test_a_failure_is_reported_with_the_head_s_message(extend, ssh, answer, error, said):
+def test_a_failure_is_reported_with_the_head_s_message(extend, ssh, answer, error, reason):
     ssh(answer, error=error, code=1)
 
     with pytest.raises(BakeError) as caught:
         extend()
 
-    assert caught.value.message == f"the end of cluster dask was not put off: {said}"
+    assert caught.value.message == f"the end of cluster dask was not put off: {reason}"
     assert hint_of(caught.value).startswith("dask-bake status dask")
 
 
 def test_an_unknown_cluster_is_wrong_use(extend, ssh):
-    asked = ssh(told(LIFETIME))
+    commands = ssh(timers(LIFETIME))
 
     with pytest.raises(UsageError, match="there is no cluster named taxi in aws us-east-1"):
         extend("taxi")
-    assert not asked.exists()
+    assert not commands.exists()
 
 
 def test_without_the_key_nothing_is_run(extend, cloud, ssh, tmp_path):
-    asked = ssh(told(LIFETIME))
+    commands = ssh(timers(LIFETIME))
     for key in tmp_path.rglob("id_*"):
         key.unlink()
 
     with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
         extend()
-    assert not asked.exists()
+    assert not commands.exists()
 
 
 @pytest.mark.parametrize("by", ["soon", "-2h", "2 h", "1.5h", ""])
@@ -151,8 +151,8 @@ def test_an_invalid_duration_is_wrong_use_before_any_request(capsys, by):
 
 
 def test_zero_is_wrong_use(extend, ssh):
-    asked = ssh(told(LIFETIME))
+    commands = ssh(timers(LIFETIME))
 
     with pytest.raises(UsageError, match="--by is 0, which does not extend anything"):
         extend(seconds=0)
-    assert not asked.exists()
+    assert not commands.exists()

@@ -260,7 +260,7 @@ def test_a_rule_is_closed_by_what_it_lets_in_whatever_it_says_of_itself(stubbed)
 
 
 def test_a_rule_that_is_there_already_is_open(stubbed):
-    """Also one that came about by a request whose answer was lost."""
+    """The rule may also come from a request whose response was lost."""
     edge, stub, _ = stubbed
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
@@ -288,7 +288,7 @@ def test_no_capacity_is_not_asked_for_again(stubbed):
         "run_instances", "InsufficientInstanceCapacity", "none in us-east-1a", http_status_code=500
     )
 
-    with pytest.raises(BakeError, match="AWS has no room for this now: none in us-east-1a"):
+    with pytest.raises(BakeError, match="AWS lacks capacity for this request: none in us-east-1a"):
         edge.run_instances(head_of(a_plan()))
     assert pauses == []
 

@@ -409,7 +409,7 @@ def test_an_account_that_aws_does_not_know_is_wrong_use(stubbed):
     edge, stub = stubbed
     stub.add_client_error("modify_image_attribute", "InvalidAMIAttributeItemValue", "why")
 
-    with pytest.raises(UsageError, match="AWS knows no such account"):
+    with pytest.raises(UsageError, match="AWS does not know the account"):
         edge.share(IMAGE, ["111111111111"])
 
 

@@ -1,4 +1,4 @@
-"""What is asked of EC2 and of other services before a launch, exactly, and what the answers become."""
+"""Exact requests of the queries before a launch, and the values made of the responses."""
 
 import boto3
 import pytest
@@ -36,7 +36,7 @@ def stubbed():
 
 @pytest.fixture
 def account():
-    """The edge, and the stub of the one other service that it asks."""
+    """Return the client, and the stub of the other service that it queries."""
     stubs = []
 
     def other(service):

@@ -1,4 +1,4 @@
-"""What is asked of EC2 about leftovers, exactly, and what the answers become."""
+"""Exact requests for leftover resources, and the values made of the responses."""
 
 from datetime import UTC, datetime
 

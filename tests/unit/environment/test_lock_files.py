@@ -1,4 +1,4 @@
-"""Which file a lock is in, when it still holds, and that it is written whole or not at all."""
+"""Paths of lock files, matching of locks, and atomic writes."""
 
 import os
 from pathlib import Path

@@ -91,7 +91,7 @@ def test_pip_chooses_for_the_image_and_trusts_only_hashes(tmp_path: Path) -> Non
 def test_a_wheel_of_another_content_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BakeError) as caught:
         wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(dask=b"not it", pip=b"another"))
-    assert caught.value.message == "pip did not bring dask 1 with the hash that is locked"
+    assert caught.value.message == "pip did not download dask 1 with the locked hash"
 
 
 def test_packages_are_what_pip_resolved() -> None:

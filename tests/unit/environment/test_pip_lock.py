@@ -11,7 +11,7 @@ from dask_bake.models.debian import RELEASES, DebianRelease
 
 
 def text_for(release: DebianRelease) -> str:
-    """The lock in the checkout for the release's Python."""
+    """Return the lock in the checkout for the release's Python."""
     return (packer_directory() / f"py{release.python_minor.replace('.', '')}.pip.lock").read_text()
 
 

@@ -1,4 +1,4 @@
-"""From an environment to an installer with its lock: real rattler and real pip, both served from here."""
+"""Installers and locks of environments, with the real rattler and pip and local indexes."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ PYTHONS = (f"python >={PYTHON}",)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What an environment of dask takes, and with it what pip cannot read or calls by another name."""
+    """Return a channel with Dask's dependencies, and packages that pip cannot read or names differently."""
     channel = tmp_path_factory.mktemp("channel")
     make_package(channel, "python", f"{PYTHON}.9", ["_libgcc_mutex"])
     make_package(channel, "_libgcc_mutex", "0.1")
@@ -59,7 +59,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", autouse=True)
 def settled() -> Iterator[None]:
-    """rattler's threads settle once, after the last test."""
+    """Wait once, after the last test, for rattler's threads."""
     yield
     time.sleep(conda_client.SHUTDOWN_GRACE)
 
@@ -244,7 +244,7 @@ def test_auto_is_pip_where_the_channel_is_silent_and_says_why_once(project: Proj
 
 
 def pip_lock(project: Project, *names: str, python: str = BASE_PYTHON) -> str:
-    """A pip.lock of these for the project's environment."""
+    """Return a pip.lock of these packages for the project's environment."""
     pinned = tuple(Package(name, "2.0", "0" * 64) for name in names)
     return render_lock(Lock(hashlib.sha256(project.file.read_bytes()).hexdigest(), python, "x86_64", pinned))
 
@@ -270,7 +270,7 @@ def test_an_environment_without_dask_is_refused(installer: InstallerChoice, proj
 
 
 def test_an_environment_that_names_no_python_gets_the_caller_s_from_conda(project: Project) -> None:
-    """Its lock says for which Python it is: another caller's is beside it."""
+    """Another Python has its own lock beside it."""
     project.write("dask", "distributed")
     assert project.prepare().lock.python == f"{PYTHON}.9"
     assert project.kept == [f"py{PYTHON.replace('.', '')}.conda.lock"]
@@ -287,7 +287,7 @@ def pip_lock_for(project: Project, python: str) -> None:
 def test_pip_installs_for_the_python_of_the_base_that_is_named(
     release: DebianRelease, project: Project
 ) -> None:
-    """An environment that names no Python leaves the choice to --base; a client elsewhere is told."""
+    """A client with another Python gets a note."""
     pip_lock_for(project, release.python)
     assert project.prepare(PIP, base=release).lock.python == release.python
     said = f"The image will have Python {release.python}, this machine has {PYTHON}:"
@@ -447,7 +447,7 @@ def test_a_given_lock_of_another_environment_is_refused(project: Project) -> Non
     with pytest.raises(UsageError, match=r"--lock .*nowhere does not exist"):
         project.prepare(lock=project.home / "nowhere")
     mine.write_text("nonsense")
-    with pytest.raises(UsageError, match=r"mine\.lock is no lock"):
+    with pytest.raises(UsageError, match=r"mine\.lock is not a lock"):
         project.prepare(lock=mine)
     mine.write_text("version: 6\nenvironments: {}\npackages: []\n")
     with pytest.raises(UsageError, match="locks nothing for linux-aarch64"):
@@ -468,7 +468,7 @@ def test_a_given_lock_of_pip_s_is_pip_s(project: Project) -> None:
 
 def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, served: Served) -> None:
     project.write(*DASK, "numpy==")
-    with pytest.raises(UsageError, match="'numpy==' asks for no conda package"):
+    with pytest.raises(UsageError, match="'numpy==' is not a conda spec"):
         project.prepare()
     assert (served.requests, project.kept) == ([], [])
 
@@ -477,7 +477,7 @@ def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, ser
 
 
 def test_what_pip_would_take_from_outside_an_index_is_a_sentence() -> None:
-    """A lock pins names, versions and hashes; an address that another package asks for is none of these."""
+    """A lock cannot pin a dependency's URL."""
 
     def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         (report,) = (each for each in arguments if each.startswith("--report="))

@@ -105,7 +105,7 @@ def test_the_default_environment_is_one():
 
 
 def distribution(folder, name, version, *, needs=(), installer="pip", local=False, requested=False):
-    """An installed project."""
+    """Return an installed project."""
     place = folder / f"{name}-{version}.dist-info"
     place.mkdir(parents=True)
     lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {each}" for each in needs)]

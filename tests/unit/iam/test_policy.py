@@ -1,4 +1,4 @@
-"""The policies are what IAM takes, and are held to what is dask-bake's own wherever an action knows that."""
+"""Policies are valid for IAM, and limited to dask-bake's resources wherever an action supports that."""
 
 import json
 
@@ -24,7 +24,7 @@ def test_each_need_has_something(need):
 
 
 def test_a_statement_has_one_set_of_resources_and_one_condition():
-    """Its actions come from several rows, and no row's resources are lost."""
+    """Merging rows into a statement loses no row's resources."""
     for sid in {grant.sid for grant in GRANTS}:
         rows = [grant for grant in GRANTS if grant.sid == sid]
         assert [(row.resources, row.condition) for row in rows] == len(rows) * [

@@ -87,7 +87,7 @@ def test_no_request_is_made_twice_and_the_error_names_all_that_were_tried():
 
     assert len(set(requests(cloud))) == len(requests(cloud)) == 5
     assert caught.value.message == (
-        "AWS has no room for this now: m6i.2xlarge in us-east-1a (InsufficientInstanceCapacity);"
+        "AWS lacks capacity for this request: m6i.2xlarge in us-east-1a (InsufficientInstanceCapacity);"
         " m5.2xlarge in us-east-1a (InsufficientInstanceCapacity);"
         " m6i.2xlarge in us-east-1b (InsufficientInstanceCapacity);"
         " m5.2xlarge in us-east-1b (InsufficientInstanceCapacity)"

@@ -65,7 +65,7 @@ class Channels:
         except ValueError as error:
             why = without_secrets(str(error)).splitlines()[-1]
             hint = "look at proxy_servers and mirrored_channels"
-            raise UsageError(f"conda's settings have an address that is none: {why}", hint=hint) from error
+            raise UsageError(f"conda's settings have an invalid URL: {why}", hint=hint) from error
         again = RETRIES if retries is None else retries
         return rattler.Client.from_config(config, again, None, "dask-bake", timeout)
 
@@ -103,7 +103,7 @@ def channel_of(place: str) -> rattler.Channel:
         return rattler.Channel(place)
     except exceptions.InvalidChannelError as error:
         raise UsageError(
-            f"{without_secrets(place)!r} is no channel: {first_line(error)}", hint="a name or an address"
+            f"{without_secrets(place)!r} is not a channel: {first_line(error)}", hint="a name or an address"
         ) from error
 
 
@@ -171,14 +171,12 @@ def _unanswered(error: Exception, channels: Channels) -> BakeError:
         return BakeError(f"{name} does not answer: {last}", hint=CHANNEL_HINT)
     if status["code"] in ("401", "403"):
         hint = "give its credentials as conda's users do: in the channel's address, .netrc or rattler's store"
-        return BakeError(f"{name} does not let you in: {status['status']}", hint=hint)
+        return BakeError(f"{name} denies access: {status['status']}", hint=hint)
     file = status["url"].rpartition("/")[2]
     if status["code"] == "404" and file.endswith(ARCHIVES):
-        return BakeError(
-            f"{name} has no {file}: {status['status']}", hint="dask-bake lock locks anew what it has"
-        )
+        return BakeError(f"{name} has no {file}: {status['status']}", hint="dask-bake lock makes a new lock")
     if status["code"] == "404":
-        return BakeError(f"{name} is not there: {status['status']}", hint="is its name spelled right?")
+        return BakeError(f"{name} is not there: {status['status']}", hint="check the spelling of its name")
     return BakeError(f"{name} does not answer: {status['status']}", hint=CHANNEL_HINT)
 
 

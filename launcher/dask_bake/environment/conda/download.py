@@ -55,7 +55,7 @@ async def _download(client: rattler.Client, archive: Archive, url: str, cache: P
         if sha256_of(draft) != archive.package.sha256:
             raise BakeError(
                 f"{archive.file_name} is not the package that is locked: its sha256 is another",
-                hint="the channel has changed, or its mirror differs: dask-bake lock locks anew",
+                hint="the channel has changed, or its mirror differs: dask-bake lock makes a new lock",
             )
         home = _place(cache, archive)
         home.parent.mkdir(exist_ok=True)

@@ -111,7 +111,7 @@ def read_lock(text: str, architecture: Architecture, *, origin: str) -> CondaLoc
         try:
             environments = dict(rattler.LockFile.from_path(path).environments())
         except exceptions.ParseCondaLockError as error:
-            raise UsageError(f"{origin} is no lock: {first_line(error)}", hint=LOCK_HINT) from error
+            raise UsageError(f"{origin} is not a lock: {first_line(error)}", hint=LOCK_HINT) from error
     environment = environments.get(ENVIRONMENT)
     platforms = environment.platforms() if environment else []
     platform = next((each for each in platforms if each.name == architecture.subdir), None)
@@ -151,7 +151,7 @@ def parse_spec(spec: str) -> rattler.MatchSpec:
         return rattler.MatchSpec(spec)
     except exceptions.InvalidMatchSpecError as error:
         raise UsageError(
-            f"{spec!r} asks for no conda package: {first_line(error)}", hint="name, name=1.2 or name>=1.2,<2"
+            f"{spec!r} is not a conda spec: {first_line(error)}", hint="name, name=1.2 or name>=1.2,<2"
         ) from error
 
 
@@ -217,7 +217,7 @@ def _lock(text: str, channels: Iterable[str], records: Iterable[rattler.RepoData
 def _archive(record: rattler.RepoDataRecord) -> Archive:
     if record.sha256 is None:
         raise BakeError(
-            f"the channel gives no sha256 of {record.file_name}", hint="index the channel anew: with sha256"
+            f"the channel gives no sha256 of {record.file_name}", hint="index the channel again, with sha256"
         )
     channel, _, subdir = record.url.rpartition("/")[0].rpartition("/")
     package = Package(

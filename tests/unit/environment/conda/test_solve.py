@@ -35,7 +35,7 @@ QUIET = [].append
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A channel: of ``a`` the newer version needs what there is not, and some need what an image has."""
+    """Return a channel in which the newer ``a`` needs a missing package, and some need virtual packages."""
     channel = tmp_path_factory.mktemp("channel")
     make_package(channel, "a", "1.0", ["b >=1"])
     make_package(channel, "a", "2.0", ["b >=2"])
@@ -58,7 +58,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(scope="module", autouse=True)
 def settled() -> Iterator[None]:
-    """rattler's threads settle once, after the last test."""
+    """Wait once, after the last test, for rattler's threads."""
     yield
     time.sleep(conda_client.SHUTDOWN_GRACE)
 
@@ -156,7 +156,7 @@ def test_what_cannot_be_solved_is_explained_by_the_solver(served: Served) -> Non
 
 @pytest.mark.parametrize("spec", ["a==", "a[x=1]", ""])
 def test_a_malformed_spec_is_named(spec: str, served: Served) -> None:
-    with pytest.raises(UsageError, match="asks for no conda package") as caught:
+    with pytest.raises(UsageError, match="is not a conda spec") as caught:
         locked(["b", spec], served.url)
     assert caught.value.message.startswith(f"'{spec}'")
     assert served.requests == []
@@ -210,7 +210,7 @@ def test_a_mirror_is_asked_and_the_original_is_locked(served: Served) -> None:
     "settings", [{"proxy_servers": {"http": "a b"}}, {"mirrored_channels": {"x": ("a b",)}}]
 )
 def test_an_address_in_the_settings_that_is_none_is_a_sentence(settings, served) -> None:
-    with pytest.raises(UsageError, match=r"conda's settings have an address that is none: .*a b"):
+    with pytest.raises(UsageError, match=r"conda's settings have an invalid URL: .*a b"):
         locked(["old"], served.url, **settings)
 
 
@@ -347,7 +347,7 @@ def test_addresses_are_shown_without_secrets(text: str, shown: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("401", "the channel {} does not let you in: 401 Unauthorized"),
+        ("401", "the channel {} denies access: 401 Unauthorized"),
         ("404", "the channel {}/nowhere is not there: 404 Not Found"),
         ("503", "the channel {} does not answer: 503 Service Unavailable"),
         ("refused", "the channel {} does not answer: Connection refused"),
@@ -424,10 +424,10 @@ EMPTY = "version: 6\nenvironments: {}\npackages: []\n"
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("", "mine is no lock: missing `version` field"),
-        ("[", "mine is no lock: "),
-        ("\0", "mine is no lock: "),
-        ("version: 99\n", "mine is no lock: found newer lockfile format version 99"),
+        ("", "mine is not a lock: missing `version` field"),
+        ("[", "mine is not a lock: "),
+        ("\0", "mine is not a lock: "),
+        ("version: 99\n", "mine is not a lock: found newer lockfile format version 99"),
         (EMPTY, "mine locks nothing for linux-64"),
     ],
 )
@@ -454,7 +454,7 @@ def test_a_lock_with_pip_s_packages_inside_is_refused_rather_than_halved(served:
 
 
 def bring(lock: CondaLock, served: Served, cache: Path) -> list[str]:
-    """The names of what was asked for."""
+    """Return the names that were requested."""
     events: list[Event] = []
     served.requests.clear()
     found = fetch(lock, Channels((served.url,)), cache, events.append)
@@ -475,7 +475,7 @@ def test_archives_are_kept_by_hash_and_only_missing_or_damaged_ones_come(served,
 
 
 def failure(lock: CondaLock, served: Served, cache: Path) -> BakeError:
-    """The error, after which nothing of the package is kept."""
+    """Return the error; nothing of the package is kept after it."""
     with pytest.raises(BakeError) as caught:
         fetch(lock, Channels((served.url,)), cache, QUIET)
     assert [path for path in cache.rglob("*old*") if path.is_file()] == []
