@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.local.machines.cgroups import groups_of
+from dask_bake.local.machines.cgroups import group_paths
 from local_cloud import NAME, as_root, until
 from local_watched import Watched, started
 
@@ -81,7 +81,7 @@ def test_the_process_that_the_kernel_ends_for_want_of_memory_ends_alone(eight, f
 @contextmanager
 def memory_limit(instance: str, megabytes: int):
     """The instance's machine gets so much memory more than now, and no swap; yields a count of the killed."""
-    groups, version_1 = groups_of(f"{NAME}-{instance}"), Path("/sys/fs/cgroup/memory")
+    groups, version_1 = group_paths(f"{NAME}-{instance}"), Path("/sys/fs/cgroup/memory")
     if version_1.is_dir():
         lists = [path for group in groups for path in group.rglob("cgroup.procs")]
         found = {pid for path in lists for pid in path.read_text().split()}
