@@ -1,4 +1,4 @@
-"""The EC2 API: dispatches each request to an operation of our own, or to moto with hooks before and after.
+"""The EC2 API: dispatch of requests to operations of our own, or to moto with hooks before and after.
 
 EC2's behaviour is taken from its API reference, per operation.
 """
@@ -41,7 +41,7 @@ WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
 
 class Ec2Api:
-    """Handles one request at a time, so that none sees a state between moto's and our own step."""
+    """The EC2 API, one request at a time: none observes the state between moto's step and our own."""
 
     def __init__(
         self,
@@ -89,7 +89,7 @@ class Ec2Api:
             return Refusal("Unavailable", error.message, 503).response()
 
     def fault_parameters(self, request: Request) -> Mapping[str, str]:
-        """Return what fault rules match against: the parameters, and of a launch its zone and subnet."""
+        """Return the parameters that fault rules match; those of a launch include its zone and subnet."""
         if request.action != "RunInstances":
             return request.parameters
         try:

@@ -72,7 +72,7 @@ def _answer(request: Request, matching: Found) -> Response:
 
 
 def _begin(token: str | None, matching: Found) -> int:
-    """Return the index of the page's first instance, which follows the last one of the page before."""
+    """Return the index of the page's first instance, which follows the last one of the previous page."""
     if not token:
         return 0
     ids = [instance.id for _, instance in matching]

@@ -20,7 +20,7 @@ UNSUPPORTED_ACTIONS = frozenset(
         "RequestSpotInstances",
     }
 )
-"""Operations that moto would answer without a machine behind the answer."""
+"""Operations that moto accepts, but that would have no effect on machines."""
 
 SHUTDOWN_BEHAVIOUR = "InstanceInitiatedShutdownBehavior"
 MODIFIABLE_ATTRIBUTES = frozenset(
@@ -38,7 +38,7 @@ class MotoHooks:
         self._hypervisor = hypervisor
 
     def before(self, request: Request) -> None:
-        """Refuse what EC2 refuses and moto does not."""
+        """Refuse a request that EC2 refuses and moto accepts."""
         match request.action:
             case "":
                 raise Refusal("MissingAction", "The request is missing an action.")
@@ -69,10 +69,10 @@ class MotoHooks:
                 for resource_id in request.ids("ResourceId"):
                     self._refuse_unknown(request.region, resource_id)
             case action if action in UNSUPPORTED_ACTIONS:
-                raise Refusal("UnsupportedOperation", f"The local cloud has no {action}.")
+                raise Refusal("UnsupportedOperation", f"The local cloud does not support {action}.")
 
     def after(self, request: Request) -> None:
-        """Apply to machines, network and image store what moto has only recorded."""
+        """Apply the changes that moto has only recorded to machines, network and image store."""
         match request.action:
             case "TerminateInstances":
                 self._hypervisor.terminate(request.ids("InstanceId"))

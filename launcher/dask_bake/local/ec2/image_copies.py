@@ -1,4 +1,4 @@
-"""Plan CopyImage: a new image of the account on the same layers, with a snapshot of its own."""
+"""The plan of CopyImage: a new image of the account on the same layers, with a snapshot of its own."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

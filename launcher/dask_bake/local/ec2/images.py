@@ -61,7 +61,7 @@ class ImageApi:
         instance_id = request.parameters.get("InstanceId", "")
         if self._ec2.instances.state(instance_id) not in ("stopped", None):
             raise Refusal(
-                "IncorrectState", f"The local cloud makes images of stopped instances only: {instance_id}"
+                "IncorrectState", f"The local cloud creates images of stopped instances only: {instance_id}"
             )
         snapshot_tags = request.take_tags("snapshot")  # moto ignores them in this operation
         answer = ask_moto()
@@ -76,7 +76,7 @@ class ImageApi:
             self._ec2.images.add_made(request.region, image_id, layers, snapshot_tags)
         except (BakeError, OSError) as error:
             self._ec2.images.drop(request.region, image_id)
-            raise Refusal("IncorrectState", f"The image could not be kept: {error}") from error
+            raise Refusal("IncorrectState", f"The image could not be saved: {error}") from error
 
     def _check_name(self, request: Request) -> None:
         name = request.parameters.get("Name", "")
@@ -157,7 +157,7 @@ def deprecation_time(text: str, now: datetime | None = None) -> str:
     """Return the time, rounded to the nearest minute, in the form of DescribeImages.
 
     Raises:
-        Refusal: when it is no time, has passed, or is more than ten years away.
+        Refusal: when it is not a time, has passed, or is more than ten years away.
     """
     now = now or datetime.now(UTC)
     try:

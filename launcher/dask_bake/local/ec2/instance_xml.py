@@ -8,14 +8,14 @@ from dask_bake.local.query_protocol import Content, items
 
 
 def reservation(found: Any, instances: Iterable[Any]) -> str:
-    """Return a reservation, as RunInstances and DescribeInstances have it."""
+    """Return a reservation in XML, for RunInstances and DescribeInstances."""
     listed = "".join(f"<item>{instance(one)}</item>" for one in instances)
     frame = items({"reservationId": found.id, "ownerId": found.owner_id, "groupSet": ""})
     return f"{frame}<instancesSet>{listed}</instancesSet>"
 
 
 def instance(one: Any) -> str:
-    """Return an instance; properties that it does not have are left out."""
+    """Return an instance in XML; properties that it does not have are left out."""
     tags = one.ec2_backend.tags.get(one.id, {})
     return items(
         {

@@ -35,7 +35,7 @@ def one_service(service: Any) -> Any:
 
 
 def _refuse(service: str, error: Exception) -> Response:
-    """Return an error of EC2's in place of moto's HTML page (API reference, "Error codes")."""
+    """Return an EC2 error in place of moto's HTML page (API reference, "Error codes")."""
     unknown = UNKNOWN_FILTER.search(str(error))
     if unknown:
         reason = f"The filter '{unknown['name']}' is invalid, or not available in the local cloud."

@@ -31,7 +31,7 @@ class MotoEc2:
     def region(self, name: str) -> Any:
         """Return moto's backend of a region, prepared at its first use."""
         if name not in ec2_backends[DEFAULT_ACCOUNT_ID]:
-            raise Refusal("UnsupportedOperation", f"The local cloud has no region {name}.")
+            raise Refusal("UnsupportedOperation", f"The local cloud does not support the region {name}.")
         if name not in self._prepared:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
             set_up_default_vpc(backend, self._network.block, self._addresses)
@@ -66,7 +66,7 @@ class MotoEc2:
             if subnet.id == subnet_id:
                 raise Refusal(
                     "UnsupportedOperation",
-                    f"The local cloud launches in its default VPC alone; {subnet_id} is in {subnet.vpc_id}.",
+                    f"The local cloud launches only in its default VPC; {subnet_id} is in {subnet.vpc_id}.",
                 )
         raise Refusal("InvalidSubnetID.NotFound", f"The subnet ID '{subnet_id}' does not exist")
 
@@ -107,7 +107,7 @@ class MotoEc2:
         return self.group_by_name(region, "default")
 
     def group_is_used(self, region: str, name: str) -> bool:
-        """Return whether an interface, except a terminated instance's, is in the group of that id or name."""
+        """Return whether interfaces, except those of terminated instances, are in the group (id or name)."""
         backend = self.region(region)
         living = (each for each in backend.all_instances() if each.state != "terminated")
         interfaces = [nic for instance in living for nic in instance.nics.values()]

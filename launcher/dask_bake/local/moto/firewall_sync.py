@@ -1,4 +1,4 @@
-"""Keep the firewall in step with the security groups of moto's instances."""
+"""Synchronisation of the firewall with the security groups of moto's instances."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -10,7 +10,7 @@ from dask_bake.system.subprocesses import run
 
 
 class FirewallSync:
-    """Loads firewall rules for the instances' security groups; until the first update nothing is allowed."""
+    """The firewall rules of the instances' security groups; before the first update nothing is allowed."""
 
     def __init__(
         self,
@@ -27,12 +27,12 @@ class FirewallSync:
         self._is_closed = False
 
     def close(self) -> None:
-        """Load nothing any more, because the firewall is about to be removed; requests may still come in."""
+        """Stop loading rules: the firewall is about to be removed, and requests may still arrive."""
         with self._lock:
             self._is_closed = True
 
     def update(self) -> None:
-        """Load the rules as they are now, in one step, unless they are unchanged."""
+        """Load the current rules in one step, unless they are unchanged."""
         with self._lock:
             instances = tuple(self._instances())
             rules = render_rules(self._bridge, read_groups(instances), read_ports(instances))

@@ -48,7 +48,7 @@ class MotoImages:
         return snapshot
 
     def add(self, image: StoredImage, snapshot: StoredSnapshot) -> None:
-        """Save a new image of the account with its snapshot, and add both to moto."""
+        """Save a new image of the account and its snapshot, and add both to moto."""
         if snapshot.size_in_bytes is None:
             snapshot = replace(snapshot, size_in_bytes=self._store.size(image.layers))
         self._store.save_snapshot(snapshot)

@@ -43,7 +43,7 @@ class LocalInstance(Instance):
 
     @property
     def address(self) -> str:
-        """The private address, which an instance has as long as its machine exists."""
+        """Return the private address, which an instance has as long as its machine exists."""
         return str(self.private_ip_address)
 
     @property
@@ -68,7 +68,7 @@ class LocalInstance(Instance):
 
     @property
     def instance_status(self) -> dict[str, Any]:
-        """The instance status check, which fails while the instance is impaired or cut off."""
+        """Return the instance status check, which fails while the instance is impaired or cut off."""
         if self.state == "running" and (self.impaired or self.is_cut):
             return {"Status": "impaired", "Details": [{"Name": "reachability", "Status": "failed"}]}
         return dict(super().instance_status)

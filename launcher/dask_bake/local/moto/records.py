@@ -1,4 +1,4 @@
-"""Convert images and snapshots between the image store's form and moto's."""
+"""Conversion of images and snapshots between the image store's form and moto's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, Ami, Snapshot
 from dask_bake.local.storage.image_store import StoredImage, StoredSnapshot
 
 TIME = "%Y-%m-%dT%H:%M:%S.000Z"
-"""EC2's format of times."""
+"""The format of times in EC2's responses."""
 
 
 class LocalAmi(Ami):
@@ -44,12 +44,12 @@ class LocalAmi(Ami):
 
     @property
     def imds(self) -> str | None:
-        """``imds_support`` under the name that DescribeImageAttribute reads."""
+        """Return ``imds_support``, under the name that DescribeImageAttribute reads."""
         return self.imds_support
 
     @property
     def block_device_mappings(self) -> list[dict[str, Any]]:
-        """The root disk of the image's instances."""
+        """Return the root disk of the image's instances."""
         disk = {
             "SnapshotId": self.ebs_snapshot.id,
             "VolumeSize": self.ebs_snapshot.volume_size,

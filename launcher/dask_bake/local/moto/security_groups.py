@@ -1,4 +1,4 @@
-"""Read security groups and their members from moto, and correct moto's groups where EC2 differs."""
+"""moto's security groups and their members as firewall input; corrections where EC2 differs from moto."""
 
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network

@@ -7,7 +7,7 @@ from dask_bake.local.moto.models import Subnet
 from dask_bake.local.network.addresses import Addresses
 
 ZONES = 3
-"""Each with a quarter of the block; the last quarter is for subnets that users make."""
+"""The number of zones, each with a quarter of the block; the last quarter is for subnets that users make."""
 
 
 class LocalSubnet(Subnet):
@@ -18,7 +18,7 @@ class LocalSubnet(Subnet):
 
     @property
     def available_ip_address_count(self) -> int:
-        """The number of free addresses."""
+        """Return the number of free addresses."""
         return self.addresses.free(self.cidr)
 
     def get_available_subnet_ip(self, instance: Any) -> str:  # noqa: ARG002 - moto's signature
@@ -28,7 +28,7 @@ class LocalSubnet(Subnet):
         return address
 
     def request_ip(self, ip: str, instance: Any) -> None:  # noqa: ARG002 - moto's signature
-        """Mark an address as allocated that was chosen elsewhere."""
+        """Allocate an address that was chosen elsewhere."""
         self.addresses.claim(ip)
 
     def del_subnet_ip(self, ip: str) -> None:

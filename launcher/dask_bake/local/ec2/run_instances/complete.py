@@ -1,4 +1,4 @@
-"""Complete the instances that moto makes with the properties that it leaves out."""
+"""The properties of new instances that moto does not set."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class Additions:
     interface_tags: Tags
     spot_request_tags: Tags
     initialization_rates: Mapping[str, int]
-    """By device name."""
+    """Rates in MiB/s, by device name."""
 
 
 def take_additions(
@@ -79,7 +79,7 @@ def find_profile(request: Request) -> Any:
 
 
 def complete(ec2: MotoEc2, region: str, reservation_id: str, additions: Additions) -> tuple[str, ...]:
-    """Complete the instances of a reservation, which are pending then, and return their ids."""
+    """Complete the instances of a reservation, set them to pending, and return their ids."""
     reservation = ec2.region(region).reservations[reservation_id]
     for instance in reservation.instances:
         _complete(instance, reservation_id, additions)

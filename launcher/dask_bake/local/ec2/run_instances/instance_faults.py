@@ -1,4 +1,4 @@
-"""Apply faults to instances: stuck pending, terminated, unreachable, spot-interrupted, failing checks."""
+"""Faults applied to instances: stuck pending, terminated, unreachable, spot-interrupted, failing checks."""
 
 import math
 import threading
@@ -20,13 +20,11 @@ REASONS = {
     SPOT_REASON[0]: SPOT_REASON[1],
 }
 """Messages of EC2's state reasons (API reference, StateReason)."""
-
-
 DEFAULT_REASON = "The instance was terminated by a fault rule of the local cloud"
 
 
 class InstanceFaults:
-    """Applies faults to instances, at once or after a delay."""
+    """Faults of instances, applied at once or after a delay."""
 
     def __init__(
         self, instances: Instances, hypervisor: Hypervisor, update_firewall: Callable[[], None] = lambda: None
@@ -38,17 +36,17 @@ class InstanceFaults:
         self._lock = threading.Lock()
 
     def affected(self, instance_ids: tuple[str, ...], fault: Fault) -> tuple[str, ...]:
-        """Return the instances of a launch that get the fault: the last ``count`` that can, or all."""
-        able = tuple(each for each in instance_ids if self.is_applicable(each, fault))
-        return able[-fault.count :] if fault.count else able
+        """Return the instances of a launch that get the fault: the last ``count`` eligible ones, or all."""
+        eligible = tuple(each for each in instance_ids if self.is_applicable(each, fault))
+        return eligible[-fault.count :] if fault.count else eligible
 
     def is_applicable(self, instance_id: str, fault: Fault) -> bool:
-        """Return whether the instance can have the fault: only spot instances get an interruption notice."""
+        """Return whether the fault can apply: only spot instances get an interruption notice."""
         instance = self._instances.get(instance_id)
         return fault.kind is not FaultKind.SPOT_NOTICE or (instance is not None and instance.is_spot)
 
     def kept_pending(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> frozenset[str]:
-        """Return the new instances whose machines are not to boot."""
+        """Return the new instances whose machines must not boot."""
         return frozenset(
             instance_id
             for fault in faults
@@ -69,14 +67,14 @@ class InstanceFaults:
                         self._cut(instance_id, fault.seconds)
 
     def apply_after_boot(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> None:
-        """Apply the faults that new instances get later; call it once they boot."""
+        """Apply the other faults of new instances, after they have begun to boot."""
         for fault in faults:
             for instance_id in self.affected(instance_ids, fault):
                 if fault.kind not in (FaultKind.UNHEALTHY, FaultKind.CUT):
                     self.apply(instance_id, fault)
 
     def is_living(self, instance_id: str) -> bool:
-        """Return whether there is such an instance, and it is not being terminated."""
+        """Return whether the instance exists and is neither shutting down nor terminated."""
         return self._instances.state(instance_id) not in (None, "terminated", "shutting-down")
 
     def apply(self, instance_id: str, fault: Fault) -> None:
@@ -98,7 +96,7 @@ class InstanceFaults:
         self._update_firewall()
 
     def cancel(self) -> None:
-        """Cancel the faults that are still to come."""
+        """Cancel the faults that are delayed."""
         with self._lock:
             for timer in self._timers:
                 timer.cancel()
@@ -110,7 +108,7 @@ class InstanceFaults:
             instance.impaired = True
 
     def _hide(self, instance_id: str, seconds: float) -> None:
-        """Leave the instance out of EC2's responses, as they may be older than a launch."""
+        """Omit the instance from responses for some seconds, because EC2 is eventually consistent."""
         instance = self._instances.get(instance_id)
         if instance is not None:
             instance.seen_from = time.monotonic() + seconds

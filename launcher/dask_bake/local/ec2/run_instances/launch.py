@@ -1,4 +1,4 @@
-"""The RunInstances operation: checks the request, counts the instances, and launches them in one zone."""
+"""The steps of RunInstances: validation, look-ups, count, and the launch in one zone."""
 
 import re
 from collections.abc import Callable
@@ -34,7 +34,7 @@ AskMoto: TypeAlias = Callable[[Request], Response]
 
 @dataclass
 class RunInstances:
-    """Launches instances, once for each client token."""
+    """The RunInstances operation, carried out once for each client token."""
 
     ec2: MotoEc2
     hypervisor: Hypervisor
@@ -66,7 +66,7 @@ class RunInstances:
         request.end_dry_run()
         number = available_count(request, target, count, ec2=self.ec2, rules=self.rules, quotas=self.quotas)
         additions = take_additions(request, target.groups, group, profile)
-        _tell_moto(request, target, number)
+        _set_moto_parameters(request, target, number)
         answer = ask(request)
         if answer.status_code != 200:
             return answer
@@ -100,8 +100,8 @@ class RunInstances:
             )
 
 
-def _tell_moto(request: Request, target: LaunchTarget, number: int) -> None:
-    """Set the count and the subnet in the request as moto reads them."""
+def _set_moto_parameters(request: Request, target: LaunchTarget, number: int) -> None:
+    """Set the number of instances and the subnet in the parameters that moto reads."""
     request.parameters["MinCount"] = str(number)
     if "NetworkInterface.1.DeviceIndex" in request.parameters:
         request.parameters["NetworkInterface.1.SubnetId"] = target.subnet.id

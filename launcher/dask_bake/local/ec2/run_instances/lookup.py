@@ -1,4 +1,4 @@
-"""Look up the resources that RunInstances names: subnet, security groups, instance type and key pair."""
+"""The resources that RunInstances names: subnet, security groups, instance type and key pair."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ class LaunchTarget:
     subnet: Any
     groups: tuple[Any, ...]
     is_zone_requested: bool
-    """Return whether the request names the zone or the subnet."""
+    """True if the request names the zone or the subnet."""
 
     @property
     def zone(self) -> str:

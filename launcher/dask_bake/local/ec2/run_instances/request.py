@@ -1,4 +1,4 @@
-"""Validate RunInstances by itself, without looking anything up: counts, user-data, disks, market."""
+"""Validation of RunInstances without look-ups: counts, user-data, disks, market."""
 
 import base64
 import binascii
@@ -9,7 +9,7 @@ from dask_bake.local.query_protocol import Refusal, Request
 
 USER_DATA_LIMIT = 16384
 SPOT_PRICE = 0.00001
-"""The price of everything in moto."""
+"""The price of every instance type in moto."""
 VOLUME_TYPES = frozenset({"gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"})
 INITIALIZATION_RATES = range(100, 301)
 """MiB/s (API reference, EbsBlockDevice.VolumeInitializationRate)."""
@@ -50,10 +50,10 @@ def remove_empty(request: Request) -> None:
 
 
 def check_request(request: Request) -> Count:
-    """Return the requested number of instances; refuse what EC2 would refuse without looking anything up."""
+    """Return the requested number of instances; refuse a request that is invalid by itself."""
     for name in request.parameters:
         if not KNOWN_PARAMETERS.fullmatch(name):
-            raise Refusal("UnsupportedOperation", f"The local cloud's RunInstances has no parameter {name}.")
+            raise Refusal("UnsupportedOperation", f"The local cloud does not support the parameter {name}.")
     _check_user_data(request.parameters.get("UserData", ""))
     _check_disks(request)
     _check_market(request)
@@ -106,9 +106,9 @@ def _check_market(request: Request) -> None:
     }
     market = options.get("MarketType", "spot" if options else None)
     if market not in (None, "spot"):
-        raise Refusal("UnsupportedOperation", f"The local cloud has no market {market}.")
+        raise Refusal("UnsupportedOperation", f"The local cloud does not support the market type {market}.")
     if options.get("SpotOptions.SpotInstanceType", "one-time") != "one-time":
-        raise Refusal("UnsupportedOperation", "The local cloud has one-time spot requests alone.")
+        raise Refusal("UnsupportedOperation", "The local cloud supports only one-time spot requests.")
     if options.get("SpotOptions.InstanceInterruptionBehavior", "terminate") != "terminate":
         raise Refusal(
             "InvalidParameterCombination",
@@ -144,7 +144,7 @@ def _check_combinations(request: Request) -> None:
                 "InvalidParameterValue", "Each network interface requires a device index; the first is 0."
             )
     if parameters.get("Placement.Tenancy", "default") != "default":
-        raise Refusal("UnsupportedOperation", "The local cloud has the default tenancy alone.")
+        raise Refusal("UnsupportedOperation", "The local cloud supports only the default tenancy.")
     if {"IamInstanceProfile.Name", "IamInstanceProfile.Arn"} <= set(parameters):
         raise Refusal(
             "InvalidParameterCombination",

@@ -1,4 +1,4 @@
-"""Validate ids and enumerated values in the parameters of any request.
+"""Validation of ids and enumerated values in the parameters of any request.
 
 A malformed id has another error code than one that does not exist (API reference, "Error codes").
 """

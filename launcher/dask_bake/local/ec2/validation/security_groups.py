@@ -1,4 +1,4 @@
-"""Validate and normalise security groups and rules (API reference, CreateSecurityGroup, IpPermission)."""
+"""Validation of security groups and rules (API reference, CreateSecurityGroup, IpPermission)."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Validate tags, and the resource types that each operation can tag (user guide, "Tag restrictions")."""
+"""Validation of tags and of the resource types that an operation can tag (user guide, "Tag restrictions")."""
 
 import re
 from collections.abc import Sequence
