@@ -84,9 +84,9 @@ class Build:
             self.context.verify(image, staged.recipe.digest, self.options, self.notify)
         except NotReadyError as error:
             self._judged(image, Verified.FAILED)
+            why = error.hint or "it failed verification"
             raise NotReadyError(
-                error.message,
-                hint=f"{error.hint or 'it failed verification'}; dask-bake bake --force builds the image again",
+                error.message, hint=f"{why}; dask-bake bake --force builds the image again"
             ) from error
         return self._judged(_tagged(image, own), Verified.YES)
 

@@ -397,7 +397,7 @@ def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(benc
     bench.proof.fails = NotReadyError("it does not compute", hint="look")
     with pytest.raises(BakeError, match="it does not compute") as caught:
         bench.bake()
-    assert hint_of(caught.value) == "look; dask-bake bake --force builds the image anew"
+    assert hint_of(caught.value) == "look; dask-bake bake --force builds the image again"
     assert bench.cloud.image("ami-1").tag(Tag.VERIFIED) == "failed"
     bench.assert_nothing_left()
     bench.proof.fails = None
