@@ -1,21 +1,21 @@
-"""Where ``packer/`` and ``userdata/`` are: beside the package in a wheel, at the top of a checkout."""
+"""The folders ``packer/`` and ``userdata/``: beside the package in a wheel, at the top of a checkout."""
 
 from importlib.resources import files
 from pathlib import Path
 
 
 def packer_directory() -> Path:
-    """The folder with the Packer template, its scripts and the image's root file system."""
+    """Return the folder with the Packer template, its scripts and the image's root file system."""
     return _root() / "packer"
 
 
 def userdata_directory() -> Path:
-    """The folder with the user-data templates."""
+    """Return the folder with the user-data templates."""
     return _root() / "userdata"
 
 
 def is_installed() -> bool:
-    """True where the folders are part of an installed package, and not a checkout's to be worked on."""
+    """Return whether the folders are part of an installed package, not of a checkout."""
     return _root() == Path(str(files("dask_bake")))
 
 

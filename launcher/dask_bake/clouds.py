@@ -1,4 +1,4 @@
-"""Which cloud, and how it is reached: the only place that knows that there are two."""
+"""Choose a cloud and find its endpoint: the only module that knows that there are two."""
 
 import ipaddress
 import os
@@ -18,7 +18,7 @@ AWS_ADDRESS_URL = "https://checkip.amazonaws.com"
 
 
 class LocalCloudDownError(UsageError):
-    """The local cloud is asked about its clusters, and is not running: it has none."""
+    """A look-up of clusters in the local cloud while it is not running."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -37,7 +37,7 @@ def resolve_cloud(
     has_credentials: Callable[[], bool],
     notify: Notify,
 ) -> Cloud:
-    """The cloud of that choice, reachable; ``auto`` is AWS if there are credentials or a profile for it."""
+    """Return the cloud of that choice; ``auto`` is AWS if there are credentials or a profile."""
     holds_local_key = environ.get("AWS_ACCESS_KEY_ID") == LOCAL_KEY
     if choice is CloudChoice.AUTO and profile is not None:
         choice = CloudChoice.AWS
@@ -58,7 +58,7 @@ def resolve_cloud(
 
 
 def aws_cloud(region: str | None, environ: Mapping[str, str], profile: str | None = None) -> Cloud:
-    """Amazon's EC2, in the region asked for or the one that the user's AWS settings name."""
+    """Return AWS, in the region given or the one that the user's AWS settings name."""
     chosen = region or environ.get("AWS_REGION") or configured_region(profile)
     if not chosen:
         raise UsageError("no AWS region is set", hint="add --region us-east-1, or set AWS_REGION")
@@ -73,7 +73,7 @@ def aws_cloud(region: str | None, environ: Mapping[str, str], profile: str | Non
 
 
 def local_cloud(url: str, region: str | None) -> Cloud:
-    """The EC2 on this machine that answers at that address."""
+    """Return the local cloud at that URL."""
     chosen = region or DEFAULT_LOCAL_REGION
     environment = {
         "AWS_ENDPOINT_URL": url,
@@ -94,7 +94,7 @@ def local_cloud(url: str, region: str | None) -> Cloud:
 
 
 def caller_address(cloud: Cloud) -> str:
-    """The address that the cloud sees this machine under, as a network of one."""
+    """Return this machine's address as the cloud sees it, as a block of one address."""
     import urllib.error
     import urllib.request
 
@@ -106,7 +106,7 @@ def caller_address(cloud: Cloud) -> str:
         return str(ipaddress.ip_network(ipaddress.ip_address(text)))
     except (OSError, ValueError) as error:
         raise BakeError(
-            f"this machine's address is not to be had from {cloud.address_url}: {error}",
+            f"cannot get this machine's address from {cloud.address_url}: {error}",
             hint="SSH is opened to that address alone; check the connection and try again",
         ) from error
 

@@ -1,4 +1,4 @@
-"""What may happen while a command works: frozen facts, handed to ``notify`` and shown by the view."""
+"""Progress events of a command, passed to ``notify`` and shown by the view; and the phase in progress."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,21 +9,21 @@ from dask_bake.models.cluster import Cluster
 
 @dataclass(frozen=True)
 class Note:
-    """Something that a user wants to know once: which cloud was chosen, what is being skipped."""
+    """A message for the user, such as which cloud was chosen."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A phase of a bake or a launch began; ``phase`` is the word shown."""
+    """The start of a phase of a bake or a launch; ``phase`` is the word shown."""
 
     phase: str
 
 
 @dataclass(frozen=True)
 class PhaseEnded:
-    """A phase ended after so many seconds."""
+    """The end of a phase, after so many seconds."""
 
     phase: str
     seconds: float
@@ -31,21 +31,21 @@ class PhaseEnded:
 
 @dataclass(frozen=True)
 class Output:
-    """A line that Packer, a script or a node's console printed."""
+    """A line of output from Packer, a script or a node's console."""
 
     line: str
 
 
 @dataclass(frozen=True)
 class Called:
-    """An EC2 call was made: the operation's name."""
+    """A call of an AWS operation."""
 
     operation: str
 
 
 @dataclass(frozen=True)
 class ClusterSeen:
-    """The cluster as it looks now; ``registered`` counts worker processes per private address."""
+    """The cluster as it is now; ``registered`` counts worker processes per private address."""
 
     cluster: Cluster
     registered: tuple[tuple[str, int], ...] = ()
@@ -57,7 +57,7 @@ Notify = Callable[[Event], None]
 
 @contextmanager
 def phase_of(phase: str, notify: Notify, clock: Callable[[], float]) -> Iterator[None]:
-    """While this lasts, the phase goes on; one that fails has no end."""
+    """Run a phase; one that fails has no end event."""
     start = clock()
     notify(PhaseStarted(phase))
     yield
@@ -65,7 +65,7 @@ def phase_of(phase: str, notify: Notify, clock: Callable[[], float]) -> Iterator
 
 
 class Phases:
-    """Says when a phase begins and ends; to enter one is to leave the one before."""
+    """Sends the events of consecutive phases: entering one leaves the one before."""
 
     def __init__(self, notify: Notify, clock: Callable[[], float]) -> None:
         self._notify = notify
@@ -74,14 +74,14 @@ class Phases:
         self._since = 0.0
 
     def enter(self, phase: str) -> None:
-        """The phase has begun, if it had not."""
+        """Enter the phase, unless it is the one in progress."""
         if phase != self._phase:
             self.leave()
             self._phase, self._since = phase, self._clock()
             self._notify(PhaseStarted(phase))
 
     def leave(self) -> None:
-        """No phase goes on."""
+        """Leave the phase in progress, if there is one."""
         if self._phase is not None:
             self._notify(PhaseEnded(self._phase, self._clock() - self._since))
             self._phase = None

@@ -126,7 +126,7 @@ def test_an_answer_that_is_no_address_opens_nothing(answer):
 
 
 def test_an_address_that_cannot_be_asked_for_is_one_sentence():
-    with pytest.raises(BakeError, match=r"address is not to be had from http://127\.0\.0\.1:9/"):
+    with pytest.raises(BakeError, match=r"cannot get this machine's address from http://127\.0\.0\.1:9/"):
         caller_address(Cloud("local", "us-east-1", "http://127.0.0.1:9/", endpoint_url="http://127.0.0.1:9"))
 
 

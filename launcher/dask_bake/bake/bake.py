@@ -1,4 +1,4 @@
-"""Finds the image that a recipe describes, or has it built and proved: against Protocols."""
+"""The bake command's core: reuse the image of a recipe, or build and verify one."""
 
 import secrets
 import time
@@ -25,7 +25,7 @@ PACKAGES = "packages"
 
 @dataclass(frozen=True)
 class BakeResult:
-    """The image, and how it came to be there; ``size`` is that of the packages brought along."""
+    """The image of a bake; ``size`` is that of its packages, in bytes."""
 
     image: Image
     built: bool
@@ -43,7 +43,7 @@ def bake(
     sleep: Callable[[float], None] = time.sleep,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> BakeResult:
-    """The image of the recipe, proved: the one that is there, or one built now.
+    """Return the verified image of the recipe: an existing one, or one that is built now.
 
     Raises:
         UsageError: when the cloud cannot do what is asked for; nothing was tried.
@@ -62,7 +62,7 @@ def bake(
 
 @dataclass
 class _Bake:
-    """One bake while it goes on."""
+    """One bake in progress."""
 
     options: BakeOptions
     context: BakeContext
@@ -77,20 +77,20 @@ class _Bake:
         self.size = 0
 
     def notify(self, event: Event) -> None:
-        """Told on, and phases remembered."""
+        """Record the end of a phase, and pass the event on."""
         if isinstance(event, PhaseEnded):
             self.ended.append(event)
         self.tell(event)
 
     def result(self, image: Image, staged: StagedImage, *, built: bool) -> BakeResult:
-        """What came of it."""
+        """Return the result of the bake."""
         seconds = tuple((event.phase, event.seconds) for event in self.ended)
         return BakeResult(image, built, staged.manifest, seconds, self.size)
 
     def find(self, staged: StagedImage) -> Image | None:
-        """The newest image of the recipe, a proved one before others, unless it is to be built anyway.
+        """Return the newest image of the recipe, verified ones first; ``None`` with ``--force``.
 
-        One that is still being made is none, nor is one that failed its proof.
+        One that is still being built does not count, nor one that failed verification.
         """
         if self.options.force:
             return None
@@ -101,11 +101,11 @@ class _Bake:
         return max(usable, key=lambda image: rank[image.tag(Tag.VERIFIED)], default=None)
 
     def counts(self, image: Image) -> bool:
-        """Whether the image has proved itself, or need not."""
+        """Return whether the image is verified, or need not be."""
         return image.tag(Tag.VERIFIED) in ((Verified.YES,) if self.options.verify else READY)
 
     def make(self, staged: StagedImage, *, found: Image | None) -> BakeResult:
-        """The image, built unless it was found, and proved; under a lease: nobody else makes it meanwhile."""
+        """Build the image unless it was found, and verify it, under a lease that keeps other bakes out."""
         context, bake_id = self.context, secrets.token_hex(6)
         subnet = first_subnet(context.ec2.subnets())
         self._check_type()
@@ -140,7 +140,7 @@ class _Bake:
             return self.result(build.run(builder, subnet, group.id), staged, built=True)
 
     def _check_type(self) -> None:
-        """Raises where the instances that it would take cannot run the image."""
+        """Raise if the instance type cannot run the image."""
         (kind,) = self.context.ec2.instance_types((self.options.instance_type,))
         wanted = Image("that is to be baked", "", "", self.now(), str(self.options.architecture))
         check_architecture(wanted, kind, self.context.cloud.architectures)

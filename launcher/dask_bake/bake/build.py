@@ -1,4 +1,4 @@
-"""One image being made: its payload, Packer's build, its seal and its proof; or nothing of it is left."""
+"""One build of an image: payload, Packer, tags, verification; removed again if any of it fails."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ SEAL = "seal"
 
 @dataclass(frozen=True)
 class Build:
-    """What it takes to make an image; ``tags`` are those of everything that is made for it on the way."""
+    """One build of an image; ``tags`` are those of everything that is created for it on the way."""
 
     options: BakeOptions
     context: BakeContext
@@ -38,7 +38,7 @@ class Build:
     now: Callable[[], datetime]
 
     def bring(self) -> int:
-        """The size of the packages, once the payload has everything."""
+        """Fill the payload and return the size of the packages."""
         installer, template = self.context.installer, self.staged.template
         with explain_disk_errors(template, needed=DISK_SPACE_NEEDED):
             payload = pack_rootfs(template)
@@ -48,7 +48,7 @@ class Build:
         return installer.bring(payload, self.notify)
 
     def run(self, builder: ImageBuilder, subnet: Subnet, group_id: str) -> Image:
-        """The image, built, sealed and proved; on any failure it is removed."""
+        """Build, seal and verify the image; remove it after any failure."""
         name, is_removed = self._name(), False
         try:
             try:
@@ -63,10 +63,10 @@ class Build:
             raise self._unknown(name, error.__context__ or error, error) from error
 
     def finish(self, image: Image) -> Image:
-        """The image with everything that Packer cannot say of it, proved if it is to be.
+        """Add what Packer cannot set, and verify the image unless ``--no-verify`` is given.
 
         Raises:
-            NotReadyError: when it fails its proof, which it then says of itself.
+            NotReadyError: when verification fails; the image is then tagged so.
         """
         images, staged = self.context.images, self.staged
         self.phases.enter(SEAL)
@@ -84,14 +84,14 @@ class Build:
             self.context.verify(image, staged.recipe.digest, self.options, self.notify)
         except NotReadyError as error:
             self._judged(image, Verified.FAILED)
+            why = error.hint or "it failed verification"
             raise NotReadyError(
-                error.message,
-                hint=f"{error.hint or 'it failed its proof'}; dask-bake bake --force builds the image anew",
+                error.message, hint=f"{why}; dask-bake bake --force builds the image again"
             ) from error
         return self._judged(_tagged(image, own), Verified.YES)
 
     def _build(self, builder: ImageBuilder, subnet: Subnet, group_id: str, name: str) -> Image:
-        """The image as EC2 describes it, once Packer has built it; its tags may not be to be seen yet."""
+        """Have Packer build, and return the image as EC2 describes it; its tags may not be visible yet."""
         context, staged, installer = self.context, self.staged, self.context.installer
         tags = image_tags(
             self.options, staged.recipe, staged.base, installer.environment.name, installer.lock
@@ -116,7 +116,7 @@ class Build:
 
     @contextmanager
     def _key(self) -> Iterator[tuple[Path, Path]]:
-        """A key for this one instance, and the user-data that lets it in: no key pair is made in EC2."""
+        """Make a key for this instance, and the user-data that authorizes it; EC2 gets no key pair."""
         pair = new_key("dask-bake bake")
         with tempfile.TemporaryDirectory(dir=self.staged.template.parent, prefix="key-") as name:
             key, user_data = Path(name, "id_ed25519"), Path(name, "user-data")
@@ -126,7 +126,7 @@ class Build:
             yield key, user_data
 
     def _remove_all(self, name: str, reason: BaseException) -> None:
-        """Whatever image there is of that name, unless it counts: then it is somebody else's after all."""
+        """Remove the images of that name, except one that is ready and so belongs to another bake."""
         try:
             there = self.context.ec2.find_images(owners=("self",), filters={"name": name})
         except BakeError as error:

@@ -1,4 +1,4 @@
-"""What a bake works with: the shapes of EC2, of Packer and of whoever proves an image, and of their fakes."""
+"""What a bake uses of the world: the cloud, Packer, the verifier, folders; tests hand in fakes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from dask_bake.models.ec2 import Image
 
 
 class ImageBuilder(Protocol):
-    """What a bake asks of Packer."""
+    """The part of Packer that a bake uses."""
 
     def init(self, plugins: Path, notify: Notify) -> None:
-        """The builder can be used."""
+        """Install the plugins."""
 
     def build(
         self, template: Path, variables: Mapping[str, object], credentials: Mapping[str, str], notify: Notify
     ) -> str:
-        """The id of the image that was built."""
+        """Build the template and return the image's id."""
 
 
 Verify = Callable[[Image, str, BakeOptions, Notify], None]
@@ -31,7 +31,7 @@ Verify = Callable[[Image, str, BakeOptions, Notify], None]
 
 @dataclass(frozen=True)
 class BakeContext:
-    """All that a bake works with: the cloud and its edges, what an image is, where there is room.
+    """The cloud, its APIs, the installer, and the folders of a bake.
 
     ``find_builder``, ``caller`` and ``credentials`` are asked only when there is something to build.
     """

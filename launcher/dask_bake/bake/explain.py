@@ -1,4 +1,4 @@
-"""What a bake would build, and how that differs from the newest image: nothing is made."""
+"""``dask-bake bake --explain``: compare the recipe with the newest image, and create nothing."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from dask_bake.models.ec2 import Image
 
 @dataclass(frozen=True)
 class Explanation:
-    """What would be built.
+    """The image that would be built.
 
     Args:
         image: the image of just that recipe, where there is one: then nothing would be built.
@@ -30,7 +30,7 @@ class Explanation:
 
 
 def explain(options: BakeOptions, context: BakeContext) -> Explanation:
-    """What would be built now."""
+    """Return what a bake would build now."""
     with stage_image(options, context) as staged:
         facts = look_up(context.images)
         name = context.installer.environment.name

@@ -1,4 +1,4 @@
-"""The right to make one image: held in the cloud, so that two bakes of it anywhere are one bake."""
+"""The lease on an image's digest: a security group in the cloud, so that two bakes of it anywhere are one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ LEASE_EXPIRY = 120.0
 
 @dataclass
 class _Made:
-    """What a bake may have made under its lease, and whether that is gone again."""
+    """What a bake may have created under its lease, and whether it is removed again."""
 
     group: SecurityGroup | None = None
     is_unclear: bool = False
@@ -33,7 +33,7 @@ class _Made:
 
 @dataclass(frozen=True)
 class BakeLease:
-    """What a bake needs to lease an image's digest; what it makes is a cluster to ``ls`` and ``down``.
+    """A lease on an image's digest; while it is held, ``ls`` shows it as a cluster, and ``down`` ends it.
 
     Args:
         timeout: how many seconds another bake of the image is waited for.
@@ -50,12 +50,12 @@ class BakeLease:
 
     @property
     def name(self) -> str:
-        """What ``dask-bake down`` knows it by; its security group can exist only once, and that locks."""
+        """The name for ``dask-bake down``; the lock is its security group, whose name is unique."""
         return bake_name(self.digest)
 
     @property
     def tags(self) -> Tags:
-        """The tags of everything that this bake makes."""
+        """The tags of everything that this bake creates."""
         return (
             ("Name", group_name(self.name)),
             (Tag.MANAGED, "true"),
@@ -66,7 +66,7 @@ class BakeLease:
 
     @contextmanager
     def held(self, subnet: Subnet, caller: str) -> Iterator[SecurityGroup]:
-        """While this lasts, nobody else makes the image; at the end nothing is left of what made it.
+        """Hold the lease: no other bake makes the image meanwhile, and at the end everything is removed.
 
         Raises:
             BakeError: when another bake of the image does not come to its end.
@@ -89,7 +89,7 @@ class BakeLease:
             raise merge_errors([each.leftover(error) for each in self._teardowns(made)]) from error
 
     def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
-        """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
+        """Remove what is tagged with this bake, and an interrupted verification, which has other tags."""
         left: list[LeftoverError] = []
         for teardown in self._teardowns(made):
             try:
@@ -101,8 +101,10 @@ class BakeLease:
         made.is_cleared_up = True
 
     def _teardowns(self, made: "_Made") -> list[Teardown]:
-        proof = verification_name(self.digest)
-        proofs = {proof: {Tag.CLUSTER: proof}} if made.group is not None and made.has_failed else {}
+        verification = verification_name(self.digest)
+        verifications = (
+            {verification: {Tag.CLUSTER: verification}} if made.group is not None and made.has_failed else {}
+        )
         return [
             Teardown(
                 TaggedResources(self.cloud, name, tags),
@@ -111,7 +113,7 @@ class BakeLease:
                 self.sleep,
                 settle=SETTLE if made.is_unclear else 0.0,
             )
-            for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items()
+            for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **verifications}.items()
         ]
 
     def _take(self, subnet: Subnet, made: "_Made") -> SecurityGroup:
@@ -146,7 +148,7 @@ class BakeLease:
             self.sleep(POLL_INTERVAL)
 
     def _holder(self) -> str:
-        """The id of the group that is the lease now."""
+        """Return the id of the security group that is the lease now."""
         return "".join(group.id for group in self.cloud.groups({Tag.CLUSTER: self.name}))
 
     def _is_alive(self) -> bool:

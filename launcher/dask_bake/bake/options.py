@@ -20,7 +20,7 @@ DEPRECATION = 3650
 
 @dataclass(frozen=True)
 class BakeOptions:
-    """What a user may choose of an image, and of the instance that it is baked on.
+    """Options of an image, and of the instance that it is baked on.
 
     Args:
         base: the Debian release, or the base image's id; ``None`` for the release that suits the environment.
@@ -60,18 +60,18 @@ class BakeOptions:
 
     @property
     def instance_type(self) -> str:
-        """The type of the instances that the image is baked and proved on."""
+        """The type of the instances that the image is baked and verified on."""
         return self.type or INSTANCE_TYPES[self.architecture]
 
     @property
     def inputs(self) -> Tags:
-        """The choices that are in the image, and so in its digest."""
+        """The options that change the image, and so its digest."""
         key = (("kms_key", self.kms_key),) if self.kms_key else ()
         return (*key, ("user", self.user), ("volume_size", str(self.volume_size)))
 
 
 def bake_options(flags: Mapping[str, Any], configuration: Configuration, **more: Any) -> BakeOptions:
-    """The options: a flag, else what is configured, else the default; and what only flags say."""
+    """Resolve the options: a flag, then the configuration file, then the default."""
     section = f"{IMAGE_SECTION}."
     values = resolve(BAKE, flags, configuration, section=section)
     with sources_in_errors(BAKE, flags, configuration, section=section):

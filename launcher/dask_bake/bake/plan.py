@@ -12,22 +12,22 @@ from dask_bake.models.tags import Tag, Tags
 
 
 def bake_name(digest: str) -> str:
-    """What a bake is called while it goes on, as if it were a cluster."""
+    """Return the name under which a bake in progress is listed, as if it were a cluster."""
     return f"image-{digest[:12]}"
 
 
 def verification_name(digest: str) -> str:
-    """The cluster that proves an image."""
+    """Return the name of the cluster that verifies an image."""
     return f"{bake_name(digest)}-proof"
 
 
 def image_name(recipe: Recipe) -> str:
-    """The name of the recipe's first image."""
+    """Return the name of the recipe's first image."""
     return f"dask-bake-{recipe.digest[:12]}"
 
 
 def image_tags(options: BakeOptions, recipe: Recipe, base: Image, environment: str, lock: Lock) -> Tags:
-    """What an image is found by, and the fingerprint that a client compares itself with."""
+    """Return the tags by which an image is found and by which clients check its versions."""
     versions = (
         (Tag.DASK, lock.version("dask") or lock.version("dask-core")),
         (Tag.DISTRIBUTED, lock.version("distributed")),
@@ -49,7 +49,7 @@ def image_tags(options: BakeOptions, recipe: Recipe, base: Image, environment: s
 
 @dataclass(frozen=True)
 class Site:
-    """Where an image is baked: what was made for it, and is gone afterwards."""
+    """The temporary resources that an image is baked with."""
 
     subnet_id: str
     group_id: str
@@ -61,7 +61,7 @@ class Site:
 def packer_variables(
     options: BakeOptions, cloud: Cloud, site: Site, *, name: str, tags: Tags, base_image: str
 ) -> dict[str, object]:
-    """The values of variables.pkr.hcl."""
+    """Return the values of variables.pkr.hcl."""
     return {
         "region": cloud.region,
         "endpoint": cloud.endpoint_url or "",

@@ -1,4 +1,4 @@
-"""What decides an image: staged into an empty folder, hashed there, and built from there."""
+"""The recipe of an image: every input, staged in an empty folder, hashed, and built from there."""
 
 import fnmatch
 import hashlib
@@ -22,7 +22,7 @@ LITTER = ("*~", ".#*", "#*#", ".*.swp", ".DS_Store", "__pycache__", "*.pyc")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides an image; nothing else does.
+    """Everything that decides an image, and nothing else.
 
     ``inputs`` are the template's variables that are in the image, such as the size of its volume.
     """
@@ -35,11 +35,11 @@ class Recipe:
 
     @property
     def digest(self) -> str:
-        """The name of what is built from it: equal recipes, equal images."""
+        """The SHA-256 of the recipe: equal recipes make equal images."""
         return hashlib.sha256(_canonical(self._content()).encode()).hexdigest()
 
     def manifest(self, lock: Lock) -> Manifest:
-        """What the image says of itself."""
+        """Return the manifest that is stored in the image."""
         own = (
             ("architecture", self.architecture),
             ("base_image", self.base_image),
@@ -61,7 +61,7 @@ class Recipe:
 
 
 def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[File, ...]:
-    """What the folder holds now: the template, its scripts, the root file system and the contents given."""
+    """Copy the template, its scripts, the root file system and the given contents; return what is there."""
     folder.mkdir(parents=True)
     for path in sorted([*(source / name for name in TEMPLATES), *_listed(source)]):
         _copy(path, folder / path.relative_to(source))
@@ -75,7 +75,7 @@ def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[Fi
 
 
 def pack_rootfs(folder: Path) -> Path:
-    """The payload, with the root file system as rootfs.tar: root's, and files alone, so no folder changes."""
+    """Pack the root file system into payload/rootfs.tar: files of root alone, so no folder changes."""
     payload = folder / "payload"
     payload.mkdir(exist_ok=True)
     root = folder / "rootfs"

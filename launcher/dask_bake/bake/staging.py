@@ -1,4 +1,4 @@
-"""An image before it is built: what it comes from and what decides it, staged in a folder."""
+"""An image before it is built: its base, its recipe, and the folder that Packer runs in."""
 
 import shutil
 import tempfile
@@ -27,7 +27,7 @@ STAGE_EXPIRY = 24 * 60 * 60
 
 @dataclass(frozen=True)
 class StagedImage:
-    """An image before it is built: its recipe, what it comes from, and the folder that Packer will run in."""
+    """An image before it is built: its recipe, its base, and the folder that Packer runs in."""
 
     recipe: Recipe
     base: Image
@@ -37,7 +37,7 @@ class StagedImage:
 
 @contextmanager
 def stage_image(options: BakeOptions, context: BakeContext) -> Iterator[StagedImage]:
-    """What would be built, staged in a folder that goes when this ends."""
+    """Stage the image in a folder that is removed when this ends."""
     if options.architecture not in context.cloud.architectures:
         machines = " and ".join(context.cloud.architectures) or "no architecture of ours"
         raise UsageError(
@@ -100,7 +100,7 @@ def _newest(release: DebianRelease, architecture: Architecture, ec2: BakeApi) ->
 
 @contextmanager
 def _stage(cache: Path) -> Iterator[Path]:
-    """A folder that does not exist yet and will not be left: where there is room for packages."""
+    """Make a folder in the cache, and remove those of killed bakes."""
     with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache, prefix="stage-")

@@ -1,4 +1,4 @@
-"""An image proves itself: a head and a worker boot from it, compute, and are ended."""
+"""Verify an image: boot a head and a worker from it, compute a sum, and terminate them."""
 
 import json
 import os
@@ -43,7 +43,7 @@ ANSWER = [4950, 1]
 
 @dataclass(frozen=True)
 class Verifier:
-    """Boots a cluster of two from an image, and has it compute.
+    """Verification of images on a cluster of two.
 
     Args:
         compute: what the code printed that ran on the cluster's head.
@@ -58,7 +58,7 @@ class Verifier:
     compute: "Callable[[Cluster, Secrets], str] | None" = None
 
     def verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
-        """Returns when the image has proved itself; nothing of the proof is left in either case.
+        """Verify the image; the cluster is removed in any case.
 
         Raises:
             NotReadyError: when it does not boot, does not join, or computes something else.
@@ -110,7 +110,7 @@ class Verifier:
 
 
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
-    """What the code prints, run by the environment's Python on the head."""
+    """Run the code by the environment's Python on the head, and return its output."""
     assert cluster.head is not None  # noqa: S101 - the launch has seen it
     command = ssh_command(
         host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)
@@ -122,7 +122,7 @@ def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
 
 
 def _inner(notify: Notify) -> Notify:
-    """What the nodes print is of interest; the launch's own phases are not."""
+    """Pass on what the nodes print, without the phases of the launch."""
 
     def tell(event: Event) -> None:
         if isinstance(event, Output):

@@ -9,7 +9,7 @@ from dask_bake.models.tags import Tag
 
 
 def look_up(edge: ImageApi) -> tuple[ImageFacts, ...]:
-    """What is known of every image in the region, the newest first: in four calls, however many there are."""
+    """Look up every image in the region, newest first: in four calls, however many images there are."""
     images = edge.mine()
     if not images:
         return ()

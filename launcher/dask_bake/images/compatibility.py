@@ -1,4 +1,4 @@
-"""What an image's tags say of it, against this machine's packages, the instance type and the calendar."""
+"""Check an image's compatibility: package versions, architecture, age."""
 
 import platform
 import re
@@ -17,7 +17,7 @@ TYPE_FOR = {Architecture.X86_64: "m6i.2xlarge", Architecture.ARM64: "m6g.2xlarge
 
 @dataclass(frozen=True)
 class Packages:
-    """A client's own versions; ``None`` for a package that it does not have."""
+    """The client's own versions; ``None`` for a package that it does not have."""
 
     python: str
     dask: str | None = None
@@ -28,7 +28,7 @@ class Packages:
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that the image has in another version; a grave one keeps a client from using the cluster."""
+    """A package whose version differs; a grave one prevents the client from using the cluster."""
 
     what: str
     theirs: str
@@ -37,7 +37,7 @@ class Difference:
 
 
 def differences(image: Image, client: Packages) -> tuple[Difference, ...]:
-    """What both have, in different versions; Python's patch release is no difference."""
+    """Return the packages that both have in different versions; a patch release of Python is none."""
     compared = (
         ("Python", image.tag(Tag.PYTHON), client.python, True),
         ("distributed", image.tag(Tag.DISTRIBUTED), client.distributed, True),
@@ -53,7 +53,7 @@ def differences(image: Image, client: Packages) -> tuple[Difference, ...]:
 
 
 def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple[str, ...]:
-    """A sentence for each difference; a grave one that is not allowed is an error."""
+    """Return a sentence for each difference; raise for a grave one that is not allowed."""
     found = differences(image, client)
     grave = [each for each in found if each.is_grave]
     if grave and not allow_mismatch:
@@ -70,7 +70,7 @@ def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple
     )
 
 
-def newest_proved(
+def newest_verified(
     images: Sequence[Image], instance_type: InstanceType, *, python: str = platform.python_version()
 ) -> Image:
     """Return the first image that is verified and runs on the type, else the first that is verified.
@@ -79,21 +79,21 @@ def newest_proved(
     """
     if not images:
         raise BakeError("there is no image to launch from", hint="dask-bake bake makes one")
-    proved = [image for image in images if is_proved(image)]
-    if not proved:
+    verified = [image for image in images if is_verified(image)]
+    if not verified:
         raise BakeError(
-            f"no image has been proved: {images[0].id} is still being tested, or its test failed",
+            f"no image is verified: {images[0].id} is still being verified, or failed",
             hint=f"dask-bake bake makes one that is; --ami {images[0].id} takes this one all the same",
         )
-    fitting = [image for image in proved if image.architecture in instance_type.architectures]
+    fitting = [image for image in verified if image.architecture in instance_type.architectures]
     useful = [image for image in fitting if _agree("Python", image.tag(Tag.PYTHON), python)]
-    return (useful or fitting or proved)[0]
+    return (useful or fitting or verified)[0]
 
 
 def check_architecture(
     image: Image, instance_type: InstanceType, bakeable: Sequence[Architecture] = tuple(Architecture)
 ) -> None:
-    """The type can run the image; ``bakeable`` are the architectures that an image can be baked for here."""
+    """Raise if the type cannot run the image; ``bakeable`` are the architectures to bake for here."""
     if image.architecture in instance_type.architectures:
         return
     ways = [f"--type {fitting} runs it" for name, fitting in TYPE_FOR.items() if name == image.architecture]
@@ -110,29 +110,29 @@ def check_architecture(
 
 
 def is_managed(image: Image) -> bool:
-    """True for an image that ``dask-bake bake`` made."""
+    """Return whether ``dask-bake bake`` made the image."""
     return image.tag(Tag.MANAGED) == "true"
 
 
-def is_proved(image: Image) -> bool:
-    """True when its bake came to a good end, or was not to prove it."""
+def is_verified(image: Image) -> bool:
+    """Return whether the image is verified, or was baked with ``--no-verify``."""
     return image.tag(Tag.VERIFIED) in READY
 
 
 def doubts(image: Image) -> tuple[str, ...]:
-    """What was not proved of a managed image."""
+    """Return warnings about a managed image that was not verified."""
     if not is_managed(image) or image.tag(Tag.VERIFIED) == Verified.YES:
         return ()
-    if is_proved(image):
-        return (f"The image {image.id} was never booted in test: dask-bake bake proves it.",)
+    if is_verified(image):
+        return (f"The image {image.id} was not verified: dask-bake bake verifies it.",)
     return (
         f"The image {image.id} is still being tested, or its test failed: dask-bake bake makes one"
-        " that is proved.",
+        " that is verified.",
     )
 
 
 def base_names(image: Image) -> str | None:
-    """What the newer images of its base are called; ``None`` where the base is not one of Debian's."""
+    """Return the pattern of the names of newer base images; ``None`` where the base is not Debian's."""
     for architecture in Architecture:
         series = re.match(rf"debian-\d+-{architecture.debian}-(?=\d)", image.tag(Tag.BASE_NAME))
         if series and image.architecture == architecture:
@@ -141,7 +141,7 @@ def base_names(image: Image) -> str | None:
 
 
 def staleness(image: Image, *, newest_base: str | None, now: datetime) -> tuple[str, ...]:
-    """Why a managed image should be baked anew; ``newest_base`` is what ``base_names`` finds, if known."""
+    """Return why a managed image should be baked again; ``newest_base`` is what ``base_names`` finds."""
     base = image.tag(Tag.BASE_NAME)
     if is_managed(image) and base and newest_base not in (None, base):
         return (f"The image's base {base} has been superseded by {newest_base}: dask-bake bake takes that.",)

@@ -1,4 +1,4 @@
-"""Images copied to other regions: whole and verified there, or not there at all."""
+"""Copy images to other regions: complete and tagged as verified there, or removed again."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ PATIENCE = 3600.0
 
 @dataclass
 class _Copying:
-    """A copy that goes on.
+    """A copy in progress.
 
     ``token`` is set once EC2 may have begun it for us, ``image_id`` once EC2 has said so.
     """
@@ -37,7 +37,7 @@ def copy(
     clock: Callable[[], float],
     new_token: Callable[[], str],
 ) -> tuple[Image, ...]:
-    """The copies, one for each plan; all regions copy at once, and one that fails does not stop the others.
+    """Carry out the plans: all regions copy at once, and a failure in one does not stop the others.
 
     Raises:
         BakeError: when a copy failed; nothing of it is left.
@@ -94,7 +94,7 @@ def _begin(copying: _Copying, token: str) -> None:
 
 
 def _ask(copying: _Copying) -> str:
-    """The copy's id; asked again with the same token, EC2 begins no second one."""
+    """Start the copy and return its id; with the same client token EC2 starts no second one."""
     plan = copying.plan
     return copying.edge.copy(
         plan.source,
@@ -108,7 +108,7 @@ def _ask(copying: _Copying) -> str:
 
 
 def _finish(copying: _Copying) -> None:
-    """What CopyImage does not copy is given to the copy, and last of all that it is verified."""
+    """Set on the copy what CopyImage does not copy, and last of all the tag ``verified``."""
     plan, edge = copying.plan, copying.edge
     image = edge.wait_available(copying.image_id, timeout=PATIENCE)
     edge.require_imdsv2(image.id)
@@ -121,7 +121,7 @@ def _finish(copying: _Copying) -> None:
 
 
 def _take_back(copying: _Copying) -> None:
-    """What was begun here is gone, or it is noted what is left of it."""
+    """Remove the copy, or record what is left of it."""
     if not copying.token:
         return
     plan = copying.plan

@@ -1,4 +1,4 @@
-"""What a copy of an image in another region takes, decided before it is begun."""
+"""Plan the copy of an image to another region."""
 
 import difflib
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ SOON = timedelta(minutes=5)
 
 
 class CopyStep(StrEnum):
-    """How far a copy has to go."""
+    """The remaining work of a copy."""
 
     COPY = "copy"
     FINISH = "finish"
@@ -54,7 +54,7 @@ def plan_copy(
     there: Sequence[Image],
     now: datetime,
 ) -> CopyPlan:
-    """The copy, unless it is there; ``there`` are that region's images, the newest first.
+    """Plan a copy; ``there`` are the images in that region, newest first.
 
     An image in that region with the same digest, but not verified, is a copy that somebody began: a bake
     there has another base image, and so another digest.
@@ -87,7 +87,7 @@ def plan_copy(
 
 
 def _own(tags: Tags) -> Tags:
-    """Tags that can be given: ``aws:`` is AWS's own prefix, and verified is what is whole."""
+    """Return the tags that can be copied: not AWS's own, and not ``verified``, which is set last."""
     return tuple((key, value) for key, value in tags if not key.startswith("aws:") and key != Tag.VERIFIED)
 
 
@@ -96,7 +96,7 @@ def _named(tags: Tags, name: str) -> Tags:
 
 
 def check_regions(regions: Sequence[str], *, source: str, known: Sequence[str]) -> tuple[str, ...]:
-    """The regions to copy to, each once."""
+    """Check the regions to copy to, and return each once."""
     for region in regions:
         if region == source:
             raise UsageError(f"the image is in {region} already", hint="name another region")

@@ -1,4 +1,4 @@
-"""What differs between two images, by their manifests: the answer to "why was this baked anew?"."""
+"""Compare the manifests of two images: "why was this baked again?"."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from dask_bake.images.manifest import File, Manifest
 
 
 class Change(StrEnum):
-    """What became of something, from one manifest to the next."""
+    """A kind of change from one manifest to the next."""
 
     ADDED = "added"
     REMOVED = "removed"
@@ -18,7 +18,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that differs; ``before`` or ``after`` is empty where it is not there."""
+    """A change of one input, file or package; ``before`` or ``after`` is empty where it is missing."""
 
     name: str
     change: Change
@@ -28,7 +28,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Differences:
-    """All that differs, sorted by name; false when nothing does."""
+    """All changes, sorted by name; false if there are none."""
 
     inputs: tuple[Difference, ...] = ()
     files: tuple[Difference, ...] = ()
@@ -39,7 +39,7 @@ class Differences:
 
 
 def differences(before: Manifest, after: Manifest) -> Differences:
-    """What differs, from the one to the other."""
+    """Compare two manifests."""
     return Differences(
         inputs=_compared(_inputs(before), _inputs(after)),
         files=_compared(*_files(before.files, after.files)),
@@ -72,7 +72,7 @@ def _file(file: File) -> str:
 
 
 def _packages(before: tuple[Package, ...], after: tuple[Package, ...]) -> tuple[Difference, ...]:
-    """By name and kind: a wheel and a conda package of one name are two packages."""
+    """Return the packages by name and kind: a wheel and a conda package of one name are two packages."""
     old, new = ({(each.name, each.kind): each for each in packages} for packages in (before, after))
     found = []
     for key in sorted(old.keys() | new.keys()):
@@ -90,7 +90,7 @@ def _whole(package: Package) -> str:
 
 
 def _distinguished(before: Package, after: Package) -> tuple[str, str] | None:
-    """The first thing in which they differ, so that what is shown differs; ``None`` where nothing does."""
+    """Return the first property in which they differ, to be shown; ``None`` if there is none."""
     if before.version != after.version:
         return before.version, after.version
     if before.build != after.build:

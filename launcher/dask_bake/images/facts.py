@@ -1,4 +1,4 @@
-"""What is known of an image: its snapshot, its manifest, who uses it, if there is a newer base."""
+"""One image with its snapshot, its manifest, its users, and whether there is a newer base."""
 
 import re
 from collections.abc import Sequence, Set
@@ -18,7 +18,7 @@ DATED = re.compile(r"-\d{8}(-[\w.]+)?$")
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """One image that dask-bake made.
+    """An image that dask-bake made.
 
     Args:
         users: the clusters, and other instances, that run from it.
@@ -34,59 +34,59 @@ class ImageFacts:
 
     @property
     def manifest(self) -> Manifest | None:
-        """What is in it, out of its tags and those of its snapshot."""
+        """The manifest, from the tags of the image and of its snapshot."""
         tags = {**dict(self.snapshot.tags if self.snapshot else ()), **dict(self.image.tags)}
         return manifest.from_tags(tuple(tags.items()))
 
     @property
     def verified(self) -> Verified | None:
-        """What its check said; ``None`` while it is being made, and if that was given up."""
+        """The result of the verification; ``None`` while the image is being baked, or if the bake died."""
         value = self.image.tag(Tag.VERIFIED)
         return Verified(value) if value in set(Verified) else None
 
     @property
     def is_ready(self) -> bool:
-        """True when clusters can start from it."""
+        """True if clusters can start from it."""
         return self.image.state == AVAILABLE and self.verified in READY
 
     @property
     def environment(self) -> str:
-        """The environment's name; empty for images that were baked before environments had one."""
+        """The environment's name; empty for images of old versions."""
         return self.image.tag(Tag.ENVIRONMENT)
 
     @property
     def kind(self) -> tuple[str, str, str]:
-        """Environment, architecture and minor version of Python: images of one kind replace each other."""
+        """Environment, architecture and minor version of Python: a newer image of the kind replaces it."""
         return self.environment, self.image.architecture, minor(self.image.tag(Tag.PYTHON))
 
     @property
     def digest(self) -> str:
-        """The recipe's."""
+        """The digest of its recipe."""
         return self.image.tag(Tag.DIGEST)
 
     @property
     def is_superseded(self) -> bool | None:
-        """True when there is a newer base image; ``None`` where that is not known."""
+        """True if there is a newer base image; ``None`` if that is unknown."""
         base = self.image.tag(Tag.BASE_NAME)
         return self.newest_base > base if base and self.newest_base else None
 
     @property
     def bytes(self) -> int | None:
-        """What its snapshot stores."""
+        """The size of its snapshot in storage."""
         return self.snapshot.bytes if self.snapshot else None
 
     def age(self, now: datetime) -> timedelta:
-        """How long ago it was made."""
+        """Return the time since its creation."""
         return max(now - self.image.created, timedelta())
 
 
 def family(base_name: str) -> str:
-    """The pattern of the names of a base image's successors; empty where the name has no date."""
+    """Return the pattern of the names of newer base images; empty where the name has no date."""
     return DATED.sub("-*", base_name) if DATED.search(base_name) else ""
 
 
 def choose(facts: Sequence[ImageFacts], reference: str | None) -> ImageFacts:
-    """The image of that id, name or beginning of a digest; without one, the newest that is ready.
+    """Return the image with that id, name or digest prefix; without a reference the newest ready one.
 
     ``facts`` are sorted, the newest first.
     """
@@ -110,7 +110,7 @@ def choose(facts: Sequence[ImageFacts], reference: str | None) -> ImageFacts:
 
 
 def require_manifest(facts: ImageFacts) -> Manifest:
-    """The image's manifest."""
+    """Return the image's manifest, or raise if it has none."""
     found = facts.manifest
     if found is None:
         raise BakeError(
@@ -121,6 +121,6 @@ def require_manifest(facts: ImageFacts) -> Manifest:
 
 
 def free_name(name: str, taken: Set[str]) -> str:
-    """The name, numbered if it must be: names are unique, also those of images that failed."""
+    """Return the name, numbered if it is taken: the names of images are unique, failed ones included."""
     names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
     return next(each for each in names if each not in taken)

@@ -1,4 +1,4 @@
-"""What an image is: its inputs and its packages, as JSON in the image and as tags beside it."""
+"""The manifest of an image: its inputs, files and packages, as JSON in the image and as tags beside it."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ IMAGE_CHUNKS, SNAPSHOT_CHUNKS = 30, 34
 
 @dataclass(frozen=True)
 class File:
-    """A file that decides the image: what git tracks of it."""
+    """A file that is part of the recipe."""
 
     path: str
     sha256: str
@@ -28,7 +28,7 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All that decided an image, and what is in it; ``inputs`` are names with values: the base image …"""
+    """All inputs and packages of an image; ``inputs`` are named values, such as the base image."""
 
     digest: str
     python: str
@@ -37,17 +37,17 @@ class Manifest:
     packages: tuple[Package, ...]
 
     def version(self, name: str) -> str:
-        """The version of a package, empty where it is not in the image."""
+        """Return the version of a package, "" if it is not in the image."""
         return next((package.version for package in self.packages if package.name == name), "")
 
     @property
     def has_hashes(self) -> bool:
-        """False where the tags had no room for the packages' hashes."""
+        """False if the tags had no room for the packages' hashes."""
         return all(package.sha256 for package in self.packages)
 
 
 def render(manifest: Manifest) -> str:
-    """The manifest as JSON, as it is in the image."""
+    """Return the manifest as JSON, as it is stored in the image."""
     packages = [
         {key: value for key, value in asdict(package).items() if value} for package in manifest.packages
     ]
@@ -63,7 +63,7 @@ def render(manifest: Manifest) -> str:
 
 
 def parse(document: Mapping[str, Any]) -> Manifest:
-    """The manifest that the JSON says."""
+    """Parse the JSON of a manifest."""
     return Manifest(
         digest=document["digest"],
         python=document["python"],
@@ -76,7 +76,7 @@ def parse(document: Mapping[str, Any]) -> Manifest:
 
 
 def as_tags(manifest: Manifest) -> tuple[Tags, Tags]:
-    """The manifest as tags of the image, and of its snapshot what does not fit there.
+    """Return the tags of the image, and those of its snapshot for what does not fit there.
 
     Where both together have no room, the hashes of the last packages are left out: they are in the image.
     """
@@ -89,7 +89,7 @@ def as_tags(manifest: Manifest) -> tuple[Tags, Tags]:
 
 
 def from_tags(tags: Iterable[tuple[str, str]]) -> Manifest | None:
-    """The manifest that the tags of an image, and of its snapshot, hold; ``None`` where they hold none.
+    """Read the manifest from the tags of an image and its snapshot; ``None`` if they hold none.
 
     An image's tags alone are enough for everything but the hashes of its last packages.
     """
@@ -101,7 +101,7 @@ def from_tags(tags: Iterable[tuple[str, str]]) -> Manifest | None:
 
 
 def _packed(manifest: Manifest, room: int) -> str:
-    """At most so many characters: hashes apart, as bytes, as they are what cannot be compressed."""
+    """Encode at most so many characters; hashes are kept apart as bytes, as they do not compress."""
     document = json.loads(render(manifest))
     hashes = b""
     for each in (*document["files"].values(), *document["packages"]):

@@ -1,4 +1,4 @@
-"""Which images go and which stay, decided before anything is removed, so that it can be shown instead."""
+"""Remove old images: a plan that can be shown, and a function that carries it out."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ GRACE = timedelta(hours=24)
 
 @dataclass(frozen=True)
 class Verdict:
-    """An image, and why it stays or goes."""
+    """An image, and the reason why it is kept or removed."""
 
     facts: ImageFacts
     why: str
@@ -27,7 +27,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class PrunePlan:
-    """Which images go with their snapshots, which stay, and which snapshots have lost their image."""
+    """The images to keep, the images to remove with their snapshots, and snapshots without an image."""
 
     keep: tuple[Verdict, ...] = ()
     remove: tuple[Verdict, ...] = ()
@@ -38,13 +38,13 @@ class PrunePlan:
 
     @property
     def bytes(self) -> int:
-        """What the snapshots that go store, as far as EC2 says."""
+        """The storage that the removal frees, as far as EC2 says."""
         sizes = [verdict.facts.bytes for verdict in self.remove] + [each.bytes for each in self.loose]
         return sum(size or 0 for size in sizes)
 
 
 def check_keep(keep: int) -> int:
-    """The number of images to keep of each kind."""
+    """Check ``--keep`` and return it."""
     if keep < 1:
         raise UsageError(
             f"--keep is how many images stay of each environment: at least 1, not {keep}",
@@ -56,7 +56,7 @@ def check_keep(keep: int) -> int:
 def plan_prune(
     facts: Sequence[ImageFacts], *, keep: int, now: datetime, snapshots: Sequence[Snapshot] = ()
 ) -> PrunePlan:
-    """Keeps the newest ready images of each kind, and whatever may be in use or in the making.
+    """Plan to keep the newest ready images of each kind, and images that may be in use or in progress.
 
     ``facts`` are sorted, the newest first; ``snapshots`` are all that dask-bake tagged.
     """
@@ -77,7 +77,7 @@ def plan_prune(
 
 
 def plan_removal(facts: Sequence[ImageFacts]) -> PrunePlan:
-    """Removes just these.
+    """Plan to remove just these images.
 
     Raises:
         UsageError: when one of them is in use.
@@ -124,7 +124,7 @@ def _loose(facts: Sequence[ImageFacts], snapshots: Sequence[Snapshot], now: date
 
 
 def look_up_prune(edge: ImageApi, *, keep: int, now: datetime) -> PrunePlan:
-    """What would be removed now; with whom an image is shared is asked only of those that would go."""
+    """Plan a prune; look up only for the images to be removed with whom they are shared."""
     facts = look_up(edge)
     snapshots = edge.tagged_snapshots()
     remove = plan_prune(facts, keep=keep, now=now, snapshots=snapshots).remove
@@ -138,7 +138,7 @@ def look_up_prune(edge: ImageApi, *, keep: int, now: datetime) -> PrunePlan:
 
 
 def prune(plan: PrunePlan, edge: ImageApi, *, notify: Notify) -> tuple[Image, ...]:
-    """Removes what the plan says, but for what has come into use since, and returns the images removed.
+    """Remove what the plan says, except images that are in use since; return the removed images.
 
     Raises:
         LeftoverError: when something could not be removed; all else was.

@@ -1,4 +1,4 @@
-"""What is in an image as a CycloneDX document: the same image, the same bytes."""
+"""Write an image's manifest as a CycloneDX document; the same image gives the same bytes."""
 
 from datetime import UTC
 from uuid import NAMESPACE_URL, uuid5
@@ -17,7 +17,7 @@ from dask_bake.models.tags import Tag
 
 
 def render_sbom(image: Image, manifest: Manifest) -> str:
-    """The document, version 1.6 of the standard, as JSON.
+    """Return the document as JSON, in version 1.6 of the standard.
 
     Its serial number comes from the digest and its time from the image: nothing in it is of the moment.
     """
@@ -33,7 +33,7 @@ def render_sbom(image: Image, manifest: Manifest) -> str:
 
 
 def purl(package: Package) -> PackageURL:
-    """The package's name in every such document (github.com/package-url/purl-spec)."""
+    """Return the package URL (github.com/package-url/purl-spec)."""
     if package.kind == "conda":
         qualifiers = {"build": package.build, "channel": package.channel, "subdir": package.subdir}
         return PackageURL(

@@ -1,4 +1,4 @@
-"""With whom an image is to be shared, decided before it is."""
+"""Share an image with other AWS accounts: a plan that can be shown, and a function that carries it out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dask_bake.models.ec2 import Image
 
 @dataclass(frozen=True)
 class SharePlan:
-    """With whom an image is shared from now on, or no longer; ``same`` are those for whom nothing changes."""
+    """The accounts to share an image with, or to stop sharing with; ``same`` need no change."""
 
     image: Image
     accounts: tuple[str, ...]
@@ -20,14 +20,14 @@ class SharePlan:
 
 
 def plan_share(image: Image, accounts: Sequence[str], *, shared_with: Sequence[str], stop: bool) -> SharePlan:
-    """What has to change for it."""
+    """Plan the change."""
     wanted = tuple(dict.fromkeys(accounts))
     changing = tuple(each for each in wanted if (each in shared_with) == stop)
     return SharePlan(image, changing, tuple(each for each in wanted if each not in changing), stop)
 
 
 def check_accounts(accounts: Sequence[str]) -> tuple[str, ...]:
-    """The AWS accounts' numbers."""
+    """Check the numbers of AWS accounts."""
     for account in accounts:
         if len(account) != 12 or not (account.isascii() and account.isdigit()):
             raise UsageError(
@@ -37,7 +37,7 @@ def check_accounts(accounts: Sequence[str]) -> tuple[str, ...]:
 
 
 def share(plan: SharePlan, edge: ImageApi) -> None:
-    """The accounts can use the image, or no longer; for all of them, or for none."""
+    """Share the image with all of the accounts or with none, or stop sharing."""
     if not plan.accounts:
         return
     if plan.stop:

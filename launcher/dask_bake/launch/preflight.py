@@ -97,7 +97,7 @@ def choose_image(options: LaunchOptions, found: Discovery) -> Image:
     """Return the image that the options name, else the newest verified one that was baked here and fits."""
     if options.ami is None:
         by_name = {kind.name: kind for kind in found.types}
-        return compatibility.newest_proved(found.images, by_name[options.type[0]])
+        return compatibility.newest_verified(found.images, by_name[options.type[0]])
     (image,) = found.images
     if image.state != "available":
         raise BakeError(

@@ -8,21 +8,21 @@ DEBIAN_ACCOUNT = "136693071363"
 
 
 class Role(StrEnum):
-    """What a node is told to be."""
+    """The role of a node in its cluster."""
 
     HEAD = "head"
     WORKER = "worker"
 
 
 class Market(StrEnum):
-    """How an instance is paid for."""
+    """The purchasing option of an instance."""
 
     ON_DEMAND = "on-demand"
     SPOT = "spot"
 
 
 class Connect(StrEnum):
-    """What carries SSH to the head; ``ssm`` is Session Manager, ``eice`` an Instance Connect Endpoint."""
+    """The transport of SSH to the head; ``ssm`` is Session Manager, ``eice`` an Instance Connect Endpoint."""
 
     DIRECT = "direct"
     BASTION = "bastion"
@@ -31,7 +31,7 @@ class Connect(StrEnum):
 
 
 class CloudChoice(StrEnum):
-    """Which cloud to use; ``auto`` is Amazon's where there are credentials, else the local one."""
+    """The cloud to use; ``auto`` is AWS if there are credentials, else the local cloud."""
 
     AUTO = "auto"
     AWS = "aws"
@@ -39,7 +39,7 @@ class CloudChoice(StrEnum):
 
 
 class InstallerChoice(StrEnum):
-    """Who installs the environment; ``auto`` is conda where its channel answers, else pip."""
+    """The installer of the environment; ``auto`` is conda if its channel responds, else pip."""
 
     CONDA = "conda"
     PIP = "pip"
@@ -47,30 +47,30 @@ class InstallerChoice(StrEnum):
 
 
 class Architecture(StrEnum):
-    """A processor architecture, by EC2's name for it."""
+    """A processor architecture, by its name in EC2."""
 
     X86_64 = "x86_64"
     ARM64 = "arm64"
 
     @property
     def machine(self) -> str:
-        """The name that Linux and wheels have for it."""
+        """Its name in Linux and in wheels."""
         return "aarch64" if self is Architecture.ARM64 else "x86_64"
 
     @property
     def debian(self) -> str:
-        """Debian's name for it."""
+        """Its name in Debian."""
         return "arm64" if self is Architecture.ARM64 else "amd64"
 
     @property
     def subdir(self) -> str:
-        """conda's name for Linux on it."""
+        """Its Linux platform in conda."""
         return "linux-aarch64" if self is Architecture.ARM64 else "linux-64"
 
 
 @dataclass(frozen=True)
 class Cloud:
-    """An EC2 to talk to: Amazon's, or the one on this machine.
+    """An EC2 API: AWS's, or the local cloud's.
 
     This is the only place where the two differ. ``architectures`` are those of the machines that it has.
     ``environment`` is what a child process (Packer, s3fs) needs

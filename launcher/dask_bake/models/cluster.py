@@ -15,7 +15,7 @@ JUPYTER_TOKEN_FILE = "/var/lib/dask-jupyter/token"  # noqa: S105 - its name; the
 
 @dataclass(frozen=True)
 class Node:
-    """An instance of a cluster, as EC2 describes it. ``index`` is dec2's: 0 is the head."""
+    """An instance of a cluster, as EC2 describes it; ``index`` 0 is the head."""
 
     id: str
     index: int
@@ -37,13 +37,13 @@ class Node:
 
     @property
     def address(self) -> str:
-        """The address to dial from outside."""
+        """The address to connect to from outside."""
         return self.public_address or self.private_address
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as seen in the cloud now: found by tag, never remembered."""
+    """A cluster as EC2 describes it now: found by tag, never recorded elsewhere."""
 
     name: str
     cloud: str
@@ -64,37 +64,37 @@ class Cluster:
 
     @property
     def nprocs(self) -> int:
-        """The worker processes of each worker node; 0 where no Dask was started."""
+        """The number of worker processes on each worker node; 0 without Dask."""
         return int(self._tag(Tag.NPROCS, "0"))
 
     @property
     def nthreads(self) -> int:
-        """The threads of each worker process."""
+        """The number of threads of each worker process."""
         return int(self._tag(Tag.NTHREADS, "0"))
 
     @property
     def has_dask(self) -> bool:
-        """Whether there is a scheduler, with workers to come."""
+        """Whether the cluster runs a scheduler and workers."""
         return self._tag(Tag.WITHOUT_DASK, "false") != "true"
 
     @property
     def has_tls(self) -> bool:
-        """Whether scheduler, workers and clients speak TLS."""
+        """Whether scheduler, workers and clients use TLS."""
         return self._tag(Tag.TLS, "false") == "true"
 
     @property
     def way(self) -> Connect:
-        """What carries SSH to the head."""
+        """The transport of SSH to the head."""
         return Connect(self._tag(Tag.CONNECT, Connect.DIRECT))
 
     @property
     def bastion(self) -> str | None:
-        """The bastion host, where that is the way."""
+        """The bastion host, if that is the transport."""
         return self._tag(Tag.BASTION, "") or None
 
     @property
     def endpoint(self) -> str | None:
-        """The Instance Connect endpoint's id, where that is the way."""
+        """The Instance Connect Endpoint's id, if that is the transport."""
         return self._tag(Tag.ENDPOINT, "") or None
 
     def _tag(self, key: str, default: str) -> str:
@@ -102,5 +102,5 @@ class Cluster:
 
     @property
     def expected_workers(self) -> int:
-        """The number of worker processes when all have registered."""
+        """The number of worker processes once all have registered."""
         return len(self.workers) * self.nprocs

@@ -1,4 +1,4 @@
-"""Debian's releases that images are baked from, and what each of them brings."""
+"""The Debian releases that images are baked from, with their Python, C library and kernel."""
 
 import re
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class DebianRelease:
 
     @property
     def name(self) -> str:
-        """The name that ``--base`` takes: ``debian-13``."""
+        """Its name for ``--base``: ``debian-13``."""
         return f"debian-{self.number}"
 
     @property
@@ -35,7 +35,7 @@ class DebianRelease:
         return minor(self.python)
 
     def image_names(self, architecture: Architecture) -> str:
-        """The pattern of the names of Debian's images for EC2."""
+        """Return the pattern of the names of Debian's images for EC2."""
         return f"{self.name}-{architecture.debian}-*"
 
     def __str__(self) -> str:

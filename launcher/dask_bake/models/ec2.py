@@ -1,4 +1,4 @@
-"""EC2's own things: images, instance types, subnets, security groups."""
+"""EC2's resources in our own types: images, instance types, subnets, security groups."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from dask_bake.models.tags import Tags
 
 @dataclass(frozen=True)
 class DataDisk:
-    """A volume that an image brings along beside its root volume; the size is in GiB."""
+    """A volume of an image besides its root volume; the size is in GiB."""
 
     device: str
     size: int | None = None
@@ -31,7 +31,7 @@ class Image:
     tags: Tags = ()
 
     def tag(self, key: str, default: str = "") -> str:
-        """The tag's value, or the default."""
+        """Return the tag's value, or the default."""
         return dict(self.tags).get(key, default)
 
 
@@ -53,7 +53,7 @@ class Subnet:
 
 @dataclass(frozen=True)
 class Disk:
-    """A root volume; ``None`` is EC2's default, or the image's. Size in GiB, initialization rate in MiB/s."""
+    """A root volume; ``None`` is EC2's or the image's default. Size in GiB, initialization in MiB/s."""
 
     type: str = "gp3"
     size: int | None = None
@@ -62,7 +62,7 @@ class Disk:
 
 @dataclass(frozen=True)
 class InstanceSpec:
-    """Everything that one RunInstances call needs.
+    """The parameters of one RunInstances call.
 
     Args:
         count: how many are wanted; at least ``least`` of them, or none.
@@ -90,7 +90,7 @@ class InstanceSpec:
 
 @dataclass(frozen=True)
 class Rule:
-    """What a security group lets in: TCP to one port, or all there is where ``port`` is ``None``.
+    """An ingress rule of a security group: one TCP port, or all traffic where ``port`` is ``None``.
 
     Args:
         source: an address block, or the id of a security group.
@@ -114,7 +114,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True)
 class InstanceType:
-    """A kind of instance.
+    """An instance type.
 
     Args:
         architectures: EC2's names, of which some are not for images of ours.
@@ -132,7 +132,7 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota of the account: for instances it is in vCPUs."""
+    """A quota of the account; for instances it counts vCPUs."""
 
     code: str
     name: str
@@ -168,7 +168,7 @@ AVAILABLE = "available"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """An image's disk; ``bytes`` is what it stores, ``None`` where EC2 does not say."""
+    """An image's snapshot; ``bytes`` is its size in storage, ``None`` where EC2 does not say."""
 
     id: str
     volume_size: int
@@ -180,7 +180,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class ImageSettings:
-    """What an image has besides what DescribeImages lists in short; ``shared_with`` names accounts."""
+    """Settings of an image that lists do not show; ``shared_with`` are account numbers."""
 
     description: str = ""
     deprecation: datetime | None = None

@@ -1,4 +1,4 @@
-"""What a launch can leave: its resources, as the cloud describes them."""
+"""Resources that a launch can leave behind, as EC2 describes them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from dask_bake.models.tags import Tag, Tags
 
 
 class ResourceKind(StrEnum):
-    """What a resource is, in the order in which resources are shown."""
+    """A kind of resource, in the order in which they are shown."""
 
     INSTANCE = "instance"
     VOLUME = "volume"
@@ -32,7 +32,7 @@ UNATTACHED = "available"
 
 
 def creation_time(tags: Tags) -> datetime | None:
-    """When the launch began, as its tag says."""
+    """Return the time in the tag ``dask-bake:created``; ``None`` without one that is valid."""
     try:
         told = datetime.fromisoformat(dict(tags).get(Tag.CREATED, ""))
     except ValueError:
@@ -41,14 +41,14 @@ def creation_time(tags: Tags) -> datetime | None:
 
 
 def are_left_over(groups: Iterable[SecurityGroup], now: datetime) -> bool:
-    """Whether groups without a live node are old enough to be what a cluster left when it ended."""
+    """Return whether groups of a cluster without a live node are old enough to be left over."""
     begun = [creation_time(group.tags) for group in groups]
     return bool(begun) and all(each is not None and now - each >= GRACE_PERIOD for each in begun)
 
 
 @dataclass(frozen=True)
 class Resource:
-    """Something in the cloud that may cost or hold a name.
+    """A resource that can cost money or block a name.
 
     Args:
         name: what it is removed by where that is not its id, and what people know it by.
@@ -71,17 +71,17 @@ class Resource:
 
     @property
     def cluster(self) -> str:
-        """The cluster that it was made for."""
+        """The name of the cluster that it belongs to."""
         return dict(self.tags).get(Tag.CLUSTER, "")
 
     @property
     def launch_id(self) -> str:
-        """The launch that made it."""
+        """The id of the launch that created it."""
         return dict(self.tags).get(Tag.LAUNCH, "")
 
     @property
     def is_ours(self) -> bool:
-        """True when a launch or a bake of dask-bake's made it."""
+        """True if a launch or a bake created it."""
         return dict(self.tags).get(Tag.MANAGED) == "true" and bool(self.cluster and self.launch_id)
 
     @property
@@ -91,7 +91,7 @@ class Resource:
 
     @property
     def exists(self) -> bool:
-        """True when it is there, and does not go of itself."""
+        """True if it exists and does not disappear by itself."""
         match self.kind:
             case ResourceKind.INSTANCE:
                 return self.state not in ENDED
@@ -101,11 +101,11 @@ class Resource:
 
     @property
     def activity(self) -> tuple[datetime, ...]:
-        """When somebody last did something about it, as far as that is known."""
+        """The known times of its creation and its end."""
         return tuple(each for each in (self.created, self.ended) if each is not None)
 
     def __str__(self) -> str:
-        """What a message calls it."""
+        """Return its kind, name and id for messages."""
         if self.kind is ResourceKind.KEY_PAIR:
             return f"{self.kind} {self.name}"
         return f"{self.kind} {self.name} ({self.id})" if self.name else f"{self.kind} {self.id}"

@@ -1,4 +1,4 @@
-"""The EC2 tags by which dask-bake finds what it made."""
+"""The EC2 tags by which dask-bake finds what it created; the cloud is the only record."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ Tags = tuple[tuple[str, str], ...]
 
 
 class Tag:
-    """The keys under which everything is found again; the cloud is the only record."""
+    """Tag keys."""
 
     MANAGED = "dask-bake:managed"
     CLUSTER = "dask-bake:cluster"
@@ -36,7 +36,7 @@ class Tag:
 
 
 class Verified(StrEnum):
-    """The values of ``Tag.VERIFIED``; an image without one does not count yet, and one that failed never."""
+    """Values of ``Tag.VERIFIED``; an image without one is not ready yet, and one that failed never is."""
 
     YES = "yes"
     SKIPPED = "skipped"

@@ -221,7 +221,7 @@ def test_without_an_image_the_way_to_one_is_told(aws, cloud):
 def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, cloud, capsys):
     aws.delete_tags(Resources=[image], Tags=[{"Key": Tag.VERIFIED}])
 
-    with pytest.raises(BakeError, match=f"no image has been proved: {image}"):
+    with pytest.raises(BakeError, match=f"no image is verified: {image}"):
         launch(cloud)
 
     assert launch(cloud, replace(OPTIONS, ami=image), dry_run=True) == 0

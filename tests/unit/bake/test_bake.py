@@ -173,12 +173,12 @@ class Brought:
 class Proof:
     """A proof that ends as it is told."""
 
-    proved: list[str] = field(default_factory=list)
+    verified: list[str] = field(default_factory=list)
     fails: BaseException | None = None
 
     def verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         assert image.tag(Tag.DIGEST) == digest
-        self.proved.append(image.id)
+        self.verified.append(image.id)
         if self.fails:
             raise self.fails
 
@@ -245,7 +245,7 @@ def test_an_image_is_built_sealed_proved_and_read_back(bench: Bench) -> None:
         ("deprecate 2027-05-01", "ami-1"),
         ("tag ['dask-bake:verified']", "ami-1"),
     ]
-    assert bench.proof.proved == ["ami-1"]
+    assert bench.proof.verified == ["ami-1"]
     assert image.tag(Tag.VERIFIED) == "yes"
     bench.assert_nothing_left()
 
@@ -380,7 +380,7 @@ def test_force_builds_anyway_under_a_name_that_is_free(bench: Bench) -> None:
 
 def test_an_image_that_need_not_prove_itself_says_so(bench: Bench) -> None:
     assert bench.bake(verify=False, deprecate_after=0).image.tag(Tag.VERIFIED) == "skipped"
-    assert bench.proof.proved == []
+    assert bench.proof.verified == []
     assert not bench.bake(verify=False).built
     assert "deprecate" not in str(bench.cloud.done)
 
@@ -389,7 +389,7 @@ def test_an_image_without_proof_is_proved_and_not_built_again(bench: Bench) -> N
     bench.bake(verify=False)
     result = bench.bake()
     assert (result.built, result.image.tag(Tag.VERIFIED)) == (False, "yes")
-    assert bench.proof.proved == ["ami-1"]
+    assert bench.proof.verified == ["ami-1"]
 
 
 def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(bench: Bench) -> None:
@@ -397,7 +397,7 @@ def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(benc
     bench.proof.fails = NotReadyError("it does not compute", hint="look")
     with pytest.raises(BakeError, match="it does not compute") as caught:
         bench.bake()
-    assert hint_of(caught.value) == "look; dask-bake bake --force builds the image anew"
+    assert hint_of(caught.value) == "look; dask-bake bake --force builds the image again"
     assert bench.cloud.image("ami-1").tag(Tag.VERIFIED) == "failed"
     bench.assert_nothing_left()
     bench.proof.fails = None

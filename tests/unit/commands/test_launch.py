@@ -43,7 +43,7 @@ def test_each_warning_is_given_once():
     assert notes(plan, CLIENT, newest_base=newest, now=IMAGE.created) == (
         "The image has numpy 2.0.0, this machine 2.4.6:"
         " what one side sends may mean something else on the other.",
-        "The image ami-0123456789abcdef0 was never booted in test: dask-bake bake proves it.",
+        "The image ami-0123456789abcdef0 was not verified: dask-bake bake verifies it.",
         "The image's base debian-12-amd64-20260101-1234 has been superseded by"
         " debian-12-amd64-20260401-1234: dask-bake bake takes that.",
         "9 worker processes of 1 threads share the 8 virtual CPUs of a m6i.2xlarge.",

@@ -14,7 +14,7 @@ from dask_bake.images.compatibility import (
     differences,
     doubts,
     mismatches,
-    newest_proved,
+    newest_verified,
     staleness,
 )
 from dask_bake.models.cloud import Architecture
@@ -139,23 +139,23 @@ def test_the_newest_image_that_was_proved_and_fits_is_taken():
         baked(id="ami-1"),
     )
 
-    assert newest_proved(images, INTEL) == images[3]
-    assert newest_proved(images, OLDER_INTEL) == images[3]
-    assert newest_proved(images, GRAVITON) == images[2]
-    assert newest_proved(images, APPLE) == images[2]
+    assert newest_verified(images, INTEL) == images[3]
+    assert newest_verified(images, OLDER_INTEL) == images[3]
+    assert newest_verified(images, GRAVITON) == images[2]
+    assert newest_verified(images, APPLE) == images[2]
 
 
 def test_an_image_that_this_python_can_talk_to_comes_before_a_newer_one():
     tags = {Tag.MANAGED: "true", Tag.VERIFIED: "yes"}
     newer, older = (tagged({**tags, Tag.PYTHON: python}, id=python) for python in ("3.13.5", "3.11.2"))
-    assert newest_proved((newer, older), INTEL, python="3.11.7") == older
-    assert newest_proved((newer, older), INTEL, python="3.13.0") == newer
-    assert newest_proved((newer, older), INTEL, python="3.12.0") == newer
+    assert newest_verified((newer, older), INTEL, python="3.11.7") == older
+    assert newest_verified((newer, older), INTEL, python="3.13.0") == newer
+    assert newest_verified((newer, older), INTEL, python="3.12.0") == newer
 
 
 def test_without_images_the_way_to_one_is_told():
     with pytest.raises(BakeError) as caught:
-        newest_proved((), INTEL)
+        newest_verified((), INTEL)
 
     assert (caught.value.message, caught.value.hint) == (
         "there is no image to launch from",
@@ -165,10 +165,10 @@ def test_without_images_the_way_to_one_is_told():
 
 def test_where_no_image_was_proved_the_newest_is_named():
     with pytest.raises(BakeError) as caught:
-        newest_proved((baked(None, id="ami-2"), baked(None, id="ami-1")), INTEL)
+        newest_verified((baked(None, id="ami-2"), baked(None, id="ami-1")), INTEL)
 
     assert (caught.value.message, caught.value.hint) == (
-        "no image has been proved: ami-2 is still being tested, or its test failed",
+        "no image is verified: ami-2 is still being verified, or failed",
         "dask-bake bake makes one that is; --ami ami-2 takes this one all the same",
     )
 
@@ -239,13 +239,13 @@ def test_a_type_of_another_architecture_is_wrong_use_with_the_ways_out_there_are
         (tagged({Tag.VERIFIED: "skipped"}), ()),
         (
             baked(Verified.SKIPPED),
-            ("The image ami-0123456789abcdef0 was never booted in test: dask-bake bake proves it.",),
+            ("The image ami-0123456789abcdef0 was not verified: dask-bake bake verifies it.",),
         ),
         (
             baked(None),
             (
                 "The image ami-0123456789abcdef0 is still being tested, or its test failed:"
-                " dask-bake bake makes one that is proved.",
+                " dask-bake bake makes one that is verified.",
             ),
         ),
     ],

@@ -35,8 +35,8 @@ def a_base(name: str, *, days: int, **changes) -> Image:
 def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
     newer = replace(BAKED, id="ami-2", created=IMAGE.created + timedelta(days=1))
     pending = replace(newer, id="ami-3", state="pending")
-    unproved = replace(newer, id="ami-4", tags=((Tag.MANAGED, "true"),))
-    ec2 = FakeQueries({"self": (IMAGE, BAKED, newer, pending, unproved)})
+    unverified = replace(newer, id="ami-4", tags=((Tag.MANAGED, "true"),))
+    ec2 = FakeQueries({"self": (IMAGE, BAKED, newer, pending, unverified)})
 
     assert chosen(LaunchOptions(), ec2) == newer
     assert ec2.asked == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]

@@ -1,4 +1,4 @@
-"""What Packer says with -machine-readable, read as phases, lines, an image id or a failure."""
+"""Packer's machine-readable output, parsed into phases, lines, an image id or a failure."""
 
 import re
 from collections import deque
@@ -31,14 +31,14 @@ TAIL = 12
 
 @dataclass(frozen=True)
 class Line:
-    """One record: its kind (say, message, error, artifact …) and what it says."""
+    """One record: its kind (say, message, error, artifact …) and its text."""
 
     kind: str
     text: str
 
 
 def parse(record: str) -> Line:
-    """The record as a line; whatever is not a record is a message."""
+    """Parse a record; anything that is not a record is a message."""
     fields = record.rstrip("\n").split(",")
     if len(fields) < 3 or not fields[0].isdigit():
         return Line("message", record.rstrip())
@@ -49,7 +49,7 @@ def parse(record: str) -> Line:
 
 
 class Progress:
-    """Follows a build line by line, to the image, or to the step that failed and its last lines."""
+    """The state of a build: its step, its last lines, the image id or the reason of the failure."""
 
     def __init__(self, phases: Phases, notify: Notify) -> None:
         self.image_id: str | None = None
@@ -63,11 +63,11 @@ class Progress:
 
     @property
     def last_lines(self) -> tuple[str, ...]:
-        """The last lines before the instance was taken down."""
+        """The last lines before Packer terminated the instance."""
         return tuple(self._last)
 
     def see(self, record: str) -> None:
-        """That record counts: events are sent for what is new in it."""
+        """Update the state with a record, and send events for what is new in it."""
         line = parse(record)
         if line.kind == "artifact" and line.text.startswith("0,id,"):
             self.image_id = line.text.rpartition(":")[2]

@@ -1,4 +1,4 @@
-"""A template and its variables to an image's id: what a bake wants of Packer."""
+"""Build an image with Packer: from a template and its variables to the image's id."""
 
 import json
 import shutil
@@ -66,7 +66,7 @@ def packer_executable(cache: Path, *, path: str | None = None) -> str | None:
 
 
 class PackerBuilder:
-    """A Packer that is there."""
+    """An installed Packer."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class PackerBuilder:
         self._clock = clock
 
     def init(self, plugins: Path, notify: Notify) -> None:
-        """The plugins are installed, with the Packers that do not bring them along."""
+        """Install the plugins, for versions of Packer that do not include them."""
         if self.version >= INIT_SINCE:
             progress = Progress(Phases(notify, self._clock), notify)
             code = self._run("init", plugins, {}, progress, {})
@@ -93,7 +93,7 @@ class PackerBuilder:
     def build(
         self, template: Path, variables: Mapping[str, object], credentials: Mapping[str, str], notify: Notify
     ) -> str:
-        """The id of the image that was built; Packer has always ended and tidied up before this returns."""
+        """Build and return the image's id; Packer has always ended and cleaned up before this returns."""
         phases = Phases(notify, self._clock)
         progress = Progress(phases, notify)
         phases.enter(START)
@@ -135,7 +135,7 @@ class PackerBuilder:
             return child.code
 
     def _end(self, child: PackerProcess, progress: Progress, log: TextIO) -> None:
-        """Packer has tidied up. A terminal's Ctrl-C reached it too; told twice, it would leave everything."""
+        """Let Packer clean up; a second signal, after the terminal's Ctrl-C, would stop that."""
         told_by, end_by = self._clock() + HEARD_WITHIN, self._clock() + TIDIED_WITHIN
         told = False
         while self._clock() < end_by and (record := child.next(timeout=0.1)) is not None:

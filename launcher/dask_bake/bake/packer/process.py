@@ -1,4 +1,4 @@
-"""Runs Packer through packer-py, live: its records as they come, its end awaited."""
+"""Run Packer through packer-py: records as they come, and an end that is awaited."""
 
 import os
 import queue
@@ -15,7 +15,7 @@ KILL_INTERVAL = 0.05
 
 
 class PackerProcess:
-    """A running packer-py: it waits for Packer in a thread of its own, so that Ctrl-C cannot cut it short."""
+    """A running Packer, awaited in a thread of its own so that Ctrl-C cannot abort it."""
 
     def __init__(self, executable: str, command: str, template: Path, options: Mapping[str, str]) -> None:
         self.code = -1
@@ -28,13 +28,13 @@ class PackerProcess:
         self._waiter.start()
 
     def records(self) -> Iterator[str]:
-        """Each record as it comes, until Packer has ended."""
+        """Yield each record as it comes, until Packer has ended."""
         while (record := self._records.get()) is not None:
             yield record
         self._join()
 
     def next(self, *, timeout: float) -> str | None:
-        """The next record, or an empty one if there is none yet, or None when Packer has ended."""
+        """Return the next record, "" if there is none yet, or ``None`` when Packer has ended."""
         try:
             record = self._records.get(timeout=timeout)
         except queue.Empty:
@@ -86,7 +86,7 @@ class PackerProcess:
 
 @contextmanager
 def environment(values: Mapping[str, str]) -> Iterator[None]:
-    """packer-py has no way to give Packer an environment but our own."""
+    """Set environment variables of this process, as packer-py cannot set them for Packer alone."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -100,6 +100,6 @@ def environment(values: Mapping[str, str]) -> Iterator[None]:
 
 
 def version_records(executable: str) -> list[str]:
-    """What Packer says of its version."""
+    """Return the output of ``packer version``."""
     _, output, _ = PackerExecutable(executable).version()
     return output.decode(errors="replace").splitlines() if output else []
