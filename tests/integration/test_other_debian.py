@@ -59,6 +59,8 @@ def test_a_fresh_clone_bakes_launches_computes_and_ends_there(other):
     def dask_bake(*words):
         return json.loads(other.run(f"{CLONE}/.venv/bin/dask-bake", *words, "--json", timeout=900))
 
+    for image in dask_bake("images"):  # of an earlier run; its base stays
+        dask_bake("images", "remove", "--yes", image["id"])
     baked = dask_bake("bake", "--installer", "pip")
     launched = dask_bake("launch", "--name", "other", "--count", "2", "--nprocs", "1")
     computed = json.loads(other.run(f"{CLONE}/.venv/bin/python", "-c", COMPUTE))
@@ -66,7 +68,7 @@ def test_a_fresh_clone_bakes_launches_computes_and_ends_there(other):
     other.run(f"{CLONE}/.venv/bin/dask-bake", "local", "down")
 
     release = other_release()
-    assert (baked["python"], baked["verified"]) == (release.python, "yes")
+    assert (baked["built"], baked["python"], baked["verified"]) == (True, release.python, "yes")
     assert (len(launched["nodes"]), launched["workers"]) == (2, 1)
     assert computed == [499500, [str(release.number)]]
     assert [node["index"] for node in ended["nodes"]] == [0, 1]

@@ -20,8 +20,12 @@ from dask_bake.models.debian import RELEASES, DebianRelease
 
 ROOT = Path("/var/lib/dask-bake-other")
 """What is kept, and what the machine writes, which ends with it."""
-KEPT = {"pip": "/root/.cache/pip", "wheels": "/root/.cache/dask-bake/wheels"}
-"""Folders of ROOT with downloads, and where the machine sees them."""
+KEPT = {
+    "pip": "/root/.cache/pip",
+    "wheels": "/root/.cache/dask-bake/wheels",
+    "cloud": "/var/lib/dask-bake",
+}
+"""Folders of ROOT with what takes long to get, and where the machine sees them."""
 PACKAGES = ("ca-certificates", "git", "make", "python3", "sudo")
 """What a newcomer's machine has. All else is up to ``make setup``."""
 PATHS = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
@@ -34,7 +38,7 @@ ENTER = """
 set -eu
 read -r pid _ </proc/self/stat
 tree=$1 written=$2; shift 2
-mkdir -p "$written/upper" "$written/work" "$written/root" "$written/cloud"
+mkdir -p "$written/upper" "$written/work" "$written/root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$written/upper,workdir=$written/work" overlay "$written/root"
 cd "$written/root"
 mount -t proc proc proc
@@ -42,8 +46,6 @@ mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
-mkdir -p var/lib/dask-bake
-mount --bind "$written/cloud" var/lib/dask-bake
 while [ $# -gt 0 ]; do
     from=$2 to=.$3
     if [ ! "$from" -ef "$to" ]; then
