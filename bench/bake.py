@@ -35,7 +35,7 @@ from dask_bake.environment.request import Places, read_request  # noqa: E402
 from dask_bake.environment.resolve import prepare  # noqa: E402
 from dask_bake.events import Event  # noqa: E402
 from dask_bake.local.settings import read_settings  # noqa: E402
-from dask_bake.models.cluster import InstallerChoice  # noqa: E402
+from dask_bake.models.cloud import InstallerChoice  # noqa: E402
 
 NAMES = (
     "dask[array,dataframe,diagnostics,distributed]",
@@ -132,6 +132,8 @@ def floor(work: Path, installer: str, cache: Path) -> Figures:
     figures = {"packages": time.monotonic() - began}
     for name, content in {**ready.files, "manifest.json": b"{}"}.items():
         (payload / name).write_bytes(content)
+    for program in (packer_directory() / "scripts").glob("*.py"):
+        (payload / program.name).write_bytes(program.read_bytes())
     with tree(work, payload) as root:
         for script in FLOOR:
             text = (packer_directory() / "scripts" / script).read_text()

@@ -227,7 +227,7 @@ def prepare(url: str) -> None:
     from moto.core import DEFAULT_ACCOUNT_ID
     from moto.ec2.models import ec2_backends
 
-    from dask_bake.models.cluster import Tag, Verified
+    from dask_bake.models.tags import Tag, Verified
 
     os.environ.update(environment(url))
     ec2 = boto3.client("ec2")

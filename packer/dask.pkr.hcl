@@ -1,8 +1,9 @@
 # What Packer 1.6 and today's both accept; required_plugins, which 1.6 rejects, is in plugins.pkr.hcl.
 
 locals {
-  scripts = [for name in sort(fileset("${path.root}/scripts", "*.sh")) : "${path.root}/scripts/${name}"]
-  payload = [for name in sort(fileset("${path.root}/payload", "*")) : "${path.root}/payload/${name}"]
+  scripts  = [for name in sort(fileset("${path.root}/scripts", "*.sh")) : "${path.root}/scripts/${name}"]
+  programs = [for name in sort(fileset("${path.root}/scripts", "*.py")) : "${path.root}/scripts/${name}"]
+  payload  = [for name in sort(fileset("${path.root}/payload", "*")) : "${path.root}/payload/${name}"]
 }
 
 source "amazon-ebs" "dask" {
@@ -65,7 +66,7 @@ build {
 
   provisioner "file" {
     timeout     = var.script_timeout
-    sources     = local.payload
+    sources     = concat(local.payload, local.programs)
     destination = "${var.payload}/"
   }
 

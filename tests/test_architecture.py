@@ -23,10 +23,9 @@ ROWS = (
     ("cloud_init", "environment"),
     ("local",),
     ("options",),
+    ("events",),  # above the models, as what is seen of a cluster is an event
     ("models",),
     ("system",),
-    ("phases",),
-    ("events",),
     ("errors", "hints", "assets", "__init__"),
 )
 ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}
@@ -34,15 +33,12 @@ TODO_UPWARD: dict[str, set[str]] = {
     "clusters.ssh_access": {"launch"},
     "clusters.teardown": {"launch"},
     "ec2.client": {"clouds"},
-    "ec2.image_answers": {"images"},
-    "ec2.images": {"images"},
     "ec2.prices": {"launch"},
     "environment.conda.download": {"bake"},
     "environment.conda.solve": {"images"},
     "environment.installers": {"bake", "images"},
     "environment.pip": {"bake", "images"},
     "environment.pip_lock": {"images"},
-    "events": {"models"},
     "images.copy_plan": {"bake"},
     "ssh.command": {"launch"},
 }

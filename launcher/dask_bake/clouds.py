@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models.cluster import Architecture, Cloud, CloudChoice
+from dask_bake.models.cloud import Architecture, Cloud, CloudChoice
 from dask_bake.models.debian import DebianRelease
 
 if TYPE_CHECKING:

@@ -57,3 +57,30 @@ def joined(errors: Sequence[BakeError]) -> LeftoverError:
     return LeftoverError(
         "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
     )
+
+
+class PassingError(BakeError):
+    """EC2 does not do it now, and may do the very same later."""
+
+
+class UnclearError(PassingError):
+    """EC2 did not answer: whether it did what it was asked is not known."""
+
+    may_be_done = True
+
+
+class ForeignAnswerError(UnclearError):
+    """There is an answer, and it is not EC2's."""
+
+
+class QuotaError(BakeError):
+    """The account may not have so many instances, in whatever zone of the region."""
+
+
+class CapacityError(BakeError):
+    """EC2 has no room for the instances here; ``zones`` are those that it says do have room."""
+
+    def __init__(self, message: str, *, hint: str | None, code: str, zones: tuple[str, ...] = ()) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.zones = zones

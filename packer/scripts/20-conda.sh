@@ -18,42 +18,7 @@ rm "$payload/conda.tar" "$payload/rattler.tar"
 python3 -m zipfile --extract "$work"/py_rattler-*.whl "$work/rattler"
 
 runuser -u "$owner" -- env HOME="$work" PYTHONPATH="$work/rattler" PYTHONDONTWRITEBYTECODE=1 \
-    python3 - "$payload/conda.lock" "$work" "$prefix" <<'PYTHON'
-"""Every archive of the lock is verified and linked into the prefix; conda is told where it came from."""
-import asyncio
-import hashlib
-import json
-import pathlib
-import sys
-
-import rattler
-
-lock, work, prefix = map(pathlib.Path, sys.argv[1:])
-environment = rattler.LockFile.from_path(lock).default_environment()
-here = str(rattler.Subdir.current())
-platform = next(each for each in environment.platforms() if each.name == here)
-records = environment.conda_repodata_records_for_platform(platform)
-origins = {}
-for record in records:
-    archive = work / "archives" / record.file_name
-    with archive.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").digest() != record.sha256:
-            sys.exit(f"{record.file_name} is not the package that is locked")
-    origins[record.file_name] = record.url
-    record.url = archive.as_uri()
-
-linking = rattler.install(
-    records, prefix, cache_dir=work / "cache", show_progress=False, execute_link_scripts=True
-)
-asyncio.run(linking)
-
-for meta in (prefix / "conda-meta").glob("*.json"):
-    record = json.loads(meta.read_text())
-    record["url"] = origins[record["fn"]]
-    meta.write_text(json.dumps(record, indent=2))
-    meta.chmod(0o644)  # rattler's are the owner's alone
-(prefix / "conda-meta" / "history").touch()
-PYTHON
+    python3 "$payload/install_conda_packages.py" "$payload/conda.lock" "$work" "$prefix"
 rm -rf "$work"
 
 # What activating the environment sets, for sessions and services alike.

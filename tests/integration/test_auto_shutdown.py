@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from base_release import NETWORK_STAGE
 from local_cloud import LONGEST, until
 from local_watched import AS_USER, PYTHON, STATE, started
 
@@ -204,14 +205,14 @@ def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
         until(lambda: kept.said(0), timeout=30)
 
     assert kept.said(0)[0].startswith("DASK-BAKE-FAILED init: ")
-    assert kept.run(0, "sh", "-c", "systemctl is-failed cloud-init") == "failed\n"
+    assert kept.run(0, "sh", "-c", f"systemctl is-failed {NETWORK_STAGE}") == "failed\n"
     assert kept.live() == kept.ids
 
 
 def test_a_node_that_is_kept_and_was_never_told_its_limits_still_has_its_lifetime(kept):
     """As where cloud-init hung before it had written them."""
     limits, aside = "/etc/dask-bake/limits.env", "/root/limits.env"
-    fails = f"mv {limits} {aside}; /usr/libexec/dask-bake/failed cloud-init; mv {aside} {limits}"
+    fails = f"mv {limits} {aside}; /usr/libexec/dask-bake/failed {NETWORK_STAGE}; mv {aside} {limits}"
     kept.run(1, "sudo", "sh", "-c", fails)
 
     timers = kept.run(1, "systemctl", "list-timers", "--no-legend", "run-*").splitlines()

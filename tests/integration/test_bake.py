@@ -3,6 +3,8 @@
 import json
 import re
 
+from base_release import BASE
+
 
 def test_a_bake_ends_with_an_image_that_says_what_it_holds(cloud, image):
     """The image is EC2's own record: available, tagged with what is in it, its snapshot too."""
@@ -14,7 +16,7 @@ def test_a_bake_ends_with_an_image_that_says_what_it_holds(cloud, image):
     # Where an image of that name is there and is no hit, a number follows.
     assert re.fullmatch(rf"dask-bake-{tags['dask-bake:digest'][:12]}(-\d+)?", described["Name"])
     assert tags["dask-bake:installer"] == "pip"
-    assert tags["dask-bake:python"].startswith("3.11.")
+    assert tags["dask-bake:python"].startswith(f"{BASE.python_minor}.")
     assert tags["dask-bake:dask"] == tags["dask-bake:distributed"]
 
 
@@ -24,7 +26,7 @@ def test_a_second_bake_finds_the_first(cloud, image):
     told = cloud.run("bake")
 
     assert (again["image"], again["built"]) == (image, False)
-    assert told.startswith(f"{image} is there: Python 3.11.2, dask")
+    assert told.startswith(f"{image} is there: Python {BASE.python}, dask")
     assert len(told.splitlines()) == 1
 
 

@@ -5,13 +5,14 @@ import re
 
 import pytest
 
+from base_release import PYTHON
 from conda_channel import serve, small_channel
 
 ENVIRONMENT = """\
 name: small
 channels: [{channel}]
 dependencies:
-  - python=3.11
+  - python={python}
   - dask
   - distributed
   - pip
@@ -32,7 +33,7 @@ def channel(request):
 def environment(channel, tmp_path_factory):
     """An environment of that channel, whose credentials are in its address as conda's users have them."""
     file = tmp_path_factory.mktemp("project") / "environment.yml"
-    file.write_text(ENVIRONMENT.format(channel=channel.url.replace("://", "://me:s3cret@")))
+    file.write_text(ENVIRONMENT.format(python=PYTHON, channel=channel.url.replace("://", "://me:s3cret@")))
     return file
 
 

@@ -4,7 +4,7 @@ import json
 import urllib.request
 
 from dask_bake.iam.grants import Purpose
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 from iam_actions import PACKER, Asked, needed, permitted
 
 

@@ -4,9 +4,10 @@ import re
 
 import pytest
 
+from base_release import BASE
 from local_cloud import until
 
-AMI = "debian-12-amd64-*"
+AMI = f"{BASE.name}-amd64-*"
 
 
 @pytest.fixture

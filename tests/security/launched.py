@@ -16,7 +16,8 @@ from dask_bake.ec2 import api
 from dask_bake.ec2.images import connect_images
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.image_store import ImageStore
-from dask_bake.models.cluster import Cloud, Connect, Tag, Verified
+from dask_bake.models.cloud import Cloud, Connect
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing

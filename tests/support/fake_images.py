@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from dask_bake.errors import BakeError
 from dask_bake.images import manifest
-from dask_bake.images.facts import ImageFacts, ImageSettings, Snapshot
+from dask_bake.images.facts import ImageFacts
 from dask_bake.images.manifest import File, Manifest, Package
-from dask_bake.models.cluster import Image, Tag, Tags
+from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
+from dask_bake.models.tags import Tag, Tags
 
 NOW = datetime(2026, 8, 3, 12, tzinfo=UTC)
 BASE = "debian-12-amd64-20260701-2100"

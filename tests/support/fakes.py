@@ -7,23 +7,22 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dask_bake.ec2.protocols import CapacityError, ConnectEndpoint, InstanceType, PlacementGroup, Quota
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import BakeError, CapacityError, UsageError
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
-from dask_bake.models.cluster import (
-    Cloud,
-    Cluster,
+from dask_bake.models.cloud import Cloud, Market, Role
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import (
+    ConnectEndpoint,
     Image,
     InstanceSpec,
-    Market,
-    Node,
-    Role,
+    InstanceType,
+    PlacementGroup,
+    Quota,
     Rule,
     SecurityGroup,
     Subnet,
-    Tag,
-    Tags,
 )
+from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"

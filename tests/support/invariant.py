@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_bake.errors import BakeError
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 
 ID = re.compile(r"\b(?:i|vol|eni|sg)-[0-9a-f]{8,}\b")
 UP = re.compile(r"the cluster (\S+) is up, and costs")

@@ -39,7 +39,7 @@ from dask_bake.launch.plan import Handout, LaunchPlan
 from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.image_store import ImageStore
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN, Server
 from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn

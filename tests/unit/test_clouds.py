@@ -17,7 +17,7 @@ from dask_bake.clouds import (
 )
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
-from dask_bake.models.cluster import Cloud, CloudChoice
+from dask_bake.models.cloud import Cloud, CloudChoice
 
 URL = "http://127.0.0.1:4567"
 

@@ -12,12 +12,12 @@ from dask_bake.bake.lease import Claim
 from dask_bake.bake.plan import BakeOptions
 from dask_bake.bake.staging import Draft, draft
 from dask_bake.errors import BakeError
-from dask_bake.events import Event, Notify, PhaseEnded
+from dask_bake.events import Event, Notify, PhaseEnded, Phases
 from dask_bake.images.compatibility import check_architecture
 from dask_bake.images.manifest import Manifest
 from dask_bake.launch.placement import first_subnet
-from dask_bake.models.cluster import READY, Image, Tag, Verified
-from dask_bake.phases import Phases
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import READY, Tag, Verified
 
 LOOK_UP = "look up"
 PACKAGES = "packages"

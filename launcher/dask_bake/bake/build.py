@@ -12,11 +12,11 @@ from dask_bake.bake.plan import BakeOptions, Site, free_name, image_name, image_
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import ROOM, Draft
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError
-from dask_bake.events import Note, Notify
+from dask_bake.events import Note, Notify, Phases
 from dask_bake.hints import own_command
 from dask_bake.images import manifest
-from dask_bake.models.cluster import Image, Subnet, Tag, Tags, Verified
-from dask_bake.phases import Phases
+from dask_bake.models.ec2 import Image, Subnet
+from dask_bake.models.tags import Tag, Tags, Verified
 from dask_bake.ssh.keystore import new_key
 from dask_bake.system.disk import room_in
 

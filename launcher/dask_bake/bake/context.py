@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Protocol
 
 from dask_bake.bake.plan import BakeOptions
-from dask_bake.ec2.protocols import CloudEdge, InstanceType
+from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.environment.installers import Installer
 from dask_bake.events import Notify
-from dask_bake.models.cluster import Cloud, Image, Subnet, Tags
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.ec2 import Image, InstanceType, Subnet
+from dask_bake.models.tags import Tags
 
 
 class Ec2(CloudEdge, Protocol):

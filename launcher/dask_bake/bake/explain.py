@@ -8,8 +8,8 @@ from dask_bake.bake.staging import draft
 from dask_bake.images.catalog import ImagesEdge, look_up
 from dask_bake.images.differences import Differences, differences
 from dask_bake.images.manifest import Manifest
-from dask_bake.models.cluster import Image
 from dask_bake.models.debian import minor
+from dask_bake.models.ec2 import Image
 
 
 @dataclass(frozen=True)

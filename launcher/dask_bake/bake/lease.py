@@ -12,7 +12,9 @@ from dask_bake.errors import BakeError, LeftoverError, joined
 from dask_bake.events import Note, Notify
 from dask_bake.hints import own_command
 from dask_bake.launch.plan import group_name, moment, ssh_rule
-from dask_bake.models.cluster import Role, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.models.cloud import Role
+from dask_bake.models.ec2 import SecurityGroup, Subnet
+from dask_bake.models.tags import Tag, Tags
 
 LOOK = 2.0
 ABANDONED = 120.0

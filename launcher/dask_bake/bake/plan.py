@@ -8,8 +8,10 @@ from typing import Any
 from dask_bake.bake.recipe import Recipe
 from dask_bake.environment.pip_lock import Lock
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture, Cloud, Image, Tag, Tags
+from dask_bake.models.cloud import Architecture, Cloud
 from dask_bake.models.debian import DebianRelease
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.configuration import Configuration
 from dask_bake.options.precedence import blaming, chosen
 from dask_bake.options.settings_table import BAKE, IMAGE_SECTION

@@ -14,8 +14,9 @@ from dask_bake.bake.recipe import Recipe, stage
 from dask_bake.environment.installers import Installer
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images.manifest import Manifest
-from dask_bake.models.cluster import DEBIAN_ACCOUNT, Architecture, Image
+from dask_bake.models.cloud import DEBIAN_ACCOUNT, Architecture
 from dask_bake.models.debian import NEWEST, DebianRelease, minor, release_of_image, release_with
+from dask_bake.models.ec2 import Image
 from dask_bake.system.disk import room_in
 
 ROOM = 300 << 20

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from dask_bake.bake.plan import BakeOptions, proof_name
 from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
 from dask_bake.errors import NotReadyError
-from dask_bake.events import Event, Notify, Output
+from dask_bake.events import Event, Notify, Output, Phases
 from dask_bake.launch.executor import launch, take_down
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
-from dask_bake.models.cluster import Cloud, Cluster, Image
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Cluster
+from dask_bake.models.ec2 import Image
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.phases import Phases
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
     from dask_bake.ec2.api import Ec2
     from dask_bake.environment.options import EnvironmentOptions
-    from dask_bake.models.cluster import Cloud
+    from dask_bake.models.cloud import Cloud
     from dask_bake.models.debian import DebianRelease
     from dask_bake.options.configuration import Configuration
     from dask_bake.options.launch import LaunchOptions

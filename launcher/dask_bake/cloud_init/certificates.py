@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
-from dask_bake.models.cluster import Role
+from dask_bake.models.cloud import Role
 
 if TYPE_CHECKING:
     from cryptography import x509

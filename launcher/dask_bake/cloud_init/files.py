@@ -8,7 +8,7 @@ from dask_bake.cloud_init.certificates import Certificate
 from dask_bake.cloud_init.encoding import File, environment_file, sshd_environment, yaml_file
 from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Role
+from dask_bake.models.cloud import Role
 
 FOLDER = "/etc/dask-bake"
 PRELOADS = f"{FOLDER}/preload"

@@ -8,7 +8,7 @@ from dask_bake.cloud_init.files import files_of
 from dask_bake.cloud_init.merge import check_extra, join
 from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Role
+from dask_bake.models.cloud import Role
 
 __all__ = ["LIMIT", "NodeSettings", "Preload", "masked", "render"]
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import CloudChoice, Cluster
+from dask_bake.models.cloud import CloudChoice
+from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import check_name
 from dask_bake.options.text_files import parse_yaml
 

@@ -5,7 +5,10 @@ from collections.abc import Iterable
 
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Cloud, Cluster, Node, SecurityGroup, Tag, Tags
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.tags import Tag, Tags
 
 EVERY = {Tag.MANAGED: "true"}
 OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")

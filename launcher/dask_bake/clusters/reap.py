@@ -13,8 +13,8 @@ from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify
 from dask_bake.hints import in_region, own_command
-from dask_bake.models.cluster import Tag
 from dask_bake.models.resources import Kind, Piece
+from dask_bake.models.tags import Tag
 from dask_bake.system.concurrency import together
 
 AT_ONCE = 6

@@ -4,10 +4,11 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dask_bake.ec2.protocols import ConnectEndpoint
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch.plan import head_group_name, ssh_rule
-from dask_bake.models.cluster import Cluster, Connect, Rule, SecurityGroup, Subnet
+from dask_bake.models.cloud import Connect
+from dask_bake.models.cluster import Cluster
+from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup, Subnet
 
 SSH = 22
 OURS = ssh_rule("").description

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge, PassingError
-from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.events import Note, Notify
+from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.errors import BakeError, LeftoverError, PassingError
+from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import own_command
 from dask_bake.launch.readiness import UNSEEN
-from dask_bake.models.cluster import Node, SecurityGroup, Tag
-from dask_bake.phases import phase_of
+from dask_bake.models.cluster import Node
+from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.tags import Tag
 
 PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""

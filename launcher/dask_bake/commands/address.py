@@ -2,7 +2,7 @@
 
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2.api import Ec2
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.terminal import Terminal
 

@@ -8,7 +8,9 @@ from dask_bake.clusters.inventory import find
 from dask_bake.clusters.ssh_access import SshChange, check_way, plan_change
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, StoppedError
-from dask_bake.models.cluster import Cloud, Cluster, Rule
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Cluster
+from dask_bake.models.ec2 import Rule
 from dask_bake.options.network_checks import check_widths
 from dask_bake.view import clusters
 from dask_bake.view.terminal import Terminal

@@ -24,9 +24,9 @@ from dask_bake.environment.installers import Installer
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.request import Places, Request, read_request
 from dask_bake.environment.resolve import prepare
-from dask_bake.models.cluster import Cloud
+from dask_bake.events import Phases
+from dask_bake.models.cloud import Cloud
 from dask_bake.models.debian import DebianRelease, minor
-from dask_bake.phases import Phases
 from dask_bake.view.bake import (
     LiveBake,
     as_json,

@@ -15,14 +15,8 @@ from dask_bake.errors import StoppedError
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import own_command
 from dask_bake.launch.executor import take_down
-from dask_bake.models.cluster import (
-    DASHBOARD_PORT,
-    JUPYTER_PORT,
-    JUPYTER_TOKEN_FILE,
-    SCHEDULER_PORT,
-    Cloud,
-    Cluster,
-)
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT, Cluster
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
 from dask_bake.ssh.connect import ask_head, check_door, node_of, open_tunnel, reach, secrets_here, tls_files
 from dask_bake.ssh.head_connection import SshWayIn

@@ -6,7 +6,7 @@ from dask_bake.clusters.auto_shutdown import EXTEND, parse_switches
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import check_door, node_of, reach
 from dask_bake.view import clusters

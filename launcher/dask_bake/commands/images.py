@@ -19,7 +19,7 @@ from dask_bake.images.differences import differences
 from dask_bake.images.facts import choose, require_manifest
 from dask_bake.images.prune import PrunePlan, check_keep, plan_removal
 from dask_bake.images.share import plan_share
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.view import clusters, image_json, image_plans
 from dask_bake.view import images as view_images
 from dask_bake.view.terminal import Terminal

@@ -24,7 +24,8 @@ from dask_bake.launch.executor import launch, staying
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words
-from dask_bake.models.cluster import Cloud, Cluster
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, secrets_of

@@ -16,7 +16,7 @@ from dask_bake.errors import LeftoverError, UsageError
 from dask_bake.events import Note
 from dask_bake.hints import in_region, own_command
 from dask_bake.launch.pricing import HOURS_OF_A_MONTH
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Kind, Piece
 from dask_bake.system.concurrency import Asking
 from dask_bake.view import clusters

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dask_bake.ec2.errors import code_of, translated
-from dask_bake.ec2.protocols import Quota
 from dask_bake.errors import BakeError
+from dask_bake.models.ec2 import Quota
 
 
 class AccountLookUps:

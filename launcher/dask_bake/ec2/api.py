@@ -13,11 +13,13 @@ from dask_bake.ec2.client import Clients
 from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
 from dask_bake.ec2.lookups import Ec2LookUps
 from dask_bake.ec2.prices import PriceList
-from dask_bake.ec2.protocols import ForeignAnswerError, UnclearError
 from dask_bake.ec2.retry import Insistence
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, ForeignAnswerError, UnclearError
 from dask_bake.events import Notify
-from dask_bake.models.cluster import Cloud, InstanceSpec, Node, Rule, SecurityGroup, Tag, Tags
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Node
+from dask_bake.models.ec2 import InstanceSpec, Rule, SecurityGroup
+from dask_bake.models.tags import Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

@@ -13,7 +13,7 @@ from dask_bake.ec2.errors import translated
 from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 
 if TYPE_CHECKING:
     from botocore.session import Session

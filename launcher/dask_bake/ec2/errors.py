@@ -17,8 +17,15 @@ from botocore.exceptions import (
 )
 from botocore.parsers import ResponseParserError
 
-from dask_bake.ec2.protocols import CapacityError, ForeignAnswerError, PassingError, QuotaError, UnclearError
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import (
+    BakeError,
+    CapacityError,
+    ForeignAnswerError,
+    PassingError,
+    QuotaError,
+    UnclearError,
+    UsageError,
+)
 
 CAPACITY = frozenset(
     {

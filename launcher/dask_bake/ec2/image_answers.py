@@ -6,8 +6,8 @@ from typing import Any
 
 from dask_bake.ec2 import responses
 from dask_bake.errors import BakeError
-from dask_bake.images.facts import ImageSettings, Snapshot
-from dask_bake.models.cluster import Tag
+from dask_bake.models.ec2 import ImageSettings, Snapshot
+from dask_bake.models.tags import Tag
 
 
 def snapshot(answer: Mapping[str, Any]) -> Snapshot:

@@ -11,8 +11,9 @@ from dask_bake.ec2.errors import code_of, translated
 from dask_bake.ec2.image_errors import image_errors
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
-from dask_bake.images.facts import AVAILABLE, ImageSettings, Snapshot
-from dask_bake.models.cluster import DEBIAN_ACCOUNT, Cloud, Image, Tag, Tags
+from dask_bake.models.cloud import DEBIAN_ACCOUNT, Cloud
+from dask_bake.models.ec2 import AVAILABLE, Image, ImageSettings, Snapshot
+from dask_bake.models.tags import Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.errors import code_of, translated
-from dask_bake.ec2.protocols import ConnectEndpoint, InstanceType, PlacementGroup
 from dask_bake.errors import BakeError
-from dask_bake.models.cluster import Image, SecurityGroup, Subnet
+from dask_bake.models.ec2 import ConnectEndpoint, Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client

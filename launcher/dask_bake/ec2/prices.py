@@ -9,7 +9,7 @@ from typing import Any
 from dask_bake.ec2.errors import translated
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Prices
-from dask_bake.models.cluster import Market
+from dask_bake.models.cloud import Market
 from dask_bake.system.concurrency import Asking
 
 PATIENCE = 3.0

@@ -1,89 +1,21 @@
 """What launching and taking down need of the world: the shapes of EC2, of the way in, and of their fakes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from dask_bake.errors import BakeError
-from dask_bake.models.cluster import Image, InstanceSpec, Node, Rule, SecurityGroup, Subnet, Tags
-
-
-class PassingError(BakeError):
-    """EC2 does not do it now, and may do the very same later."""
-
-
-class UnclearError(PassingError):
-    """EC2 did not answer: whether it did what it was asked is not known."""
-
-    may_be_done = True
-
-
-class ForeignAnswerError(UnclearError):
-    """There is an answer, and it is not EC2's."""
-
-
-class QuotaError(BakeError):
-    """The account may not have so many instances, in whatever zone of the region."""
-
-
-class CapacityError(BakeError):
-    """EC2 has no room for the instances here; ``zones`` are those that it says do have room."""
-
-    def __init__(self, message: str, *, hint: str | None, code: str, zones: tuple[str, ...] = ()) -> None:
-        super().__init__(message, hint=hint)
-        self.code = code
-        self.zones = zones
-
-
-@dataclass(frozen=True)
-class InstanceType:
-    """A kind of instance.
-
-    Args:
-        architectures: EC2's names, of which some are not for images of ours.
-        memory: in MiB.
-        has_live_console: whether EC2 shows a console as it is now; older types' is some minutes behind.
-    """
-
-    name: str
-    vcpus: int
-    architectures: tuple[str, ...]
-    memory: int = 0
-    can_be_spot: bool = True
-    has_live_console: bool = True
-
-
-@dataclass(frozen=True)
-class Quota:
-    """A quota of the account: for instances it is in vCPUs."""
-
-    code: str
-    name: str
-    value: float
-
-
-@dataclass(frozen=True)
-class PlacementGroup:
-    """A placement group; ``strategy`` is cluster, partition or spread."""
-
-    name: str
-    state: str
-    strategy: str
-
-
-@dataclass(frozen=True)
-class ConnectEndpoint:
-    """An EC2 Instance Connect endpoint that is ready.
-
-    Args:
-        keeps_address: whether instances see the client's address, not the endpoint's groups.
-    """
-
-    id: str
-    vpc_id: str
-    subnet_id: str
-    group_ids: tuple[str, ...]
-    keeps_address: bool = False
+from dask_bake.models.cluster import Node
+from dask_bake.models.ec2 import (
+    ConnectEndpoint,
+    Image,
+    InstanceSpec,
+    InstanceType,
+    PlacementGroup,
+    Quota,
+    Rule,
+    SecurityGroup,
+    Subnet,
+)
+from dask_bake.models.tags import Tags
 
 
 class LookUps(Protocol):

@@ -4,7 +4,9 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dask_bake.models.cluster import DataDisk, InstanceSpec, Market, Rule, Tags
+from dask_bake.models.cloud import Market
+from dask_bake.models.ec2 import DataDisk, InstanceSpec, Rule
+from dask_bake.models.tags import Tags
 
 
 def tag_specifications(tags: Tags, *kinds: str) -> list[dict[str, Any]]:

@@ -13,8 +13,9 @@ from dask_bake.ec2.errors import code_of, translated
 from dask_bake.ec2.prices import PriceList
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
-from dask_bake.models.cluster import Cloud, Tag
+from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Kind, Piece, born
+from dask_bake.models.tags import Tag
 from dask_bake.system.concurrency import together
 
 if TYPE_CHECKING:

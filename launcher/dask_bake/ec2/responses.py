@@ -4,8 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.ec2.protocols import ConnectEndpoint, InstanceType, PlacementGroup
-from dask_bake.models.cluster import DataDisk, Image, Node, Role, Rule, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.models.cloud import Role
+from dask_bake.models.cluster import Node
+from dask_bake.models.ec2 import (
+    ConnectEndpoint,
+    DataDisk,
+    Image,
+    InstanceType,
+    PlacementGroup,
+    Rule,
+    SecurityGroup,
+    Subnet,
+)
+from dask_bake.models.tags import Tag, Tags
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (

@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
 from dask_bake.ec2.errors import DOUBT, THROTTLED, code_of, is_fault
-from dask_bake.ec2.protocols import ForeignAnswerError
+from dask_bake.errors import ForeignAnswerError
 from dask_bake.events import Note, Notify
 
 ASKING = ("Describe", "Get", "List")

@@ -17,7 +17,7 @@ from dask_bake.environment.spec import Environment
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.images.manifest import Package
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST, OLDEST
 from dask_bake.system.disk import room_in
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dask_bake.environment.spec import Environment
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 
 MADE_FROM = re.compile(r"^# environment: (?P<sha256>[0-9a-f]{64})$", re.MULTILINE)
 

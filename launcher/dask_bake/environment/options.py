@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture, InstallerChoice
+from dask_bake.models.cloud import Architecture, InstallerChoice
 from dask_bake.options.configuration import Configuration, Given
 from dask_bake.options.precedence import chosen
 from dask_bake.options.settings_table import ENVIRONMENT, IMAGE_SECTION

@@ -14,7 +14,7 @@ from dask_bake.environment.request import Request
 from dask_bake.environment.spec import pip_requirements
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models.cluster import InstallerChoice
+from dask_bake.models.cloud import InstallerChoice
 from dask_bake.models.debian import NEWEST, RELEASES, DebianRelease, minor, release_with
 
 # What a cluster cannot be without, in pip's words and in conda's.

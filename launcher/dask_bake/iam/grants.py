@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dask_bake.models.cluster import DEBIAN_ACCOUNT, Tag
+from dask_bake.models.cloud import DEBIAN_ACCOUNT
+from dask_bake.models.tags import Tag
 
 ACCOUNT, ROLE, KEY = "ACCOUNT", "ROLE", "KEY"
 """What stands in a policy for the account's number, for the nodes' role, and for the key that encrypts."""

@@ -8,10 +8,11 @@ from typing import Protocol
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Note, Notify
 from dask_bake.hints import own_command
-from dask_bake.images.facts import ImageFacts, ImageSettings, Snapshot, family
+from dask_bake.images.facts import ImageFacts, family
 from dask_bake.images.prune import PrunePlan, plan_prune
 from dask_bake.images.share import SharePlan
-from dask_bake.models.cluster import Image, Tag, Tags
+from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
+from dask_bake.models.tags import Tag, Tags
 
 
 class ImagesEdge(Protocol):

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import READY, Architecture, Image, Tag, Verified
+from dask_bake.models.cloud import Architecture
+from dask_bake.models.ec2 import Image, InstanceType
+from dask_bake.models.tags import READY, Tag, Verified
 
 OLD = timedelta(days=90)
 TYPE_FOR = {Architecture.X86_64: "m6i.2xlarge", Architecture.ARM64: "m6g.2xlarge"}

@@ -4,11 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dask_bake.errors import BakeError, LeftoverError, StoppedError
-from dask_bake.events import Notify
+from dask_bake.events import Notify, Phases
 from dask_bake.images.catalog import ImagesEdge
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
-from dask_bake.models.cluster import Image
-from dask_bake.phases import Phases
+from dask_bake.models.ec2 import Image
 
 PATIENCE = 3600.0
 """Within a continent AWS takes some minutes for 10 GB; across the world it can be half an hour."""

@@ -8,8 +8,9 @@ from enum import StrEnum
 
 from dask_bake.bake.plan import free_name
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.images.facts import ImageFacts, ImageSettings
-from dask_bake.models.cluster import Image, Tag, Tags
+from dask_bake.images.facts import ImageFacts
+from dask_bake.models.ec2 import Image, ImageSettings
+from dask_bake.models.tags import Tag, Tags
 
 SOON = timedelta(minutes=5)
 """EC2 deprecates nothing in the past."""

@@ -8,34 +8,12 @@ from datetime import datetime, timedelta
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import manifest
 from dask_bake.images.manifest import Manifest
-from dask_bake.models.cluster import READY, Image, Tag, Tags, Verified
 from dask_bake.models.debian import minor
+from dask_bake.models.ec2 import AVAILABLE, Image, Snapshot
+from dask_bake.models.tags import READY, Tag, Verified
 
-AVAILABLE = "available"
 DATED = re.compile(r"-\d{8}(-[\w.]+)?$")
 """The end of a base image's name: the day, and which one of that day."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """An image's disk; ``bytes`` is what it stores, ``None`` where EC2 does not say."""
-
-    id: str
-    volume_size: int
-    started: datetime
-    bytes: int | None = None
-    encrypted: bool = False
-    tags: Tags = ()
-
-
-@dataclass(frozen=True)
-class ImageSettings:
-    """What an image has besides what DescribeImages lists in short; ``shared_with`` names accounts."""
-
-    description: str = ""
-    deprecation: datetime | None = None
-    requires_tokens: bool = False
-    shared_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from dask_bake.models.cluster import Tag, Tags
+from dask_bake.models.tags import Tag, Tags
 
 CHUNK = 256
 """The most characters of a tag's value (EC2 User Guide, "Tag restrictions")."""

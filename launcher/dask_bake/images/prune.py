@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_bake.errors import UsageError
-from dask_bake.images.facts import ImageFacts, Snapshot
-from dask_bake.models.cluster import Verified
+from dask_bake.images.facts import ImageFacts
+from dask_bake.models.ec2 import Snapshot
+from dask_bake.models.tags import Verified
 
 GRACE = timedelta(hours=24)
 """How long a bake or a copy may take before what it has made so far counts as abandoned."""

@@ -11,7 +11,8 @@ from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
 from dask_bake.images.manifest import Manifest, Package
-from dask_bake.models.cluster import Image, Tag
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag
 
 
 def render_sbom(image: Image, manifest: Manifest) -> str:

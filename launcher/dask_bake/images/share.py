@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Image
+from dask_bake.models.ec2 import Image
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,15 @@ from datetime import UTC, datetime
 from functools import partial
 
 from dask_bake.clusters.ssh_access import choose_endpoint
-from dask_bake.ec2.protocols import InstanceType, LookUps
+from dask_bake.ec2.protocols import LookUps
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
 from dask_bake.launch import preflight, quotas
 from dask_bake.launch.plan import Surroundings
-from dask_bake.models.cluster import DEBIAN_ACCOUNT, Cloud, Connect, Image, SecurityGroup, Subnet, Tag
+from dask_bake.models.cloud import DEBIAN_ACCOUNT, Cloud, Connect
+from dask_bake.models.ec2 import Image, InstanceType, SecurityGroup, Subnet
 from dask_bake.models.resources import only_names
+from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.system.concurrency import together
 

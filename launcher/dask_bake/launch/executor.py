@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge, WayIn
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError, joined
-from dask_bake.events import Note, Notify
+from dask_bake.events import Note, Notify, phase_of
 from dask_bake.launch.plan import LaunchPlan, member_rule
 from dask_bake.launch.preflight import already_there
 from dask_bake.launch.provision import Starting
 from dask_bake.launch.readiness import Readiness
-from dask_bake.models.cluster import Cluster, InstanceSpec, Node, SecurityGroup, Tag
-from dask_bake.phases import phase_of
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import InstanceSpec, SecurityGroup
+from dask_bake.models.tags import Tag
 
 
 def launch(

@@ -4,9 +4,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Market, Subnet
+from dask_bake.models.cloud import Market
+from dask_bake.models.ec2 import InstanceType, Subnet
 from dask_bake.options.launch import LaunchOptions
 
 SMALL_NODE = 4

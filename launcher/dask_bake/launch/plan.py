@@ -10,22 +10,11 @@ from dask_bake.cloud_init import render
 from dask_bake.cloud_init.certificates import NodeTls
 from dask_bake.cloud_init.render import NodeSettings, Preload
 from dask_bake.ec2 import requests
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
-from dask_bake.models.cluster import (
-    SCHEDULER_PORT,
-    Connect,
-    Disk,
-    Image,
-    InstanceSpec,
-    Market,
-    Role,
-    Rule,
-    SecurityGroup,
-    Subnet,
-    Tag,
-    Tags,
-)
+from dask_bake.models.cloud import Connect, Market, Role
+from dask_bake.models.cluster import SCHEDULER_PORT
+from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
+from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 
 DEFAULT_USER = "admin"

@@ -3,12 +3,12 @@
 import ipaddress
 from collections.abc import Sequence
 
-from dask_bake.ec2.protocols import InstanceType, PlacementGroup
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.hints import own_command
 from dask_bake.launch.placement import shape
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.models.cluster import Connect, Image, SecurityGroup
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup
 from dask_bake.options.launch import LaunchOptions
 
 LONGEST_ADDRESS = "255.255.255.255"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.models.cluster import Market
+from dask_bake.models.cloud import Market
 
 HOURS_OF_A_MONTH = 730
 """By which AWS makes an hour's price of a month's."""

@@ -3,12 +3,15 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CapacityError, CloudEdge, InstanceType, QuotaError
+from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.errors import CapacityError, QuotaError
 from dask_bake.events import Note, Notify
 from dask_bake.launch.placement import Place
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.quotas import quota_code
-from dask_bake.models.cluster import InstanceSpec, Market, Node, Role
+from dask_bake.models.cloud import Market, Role
+from dask_bake.models.cluster import Node
+from dask_bake.models.ec2 import InstanceSpec, InstanceType
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
 
-from dask_bake.ec2.protocols import InstanceType, Quota
 from dask_bake.errors import BakeError
 from dask_bake.launch.placement import least_nodes, markets
-from dask_bake.models.cluster import Market
+from dask_bake.models.cloud import Market
+from dask_bake.models.ec2 import InstanceType, Quota
 from dask_bake.options.launch import LaunchOptions
 
 STANDARD = ("a", "c", "d", "h", "i", "im", "is", "m", "r", "t", "z")

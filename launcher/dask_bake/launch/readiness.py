@@ -3,12 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge, PassingError, WayIn
-from dask_bake.errors import BakeError, NotReadyError, TakenError
-from dask_bake.events import ClusterSeen, Note, Notify, Output
+from dask_bake.ec2.protocols import CloudEdge, WayIn
+from dask_bake.errors import BakeError, NotReadyError, PassingError, TakenError
+from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.models.cluster import Cluster, Node, Role, SecurityGroup, Tag
-from dask_bake.phases import phase_of
+from dask_bake.models.cloud import Role
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.tags import Tag
 from dask_bake.ssh.host_keys import host_key_from_console, last_lines
 
 TICK = 0.2

@@ -1,4 +1,7 @@
-"""What a local cloud whose server was killed leaves behind: found by name, named, and removed."""
+"""Find and remove what a local cloud leaves on the machine when its server is killed.
+
+Everything is recognised by the local cloud's name or root, so that other local clouds are left alone.
+"""
 
 import os
 import re
@@ -12,9 +15,14 @@ from pathlib import Path
 from dask_bake.local.commands import attempt
 from dask_bake.local.machines.cgroups import hierarchies, remove_groups
 from dask_bake.local.machines.nspawn import PROPAGATION, children, kill_tree
-from dask_bake.local.network.bridge import remove_bridge, remove_cable
+from dask_bake.local.network.bridge import is_own_bridge, remove_bridge, remove_cable
 from dask_bake.local.network.firewall import firewall_stands, lower_firewall
+from dask_bake.local.pidfile import is_root_held
 from dask_bake.local.settings import Settings
+
+BASE_TREE = "the making of the base tree"
+RUNTIMES = Path("/run")
+"""The folder with a folder for each local cloud that runs."""
 
 
 @dataclass(frozen=True)
@@ -26,21 +34,26 @@ class Leftover:
 
 
 def find_leftovers(settings: Settings) -> tuple[Leftover, ...]:
-    """Everything of this local cloud on the machine outside its cache, in the order of removal."""
+    """Return everything of this local cloud on the machine outside its cache, in the order of removal.
+
+    While a server holds the root, its files and the making of its base trees are at work, not left over.
+    """
+    is_in_use = is_root_held(settings)
     return (
-        *_processes(settings),
+        *_processes(settings, is_root_in_use=is_in_use),
         *_interfaces(settings),
         *_firewall(settings),
         *_groups(settings),
-        *_files(settings),
+        *_files(settings, is_root_in_use=is_in_use),
         *_nspawn_folders(settings),
     )
 
 
-def _processes(settings: Settings) -> tuple[Leftover, ...]:
+def _processes(settings: Settings, *, is_root_in_use: bool) -> tuple[Leftover, ...]:
     return tuple(
         Leftover(f"process {pid} ({words})", lambda pid=pid: _end(pid))  # type: ignore[misc]
         for pid, words in sorted(_our_processes(settings))
+        if not (is_root_in_use and words == BASE_TREE)
     )
 
 
@@ -66,7 +79,7 @@ def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
         if argument == f"--dhcp-hostsfile={settings.runtime}/dhcp-hosts":
             return "dnsmasq"
         if argument.startswith(f"{settings.layers}/draft-"):
-            return "the making of the base tree"
+            return BASE_TREE
     return None
 
 
@@ -105,12 +118,12 @@ def _lives(pid: int) -> bool:
 
 
 def _interfaces(settings: Settings) -> tuple[Leftover, ...]:
+    if not is_own_bridge(settings.bridge):
+        return ()
     cables = tuple(
         Leftover(f"network interface {port.name}", lambda name=port.name: remove_cable(name))  # type: ignore[misc]
         for port in sorted(Path(f"/sys/class/net/{settings.bridge}/brif").glob("*"))
     )
-    if not Path(f"/sys/class/net/{settings.bridge}/bridge").exists():
-        return cables
     return (*cables, Leftover(f"network interface {settings.bridge}", lambda: remove_bridge(settings.bridge)))
 
 
@@ -120,8 +133,9 @@ def _firewall(settings: Settings) -> tuple[Leftover, ...]:
     return (Leftover(f"firewall rules of {settings.bridge}", lambda: lower_firewall(settings.bridge)),)
 
 
-def _files(settings: Settings) -> tuple[Leftover, ...]:
-    folders = [*settings.instances.glob("i-*"), *settings.layers.glob("draft-*"), settings.runtime]
+def _files(settings: Settings, *, is_root_in_use: bool) -> tuple[Leftover, ...]:
+    in_root = [*settings.instances.glob("i-*"), *settings.layers.glob("draft-*")]
+    folders = [*([] if is_root_in_use else in_root), settings.runtime]
     return tuple(
         Leftover(f"folder {folder}", lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
         for folder in folders
@@ -143,18 +157,33 @@ def _groups(settings: Settings) -> tuple[Leftover, ...]:
 
 
 def _nspawn_folders(settings: Settings) -> tuple[Leftover, ...]:
-    """What systemd-nspawn keeps for a machine while it runs, and its own folders once nobody uses them."""
     try:
         present = [*PROPAGATION.iterdir()]
     except (FileNotFoundError, PermissionError):  # only root may look; `down` does
         return ()
-    folders = [path for path in present if is_machine(path.name, settings)]
-    if folders == present:
-        folders += [PROPAGATION, PROPAGATION.parent]
+    is_shared = other_clouds_run(settings)
     return tuple(
         Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)]))  # type: ignore[misc]
-        for folder in folders
+        for folder in unused_nspawn_folders(present, settings, is_shared=is_shared)
     )
+
+
+def unused_nspawn_folders(
+    present: Sequence[Path], settings: Settings, *, is_shared: bool
+) -> tuple[Path, ...]:
+    """Return the folders that systemd-nspawn keeps for our machines, and its own once nobody uses them.
+
+    ``is_shared`` says that another local cloud runs: it may boot a machine at any time.
+    """
+    ours = tuple(path for path in present if is_machine(path.name, settings))
+    if is_shared or len(ours) < len(present):
+        return ours
+    return (*ours, PROPAGATION, PROPAGATION.parent)
+
+
+def other_clouds_run(settings: Settings, runtimes: Path = RUNTIMES) -> bool:
+    """Whether a local cloud of another name runs on this machine, or was killed and not removed yet."""
+    return any(folder.name != settings.runtime.name for folder in runtimes.glob("dask-bake.*"))
 
 
 def end_process(pid: int, *, patience: float) -> None:

@@ -56,14 +56,16 @@ class Finding:
 
 
 def status(settings: Settings | None = None) -> LocalStatus | None:
-    """The local cloud that runs, or None; another one, with another root, is not ours."""
+    """Return the state of the running local cloud, or None; one of another name or root is another one."""
     settings = settings or read_settings()
     try:
         with build_opener(ProxyHandler({})).open(f"{settings.url}/_dask_bake/status", timeout=5) as answer:
-            found = LocalStatus(**json.load(answer))
-    except (OSError, HTTPException, ValueError, TypeError):
+            fields = json.load(answer)
+            name = fields.pop("name", settings.name)
+            found = LocalStatus(**fields)
+    except (OSError, HTTPException, ValueError, TypeError, AttributeError):
         return None
-    return found if found.root == str(settings.root) else None
+    return found if (name, found.root) == (settings.name, str(settings.root)) else None
 
 
 def ensure_up(notify: Notify, base: DebianRelease | None = None) -> Endpoint:

@@ -1,4 +1,4 @@
-"""One server for each local cloud: it holds a lock on its pid file as long as it lives, however it ends."""
+"""Locks that a local cloud's server holds as long as it lives, however it ends: its pid file and its root."""
 
 import fcntl
 import os
@@ -31,6 +31,43 @@ def claim(settings: Settings) -> int:
     os.truncate(held, 0)
     os.write(held, str(os.getpid()).encode())
     return held
+
+
+def claim_root(settings: Settings) -> int:
+    """Lock the root folder, and return what holds it until it is closed.
+
+    Two local clouds with one root would remove each other's instances and layers.
+
+    Raises:
+        BakeError: when the server of another local cloud holds it.
+    """
+    settings.root.mkdir(parents=True, exist_ok=True)
+    held = os.open(settings.root, os.O_RDONLY | os.O_DIRECTORY)
+    deadline = time.monotonic() + A_QUESTION
+    while not _locked(held):
+        if time.monotonic() > deadline:
+            os.close(held)
+            raise BakeError(
+                f"the folder {settings.root} is in use by another local cloud",
+                hint="set DASK_BAKE_LOCAL_ROOT to a folder that no other local cloud has",
+            )
+        time.sleep(0.05)
+    return held
+
+
+def is_root_held(settings: Settings) -> bool:
+    """Whether a server holds the root folder, be it of this local cloud or of another."""
+    try:
+        folder = os.open(settings.root, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(folder)
+    return False
 
 
 def _locked(held: int) -> bool:

@@ -30,6 +30,7 @@ from dask_bake.local.network.bridge import (
     METADATA_PORT,
     S3_PORT,
     Network,
+    block_lock,
     blocks_in_use,
     choose_block,
     make_bridge,
@@ -38,7 +39,7 @@ from dask_bake.local.network.bridge import (
 from dask_bake.local.network.dnsmasq import start_dnsmasq
 from dask_bake.local.network.firewall import lower_firewall, raise_firewall
 from dask_bake.local.network.imds import MetadataService
-from dask_bake.local.pidfile import claim
+from dask_bake.local.pidfile import claim, claim_root
 from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.local.storage.base_image import Bases
@@ -73,15 +74,15 @@ def main() -> None:
 def serve(settings: Settings) -> Iterator[Network]:
     """Hold the local cloud up: network, machines, endpoints; everything is taken down at the end."""
     with ExitStack() as stack:
-        log = _open_log(settings)
+        claim(settings)
         stack.callback(shutil.rmtree, settings.runtime, ignore_errors=True)
+        log = _open_log(settings)
         # nspawn then asks no udev whether our cables are ready; this mount namespace is ours alone.
         run(["mount", "-o", "remount,bind,ro", "/sys"])
         endpoint_socket_guard(settings)
         store = ImageStore(settings)
         store.sweep((), at_start=True)
-        network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
-        stack.enter_context(_network(settings, network, log))
+        network = stack.enter_context(_network(settings, log))
         ec2 = MotoEc2(network, store)
         bases = Bases(store, region=DEFAULT_REGION, publish=ec2.images.publish)
         guard = Guard(network.bridge, ec2.instances)
@@ -134,9 +135,8 @@ class Reporter:
 
 
 def _open_log(settings: Settings) -> int:
-    claim(settings)
-    for folder in (settings.root, settings.instances):
-        folder.mkdir(parents=True, exist_ok=True)
+    claim_root(settings)
+    settings.instances.mkdir(exist_ok=True)
     log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.WARNING)
@@ -145,15 +145,17 @@ def _open_log(settings: Settings) -> int:
 
 
 @contextmanager
-def _network(settings: Settings, network: Network, log: int) -> Iterator[None]:
+def _network(settings: Settings, log: int) -> Iterator[Network]:
     with ExitStack() as stack:
-        make_bridge(network)
+        with block_lock():
+            network = Network(settings.bridge, choose_block(settings.block, blocks_in_use()))
+            make_bridge(network)
         stack.callback(remove_bridge, network.bridge)
         raise_firewall(network)
         stack.callback(lower_firewall, network.bridge)
         dnsmasq = start_dnsmasq(settings, network, log)
         stack.callback(end, dnsmasq)
-        yield
+        yield network
 
 
 def _gateway(
@@ -170,6 +172,7 @@ def _gateway(
 
     def status() -> dict[str, Any]:
         return {
+            "name": settings.name,
             "pid": os.getpid(),
             "url": settings.url,
             "block": str(network.block),

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from dask_bake.models.cluster import Role, SecurityGroup, Tag, Tags
+from dask_bake.models.cloud import Role
+from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.tags import Tag, Tags
 
 
 class Kind(StrEnum):

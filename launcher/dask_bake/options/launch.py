@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import CloudChoice, Connect
+from dask_bake.models.cloud import CloudChoice, Connect
 from dask_bake.options.configuration import Configuration
 from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.precedence import blaming, chosen

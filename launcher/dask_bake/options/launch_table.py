@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.options import values
 from dask_bake.options.values import Parser
 

@@ -1,6 +1,6 @@
 """Every setting of the configuration: a launch's options, where things are, and what is in an image."""
 
-from dask_bake.models.cluster import Architecture, CloudChoice, InstallerChoice
+from dask_bake.models.cloud import Architecture, CloudChoice, InstallerChoice
 from dask_bake.options import values
 from dask_bake.options.launch_table import OPTIONS, Option
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dask_bake.errors import BakeError
 from dask_bake.launch.plan import DEFAULT_USER
-from dask_bake.models.cluster import Cluster, Node, Tag
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import Secrets
 from dask_bake.ssh.transport import DIRECTLY, Carrier
 from dask_bake.system.subprocesses import run_bounded

@@ -10,7 +10,8 @@ from dask_bake.clusters.ssh_access import is_let_in
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models.cluster import Cloud, Cluster, Connect, Node
+from dask_bake.models.cloud import Cloud, Connect
+from dask_bake.models.cluster import Cluster, Node
 from dask_bake.ssh.command import Forward, Host, host, read_file
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.host_keys import host_key_from_console

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from dask_bake.cloud_init.certificates import Authority, Certificate
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Cloud, Node
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.cluster import Node
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

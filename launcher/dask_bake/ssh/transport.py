@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dask_bake.errors import BakeError
-from dask_bake.models.cluster import Cloud, Cluster, Connect, Node
+from dask_bake.models.cloud import Cloud, Connect
+from dask_bake.models.cluster import Cluster, Node
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.system.subprocesses import run_bounded
 

@@ -14,7 +14,8 @@ from rich.text import Text
 from dask_bake.bake.bake import BakeResult
 from dask_bake.bake.explain import Explanation
 from dask_bake.events import Event, Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.models.cluster import Image, Tag, Verified
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.view.image_json import differences_as_data
 from dask_bake.view.images import differences_view
 

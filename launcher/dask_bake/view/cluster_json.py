@@ -11,7 +11,8 @@ from dask_bake.hints import own_call
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Cost
-from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node, Tag
+from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node
+from dask_bake.models.tags import Tag
 
 
 def scheduler_address(cluster: Cluster) -> str:

@@ -9,10 +9,11 @@ from typing import Any
 from dask_bake.images import manifest
 from dask_bake.images.copy_plan import CopyPlan
 from dask_bake.images.differences import Difference, Differences
-from dask_bake.images.facts import ImageFacts, ImageSettings
+from dask_bake.images.facts import ImageFacts
 from dask_bake.images.prune import PrunePlan, Verdict
 from dask_bake.images.share import SharePlan
-from dask_bake.models.cluster import Image, Tag
+from dask_bake.models.ec2 import Image, ImageSettings
+from dask_bake.models.tags import Tag
 
 
 def image_document(facts: ImageFacts, now: datetime) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from dask_bake.images.copy_plan import CopyPlan, CopyStep
 from dask_bake.images.facts import ImageFacts
 from dask_bake.images.prune import PrunePlan
 from dask_bake.images.share import SharePlan
-from dask_bake.models.cluster import Image
+from dask_bake.models.ec2 import Image
 from dask_bake.view.images import INDENT, age_text, bytes_text, grid, size_text
 
 

@@ -12,10 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_bake.images.differences import Change, Difference, Differences
-from dask_bake.images.facts import ImageFacts, ImageSettings
+from dask_bake.images.facts import ImageFacts
 from dask_bake.images.manifest import Manifest
-from dask_bake.models.cluster import Image, Tag
 from dask_bake.models.debian import release_of_image
+from dask_bake.models.ec2 import Image, ImageSettings
+from dask_bake.models.tags import Tag
 
 HEADINGS = ("image", "age", "size", "base", "verified", "in use by")
 RIGHT = ("age", "size")

@@ -12,7 +12,7 @@ from dask_bake.launch.permissions import Permission
 from dask_bake.launch.placement import Place
 from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
 from dask_bake.launch.pricing import Cost, Item, dollars, in_words
-from dask_bake.models.cluster import Market
+from dask_bake.models.cloud import Market
 
 ANSWERS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yellow")}
 

@@ -11,7 +11,8 @@ from dask_bake.commands import allow_me
 from dask_bake.ec2 import api
 from dask_bake.errors import StoppedError, UsageError
 from dask_bake.launch.plan import ssh_rule
-from dask_bake.models.cluster import Rule, Tag
+from dask_bake.models.ec2 import Rule
+from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
 

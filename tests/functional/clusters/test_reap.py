@@ -12,7 +12,8 @@ from moto.ec2.models import ec2_backends
 from dask_bake.cli.main import run
 from dask_bake.iam.grants import Purpose
 from dask_bake.launch.plan import moment
-from dask_bake.models.cluster import Role, Tag
+from dask_bake.models.cloud import Role
+from dask_bake.models.tags import Tag
 from iam_actions import needed, permitted, recording
 from invariant import things
 

@@ -11,7 +11,8 @@ import pytest
 
 from dask_bake.cli.main import run
 from dask_bake.launch.plan import moment
-from dask_bake.models.cluster import Role, Tag
+from dask_bake.models.cloud import Role
+from dask_bake.models.tags import Tag
 from fake_local_cloud import Server
 from invariant import things
 

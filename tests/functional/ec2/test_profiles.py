@@ -17,7 +17,7 @@ from dask_bake.cli.main import run
 from dask_bake.ec2 import api
 from dask_bake.ec2.client import Clients
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import CloudChoice
+from dask_bake.models.cloud import CloudChoice
 
 HOME = Path(__file__).parents[3]
 PORTAL = "https://lab.example/start"

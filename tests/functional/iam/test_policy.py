@@ -24,7 +24,8 @@ from dask_bake.errors import BakeError, NotReadyError
 from dask_bake.iam.grants import Extra, Purpose
 from dask_bake.iam.policy import policy
 from dask_bake.launch.discovery import look_around
-from dask_bake.models.cluster import Connect, Tag, Verified
+from dask_bake.models.cloud import Connect
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.transport import Carrier
 from dask_bake.view.terminal import Terminal

@@ -11,7 +11,7 @@ from dask_bake.commands import images
 from dask_bake.ec2.images import connect_images
 from dask_bake.errors import BakeError
 from dask_bake.images import manifest
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 from dask_bake.view.terminal import Terminal
 from fake_images import MANIFEST
 

@@ -26,7 +26,7 @@ from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch, take_down
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.preflight import check_user_data
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN
 from fakes import Answering, FakeClock, Printing

@@ -15,7 +15,8 @@ from dask_bake.cli.main import run
 from dask_bake.commands import launch as launch_command
 from dask_bake.ec2 import api as ec2
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Cluster, Tag, Verified
+from dask_bake.models.cluster import Cluster
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing

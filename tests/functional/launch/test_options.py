@@ -17,14 +17,14 @@ import yaml
 
 from dask_bake.cli.main import cli
 from dask_bake.commands import launch as launch_command
-from dask_bake.ec2.protocols import PlacementGroup
 from dask_bake.errors import NotReadyError, UsageError
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch.bootstrap import handout, keys_for
 from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.models.cluster import SecurityGroup, Subnet, Tag, Verified
+from dask_bake.models.ec2 import PlacementGroup, SecurityGroup, Subnet
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions, launch_options
 from dask_bake.options.launch_table import OPTIONS
 from dask_bake.ssh.keystore import new_key

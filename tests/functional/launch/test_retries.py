@@ -11,9 +11,8 @@ from dask_bake import clouds
 from dask_bake.commands import clusters
 from dask_bake.commands import launch as launch_command
 from dask_bake.ec2 import api
-from dask_bake.ec2.protocols import QuotaError
 from dask_bake.ec2.retry import Insistence
-from dask_bake.errors import LeftoverError
+from dask_bake.errors import LeftoverError, QuotaError
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fake_local_cloud import DEBIAN

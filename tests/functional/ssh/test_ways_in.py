@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.ssh.command import Forward, host, shell_command
 from dask_bake.ssh.connect import ask_head, secrets_here
 from dask_bake.ssh.head_connection import SshWayIn

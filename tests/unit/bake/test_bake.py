@@ -14,17 +14,17 @@ from dask_bake.bake.bake import BakeResult, bake
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.lease import ABANDONED
 from dask_bake.bake.plan import BakeOptions
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.environment.pip_lock import Lock
 from dask_bake.environment.spec import parse_environment
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
-from dask_bake.events import Event, Note, Notify, PhaseEnded, PhaseStarted
+from dask_bake.events import Event, Note, Notify, PhaseEnded, Phases, PhaseStarted
 from dask_bake.images import manifest
 from dask_bake.images.manifest import Package
 from dask_bake.launch.plan import ssh_rule
-from dask_bake.models.cluster import Architecture, Cloud, Image, SecurityGroup, Subnet, Tag, Tags
+from dask_bake.models.cloud import Architecture, Cloud
 from dask_bake.models.debian import TRIXIE
-from dask_bake.phases import Phases
+from dask_bake.models.ec2 import Image, InstanceType, SecurityGroup, Subnet
+from dask_bake.models.tags import Tag, Tags
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of
 from interrupting import hidden, words_of
 

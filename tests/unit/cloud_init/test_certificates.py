@@ -11,7 +11,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from distributed import Client, Scheduler, Security, Worker, worker_client
 
 from dask_bake.cloud_init.certificates import CLOCK_SKEW, VALID_DAYS, hand_out, issue, new_authority
-from dask_bake.models.cluster import Role
+from dask_bake.models.cloud import Role
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ from dask_bake.cloud_init.encoding import SESSION_PATH, environment_file, sshd_e
 from dask_bake.cloud_init.merge import KNOWN
 from dask_bake.cloud_init.render import LIMIT, NodeSettings, Preload, check, masked, render
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Role
+from dask_bake.models.cloud import Role
 
 KEY = "ssh-ed25519 AAAA dask-bake dask"
 ROOTFS = Path(__file__).parents[3] / "packer/rootfs"

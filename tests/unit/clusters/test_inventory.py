@@ -6,7 +6,7 @@ import pytest
 
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 from fakes import CLOUD, FakeCloud, a_plan, head_of
 
 BAKING = "image-0123456789ab"

@@ -12,8 +12,11 @@ from dask_bake.clusters import reap
 from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.launch.plan import group_name, moment
-from dask_bake.models.cluster import Node, Role, SecurityGroup, Tag
+from dask_bake.models.cloud import Role
+from dask_bake.models.cluster import Node
+from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.resources import QUIET, Kind, Piece
+from dask_bake.models.tags import Tag
 from dask_bake.view.reap import reap_view
 from dask_bake.view.reap_documents import reap_document
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of

@@ -5,11 +5,12 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.clusters.ssh_access import check_way, choose_endpoint, is_let_in, plan_change
-from dask_bake.ec2.protocols import ConnectEndpoint
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch.discovery import look_around
 from dask_bake.launch.plan import member_rule, ssh_rule
-from dask_bake.models.cluster import Connect, Rule, SecurityGroup, Tag, Verified
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan
 

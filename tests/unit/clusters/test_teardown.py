@@ -6,10 +6,9 @@ import pytest
 
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import LATEST, Removal
-from dask_bake.ec2.protocols import PassingError, UnclearError
-from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.errors import BakeError, LeftoverError, PassingError, UnclearError
 from dask_bake.events import Note
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
 
 TAGS = {Tag.CLUSTER: "dask"}

@@ -13,7 +13,8 @@ from dask_bake.cli.main import run
 from dask_bake.clusters.auto_shutdown import Switch
 from dask_bake.commands import extend as extend_command
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Cluster, Connect
+from dask_bake.models.cloud import Connect
+from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.connect import secrets_here
 from dask_bake.ssh.keystore import Keys, new_key
 from dask_bake.view.terminal import Terminal

@@ -11,7 +11,9 @@ from dask_bake.commands.launch import notes, own_packages, write_metadata
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch.discovery import choose_image, find_images, newest_base
-from dask_bake.models.cluster import DEBIAN_ACCOUNT, Image, Tag, Verified
+from dask_bake.models.cloud import DEBIAN_ACCOUNT
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from fakes import IMAGE, TYPE, FakeLookUps, a_cluster, a_plan
 

@@ -13,8 +13,7 @@ from dask_bake import clouds
 from dask_bake.ec2.images import Ec2Images, connect_images
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
-from dask_bake.images.facts import ImageSettings, Snapshot
-from dask_bake.models.cluster import Image
+from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
 from fakes import FakeClock
 
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)

@@ -9,10 +9,9 @@ from moto import mock_aws
 from dask_bake import clouds
 from dask_bake.ec2 import api
 from dask_bake.ec2.api import Ec2
-from dask_bake.ec2.protocols import ConnectEndpoint, PlacementGroup, Quota
 from dask_bake.errors import BakeError
 from dask_bake.events import Called
-from dask_bake.models.cluster import SecurityGroup, Subnet
+from dask_bake.models.ec2 import ConnectEndpoint, PlacementGroup, Quota, SecurityGroup, Subnet
 
 ONCE = Config(retries={"total_max_attempts": 1})
 PROFILE = {

@@ -9,8 +9,8 @@ from botocore.stub import Stubber
 
 from dask_bake.ec2.resources import Ec2Leftovers
 from dask_bake.errors import BakeError
-from dask_bake.models.cluster import Tag
 from dask_bake.models.resources import Kind, Piece
+from dask_bake.models.tags import Tag
 
 OURS = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)

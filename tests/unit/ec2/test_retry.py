@@ -8,9 +8,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 from botocore.parsers import ResponseParserError
 
 from dask_bake.ec2.errors import translated
-from dask_bake.ec2.protocols import ForeignAnswerError
 from dask_bake.ec2.retry import Insistence
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, ForeignAnswerError
 from dask_bake.events import Note
 from fakes import FakeClock
 

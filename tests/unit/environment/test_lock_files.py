@@ -8,7 +8,7 @@ import pytest
 from dask_bake.environment.lock_files import LockFiles, lock_files, read, write
 from dask_bake.environment.spec import parse_environment
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 
 ENVIRONMENT = parse_environment(b"dependencies: [dask]")
 OTHER = parse_environment(b"dependencies: [dask, numpy]")

@@ -29,7 +29,7 @@ from dask_bake.environment.resolve import pip_release, prepare
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
 from dask_bake.images.manifest import Package
-from dask_bake.models.cluster import Architecture, InstallerChoice
+from dask_bake.models.cloud import Architecture, InstallerChoice
 from dask_bake.models.debian import NEWEST, RELEASES, DebianRelease, release_with
 
 PYTHON = "{}.{}".format(*sys.version_info)

@@ -7,7 +7,7 @@ import pytest
 from dask_bake.cli.main import run
 from dask_bake.iam.grants import GRANTS, OURS, Extra, Purpose
 from dask_bake.iam.policy import LIMIT, notes, policy
-from dask_bake.models.cluster import Tag
+from dask_bake.models.tags import Tag
 from dask_bake.options.launch_table import OPTIONS
 from iam_actions import permitted
 

@@ -5,17 +5,17 @@ from datetime import timedelta
 
 import pytest
 
-from dask_bake.ec2.protocols import UnclearError
-from dask_bake.errors import BakeError, LeftoverError, StoppedError, UsageError
+from dask_bake.errors import BakeError, LeftoverError, StoppedError, UnclearError, UsageError
 from dask_bake.events import Note, PhaseEnded, PhaseStarted
 from dask_bake.images import catalog, copy
 from dask_bake.images.copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
 from dask_bake.images.differences import Change, Difference, Differences, differences
-from dask_bake.images.facts import ImageFacts, ImageSettings, choose, family, require_manifest
+from dask_bake.images.facts import ImageFacts, choose, family, require_manifest
 from dask_bake.images.manifest import File, Package
 from dask_bake.images.prune import Verdict, check_keep, plan_prune, plan_removal
 from dask_bake.images.share import SharePlan, check_accounts, plan_share
-from dask_bake.models.cluster import Tag
+from dask_bake.models.ec2 import ImageSettings
+from dask_bake.models.tags import Tag
 from fake_images import (
     BASE,
     MANIFEST,

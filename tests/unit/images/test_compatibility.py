@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images.compatibility import (
     Difference,
@@ -18,7 +17,9 @@ from dask_bake.images.compatibility import (
     newest_proved,
     staleness,
 )
-from dask_bake.models.cluster import Architecture, Image, Tag, Verified
+from dask_bake.models.cloud import Architecture
+from dask_bake.models.ec2 import Image, InstanceType
+from dask_bake.models.tags import Tag, Verified
 from fakes import IMAGE
 
 CLIENT = Packages("3.11.7", dask="2026.8.0", distributed="2026.8.0", numpy="2.4.6", pandas="3.1.1")

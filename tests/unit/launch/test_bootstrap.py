@@ -16,7 +16,7 @@ import yaml
 from dask_bake.cloud_init.certificates import hand_out, new_authority
 from dask_bake.launch.discovery import find_callers
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from fakes import PUBLIC_KEY, a_plan
 
 HERE = "192.0.2.7/32"

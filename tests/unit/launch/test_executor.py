@@ -5,11 +5,18 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.clusters.inventory import find, list_clusters
-from dask_bake.ec2.protocols import PassingError, QuotaError, UnclearError
-from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
+from dask_bake.errors import (
+    BakeError,
+    LeftoverError,
+    NotReadyError,
+    PassingError,
+    QuotaError,
+    UnclearError,
+    UsageError,
+)
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.launch.executor import launch, take_down
-from dask_bake.models.cluster import SecurityGroup
+from dask_bake.models.ec2 import SecurityGroup
 from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 
 

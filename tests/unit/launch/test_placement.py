@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.ec2.protocols import InstanceType
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch.placement import Shape, in_order, least_nodes, places, shape
-from dask_bake.models.cluster import Connect, Subnet
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import InstanceType, Subnet
 from dask_bake.options.launch import LaunchOptions
 
 BIG = InstanceType("m6i.2xlarge", 8, ("x86_64",), 32768)

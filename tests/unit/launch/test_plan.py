@@ -4,7 +4,8 @@ import pytest
 
 from dask_bake.launch.placement import Shape, threads_per_worker
 from dask_bake.launch.plan import client_token
-from dask_bake.models.cluster import Market, Role, Tag
+from dask_bake.models.cloud import Market, Role
+from dask_bake.models.tags import Tag
 from fakes import TYPE, a_plan, head_of, workers_of
 
 

@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dask_bake.ec2.protocols import InstanceType, PlacementGroup
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch import preflight
 from dask_bake.launch.discovery import look_around
 from dask_bake.launch.quotas import quota_code
-from dask_bake.models.cluster import Connect, Image, Market, SecurityGroup, Subnet, Tag, Verified
+from dask_bake.models.cloud import Connect, Market
+from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
 from dask_bake.models.resources import QUIET
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from fakes import CLOUD, IMAGE, TYPES, FakeLookUps, a_cluster, a_plan
 

@@ -12,7 +12,8 @@ from dask_bake.ec2.prices import PriceList, prices_of
 from dask_bake.errors import BakeError
 from dask_bake.launch.permissions import NOT_ASKED, NOT_CERTAIN, Permission, ask, check
 from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words
-from dask_bake.models.cluster import Connect, SecurityGroup
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.view.cluster_json import cost_document, plan_document
 from dask_bake.view.launch_plan import plan_view
 from fakes import IMAGE, a_plan

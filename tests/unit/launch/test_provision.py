@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.ec2.protocols import CapacityError, QuotaError
-from dask_bake.errors import NotReadyError
+from dask_bake.errors import CapacityError, NotReadyError, QuotaError
 from dask_bake.events import Note
 from dask_bake.launch.executor import launch
-from dask_bake.models.cluster import Market, Role, Subnet
+from dask_bake.models.cloud import Market, Role
+from dask_bake.models.ec2 import Subnet
 from fakes import SUBNETS, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 
 A, B = "us-east-1a", "us-east-1b"

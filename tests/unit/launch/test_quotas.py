@@ -6,7 +6,7 @@ import pytest
 
 from dask_bake.errors import BakeError
 from dask_bake.launch.discovery import look_around
-from dask_bake.models.cluster import Tag, Verified
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from fakes import CLOUD, IMAGE, TYPES, FakeLookUps
 

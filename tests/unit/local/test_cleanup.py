@@ -1,12 +1,24 @@
-"""What a killed local cloud left is known by its name, and nobody else's is."""
+"""What a killed local cloud left is found by its name, and nothing of another local cloud's."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from dask_bake.local.cleanup import _files, end_process, is_machine, name_process
+from dask_bake.local import cleanup
+from dask_bake.local.cleanup import (
+    _files,
+    end_process,
+    find_leftovers,
+    is_machine,
+    name_process,
+    other_clouds_run,
+    unused_nspawn_folders,
+)
+from dask_bake.local.machines.nspawn import PROPAGATION
+from dask_bake.local.pidfile import claim_root
 from dask_bake.local.settings import Settings
 
 OURS = Settings(name="dask", root=Path("/srv/dask"))
@@ -45,7 +57,7 @@ def test_folders_of_instances_and_unfinished_trees_are_left_over_and_images_are_
     for folder in ("instances/i-1/upper", "layers/draft-1/tree", "layers/base", "images"):
         (tmp_path / folder).mkdir(parents=True)
 
-    found = _files(settings)
+    found = _files(settings, is_root_in_use=False)
 
     assert [leftover.what for leftover in found] == [
         f"folder {tmp_path}/instances/i-1",
@@ -53,8 +65,61 @@ def test_folders_of_instances_and_unfinished_trees_are_left_over_and_images_are_
     ]
     for leftover in found:
         leftover.remove()
-    assert _files(settings) == ()
+    assert _files(settings, is_root_in_use=False) == ()
     assert sorted(path.name for path in tmp_path.glob("*/*")) == ["base"]
+
+
+def test_nothing_in_a_root_that_a_server_holds_is_left_over(tmp_path):
+    settings = Settings(name="none-such", root=tmp_path)
+    folder = tmp_path / "instances" / "i-1"
+    folder.mkdir(parents=True)
+    held = claim_root(Settings(name="other", root=tmp_path))
+
+    assert find_leftovers(settings) == ()
+    os.close(held)
+
+    assert [leftover.what for leftover in find_leftovers(settings)] == [f"folder {folder}"]
+
+
+def test_a_base_tree_that_is_being_made_is_left_over_once_no_server_holds_the_root(monkeypatch):
+    monkeypatch.setattr(cleanup, "_our_processes", lambda _: [(7, cleanup.BASE_TREE), (8, "dnsmasq")])
+
+    found = {
+        is_held: [leftover.what for leftover in cleanup._processes(OURS, is_root_in_use=is_held)]
+        for is_held in (True, False)
+    }
+
+    assert found == {
+        True: ["process 8 (dnsmasq)"],
+        False: ["process 7 (the making of the base tree)", "process 8 (dnsmasq)"],
+    }
+
+
+MINE, ANOTHERS = PROPAGATION / "dask-i-0a", PROPAGATION / "dask-b-i-0a"
+NSPAWNS = (PROPAGATION, PROPAGATION.parent)
+
+
+@pytest.mark.parametrize(
+    ("present", "is_shared", "unused"),
+    [
+        ([MINE], False, (MINE, *NSPAWNS)),
+        ([], False, NSPAWNS),
+        ([MINE, ANOTHERS], False, (MINE,)),
+        ([ANOTHERS], True, ()),
+        ([MINE], True, (MINE,)),
+        ([], True, ()),
+    ],
+)
+def test_nspawns_own_folders_are_left_over_when_no_local_cloud_can_need_them(present, is_shared, unused):
+    assert unused_nspawn_folders(present, OURS, is_shared=is_shared) == unused
+
+
+def test_another_local_cloud_runs_as_long_as_its_runtime_folder_is_there(tmp_path):
+    (tmp_path / "dask-bake.dask").mkdir()
+    assert not other_clouds_run(OURS, tmp_path)
+
+    (tmp_path / "dask-bake.dask-bake").mkdir()
+    assert other_clouds_run(OURS, tmp_path)
 
 
 DEAF = "import signal,sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"

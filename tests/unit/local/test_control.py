@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
 from dask_bake.local.control import LocalStatus, status
-from dask_bake.local.pidfile import claim, holder
+from dask_bake.local.pidfile import claim, claim_root, holder, is_root_held
 from dask_bake.local.requirements import missing_packages, require_programs
 from dask_bake.local.server_process import follow_start, server_command
 from dask_bake.local.settings import Settings
@@ -105,6 +105,17 @@ def test_a_running_local_cloud_tells_its_status():
     assert seen == LocalStatus(7, "http://127.0.0.1", "10.0.0.0/20", 1, 2, "/srv/mine")
 
 
+def test_a_local_cloud_of_another_name_is_another_one():
+    with answering(RUNNING.replace("{", '{"name": "second", ', 1)) as port:
+        mine = Settings(root=Path("/srv/mine"), port=port)
+        second = Settings(name="second", root=Path("/srv/mine"), port=port)
+
+        assert (status(mine), status(second)) == (
+            None,
+            LocalStatus(7, "http://127.0.0.1", "10.0.0.0/20", 1, 2, "/srv/mine"),
+        )
+
+
 @pytest.mark.parametrize("text", [RUNNING, "<html>hello</html>", "[]", "{}", '"text"'])
 def test_whoever_else_answers_at_the_port_is_not_our_local_cloud(text):
     with answering(text) as port:
@@ -131,3 +142,17 @@ def test_one_server_at_a_time_holds_a_local_cloud(tmp_path):
     os.close(held)
     assert (holder(settings), settings.pid_file.read_text()) == (None, str(os.getpid()))
     os.close(claim(settings))
+
+
+def test_one_server_at_a_time_holds_a_root(tmp_path):
+    first, second = (Settings(name=name, root=tmp_path / "root") for name in ("first", "second"))
+    assert not is_root_held(first)
+
+    held = claim_root(first)
+    assert is_root_held(second)
+    with pytest.raises(BakeError, match="is in use by another local cloud"):
+        claim_root(second)
+
+    os.close(held)
+    assert not is_root_held(second)
+    os.close(claim_root(second))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS, Option
 from dask_bake.options.settings_table import IMAGE, WHERE

@@ -12,7 +12,7 @@ from dask.config import serialize
 from dask_bake.cli.main import run
 from dask_bake.commands.config import config_document, default
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST
 from dask_bake.options import values
 from dask_bake.options.configuration import Given, find_setting, read_configuration

@@ -21,7 +21,8 @@ from dask_bake.clusters.cluster_file import parse_cluster_file, read_cluster_fil
 from dask_bake.ec2 import requests
 from dask_bake.environment import spec as environment
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cluster import Role, Tag
+from dask_bake.models.cloud import Role
+from dask_bake.models.tags import Tag
 from dask_bake.options import values as option_values
 from dask_bake.options.configuration import parse_document, read_configuration
 from dask_bake.options.launch import LaunchOptions, check_name, launch_options, whereabouts

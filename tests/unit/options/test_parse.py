@@ -7,7 +7,7 @@ import pytest
 from dask_bake.bake.plan import BakeOptions, bake_options
 from dask_bake.environment.options import EnvironmentOptions, environment_options
 from dask_bake.errors import UsageError
-from dask_bake.models.cluster import Architecture, CloudChoice, InstallerChoice
+from dask_bake.models.cloud import Architecture, CloudChoice, InstallerChoice
 from dask_bake.options.configuration import Given
 from dask_bake.options.launch import LaunchOptions, Whereabouts, launch_options, whereabouts
 

@@ -232,6 +232,7 @@ def image(environment, tmp_path) -> Path:
         put(root, f"lib/systemd/system/{unit}")
     (root / LIBEXEC).mkdir(parents=True)
     shutil.copy(PACKER / "rootfs" / LIBEXEC / "check-imports", root / LIBEXEC)
+    shutil.copytree(PACKER / "scripts", root / PAYLOAD.lstrip("/"), ignore=shutil.ignore_patterns("*.sh"))
     put(root, f"{PAYLOAD}/pip.lock", f"# python: 3\nnice-one==1.0 --hash=sha256:{DIGEST}\n")
     add_package(root, "nice-one", {"nice_one/__init__.py": "import nice_one.part\n", "nice_one/part.py": ""})
     return root

@@ -3,7 +3,6 @@
 import json
 import os
 import socket
-import sys
 import threading
 import time
 from importlib.util import module_from_spec, spec_from_file_location
@@ -377,17 +376,3 @@ def test_tasks_clients_and_the_scheduler_itself_are_nobody():
 def test_a_task_runs_where_a_worker_has_one():
     assert pulse.pulse(a_scheduler())["running"] is False
     assert pulse.pulse(a_scheduler(busy=True))["running"] is True
-
-
-# ---- the programs
-
-
-@pytest.mark.parametrize("name", ["watch", "extend", "failed"])
-def test_a_node_s_own_programs_need_nothing_but_the_base_s_python(name):
-    """No package, and none of the environment: they run where that is broken."""
-    text = (LIBEXEC / name).read_text()
-    assert text.startswith("#!/usr/bin/python3 -ESB\n")
-    imported = [
-        line.split()[1].split(".")[0] for line in text.splitlines() if line.startswith(("import ", "from "))
-    ]
-    assert set(imported) <= sys.stdlib_module_names | {"watch_rules", "watch_facts"}

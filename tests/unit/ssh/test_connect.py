@@ -14,7 +14,8 @@ from dask_bake.cloud_init.certificates import issue
 from dask_bake.errors import BakeError
 from dask_bake.launch.bootstrap import keys_for
 from dask_bake.launch.plan import ssh_rule
-from dask_bake.models.cluster import Connect, SecurityGroup
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.command import Forward, host
 from dask_bake.ssh.connect import (

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from dask_bake.errors import UsageError
 from dask_bake.launch.bootstrap import handout, keys_for
-from dask_bake.models.cluster import Role
+from dask_bake.models.cloud import Role
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.keystore import Keys, Secrets, read_key
 

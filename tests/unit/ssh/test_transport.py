@@ -9,7 +9,7 @@ import pytest
 
 from dask_bake import clouds
 from dask_bake.errors import BakeError
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.keystore import Secrets
 from dask_bake.ssh.transport import Carrier, asked_for, carrier_of, check_programs, check_version

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import dask_bake
-from dask_bake.models.cluster import Connect
+from dask_bake.models.cloud import Connect
 from dask_bake.ssh import command
 from dask_bake.ssh.command import Host, run_there
 from dask_bake.ssh.transport import check_version

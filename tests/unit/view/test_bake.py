@@ -10,7 +10,8 @@ from dask_bake.bake.bake import BakeResult
 from dask_bake.commands.bake import show
 from dask_bake.events import Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.images.manifest import Manifest, Package
-from dask_bake.models.cluster import Image, Tag, Verified
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag, Verified
 from dask_bake.view.bake import LiveBake
 
 IMAGE = Image(

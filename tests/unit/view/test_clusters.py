@@ -10,8 +10,8 @@ from rich.console import Console
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
-from dask_bake.models.cluster import Tag
 from dask_bake.models.resources import QUIET
+from dask_bake.models.tags import Tag
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.cluster_json import cluster_document, metadata_document, plan_document
 from dask_bake.view.launch_plan import plan_view

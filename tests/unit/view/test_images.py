@@ -9,9 +9,9 @@ from rich.console import Console, RenderableType
 
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
 from dask_bake.images.differences import Change, Difference, Differences
-from dask_bake.images.facts import ImageSettings
 from dask_bake.images.prune import PrunePlan, plan_prune
 from dask_bake.images.share import SharePlan
+from dask_bake.models.ec2 import ImageSettings
 from dask_bake.view import image_json
 from dask_bake.view.image_plans import copied_view, copies_view, counted, prune_view, share_view
 from dask_bake.view.images import age_text, bytes_text, diff_view, differences_view, image_view, images_table

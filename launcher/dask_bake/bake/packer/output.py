@@ -5,8 +5,7 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from dask_bake.events import Notify, Output
-from dask_bake.phases import Phases
+from dask_bake.events import Notify, Output, Phases
 
 START = "start instance"
 BOOT = "boot"

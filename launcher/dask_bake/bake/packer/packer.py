@@ -12,8 +12,7 @@ from typing import TextIO
 from dask_bake.bake.packer.output import START, Progress, parse
 from dask_bake.bake.packer.process import PackerRun, environment, version_records
 from dask_bake.errors import BakeError
-from dask_bake.events import Notify
-from dask_bake.phases import Phases
+from dask_bake.events import Notify, Phases
 from dask_bake.system.disk import room_in
 
 Version = tuple[int, ...]

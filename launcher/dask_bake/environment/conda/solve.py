@@ -18,7 +18,7 @@ from dask_bake.environment.current import is_of_python, normal
 from dask_bake.environment.spec import PIP_NAMES
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images.manifest import Package
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import OLDEST
 from dask_bake.system.disk import room_in
 

@@ -4,8 +4,12 @@ Instances reach each other through the host alone, which sees every connection, 
 applied on any kernel.
 """
 
+import errno
 import json
-from collections.abc import Iterable
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -23,6 +27,11 @@ THROUGH_HOST = (
     ("neigh", "proxy_delay", "0"),
 )
 """What has the host hand on what comes from the bridge: it ends with the bridge."""
+MAC_PREFIX = "02:ba:"
+"""Begins the hardware addresses of bridges and instances: locally administered (IEEE 802)."""
+BLOCK_LOCK = "\0dask-bake-address-block"
+"""An abstract Unix socket: it belongs to the network namespace, as routes do, and ends with its holder."""
+BLOCK_LOCK_TIMEOUT = 10.0
 CANDIDATES = tuple(
     IPv4Network(block)
     for block in ("10.213.0.0/20", "10.87.0.0/20", "172.29.0.0/20", "172.22.0.0/20", "192.168.208.0/20")
@@ -66,6 +75,32 @@ def blocks_in_use() -> tuple[IPv4Network, ...]:
     return tuple(_destinations(route.get("dst", "default") for route in routes))
 
 
+@contextmanager
+def block_lock(name: str = BLOCK_LOCK, *, timeout: float = BLOCK_LOCK_TIMEOUT) -> Iterator[None]:
+    """Let one local cloud at a time choose a block and make its bridge, so that no two choose the same.
+
+    Raises:
+        BakeError: when another process holds the lock for ``timeout`` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    with socket.socket(socket.AF_UNIX) as lock:
+        while not _bound(lock, name):
+            if time.monotonic() > deadline:
+                raise BakeError(f"another local cloud was choosing its address block for {timeout:g} s")
+            time.sleep(0.02)
+        yield
+
+
+def _bound(lock: socket.socket, name: str) -> bool:
+    try:
+        lock.bind(name)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
+    return True
+
+
 def _destinations(names: Iterable[str]) -> Iterable[IPv4Network]:
     for name in names:
         if name != "default":
@@ -74,7 +109,7 @@ def _destinations(names: Iterable[str]) -> Iterable[IPv4Network]:
 
 def mac_address(address: str) -> str:
     """The hardware address that belongs to a private address: derived, so that DHCP needs no state."""
-    return "02:ba:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
+    return MAC_PREFIX + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
 def make_bridge(network: Network) -> None:
@@ -85,10 +120,23 @@ def make_bridge(network: Network) -> None:
     """
     mac = mac_address(str(network.gateway))
     run(["ip", "link", "add", network.bridge, "address", mac, "type", "bridge", "forward_delay", "0"])
-    run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
-    for kind, name, value in THROUGH_HOST:
-        Path(f"/proc/sys/net/ipv4/{kind}/{network.bridge}/{name}").write_text(value)
-    run(["ip", "link", "set", network.bridge, "addrgenmode", "none", "up"])
+    try:
+        run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
+        for kind, name, value in THROUGH_HOST:
+            Path(f"/proc/sys/net/ipv4/{kind}/{network.bridge}/{name}").write_text(value)
+        run(["ip", "link", "set", network.bridge, "addrgenmode", "none", "up"])
+    except BaseException:
+        remove_bridge(network.bridge)
+        raise
+
+
+def is_own_bridge(name: str, interfaces: Path = Path("/sys/class/net")) -> bool:
+    """Whether an interface is a bridge that a local cloud made, and not one of the machine's own."""
+    try:
+        address = (interfaces / name / "address").read_text()
+    except OSError:
+        return False
+    return address.startswith(MAC_PREFIX) and (interfaces / name / "bridge").exists()
 
 
 def remove_bridge(name: str) -> None:

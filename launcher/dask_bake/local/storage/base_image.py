@@ -14,7 +14,7 @@ from dask_bake.local.commands import run
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.storage.apt import host_options, host_sources
 from dask_bake.local.storage.image_store import ImageStore, StoredImage
-from dask_bake.models.cluster import DEBIAN_ACCOUNT
+from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.debian import RELEASES, DebianRelease
 
 PACKAGES = (

@@ -19,7 +19,7 @@ from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import places_of
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
-from dask_bake.models.cluster import Cloud
+from dask_bake.models.cloud import Cloud
 from dask_bake.ssh.keystore import new_key
 
 FAKES = Path(__file__).parents[3] / "support/bin"

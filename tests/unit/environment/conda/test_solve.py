@@ -27,7 +27,7 @@ from dask_bake.environment.conda.download import fetch
 from dask_bake.environment.conda.solve import CondaLock, allows, read_lock, solve, unsatisfied
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Output
-from dask_bake.models.cluster import Architecture
+from dask_bake.models.cloud import Architecture
 
 X86, ARM = Architecture.X86_64, Architecture.ARM64
 QUIET = [].append

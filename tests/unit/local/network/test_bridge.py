@@ -1,14 +1,17 @@
 """The instances' network is apart from the host's, and says what is in its way."""
 
 from ipaddress import IPv4Network
+from uuid import uuid4
 
 import pytest
 
 from dask_bake.errors import BakeError
 from dask_bake.local.network.bridge import (
     CANDIDATES,
+    block_lock,
     cable_name,
     choose_block,
+    is_own_bridge,
     mac_address,
 )
 
@@ -49,3 +52,35 @@ def test_a_cable_is_named_alike_by_its_instance_and_by_its_machine():
     names = ("i-0123456789abcdef0", "dask-bake-i-0123456789abcdef0")
 
     assert [cable_name(name) for name in names] == ["vb56789abcdef0"] * 2
+
+
+def test_one_local_cloud_at_a_time_chooses_its_block():
+    name = f"\0test-{uuid4()}"
+
+    with (
+        block_lock(name),
+        pytest.raises(BakeError, match="another local cloud was choosing"),
+        block_lock(name, timeout=0),
+    ):
+        pass
+    with block_lock(name, timeout=0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("address", "is_bridge", "is_ours"),
+    [
+        ("02:ba:0a:d5:00:01", True, True),
+        ("02:ba:0a:d5:00:01", False, False),
+        ("02:42:ac:11:00:01", True, False),
+    ],
+)
+def test_a_bridge_is_a_local_clouds_by_its_hardware_address(tmp_path, address, is_bridge, is_ours):
+    interface = tmp_path / "docker0"
+    interface.mkdir()
+    (interface / "address").write_text(address + "\n")
+    if is_bridge:
+        (interface / "bridge").mkdir()
+
+    assert is_own_bridge("docker0", tmp_path) is is_ours
+    assert not is_own_bridge("absent", tmp_path)

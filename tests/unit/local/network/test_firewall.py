@@ -3,7 +3,7 @@
 from ipaddress import IPv4Network
 
 from dask_bake.local.network.bridge import Network
-from dask_bake.local.network.firewall import firewall_rules
+from dask_bake.local.network.firewall import firewall_rules, firewall_table
 
 NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
 
@@ -34,3 +34,9 @@ table ip dask_bake {
 }
 """
     )
+
+
+def test_each_local_cloud_has_tables_of_its_own():
+    names = ("dask-bake", "dask-bake-test", "second")
+
+    assert [firewall_table(name) for name in names] == ["dask_bake", "dask_bake_test", "second"]

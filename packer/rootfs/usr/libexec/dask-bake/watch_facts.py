@@ -22,7 +22,7 @@ FIRST_USER = 1000
 class Extensions(NamedTuple):
     """What was asked for by ``extend``: how often, how much in all, and until when at least."""
 
-    count: int
+    times: int
     seconds: float
     until: float
 

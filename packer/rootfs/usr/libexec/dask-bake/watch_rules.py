@@ -128,9 +128,9 @@ def remember(past: Past, facts: Facts) -> Past:
 def switches(limits: Limits, past: Past, facts: Facts) -> tuple[Switch, ...]:
     """What will end the node. Workers have no lifetime of their own: they end when their head has."""
     if limits.role == "head":
-        found = (_lifetime(limits, past, facts), _idle(limits, past, facts), _contact(limits, past, facts))
+        found = [_lifetime(limits, past, facts), _idle(limits, past, facts), _contact(limits, past, facts)]
     else:
-        found = (_contact(limits, past, facts),)
+        found = [_contact(limits, past, facts)]
     return tuple(one for one in found if one is not None)
 
 

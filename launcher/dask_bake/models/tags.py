@@ -1,0 +1,47 @@
+"""The EC2 tags by which dask-bake finds what it made."""
+
+from enum import StrEnum
+
+Tags = tuple[tuple[str, str], ...]
+
+
+class Tag:
+    """The keys under which everything is found again; the cloud is the only record."""
+
+    MANAGED = "dask-bake:managed"
+    CLUSTER = "dask-bake:cluster"
+    LAUNCH = "dask-bake:launch-id"
+    CREATED = "dask-bake:created"
+    ROLE = "dask-bake:role"
+    NPROCS = "dask-bake:nprocs"
+    NTHREADS = "dask-bake:nthreads"
+    DIGEST = "dask-bake:digest"
+    PYTHON = "dask-bake:python"
+    DASK = "dask-bake:dask"
+    DISTRIBUTED = "dask-bake:distributed"
+    NUMPY = "dask-bake:numpy"
+    PANDAS = "dask-bake:pandas"
+    INSTALLER = "dask-bake:installer"
+    ENVIRONMENT = "dask-bake:environment"
+    BASE = "dask-bake:base"
+    BASE_NAME = "dask-bake:base-name"
+    USER = "dask-bake:user"
+    CONNECT = "dask-bake:connect"
+    BASTION = "dask-bake:bastion"
+    ENDPOINT = "dask-bake:endpoint"
+    TLS = "dask-bake:tls"
+    WITHOUT_DASK = "dask-bake:without-dask"
+    VERIFIED = "dask-bake:verified"
+    MANIFEST = "dask-bake:manifest-"
+
+
+class Verified(StrEnum):
+    """The values of ``Tag.VERIFIED``; an image without one does not count yet, and one that failed never."""
+
+    YES = "yes"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+READY = (Verified.YES, Verified.SKIPPED)
+"""What makes an image count."""
