@@ -20,7 +20,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -121,13 +120,23 @@ def launch(count: int, *, tls: bool) -> None:
     from dask_bake.commands import launch as launch_command
     from dask_bake.ec2 import api as ec2
     from dask_bake.options.launch import LaunchOptions
+    from dask_bake.options.parse import checked
     from dask_bake.view.terminal import Terminal
 
     terminal, cloud = Terminal(), clouds.local_cloud(os.environ["AWS_ENDPOINT_URL"], None)
-    options = LaunchOptions(count=count, nprocs=NPROCS, type=(TYPE,), cidr=("192.0.2.7/32",), tls=tls)
+    options = checked(
+        LaunchOptions(
+            count=count,
+            nprocs=NPROCS,
+            type=(TYPE,),
+            cidr=("192.0.2.7/32",),
+            tls=tls,
+            allow_mismatch=True,
+        )
+    )
     start = time.monotonic()
     launch_command.run(
-        replace(options, allow_mismatch=True),
+        options,
         cloud,
         ec2.connect(cloud, terminal.notify),
         terminal,

@@ -1,4 +1,4 @@
-# What Packer 1.6 and today's both accept; required_plugins, which 1.6 rejects, is in plugins.pkr.hcl.
+# Works with Packer 1.6.6 and newer; required_plugins, which 1.6 rejects, is in plugins.pkr.hcl.
 
 locals {
   scripts  = [for name in sort(fileset("${path.root}/scripts", "*.sh")) : "${path.root}/scripts/${name}"]
@@ -52,14 +52,13 @@ source "amazon-ebs" "dask" {
 build {
   sources = ["source.amazon-ebs.dask"]
 
-  # cloud-init's 2 says that it is done but has something to remark. A full disk would be found only by scp, which
-  # does not say so.
+  # cloud-init's exit code 2 is success with warnings. The disk is checked because scp does not report a full one.
   provisioner "shell" {
     timeout = var.script_timeout
     inline = [
       "cloud-init status --wait >/dev/null || test $? -eq 2",
-      "room=$(df --output=avail --block-size=M /var/tmp | tail -n 1 | tr -dc 0-9)",
-      "test $room -ge ${var.room_megabytes} || { echo \"No space left on device: $room MB are free, an image needs ${var.room_megabytes} MB\" >&2; exit 1; }",
+      "free=$(df --output=avail --block-size=M /var/tmp | tail -n 1 | tr -dc 0-9)",
+      "test $free -ge ${var.free_megabytes} || { echo \"No space left on device: $free MB are free, an image needs ${var.free_megabytes} MB\" >&2; exit 1; }",
       "mkdir -p ${var.payload}",
     ]
   }

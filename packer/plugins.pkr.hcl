@@ -1,4 +1,4 @@
-# Only Packer 1.7 and newer is given this file: `packer init` installs from it what older ones bring along.
+# For Packer 1.7 and newer only: `packer init` installs the plugins that older releases include.
 
 packer {
   required_plugins {

@@ -1,4 +1,4 @@
-# Every input of the template. `dask-bake bake` gives them in a file; none of them is a secret.
+# The template's inputs. `dask-bake bake` writes them to a file; none is a secret.
 
 variable "region" {
   type        = string
@@ -8,66 +8,66 @@ variable "region" {
 variable "endpoint" {
   type        = string
   default     = ""
-  description = "The EC2 to bake in, where it is not Amazon's: an URL."
+  description = "The URL of another EC2 endpoint than Amazon's."
 }
 
 variable "base_image" {
   type        = string
-  description = "The id of the image to start from: a Debian with cloud-init."
+  description = "The AMI to start from: a Debian with cloud-init."
 }
 
 variable "image_name" {
   type        = string
-  description = "The name of the image; it carries the digest of the recipe."
+  description = "The name of the AMI, with the digest of the recipe."
 }
 
 variable "image_tags" {
   type        = map(string)
-  description = "The tags of the image and of its snapshot."
+  description = "The tags of the AMI and of its snapshot."
 }
 
 variable "run_tags" {
   type        = map(string)
-  description = "The tags of the instance that the image is baked on, and of its volume: by them it is found again."
+  description = "The tags of the instance that the image is baked on, and of its volume, by which they are found."
 }
 
 variable "security_group_id" {
   type        = string
-  description = "The group of the instance: it lets in port 22, from where the image is baked alone."
+  description = "The security group of the instance: it admits SSH from the machine that bakes."
 }
 
 variable "user_data_file" {
   type        = string
-  description = "A file with the instance's user-data: it gives the public half of the key."
+  description = "The file of the instance's user-data, with the public key."
 }
 
 variable "ssh_private_key_file" {
   type        = string
-  description = "The file of the key that opens the instance, and nothing else."
+  description = "The file of the private key, which is used for this instance only."
 }
 
 variable "kms_key_id" {
   type        = string
   default     = ""
-  description = "The key that encrypts the volume and the snapshot; the account's default one where it is empty."
+  description = "The KMS key that encrypts the volume and the snapshot; empty is the account's default key."
 }
 
 variable "script_timeout" {
   type        = string
   default     = "30m"
-  description = "How long each of these may take: the wait for the boot, the upload, all scripts together."
+  description = "The time-out of each step: waiting for the boot, the upload, all scripts together."
 }
 
 variable "subnet_id" {
   type        = string
   default     = ""
-  description = "The subnet to bake in; the region's default where it is empty."
+  description = "The subnet to bake in; empty is the region's default subnet."
 }
 
 variable "associate_public_ip_address" {
   type        = bool
   default     = null
-  description = "Whether the instance has a public address; the subnet decides where it is null."
+  description = "Whether the instance has a public address; null is the subnet's default."
 }
 
 variable "instance_type" {
@@ -85,41 +85,41 @@ variable "volume_size" {
 variable "ssh_username" {
   type        = string
   default     = "admin"
-  description = "The user of the base image, who has sudo."
+  description = "The base image's user, who has sudo."
 }
 
 variable "ssh_interface" {
   type        = string
   default     = ""
-  description = "The address to dial: public_ip or private_ip; empty takes the public one where there is one."
+  description = "The address to connect to: public_ip or private_ip; empty is the public one if there is one."
 }
 
 variable "ssh_timeout" {
   type        = string
   default     = "5m"
-  description = "How long the instance may take until it answers."
+  description = "The time-out for the first SSH connection."
 }
 
 variable "polling_seconds" {
   type        = number
   default     = 1
-  description = "How often EC2 is asked whether it is done."
+  description = "The seconds between two requests for the state of an EC2 operation."
 }
 
 variable "polling_attempts" {
   type        = number
   default     = 3600
-  description = "How many times EC2 is asked before it is given up on."
+  description = "The number of requests after which an EC2 operation has failed."
 }
 
 variable "payload" {
   type        = string
   default     = "/var/tmp/dask-bake"
-  description = "Where the payload is put on the instance; the scripts are told as DASK_BAKE_PAYLOAD."
+  description = "The folder of the payload on the instance; scripts find it in DASK_BAKE_PAYLOAD."
 }
 
-variable "room_megabytes" {
+variable "free_megabytes" {
   type        = number
-  description = "What must be free on the instance's disk, in MB, before anything is uploaded."
+  description = "The free disk space in MB that the instance must have before the upload."
   default     = 2000
 }

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -10,11 +9,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-import dask.config
 import pytest
 from botocore.loaders import JSONFileLoader, Loader
 
 import fault_table
+from isolation import isolate
 
 # moto reads these when it is imported.
 os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
@@ -43,39 +42,12 @@ class ReadOnce(JSONFileLoader):
 
 Loader.FILE_LOADER_CLASS = ReadOnce
 
-LOOPBACK = ("127.", "::1", "localhost")
-
-
-class OutsideError(AssertionError):
-    """A test tried to reach something outside this machine."""
-
 
 @pytest.fixture(autouse=True)
-def apart(request, monkeypatch, tmp_path) -> Iterator[None]:
+def apart(request, monkeypatch, tmp_path) -> None:
     """Dummy credentials, an empty home, and no network but this machine's own."""
-    if request.node.get_closest_marker("local"):
-        yield
-        return
-    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_", "XDG_", "CLUSTERFILE"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "aws-config"))
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "aws-credentials"))
-    monkeypatch.setenv("HOME", str(tmp_path))
-    # dask looks where its home is when it is imported, which may have been long ago.
-    monkeypatch.setattr(dask.config, "paths", [str(tmp_path / ".config" / "dask")])
-    connect = socket.socket.connect
-
-    def connect_here(self, address):
-        if self.family != socket.AF_UNIX and not str(address[0]).startswith(LOOPBACK):
-            raise OutsideError(f"a test tried to reach {address}")
-        return connect(self, address)
-
-    monkeypatch.setattr(socket.socket, "connect", connect_here)
-    yield
+    if not request.node.get_closest_marker("local"):
+        isolate(monkeypatch, tmp_path)
 
 
 @dataclass

@@ -11,12 +11,12 @@ import yaml
 
 from dask_bake.cli.main import cli
 from dask_bake.clusters.auto_shutdown import in_words
+from dask_bake.clusters.naming import group_name, head_group_name
 from dask_bake.launch.bootstrap import keys_for
-from dask_bake.launch.plan import group_name, head_group_name
 from dask_bake.options.configuration import find_setting, merge, parse_document
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import SECTIONS
-from dask_bake.options.settings_table import BAKE, ENVIRONMENT, WHERE
+from dask_bake.options.settings_table import BAKE, CLOUD, ENVIRONMENT
 from dask_bake.ssh.keystore import Secrets
 from fakes import a_cluster
 from test_architecture import ROWS
@@ -24,6 +24,7 @@ from test_architecture import ROWS
 HOME = Path(__file__).parents[1]
 README = HOME / "README.md"
 ARCHITECTURE = HOME / "docs/architecture.md"
+NODES = HOME / "docs/nodes.md"
 AWS = HOME / "docs/aws.md"
 LAUNCHING = HOME / "docs/launching.md"
 COMING = HOME / "docs/coming-from.md"
@@ -170,7 +171,7 @@ def test_options_that_are_named_exist():
 
 @pytest.mark.parametrize(
     ("title", "options"),
-    [*SECTIONS, ("Where", WHERE), ("Image", ENVIRONMENT + BAKE)],
+    [*SECTIONS, ("Cloud", CLOUD), ("Image", ENVIRONMENT + BAKE)],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_the_page_about_launching_has_every_option_with_its_help(title, options):
@@ -200,9 +201,9 @@ def test_the_local_cloud_s_modules_and_packages_are_those_there_are():
     assert sorted(listed) == sorted(there)
 
 
-def test_the_units_and_files_of_a_node_are_in_the_architecture():
+def test_the_units_of_a_node_are_on_its_page():
     """Every unit of the image is described, and no other."""
-    described = set(re.findall(r"^\| `(dask-[\w.@-]+)` \|", ARCHITECTURE.read_text(), re.MULTILINE))
+    described = set(re.findall(r"^\| `(dask-[\w.@-]+)` \|", NODES.read_text(), re.MULTILINE))
     there = {path.name for path in (HOME / "packer/rootfs/etc/systemd/system").iterdir() if path.is_file()}
     assert described == there
 
@@ -251,16 +252,12 @@ def test_errors_that_are_explained_are_said_by_something():
     assert len(quoted) > 20
 
 
-def test_what_is_kept_of_a_cluster_on_this_machine_is_in_the_architecture(tmp_path):
+def test_what_is_kept_of_a_cluster_is_on_the_page_about_nodes(tmp_path):
     """Every file of a cluster's folder, with --tls and without."""
     secrets = Secrets(tmp_path / "folder", "launch1")
     secrets.write(keys_for(LaunchOptions(tls=True)))
     secrets.pin(a_cluster().nodes[0], "ssh-ed25519 AAAA")
-    part = (
-        ARCHITECTURE.read_text()
-        .partition("A cluster's secrets are ")[2]
-        .partition("Nothing else is kept.")[0]
-    )
+    part = NODES.read_text().partition("A cluster's secrets are ")[2].partition("Nothing else is kept.")[0]
     assert {path.name for path in secrets.folder.iterdir()} == set(re.findall(r"`([a-z_0-9.]+)`", part))
 
 

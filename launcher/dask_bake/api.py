@@ -4,9 +4,8 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,16 @@ from distributed.security import Security
 from distributed.versions import VersionMismatchWarning
 
 from dask_bake.clouds import open_cloud
-from dask_bake.clusters.cluster_file import read_cluster_file
+from dask_bake.clusters.cluster_file import ClusterFile, read_cluster_file
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2 import api
+from dask_bake.errors import BakeError
 from dask_bake.events import Event
-from dask_bake.hints import flags_of
+from dask_bake.hints import complete, flags_of
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.configuration import read_configuration
-from dask_bake.options.launch import whereabouts
+from dask_bake.options.launch import CloudOptions
+from dask_bake.options.parse import cloud_options
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import node_of, open_tunnel, reach, tls_files
 from dask_bake.ssh.tunnel import Tunnel, free_port
@@ -53,9 +54,13 @@ def connect(
     of = read_cluster_file(None if file is None else Path(file), os.environ, {"name": name, **flags})
     if of is not None:
         name, flags = of.name, {"cloud": of.cloud, "region": of.region}
-    meant = whereabouts({**flags, "profile": profile}, read_configuration())
-    opened = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
-    chosen = replace(opened, flags=flags_of(**flags, profile=profile))
+    meant = cloud_options({**flags, "profile": profile}, read_configuration())
+    with _completed_hints(flags_of(**flags, profile=profile)):
+        return _connect(name, meant, of)
+
+
+def _connect(name: str | None, meant: CloudOptions, of: ClusterFile | None) -> Client:
+    chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     client = api.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
     if of is not None:
@@ -70,6 +75,16 @@ def connect(
         return TunnelledClient(tunnel, tls=tls)
     except BaseException:
         tunnel.close()
+        raise
+
+
+@contextmanager
+def _completed_hints(flags: Sequence[str]) -> Iterator[None]:
+    """Put the flags by which the caller chose the cloud into the commands that an error's hint names."""
+    try:
+        yield
+    except BakeError as error:
+        error.hint = error.hint and complete(error.hint, flags)
         raise
 
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The system: root file system, users, and a boot without what a node does not need.
+# Install the root file system and the users, and disable what a node does not need at boot.
 set -euo pipefail
 
 echo "PHASE: configure the system"
@@ -25,5 +25,5 @@ unneeded=(
 )
 systemctl --quiet mask "${unneeded[@]}"
 
-# It worked if the units that must be there are enabled.
+# Verify that the units are enabled.
 systemctl --quiet is-enabled "${needed[@]}"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# conda's packages, where the environment has such: /opt/dask, exactly the locked ones, linked by rattler from the
-# archives that were brought along. They belong to the login user, so that conda works for him on a node.
+# Install the locked conda packages, if the environment has any, into /opt/dask: rattler links them from the uploaded
+# archives. They belong to the login user, so that conda works on a node without root.
 set -euo pipefail
 
 payload=$DASK_BAKE_PAYLOAD
@@ -21,7 +21,7 @@ runuser -u "$owner" -- env HOME="$work" PYTHONPATH="$work/rattler" PYTHONDONTWRI
     python3 "$payload/install_conda_packages.py" "$payload/conda.lock" "$work" "$prefix"
 rm -rf "$work"
 
-# What activating the environment sets, for sessions and services alike.
+# Set what activating the environment sets, for sessions and services alike.
 # shellcheck disable=SC2016  # the inner shell's own variables
 activated=$(env -i PATH="$prefix/bin:/usr/bin:/bin" CONDA_PREFIX="$prefix" CONDA_DEFAULT_ENV="$prefix" bash -c '
     for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do test -e "$script" && . "$script"; done

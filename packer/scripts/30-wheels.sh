@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Wheels, where the environment has such: in /opt/dask, exactly the locked ones, from those that were brought along.
-# Without conda the environment is one of the base image's Python.
+# Install the locked wheels, if the environment has any, into /opt/dask from the uploaded ones. Without conda packages,
+# the environment is a virtual one of the base image's Python.
 set -euo pipefail
 
 payload=$DASK_BAKE_PAYLOAD
@@ -27,7 +27,7 @@ if [ ! -d "$prefix/conda-meta" ]; then
     runuser -u "$owner" -- python3 -m venv --without-pip "$prefix"
 fi
 pip=(-m pip)
-if ! "$prefix/bin/python" -B -c 'import pip' 2>/dev/null; then # -B: root's caches would be in the owner's way
+if ! "$prefix/bin/python" -B -c 'import pip' 2>/dev/null; then # -B: the owner could not replace root's bytecode
     pip=("$wheels"/pip-*.whl)
     pip=("${pip[0]}/pip")
 fi

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The image judges itself, before it becomes one: whatever is not right here ends the build.
+# Verify the instance before an image is made of it. Any problem ends the build.
 set -euo pipefail
 
 echo "PHASE: check"
-root=${DASK_BAKE_ROOT:-} # the tests judge a made-up tree
+root=${DASK_BAKE_ROOT:-} # tests set it to a folder
 payload=$root$DASK_BAKE_PAYLOAD
 python=$root/opt/dask/bin/python
 
@@ -12,7 +12,7 @@ fail() {
     exit 1
 }
 
-# What the base image has to bring. Each stage of cloud-init, whichever release it is, ends the node when it fails.
+# The base image has the units that nodes need, and every cloud-init stage of its release powers a failed node off.
 has_unit() {
     for folder in etc usr/lib lib; do
         if [ -e "$root/$folder/systemd/system/$1" ]; then return; fi
@@ -31,19 +31,19 @@ for path in "$root"/{usr/,}lib/systemd/system/cloud-{init*,config,final}.service
     unit=${path##*/}
     case $unit in *'*'* | cloud-init-hotplugd.service) continue ;; esac
     grep -qs '^OnFailure=dask-bake-failed@' "$root/etc/systemd/system/$unit.d/10-dask-bake.conf" ||
-        fail "nothing ends a node whose $unit fails"
+        fail "a node whose $unit fails would not power off"
 done
 
 units=("$root"/etc/systemd/system/dask-*.service "$root"/etc/systemd/system/dask-*.socket)
-if [ ! -e "$root/opt/dask/bin/jupyter-lab" ]; then # their condition keeps them from starting
+if [ ! -e "$root/opt/dask/bin/jupyter-lab" ]; then # without it they never start (ConditionPathExists)
     mapfile -t units < <(printf '%s\n' "${units[@]}" | grep -v /dask-jupyter)
 fi
-systemd-analyze verify --man=no "${units[@]}" || fail "a unit is not valid"
-sshd -t || fail "sshd's configuration is not valid"
+systemd-analyze verify --man=no "${units[@]}" || fail "a unit is invalid"
+sshd -t || fail "sshd's configuration is invalid"
 
 "$python" -IB "$payload/check_environment.py" "$payload" "$root/etc/dask-bake"
 
-# As the user who needs it: what root alone can read is found here too.
-runuser -u dask -- "$python" -IB "$root/usr/libexec/dask-bake/check-imports" || fail "not every package can be imported"
+# As the user of the services, so that files which only root can read are found too.
+runuser -u dask -- "$python" -IB "$root/usr/libexec/dask-bake/check-imports" || fail "some packages cannot be imported"
 
 "$python" -IB "$payload/report_requirements.py" || true

@@ -1,21 +1,21 @@
 #!/usr/bin/env bash
-# What must not be in an image: identities, keys, traces, caches. The build fails if one of them remains.
-# What every build leaves is removed; credentials are not, as nobody should have brought any: those end the build.
+# Remove what must not be in an image, such as keys, identities, logs and caches, and verify that nothing remains.
+# Credentials are not removed but end the build: a bake must never bring any.
 set -euo pipefail
 shopt -s nullglob dotglob
 
 echo "PHASE: clean"
-root=${DASK_BAKE_ROOT:-} # the tests judge a made-up tree
+root=${DASK_BAKE_ROOT:-} # tests set it to a folder
 payload=$root$DASK_BAKE_PAYLOAD
 homes=("$root/root" "$root"/home/* "$root/var/lib/dask")
 
 test -e "$root/etc/dask-bake/manifest.json" || {
-    echo "clean: this is no image being baked, so nothing is removed from it" >&2
+    echo "clean: this is not an image being baked; nothing is removed" >&2
     exit 1
 }
 
 remove() {
-    # A service that is running would write its seed again at shutdown; a journal on disk would go on.
+    # These services would write a seed at shutdown, and to the journal on disk.
     systemctl --quiet stop systemd-random-seed.service
     journalctl --quiet --relinquish-var
     cloud-init clean --logs --seed --machine-id
@@ -34,18 +34,18 @@ remove() {
     rm -rf "$payload"
 }
 
-# Prints what is left of a kind, a path a line.
-judge() {
+# Print the remaining files of a kind, one per line.
+find_kind() {
     local kind=$1
     shift
     "$@" 2>/dev/null | sed "s|^$root|$kind: |" || true
 }
 
-# The same, for the files among these that have the pattern in them.
-judge_text() {
+# Print the files of a kind that contain the pattern.
+find_text() {
     local kind=$1 pattern=$2
     shift 2
-    judge "$kind" find "$@" -type f -exec grep -lE "$pattern" {} +
+    find_kind "$kind" find "$@" -type f -exec grep -lE "$pattern" {} +
 }
 
 remaining() {
@@ -53,34 +53,34 @@ remaining() {
     local anywhere=(find "${places[@]}" -path "$root/opt/dask/*" -prune -o)
     local in_homes=(find "${homes[@]}" -type f)
 
-    judge "a key that opens the node" "${anywhere[@]}" -name 'authorized_keys*' -print
-    judge "a host key" find "$root/etc/ssh" -name 'ssh_host_*'
-    judge "an identity" find "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" -type f -size +0
-    judge "an identity" find "$root"/var/lib/systemd/random-seed "$root"/var/lib/dhcp -type f
-    judge "a history" "${anywhere[@]}" \( -name '.*history' -o -name '.*hst' -o -name .viminfo \
+    find_kind "an authorized SSH key" "${anywhere[@]}" -name 'authorized_keys*' -print
+    find_kind "an SSH host key" find "$root/etc/ssh" -name 'ssh_host_*'
+    find_kind "a machine identity" find "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" -type f -size +0
+    find_kind "a machine identity" find "$root"/var/lib/systemd/random-seed "$root"/var/lib/dhcp -type f
+    find_kind "a command history" "${anywhere[@]}" \( -name '.*history' -o -name '.*hst' -o -name .viminfo \
         -o -name 'history.sqlite*' \) -print
-    judge "a private key" "${in_homes[@]}" \( -name '*.pem' -o -name '*.ppk' -o -name '*.key' -o -name 'id_*' \)
-    judge "credentials" "${anywhere[@]}" -type f \( -path '*/.aws/*' -o -path '*/.docker/config.json' -o -name .netrc \
+    find_kind "a private key" "${in_homes[@]}" \( -name '*.pem' -o -name '*.ppk' -o -name '*.key' -o -name 'id_*' \)
+    find_kind "credentials" "${anywhere[@]}" -type f \( -path '*/.aws/*' -o -path '*/.docker/config.json' -o -name .netrc \
         -o -name .git-credentials -o -name .pypirc -o -path '*/.rattler/credentials.json' -o -path '*/.boto' \
         -o -path '*/.config/gcloud/*' -o -path '*/.azure/*' -o -path '*/.kube/config' \) -print
-    # Settings may be in an image, but not with a password or a token in them.
+    # Configuration files may be in an image, but no password or token in them.
     local url='://[^/@:[:space:]"]*:[^/@[:space:]"]+@|://[^/[:space:]"]+/t/[^/[:space:]"]+/' aws='AWS_SECRET_ACCESS_KEY|aws_secret_access_key'
-    judge_text "a password or token" "$url|://[^/@]+@|token|password|$aws" "${homes[@]}" "$root/etc" \
+    find_text "a password or token" "$url|://[^/@]+@|token|password|$aws" "${homes[@]}" "$root/etc" \
         "$root/opt/dask" -maxdepth 4 \( -name '*condarc' -o -name pip.conf -o -name .env -o -name environment \)
-    judge_text "a password or token" "$url|$aws" "$root/etc/dask-bake" "$root/opt/dask/conda-meta"
-    judge "a role" find "$root"/etc/dask-bake/{*.env,no-notebook,preload,tls} "$root"/etc/dask/dask-bake.yaml \
+    find_text "a password or token" "$url|$aws" "$root/etc/dask-bake" "$root/opt/dask/conda-meta"
+    find_kind "a node's role" find "$root"/etc/dask-bake/{*.env,no-notebook,preload,tls} "$root"/etc/dask/dask-bake.yaml \
         "$root"/etc/ssh/sshd_config.d/40-dask-bake.conf "$root"/var/lib/dask-jupyter/token -type f
-    judge "of cloud-init" find "$root/var/lib/cloud" \( -name 'instance*' -o -name 'user-data*' -o -name sem \
+    find_kind "cloud-init state" find "$root/var/lib/cloud" \( -name 'instance*' -o -name 'user-data*' -o -name sem \
         -o -name 'vendor-data*' \)
-    judge "a log" find "$root/var/log" -type f -size +0 ! -name wtmp ! -name btmp ! -name lastlog
-    judge "a cache" find "${homes[@]}" -type f \( -path '*/.cache/*' -o -path '*/.rattler/cache/*' \
+    find_kind "a log" find "$root/var/log" -type f -size +0 ! -name wtmp ! -name btmp ! -name lastlog
+    find_kind "a cache" find "${homes[@]}" -type f \( -path '*/.cache/*' -o -path '*/.rattler/cache/*' \
         -o -path '*/.conda/pkgs/*' \)
-    judge "a cache" find "$root/opt/dask/pkgs" "$root/var/cache/apt" "$root/var/lib/apt/lists" -type f \
+    find_kind "a cache" find "$root/opt/dask/pkgs" "$root/var/cache/apt" "$root/var/lib/apt/lists" -type f \
         ! -name lock
-    judge "a leftover" find "$payload" "$root/var/tmp" -mindepth 1 ! -path '*/systemd-private-*'
+    find_kind "a leftover file" find "$payload" "$root/var/tmp" -mindepth 1 ! -path '*/systemd-private-*'
 }
 
-test "${1-}" = --judge || remove
+test "${1-}" = --check-only || remove
 left=$(remaining | sort -u)
 if [ -n "$left" ]; then
     echo "clean: these must not be in an image:" >&2

@@ -38,15 +38,15 @@ def text_of(path: Path) -> str:
 def check_settings(settings: Path) -> None:
     """Check that the image has a manifest and a login user, and no role."""
     for path in settings.glob("*.env"):
-        fail(f"{path} would give every node a role")
+        fail(f"{path} would give every node this role")
     try:
         digest = json.loads((settings / "manifest.json").read_text())["digest"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         fail(f"{settings}/manifest.json is not a manifest: {type(error).__name__} {error}")
     if not re.fullmatch("[0-9a-f]{64}", str(digest)):
-        fail(f"{settings}/manifest.json has no digest, but {digest!r}")
+        fail(f"{settings}/manifest.json has no valid digest: {digest!r}")
     if not text_of(settings / "user").strip():
-        fail(f"{settings}/user does not say who logs in")
+        fail(f"{settings}/user does not name the login user")
 
 
 def check_wheels(lock: str) -> None:
@@ -120,7 +120,10 @@ def check_bytecode(*, has_conda: bool) -> None:
         except FileNotFoundError:
             header = b""
         if not is_current(header, source, has_conda=has_conda) and can_be_compiled(source):
-            fail(f"{source} is " + ("compiled, but not for good" if header else "not compiled"))
+            fail(
+                f"{source} is "
+                + ("compiled, but may be compiled again on a node" if header else "not compiled")
+            )
 
 
 def main(payload: Path, settings: Path) -> None:

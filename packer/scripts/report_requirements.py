@@ -23,14 +23,15 @@ def unmet_requirements() -> Iterator[str]:
                 continue
             found = versions.get(canonicalize_name(needed.name))
             if found is None or not needed.specifier.contains(found, prereleases=True):
-                yield f"{one.name} {one.version} asks for {needed.name}{needed.specifier}; there is {found}"
+                state = f"{found} is installed" if found else "it is not installed"
+                yield f"{one.name} {one.version} requires {needed.name}{needed.specifier}, but {state}"
 
 
 def main() -> None:
     """Print them; without the packaging library, which Dask brings, there is nothing to print."""
     try:
         for line in unmet_requirements():
-            print(f"remark: {line}")
+            print(f"note: {line}")
     except ImportError:
         return
 

@@ -53,14 +53,14 @@ def test_a_cluster_ends_when_nobody_is_there_and_whoever_is_there_keeps_it(cloud
 
     assert time.monotonic() - begin > 30  # the task's 20 seconds, without a session, and 15 without anybody
     assert "It is in use: a task is running." in shown
-    reason = "for 15 s nobody is connected and nothing runs"
+    reason = "no client, task or session for 15 s"
     warned = [
         line for line in idle.said(0) if line.startswith("DASK-BAKE-WARNING idle: this cluster ends in ")
     ]
     assert warned
-    assert warned[-1].endswith("dask-bake extend idle puts it off")
+    assert warned[-1].endswith("To postpone it: dask-bake extend idle")
     assert idle.said(0)[-1] == f"DASK-BAKE-END idle: {reason}"
-    assert idle.said(1)[-1] == f"DASK-BAKE-END over: the head has ended it: {reason}"
+    assert idle.said(1)[-1] == f"DASK-BAKE-END over: the head has ended the cluster: {reason}"
 
 
 # ---- what fails at boot
@@ -243,4 +243,6 @@ def test_a_cluster_ends_with_its_lifetime_however_it_is_used_and_extend_puts_it_
     assert re.search(r"It ends itself in \d+ s at the latest\.\nIt is in use: a client is connected\.", shown)
     assert time.monotonic() - begin > lifetime["left"] - 2
     assert kept.said(0)[-1] == "DASK-BAKE-END lifetime: its lifetime of 20 s is over"
-    assert kept.said(1)[-1] == "DASK-BAKE-END over: the head has ended it: its lifetime of 20 s is over"
+    assert (
+        kept.said(1)[-1] == "DASK-BAKE-END over: the head has ended the cluster: its lifetime of 20 s is over"
+    )

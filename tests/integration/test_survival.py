@@ -221,7 +221,7 @@ def test_a_notebook_that_computes_keeps_an_idle_cluster_and_one_that_does_not_le
         until(lambda: losing.live() == [], timeout=120)
 
     assert time.monotonic() - began > BUSY + IDLE - 1
-    assert losing.said(0)[-1] == f"DASK-BAKE-END idle: for {IDLE} s nobody is connected and nothing runs"
+    assert losing.said(0)[-1] == f"DASK-BAKE-END idle: no client, task or session for {IDLE} s"
 
 
 # ---- one of eight processes of a node
@@ -358,4 +358,4 @@ def test_workers_whose_head_is_cut_off_end(cloud, eight, fault_row):
         cloud.fault("cut", "--instance", eight.ids[0])
         until(lambda: eight.live() == eight.ids[:1], timeout=150)
 
-    assert eight.said(1)[-1] == "DASK-BAKE-END lost: for 3 s the head is lost"
+    assert eight.said(1)[-1] == "DASK-BAKE-END lost: no connection to the head for 3 s"

@@ -222,8 +222,8 @@ FOREIGN = """
 import sys
 from pathlib import Path
 from dask_bake import api
-from dask_bake.cloud_init.certificates import issue, new_authority
-other = new_authority("sealed")
+from dask_bake.cloud_init.certificates import issue, create_authority
+other = create_authority("sealed")
 client = issue(other, "client")
 folder = Path(sys.argv[1])
 (folder / "client.pem").write_text(client.cert_pem)

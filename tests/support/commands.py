@@ -9,10 +9,12 @@ import click
 
 from dask_bake import clouds
 from dask_bake.cli import main
-from dask_bake.commands import clusters, launch
+from dask_bake.commands import clusters, connect, launch
 from dask_bake.ec2 import api
+from dask_bake.hints import command_line, complete
 from dask_bake.models.cluster import Node
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.system.signals import outlive_terminal
 from dask_bake.view.terminal import Terminal
@@ -49,7 +51,7 @@ def pretended_launch(
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(api.connect(there, terminal.notify))
     return launch.run(
-        LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options),
+        checked(LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options)),
         there,
         edge,
         terminal,
@@ -67,7 +69,7 @@ def pretended_down(url: str, name: str) -> int:
     outlive_terminal()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = api.connect(there, terminal.notify)
-    with clusters.nothing_ended(name, flags=()) as ending:
+    with clusters.nothing_ended(complete(command_line("down", name))) as ending:
         return clusters.down(there, edge, terminal, ending, name=name, json_output=True)
 
 
@@ -88,7 +90,7 @@ def pretended_ssh(url: str, name: str) -> int:
     """Opens a shell on its head."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = Printing(api.connect(there, terminal.notify))
-    return clusters.shell(there, edge, name=name, index=0, words=())
+    return connect.shell(there, edge, name=name, index=0, words=())
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError
 from dask_bake.images import manifest
 from dask_bake.images.facts import ImageFacts
-from dask_bake.images.manifest import File, Manifest, Package
+from dask_bake.images.manifest import File, Manifest
 from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
 from dask_bake.models.tags import Tag, Tags
 

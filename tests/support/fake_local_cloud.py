@@ -24,6 +24,7 @@ from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.firewall_sync import Guard
 from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
+from dask_bake.local.storage.base_image import Bases
 from dask_bake.local.storage.image_store import ImageStore, StoredImage
 
 DEBIAN = StoredImage(
@@ -121,6 +122,7 @@ class Server:
             caller_address="10.9.0.1",
             load_samples=lambda: self.sample_requests.append("asked"),
             status=lambda: {"pid": 1},
+            bases=Bases(self.store, region="us-east-1", publish=ec2.images.publish),
         )
 
     @contextmanager

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from dask_bake.errors import BakeError, CapacityError, UsageError
+from dask_bake.hints import complete
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
 from dask_bake.models.cloud import Cloud, Market, Role
 from dask_bake.models.cluster import Cluster, Node
@@ -24,6 +25,7 @@ from dask_bake.models.ec2 import (
 )
 from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
 CONSOLE = f"""booting
@@ -65,7 +67,7 @@ def a_plan(
         callers=("192.0.2.7/32",),
     )
     has_dask = options.get("dask", True) and options.get("provision", True)
-    chosen = LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options})
+    chosen = checked(LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options}))
     return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
 
 
@@ -426,3 +428,8 @@ def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
 def has(tags: Tags, wanted: Mapping[str, str]) -> bool:
     """True when all the wanted tags are there."""
     return wanted.items() <= dict(tags).items()
+
+
+def hint_of(error: BakeError, *flags: str) -> str:
+    """Return the error's hint as it is printed for somebody who typed these flags."""
+    return complete(error.hint or "", flags)

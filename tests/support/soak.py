@@ -30,11 +30,12 @@ from random import Random
 import conftest  # noqa: F401 - moto's settings, before moto is imported
 from dask_bake import clouds
 from dask_bake.clusters.inventory import find
+from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2 import api
 from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError
 from dask_bake.launch.discovery import look_around
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import Handout, LaunchPlan
 from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
 from dask_bake.local.settings import Settings

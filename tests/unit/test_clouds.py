@@ -6,15 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from dask_bake.clouds import (
-    aws_session,
-    caller_address,
-    credentials_for_others,
-    has_aws_credentials,
-    local_cloud,
-    local_session,
-    resolve_cloud,
-)
+from dask_bake.clouds import caller_address, local_cloud, resolve_cloud
+from dask_bake.ec2.session import aws_session, credentials_for_others, has_aws_credentials, local_session
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
 from dask_bake.models.cloud import Cloud, CloudChoice

@@ -4,17 +4,27 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.cli.options import Where
+from dask_bake.cli import main
+from dask_bake.cli.options import Where, cloud_options
 from dask_bake.cli.session import open_cloud
-from dask_bake.clusters.inventory import find
+from dask_bake.clusters.naming import already_there, ended_by_itself
 from dask_bake.clusters.ssh_access import ssh_group
 from dask_bake.clusters.teardown import Removal
 from dask_bake.errors import BakeError
-from dask_bake.hints import flags_of, in_region, own_call, own_command
-from dask_bake.launch.preflight import already_there, ended_by_itself
+from dask_bake.events import Note
+from dask_bake.hints import (
+    MARK,
+    cluster_command,
+    command_line,
+    complete,
+    flags_of,
+    in_region,
+    python_call,
+)
 from dask_bake.ssh.command import Forward, Host, host
 from dask_bake.ssh.tunnel import Tunnel
-from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_cluster, a_plan
+from dask_bake.view.terminal import Terminal
+from fakes import FakeClock, FakeCloud, Fault, a_cluster
 
 FLAGS = ("--region", "eu-west-1", "--profile", "my work")
 DOWN = "dask-bake down dask --region eu-west-1 --profile 'my work'"
@@ -31,60 +41,109 @@ DOWN = "dask-bake down dask --region eu-west-1 --profile 'my work'"
 def test_a_command_has_the_flags_that_were_given_quoted_for_the_shell(given, words):
     flags = flags_of(**{"cloud": None, "region": None, "profile": None, **given})
 
-    assert own_command("down", "dask", flags=flags) == words
+    assert complete(command_line("down", "dask"), flags) == words
 
 
 def test_the_call_in_python_says_the_same():
-    assert own_call("dask", flags=FLAGS) == 'connect("dask", region="eu-west-1", profile="my work")'
-    assert own_call() == "connect()"
+    assert python_call("dask", flags=FLAGS) == 'connect("dask", region="eu-west-1", profile="my work")'
+    assert python_call() == "connect()"
 
 
 def test_flags_can_be_turned_to_another_region():
     assert in_region(("--cloud", "aws", "--region", "a"), "b") == ("--cloud", "aws", "--region", "b")
 
 
-def test_a_cluster_that_was_found_knows_its_commands():
-    cloud = FakeCloud()
-    plan = a_plan()
-    cloud.create_security_group(plan.group_name, vpc_id="vpc-1", tags=plan.group_tags)
+def test_a_command_can_name_its_own_region():
+    reap = command_line("reap", region="eu-west-1")
 
-    found = find(cloud, replace(CLOUD, flags=FLAGS), None)
+    assert complete(reap) == "dask-bake reap --region eu-west-1"
+    assert complete(reap, ("--region", "a", "--cloud", "aws")) == (
+        "dask-bake reap --cloud aws --region eu-west-1"
+    )
 
-    assert found.command("down") == DOWN
-    assert found.command("ssh", "2") == "dask-bake ssh 2 --name dask --region eu-west-1 --profile 'my work'"
-    assert found.command("extend") == "dask-bake extend dask --region eu-west-1 --profile 'my work'"
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (cluster_command("down", "dask"), DOWN),
+        (
+            cluster_command("ssh", "dask", "2"),
+            "dask-bake ssh 2 --name dask --region eu-west-1 --profile 'my work'",
+        ),
+        (cluster_command("extend", "dask"), "dask-bake extend dask --region eu-west-1 --profile 'my work'"),
+        (cluster_command("ssh", ""), "dask-bake ssh --region eu-west-1 --profile 'my work'"),
+    ],
+)
+def test_a_command_about_a_cluster_names_it(command, words):
+    assert complete(command, FLAGS) == words
+
+
+def test_text_around_commands_stays():
+    hint = f"{command_line('status', 'a')} --json shows it, {command_line('down', 'a')} ends it"
+
+    assert complete(hint) == "dask-bake status a --json shows it, dask-bake down a ends it"
+    assert complete(hint, ("--cloud", "aws")) == (
+        "dask-bake status a --cloud aws --json shows it, dask-bake down a --cloud aws ends it"
+    )
+    assert complete("{0} {flags} %s") == "{0} {flags} %s"
 
 
 def said(act) -> str:
     with pytest.raises(BakeError) as caught:
         act()
-    return str(caught.value.hint)
+    return complete(str(caught.value.hint), FLAGS)
 
 
 def a_removal(cloud, **more):
     clock = FakeClock()
-    return Removal(cloud, "dask", {}, lambda _: None, clock, clock.sleep, flags=FLAGS, **more)
+    return Removal(cloud, "dask", {}, lambda _: None, clock, clock.sleep, **more)
 
 
 def test_whatever_names_the_command_that_ends_a_cluster_says_where_it_is():
-    cluster = replace(a_cluster(), flags=FLAGS)
+    cluster = a_cluster()
     refusing = FakeCloud(faults=[Fault("nodes", BakeError("no"))])
 
     assert said(a_removal(refusing).run) == DOWN
     assert said(lambda: ssh_group(replace(cluster, groups=()))) == f"{DOWN} ends it"
     headless = replace(cluster, nodes=cluster.nodes[1:])
     assert said(lambda: host(headless, headless.nodes[0], None)) == DOWN
-    assert DOWN in str(already_there("dask", FLAGS).hint)
-    assert DOWN in str(ended_by_itself("dask", FLAGS).hint)
+    assert DOWN in said(lambda: throw(already_there("dask")))
+    assert DOWN in said(lambda: throw(ended_by_itself("dask")))
 
 
-def test_the_flags_that_a_command_was_given_are_those_of_its_cloud():
+def throw(error):
+    raise error
+
+
+def test_the_flags_that_a_command_was_given_are_those_of_its_terminal():
     """What the environment says, as AWS_DEFAULT_REGION does here, need not be said again."""
-    _, told = open_cloud(Where("aws", "eu-west-1"))
-    _, untold = open_cloud(Where("aws"))
+    told, there = open_cloud(Where("aws", "eu-west-1"))
+    untold, here = open_cloud(Where("aws"))
 
-    assert (told.flags, told.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
-    assert (untold.flags, untold.region) == (("--cloud", "aws"), "us-east-1")
+    assert (told.flags, there.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
+    assert (untold.flags, here.region) == (("--cloud", "aws"), "us-east-1")
+
+
+def test_the_terminal_completes_the_commands_in_notes(capsys):
+    Terminal(flags=FLAGS).notify(Note(f"{command_line('down', 'dask')} does."))
+
+    assert capsys.readouterr().err == f"{DOWN} does.\n"
+
+
+@main.cli.command(hidden=True)
+@cloud_options
+def failing(where: Where) -> int:
+    """Fail with a hint, once the cloud is known."""
+    open_cloud(where)
+    raise BakeError("no", hint=f"{command_line('down', 'dask')} ends it")
+
+
+def test_errors_of_a_command_get_the_flags_that_it_was_given(capsys):
+    assert main.run(["failing", "--cloud", "aws", "--region", "eu-west-1"]) == 1
+
+    said = capsys.readouterr().err
+    assert "Hint: dask-bake down dask --cloud aws --region eu-west-1 ends it" in said
+    assert MARK not in said
 
 
 def test_a_tunnel_that_does_not_open_names_the_cluster_that_status_shows(tmp_path):
@@ -92,6 +151,6 @@ def test_a_tunnel_that_does_not_open_names_the_cluster_that_status_shows(tmp_pat
         Host("admin", "10.0.0.4", "x", tmp_path, tmp_path), [Forward(1, 1)], answers=lambda _: False
     )
 
-    hint = said(lambda: tunnel.wait(0, status=replace(a_cluster(), flags=FLAGS).command("status")))
+    hint = said(lambda: tunnel.wait(0, status=cluster_command("status", "dask")))
 
     assert "dask-bake status dask --region eu-west-1 --profile 'my work' shows it" in hint

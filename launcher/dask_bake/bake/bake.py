@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from dask_bake.bake.build import Build
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.lease import Claim
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.staging import Draft, draft
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded, Phases
@@ -118,7 +118,6 @@ class _Bake:
             self.clock,
             self.sleep,
             self.now,
-            workshop.cloud.flags,
         )
         build = Build(self.options, workshop, drafted, claim.tags, self.phases, self.notify, self.now)
         if found is None:

@@ -8,13 +8,15 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from dask_bake.bake.context import Builder, Workshop
-from dask_bake.bake.plan import BakeOptions, Site, free_name, image_name, image_tags, packer_variables
+from dask_bake.bake.options import BakeOptions
+from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import ROOM, Draft
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError
 from dask_bake.events import Note, Notify, Phases
-from dask_bake.hints import own_command
+from dask_bake.hints import command_line
 from dask_bake.images import manifest
+from dask_bake.images.facts import free_name
 from dask_bake.models.ec2 import Image, Subnet
 from dask_bake.models.tags import Tag, Tags, Verified
 from dask_bake.ssh.keystore import new_key
@@ -146,7 +148,7 @@ class Build:
 
     def _left(self, what: str, reference: str, reason: BaseException, error: BaseException) -> LeftoverError:
         why = f"{reason.message}; " if isinstance(reason, BakeError) else ""
-        remove = own_command("images", "remove", reference, "--yes", flags=self.workshop.cloud.flags)
+        remove = command_line("images", "remove", reference, "--yes")
         return LeftoverError(
             f"{why}{what}: {error or 'interrupted'}",
             hint=f"{remove}; or deregister it and delete its snapshot in EC2",

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.environment.installers import Installer
 from dask_bake.events import Notify

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from dask_bake.bake.context import Workshop
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.staging import draft
-from dask_bake.images.catalog import ImagesEdge, look_up
+from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.images.catalog import look_up
 from dask_bake.images.differences import Differences, differences
 from dask_bake.images.manifest import Manifest
 from dask_bake.models.debian import minor

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake.plan import claim_name, proof_name
+from dask_bake.clusters.naming import group_name, moment, ssh_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError, joined
 from dask_bake.events import Note, Notify
-from dask_bake.hints import own_command
-from dask_bake.launch.plan import group_name, moment, ssh_rule
+from dask_bake.hints import command_line
 from dask_bake.models.cloud import Role
 from dask_bake.models.ec2 import SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
@@ -37,7 +37,6 @@ class Claim:
 
     Args:
         timeout: how many seconds another bake of the image is waited for.
-        flags: those by which the command line chose the cloud, for hints.
     """
 
     cloud: CloudEdge
@@ -48,7 +47,6 @@ class Claim:
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    flags: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -114,7 +112,6 @@ class Claim:
                 self.clock,
                 self.sleep,
                 settle=SETTLE if made.is_unclear else 0.0,
-                flags=self.flags,
             )
             for name, tags in {self.name: {Tag.LAUNCH: self.bake_id}, **proofs}.items()
         ]
@@ -146,8 +143,7 @@ class Claim:
             if self.clock() >= until:
                 raise BakeError(
                     f"another bake of this image has gone on for {self.timeout:.0f} s",
-                    hint="if it was killed,"
-                    f" {own_command('down', self.name, flags=self.flags)} ends what it left",
+                    hint=f"if it was killed, {command_line('down', self.name)} ends what it left",
                 )
             self.sleep(LOOK)
 

@@ -12,13 +12,12 @@ from pathlib import Path
 from dask_bake.environment.pip_lock import Lock
 from dask_bake.errors import BakeError
 from dask_bake.images.manifest import File, Manifest
+from dask_bake.system.files import add_file, is_executable, sha256_of
 
 TEMPLATES = ("dask.pkr.hcl", "variables.pkr.hcl")
 FOLDERS = ("scripts", "rootfs")
 # What editors and interpreters leave behind is in no image, tracked by git or not.
 LITTER = ("*~", ".#*", "#*#", ".*.swp", ".DS_Store", "__pycache__", "*.pyc")
-# Packed files are as old as the century: tar warns of files from 1970.
-PACKED_AT = 946_684_800
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[Fi
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     return tuple(
-        File(path.relative_to(folder).as_posix(), sha256_of(path), _is_executable(path))
+        File(path.relative_to(folder).as_posix(), sha256_of(path), is_executable(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     )
@@ -84,17 +83,6 @@ def pack_rootfs(folder: Path) -> Path:
         for path in sorted(path for path in root.rglob("*") if path.is_file()):
             add_file(archive, path, path.relative_to(root).as_posix())
     return payload
-
-
-def add_file(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    """The file is in the archive, with nothing of this machine: no owner, no time."""
-    member = tarfile.TarInfo(name)
-    member.size = path.stat().st_size
-    member.mode = 0o755 if _is_executable(path) else 0o644
-    member.mtime = PACKED_AT
-    member.uname = member.gname = "root"
-    with path.open("rb") as content:
-        archive.addfile(member, content)
 
 
 def _listed(source: Path) -> list[Path]:
@@ -119,17 +107,7 @@ def _copy(path: Path, destination: Path) -> None:
         )
     destination.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, destination)
-    destination.chmod(0o755 if _is_executable(path) else 0o644)
-
-
-def _is_executable(path: Path) -> bool:
-    return bool(path.stat().st_mode & 0o100)
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of what the file holds."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    destination.chmod(0o755 if is_executable(path) else 0o644)
 
 
 def _canonical(value: Mapping[str, object]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.bake.context import Ec2, Workshop
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.recipe import Recipe, stage
 from dask_bake.environment.installers import Installer
 from dask_bake.errors import BakeError, UsageError

@@ -3,24 +3,27 @@
 import json
 import os
 import secrets
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dask_bake.bake.plan import BakeOptions, proof_name
+from dask_bake.bake.options import BakeOptions
+from dask_bake.bake.plan import proof_name
+from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Image
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
+from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
 PROOF = "verify"
 TIMEOUT = 300
@@ -100,10 +103,9 @@ class Prover:
             types=self.look_ups.instance_types(wanted),
             offerings=self.look_ups.offerings(wanted),
             callers=(self.caller(),),
-            flags=self.cloud.flags,
         )
         timeout = min(TIMEOUT, options.timeout)
-        chosen = LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout)
+        chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
         return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
 
 
@@ -113,11 +115,8 @@ def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
     command = ssh_command(
         host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)
     )
-    try:
-        done = subprocess.run(
-            command, input=CODE, capture_output=True, text=True, timeout=COMPUTING, check=False
-        )
-    except subprocess.TimeoutExpired:
+    done = run_with_timeout(command, COMPUTING, text=CODE)
+    if done.returncode == TIMED_OUT:
         return f"nothing within {COMPUTING:.0f} s"
     return (done.stdout if done.returncode == 0 else done.stdout + done.stderr).strip()
 

@@ -18,7 +18,7 @@ def environment_flags(command: Command) -> Command:
     return options_of(ENVIRONMENT)(from_env(command))
 
 
-@click.command()
+@click.command("bake")
 @environment_flags
 @click.option(
     "--lock",
@@ -35,7 +35,7 @@ def environment_flags(command: Command) -> Command:
 @click.option("--force", is_flag=True, help="Bake even if the image is there.")
 @cloud_options
 @json_option
-def bake(
+def bake_command(
     where: Where,
     *,
     lock: Path | None,
@@ -47,21 +47,21 @@ def bake(
 ) -> int:
     """Bake the image that clusters start from."""
     environment = environment_options(flags, lock=lock)
-    from dask_bake.bake.plan import bake_options
-    from dask_bake.commands import bake as bake_command
+    from dask_bake.bake.options import bake_options
+    from dask_bake.commands import bake
 
     options = bake_options(
         flags, configuration(), architecture=environment.architecture, verify=not no_verify, force=force
     )
-    command = bake_command.BakeCommand(environment, options, explain=explain, json_output=json_output)
-    return bake_command.run(command, lambda base: open_ec2(where, base=base))
+    command, terminal = bake.BakeCommand(environment, options, explain, json_output), open_terminal(where)
+    return bake.run(command, terminal, lambda base: open_ec2(where, terminal=terminal, base=base)[1:])
 
 
-@click.command()
+@click.command("lock")
 @environment_flags
-def lock(**flags: Any) -> int:
+def lock_command(**flags: Any) -> int:
     """Resolve an environment anew, and keep the lock beside it."""
     environment = environment_options(flags)
-    from dask_bake.commands import bake as bake_command
+    from dask_bake.commands import bake
 
-    return bake_command.lock(environment, console=open_terminal().out)
+    return bake.lock(environment, open_terminal())

@@ -10,11 +10,11 @@ from dask_bake.cli.session import open_cloud
 image_argument = click.argument("image", required=False, metavar="[IMAGE]")
 
 
-@click.group(invoke_without_command=True)
+@click.group("images", invoke_without_command=True)
 @cloud_options
 @json_option
 @click.pass_context
-def images(context: click.Context, where: Where, *, json_output: bool) -> int | None:
+def images_group(context: click.Context, where: Where, *, json_output: bool) -> int | None:
     """List images; show, diff, prune, remove, copy, share, sbom."""
     if context.invoked_subcommand is not None:
         # As lists, since an option may be given several times.
@@ -23,38 +23,38 @@ def images(context: click.Context, where: Where, *, json_output: bool) -> int | 
             given["json_output"] = True
         context.default_map = {context.invoked_subcommand: given}
         return None
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
     terminal, chosen = open_cloud(where)
-    return images_command.list_all(chosen, terminal, json_output=json_output)
+    return images.list_all(chosen, terminal, json_output=json_output)
 
 
-@images.command("show")
+@images_group.command("show")
 @image_argument
 @cloud_options
 @json_option
 def images_show(image: str | None, where: Where, *, json_output: bool) -> int:
     """Show one image, and all that is in it."""
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
     terminal, chosen = open_cloud(where)
-    return images_command.show(chosen, terminal, reference=image, json_output=json_output)
+    return images.show(chosen, terminal, reference=image, json_output=json_output)
 
 
-@images.command("diff")
+@images_group.command("diff")
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", metavar="AFTER")
 @cloud_options
 @json_option
 def images_diff(before: str, after: str, where: Where, *, json_output: bool) -> int:
     """Say what differs between two images: inputs, files, packages."""
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
     terminal, chosen = open_cloud(where)
-    return images_command.diff(chosen, terminal, before=before, after=after, json_output=json_output)
+    return images.diff(chosen, terminal, before=before, after=after, json_output=json_output)
 
 
-@images.command("prune")
+@images_group.command("prune")
 @click.option("--keep", type=int, required=True, metavar="N", help="Images to keep of each environment.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @dry_run_option
@@ -62,16 +62,14 @@ def images_diff(before: str, after: str, where: Where, *, json_output: bool) -> 
 @json_option
 def images_prune(where: Where, *, keep: int, yes: bool, dry_run: bool, json_output: bool) -> int:
     """Remove old images and their snapshots, but none in use."""
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
-    images_command.check_prune(keep=keep, asks=not (yes or dry_run))
+    images.check_prune(keep=keep, asks=not (yes or dry_run))
     terminal, chosen = open_cloud(where)
-    return images_command.prune(
-        chosen, terminal, keep=keep, dry_run=dry_run, asks=not yes, json_output=json_output
-    )
+    return images.prune(chosen, terminal, keep=keep, dry_run=dry_run, asks=not yes, json_output=json_output)
 
 
-@images.command("remove")
+@images_group.command("remove")
 @click.argument("given", nargs=-1, required=True, metavar="IMAGE...")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @dry_run_option
@@ -86,16 +84,17 @@ def images_remove(
     json_output: bool,
 ) -> int:
     """Remove these images and their snapshots, but none in use."""
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
+    from dask_bake.commands.confirm import check_can_ask
 
-    images_command.check_asking(asks=not (yes or dry_run))
+    check_can_ask(asks=not (yes or dry_run))
     terminal, chosen = open_cloud(where)
-    return images_command.remove(
+    return images.remove(
         chosen, terminal, references=given, dry_run=dry_run, asks=not yes, json_output=json_output
     )
 
 
-@images.command("copy")
+@images_group.command("copy")
 @image_argument
 @click.option("--to-region", "regions", multiple=True, required=True, metavar="REGION", help="Or several.")
 @dry_run_option
@@ -110,15 +109,15 @@ def images_copy(
     json_output: bool,
 ) -> int:
     """Copy an image to other regions, encrypted."""
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
     terminal, chosen = open_cloud(where)
-    return images_command.copy(
+    return images.copy(
         chosen, terminal, reference=image, regions=regions, dry_run=dry_run, json_output=json_output
     )
 
 
-@images.command("share")
+@images_group.command("share")
 @image_argument
 @click.option("--with", "accounts", multiple=True, required=True, metavar="ACCOUNT", help="Or several.")
 @click.option("--stop", is_flag=True, help="Share it with them no longer.")
@@ -138,10 +137,10 @@ def images_share(
     from dask_bake.images.share import check_accounts
 
     checked = check_accounts(accounts)
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
     terminal, chosen = open_cloud(where)
-    return images_command.share(
+    return images.share(
         chosen,
         terminal,
         reference=image,
@@ -152,12 +151,12 @@ def images_share(
     )
 
 
-@images.command("sbom")
+@images_group.command("sbom")
 @image_argument
 @cloud_options
 def images_sbom(image: str | None, where: Where) -> int:
     """Print what is in an image as CycloneDX JSON."""
-    from dask_bake.commands import images as images_command
+    from dask_bake.commands import images
 
     terminal, chosen = open_cloud(where)
-    return images_command.sbom(chosen, terminal, reference=image)
+    return images.sbom(chosen, terminal, reference=image)

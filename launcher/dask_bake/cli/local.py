@@ -7,47 +7,47 @@ from dask_bake.cli.session import open_terminal
 from dask_bake.errors import UsageError
 
 
-@click.group()
-def local() -> None:
+@click.group("local")
+def local_group() -> None:
     """The EC2 on this machine: up, down, status, doctor, env, fault."""
 
 
-@local.command("up")
+@local_group.command("up")
 @json_option
 def local_up(*, json_output: bool) -> int:
     """Start the local cloud."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.up(open_terminal(), json_output=json_output)
+    return local.up(open_terminal(), json_output=json_output)
 
 
-@local.command("down")
+@local_group.command("down")
 def local_down() -> int:
     """End the local cloud and its instances; its images stay."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.down(open_terminal())
+    return local.down(open_terminal())
 
 
-@local.command("status")
+@local_group.command("status")
 @json_option
 def local_status(*, json_output: bool) -> int:
     """Say whether and where the local cloud runs."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.status(open_terminal(), json_output=json_output)
+    return local.status(open_terminal(), json_output=json_output)
 
 
-@local.command("doctor")
+@local_group.command("doctor")
 @json_option
 def local_doctor(*, json_output: bool) -> int:
     """Say what is missing on this machine, or left over."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.doctor(open_terminal(), json_output=json_output)
+    return local.doctor(open_terminal(), json_output=json_output)
 
 
-@local.command("env")
+@local_group.command("env")
 @click.option(
     "--region",
     "--region-name",
@@ -57,12 +57,12 @@ def local_doctor(*, json_output: bool) -> int:
 )
 def local_env(region: str | None) -> int:
     """Print the variables with which other AWS tools use it."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.env(open_terminal(), region=region)
+    return local.env(open_terminal(), region=region)
 
 
-@local.group("fault")
+@local_group.group("fault")
 def local_fault() -> None:
     """Have it fail, as EC2 may: add, ls, clear."""
 
@@ -90,28 +90,28 @@ def local_fault_add(kind: str, where: tuple[str, ...], **options: str | None) ->
     capacity, pending, unseen: of launches
     terminated, unhealthy, spot-notice, cut: of launches, and of instances that run
     """
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
     said = {name: value for name, value in options.items() if value is not None}
     for condition in where:
         if "=" not in condition:
             raise UsageError(f"--where is {condition}, which has no value", hint="--where NAME=VALUE")
     conditions = {"where": [part.partition("=")[::2] for part in where]} if where else {}
-    return local_command.add_fault(open_terminal(), {"kind": kind, **conditions, **said})
+    return local.add_fault(open_terminal(), {"kind": kind, **conditions, **said})
 
 
 @local_fault.command("ls")
 @json_option
 def local_fault_ls(*, json_output: bool) -> int:
     """List the rules, and how often each has struck."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.list_faults(open_terminal(), json_output=json_output)
+    return local.list_faults(open_terminal(), json_output=json_output)
 
 
 @local_fault.command("clear")
 def local_fault_clear() -> int:
     """Remove all rules."""
-    from dask_bake.commands import local as local_command
+    from dask_bake.commands import local
 
-    return local_command.clear_faults(open_terminal())
+    return local.clear_faults(open_terminal())

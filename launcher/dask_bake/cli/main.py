@@ -7,37 +7,37 @@ from typing import NoReturn
 import click
 
 from dask_bake import __version__
-from dask_bake.cli import bake, images, local, reap, setup
-from dask_bake.cli import clusters as cli_cluster
+from dask_bake.cli import bake, clusters, images, local, reap, setup
 from dask_bake.cli.click_types import SectionedGroup
+from dask_bake.cli.options import Typed
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.system.signals import Interrupts
 from dask_bake.system.streams import Lossy
 
 SECTIONS = {
-    "Image": (bake.bake, bake.lock, images.images),
+    "Image": (bake.bake_command, bake.lock_command, images.images_group),
     "Cluster": (
-        cli_cluster.launch,
-        cli_cluster.status,
-        cli_cluster.ssh,
-        cli_cluster.connect,
-        cli_cluster.ui,
-        cli_cluster.address,
-        cli_cluster.allow_me,
-        cli_cluster.ls,
-        cli_cluster.extend,
-        cli_cluster.down,
-        reap.reap,
+        clusters.launch_command,
+        clusters.status_command,
+        clusters.ssh_command,
+        clusters.connect_command,
+        clusters.ui_command,
+        clusters.address_command,
+        clusters.allow_me_command,
+        clusters.ls_command,
+        clusters.extend_command,
+        clusters.down_command,
+        reap.reap_command,
     ),
-    "Local cloud": (local.local,),
-    "Setup": (setup.config, setup.iam_policy, setup.completion),
+    "Local cloud": (local.local_group,),
+    "Setup": (setup.config_command, setup.iam_policy_command, setup.completion_command),
 }
 
 
 @click.group(
     cls=SectionedGroup,
     sections={title: tuple(str(each.name) for each in commands) for title, commands in SECTIONS.items()},
-    commands=[*(each for commands in SECTIONS.values() for each in commands), cli_cluster.destroy],
+    commands=[*(each for commands in SECTIONS.values() for each in commands), clusters.destroy_command],
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="dask-bake")
@@ -67,21 +67,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = lambda: None) -> int:
     """The exit code of the command line; what went wrong for the user is said on stderr."""
+    typed = Typed()
     try:
         result = cli.main(
-            args=None if arguments is None else list(arguments), prog_name="dask-bake", standalone_mode=False
+            args=None if arguments is None else list(arguments),
+            prog_name="dask-bake",
+            standalone_mode=False,
+            obj=typed,
         )
     except click.UsageError as error:
         return _say_click(error)
     except (click.Abort, KeyboardInterrupt) as error:
         at_end()
         if (left := _leftover(error)) is not None:
-            return _tell(left)
+            return _tell(left, typed.flags)
         click.echo("Interrupted; nothing of this command is left.", err=True)
         return 130
     except BakeError as error:
         at_end()
-        return _tell(error)
+        return _tell(error, typed.flags)
     return result if isinstance(result, int) else 0
 
 
@@ -103,9 +107,9 @@ def _leftover(error: BaseException | None) -> LeftoverError | None:
     return error
 
 
-def _tell(error: BakeError) -> int:
-    from dask_bake.view import clusters as view
+def _tell(error: BakeError, flags: Sequence[str] = ()) -> int:
+    from dask_bake.view.layout import error_text
     from dask_bake.view.terminal import Terminal
 
-    Terminal().err.print(view.error_text(error), soft_wrap=True)
+    Terminal().err.print(error_text(error, flags), soft_wrap=True)
     return error.exit_code

@@ -10,9 +10,10 @@ import click
 
 from dask_bake.cli.click_types import Switch
 from dask_bake.errors import UsageError
+from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
 from dask_bake.options.launch_table import Option
-from dask_bake.options.settings_table import WHERE
+from dask_bake.options.settings_table import CLOUD
 
 Command = Callable[..., Any]
 
@@ -28,6 +29,18 @@ class Where:
     cloud: str | None = None
     region: str | None = None
     profile: str | None = None
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags that say so again, in a command that a hint names."""
+        return flags_of(cloud=self.cloud, region=self.region, profile=self.profile)
+
+
+@dataclass
+class Typed:
+    """What the command line in progress was told; kept for the hints of its errors."""
+
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +72,7 @@ def cloud_options(command: Command) -> Command:
     ) -> Any:
         return command(*arguments, where=Where(cloud, region, profile), **others)
 
-    return options_of(WHERE)(placed)
+    return options_of(CLOUD)(placed)
 
 
 def cluster_options(command: Command) -> Command:
@@ -95,7 +108,7 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
         metavar=option.metavar,
         type=kind,
         multiple=True,
-        callback=None if option.many else _once,
+        callback=None if option.multiple else _once,
         help=option.help,
         shell_complete=_completer(option.choices) if option.choices else None,
     )
@@ -105,8 +118,8 @@ def _once(_context: click.Context, parameter: click.Parameter, values: tuple[str
     """The one value; two that differ cannot both be meant."""
     if len(set(values)) > 1:
         raise UsageError(
-            f"{parameter.opts[0]} is given twice: {option_values.shown(values[0])}"
-            f" and {option_values.shown(values[-1])}",
+            f"{parameter.opts[0]} is given twice: {option_values.quoted(values[0])}"
+            f" and {option_values.quoted(values[-1])}",
             hint="give it once",
         )
     return values[0] if values else None

@@ -1,13 +1,14 @@
-"""From flags and configuration to a terminal and a cloud that answers."""
+"""From command-line options and configuration to a terminal and a cloud that answers."""
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.cli.options import Where, Which
-from dask_bake.hints import flags_of
+import click
+
+from dask_bake.cli.options import Typed, Where, Which
 
 if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What a command about a cluster needs; without a name, the only cluster is meant."""
+class ClusterSession:
+    """Terminal and clients of a command about a cluster; without a name, the only cluster is meant."""
 
     terminal: "Terminal"
     cloud: "Cloud"
@@ -31,80 +32,96 @@ class Opened:
 
 
 def open_ec2(
-    where: Where, *, start: bool = True, base: "DebianRelease | None" = None
+    where: Where,
+    *,
+    terminal: "Terminal | None" = None,
+    start: bool = True,
+    base: "DebianRelease | None" = None,
 ) -> "tuple[Terminal, Cloud, Ec2]":
-    """Return the cloud that is meant, and its EC2."""
-    from dask_bake.ec2 import api as ec2
+    """Return the chosen cloud with its EC2 client; for the arguments see ``open_cloud``."""
+    from dask_bake.ec2 import api
 
-    terminal, cloud = open_cloud(where, start=start, base=base)
-    return terminal, cloud, ec2.connect(cloud, terminal.notify)
+    terminal, cloud = open_cloud(where, terminal=terminal, start=start, base=base)
+    return terminal, cloud, api.connect(cloud, terminal.notify)
 
 
 def open_cloud(
-    where: Where, *, start: bool = True, base: "DebianRelease | None" = None
+    where: Where,
+    *,
+    terminal: "Terminal | None" = None,
+    start: bool = True,
+    base: "DebianRelease | None" = None,
 ) -> "tuple[Terminal, Cloud]":
-    """Return the cloud that is meant; the local one is started if ``start``, and has that base image."""
+    """Return the chosen cloud; the local one is started if ``start``, and gets the base image."""
     from dask_bake import clouds
-    from dask_bake.options.launch import whereabouts
+    from dask_bake.options.parse import cloud_options
 
-    terminal, meant = open_terminal(), whereabouts(asdict(where), configuration())
+    _keep(where)
+    terminal, chosen = terminal or open_terminal(where), cloud_options(asdict(where), configuration())
     with terminal.working():
         cloud = clouds.open_cloud(
-            meant.cloud,
-            meant.region,
-            profile=meant.profile,
+            chosen.cloud,
+            chosen.region,
+            profile=chosen.profile,
             notify=terminal.notify,
             start=start,
             base=base,
         )
-    return terminal, replace(cloud, flags=flags_of(**asdict(where)))
+    return terminal, cloud
 
 
-def open_cluster(which: Which) -> Opened:
-    """The cloud that the cluster is in, and its name, if one was said."""
+def open_cluster(which: Which) -> ClusterSession:
+    """Return the cloud of the cluster, and the cluster's name if one was given."""
     file, where = cluster_file(which.file, which.where, os.environ, name=which.name)
     if file is None:
-        return Opened(*open_ec2(where, start=False), name=which.name)
+        return ClusterSession(*open_ec2(where, start=False), name=which.name)
     from dask_bake.clusters.inventory import find
 
-    opened = Opened(*open_ec2(where, start=False), name=file.name)
-    file.check(find(opened.ec2, opened.cloud, file.name))
-    return opened
+    session = ClusterSession(*open_ec2(where, start=False), name=file.name)
+    file.check(find(session.ec2, session.cloud, file.name))
+    return session
 
 
 def cluster_file(
     given: Path | None, where: Where, environ: Mapping[str, str], *, name: str | None = None
 ) -> "tuple[ClusterFile | None, Where]":
-    """The file that was given, or the variable's, and where its cluster is."""
+    """Return the file given by option or variable, if any, and the cloud of its cluster."""
     from dask_bake.clusters.cluster_file import read_cluster_file
 
     file = read_cluster_file(given, environ, {"name": name, "cloud": where.cloud, "region": where.region})
     return file, where if file is None else Where(file.cloud, file.region, where.profile)
 
 
-def open_terminal() -> "Terminal":
-    """Where the command speaks."""
+def open_terminal(where: Where | None = None) -> "Terminal":
+    """Return a terminal for the command's output."""
     from dask_bake.view.terminal import Terminal
 
-    return Terminal()
+    return Terminal(flags=where.flags if where else ())
+
+
+def _keep(where: Where) -> None:
+    """Store the options that chose the cloud, for the hints of this command's errors."""
+    context = click.get_current_context(silent=True)
+    if context is not None and isinstance(context.obj, Typed):
+        context.obj.flags = where.flags
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
-    """The options of a launch."""
-    from dask_bake.options import launch
+    """Return the options of a launch, from the command line and the configuration."""
+    from dask_bake.options import parse
 
-    return launch.launch_options(flags, configuration())
+    return parse.launch_options(flags, configuration())
 
 
-def environment_options(flags: Mapping[str, Any], *, lock: "Any" = None) -> "EnvironmentOptions":
-    """The options of an environment."""
-    from dask_bake.environment import options as module
+def environment_options(flags: Mapping[str, Any], *, lock: Path | None = None) -> "EnvironmentOptions":
+    """Return the options of an environment, from the command line and the configuration."""
+    from dask_bake.environment import options
 
-    return module.environment_options(flags, configuration(), lock=lock)
+    return options.environment_options(flags, configuration(), lock=lock)
 
 
 def configuration() -> "Configuration":
-    """What the user has configured."""
+    """Return the user's configuration."""
     from dask_bake.options.configuration import read_configuration
 
     return read_configuration()

@@ -15,14 +15,14 @@ def _settings(_context: click.Context, _parameter: click.Parameter, begun: str) 
     return [key for key in SETTINGS if key.startswith(begun)]
 
 
-@click.command()
+@click.command("config")
 @click.argument("name", required=False, shell_complete=_settings)
 @json_option
-def config(name: str | None, *, json_output: bool) -> int:
+def config_command(name: str | None, *, json_output: bool) -> int:
     """Show what is configured, and where."""
-    from dask_bake.commands import config as config_command
+    from dask_bake.commands import config
 
-    return config_command.run(configuration(), open_terminal(), name=name, json_output=json_output)
+    return config.run(configuration(), open_terminal(), name=name, json_output=json_output)
 
 
 @click.command("iam-policy")
@@ -44,26 +44,26 @@ def config(name: str | None, *, json_output: bool) -> int:
     help=f"What takes more: {', '.join(Extra)}; several add up.",
 )
 @click.option("--account", metavar="NUMBER", help="Your AWS account. [default: ACCOUNT stands for it]")
-def iam_policy(purposes: tuple[str, ...], extras: tuple[str, ...], account: str | None) -> int:
+def iam_policy_command(purposes: tuple[str, ...], extras: tuple[str, ...], account: str | None) -> int:
     """Print the least that AWS has to permit."""
     from dask_bake.events import Note
-    from dask_bake.iam import policy as policies
+    from dask_bake.iam import policy
     from dask_bake.images.share import check_accounts
 
     if account is not None:
         check_accounts([account])
     chosen = tuple(Purpose) if ALL in purposes else tuple(map(Purpose, purposes))
-    text, terminal = policies.render((*chosen, *map(Extra, extras)), account or ACCOUNT), open_terminal()
-    terminal.write_json(text)
-    for note in policies.notes(text):
+    text, terminal = policy.render((*chosen, *map(Extra, extras)), account or ACCOUNT), open_terminal()
+    terminal.write(text)
+    for note in policy.notes(text):
         terminal.notify(Note(note))
     return 0
 
 
-@click.command()
+@click.command("completion")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
-def completion(context: click.Context, shell: str) -> int:
+def completion_command(context: click.Context, shell: str) -> int:
     """Print what makes a shell complete dask-bake's words.
 
     \b

@@ -1,6 +1,6 @@
-"""A cluster's own certificates: an authority whose key stays where it was made, and a key for each role.
+"""TLS certificates of a cluster: a CA, whose private key stays on this machine, and a certificate per role.
 
-Nothing in them is a host's name: Dask asks whether the authority signed, and for what use.
+They contain no host names: Dask verifies the CA's signature and the extended key usage.
 """
 
 from collections.abc import Mapping
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 RoleName = Literal["scheduler", "worker", "client"]
 
 VALID_DAYS = 365
-"""Days from the first to the last on which certificates are valid."""
+"""Validity period of all certificates."""
 
 CLOCK_SKEW = timedelta(days=1)
-"""How far behind a node's clock may be; by so much the first day lies in the past."""
+"""Certificates are valid from this long ago, for nodes whose clocks are behind."""
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate and its key, as PEM."""
+    """A certificate and its private key, in PEM format."""
 
     cert_pem: str
     key_pem: str
@@ -33,7 +33,7 @@ class Certificate:
 
 @dataclass(frozen=True)
 class Authority:
-    """The one that signs for a cluster; whoever has its key can join as anything."""
+    """Certificate authority of a cluster; its private key can issue certificates for any role."""
 
     cluster: str
     cert_pem: str
@@ -42,22 +42,22 @@ class Authority:
 
 @dataclass(frozen=True)
 class NodeTls:
-    """What a node is given: the authority's certificate, its role's pair, and on the head a client's too."""
+    """Files of a node: the CA's certificate, the certificate of its role, and on the head one for clients."""
 
     ca: str
     own: Certificate
     client: Certificate | None = None
 
 
-def new_authority(cluster: str, *, now: datetime | None = None) -> Authority:
-    """A fresh authority for the cluster of that name: P-256, signed by itself."""
+def create_authority(cluster: str, *, now: datetime | None = None) -> Authority:
+    """Create a self-signed CA for the cluster, with a P-256 key."""
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = _name(f"{cluster} authority")
     certificate = (
-        _draft(name, key, now)
+        _builder(name, key, now)
         .issuer_name(name)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(key_cert_sign=True), critical=True)
@@ -66,23 +66,23 @@ def new_authority(cluster: str, *, now: datetime | None = None) -> Authority:
 
 
 def issue(authority: Authority, role_name: RoleName, *, now: datetime | None = None) -> Certificate:
-    """A fresh key, signed for: a client's serves to connect, the others' to listen as well."""
+    """Issue a certificate with a new key; only scheduler and worker get server authentication as well."""
     from cryptography import x509
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.x509.oid import ExtendedKeyUsageOID
 
-    above = x509.load_pem_x509_certificate(authority.cert_pem.encode())
+    issuer = x509.load_pem_x509_certificate(authority.cert_pem.encode())
     signer = serialization.load_pem_private_key(authority.key_pem.encode(), password=None)
     if not isinstance(signer, ec.EllipticCurvePrivateKey):
-        raise TypeError("an authority's key is one of an elliptic curve")
+        raise TypeError("the CA's key must be an elliptic curve key")
     uses = [ExtendedKeyUsageOID.CLIENT_AUTH]
     if role_name != "client":
         uses.append(ExtendedKeyUsageOID.SERVER_AUTH)
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = (
-        _draft(_name(f"{authority.cluster} {role_name}"), key, now)
-        .issuer_name(above.subject)
+        _builder(_name(f"{authority.cluster} {role_name}"), key, now)
+        .issuer_name(issuer.subject)
         .add_extension(_key_usage(digital_signature=True), critical=True)
         .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
         .add_extension(_authority_id(signer), critical=False)
@@ -90,8 +90,8 @@ def issue(authority: Authority, role_name: RoleName, *, now: datetime | None = N
     return Certificate(_signed(certificate, signer), _pem(key))
 
 
-def hand_out(authority: Authority, *, now: datetime | None = None) -> Mapping[Role, NodeTls]:
-    """What the nodes of each role are given: keys for the scheduler, for people on the head, for workers."""
+def issue_for_nodes(authority: Authority, *, now: datetime | None = None) -> Mapping[Role, NodeTls]:
+    """Issue the certificates of all nodes: scheduler and client for the head, one for all workers."""
     scheduler, client = issue(authority, "scheduler", now=now), issue(authority, "client", now=now)
     return {
         Role.HEAD: NodeTls(authority.cert_pem, scheduler, client),
@@ -105,19 +105,19 @@ def _name(text: str) -> "x509.Name":
     return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, text)])
 
 
-def _draft(
+def _builder(
     subject: "x509.Name", key: "EllipticCurvePrivateKey", now: datetime | None
 ) -> "x509.CertificateBuilder":
     from cryptography import x509
 
-    first = (now or datetime.now(UTC)) - CLOCK_SKEW
+    not_before = (now or datetime.now(UTC)) - CLOCK_SKEW
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(first)
-        .not_valid_after(first + timedelta(days=VALID_DAYS))
+        .not_valid_before(not_before)
+        .not_valid_after(not_before + timedelta(days=VALID_DAYS))
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
 

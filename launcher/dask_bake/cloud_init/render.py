@@ -1,28 +1,27 @@
-"""What a node is told at boot: role and values in, checked cloud-config text out."""
+"""Render the user-data of a node from its role and settings, and check the result."""
 
 import re
 
 from dask_bake.assets import userdata_directory
 from dask_bake.cloud_init.encoding import yaml_value
-from dask_bake.cloud_init.files import files_of
-from dask_bake.cloud_init.merge import check_extra, join
-from dask_bake.cloud_init.settings import NodeSettings, Preload
+from dask_bake.cloud_init.files import node_files
+from dask_bake.cloud_init.merge import check_user_config, merge
+from dask_bake.cloud_init.settings import NodeSettings
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Role
 
-__all__ = ["LIMIT", "NodeSettings", "Preload", "masked", "render"]
-
-LIMIT = 16_384
+USER_DATA_LIMIT = 16_384
+"""Bytes of user-data that EC2 accepts (EC2 user guide, user data)."""
 PRIVATE_KEY = re.compile(
     r"-----BEGIN (?P<kind>[A-Z0-9 ]*)PRIVATE KEY-----.*?(-----END (?P=kind)PRIVATE KEY-----|\Z)", re.DOTALL
 )
 
 
 def render(role: Role, settings: NodeSettings) -> str:
-    """The user-data of a node: a ``#cloud-config`` whose every value is JSON, and that was parsed again.
+    """Return the user-data of a node: a ``#cloud-config`` in which every value is JSON.
 
     Raises:
-        UsageError: when something of the user's cannot be told, or all of it is too much.
+        UsageError: if a value of the user cannot be encoded, or the result is too large.
     """
     import jinja2
 
@@ -32,27 +31,27 @@ def render(role: Role, settings: NodeSettings) -> str:
         finalize=yaml_value,
         keep_trailing_newline=True,
         trim_blocks=True,
-        autoescape=False,  # noqa: S701 - this is YAML; yaml_value is what makes a value safe in it
+        autoescape=False,  # noqa: S701 - the result is YAML, not HTML; yaml_value escapes each value
     )
-    files = tuple(files_of(role, settings))
-    ours = check(environment.get_template(f"{role}.yaml.j2").render(settings=settings, files=files))
-    text = ours
+    files = tuple(node_files(role, settings))
+    own = check_syntax(environment.get_template(f"{role}.yaml.j2").render(settings=settings, files=files))
+    text = own
     if settings.extra is not None:
-        check_extra(settings.extra)
-        text = join(ours, settings.extra)
-    rooms = {file.path: len(yaml_value(file.content)) for file in files}
-    rooms["--user-data"] = len(text) - len(ours)
-    largest = max(rooms, key=lambda name: rooms[name])
-    return check_size(text, f"; the largest part of a {role}'s is {largest}, with {rooms[largest]}")
+        check_user_config(settings.extra)
+        text = merge(own, settings.extra)
+    sizes = {file.path: len(yaml_value(file.content)) for file in files}
+    sizes["--user-data"] = len(text) - len(own)
+    largest = max(sizes, key=lambda name: sizes[name])
+    return check_size(text, f"; the largest part for a {role} node is {largest} with {sizes[largest]}")
 
 
-def masked(text: str) -> str:
-    """The text with a note in place of each private key, also of those in JSON."""
+def mask_private_keys(text: str) -> str:
+    """Replace each private key in the text, also inside JSON, by a note."""
     return PRIVATE_KEY.sub("(a private key, not shown)", text)
 
 
-def check(text: str) -> str:
-    """The text, if cloud-init would read it as meant."""
+def check_syntax(text: str) -> str:
+    """Return the text, or raise a ``ValueError`` if cloud-init cannot read it as a ``#cloud-config``."""
     import yaml
 
     if not text.startswith("#cloud-config\n"):
@@ -63,11 +62,11 @@ def check(text: str) -> str:
 
 
 def check_size(text: str, largest: str = "") -> str:
-    """The text, if it is within EC2's limit on user-data."""
+    """Return the text, or raise a ``UsageError`` if it exceeds ``USER_DATA_LIMIT``."""
     size = len(text.encode())
-    if size > LIMIT:
+    if size > USER_DATA_LIMIT:
         raise UsageError(
-            f"the user-data is {size} bytes, and EC2 takes {LIMIT}{largest}",
-            hint="bake what is large into the image, or let the nodes fetch it from S3",
+            f"the user-data has {size} bytes, and EC2 allows {USER_DATA_LIMIT}{largest}",
+            hint="bake large files into the image, or let the nodes download them from S3",
         )
     return text

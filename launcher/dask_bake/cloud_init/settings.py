@@ -1,4 +1,4 @@
-"""What the nodes of a role are to be told, as the values that it is made of."""
+"""Settings of a node: the values from which its user-data is rendered."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dask_bake.cloud_init.certificates import NodeTls
 
 @dataclass(frozen=True)
 class Preload:
-    """Code that each worker process loads: a module's name; or a file's name, with its text."""
+    """Code that each worker process loads: the name of a module, or name and source of a file."""
 
     name: str
     source: str | None
@@ -15,18 +15,18 @@ class Preload:
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """What the nodes of a role are told.
+    """Settings of the nodes of one role.
 
     Args:
-        scheduler: its address, such as ``tcp://10.0.0.4:8786``.
-        worker_options: further words of ``dask worker``.
-        scheduler_options: further words of ``dask scheduler``.
-        environment: variables for scheduler, workers, Jupyter's kernels and every session.
-        user: the login user to be, where it is not the image's own.
-        extra: the user's own ``#cloud-config``, which is merged.
-        max_lifetime: seconds after which the cluster ends itself; 0 for never.
-        idle_timeout: seconds after which it does so unless somebody is connected or something runs; likewise.
-        keep_on_failure: whether a node stays that could not be configured, or does not join.
+        scheduler: address of the scheduler, such as ``tcp://10.0.0.4:8786``.
+        worker_options: additional arguments of ``dask worker``.
+        scheduler_options: additional arguments of ``dask scheduler``.
+        environment: variables for scheduler, workers, notebook kernels and SSH sessions.
+        user: login user, ``None`` for the image's.
+        extra: the user's own ``#cloud-config``.
+        max_lifetime: seconds until the cluster shuts down; 0 for never.
+        idle_timeout: seconds without use until the cluster shuts down; 0 for never.
+        keep_on_failure: whether a node that cannot be configured, or does not join, keeps running.
     """
 
     cluster: str

@@ -8,8 +8,8 @@ from typing import Any
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import CloudChoice
 from dask_bake.models.cluster import Cluster
-from dask_bake.options.launch import check_name
 from dask_bake.options.text_files import parse_yaml
+from dask_bake.options.values import check_name
 
 VARIABLE = "CLUSTERFILE"
 """What dask-ec2 read the file's name from, where no ``--file`` was given."""

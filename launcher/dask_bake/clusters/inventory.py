@@ -52,7 +52,6 @@ def _assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup],
         launch_id=tags.get(Tag.LAUNCH, ""),
         nodes=tuple(sorted(own_nodes, key=lambda node: (node.index, node.id))),
         groups=own_groups,
-        flags=cloud.flags,
     )
 
 

@@ -12,7 +12,7 @@ from dask_bake.clusters.teardown import Removal
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify
-from dask_bake.hints import in_region, own_command
+from dask_bake.hints import command_line
 from dask_bake.models.resources import Kind, Piece
 from dask_bake.models.tags import Tag
 from dask_bake.system.concurrency import together
@@ -68,12 +68,8 @@ def remove(
     notify: Notify,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-    flags: Sequence[str] = (),
 ) -> None:
     """Removes all of it; one piece that does not go keeps nothing else, in no region.
-
-    Args:
-        flags: those by which the command line chose the cloud, for hints.
 
     Raises:
         LeftoverError: when something is still there, or after an interrupt may be; it names each piece.
@@ -91,22 +87,20 @@ def remove(
     except KeyboardInterrupt as error:
         if not any(rest.values()):
             raise
-        raise _left(rest, "interrupted; ", "", flags) from error
+        raise _left(rest, "interrupted; ", "") from error
     if any(rest.values()):
         reason = "; ".join(dict.fromkeys(reasons)) or "it is still shown"
-        raise _left(rest, "", f". The reason: {reason}", flags)
+        raise _left(rest, "", f". The reason: {reason}")
 
 
-def _left(
-    rest: Mapping[str, Sequence[Piece]], before: str, after: str, flags: Sequence[str]
-) -> LeftoverError:
+def _left(rest: Mapping[str, Sequence[Piece]], before: str, after: str) -> LeftoverError:
     regions = sorted(region for region, pieces in rest.items() if pieces)
     named = "; ".join(str(piece) for region in regions for piece in rest[region])
     return LeftoverError(
         f"{before}something may be left that costs money in {', '.join(regions)}: {named}{after}",
-        hint=own_command("reap", "--all-regions", flags=flags)
+        hint=command_line("reap", "--all-regions")
         if len(regions) > 1
-        else own_command("reap", flags=in_region(flags, regions[0])),
+        else command_line("reap", region=regions[0]),
     )
 
 

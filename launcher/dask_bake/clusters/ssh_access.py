@@ -4,8 +4,9 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dask_bake.clusters.naming import head_group_name, ssh_rule
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.launch.plan import head_group_name, ssh_rule
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Connect
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup, Subnet
@@ -51,7 +52,7 @@ def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
     if cluster.way in (Connect.SSM, Connect.EICE):
         raise UsageError(
             f"cluster {cluster.name} is entered by {cluster.way}: nothing need be opened for your address",
-            hint=f"{cluster.command('ssh')} works from wherever your AWS credentials do",
+            hint=f"{cluster_command('ssh', cluster.name)} works from wherever your AWS credentials do",
         )
     if cluster.way is Connect.BASTION and not has_cidr:
         raise UsageError(
@@ -86,7 +87,7 @@ def ssh_group(cluster: Cluster) -> SecurityGroup:
             return group
     raise BakeError(
         f"cluster {cluster.name} has no security group for SSH",
-        hint=f"{cluster.command('down')} ends it",
+        hint=f"{cluster_command('down', cluster.name)} ends it",
     )
 
 

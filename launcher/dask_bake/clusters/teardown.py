@@ -3,17 +3,18 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import CloudEdge, WayIn
 from dask_bake.errors import BakeError, LeftoverError, PassingError
 from dask_bake.events import Note, Notify, phase_of
-from dask_bake.hints import own_command
-from dask_bake.launch.readiness import UNSEEN
-from dask_bake.models.cluster import Node
+from dask_bake.hints import command_line
+from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag
 
 PATIENCE = 300.0
 """Seconds for instances to end, and as many for their groups to be free."""
+UNSEEN = 60.0
+"""Seconds for which EC2 may not list an instance that it has started."""
 SETTLE = 10.0
 """Seconds after which whatever EC2 may have made has shown itself."""
 SOONEST, LATEST = 0.5, 3.0
@@ -36,7 +37,6 @@ class Removal:
         known: instances that EC2 may not list yet.
         settle: for how many seconds EC2 may still turn out to have made something.
         known_groups: groups that are told as left where EC2 cannot be asked.
-        flags: those by which the command line chose the cloud, for the hint.
     """
 
     cloud: CloudEdge
@@ -48,7 +48,6 @@ class Removal:
     known: tuple[str, ...] = ()
     settle: float = 0.0
     known_groups: tuple[SecurityGroup, ...] = ()
-    flags: tuple[str, ...] = ()
     is_done: bool = field(default=False, init=False)
     _nodes: dict[str, Node] = field(default_factory=dict)
     _asked: dict[str, float] = field(default_factory=dict)
@@ -171,7 +170,7 @@ class Removal:
         left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
-            hint=own_command("down", self.name, flags=self.flags),
+            hint=command_line("down", self.name),
         )
 
 
@@ -186,3 +185,28 @@ def _named(node: Node) -> str:
 
 def _named_group(group: SecurityGroup) -> str:
     return f"security group {group.name} ({group.id})"
+
+
+def take_down(
+    cluster: Cluster,
+    cloud: CloudEdge,
+    way_in: WayIn,
+    *,
+    notify: Notify,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
+    """Ends everything that the cluster has, here and in the cloud."""
+    tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
+    known = tuple(node.id for node in cluster.nodes if node.is_live)
+    Removal(
+        cloud,
+        cluster.name,
+        tags,
+        notify,
+        clock,
+        sleep,
+        known=known,
+        known_groups=cluster.groups,
+    ).run()
+    way_in.forget()

@@ -1,50 +1,53 @@
-"""``dask-bake allow-me``: SSH is opened to where this machine is now, and closed to where it was."""
+"""``dask-bake allow-me``: allow SSH from this machine's current address, and revoke its earlier ones."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.ssh_access import SshChange, check_way, plan_change
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, StoppedError
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Rule
 from dask_bake.options.network_checks import check_widths
-from dask_bake.view import clusters
 from dask_bake.view.terminal import Terminal
 
 
+@dataclass(frozen=True)
+class AllowMeOptions:
+    """Options of ``dask-bake allow-me``; without ``cidr`` this machine's address is allowed."""
+
+    name: str | None = None
+    cidr: tuple[str, ...] = ()
+    allow_wide_cidr: bool = False
+    dry_run: bool = False
+    json_output: bool = False
+
+
 def run(
-    cloud: Cloud,
-    ec2: CloudEdge,
-    terminal: Terminal,
-    caller: Callable[[], str],
-    *,
-    name: str | None,
-    cidr: Sequence[str],
-    allow_wide_cidr: bool,
-    dry_run: bool,
-    json_output: bool,
+    options: AllowMeOptions, cloud: Cloud, ec2: CloudEdge, terminal: Terminal, caller: Callable[[], str]
 ) -> int:
-    """Opens SSH of the cluster's head to this machine, or to the blocks given, and closes it to others."""
-    check_widths(cidr, allowed=allow_wide_cidr)
-    cluster = find(ec2, cloud, name)
-    check_way(cluster, has_cidr=bool(cidr))
-    change = plan_change(cluster, tuple(cidr) or (caller(),))
-    if not dry_run:
-        with _changing(cluster):
+    """Allow SSH to the cluster's head from the caller's address or the blocks given, and only from there."""
+    check_widths(options.cidr, allow_wide=options.allow_wide_cidr)
+    cluster = find(ec2, cloud, options.name)
+    check_way(cluster, has_cidr=bool(options.cidr))
+    change = plan_change(cluster, options.cidr or (caller(),))
+    if not options.dry_run:
+        with _reporting_failure(cluster):
             carry_out(change, ec2)
-    if json_output:
-        terminal.write_json(clusters.as_json(document(cluster, change, dry_run=dry_run)))
+    if options.json_output:
+        terminal.write_json(document(cluster, change, dry_run=options.dry_run))
     else:
-        terminal.out.print(sentence(cluster, change, dry_run=dry_run), soft_wrap=True)
+        terminal.out.print(sentence(cluster, change, dry_run=options.dry_run), soft_wrap=True)
     return 0
 
 
 def carry_out(change: SshChange, ec2: CloudEdge) -> None:
-    """Opens, then closes: nobody is shut out between the two."""
+    """Authorize the new rules, then revoke the old ones, so that access never lapses."""
     if change.opened:
         ec2.authorize(change.group, change.opened)
     if change.closed:
@@ -52,19 +55,21 @@ def carry_out(change: SshChange, ec2: CloudEdge) -> None:
 
 
 @contextmanager
-def _changing(cluster: Cluster) -> Iterator[None]:
+def _reporting_failure(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     except (BakeError, KeyboardInterrupt) as error:
         both = f"SSH of {cluster.name} may be open to the new addresses already, and to the old ones still"
-        again = f"{cluster.command('allow-me')}, with the same --cidr if it had one, does the rest"
+        again = (
+            f"{cluster_command('allow-me', cluster.name)}, with the same --cidr if it had one, does the rest"
+        )
         if isinstance(error, BakeError):
             raise BakeError(f"{error.message}; {both}", hint=f"{error.hint or 'then'}; {again}") from error
         raise StoppedError(f"interrupted; {both}", hint=again) from error
 
 
 def document(cluster: Cluster, change: SshChange, *, dry_run: bool) -> dict[str, Any]:
-    """What was opened and closed, for a script."""
+    """Return the addresses that were allowed and revoked, for ``--json``."""
     return {
         "name": cluster.name,
         "group": change.group.id,
@@ -75,7 +80,7 @@ def document(cluster: Cluster, change: SshChange, *, dry_run: bool) -> dict[str,
 
 
 def sentence(cluster: Cluster, change: SshChange, *, dry_run: bool) -> str:
-    """The same in words."""
+    """Return the change as a sentence."""
     would, opened, closed = ("would be ", "opened", "closed") if dry_run else ("is ", "open", "closed")
     parts = [
         f"{would}{verb} to {', '.join(_sources(rules))}"
@@ -83,7 +88,7 @@ def sentence(cluster: Cluster, change: SshChange, *, dry_run: bool) -> str:
         if rules
     ]
     if not parts:
-        return f"SSH of {cluster.name} is open to this already; nothing was changed."
+        return f"SSH of {cluster.name} is open to this address already; nothing was changed."
     return f"SSH of {cluster.name} {' and '.join(parts)}."
 
 

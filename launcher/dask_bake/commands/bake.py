@@ -1,35 +1,32 @@
-"""The commands ``bake`` and ``lock``: the real edges are put together here, and what happens is printed."""
+"""``dask-bake bake`` and ``lock``: build the bake's context from real clients, run it, show the result."""
 
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rich.console import Console
-
 from dask_bake.assets import is_installed, packer_directory
 from dask_bake.bake.bake import BakeResult, bake
 from dask_bake.bake.context import Workshop
-from dask_bake.bake.explain import explain
+from dask_bake.bake.explain import Explanation, explain
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import find_packer
-from dask_bake.bake.plan import BakeOptions
 from dask_bake.bake.staging import default_base
 from dask_bake.bake.verify import Prover
-from dask_bake.clouds import caller_address, credentials_for_others
+from dask_bake.clouds import caller_address
 from dask_bake.ec2.api import Ec2
-from dask_bake.ec2.images import connect_images
+from dask_bake.ec2.images import Ec2Images, connect_images
+from dask_bake.ec2.session import credentials_for_others
 from dask_bake.environment.installers import Installer
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.request import Places, Request, read_request
 from dask_bake.environment.resolve import prepare
-from dask_bake.events import Phases
+from dask_bake.events import phase_of
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.debian import DebianRelease, minor
 from dask_bake.view.bake import (
-    LiveBake,
-    as_json,
+    bake_document,
     closing_panel,
     explanation_document,
     explanation_view,
@@ -38,13 +35,13 @@ from dask_bake.view.bake import (
 from dask_bake.view.terminal import Terminal
 
 RESOLVE = "resolve"
-OpenCloud = Callable[[DebianRelease | None], tuple[Terminal, Cloud, Ec2]]
-"""Opens the cloud, which the base image of that release will be needed in."""
+OpenCloud = Callable[[DebianRelease | None], tuple[Cloud, Ec2]]
+"""Connects to the cloud, and has it provide the base image of that release."""
 
 
 @dataclass(frozen=True)
 class BakeCommand:
-    """What was asked for on the command line."""
+    """Options of ``dask-bake bake``."""
 
     environment: EnvironmentOptions
     options: BakeOptions
@@ -52,28 +49,79 @@ class BakeCommand:
     json_output: bool = False
 
 
-def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
-    """The image is there and has been shown: the exit code.
+def run(command: BakeCommand, terminal: Terminal, open_cloud: OpenCloud) -> int:
+    """Bake the image, or explain what a bake would build; return the exit code.
 
-    The environment comes first: one that cannot be resolved fails before a cloud is asked for anything.
+    The environment is resolved first: one that cannot be resolved fails before any request to a cloud.
     """
-    places = places_of(os.environ)
-    with LiveBake(Console(stderr=True)) as live:
-        began = time.monotonic()
-        named = command.options.base
+    places, began = places_of(os.environ), time.monotonic()
+    base = command.options.base
+    with terminal.baking():
         _, installer = _prepare(
             command.environment,
             places,
-            live,
+            terminal,
             keep=not command.explain,
-            base=named if isinstance(named, DebianRelease) else None,
+            base=base if isinstance(base, DebianRelease) else None,
         )
-        seconds = time.monotonic() - began
-    base = command.options.base or default_base(installer)
-    options = replace(command.options, base=base)
-    terminal, cloud, ec2 = open_cloud(base if isinstance(base, DebianRelease) else None)
+    seconds = time.monotonic() - began
+    options = replace(command.options, base=base or default_base(installer))
+    cloud, ec2 = open_cloud(options.base if isinstance(options.base, DebianRelease) else None)
     images = connect_images(cloud, terminal.notify)
-    workshop = Workshop(
+    workshop = _workshop(cloud, ec2, images, installer, places)
+    if command.explain:
+        show_explanation(explain(options, workshop, images), terminal, json_output=command.json_output)
+        return 0
+    with terminal.baking():
+        result = bake(options, workshop, notify=terminal.notify)
+    show(result, terminal, resolve_seconds=seconds, json_output=command.json_output)
+    return 0
+
+
+def show(result: BakeResult, terminal: Terminal, *, resolve_seconds: float, json_output: bool) -> None:
+    """Print the result of a bake."""
+    phases = ((RESOLVE, resolve_seconds), *result.phases)
+    if json_output:
+        terminal.write_json(bake_document(result, phases))
+    elif result.built:
+        terminal.out.print(closing_panel(result, phases))
+    else:
+        terminal.out.print(hit_line(result), soft_wrap=True)
+
+
+def show_explanation(explanation: Explanation, terminal: Terminal, *, json_output: bool) -> None:
+    """Print what a bake would build."""
+    if json_output:
+        terminal.write_json(explanation_document(explanation))
+    else:
+        terminal.out.print(explanation_view(explanation))
+
+
+def lock(environment: EnvironmentOptions, terminal: Terminal) -> int:
+    """Resolve the environment and write its lock files; return the exit code."""
+    with terminal.baking():
+        request, installer = _prepare(environment, places_of(os.environ), terminal, renew=True)
+    for path in written(request, installer):
+        terminal.out.print(f"{path} is up to date", soft_wrap=True)
+    return 0
+
+
+def written(request: Request, installer: Installer) -> list[Path]:
+    """Return the installer's lock files."""
+    names = {"pip": ("pip.lock",), "conda": ("conda.lock", "conda.pip.lock")}[installer.name]
+    locks = request.locks_for(minor(installer.lock.python))
+    return [path for path in map(locks.path, names) if path.exists()]
+
+
+def places_of(environ: Mapping[str, str]) -> Places:
+    """Return the folders of this machine, by the XDG base directory specification."""
+    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
+    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake"
+    return Places(packer_directory(), state, cache, is_installed())
+
+
+def _workshop(cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, places: Places) -> Workshop:
+    return Workshop(
         cloud=cloud,
         ec2=ec2,
         images=images,
@@ -85,67 +133,18 @@ def run(command: BakeCommand, open_cloud: OpenCloud) -> int:
         source=places.source,
         cache=places.cache,
     )
-    if command.explain:
-        explanation = explain(options, workshop, images)
-        if command.json_output:
-            terminal.write_json(json.dumps(explanation_document(explanation), indent=2))
-        else:
-            terminal.out.print(explanation_view(explanation))
-        return 0
-    with LiveBake(Console(stderr=True)) as live:
-        result = bake(options, workshop, notify=live.notify)
-    show(result, terminal.out, resolve_seconds=seconds, json_output=command.json_output)
-    return 0
-
-
-def show(result: BakeResult, console: Console, *, resolve_seconds: float, json_output: bool) -> None:
-    """The result, for a person or for a program."""
-    phases = ((RESOLVE, resolve_seconds), *result.phases)
-    if json_output:
-        console.file.write(json.dumps(as_json(result, phases), indent=2) + "\n")
-    else:
-        console.print(
-            closing_panel(result, phases) if result.built else hit_line(result), soft_wrap=not result.built
-        )
-
-
-def lock(environment: EnvironmentOptions, *, console: Console) -> int:
-    """The lock is what environment.yml resolves to now: the exit code."""
-    places = places_of(os.environ)
-    with LiveBake(Console(stderr=True)) as live:
-        request, installer = _prepare(environment, places, live, renew=True)
-    for path in written(request, installer):
-        console.print(f"{path} is up to date", markup=False, soft_wrap=True)
-    return 0
-
-
-def written(request: Request, installer: Installer) -> list[Path]:
-    """The files that the installer's locks are in."""
-    names = {"pip": ("pip.lock",), "conda": ("conda.lock", "conda.pip.lock")}[installer.name]
-    locks = request.locks_for(minor(installer.lock.python))
-    return [path for path in map(locks.path, names) if path.exists()]
-
-
-def places_of(environ: Mapping[str, str]) -> Places:
-    """Where things are on this machine, as the XDG base directory specification has it."""
-    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
-    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake"
-    return Places(packer_directory(), state, cache, is_installed())
 
 
 def _prepare(
     environment: EnvironmentOptions,
     places: Places,
-    live: LiveBake,
+    terminal: Terminal,
     *,
     renew: bool = False,
     keep: bool = True,
     base: DebianRelease | None = None,
 ) -> tuple[Request, Installer]:
-    """What was asked for, and the installer with its lock."""
-    request = read_request(environment, places, notify=live.notify, renew=renew, keep=keep, base=base)
-    phases = Phases(live.notify, time.monotonic)
-    phases.enter(RESOLVE)
-    installer = prepare(request, notify=live.notify)
-    phases.leave()
-    return request, installer
+    """Read the environment, and return it with an installer that has its lock."""
+    request = read_request(environment, places, notify=terminal.notify, renew=renew, keep=keep, base=base)
+    with phase_of(RESOLVE, terminal.notify, time.monotonic):
+        return request, prepare(request, notify=terminal.notify)

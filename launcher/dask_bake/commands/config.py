@@ -1,39 +1,39 @@
-"""``dask-bake config``: each setting's value, and where it comes from."""
+"""``dask-bake config``: the value and the source of each setting."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.environment.options import FIELDS, EnvironmentOptions
 from dask_bake.events import Note
 from dask_bake.options.configuration import Configuration, find_setting
-from dask_bake.options.launch import LaunchOptions, Whereabouts
+from dask_bake.options.launch import CloudOptions, LaunchOptions
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
-from dask_bake.view import clusters, config
+from dask_bake.view.config import config_table
 from dask_bake.view.terminal import Terminal
 
 DEFAULT = "default"
 
 
 def run(configuration: Configuration, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
-    """Shows all settings, or the value of one."""
+    """Show all settings, or the value of one."""
     key = None if name is None else find_setting(name)
     document = config_document(configuration)
     if json_output:
-        terminal.write_json(clusters.as_json(document if key is None else document[key]))
+        terminal.write_json(document if key is None else document[key])
     elif key is None:
-        terminal.out.print(config.config_table(rows(configuration)))
+        terminal.out.print(config_table(rows(configuration)))
     else:
-        given = {each: rest for each, *rest in rows(configuration)}[key]
-        terminal.out.print(given[0], soft_wrap=True)
-        terminal.notify(Note(f"from {given[1]}"))
+        value, source = {each: rest for each, *rest in rows(configuration)}[key]
+        terminal.out.print(value, soft_wrap=True)
+        terminal.notify(Note(f"from {source}"))
     return 0
 
 
 def config_document(configuration: Configuration) -> dict[str, dict[str, Any]]:
-    """The value of every setting, and its source."""
+    """Return the value and the source of every setting, for ``--json``."""
     return {
         key: {
             "value": _plain(configuration[key].value if is_given(key, configuration) else default(key)),
@@ -44,7 +44,7 @@ def config_document(configuration: Configuration) -> dict[str, dict[str, Any]]:
 
 
 def rows(configuration: Configuration) -> Sequence[tuple[str, str, str]]:
-    """Key, value and source of every setting, for a person; of a default, what the help says of it."""
+    """Return key, value and source of every setting as text; for a default, the text of the help."""
     return [
         (key, shown(configuration[key].value), configuration[key].source)
         if is_given(key, configuration)
@@ -54,14 +54,14 @@ def rows(configuration: Configuration) -> Sequence[tuple[str, str, str]]:
 
 
 def is_given(key: str, configuration: Configuration) -> bool:
-    """Whether it is configured to something other than the default, whatever that may be."""
+    """Return whether the setting has a value in the configuration."""
     return key in configuration and configuration[key].value is not None
 
 
 def default(key: str) -> Any:
-    """What counts where nothing is said."""
+    """Return the value of a setting that is not configured."""
     name = SETTINGS[key].name
-    kinds: tuple[Any, ...] = (Whereabouts, LaunchOptions)
+    kinds: tuple[Any, ...] = (CloudOptions, LaunchOptions)
     if key.startswith(f"{IMAGE_SECTION}."):
         kinds, name = (EnvironmentOptions, BakeOptions), FIELDS.get(name, name)
     found = {field.name: field.default for kind in kinds for field in fields(kind)}
@@ -69,7 +69,7 @@ def default(key: str) -> Any:
 
 
 def shown(value: object) -> str:
-    """A value in words."""
+    """Return a value as text."""
     match value:
         case bool():
             return "yes" if value else "no"

@@ -1,99 +1,89 @@
-"""``dask-bake images``: the images that there are, listed, shown, compared, pruned, copied, shared."""
+"""``dask-bake images``: list, show, compare, prune, remove, copy and share images; print an SBOM."""
 
-import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import uuid4
 
-import click
-
+from dask_bake.commands.confirm import check_can_ask, confirm
 from dask_bake.ec2.images import Ec2Images, connect_images
-from dask_bake.errors import UsageError
 from dask_bake.events import Note
 from dask_bake.images import catalog
 from dask_bake.images import copy as image_copy
-from dask_bake.images.copy_plan import check_regions, plan_copy
+from dask_bake.images import prune as image_prune
+from dask_bake.images import share as image_share
+from dask_bake.images.copy_plan import CopyPlan, check_regions, plan_copy
 from dask_bake.images.differences import differences
 from dask_bake.images.facts import choose, require_manifest
-from dask_bake.images.prune import PrunePlan, check_keep, plan_removal
+from dask_bake.images.prune import PrunePlan, check_keep, look_up_prune, plan_removal
 from dask_bake.images.share import plan_share
 from dask_bake.models.cloud import Cloud
-from dask_bake.view import clusters, image_json, image_plans
-from dask_bake.view import images as view_images
+from dask_bake.models.ec2 import Image
+from dask_bake.view import image_json, image_plans, images
 from dask_bake.view.terminal import Terminal
 
 
 def list_all(cloud: Cloud, terminal: Terminal, *, json_output: bool) -> int:
-    """Shows every image."""
+    """Show all images of the region."""
     facts, now = catalog.look_up(connect_images(cloud, terminal.notify)), _now()
     if json_output:
-        _write(terminal, [image_json.image_document(each, now) for each in facts])
+        terminal.write_json([image_json.image_document(each, now) for each in facts])
     else:
-        terminal.out.print(view_images.images_table(facts, now))
+        terminal.out.print(images.images_table(facts, now))
     return 0
 
 
 def show(cloud: Cloud, terminal: Terminal, *, reference: str | None, json_output: bool) -> int:
-    """Shows one image, and all that is in it."""
+    """Show one image, with its inputs, files and packages."""
     edge = connect_images(cloud, terminal.notify)
     facts = choose(catalog.look_up(edge), reference)
     settings, now = edge.settings_of(facts.image.id), _now()
     if json_output:
-        _write(terminal, image_json.whole_document(facts, settings, now))
+        terminal.write_json(image_json.whole_document(facts, settings, now))
     else:
-        terminal.out.print(view_images.image_view(facts, settings, now))
+        terminal.out.print(images.image_view(facts, settings, now))
     return 0
 
 
 def diff(cloud: Cloud, terminal: Terminal, *, before: str, after: str, json_output: bool) -> int:
-    """Shows what differs from one image to another."""
+    """Show the differences between two images."""
     facts = catalog.look_up(connect_images(cloud, terminal.notify))
     one, other = choose(facts, before), choose(facts, after)
     found = differences(require_manifest(one), require_manifest(other))
     if json_output:
-        _write(terminal, image_json.differences_document(one.image, other.image, found))
+        terminal.write_json(image_json.differences_document(one.image, other.image, found))
     else:
-        terminal.out.print(view_images.diff_view(one.image, other.image, found))
+        terminal.out.print(images.diff_view(one.image, other.image, found))
     return 0
 
 
 def sbom(cloud: Cloud, terminal: Terminal, *, reference: str | None) -> int:
-    """Writes what is in an image as a CycloneDX document."""
+    """Print the contents of an image as a CycloneDX document."""
     from dask_bake.images.sbom import render_sbom
 
     facts = choose(catalog.look_up(connect_images(cloud, terminal.notify)), reference)
     known = require_manifest(facts)
     if not known.has_hashes:
         terminal.notify(
-            Note("The last packages' hashes had no room in the tags: the image's own manifest has them.")
+            Note("The tags have no room for all hashes; the manifest on the image's nodes has them.")
         )
-    terminal.write_json(render_sbom(facts.image, known))
+    terminal.write(render_sbom(facts.image, known))
     return 0
 
 
 def check_prune(*, keep: int, asks: bool) -> None:
-    """What is wrong with the request is said before anything is looked at."""
+    """Raise if the options of ``prune`` are invalid, before any request to EC2."""
     check_keep(keep)
-    check_asking(asks=asks)
-
-
-def check_asking(*, asks: bool) -> None:
-    """Raises where somebody would have to be asked, and nobody can be."""
-    if asks and not sys.stdin.isatty():
-        raise UsageError(
-            "this removes images for good, and there is no terminal to ask at",
-            hint="--yes removes them, --dry-run shows what would be removed",
-        )
+    check_can_ask(asks=asks)
 
 
 def prune(
     cloud: Cloud, terminal: Terminal, *, keep: int, dry_run: bool, asks: bool, json_output: bool
 ) -> int:
-    """Removes all images but the newest, after showing which."""
+    """Remove all but the newest images, once that is confirmed."""
     edge, now = connect_images(cloud, terminal.notify), _now()
-    plan = catalog.look_up_prune(edge, keep=keep, now=now)
+    plan = look_up_prune(edge, keep=keep, now=now)
     return _remove(plan, edge, terminal, now, dry_run=dry_run, asks=asks, json_output=json_output)
 
 
@@ -106,7 +96,7 @@ def remove(
     asks: bool,
     json_output: bool,
 ) -> int:
-    """Removes these images, unless one is in use."""
+    """Remove these images once that is confirmed, unless one is in use."""
     edge = connect_images(cloud, terminal.notify)
     facts = catalog.look_up(edge)
     plan = plan_removal([choose(facts, reference) for reference in references])
@@ -124,14 +114,11 @@ def _remove(
     json_output: bool,
 ) -> int:
     shown = image_plans.prune_view(plan, now)
-    if plan and asks and not dry_run:
-        terminal.err.print(shown)
-        if not click.confirm("Remove?", err=True):
-            terminal.err.print("Nothing was removed.")
-            return 0
-    removed = () if dry_run else catalog.prune(plan, edge, notify=terminal.notify)
+    if plan and asks and not dry_run and not confirm(terminal, shown):
+        return 0
+    removed = () if dry_run else image_prune.prune(plan, edge, notify=terminal.notify)
     if json_output:
-        _write(terminal, image_json.prune_document(plan, removed=None if dry_run else removed))
+        terminal.write_json(image_json.prune_document(plan, removed=None if dry_run else removed))
     elif dry_run or not plan:
         terminal.out.print(shown)
     else:
@@ -151,7 +138,7 @@ def copy(
     dry_run: bool,
     json_output: bool,
 ) -> int:
-    """Copies an image to other regions."""
+    """Copy an image to other regions."""
     edge = connect_images(cloud, terminal.notify)
     facts = choose(catalog.look_up(edge), reference)
     wanted = check_regions(regions, source=cloud.region, known=edge.regions())
@@ -168,15 +155,9 @@ def copy(
         )
         for region in wanted
     ]
-    if dry_run:
-        copies = None
-    else:
-        with terminal.working():
-            copies = image_copy.copy(
-                plans, edges, notify=terminal.notify, clock=time.monotonic, new_token=lambda: uuid4().hex
-            )
+    copies = None if dry_run else _carry_out(plans, edges, terminal)
     if json_output:
-        _write(terminal, image_json.copies_document(plans, copies))
+        terminal.write_json(image_json.copies_document(plans, copies))
     elif copies is None:
         terminal.out.print(image_plans.copies_view(plans))
     else:
@@ -194,22 +175,27 @@ def share(
     dry_run: bool,
     json_output: bool,
 ) -> int:
-    """Shares an image with other accounts, or no longer."""
+    """Share an image with other accounts, or stop sharing it."""
     edge = connect_images(cloud, terminal.notify)
     facts = choose(catalog.look_up(edge), reference)
     shared_with = edge.settings_of(facts.image.id).shared_with
     plan = plan_share(facts.image, accounts, shared_with=shared_with, stop=stop)
     if not dry_run:
-        catalog.share(plan, edge)
+        image_share.share(plan, edge)
     if json_output:
-        _write(terminal, image_json.share_document(plan, carried_out=not dry_run))
+        terminal.write_json(image_json.share_document(plan, carried_out=not dry_run))
     else:
         terminal.out.print(image_plans.share_view(plan))
     return 0
 
 
-def _write(terminal: Terminal, document: object) -> None:
-    terminal.write_json(clusters.as_json(document))
+def _carry_out(
+    plans: Sequence[CopyPlan], edges: Mapping[str, Ec2Images], terminal: Terminal
+) -> tuple[Image, ...]:
+    with terminal.working():
+        return image_copy.copy(
+            plans, edges, notify=terminal.notify, clock=time.monotonic, new_token=lambda: uuid4().hex
+        )
 
 
 def _now() -> datetime:

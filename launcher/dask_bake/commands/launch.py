@@ -1,4 +1,4 @@
-"""``dask-bake launch``: look-ups, plan, then the launch or, with ``--dry-run``, the plan shown."""
+"""``dask-bake launch``: plan the launch, then carry it out or, with ``--dry-run``, show it."""
 
 import os
 import platform
@@ -15,6 +15,7 @@ from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import WayIn
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
+from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch import permissions, preflight
@@ -23,7 +24,7 @@ from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch, staying
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words
+from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words, look_up_prices
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
@@ -45,43 +46,46 @@ def run(
     json_output: bool,
     make_way_in: Callable[[Secrets, Keys, Carrier], WayIn] = SshWayIn,
 ) -> int:
-    """Launches the cluster, and returns the exit code."""
-    launch_id = secrets.token_hex(6)
+    """Launch the cluster, or with ``dry_run`` show the plan; return the exit code."""
     check_programs(options.way)
     check_version(options.way)
     keys = keys_for(options)
-    around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
-    plan = LaunchPlan(options, around, launch_id, handout(options, keys), begun=datetime.now(UTC))
-    preflight.check_user_data(plan)
+    plan = _plan(options, keys, cloud, ec2)
     for note in notes(plan, own_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
-    asking = Asking(lambda: cost_of(plan, cloud, ec2))
+    pricing = Asking(lambda: cost_of(plan, cloud, ec2))
     if dry_run:
         allowed = permissions.ask(plan, ec2)
-        _show_plan(plan, allowed, asking.answer(), terminal, json_output=json_output)
+        _show_plan(plan, allowed, pricing.answer(), terminal, json_output=json_output)
         permissions.check(allowed)
         return 0
-    folder = secrets_of(cloud, options.name, launch_id, os.environ)
+    folder = secrets_of(cloud, options.name, plan.launch_id, os.environ)
+    way_in = make_way_in(folder, keys, asked_for(options, cloud, plan.surroundings.endpoint))
     with ExitStack() as up:
-        with terminal.watching() as watch:
+        with terminal.watching() as progress:
             cluster = launch(
-                plan,
-                ec2,
-                make_way_in(folder, keys, asked_for(options, cloud, around.endpoint)),
-                notify=terminal.notify,
-                clock=time.monotonic,
-                sleep=time.sleep,
+                plan, ec2, way_in, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep
             )
             up.enter_context(staying(cluster))
-            up.enter_context(_telling(cluster, terminal))
-            seconds = watch.elapsed
-        found = asking.within(0.0)
-        _show_cluster(cluster, found, seconds, options, folder, terminal, json_output=json_output)
+            up.enter_context(_reporting_lost_output(cluster, terminal))
+            seconds = progress.elapsed
+        if options.file is not None:
+            write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
+        _show_cluster(cluster, seconds, pricing.within(0.0), terminal, json_output=json_output)
     return 0
 
 
+def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchPlan:
+    """Look up everything that the launch depends on, and return its plan."""
+    launch_id = secrets.token_hex(6)
+    around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
+    plan = LaunchPlan(options, around, launch_id, handout(options, keys), begun=datetime.now(UTC))
+    preflight.check_user_data(plan)
+    return plan
+
+
 def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ...]:
-    """What the user should know of this plan; versions that do not go together are an error."""
+    """Return warnings about this plan; raise if client and image have incompatible versions."""
     around = plan.surroundings
     return (
         *compatibility.mismatches(around.image, client, allow_mismatch=plan.options.allow_mismatch),
@@ -92,14 +96,14 @@ def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ..
 
 
 def cost_of(plan: LaunchPlan, cloud: Cloud, ec2: Ec2) -> Cost:
-    """What the plan's cluster costs, as far as AWS says that in time."""
+    """Return the cost of the plan's cluster, as far as AWS answers in time."""
     if cloud.is_free:
         return FREE
-    return cost(plan, Prices() if ec2.prices is None else ec2.prices.of(plan))
+    return cost(plan, Prices() if ec2.prices is None else look_up_prices(ec2.prices, plan))
 
 
 def own_packages() -> Packages:
-    """The versions that a client on this machine has: those of the environment that dask-bake is in."""
+    """Return the versions of a client on this machine: those of dask-bake's own environment."""
     return Packages(
         python=platform.python_version(),
         dask=_installed("dask"),
@@ -110,7 +114,7 @@ def own_packages() -> Packages:
 
 
 def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
-    """Writes the cluster's metadata; the cluster stays, even where the file cannot be written."""
+    """Write the cluster's metadata file; if that fails, the cluster stays up."""
     import yaml
 
     try:
@@ -118,62 +122,55 @@ def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
     except OSError as error:
         raise LeftoverError(
             f"{path} could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
-            hint=f"{cluster.command('status')} --json shows it, {cluster.command('down')} ends it",
+            hint=f"{cluster_command('status', cluster.name)} --json shows it,"
+            f" {cluster_command('down', cluster.name)} ends it",
         ) from error
 
 
 @contextmanager
-def _telling(cluster: Cluster, terminal: Terminal) -> Iterator[None]:
-    """The cluster stays, even where nobody can be told of it on stdout."""
+def _reporting_lost_output(cluster: Cluster, terminal: Terminal) -> Iterator[None]:
+    """Report a cluster that is up although the result could not be written to stdout."""
     try:
-        with terminal.heard():
+        with terminal.delivering():
             yield
     except OSError as error:
         raise LeftoverError(
             f"the result could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
-            hint=f"{cluster.command('status')} shows it, {cluster.command('down')} ends it",
+            hint=f"{cluster_command('status', cluster.name)} shows it,"
+            f" {cluster_command('down', cluster.name)} ends it",
         ) from error
 
 
 def _show_cluster(
-    cluster: Cluster,
-    found: Cost | None,
-    seconds: float,
-    options: LaunchOptions,
-    folder: Secrets,
-    terminal: Terminal,
-    *,
-    json_output: bool,
+    cluster: Cluster, seconds: float, cost: Cost | None, terminal: Terminal, *, json_output: bool
 ) -> None:
     registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
-    if options.file is not None:
-        write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
     if json_output:
         document = cluster_json.launch_document(
             cluster, registered=registered, seconds=seconds, calls=terminal.calls
         )
-        document["cost"] = None if found is None else cluster_json.cost_document(found)
-        terminal.write_json(clusters.as_json(document))
-    else:
-        count = sum(registered.values())
-        terminal.out.print(
-            clusters.ready_panel(
-                cluster,
-                registered=count,
-                seconds=seconds,
-                calls=sum(":" not in call for call in terminal.calls),
-                cost=in_words(found) if found and found.known else None,
-            )
+        document["cost"] = None if cost is None else cluster_json.cost_document(cost)
+        terminal.write_json(document)
+        return
+    terminal.out.print(
+        clusters.ready_panel(
+            cluster,
+            registered=sum(registered.values()),
+            seconds=seconds,
+            flags=terminal.flags,
+            calls=sum(":" not in call for call in terminal.calls),
+            cost=in_words(cost) if cost and cost.known else None,
         )
+    )
 
 
 def _show_plan(
-    plan: LaunchPlan, permissions: Sequence[Permission], found: Cost, terminal: Terminal, *, json_output: bool
+    plan: LaunchPlan, permissions: Sequence[Permission], cost: Cost, terminal: Terminal, *, json_output: bool
 ) -> None:
     if json_output:
-        terminal.write_json(clusters.as_json(cluster_json.plan_document(plan, permissions, found)))
+        terminal.write_json(cluster_json.plan_document(plan, permissions, cost))
     else:
-        terminal.out.print(launch_plan.plan_view(plan, permissions, found), crop=False)
+        terminal.out.print(launch_plan.plan_view(plan, permissions, cost), crop=False)
 
 
 def _installed(package: str) -> str | None:

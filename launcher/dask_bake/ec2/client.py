@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 from botocore.config import Config
 
-from dask_bake import __version__, clouds
+from dask_bake import __version__
 from dask_bake.ec2.errors import translated
 from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.session import session_of
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
 from dask_bake.models.cloud import Cloud
@@ -34,7 +35,7 @@ class Clients:
 
     def __init__(self, cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> None:
         self._cloud = cloud
-        self._session = clouds.session_of(cloud)
+        self._session = session_of(cloud)
         self._making = threading.Lock()
         self._made: dict[str, Any] = {}
         self._session.register("creating-client-class.ec2", (insistence or Insistence(notify)).join)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from dask_bake.ec2 import image_answers, requests, responses
+from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.client import Clients
-from dask_bake.ec2.errors import code_of, translated
-from dask_bake.ec2.image_errors import image_errors
+from dask_bake.ec2.errors import code_of, image_errors, translated
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.models.cloud import DEBIAN_ACCOUNT, Cloud
@@ -76,7 +75,7 @@ class Ec2Images:
         users: dict[str, set[str]] = {}
         for some in _batches(image_ids):
             for instance in self._instances({"image-id": some, "instance-state-name": LIVE}):
-                users.setdefault(instance["ImageId"], set()).add(image_answers.user(instance))
+                users.setdefault(instance["ImageId"], set()).add(responses.user(instance))
         return {image_id: tuple(sorted(names)) for image_id, names in users.items()}
 
     def settings_of(self, image_id: str) -> ImageSettings:
@@ -87,7 +86,7 @@ class Ec2Images:
             shared: Any = self._client.describe_image_attribute(
                 ImageId=image_id, Attribute="launchPermission"
             )
-        return image_answers.settings(answer, shared.get("LaunchPermissions", []))
+        return responses.settings(answer, shared.get("LaunchPermissions", []))
 
     def regions(self) -> tuple[str, ...]:
         """The regions that the account can use."""
@@ -173,7 +172,7 @@ class Ec2Images:
             if state == AVAILABLE:
                 return responses.image(answers[0])
             if state in BROKEN:
-                raise image_answers.broken(image_id, self.region, state, answers)
+                raise responses.broken(image_id, self.region, state, answers)
             was_seen = was_seen or bool(answers)
             if self._clock() >= deadline:
                 raise BakeError(
@@ -237,7 +236,7 @@ class Ec2Images:
         with translated("DescribeSnapshots"):
             pages = self._client.get_paginator("describe_snapshots")
             for page in pages.paginate(**request, PaginationConfig=_PAGE):
-                yield from map(image_answers.snapshot, page.get("Snapshots", []))
+                yield from map(responses.snapshot, page.get("Snapshots", []))
 
     def _instances(self, filters: Mapping[str, str | Sequence[str]]) -> Iterator[Any]:
         request: Any = {"Filters": requests.filters(filters)}

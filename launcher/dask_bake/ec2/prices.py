@@ -1,16 +1,12 @@
 """AWS's price list, and what spot instances cost: in dollars, or ``None`` where there is no answer."""
 
 import json
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from dask_bake.ec2.errors import translated
-from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.pricing import Prices
 from dask_bake.models.cloud import Market
-from dask_bake.system.concurrency import Asking
 
 PATIENCE = 3.0
 LINUX = {
@@ -34,17 +30,7 @@ class PriceList:
     def __init__(self, other: Callable[[str], Any], region: str, patience: float = PATIENCE) -> None:
         self._other = other
         self._region = region
-        self._patience = patience
-
-    def of(self, plan: LaunchPlan) -> Prices:
-        """The prices of what the plan tries first, asked for at the same time, and waited for a little."""
-        place, deadline = plan.first, time.monotonic() + self._patience
-        head, worker = place.head_types[0].name, place.worker_types[0].name
-        heads = workers = Asking(lambda: self.instance(head))
-        if place.market is Market.SPOT or worker != head:
-            workers = Asking(lambda: self.instance(worker, place.market, place.subnet.zone))
-        askings = (heads, workers, Asking(lambda: self.disk(plan.options.volume_type)), Asking(self.address))
-        return Prices(*(each.within(max(0.0, deadline - time.monotonic())) for each in askings))
+        self.patience = patience
 
     def instance(self, name: str, market: Market = Market.ON_DEMAND, zone: str | None = None) -> float | None:
         """An hour of a Linux instance of that type, on that market."""

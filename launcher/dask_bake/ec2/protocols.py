@@ -1,18 +1,21 @@
 """What launching and taking down need of the world: the shapes of EC2, of the way in, and of their fakes."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
 from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
     Image,
+    ImageSettings,
     InstanceSpec,
     InstanceType,
     PlacementGroup,
     Quota,
     Rule,
     SecurityGroup,
+    Snapshot,
     Subnet,
 )
 from dask_bake.models.tags import Tags
@@ -135,3 +138,62 @@ class WayIn(Protocol):
 
     def forget(self) -> None:
         """Deletes the cluster's secrets from this machine."""
+
+
+class ImagesEdge(Protocol):
+    """What is asked of EC2 for images, in one region."""
+
+    def mine(self) -> tuple[Image, ...]:
+        """Every image that dask-bake made, the newest first."""
+
+    def published(self, patterns: Sequence[str]) -> tuple[Image, ...]:
+        """Debian's images with such names, the newest first."""
+
+    def snapshots(self, ids: Sequence[str]) -> Mapping[str, Snapshot]:
+        """The snapshots of these ids."""
+
+    def tagged_snapshots(self) -> tuple[Snapshot, ...]:
+        """Every snapshot that dask-bake made."""
+
+    def users_of(self, image_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """Who runs from each of the images."""
+
+    def settings_of(self, image_id: str) -> ImageSettings:
+        """What an image has besides."""
+
+    def require_imdsv2(self, image_id: str) -> None:
+        """Metadata is answered with a token alone."""
+
+    def deprecate(self, image_id: str, when: datetime) -> None:
+        """The image is deprecated from then on."""
+
+    def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
+        """Adds the tags."""
+
+    def remove(self, image: Image) -> None:
+        """The image and its snapshots are gone."""
+
+    def remove_snapshot(self, snapshot_id: str) -> None:
+        """The snapshot is gone."""
+
+    def copy(
+        self,
+        image: Image,
+        *,
+        from_region: str,
+        name: str,
+        client_token: str,
+        description: str,
+        tags: Tags,
+        snapshot_tags: Tags,
+    ) -> str:
+        """The id of a copy that has begun."""
+
+    def wait_available(self, image_id: str, *, timeout: float) -> Image:
+        """The image, once it is available."""
+
+    def share(self, image: Image, accounts: Sequence[str]) -> None:
+        """The accounts can use the image."""
+
+    def unshare(self, image: Image, accounts: Sequence[str]) -> None:
+        """The accounts can no longer use the image."""

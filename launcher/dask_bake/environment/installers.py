@@ -6,20 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dask_bake.bake.recipe import add_file
 from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.download import fetch as fetch_archives
 from dask_bake.environment.conda.solve import CondaLock
 from dask_bake.environment.pip import Target
 from dask_bake.environment.pip import fetch as fetch_wheels
-from dask_bake.environment.pip_lock import REQUIREMENT, Lock, parse_lock
+from dask_bake.environment.pip_lock import REQUIREMENT, Lock, Package, parse_lock
 from dask_bake.environment.spec import Environment
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
-from dask_bake.images.manifest import Package
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST, OLDEST
 from dask_bake.system.disk import room_in
+from dask_bake.system.files import add_file
 
 
 class Installer(Protocol):

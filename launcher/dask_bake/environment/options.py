@@ -7,8 +7,7 @@ from typing import Any
 
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Architecture, InstallerChoice
-from dask_bake.options.configuration import Configuration, Given
-from dask_bake.options.precedence import chosen
+from dask_bake.options.configuration import Configuration, ConfiguredValue, resolve
 from dask_bake.options.settings_table import ENVIRONMENT, IMAGE_SECTION
 
 FIELDS = {"env": "file", "channel": "channels", "arch": "architecture"}
@@ -46,10 +45,10 @@ def environment_options(
     if lock is not None:
         # A lock that was given says by its format who installs it.
         installer = f"{IMAGE_SECTION}.installer"
-        configured[installer] = Given(InstallerChoice.AUTO, "--lock", "--lock")
+        configured[installer] = ConfiguredValue(InstallerChoice.AUTO, "--lock", "--lock")
     if flags.get("from_env"):
         configured.pop(f"{IMAGE_SECTION}.env", None)
-    values = chosen(ENVIRONMENT, flags, configured, section=f"{IMAGE_SECTION}.")
+    values = resolve(ENVIRONMENT, flags, configured, section=f"{IMAGE_SECTION}.")
     return EnvironmentOptions(
         from_env=bool(flags.get("from_env")),
         lock=lock,

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.bake.recipe import sha256_of
-from dask_bake.environment.pip_lock import requirement
+from dask_bake.environment.pip_lock import Package, requirement
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.images.manifest import Package
 from dask_bake.models.debian import OLDEST
 from dask_bake.system.disk import room_in
+from dask_bake.system.files import sha256_of
+from dask_bake.system.subprocesses import start, stop
 
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
@@ -83,22 +83,18 @@ def run_pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
     command = [sys.executable, "-m", "pip", *arguments, *QUIET]
     lines: list[str] = []
-    with subprocess.Popen(
+    with start(
         command,
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        env={**os.environ, "TMPDIR": str(folder)},
+        environ={**os.environ, "TMPDIR": str(folder)},
     ) as process:
         try:
             for line in process.stdout or ():
                 lines.append(line.rstrip())
                 notify(Output(line.rstrip()))
         except BaseException:
-            # Nobody waits for what it would still bring.
-            process.terminate()
+            stop(process)
             raise
     if process.returncode:
         raise _pip_error(arguments[0], lines)

@@ -4,10 +4,22 @@ import re
 from dataclasses import dataclass
 
 from dask_bake.errors import BakeError
-from dask_bake.images.manifest import Package
 
 REQUIREMENT = re.compile(r"(?P<name>\S+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
 HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package of an image; ``build``, ``channel`` and ``subdir`` are conda's and empty for a wheel."""
+
+    name: str
+    version: str
+    sha256: str
+    kind: str = "pypi"
+    build: str = ""
+    channel: str = ""
+    subdir: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import yaml
 
-from dask_bake.environment.channel_urls import without_secrets
 from dask_bake.errors import UsageError
 from dask_bake.options.text_files import parse_yaml
 
@@ -153,3 +152,15 @@ def _text(value: object, key: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{origin} has {value!r} under {key}, which should be a text", hint=HINT)
     return value
+
+
+USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
+
+
+TOKEN = re.compile(r"""(?P<before>https?://\S*?/)t/[^/\s\'\")]+/?""")
+"""conda's own way: https://host/t/TOKEN/channel."""
+
+
+def without_secrets(text: str) -> str:
+    """The text, in which no address holds a password or a token."""
+    return TOKEN.sub(r"\g<before>", USER_INFO.sub("", text))

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from dask_bake.ec2.protocols import ImagesEdge
 from dask_bake.errors import BakeError, LeftoverError, StoppedError
 from dask_bake.events import Notify, Phases
-from dask_bake.images.catalog import ImagesEdge
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
 from dask_bake.models.ec2 import Image
 

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dask_bake.bake.plan import free_name
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.images.facts import ImageFacts
+from dask_bake.images.facts import ImageFacts, free_name
 from dask_bake.models.ec2 import Image, ImageSettings
 from dask_bake.models.tags import Tag, Tags
 

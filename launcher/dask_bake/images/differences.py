@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from dask_bake.images.manifest import File, Manifest, Package
+from dask_bake.environment.pip_lock import Package
+from dask_bake.images.manifest import File, Manifest
 
 
 class Change(StrEnum):

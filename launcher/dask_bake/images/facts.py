@@ -1,7 +1,7 @@
 """What is known of an image: its snapshot, its manifest, who uses it, if there is a newer base."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -118,3 +118,9 @@ def require_manifest(facts: ImageFacts) -> Manifest:
             hint="dask-bake bake --force bakes it anew, with one",
         )
     return found
+
+
+def free_name(name: str, taken: Set[str]) -> str:
+    """The name, numbered if it must be: names are unique, also those of images that failed."""
+    names = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+    return next(each for each in names if each not in taken)

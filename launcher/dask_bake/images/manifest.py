@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from dask_bake.environment.pip_lock import Package
 from dask_bake.models.tags import Tag, Tags
 
 CHUNK = 256
@@ -14,19 +15,6 @@ CHUNK = 256
 
 IMAGE_CHUNKS, SNAPSHOT_CHUNKS = 30, 34
 """Of a resource's 50 tags, what a manifest may take: 64 of 256 characters are 12 KB, some 250 packages."""
-
-
-@dataclass(frozen=True)
-class Package:
-    """One package of an image; ``build``, ``channel`` and ``subdir`` are conda's and empty for a wheel."""
-
-    name: str
-    version: str
-    sha256: str
-    kind: str = "pypi"
-    build: str = ""
-    channel: str = ""
-    subdir: str = ""
 
 
 @dataclass(frozen=True)

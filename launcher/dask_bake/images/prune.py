@@ -2,12 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from dask_bake.errors import UsageError
+from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.events import Note, Notify
+from dask_bake.images.catalog import look_up
 from dask_bake.images.facts import ImageFacts
-from dask_bake.models.ec2 import Snapshot
+from dask_bake.models.ec2 import Image, Snapshot
 from dask_bake.models.tags import Verified
 
 GRACE = timedelta(hours=24)
@@ -118,3 +121,62 @@ def _why_remove(facts: ImageFacts, keep: int) -> str:
 def _loose(facts: Sequence[ImageFacts], snapshots: Sequence[Snapshot], now: datetime) -> tuple[Snapshot, ...]:
     used = {each.image.snapshot_id for each in facts}
     return tuple(each for each in snapshots if each.id not in used and now - each.started >= GRACE)
+
+
+def look_up_prune(edge: ImagesEdge, *, keep: int, now: datetime) -> PrunePlan:
+    """What would be removed now; with whom an image is shared is asked only of those that would go."""
+    facts = look_up(edge)
+    snapshots = edge.tagged_snapshots()
+    remove = plan_prune(facts, keep=keep, now=now, snapshots=snapshots).remove
+    shared = {
+        each.facts.image.id: edge.settings_of(each.facts.image.id).shared_with
+        for each in remove
+        if each.facts.is_ready
+    }
+    facts = tuple(replace(each, shared_with=shared.get(each.image.id, ())) for each in facts)
+    return plan_prune(facts, keep=keep, now=now, snapshots=snapshots)
+
+
+def prune(plan: PrunePlan, edge: ImagesEdge, *, notify: Notify) -> tuple[Image, ...]:
+    """Removes what the plan says, but for what has come into use since, and returns the images removed.
+
+    Raises:
+        LeftoverError: when something could not be removed; all else was.
+    """
+    users = edge.users_of([verdict.facts.image.id for verdict in plan.remove]) if plan.remove else {}
+    removed, failed = [], []
+    interrupt: KeyboardInterrupt | None = None
+    for image in (verdict.facts.image for verdict in plan.remove):
+        if used := users.get(image.id):
+            notify(Note(f"{image.id} stays: it has come into use by {', '.join(used)}."))
+            continue
+        try:
+            edge.remove(image)
+            removed.append(image)
+        except BakeError as error:
+            failed.append(_named(image, error))
+        except KeyboardInterrupt as error:
+            interrupt = error
+            # Half a removal would leave a snapshot that nothing names: this image is still removed whole.
+            try:
+                edge.remove(image)
+            except (BakeError, KeyboardInterrupt) as again:
+                failed.append(_named(image, again))
+            break
+    for snapshot in plan.loose if interrupt is None else ():
+        try:
+            edge.remove_snapshot(snapshot.id)
+        except BakeError as error:
+            failed.append(f"snapshot {snapshot.id}: {error.message}")
+    if failed:
+        raise LeftoverError(
+            f"something could not be removed: {'; '.join(failed)}",
+            hint="dask-bake images shows what is there; dask-bake images remove tries again",
+        )
+    if interrupt is not None:
+        raise interrupt
+    return tuple(removed)
+
+
+def _named(image: Image, error: BaseException) -> str:
+    return f"image {image.id} or its snapshot {image.snapshot_id}: {str(error) or 'interrupted'}"

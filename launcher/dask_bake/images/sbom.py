@@ -10,7 +10,8 @@ from cyclonedx.output import make_outputter
 from cyclonedx.schema import OutputFormat, SchemaVersion
 from packageurl import PackageURL
 
-from dask_bake.images.manifest import Manifest, Package
+from dask_bake.environment.pip_lock import Package
+from dask_bake.images.manifest import Manifest
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag
 

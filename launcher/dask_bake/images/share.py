@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dask_bake.errors import UsageError
+from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Image
 
 
@@ -32,3 +34,26 @@ def check_accounts(accounts: Sequence[str]) -> tuple[str, ...]:
                 f"{account!r} is not the number of an AWS account", hint="it has 12 digits, without dashes"
             )
     return tuple(accounts)
+
+
+def share(plan: SharePlan, edge: ImagesEdge) -> None:
+    """The accounts can use the image, or no longer; for all of them, or for none."""
+    if not plan.accounts:
+        return
+    if plan.stop:
+        edge.unshare(plan.image, plan.accounts)
+        return
+    try:
+        edge.share(plan.image, plan.accounts)
+    except (BakeError, KeyboardInterrupt) as error:
+        try:
+            edge.unshare(plan.image, plan.accounts)
+        except (BakeError, KeyboardInterrupt):
+            named = (word for each in plan.accounts for word in ("--with", each))
+            words = ("images", "share", plan.image.id, *named, "--stop")
+            why = f"{error.message}; " if isinstance(error, BakeError) else "interrupted; "
+            raise BakeError(
+                f"{why}{', '.join(plan.accounts)} may have access to {plan.image.id} all the same",
+                hint=f"{command_line(*words)} ends that",
+            ) from error
+        raise

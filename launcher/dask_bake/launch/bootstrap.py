@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from dask_bake.cloud_init.certificates import hand_out, issue, new_authority
-from dask_bake.cloud_init.render import Preload
+from dask_bake.cloud_init.certificates import create_authority, issue, issue_for_nodes
+from dask_bake.cloud_init.settings import Preload
 from dask_bake.errors import UsageError
 from dask_bake.launch.plan import Handout
 from dask_bake.options.launch import LaunchOptions
@@ -18,7 +18,7 @@ def keys_for(options: LaunchOptions) -> Keys:
     """The SSH key, and with ``--tls`` an authority for the cluster with a client's certificate."""
     if not options.tls:
         return Keys(key_pair(options))
-    authority = new_authority(options.name)
+    authority = create_authority(options.name)
     return Keys(key_pair(options), ClientTls(authority, issue(authority, "client")))
 
 
@@ -40,7 +40,7 @@ def handout(options: LaunchOptions, keys: Keys) -> Handout:
     """What the nodes are handed; the authority's key is none of it."""
     return Handout(
         public_key=keys.pair.public,
-        tls={} if keys.tls is None else hand_out(keys.tls.authority),
+        tls={} if keys.tls is None else issue_for_nodes(keys.tls.authority),
         preloads=tuple(_preload(each) for each in options.preload),
         extra=None if options.user_data is None else read_text(options.user_data, "--user-data"),
     )

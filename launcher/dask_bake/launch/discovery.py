@@ -1,10 +1,11 @@
 """What a launch finds where it is to happen: everything looked up at once, nothing made."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
+from dask_bake.clusters import naming
 from dask_bake.clusters.ssh_access import choose_endpoint
 from dask_bake.ec2.protocols import LookUps
 from dask_bake.errors import BakeError, UsageError
@@ -43,7 +44,7 @@ def look_around(
         *named_things(options, ec2),
     )
     if taken:
-        raise name_taken(options.name, taken, ec2, cloud.flags)
+        raise name_taken(options.name, taken, ec2)
     preflight.check_types(options, types)
     by_name = {kind.name: kind for kind in types}
     image = choose_image(images, by_name[options.type[0]], asked=options.ami is not None)
@@ -64,18 +65,15 @@ def look_around(
         groups=preflight.check_groups(options, named, subnets[0].vpc_id),
         newest_base=newest_base(image, ec2),
         endpoint=None if endpoint is None else endpoint.id,
-        flags=cloud.flags,
     )
 
 
-def name_taken(
-    name: str, groups: tuple[SecurityGroup, ...], ec2: LookUps, flags: Sequence[str] = ()
-) -> BakeError:
+def name_taken(name: str, groups: tuple[SecurityGroup, ...], ec2: LookUps) -> BakeError:
     """The sentence for a name that these groups hold: of a cluster, or of one that is no more."""
     nodes = {Tag.MANAGED: "true", Tag.CLUSTER: name}
     if only_names(groups, datetime.now(UTC)) and not any(node.is_live for node in ec2.nodes(nodes)):
-        return preflight.ended_by_itself(name, flags)
-    return preflight.already_there(name, flags)
+        return naming.ended_by_itself(name)
+    return naming.already_there(name)
 
 
 def named_things(options: LaunchOptions, ec2: LookUps) -> tuple[Callable[[], None], ...]:

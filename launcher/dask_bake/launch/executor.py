@@ -4,12 +4,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, Removal
 from dask_bake.ec2.protocols import CloudEdge, WayIn
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError, joined
 from dask_bake.events import Note, Notify, phase_of
-from dask_bake.launch.plan import LaunchPlan, member_rule
-from dask_bake.launch.preflight import already_there
+from dask_bake.hints import cluster_command
+from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.provision import Starting
 from dask_bake.launch.readiness import Readiness
 from dask_bake.models.cluster import Cluster, Node
@@ -67,34 +68,9 @@ def staying(cluster: Cluster) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise LeftoverError(
-            f"interrupted; the cluster {cluster.name} is up, and costs", hint=cluster.command("down")
+            f"interrupted; the cluster {cluster.name} is up, and costs",
+            hint=cluster_command("down", cluster.name),
         ) from error
-
-
-def take_down(
-    cluster: Cluster,
-    cloud: CloudEdge,
-    way_in: WayIn,
-    *,
-    notify: Notify,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> None:
-    """Ends everything that the cluster has, here and in the cloud."""
-    tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
-    known = tuple(node.id for node in cluster.nodes if node.is_live)
-    Removal(
-        cloud,
-        cluster.name,
-        tags,
-        notify,
-        clock,
-        sleep,
-        known=known,
-        known_groups=cluster.groups,
-        flags=cluster.flags,
-    ).run()
-    way_in.forget()
 
 
 @dataclass
@@ -191,12 +167,12 @@ class _Launch:
     def kept(self, error: NotReadyError) -> LeftoverError:
         """The error, with all that stays, how it is looked into, and how it ends."""
         cluster, node = self.watch.seen, self._to_look_into()
-        look = cluster.command("ssh", *((str(node.index),) if node and node.index else ()))
+        look = cluster_command("ssh", cluster.name, *((str(node.index),) if node and node.index else ()))
         return LeftoverError(
             f"{error.message}. --keep-on-failure keeps what there is, and it costs:"
             f" {'; '.join(self._removal().pieces())}",
             hint=f"{look} looks into it, /var/log/cloud-init-output.log being where to begin;"
-            f" {cluster.command('down')} removes it all",
+            f" {cluster_command('down', cluster.name)} removes it all",
         )
 
     def _to_look_into(self) -> Node | None:
@@ -215,7 +191,6 @@ class _Launch:
             known=(*self.watch.nodes, *sorted(self.watch.abandoned)),
             settle=SETTLE if self.outcome_unknown else 0.0,
             known_groups=self.watch.groups,
-            flags=self.plan.surroundings.flags,
         )
 
     def _make_group(self, name: str) -> SecurityGroup | None:
@@ -246,7 +221,7 @@ class _Launch:
     def _name_taken(self) -> BakeError:
         name = self.plan.options.name
         if self.cloud.groups({Tag.CLUSTER: name}, name=self.plan.group_name):
-            return already_there(name, self.plan.surroundings.flags)
+            return already_there(name)
         return _not_ours(self.plan.group_name)
 
 

@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from dask_bake.cloud_init import render
 from dask_bake.cloud_init.certificates import NodeTls
-from dask_bake.cloud_init.render import NodeSettings, Preload
+from dask_bake.cloud_init.settings import NodeSettings, Preload
+from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, member_rule, moment, ssh_rule
 from dask_bake.ec2 import requests
 from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
 from dask_bake.models.cloud import Connect, Market, Role
@@ -17,7 +18,6 @@ from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, 
 from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 
-DEFAULT_USER = "admin"
 UNKNOWN_HEAD = "10.0.0.0"
 UNKNOWN_GROUP = "sg-members"
 UNKNOWN_HEAD_GROUP = "sg-head"
@@ -35,7 +35,6 @@ class Surroundings:
         groups: the user's own groups that the nodes shall be in as well.
         newest_base: the name of the newest image of the kind that the image was baked from, if known.
         endpoint: the id of the Instance Connect endpoint that carries SSH, where one does.
-        flags: those by which the command line chose the cloud.
     """
 
     cloud: str
@@ -48,7 +47,6 @@ class Surroundings:
     groups: tuple[SecurityGroup, ...] = ()
     newest_base: str | None = None
     endpoint: str | None = None
-    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -279,31 +277,6 @@ class LaunchPlan:
             keep_on_failure=options.keep_on_failure,
         )
         return render.render(role, settings)
-
-
-def group_name(cluster: str) -> str:
-    """The name of a cluster's security group."""
-    return f"dask-bake-{cluster}"
-
-
-def head_group_name(cluster: str) -> str:
-    """The name of the group that lets SSH in to a cluster's head."""
-    return f"{group_name(cluster)}/ssh"
-
-
-def moment(when: datetime) -> str:
-    """A time as a tag holds it: by it, what a launch left is told from a launch that goes on."""
-    return when.astimezone(UTC).isoformat(timespec="seconds")
-
-
-def member_rule(group_id: str) -> Rule:
-    """The nodes reach each other."""
-    return Rule(source=group_id, description="nodes of the cluster")
-
-
-def ssh_rule(caller: str) -> Rule:
-    """SSH from there."""
-    return Rule(source=caller, description="SSH from where the cluster was launched", port=22)
 
 
 def client_token(launch_id: str, zone: str, role: Role, instance_type: str, market: Market) -> str:

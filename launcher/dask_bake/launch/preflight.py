@@ -3,8 +3,8 @@
 import ipaddress
 from collections.abc import Sequence
 
-from dask_bake.errors import BakeError, UsageError
-from dask_bake.hints import own_command
+from dask_bake.errors import UsageError
+from dask_bake.hints import command_line
 from dask_bake.launch.placement import shape
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Connect
@@ -14,23 +14,6 @@ from dask_bake.options.launch import LaunchOptions
 LONGEST_ADDRESS = "255.255.255.255"
 MOST_OF_A_SPREAD = 7
 """How many instances a spread placement group takes in a zone (EC2 user guide, placement strategies)."""
-
-
-def already_there(name: str, flags: Sequence[str] = ()) -> BakeError:
-    """The sentence for a name that a cluster has."""
-    return BakeError(
-        f"a cluster named {name} already exists, or is being launched",
-        hint=f"{own_command('status', name, flags=flags)} shows it,"
-        f" {own_command('down', name, flags=flags)} ends it, --name gives another",
-    )
-
-
-def ended_by_itself(name: str, flags: Sequence[str] = ()) -> BakeError:
-    """The sentence for a name that only the groups of a cluster have, which is no more."""
-    return BakeError(
-        f"cluster {name} has ended by itself; its security groups still hold the name",
-        hint=f"{own_command('down', name, flags=flags)} clears it",
-    )
 
 
 def check_groups(
@@ -236,7 +219,7 @@ def _endless(plan: LaunchPlan) -> tuple[str, ...]:
     """Nodes that are told nothing, and so not when to end."""
     if plan.options.provision:
         return ()
-    down = own_command("down", plan.options.name, flags=plan.surroundings.flags)
+    down = command_line("down", plan.options.name)
     return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
 
 

@@ -1,9 +1,12 @@
 """What a cluster costs an hour, item by item: what is not known is said to be unknown, never guessed."""
 
+import time
 from dataclasses import dataclass
 
+from dask_bake.ec2.prices import PriceList
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Market
+from dask_bake.system.concurrency import Asking
 
 HOURS_OF_A_MONTH = 730
 """By which AWS makes an hour's price of a month's."""
@@ -56,6 +59,18 @@ class Cost:
 
 
 FREE = Cost()
+
+
+def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
+    """Return the prices of what the plan tries first: asked at the same time, within the list's patience."""
+    place, deadline = plan.first, time.monotonic() + prices.patience
+    head, worker = place.head_types[0].name, place.worker_types[0].name
+    heads = workers = Asking(lambda: prices.instance(head))
+    if place.market is Market.SPOT or worker != head:
+        workers = Asking(lambda: prices.instance(worker, place.market, place.subnet.zone))
+    disks, addresses = Asking(lambda: prices.disk(plan.options.volume_type)), Asking(prices.address)
+    askings = (heads, workers, disks, addresses)
+    return Prices(*(each.within(max(0.0, deadline - time.monotonic())) for each in askings))
 
 
 def cost(plan: LaunchPlan, prices: Prices) -> Cost:

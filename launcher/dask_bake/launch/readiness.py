@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dask_bake.clusters.teardown import UNSEEN
 from dask_bake.ec2.protocols import CloudEdge, WayIn
 from dask_bake.errors import BakeError, NotReadyError, PassingError, TakenError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
@@ -17,8 +18,6 @@ TICK = 0.2
 LOOK_AT_INSTANCES = 0.5
 LOOK_AT_CONSOLE = 0.5
 LAST_LINES = 30
-UNSEEN = 60.0
-"""Seconds for which EC2 may not list an instance that it has started."""
 OF_EC2 = "Server."
 """How reasons begin that are EC2's own, and nothing that was asked for."""
 NO_DISK = "Client.InternalError"
@@ -103,7 +102,6 @@ class Readiness:
             launch_id=plan.launch_id,
             nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
             groups=self.groups,
-            flags=plan.surroundings.flags,
         )
 
     def keep(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:

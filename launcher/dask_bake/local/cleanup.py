@@ -12,13 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.local.commands import attempt
 from dask_bake.local.machines.cgroups import hierarchies, remove_groups
 from dask_bake.local.machines.nspawn import PROPAGATION, children, kill_tree
 from dask_bake.local.network.bridge import is_own_bridge, remove_bridge, remove_cable
 from dask_bake.local.network.firewall import firewall_stands, lower_firewall
 from dask_bake.local.pidfile import is_root_held
 from dask_bake.local.settings import Settings
+from dask_bake.system.subprocesses import attempt
 
 BASE_TREE = "the making of the base tree"
 RUNTIMES = Path("/run")

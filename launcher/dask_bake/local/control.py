@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -14,12 +13,12 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.admin_client import ask
 from dask_bake.local.cleanup import end_process, find_leftovers
-from dask_bake.local.commands import run
 from dask_bake.local.pidfile import holder
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.models.debian import NEWEST, DebianRelease, release_with
+from dask_bake.system.subprocesses import RUN_TIMEOUT, run, run_with_timeout
 
 LONGEST_START = 900
 """Seconds after which a local cloud that another command starts is not waited for any more."""
@@ -159,7 +158,7 @@ def down(notify: Notify) -> None:
     settings = read_settings()
     prefix = root_prefix() if (_server_pid(settings) or find_leftovers(settings)) else []
     if prefix:
-        run([*prefix, *_as_root(settings, "down")])
+        run([*prefix, *_as_root(settings, "down")], new_session=False)
         return
     notify(PhaseStarted("stop the local cloud"))
     started = time.monotonic()
@@ -203,8 +202,8 @@ def doctor() -> tuple[Finding, ...]:
     if not prefix:
         return (*_missing(), *_left_over(settings))
     command = [*prefix, *_as_root(settings, "doctor", "--json")]
-    told = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return tuple(Finding(**finding) for finding in json.loads(told))
+    done = run_with_timeout(command, RUN_TIMEOUT, new_session=False)
+    return tuple(Finding(**finding) for finding in json.loads(done.stdout))
 
 
 def _missing() -> tuple[Finding, ...]:

@@ -34,6 +34,19 @@ class Refusal(Exception):  # noqa: N818 - it is EC2's answer, not a defect
         return Response(body, status=self.status, mimetype="text/xml")
 
 
+def error_response(service: str, code: str, status: int, message: str) -> Response:
+    """Return an error in the format of the service's protocol."""
+    if service == "ec2":
+        return Refusal(code, message, status).response()
+    if service in ("iam", "sts"):
+        body = (
+            f"<ErrorResponse><Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
+        )
+        return Response(f"{body}</ErrorResponse>", status=status, mimetype="text/xml")
+    problem = json.dumps({"__type": code, "message": message})
+    return Response(problem, status=status, mimetype="application/x-amz-json-1.1")
+
+
 @dataclass
 class Call:
     """An EC2 request; its parameters may be changed on the way to moto."""

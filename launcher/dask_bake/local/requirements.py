@@ -2,10 +2,10 @@
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable
 
 from dask_bake.errors import BakeError
+from dask_bake.system.subprocesses import RUN_TIMEOUT, run_with_timeout
 
 PROGRAMS = {
     "dnsmasq": "dnsmasq-base",
@@ -46,11 +46,10 @@ def root_prefix() -> list[str]:
     """The words before a command that needs root: none for root, sudo where it asks nothing."""
     if os.geteuid() == 0:
         return []
-    if (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
-    ):
-        return ["sudo", "-n"]
+    if shutil.which("sudo"):
+        done = run_with_timeout(["sudo", "-n", "true"], RUN_TIMEOUT, new_session=False)
+        if done.returncode == 0:
+            return ["sudo", "-n"]
     raise BakeError(
         "The local cloud needs root to boot machines; this user has neither root nor passwordless sudo.",
         hint="Run `sudo -v` first, or run dask-bake as root.",

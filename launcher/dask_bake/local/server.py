@@ -19,7 +19,6 @@ from typing import Any
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from dask_bake.errors import BakeError
-from dask_bake.local.commands import run
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
@@ -44,7 +43,7 @@ from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.local.storage.base_image import Bases
 from dask_bake.local.storage.image_store import ImageStore
-from dask_bake.system.subprocesses import end
+from dask_bake.system.subprocesses import run, stop
 
 DEFAULT_REGION = "us-east-1"
 
@@ -154,7 +153,7 @@ def _network(settings: Settings, log: int) -> Iterator[Network]:
         raise_firewall(network)
         stack.callback(lower_firewall, network.bridge)
         dnsmasq = start_dnsmasq(settings, network, log)
-        stack.callback(end, dnsmasq)
+        stack.callback(stop, dnsmasq)
         yield network
 
 

@@ -5,11 +5,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from dask_bake.errors import BakeError
 from dask_bake.local.settings import Settings
+from dask_bake.system.subprocesses import start, stop
+
+SERVER_STOP_TIMEOUT = 60.0
+"""Seconds for the server to end its instances and remove what it made."""
 
 
 def start_server(settings: Settings, prefix: Sequence[str]) -> None:
@@ -18,29 +21,24 @@ def start_server(settings: Settings, prefix: Sequence[str]) -> None:
     Raises:
         BakeError: when it cannot run; the message says why.
     """
-    with subprocess.Popen(
+    with start(
         [*prefix, *server_command(settings)],
-        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        cwd="/",
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+        folder=Path("/"),
+        environ={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
     ) as process:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         try:
             if follow_start(process.stdout):
-                # The server goes on without us: do not wait for it, which leaving the block would do.
-                process.returncode = 0
+                process.returncode = 0  # the server runs on: leaving the block is not to wait for it
                 return
         except KeyboardInterrupt:
-            with suppress(PermissionError):  # sudo's child is not ours to end; its server stays
-                process.terminate()
+            stop(process, SERVER_STOP_TIMEOUT)  # not one that sudo started: that server stays
             raise
-        said = process.stderr.read().strip().splitlines() if process.stderr else []
-    reason = said[-1] if said else "its server ended"
-    raise BakeError(f"The local cloud did not start: {reason}", hint=f"See {settings.log}.")
+        lines = process.stderr.read().strip().splitlines() if process.stderr else []
+    reason = lines[-1] if lines else "its server ended"
+    raise BakeError(f"the local cloud did not start: {reason}", hint=f"see {settings.log}")
 
 
 def follow_start(lines: Iterable[str]) -> bool:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from dask_bake.hints import own_command
 from dask_bake.models.cloud import Connect, Role
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
@@ -44,7 +43,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as seen in the cloud now: found by tag, never remembered; ``flags`` are its cloud's."""
+    """A cluster as seen in the cloud now: found by tag, never remembered."""
 
     name: str
     cloud: str
@@ -52,12 +51,6 @@ class Cluster:
     launch_id: str
     nodes: tuple[Node, ...] = ()
     groups: tuple[SecurityGroup, ...] = ()
-    flags: tuple[str, ...] = ()
-
-    def command(self, verb: str, *words: str) -> str:
-        """The command line that does this with the cluster; without a name, with the only one there is."""
-        name = () if not self.name else ("--name", self.name) if verb == "ssh" else (self.name,)
-        return own_command(verb, *words, *name, flags=self.flags)
 
     @property
     def head(self) -> Node | None:

@@ -1,41 +1,46 @@
-"""What no launch can be: options wrong in themselves, or together, refused before anything is asked."""
+"""Checks of launch options that need no request: values, and options that exclude or require each other."""
 
 import re
 from dataclasses import fields
 from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
 from dask_bake.options.dask_checks import check_dask
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.network_checks import check_network
 from dask_bake.options.tag_checks import check_tags
 from dask_bake.options.text_files import read_text
-from dask_bake.options.values import flag_of, line, shortened, shown
-
-if TYPE_CHECKING:
-    from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.values import check_name, flag_of, line, quoted, truncated
 
 VOLUME_TYPES = ("gp2", "gp3", "io1", "io2", "st1", "sc1", "standard")
 ROOT_VOLUME_TYPES = ("gp2", "gp3", "standard")
-"""io1 and io2 need a number of IOPS; st1 and sc1 cannot be root volumes (EBS user guide, volume types)."""
+"""io1 and io2 require a number of IOPS; st1 and sc1 cannot be root volumes (EBS user guide, volume types)."""
 LARGEST_VOLUME = {"gp2": 16_384, "gp3": 65_536, "standard": 1_024}
 """In GiB (EBS user guide, volume types)."""
-USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
-PROFILE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")
-"""How IAM may call an instance profile (API reference, InstanceProfile)."""
+INSTANCE_PROFILE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")
+"""Names of instance profiles (IAM API reference, InstanceProfile)."""
+MINIMUMS = (
+    ("count", 2, "it includes the head node: --count 2 is a head and one worker node"),
+    ("nprocs", 1, "--nprocs 8 starts 8 worker processes on each worker node"),
+    ("nthreads", 1, "leave it out for vCPUs / nprocs"),
+    ("timeout", 1, "it is in seconds; the default is 300"),
+    ("min_workers", 1, "it counts worker processes; leave it out to require all of them"),
+    ("volume_size", 1, "it is in GiB; leave it out for the image's own size"),
+)
 
 
-def check(options: "LaunchOptions") -> None:
-    """Raises a ``UsageError`` for the first thing that cannot be."""
-    rules = (_lines, _numbers, _names, _types, check_dask, _disk, check_tags, _capacity, check_network)
+def check(options: LaunchOptions) -> None:
+    """Raise a ``UsageError`` for the first wrong option."""
+    rules = (_lines, _numbers, _names, _types, check_dask, _volumes, check_tags, _capacity, check_network)
     for rule in (*rules, _access, _files):
         rule(options)
 
 
-def _lines(options: "LaunchOptions") -> None:
-    """Each text is one line; of variables and tags their own rules say more."""
+def _lines(options: LaunchOptions) -> None:
+    """Check that strings have no control characters; variables and tags have rules of their own."""
     for field in fields(options):
         value = getattr(options, field.name)
         for text in (value,) if isinstance(value, str) else value if isinstance(value, tuple) else ():
@@ -43,103 +48,95 @@ def _lines(options: "LaunchOptions") -> None:
                 line(text, flag_of(field.name))
 
 
-def _numbers(options: "LaunchOptions") -> None:
-    least = (
-        ("count", 2, "counts the head", "--count 2 is a head and one worker"),
-        ("nprocs", 1, "is the worker processes of a node", "--nprocs 8 gives each worker node 8 processes"),
-        ("nthreads", 1, "is the threads of a worker process", "leave it out for vCPUs / nprocs"),
-        ("timeout", 1, "is in seconds", "the default is 300"),
-        ("min_workers", 1, "is worker processes", "leave it out to have all or none"),
-        ("volume_size", 1, "is in GiB", "leave it out for the image's own size"),
-    )
-    for name, minimum, what, hint in least:
+def _numbers(options: LaunchOptions) -> None:
+    for name, minimum, hint in MINIMUMS:
         value = getattr(options, name)
         if value is not None and value < minimum:
-            raise UsageError(f"{flag_of(name)} {what}: at least {minimum}, not {value}", hint=hint)
+            raise UsageError(f"{flag_of(name)} must be at least {minimum}, not {value}", hint=hint)
     rate = options.volume_initialization_rate
     if rate is not None and not 100 <= rate <= 300:
         raise UsageError(
-            f"--volume-initialization-rate is in MiB/s: 100 to 300, not {rate}",
-            hint="leave it out: then EBS loads what is read, and charges nothing for that",
+            f"--volume-initialization-rate must be 100 to 300 MiB/s, not {rate}",
+            hint="leave it out to load blocks on first access, at no charge",
         )
 
 
-def _names(options: "LaunchOptions") -> None:
-    from dask_bake.options.launch import check_name
-
+def _names(options: LaunchOptions) -> None:
     check_name(options.name)
-    if options.username is not None and not USER.fullmatch(options.username):
+    if options.username is not None and not USER_NAME.fullmatch(options.username):
         raise UsageError(
-            f"--username is {shown(options.username)}, which cannot be a user's name",
-            hint="use lower-case letters, digits, '-' and '_', at most 32 of them",
+            f"--username: {quoted(options.username)} is not a valid user name",
+            hint="use lower-case letters, digits, '-' and '_', at most 32 characters",
         )
     if options.username == "root":
-        raise UsageError("--username is root, and root may not log in", hint="take a user who may use sudo")
+        raise UsageError("--username root: root cannot log in", hint="choose a user that can use sudo")
     if options.username == "dask":
-        raise UsageError("--username is dask, which is whom the workers run as", hint="take another name")
-    if options.iaminstance_name is not None and not PROFILE.fullmatch(options.iaminstance_name):
+        raise UsageError("--username dask: the workers run as this user", hint="choose another name")
+    if options.iaminstance_name is not None and not INSTANCE_PROFILE.fullmatch(options.iaminstance_name):
         raise UsageError(
-            f"--iaminstance-name is {shown(options.iaminstance_name)}, which cannot be a profile's name",
-            hint="the name alone, without what stands before it in an ARN",
+            f"--iaminstance-name: {quoted(options.iaminstance_name)} is not a valid instance profile name",
+            hint="give the name only, not the ARN",
         )
 
 
-def _types(options: "LaunchOptions") -> None:
+def _types(options: LaunchOptions) -> None:
     for flag, names in (("--type", options.type), ("--head-type", options.head_type)):
         for name in names:
             if not INSTANCE_TYPE.fullmatch(name):
                 raise UsageError(
-                    f"{flag} is {shown(name)}, which is no instance type",
-                    hint="such as m6i.2xlarge; several with commas between them",
+                    f"{flag}: {quoted(name)} is not an instance type",
+                    hint="for example m6i.2xlarge; separate several with commas",
                 )
 
 
-def _disk(options: "LaunchOptions") -> None:
-    if options.volume_type not in VOLUME_TYPES:
+def _volumes(options: LaunchOptions) -> None:
+    volume_type, size = options.volume_type, options.volume_size
+    choices = f"choose one of {', '.join(ROOT_VOLUME_TYPES)}"
+    if volume_type not in VOLUME_TYPES:
+        raise UsageError(f"--volume-type: {quoted(volume_type)} is not an EBS volume type", hint=choices)
+    if volume_type not in ROOT_VOLUME_TYPES:
+        raise UsageError(f"--volume-type {volume_type} is not supported for root volumes", hint=choices)
+    largest = LARGEST_VOLUME[volume_type]
+    if size is not None and size > largest:
         raise UsageError(
-            f"--volume-type is {shown(options.volume_type)}", hint=f"it can be {', '.join(ROOT_VOLUME_TYPES)}"
-        )
-    if options.volume_type not in ROOT_VOLUME_TYPES:
-        raise UsageError(
-            f"--volume-type {options.volume_type} cannot be a node's root volume as it is",
-            hint=f"it can be {', '.join(ROOT_VOLUME_TYPES)}",
-        )
-    kind, largest = options.volume_type, LARGEST_VOLUME[options.volume_type]
-    if options.volume_size is not None and options.volume_size > largest:
-        raise UsageError(
-            f"--volume-size is in GiB: at most {largest} for {kind}, not {options.volume_size}",
-            hint="EBS has no larger volumes" if kind == "gp3" else "--volume-type gp3 can be larger",
+            f"--volume-size must be at most {largest} GiB for {volume_type}, not {size}",
+            hint="EBS has no larger volumes" if volume_type == "gp3" else "--volume-type gp3 can be larger",
         )
 
 
-def _capacity(options: "LaunchOptions") -> None:
+def _capacity(options: LaunchOptions) -> None:
     if options.spot and options.spot_with_fallback:
         raise UsageError(
-            "--spot and --spot-with-fallback differ in what happens without spot capacity",
-            hint="--spot then fails, --spot-with-fallback takes on-demand instances: give one",
+            "--spot and --spot-with-fallback cannot be combined",
+            hint="without Spot capacity --spot fails, and --spot-with-fallback uses On-Demand Instances",
         )
-    if options.min_workers is None:
+    if options.min_workers is None or options.nprocs is None:
         return
-    if options.nprocs is not None and options.min_workers > (options.count - 1) * options.nprocs:
+    workers = (options.count - 1) * options.nprocs
+    if options.min_workers > workers:
         raise UsageError(
-            f"--min-workers is {options.min_workers}, and --count {options.count}"
-            f" with --nprocs {options.nprocs} makes {(options.count - 1) * options.nprocs}",
-            hint=f"--count {ceil(options.min_workers / options.nprocs) + 1} makes enough",
+            f"--min-workers is {options.min_workers}, but --count {options.count}"
+            f" with --nprocs {options.nprocs} starts only {workers}",
+            hint=f"--count {ceil(options.min_workers / options.nprocs) + 1} starts enough",
         )
 
 
-def _access(options: "LaunchOptions") -> None:
+def _access(options: LaunchOptions) -> None:
     if options.keypair is not None:
         _check_key(options.keypair)
-    if options.keyname is not None and options.keypair is None and not options.provision:
+    if options.provision:
+        return
+    if options.keyname is not None and options.keypair is None:
         raise UsageError(
-            f"--no-provision and --keyname {options.keyname}: no other key enters, and that one is not here",
-            hint="--keypair FILE is its private half; without --keyname the cluster gets a key of its own",
+            f"--no-provision with --keyname {options.keyname} requires --keypair:"
+            " the nodes accept no other key",
+            hint="--keypair FILE is its private key; without --keyname dask-bake creates a key",
         )
-    if options.username is not None and not options.provision and options.keyname is None:
+    if options.username is not None and options.keyname is None:
         raise UsageError(
-            "--no-provision and --username: nothing would tell the nodes of that user",
-            hint="leave --username out, or name with --keyname a key pair that the image gives to them",
+            f"--no-provision with --username {options.username}: without user-data the nodes do not"
+            " create that user",
+            hint="leave --username out, or give the --keyname of a key pair that the image gives that user",
         )
 
 
@@ -148,29 +145,30 @@ def _check_key(path: Path) -> None:
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise UsageError(
-            f"--keypair {shortened(str(path))} cannot be read: {error.strerror}",
-            hint="it is the private key's file",
+            f"--keypair {truncated(str(path))} cannot be read: {error.strerror}",
+            hint="give the path of a private key file",
         ) from error
     if "PRIVATE KEY" not in text:
-        raise UsageError(f"--keypair {path} holds no private key", hint="it is the file without .pub")
+        raise UsageError(f"--keypair {path} contains no private key", hint="give the file without .pub")
 
 
-def _files(options: "LaunchOptions") -> None:
+def _files(options: LaunchOptions) -> None:
     if options.file is not None:
-        _check_file(options.file)
+        _check_output_file(options.file)
     if options.user_data is not None:
         read_text(options.user_data, "--user-data")
 
 
-def _check_file(path: Path) -> None:
+def _check_output_file(path: Path) -> None:
     folder = path.absolute().parent
     try:
         has_folder, is_folder = folder.is_dir(), path.is_dir()
     except OSError as error:
         raise UsageError(
-            f"--file {shortened(str(path))} cannot be written: {error.strerror}", hint="--file cluster.yaml"
+            f"--file {truncated(str(path))} cannot be written: {error.strerror}",
+            hint="for example --file cluster.yaml",
         ) from error
     if not has_folder:
-        raise UsageError(f"--file {path}: there is no folder {folder}", hint=f"mkdir -p {folder}")
+        raise UsageError(f"--file {path}: the folder {folder} does not exist", hint=f"mkdir -p {folder}")
     if is_folder:
         raise UsageError(f"--file {path} is a folder", hint=f"--file {path / 'cluster.yaml'}")

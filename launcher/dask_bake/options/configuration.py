@@ -1,144 +1,187 @@
-"""What a user has configured, read as dask reads its own: files, then variables, below ``bake:``."""
+"""Read the section ``bake:`` of Dask's configuration, and resolve options against it.
+
+Precedence, lowest first: default, files in the order in which Dask reads them, variables, flag.
+"""
 
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
+from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS, SHORT_VARIABLES
 
 SECTION = "bake"
 OLD_SECTION = "dask-bake"
 INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
-"""What Dask hands on to a child process; every other variable goes before it."""
+"""Variable by which Dask passes its configuration to child processes; all other variables override it."""
 VARIABLE = re.compile(rf"DASK_(?i:bake(__.*)?)|{INHERITED}")
-"""What dask takes for settings below ``bake:``."""
+"""Variables that Dask reads as settings below ``bake:``."""
+LIST_HINT = "dask-bake config lists all settings"
 
 
 @dataclass(frozen=True)
-class Given:
-    """A value that was configured.
+class ConfiguredValue:
+    """A value from a file or a variable.
 
     Args:
-        value: as YAML or dask read it; ``None`` goes back to the default.
-        source: the file's path, or the variable's name.
-        told: how a complaint calls it.
+        value: as YAML or Dask parsed it; ``None`` restores the default.
+        source: path of the file, or name of the variable.
+        label: name of the setting in error messages.
     """
 
     value: object
     source: str
-    told: str
+    label: str
 
 
-Configuration = Mapping[str, Given]
-"""What was configured, by the key of ``config_table.SETTINGS``; of several, what counts."""
+Configuration = Mapping[str, ConfiguredValue]
+"""The effective configured value of each key of ``settings_table.SETTINGS``."""
 
 
 def read_configuration(
     environ: Mapping[str, str] | None = None, paths: Sequence[str] | None = None
 ) -> Configuration:
-    """The configuration of this process: the folders' files, and, before those, its variables.
+    """Return the configuration of this process, from Dask's files and from variables.
 
-    A file that cannot be opened is passed over, as dask does it.
+    A file that cannot be opened is ignored, as Dask ignores it.
     """
     variables = os.environ if environ is None else environ
     try:
-        # dask reads all of its files as soon as it is imported.
+        # Importing dask.config reads all files, so the import can fail as well.
         from dask import config as dask_config
 
         files = list(
             dask_config.collect_yaml(dask_config.paths if paths is None else paths, return_paths=True)
         )
-        # One by one, as it is to be said which one holds what.
-        read = [
+        # One variable at a time: error messages name the one that is wrong.
+        documents = [
             (name, dask_config.collect_env({name: value}))
             for name, value in sorted(variables.items(), key=lambda each: not each[0].startswith(INHERITED))
             if VARIABLE.fullmatch(name) and value
         ]
     except (ValueError, TypeError) as error:
         raise UsageError(
-            f"dask's configuration cannot be read: {' '.join(str(error).split())}",
-            hint="mend it, or move it away",
+            f"cannot read Dask's configuration: {' '.join(str(error).split())}",
+            hint="correct the file, or move it away",
         ) from error
     return merge(
-        *(_of_file(path, document) for path, document in files),
-        _of_short_variables(variables),
-        *(parse_document(document, name) for name, document in read),
+        *(_parse_file(path, document) for path, document in files),
+        _parse_short_variables(variables),
+        *(parse_document(document, name) for name, document in documents),
     )
 
 
 def merge(*layers: Configuration) -> Configuration:
-    """The layers as one: the later goes before the earlier, but the entries of mappings add up."""
-    merged: dict[str, Given] = {}
+    """Merge the layers: later values override earlier ones, entries of mappings are combined."""
+    merged: dict[str, ConfiguredValue] = {}
     for layer in layers:
-        for key, given in layer.items():
-            before = merged.get(key)
-            if before and isinstance(before.value, Mapping) and isinstance(given.value, Mapping):
-                source = f"{before.source}, {given.source}"
-                merged[key] = Given({**before.value, **given.value}, source, given.told)
+        for key, new in layer.items():
+            old = merged.get(key)
+            if old and isinstance(old.value, Mapping) and isinstance(new.value, Mapping):
+                source = f"{old.source}, {new.source}"
+                merged[key] = ConfiguredValue({**old.value, **new.value}, source, new.label)
             else:
-                merged[key] = given
+                merged[key] = new
     return merged
 
 
-def find_setting(name: str, told: str | None = None) -> str:
-    """The key of the setting of that name, ``-`` and ``_`` being the same."""
+def find_setting(name: str, label: str | None = None) -> str:
+    """Return the key of the setting with this name; ``-`` and ``_`` are equivalent."""
     key = name.replace("_", "-")
     if key in SETTINGS:
         return key
-    near = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.75)
+    similar = difflib.get_close_matches(key, SETTINGS, n=1, cutoff=0.75)
     raise UsageError(
-        f"{told or repr(name)} is no setting of dask-bake",
-        hint=f"there is {near[0]}; dask-bake config lists all" if near else "dask-bake config lists all",
+        f"{label or repr(name)} is not a setting of dask-bake",
+        hint=f"did you mean {similar[0]}? {LIST_HINT}" if similar else LIST_HINT,
     )
 
 
-def _of_file(path: Path, document: Mapping[str, Any]) -> Configuration:
+def parse_document(document: Mapping[str, Any], source: str) -> Configuration:
+    """Return the checked settings in the section ``bake:`` of a document."""
+    found = {}
+    for name, value in _flatten(document.get(SECTION), SECTION, source):
+        # The name of a variable already contains the name of the setting.
+        label = source if source.upper().startswith("DASK_BAKE__") else f"{name} in {source}"
+        key = find_setting(name, label)
+        if value is not None:
+            SETTINGS[key].parse(value, label)
+        found[key] = ConfiguredValue(value, source, label)
+    return found
+
+
+def resolve(
+    options: Iterable[Option], flags: Mapping[str, Any], configuration: Configuration, *, section: str = ""
+) -> dict[str, Any]:
+    """Return the parsed value of each option that was given: its flag, else its configured value."""
+    values = {}
+    for option in options:
+        configured = configuration.get(section + option.key)
+        if _is_given(flags, option):
+            values[option.name] = option.parse(flags[option.name], option.flag)
+        elif configured is not None and configured.value is not None:
+            values[option.name] = option.parse(configured.value, configured.label)
+    return values
+
+
+@contextmanager
+def sources_in_errors(
+    options: Iterable[Option], flags: Mapping[str, Any], configuration: Configuration, *, section: str = ""
+) -> Iterator[None]:
+    """Add to a ``UsageError`` raised inside where the options that it names were configured."""
+    try:
+        yield
+    except UsageError as error:
+        named = set(re.findall(r"--[a-z-]+", error.message))
+        sources = [
+            f"{option.flag} is {configured.label}"
+            for option in options
+            if option.flag in named
+            and not _is_given(flags, option)
+            and (configured := configuration.get(section + option.key))
+        ]
+        if not sources:
+            raise
+        raise UsageError(f"{error.message} ({', '.join(sources)})", hint=error.hint) from error
+
+
+def _is_given(flags: Mapping[str, Any], option: Option) -> bool:
+    return flags.get(option.name) not in (None, ())
+
+
+def _parse_file(path: Path, document: Mapping[str, Any]) -> Configuration:
     for name in document:
         if str(name).replace("_", "-") == OLD_SECTION:
             raise UsageError(
-                f"{path} has a section '{name}:', whose name is '{SECTION}:' now", hint=f"rename it in {path}"
+                f"{path} has a section '{name}:', which is now named '{SECTION}:'",
+                hint=f"rename it in {path}",
             )
     return parse_document(document, str(path))
 
 
-def _of_short_variables(variables: Mapping[str, str]) -> Configuration:
+def _parse_short_variables(variables: Mapping[str, str]) -> Configuration:
     found = {}
     for name, key in SHORT_VARIABLES.items():
         if value := variables.get(name):
             SETTINGS[key].parse(value, name)
-            found[key] = Given(value, name, name)
+            found[key] = ConfiguredValue(value, name, name)
     return found
 
 
-def parse_document(document: Mapping[str, Any], source: str) -> Configuration:
-    """What a document of that source has below ``bake:``, checked."""
-    found = {}
-    for name, value in _flat(document.get(SECTION), SECTION, source):
-        # A variable's name says it all.
-        told = source if source.upper().startswith("DASK_BAKE__") else f"{name} in {source}"
-        key = find_setting(name, told)
-        if value is not None:
-            SETTINGS[key].parse(value, told)
-        found[key] = Given(value, source, told)
-    return found
-
-
-def _flat(section: object, name: str, source: str) -> Iterator[tuple[str, object]]:
+def _flatten(section: object, name: str, source: str) -> Iterator[tuple[str, object]]:
     if section is None:
         return
     if not isinstance(section, Mapping):
-        raise UsageError(
-            f"{name} in {source} is {section!r}, which should be settings with their values",
-            hint="dask-bake config lists all",
-        )
+        raise UsageError(f"{name} in {source} must be a mapping of settings, not {section!r}", hint=LIST_HINT)
     for key, value in section.items():
         if name == SECTION and key == IMAGE_SECTION:
-            for inner, each in _flat(value, f"{SECTION}.{IMAGE_SECTION}", source):
+            for inner, each in _flatten(value, f"{SECTION}.{IMAGE_SECTION}", source):
                 yield f"{IMAGE_SECTION}.{inner}", each
         else:
             yield str(key), value

@@ -1,33 +1,26 @@
-"""What a launch was asked for: checked once, frozen, made in one place."""
+"""Data classes for the options of a launch and for the cloud."""
 
-import re
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from dask_bake.errors import UsageError
 from dask_bake.models.cloud import CloudChoice, Connect
-from dask_bake.options.configuration import Configuration
-from dask_bake.options.launch_table import OPTIONS
-from dask_bake.options.precedence import blaming, chosen
-from dask_bake.options.settings_table import WHERE
-from dask_bake.options.values import Pairs, shown
+from dask_bake.options.values import Pairs
 
-NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 DEFAULT_TYPE = "m6i.2xlarge"
 
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """The options of ``dask-bake launch``, as ``launch_table`` tells them; an object that exists is valid.
+    """Options of ``dask-bake launch``: one field per option of ``launch_table``.
+
+    Plain data without checks; ``parse`` builds checked objects.
 
     Args:
-        nprocs: ``None`` is auto: Dask's own rule for the instance type.
-        nthreads: ``None`` is each process's share of the virtual CPUs.
-        min_workers: ``None`` is all of them.
-        connect: ``None`` is direct, where nothing speaks against that.
+        nprocs: ``None`` for auto: Dask's own rule for the instance type.
+        nthreads: ``None`` for an equal share of the vCPUs.
+        min_workers: ``None`` for all workers.
+        connect: ``None`` if not given; see ``way``.
     """
 
     name: str = "dask"
@@ -77,68 +70,41 @@ class LaunchOptions:
     username: str | None = None
     iaminstance_name: str | None = None
 
-    def __post_init__(self) -> None:
-        from dask_bake.options.checks import check
-
-        check(self)
-
     @property
     def head_types(self) -> tuple[str, ...]:
-        """The types that the head may have."""
+        """Return the instance types of the head node, in order of preference."""
         return self.head_type or self.type
 
     @property
     def way(self) -> Connect:
-        """What carries SSH to the head."""
+        """Return the SSH transport to the head node: as given, else direct."""
         return self.connect or Connect.DIRECT
 
     @property
     def all_tags(self) -> dict[str, str]:
-        """The user's own tags, however they were written."""
+        """Return the user's tags of ``--tags`` and ``--tag``."""
         return {**dict(self.tags), **dict(self.tag)}
 
     @property
     def worker_words(self) -> tuple[str, ...]:
-        """The further options of ``dask worker``, word by word."""
+        """Return the arguments of ``--worker-options``."""
         return tuple(shlex.split(self.worker_options))
 
     @property
     def scheduler_words(self) -> tuple[str, ...]:
-        """The further options of ``dask scheduler``, word by word."""
+        """Return the arguments of ``--scheduler-options``."""
         return tuple(shlex.split(self.scheduler_options))
 
     @property
     def runs_dask(self) -> bool:
-        """Whether there will be a scheduler, and workers to wait for."""
+        """Return whether the nodes start a scheduler and workers."""
         return self.dask and self.provision
 
 
-def check_name(name: str) -> str:
-    """The name, if a cluster can be called that."""
-    if not NAME.fullmatch(name):
-        raise UsageError(
-            f"{shown(name)} cannot be a cluster's name",
-            hint="use lower-case letters, digits and '-', beginning with a letter, at most 32 of them",
-        )
-    return name
-
-
-def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> LaunchOptions:
-    """The options: a flag that was given, else what is configured, else the default."""
-    values = chosen(OPTIONS, flags, configuration)
-    with blaming(OPTIONS, flags, configuration):
-        return LaunchOptions(**values)
-
-
 @dataclass(frozen=True)
-class Whereabouts:
-    """Which cloud is meant, and where in it."""
+class CloudOptions:
+    """Options of every command that uses a cloud."""
 
     cloud: CloudChoice = CloudChoice.AUTO
     region: str | None = None
     profile: str | None = None
-
-
-def whereabouts(flags: Mapping[str, Any], configuration: Configuration) -> Whereabouts:
-    """Likewise for where things are."""
-    return Whereabouts(**chosen(WHERE, flags, configuration))

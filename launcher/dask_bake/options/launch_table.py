@@ -1,4 +1,4 @@
-"""Every option of a launch, from which the command line and the configuration file are made."""
+"""Table of the options of ``dask-bake launch``, for the command line, the configuration and the documents."""
 
 from dataclasses import dataclass
 
@@ -9,15 +9,17 @@ from dask_bake.options.values import Parser
 
 @dataclass(frozen=True)
 class Option:
-    """An option of ``dask-bake launch``.
+    """An option of the command line and of the configuration file.
 
     Args:
-        name: its field of ``LaunchOptions``, and, with ``-`` for ``_``, its name in a configuration file.
-        flags: its spellings on the command line; ``--a/--no-a`` for one that can be denied.
-        metavar: what stands for its value in the help; empty for one that has none.
-        many: whether it can be given more than once.
-        choices: what its value can be, for a shell that completes it.
-        is_on: whether it is a switch that is on unless it is denied.
+        name: field of ``LaunchOptions``; with ``-`` for ``_`` the key in a configuration file.
+        flags: spellings on the command line; ``--a/--no-a`` for a switch.
+        metavar: placeholder of the value in the help; empty for a switch.
+        parse: parser of the value.
+        help: help text, ending in ``[default: …]`` if there is a default.
+        multiple: whether the flag can be repeated.
+        choices: possible values, for shell completion.
+        is_on: whether the switch is on by default.
     """
 
     name: str
@@ -25,253 +27,276 @@ class Option:
     metavar: str
     parse: Parser
     help: str
-    many: bool = False
+    multiple: bool = False
     choices: tuple[str, ...] = ()
     is_on: bool = False
 
     @property
     def key(self) -> str:
-        """Its name in a configuration file."""
+        """Return the key in a configuration file."""
         return self.name.replace("_", "-")
 
     @property
     def default(self) -> str:
-        """What counts where it is not given, in the help's words; empty where it has none."""
+        """Return the default as the help text states it, or an empty string."""
         return self.help.partition("[default: ")[2].rstrip("]")
 
     @property
     def flag(self) -> str:
-        """Its first spelling, by which messages call it."""
+        """Return the first spelling, which messages use."""
         return self.flags[0].partition("/")[0]
 
 
 def _switch(name: str, help_text: str, *, is_on: bool = False) -> Option:
-    word = name.replace("_", "-")
-    return Option(name, (f"--{word}/--no-{word}",), "", values.switch, help_text, is_on=is_on)
+    flag = name.replace("_", "-")
+    return Option(name, (f"--{flag}/--no-{flag}",), "", values.boolean, help_text, is_on=is_on)
 
 
-WHAT = (
-    Option("name", ("--name",), "NAME", values.text, "What the cluster is called. [default: dask]"),
-    Option("count", ("--count",), "N", values.whole_number, "Nodes, the head included. [default: 4]"),
-    Option("ami", ("--ami",), "ID", values.text, "Image to start from. [default: the newest that was baked]"),
+CLUSTER = (
+    Option("name", ("--name",), "NAME", values.string, "Cluster name. [default: dask]"),
+    Option("count", ("--count",), "N", values.integer, "Number of nodes, including the head. [default: 4]"),
+    Option("ami", ("--ami",), "ID", values.string, "Image to launch. [default: the newest baked image]"),
     Option(
         "timeout",
         ("--timeout",),
         "SECONDS",
-        values.whole_number,
-        "Give up and clean up after this. [default: 300]",
+        values.integer,
+        "Time to wait for the cluster; if it is not ready, it is terminated. [default: 300]",
     ),
-    Option("file", ("--file",), "FILE", values.path, "Write the nodes to a YAML file, as dask-ec2 did."),
-    _switch("allow_mismatch", "Launch an image whose versions differ from those here."),
+    Option("file", ("--file",), "FILE", values.path, "Write the nodes to a YAML file in dask-ec2's format."),
+    _switch("allow_mismatch", "Launch even if the image's package versions differ from this machine's."),
 )
-SHAPE = (
+NODES = (
     Option(
         "type",
         ("--type",),
         "TYPE,…",
-        values.words,
-        "Instance types of the workers, the preferred first. [default: m6i.2xlarge]",
-        many=True,
+        values.comma_list,
+        "Instance types of the worker nodes, in order of preference. [default: m6i.2xlarge]",
+        multiple=True,
     ),
     Option(
         "head_type",
         ("--head-type",),
         "TYPE,…",
-        values.words,
-        "Instance types of the head, which is never on spot. [default: the workers']",
-        many=True,
+        values.comma_list,
+        "Instance types of the head node, in order of preference. [default: the workers']",
+        multiple=True,
     ),
     Option(
         "nprocs",
         ("--nprocs",),
         "N",
-        values.number_or_auto,
-        "Worker processes on each worker node, or auto. [default: 1]",
+        values.integer_or_auto,
+        "Worker processes per worker node, or auto. [default: 1]",
     ),
     Option(
         "nthreads",
         ("--nthreads",),
         "N",
-        values.whole_number,
-        "Threads of each worker process. [default: vCPUs / nprocs]",
+        values.integer,
+        "Threads per worker process. [default: vCPUs / nprocs]",
     ),
     Option(
         "memory_limit",
         ("--memory-limit",),
         "SIZE",
-        values.text,
-        "Memory of each worker process, as dask worker takes it: 4GiB, 0.2, auto, 0. [default: auto]",
+        values.string,
+        "Memory limit of each worker process, as for dask worker: 4GiB, 0.2, auto, 0. [default: auto]",
     ),
     Option(
         "worker_options",
         ("--worker-options",),
         "WORDS",
-        values.text,
-        "Further options of dask worker, in one string.",
+        values.string,
+        "More options for dask worker, in one string.",
     ),
     Option(
         "scheduler_options",
         ("--scheduler-options",),
         "WORDS",
-        values.text,
-        "Further options of dask scheduler, in one string.",
+        values.string,
+        "More options for dask scheduler, in one string.",
     ),
     Option(
         "preload",
         ("--preload",),
         "MODULE",
-        values.texts,
-        "Module, or .py file of this machine, that each worker process loads first.",
-        many=True,
+        values.strings,
+        "Module, or .py file on this machine, that each worker process loads when it starts.",
+        multiple=True,
     ),
     Option(
         "env",
         ("--env",),
         "KEY=VALUE",
         values.pairs,
-        "Environment variable of scheduler, workers and notebooks.",
-        many=True,
+        "Environment variable for scheduler, workers and notebooks.",
+        multiple=True,
     ),
     Option(
         "user_data",
         ("--user-data",),
         "FILE",
         values.path,
-        "A #cloud-config of your own, merged into each node's.",
+        "Your own #cloud-config, merged into the user-data of each node.",
     ),
     Option(
-        "volume_type", ("--volume-type",), "TYPE", values.text, "Type of the root volumes. [default: gp3]"
+        "volume_type",
+        ("--volume-type",),
+        "TYPE",
+        values.string,
+        "EBS volume type of the root volumes. [default: gp3]",
     ),
     Option(
         "volume_size",
         ("--volume-size",),
         "GIB",
-        values.whole_number,
+        values.integer,
         "Size of the root volumes. [default: the image's]",
     ),
     Option(
         "volume_initialization_rate",
         ("--volume-initialization-rate",),
         "MIBPS",
-        values.whole_number,
-        "Have EBS load the volumes at 100 to 300 MiB/s; AWS charges for it.",
+        values.integer,
+        "Let EBS load the volumes at 100 to 300 MiB/s; AWS charges for it.",
     ),
     Option(
         "placement_group",
         ("--placement-group",),
         "NAME",
-        values.text,
-        "Placement group to put the nodes into.",
+        values.string,
+        "Existing placement group for the nodes.",
     ),
     Option(
-        "tag", ("--tag",), "KEY=VALUE", values.pairs, "Tag on everything that the launch makes.", many=True
+        "tag",
+        ("--tag",),
+        "KEY=VALUE",
+        values.pairs,
+        "Tag for everything that the launch creates.",
+        multiple=True,
     ),
-    Option("tags", ("--tags",), "K:V,K:V", values.dec2_tags, "Tags, as dask-ec2 took them."),
-    _switch("provision", "Give the nodes user-data. [default: provision]", is_on=True),
+    Option("tags", ("--tags",), "K:V,K:V", values.dask_ec2_tags, "Tags in dask-ec2's format."),
+    _switch("provision", "Pass user-data to the nodes. [default: provision]", is_on=True),
     _switch("dask", "Start scheduler and workers. [default: dask]", is_on=True),
-    _switch("notebook", "Offer JupyterLab on the head. [default: notebook]", is_on=True),
+    _switch("notebook", "Provide JupyterLab on the head node. [default: notebook]", is_on=True),
 )
 CAPACITY = (
     Option(
         "zone",
         ("--zone",),
         "ZONE,…",
-        values.words,
-        "Availability zones to try, the preferred first. [default: all]",
-        many=True,
+        values.comma_list,
+        "Availability Zones to try, in order of preference. [default: all]",
+        multiple=True,
     ),
-    _switch("spot", "Workers on spot instances; never the head."),
-    _switch("spot_with_fallback", "The same, on demand where there is no spot capacity."),
+    _switch("spot", "Use Spot Instances for the workers; the head node is always On-Demand."),
+    _switch("spot_with_fallback", "Like --spot, but use On-Demand Instances if there is no Spot capacity."),
     Option(
         "min_workers",
         ("--min-workers",),
         "N",
-        values.whole_number,
-        "Worker processes that are good enough. [default: all]",
+        values.integer,
+        "Accept a cluster with fewer workers: at least N worker processes. [default: all]",
     ),
 )
-ENDING = (
+SHUTDOWN = (
     Option(
         "max_lifetime",
         ("--max-lifetime",),
         "TIME",
         values.duration,
-        "The cluster ends itself after this: 12h, 90m; 0 is never. [default: 12h]",
+        "Shut the cluster down after this time, such as 12h or 90m; 0 for never. [default: 12h]",
     ),
     Option(
         "idle_timeout",
         ("--idle-timeout",),
         "TIME",
         values.duration,
-        "It does so when for this long nobody is connected and nothing runs; 0 is never. [default: 30m]",
+        "Shut the cluster down when it is idle for this time; 0 for never. [default: 30m]",
     ),
-    _switch(
-        "keep_on_failure", "A cluster that does not become ready stays, at most as long as its lifetime."
-    ),
+    _switch("keep_on_failure", "Keep a cluster that does not become ready, for at most its lifetime."),
 )
 NETWORK = (
-    Option("vpc_id", ("--vpc-id",), "ID", values.text, "VPC to launch into. [default: the default VPC]"),
+    Option("vpc_id", ("--vpc-id",), "ID", values.string, "VPC to launch into. [default: the default VPC]"),
     Option(
-        "subnet_id", ("--subnet-id",), "ID", values.text, "Subnet to launch into. [default: one with room]"
+        "subnet_id",
+        ("--subnet-id",),
+        "ID",
+        values.string,
+        "Subnet to launch into. [default: one with enough free addresses]",
     ),
-    _switch("private", "No public addresses; --connect says how you get in."),
+    _switch("private", "Give the nodes no public addresses; --connect chooses the way in."),
     Option(
         "connect",
         ("--connect",),
         "HOW",
         values.choice(Connect),
-        "direct, bastion, ssm or eice: what carries SSH to the head. [default: direct]",
+        "SSH transport to the head node: direct, bastion, ssm or eice. [default: direct]",
         choices=tuple(Connect),
     ),
     Option(
         "bastion",
         ("--bastion",),
         "HOST",
-        values.text,
-        "Your bastion host, as your ssh knows it, for --connect bastion.",
+        values.string,
+        "Bastion host for --connect bastion, as in your SSH configuration.",
     ),
     Option(
         "cidr",
         ("--cidr",),
         "CIDR,…",
         values.networks,
-        "Who may reach SSH on the head. [default: this machine's address]",
-        many=True,
+        "Addresses or security groups with SSH access to the head. [default: this machine's address]",
+        multiple=True,
     ),
-    _switch("allow_wide_cidr", "Take a --cidr that is wider than /24."),
+    _switch("allow_wide_cidr", "Allow a --cidr wider than /24, or /56 for IPv6."),
     Option(
         "security_group",
         ("--security-group",),
         "NAME",
-        values.text,
-        "A group of yours that the nodes shall be in as well.",
+        values.string,
+        "Existing security group to add the nodes to.",
     ),
-    Option("security_group_id", ("--security-group-id",), "ID", values.text, "The same, by its id."),
-    _switch("tls", "Encrypt among scheduler, workers and clients, with a CA for the cluster."),
+    Option(
+        "security_group_id",
+        ("--security-group-id",),
+        "ID",
+        values.string,
+        "Existing security group to add the nodes to, by its ID.",
+    ),
+    _switch("tls", "Encrypt traffic between scheduler, workers and clients, with a CA for the cluster."),
 )
 ACCESS = (
     Option(
-        "keyname", ("--keyname",), "NAME", values.text, "An EC2 key pair that the nodes shall accept as well."
+        "keyname",
+        ("--keyname",),
+        "NAME",
+        values.string,
+        "EC2 key pair that the nodes accept in addition.",
     ),
     Option(
         "keypair",
         ("--keypair",),
         "FILE",
         values.path,
-        "Private key to connect with. [default: a new one for the cluster]",
+        "Private key to connect with. [default: a new key for the cluster]",
     ),
+    Option("username", ("--username",), "USER", values.string, "Login user. [default: the image's]"),
     Option(
-        "username", ("--username",), "USER", values.text, "User to be on the nodes. [default: the image's]"
-    ),
-    Option(
-        "iaminstance_name", ("--iaminstance-name",), "NAME", values.text, "IAM instance profile of the nodes."
+        "iaminstance_name",
+        ("--iaminstance-name",),
+        "NAME",
+        values.string,
+        "IAM instance profile of the nodes.",
     ),
 )
 SECTIONS = (
-    ("Cluster", WHAT),
-    ("Nodes", SHAPE),
+    ("Cluster", CLUSTER),
+    ("Nodes", NODES),
     ("Capacity", CAPACITY),
-    ("Ending", ENDING),
+    ("Shutdown", SHUTDOWN),
     ("Network", NETWORK),
     ("Access", ACCESS),
 )

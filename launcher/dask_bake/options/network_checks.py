@@ -1,100 +1,105 @@
-"""Which ways into a cluster there can be, and how wide they may be."""
+"""Checks of the options for network access: SSH transports, CIDR blocks, security groups."""
 
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Connect
-from dask_bake.options.values import shown
-
-if TYPE_CHECKING:
-    from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.values import quoted
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-WIDEST = 24
-WIDEST_OF_6 = 56
-NEVER_WIDER = {4: 8, 6: 16}
-"""No option opens more than that, in one block or in several that make one."""
+SHORTEST_PREFIX = {4: 24, 6: 56}
+"""The widest blocks that are allowed without ``--allow-wide-cidr``, by IP version."""
+SHORTEST_PREFIX_EVER = {4: 8, 6: 16}
+"""The widest blocks that any option allows, also for several blocks combined."""
 MOST_RULES = 60
-"""How many rules a security group takes (VPC user guide, quotas)."""
+"""Rules per security group (VPC user guide, quotas)."""
 
 
-def check_network(options: "LaunchOptions") -> None:
-    """Raises a ``UsageError`` for the first thing that leads nowhere, or too far."""
+def check_network(options: LaunchOptions) -> None:
+    """Raise a ``UsageError`` for the first option that allows no access, or too much."""
     if options.private and options.connect is None:
         raise UsageError(
-            "--private leaves the head without a public address, and nothing says how you get there",
+            "--private gives the head node no public address, and --connect is not set",
             hint="--connect bastion, ssm or eice; or direct, if this machine is in the VPC or its VPN",
         )
     _check_bastion(options)
     if options.way is Connect.SSM and options.iaminstance_name is None:
         raise UsageError(
-            "--connect ssm needs --iaminstance-name: a node's agent registers with an instance profile",
-            hint="one with AmazonSSMManagedInstanceCore; --connect eice needs none",
+            "--connect ssm requires --iaminstance-name: the SSM Agent registers with an instance profile",
+            hint="give a profile with AmazonSSMManagedInstanceCore; --connect eice requires none",
         )
     if options.way in (Connect.SSM, Connect.EICE) and options.cidr:
         raise UsageError(
-            f"--cidr opens a port, and --connect {options.way} needs none", hint="leave --cidr out"
+            f"--cidr has no effect with --connect {options.way}, which opens no port",
+            hint="leave --cidr out",
         )
     if len(options.cidr) > MOST_RULES:
         raise UsageError(
-            f"--cidr gives {len(options.cidr)} blocks, and a security group takes {MOST_RULES} rules",
-            hint="give fewer, or wider ones",
+            f"--cidr gives {len(options.cidr)} blocks, and a security group allows {MOST_RULES} rules",
+            hint="give fewer or wider blocks",
         )
-    check_widths(options.cidr, allowed=options.allow_wide_cidr)
+    check_widths(options.cidr, allow_wide=options.allow_wide_cidr)
     if options.security_group is not None and options.security_group_id is not None:
-        raise UsageError("--security-group and --security-group-id are two groups", hint="give one of them")
+        raise UsageError(
+            "--security-group and --security-group-id cannot be combined", hint="give one of them"
+        )
 
 
-def check_widths(cidrs: Sequence[str], *, allowed: bool) -> None:
-    """Refuses much of the world in any case, and what is wider than /24 unless it is insisted on."""
+def check_widths(cidrs: Sequence[str], *, allow_wide: bool) -> None:
+    """Raise a ``UsageError`` for a block that is too wide, alone or combined with others."""
     networks = [ipaddress.ip_network(cidr) for cidr in cidrs if not cidr.startswith("sg-")]
     for network in networks:
-        _check_width(network, allowed=allowed)
-    together: tuple[Network, ...] = (
+        _check_width(network, allow_wide=allow_wide)
+    combined: tuple[Network, ...] = (
         *ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv4Network)),
         *ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv6Network)),
     )
-    for network in together:
-        _check_limit(network, f"--cidr opens {network} altogether, which")
+    for network in combined:
+        _check_limit(network, f"--cidr: the blocks together are {network}, which")
 
 
-def _check_limit(network: Network, what: str) -> None:
-    if network.prefixlen == 0:
-        raise UsageError(f"{what} is the whole world", hint="leave --cidr out: then it is your own address")
-    if network.prefixlen < NEVER_WIDER[network.version]:
-        raise UsageError(
-            f"{what} is {network.num_addresses:,} addresses",
-            hint="nothing is opened to more than a /8, or a /16 of IPv6",
-        )
-
-
-def _check_width(network: Network, *, allowed: bool) -> None:
+def _check_width(network: Network, *, allow_wide: bool) -> None:
     _check_limit(network, f"--cidr {network}")
-    if network.prefixlen < (WIDEST if network.version == 4 else WIDEST_OF_6) and not allowed:
+    if network.prefixlen < SHORTEST_PREFIX[network.version] and not allow_wide:
         raise UsageError(
-            f"--cidr {network} is {network.num_addresses:,} addresses",
-            hint="--allow-wide-cidr insists; without --cidr it is your own address alone",
+            f"--cidr {network} contains {network.num_addresses:,} addresses",
+            hint="--allow-wide-cidr allows it; without --cidr only your own address is allowed",
         )
 
 
-def _check_bastion(options: "LaunchOptions") -> None:
+def _check_limit(network: Network, subject: str) -> None:
+    if network.prefixlen == 0:
+        raise UsageError(
+            f"{subject} contains all addresses of the internet",
+            hint="leave --cidr out to allow your own address only",
+        )
+    if network.prefixlen < SHORTEST_PREFIX_EVER[network.version]:
+        raise UsageError(
+            f"{subject} contains {network.num_addresses:,} addresses",
+            hint="at most a /8 can be allowed, or a /16 of IPv6",
+        )
+
+
+def _check_bastion(options: LaunchOptions) -> None:
     if options.bastion is not None and options.way is not Connect.BASTION:
-        raise UsageError("--bastion is for --connect bastion", hint="add that, or leave --bastion out")
+        raise UsageError("--bastion requires --connect bastion", hint="add it, or leave --bastion out")
     if options.way is not Connect.BASTION:
         return
     if options.bastion is None:
-        raise UsageError("--connect bastion needs the bastion", hint="--bastion HOST, as your ssh knows it")
+        raise UsageError(
+            "--connect bastion requires --bastion", hint="--bastion HOST, as in your SSH configuration"
+        )
     if options.bastion.startswith("-") or not re.fullmatch(r"[\w.@:-]+", options.bastion):
         raise UsageError(
-            f"--bastion is {shown(options.bastion)}, which is no host",
-            hint="user@host, or a name of your ssh configuration",
+            f"--bastion: {quoted(options.bastion)} is not a host name",
+            hint="user@host, or a host of your SSH configuration",
         )
     if not options.cidr:
         raise UsageError(
-            "--connect bastion needs --cidr: the address, or the security group, that the bastion comes from",
+            "--connect bastion requires --cidr: the address or the security group of the bastion",
             hint="--cidr 10.0.0.5/32, or --cidr sg-0123456789abcdef0",
         )

@@ -1,13 +1,13 @@
-"""Every setting of the configuration: a launch's options, where things are, and what is in an image."""
+"""Table of all settings of the configuration: options of the cloud, of a launch and of a bake."""
 
 from dask_bake.models.cloud import Architecture, CloudChoice, InstallerChoice
 from dask_bake.options import values
 from dask_bake.options.launch_table import OPTIONS, Option
 
 IMAGE_SECTION = "image"
-"""The section that a bake's own options are in: some of them have the names of a launch's."""
+"""Section of the options of a bake; some have the same names as options of a launch."""
 
-WHERE = (
+CLOUD = (
     Option(
         "cloud",
         ("--cloud",),
@@ -21,33 +21,39 @@ WHERE = (
         ("--region", "--region-name"),
         "REGION",
         values.line,
-        "AWS region. [default: your AWS settings']",
+        "AWS region. [default: your AWS configuration's]",
     ),
     Option(
         "profile",
         ("--profile",),
         "PROFILE",
         values.line,
-        "Profile of your AWS settings. [default: as AWS tools choose it]",
+        "Profile of your AWS configuration. [default: as for the AWS CLI]",
     ),
 )
 ENVIRONMENT = (
-    Option("env", ("--env",), "FILE", values.path, "conda's environment.yml. [default: ours]"),
+    Option(
+        "env",
+        ("--env",),
+        "FILE",
+        values.path,
+        "conda's environment.yml. [default: dask-bake's own]",
+    ),
     Option(
         "installer",
         ("--installer",),
         "WHO",
         values.choice(InstallerChoice),
-        "conda, pip, or auto: whoever can be reached. [default: conda]",
+        "conda, pip, or auto: conda if its channels can be reached, else pip. [default: conda]",
         choices=tuple(InstallerChoice),
     ),
     Option(
         "channel",
         ("--channel",),
         "CHANNEL",
-        values.texts,
-        "conda channel, before others.",
-        many=True,
+        values.strings,
+        "conda channel with priority over the others.",
+        multiple=True,
     ),
     Option(
         "arch",
@@ -64,20 +70,20 @@ BAKE = (
         ("--base",),
         "BASE",
         values.base_image,
-        "debian-12, debian-13, or an image's id. [default: the Debian with the environment's Python]",
+        "debian-12, debian-13, or an AMI ID. [default: the Debian release with the environment's Python]",
     ),
     Option(
         "type",
         ("--type",),
         "TYPE",
         values.line,
-        "EC2 instance type to bake on. [default: m5.large, or m6g.large]",
+        "Instance type to bake on. [default: m5.large or m6g.large]",
     ),
     Option(
         "volume_size",
         ("--volume-size",),
         "GIB",
-        values.whole_number,
+        values.integer,
         "Size of the root volume. [default: 10]",
     ),
     Option(
@@ -91,20 +97,20 @@ BAKE = (
         "deprecate_after",
         ("--deprecate-after",),
         "DAYS",
-        values.whole_number,
-        "0 is never. [default: 365]",
+        values.integer,
+        "Deprecate the image after this time; 0 for never. [default: 365]",
     ),
     Option(
         "timeout",
         ("--timeout",),
         "SECONDS",
-        values.whole_number,
-        "What each step in the cloud may take. [default: 3600]",
+        values.integer,
+        "Time limit of each step in the cloud. [default: 3600]",
     ),
 )
 IMAGE = ENVIRONMENT + BAKE
 SETTINGS = {
-    **{option.key: option for option in WHERE + OPTIONS},
+    **{option.key: option for option in CLOUD + OPTIONS},
     **{f"{IMAGE_SECTION}.{option.key}": option for option in IMAGE},
 }
 SHORT_VARIABLES = {"DASK_BAKE_CLOUD": "cloud", "DASK_BAKE_INSTALLER": f"{IMAGE_SECTION}.installer"}

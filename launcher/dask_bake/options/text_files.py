@@ -1,37 +1,39 @@
-"""Files of the user's that are text, or the sentence that says why one is not."""
+"""Read the user's text and YAML files; every failure is a ``UsageError`` or a ``YAMLError``."""
 
 from pathlib import Path
 from typing import Any
 
 from dask_bake.errors import UsageError
-from dask_bake.options.values import shortened
+from dask_bake.options.values import truncated
 
-NOT_SO = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
-"""What PyYAML raises for 2026-13-45, for !!bool x, for much too deep a list, and the like."""
+INVALID_VALUE_ERRORS = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
+"""Raised by PyYAML instead of ``YAMLError``: for 2026-13-45, for !!bool x, for a list nested too deeply."""
 
 
 def read_text(path: Path, flag: str) -> str:
-    """The file's text; ``flag`` is what named it."""
+    """Return the text of the file that was given by ``flag``."""
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{flag} {shortened(str(path))} is no text", hint="it should be UTF-8") from error
+        raise UsageError(
+            f"{flag} {truncated(str(path))} is not a text file", hint="it must be encoded in UTF-8"
+        ) from error
     except OSError as error:
         raise UsageError(
-            f"{flag} {shortened(str(path))} cannot be read: {error.strerror}",
-            hint="it is a file of this machine",
+            f"{flag} {truncated(str(path))} cannot be read: {error.strerror}",
+            hint="give the path of a file on this machine",
         ) from error
 
 
 def parse_yaml(text: str | bytes) -> Any:
-    """What the YAML says.
+    """Return the parsed YAML document.
 
     Raises:
-        yaml.YAMLError: when it is none, or holds a value that there cannot be.
+        yaml.YAMLError: if the text is not YAML or contains an invalid value.
     """
     import yaml
 
     try:
         return yaml.safe_load(text)
-    except NOT_SO as error:
-        raise yaml.YAMLError(f"it holds a value that cannot be read: {error}") from error
+    except INVALID_VALUE_ERRORS as error:
+        raise yaml.YAMLError(f"invalid value: {error}") from error

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.clusters.naming import DEFAULT_USER
 from dask_bake.errors import BakeError
-from dask_bake.launch.plan import DEFAULT_USER
+from dask_bake.hints import cluster_command
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import Secrets
 from dask_bake.ssh.transport import DIRECTLY, Carrier
-from dask_bake.system.subprocesses import run_bounded
+from dask_bake.system.subprocesses import run_with_timeout
 
 PATIENCE_OF_A_COMMAND = 60.0
 """Seconds, the connection included, for a command whose work is nothing."""
@@ -45,7 +46,9 @@ def host(cluster: Cluster, node: Node, secrets: Secrets, carrier: Carrier = DIRE
     if node.index == 0:
         return host_of_head(node, secrets, carrier)
     if head is None or not head.is_live:
-        raise BakeError(f"cluster {cluster.name} has no head to go through", hint=cluster.command("down"))
+        raise BakeError(
+            f"cluster {cluster.name} has no head to go through", hint=cluster_command("down", cluster.name)
+        )
     through = ssh_command(
         host_of_head(head, secrets, carrier), options=("-W", f"[{node.private_address}]:22")
     )
@@ -102,7 +105,7 @@ def run_there(
     host: Host, words: Sequence[str], seconds: float = PATIENCE_OF_A_COMMAND
 ) -> "subprocess.CompletedProcess[str]":
     """What became of a command on the node that asks nothing; one that takes longer is ended."""
-    return run_bounded(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
+    return run_with_timeout(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
 
 
 def read_file(host: Host, path: str) -> str:

@@ -10,6 +10,7 @@ from dask_bake.clusters.ssh_access import is_let_in
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.ssh.command import Forward, Host, host, read_file
@@ -45,7 +46,7 @@ def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
         raise BakeError(
             f"the certificates of cluster {cluster.name} are not on this machine: {secrets.folder}",
             hint="they are on the machine that launched it; Client() works on the head:"
-            f" {cluster.command('ssh')}",
+            f" {cluster_command('ssh', cluster.name)}",
         )
     return {
         "tls_ca_file": str(secrets.ca_file),
@@ -62,7 +63,7 @@ def reach(cluster: Cluster, node: Node, cloud: Cloud, ec2: CloudEdge) -> Host:
         raise BakeError(
             f"the key of cluster {cluster.name} {trouble}: {secrets.key}",
             hint="only the machine that launched a cluster can enter it, with the key that it made then;"
-            f" any machine can end it: {cluster.command('down')}",
+            f" any machine can end it: {cluster_command('down', cluster.name)}",
         )
     reached = host(cluster, node, secrets, carrier_of(cluster, cloud))
     for each in {node.index: node, 0: cluster.head}.values():
@@ -85,7 +86,7 @@ def open_tunnel(
     """Ports of this machine that are the head's, open; the caller closes it."""
     tunnel = Tunnel(reached, forwards)
     try:
-        tunnel.wait(patience, status=cluster.command("status"))
+        tunnel.wait(patience, status=cluster_command("status", cluster.name))
     except BaseException as error:
         tunnel.close()
         if isinstance(error, BakeError) and (shut := shut_out(cluster, cloud)) is not None:
@@ -106,7 +107,8 @@ def shut_out(cluster: Cluster, cloud: Cloud) -> BakeError | None:
         return None
     return BakeError(
         f"cluster {cluster.name} does not let in {here}, which is this machine's address now",
-        hint=f"{cluster.command('allow-me')} opens SSH to it, and closes it to the address before",
+        hint=f"{cluster_command('allow-me', cluster.name)} opens SSH to it,"
+        " and closes it to the address before",
     )
 
 

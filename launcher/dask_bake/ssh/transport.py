@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.system.subprocesses import run_bounded
+from dask_bake.system.subprocesses import run_with_timeout
 
 PROGRAMS = {
     Connect.DIRECT: ("ssh",),
@@ -107,7 +107,7 @@ def check_version(way: Connect) -> None:
     """Raises the sentence for an AWS CLI that knows no Instance Connect endpoints, as version 1 does not."""
     if way is not Connect.EICE:
         return
-    told = run_bounded(["aws", "--version"], PATIENCE_OF_A_PROGRAM)
+    told = run_with_timeout(["aws", "--version"], PATIENCE_OF_A_PROGRAM)
     found = re.search(r"aws-cli/(\d+)\S*", told.stdout + told.stderr)
     if found is not None and int(found[1]) < 2:
         raise BakeError(

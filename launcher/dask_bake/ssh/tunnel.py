@@ -1,16 +1,18 @@
 """Ports of this machine that are the head's: an ssh, started when it can work, and again when it ends."""
 
 import socket
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, TYPE_CHECKING, Self
 
 from dask_bake.errors import BakeError
 from dask_bake.ssh.command import Forward, Host, tunnel_command
-from dask_bake.system.subprocesses import end, ending_with_us
+from dask_bake.system.subprocesses import die_with_parent, start, stop
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 PATIENCE_OF_A_LOOK = 1.0
 PAUSE_OF_A_PROXY = 1.0
@@ -42,7 +44,7 @@ class Tunnel:
         self._clock = clock
         self._next_start = 0.0
         self.forwards = tuple(forwards)
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Popen[str] | None = None
         self._complaints: IO[bytes] | None = None
         self._is_up = False
         self.trouble = ""
@@ -93,7 +95,7 @@ class Tunnel:
         """Ends ssh."""
         self._is_up = False
         if self._process is not None:
-            end(self._process)
+            stop(self._process)
             self._process = None
         if self._complaints is not None:
             self._complaints.close()
@@ -105,12 +107,8 @@ class Tunnel:
         try:
             # Its own session: Ctrl-C is for us, and we end it. One that outlived us would be somebody
             # who is connected, and keep the cluster from ending by itself.
-            self._process = subprocess.Popen(
-                ending_with_us(tunnel_command(self.host, self.forwards)),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=self._complaints,
-                start_new_session=True,
+            self._process = start(
+                die_with_parent(tunnel_command(self.host, self.forwards)), stderr=self._complaints
             )
         except FileNotFoundError as error:
             raise BakeError("there is no ssh on this machine", hint="apt install openssh-client") from error

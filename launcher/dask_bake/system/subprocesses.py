@@ -1,65 +1,161 @@
-"""Programs that are ended when they take too long, with all that they have started."""
+"""Run other programs: to the end within a time limit, or in the background until they are stopped."""
 
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import IO, TypeAlias
 
-ENDING = 5.0
-"""Seconds for a program to end by itself once it is told to."""
-TOO_LATE = 124
-"""The exit code of one that was ended, as of timeout(1)."""
+from dask_bake.errors import BakeError
+
+RUN_TIMEOUT = 600.0
+"""Seconds for a program that normally takes none of them."""
+STOP_TIMEOUT = 5.0
+"""Seconds between SIGTERM and SIGKILL."""
+KILL_TIMEOUT = 1.0
+"""Seconds for the kernel and init to remove a killed process group."""
+TIMED_OUT = 124
+"""The exit code of a program that exceeded its time limit, as of timeout(1)."""
+
+Stream: TypeAlias = "int | IO[bytes] | IO[str]"
+"""A file, a file descriptor, or one of subprocess's constants."""
 
 
-def run_bounded(command: Sequence[str], seconds: float) -> "subprocess.CompletedProcess[str]":
-    """What became of a command that asks nothing; a child of its that goes on holds nobody up.
+def run(
+    command: Sequence[str], *, text: str = "", seconds: float = RUN_TIMEOUT, new_session: bool = True
+) -> str:
+    """Run a command that must succeed, with ``text`` as its input, and return its output.
+
+    Raises:
+        BakeError: when it is not installed, fails (with its last line), or exceeds the time limit.
+    """
+    name = f"`{' '.join(command[:3])}`"
+    try:
+        done = run_with_timeout(command, seconds, text=text, new_session=new_session)
+    except FileNotFoundError:
+        raise BakeError(
+            f"the program {command[0]} is not installed",
+            hint="dask-bake local doctor lists the missing Debian packages",
+        ) from None
+    if done.returncode == TIMED_OUT:
+        raise BakeError(
+            f"{name} did not end within {seconds:.0f} s",
+            hint="dask-bake local doctor lists what is left over",
+        )
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["it printed nothing"]
+        raise BakeError(f"{name} failed: {lines[-1]}")
+    return done.stdout
+
+
+def attempt(command: Sequence[str]) -> None:
+    """Run a command that may fail, because its aim may be reached already."""
+    run_with_timeout(command, RUN_TIMEOUT)
+
+
+def run_with_timeout(
+    command: Sequence[str], seconds: float, *, text: str = "", new_session: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """Run a non-interactive command with a time limit; do not wait for its background children.
+
+    A command that exceeds the limit is stopped, and its exit code is ``TIMED_OUT``. Only in the caller's
+    session does sudo find the password that was typed there.
 
     Raises:
         FileNotFoundError: when there is no such program.
     """
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        # Its own session: all of it can be ended together, and Ctrl-C is for us.
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True
-        )
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        given.write(text.encode())
+        given.seek(0)
+        process = start(command, stdin=given, stdout=out, stderr=err, new_session=new_session)
         try:
-            code = process.wait(seconds)
-            late = ""
+            code, note = process.wait(seconds), ""
         except subprocess.TimeoutExpired:
-            code, late = TOO_LATE, f"no answer within {seconds:.0f} s"
+            code, note = TIMED_OUT, f"no answer within {seconds:.0f} s"
         finally:
-            end(process)
-        texts = []
-        for file in (out, err):
-            file.seek(0)
-            texts.append(file.read().decode(errors="replace"))
-    return subprocess.CompletedProcess(command, code, texts[0], texts[1] + late)
+            stop(process)
+        return subprocess.CompletedProcess(command, code, _content(out), _content(err) + note)
 
 
-def ending_with_us(command: Sequence[str]) -> list[str]:
-    """The command so that it ends when this process does, even by SIGKILL, where the system has a way.
+def start(
+    command: Sequence[str],
+    *,
+    stdin: Stream = subprocess.DEVNULL,
+    stdout: Stream = subprocess.DEVNULL,
+    stderr: Stream = subprocess.DEVNULL,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    new_session: bool = True,
+) -> "subprocess.Popen[str]":
+    """Start a program in the background; whoever starts it stops it.
 
-    To Linux the thread that starts it is the process.
+    In a session of its own it gets no Ctrl-C of the terminal, and ``stop`` reaches its children.
+
+    Raises:
+        FileNotFoundError: when there is no such program.
+    """
+    return subprocess.Popen(
+        command,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        text=True,
+        errors="replace",
+        env=environ,
+        cwd=folder,
+        start_new_session=new_session,
+    )
+
+
+def die_with_parent(command: Sequence[str]) -> list[str]:
+    """Return the command so that it ends when this process does, even by SIGKILL, where setpriv exists.
+
+    For Linux the parent is the thread that starts it.
     """
     wrapper = shutil.which("setpriv") if shutil.which(command[0]) else None
     return [*((wrapper, "--pdeathsig", "TERM") if wrapper else ()), *command]
 
 
-def end(process: "subprocess.Popen[bytes]", seconds: float = ENDING) -> None:
-    """Ends a process that leads a session, and all in it; one that does not hear is killed."""
+def stop(process: "subprocess.Popen[str]", seconds: float = STOP_TIMEOUT) -> None:
+    """End a process, and its children where it leads a session; return when they are gone.
+
+    After ``seconds`` it is killed. A process of another user, as by sudo, is left to end by itself.
+    """
     if process.poll() is not None:
         return
-    _tell(process, signal.SIGTERM)
     try:
+        _signal(process, signal.SIGTERM)
         process.wait(seconds)
     except subprocess.TimeoutExpired:
-        _tell(process, signal.SIGKILL)
+        _signal(process, signal.SIGKILL)
         process.wait()
+        _await_group(process.pid)
+    except PermissionError:
+        return
 
 
-def _tell(process: "subprocess.Popen[bytes]", number: int) -> None:
+def _signal(process: "subprocess.Popen[str]", number: int) -> None:
     with suppress(ProcessLookupError):
-        os.killpg(process.pid, number)
+        if os.getpgid(process.pid) == process.pid:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+
+
+def _await_group(group: int) -> None:
+    """Return when no process of a killed group is left, or only such as nobody reaps."""
+    deadline = time.monotonic() + KILL_TIMEOUT
+    with suppress(ProcessLookupError, PermissionError):
+        while time.monotonic() < deadline:
+            os.killpg(group, 0)
+            time.sleep(0.01)
+
+
+def _content(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from dask_bake.cloud_init.render import masked
+from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.clusters.auto_shutdown import Switch
 from dask_bake.errors import UsageError
-from dask_bake.hints import own_call
+from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Cost
@@ -70,8 +70,11 @@ def addresses(
     return {**found, "jupyter": jupyter} if token else found
 
 
-def address_document(cluster: Cluster) -> dict[str, str]:
+def address_document(cluster: Cluster, flags: Sequence[str] = ()) -> dict[str, str]:
     """Where the scheduler is within the cluster, and what uses it from here; the dashboard is the head's own.
+
+    Args:
+        flags: by which the user chose the cloud.
 
     Raises:
         UsageError: when no Dask was started on it.
@@ -79,22 +82,21 @@ def address_document(cluster: Cluster) -> dict[str, str]:
     if not cluster.has_dask:
         raise UsageError(
             f"no Dask was started on {cluster.name}, so nothing of it has an address",
-            hint=f"{cluster.command('ssh')} opens a shell on its head",
+            hint=f"{cluster_command('ssh', cluster.name)} opens a shell on its head",
         )
     return {
         "name": cluster.name,
         "scheduler": scheduler_address(cluster),
         "dashboard_on_head": f"http://127.0.0.1:{DASHBOARD_PORT}/status",
-        "python": "from dask_bake.api import connect;"
-        f" client = {own_call(cluster.name, flags=cluster.flags)}",
-        "browser": cluster.command("ui"),
+        "python": f"from dask_bake.api import connect; client = {python_call(cluster.name, flags=flags)}",
+        "browser": complete(cluster_command("ui", cluster.name), flags),
     }
 
 
 def plan_document(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> dict[str, Any]:
-    """A launch that is not carried out: keys are masked in it, and what is not known is null."""
+    """A launch that is not carried out: keys are mask_private_keys in it, and what is not known is null."""
     used = plan.shape(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
@@ -138,7 +140,7 @@ def _readable(value: Any) -> Any:
         return [_readable(each) for each in value]
     if isinstance(value, bytes):
         return value.decode()
-    return masked(value) if isinstance(value, str) else value
+    return mask_private_keys(value) if isinstance(value, str) else value
 
 
 def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.text import Text
 
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
@@ -12,21 +11,22 @@ from dask_bake.images.facts import ImageFacts
 from dask_bake.images.prune import PrunePlan
 from dask_bake.images.share import SharePlan
 from dask_bake.models.ec2 import Image
-from dask_bake.view.images import INDENT, age_text, bytes_text, grid, size_text
+from dask_bake.view import layout
+from dask_bake.view.images import size_text
 
 
 def prune_view(plan: PrunePlan, now: datetime) -> RenderableType:
     """What goes, and what stays, each with its reason."""
     going = [(*_image(each.facts, now), each.why) for each in plan.remove]
     going += [
-        (each.id, age_text(now - each.started), bytes_text(each.bytes), "its image is gone")
+        (each.id, layout.age_text(now - each.started), layout.bytes_text(each.bytes), "its image is gone")
         for each in plan.loose
     ]
     staying = [(*_image(each.facts, now), each.why) for each in plan.keep]
     parts: list[RenderableType] = []
     for title, rows, style in (("to be removed", going, "red"), ("to be kept", staying, "green")):
         if rows:
-            parts += [Text(title, f"bold {style}"), Padding(grid(rows), INDENT, expand=False)]
+            parts += [Text(title, f"bold {style}"), layout.indented(layout.grid(rows))]
     return Group(*parts, Text(f"{counted(plan)} to be removed."))
 
 
@@ -37,26 +37,28 @@ def counted(plan: PrunePlan) -> str:
     counts = ((len(plan.remove), "image"), (len(plan.remove) + len(plan.loose), "snapshot"))
     what = " and ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
     verb = "is" if not plan.remove and len(plan.loose) == 1 else "are"
-    return f"{what}{f', {bytes_text(plan.bytes)},' if plan.bytes else ''} {verb}"
+    return f"{what}{f', {layout.bytes_text(plan.bytes)},' if plan.bytes else ''} {verb}"
 
 
 def copies_view(plans: Sequence[CopyPlan]) -> RenderableType:
     """What would be copied, and what is there already."""
-    return grid([(plan.to_region, _step(plan)) for plan in plans])
+    return layout.grid([(plan.to_region, _step(plan)) for plan in plans])
 
 
 def copied_view(plans: Sequence[CopyPlan], copies: Sequence[Image]) -> RenderableType:
     """What is in which region now."""
     said = {CopyStep.COPY: "copied", CopyStep.FINISH: "finished", CopyStep.NOTHING: "was there"}
     rows = [(plan.to_region, image.id, said[plan.step]) for plan, image in zip(plans, copies, strict=True)]
-    return grid(rows)
+    return layout.grid(rows)
 
 
 def share_view(plan: SharePlan) -> RenderableType:
     """For which accounts something changes."""
     changes, stays = ("no longer shared", "not shared before") if plan.stop else ("shared", "shared before")
     rows = [(plan.image.id, f"{changes} with {each}") for each in plan.accounts]
-    return grid([*rows, *((plan.image.id, f"{stays} with {each}: nothing to do") for each in plan.same)])
+    return layout.grid(
+        [*rows, *((plan.image.id, f"{stays} with {each}: nothing to do") for each in plan.same)]
+    )
 
 
 def _step(plan: CopyPlan) -> str:
@@ -69,4 +71,4 @@ def _step(plan: CopyPlan) -> str:
 
 
 def _image(facts: ImageFacts, now: datetime) -> tuple[str, str, str]:
-    return facts.image.id, age_text(facts.age(now)), size_text(facts)
+    return facts.image.id, layout.age_text(facts.age(now)), size_text(facts)

@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
-from rich.padding import Padding
 from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
@@ -17,12 +16,12 @@ from dask_bake.images.manifest import Manifest
 from dask_bake.models.debian import release_of_image
 from dask_bake.models.ec2 import Image, ImageSettings
 from dask_bake.models.tags import Tag
+from dask_bake.view import layout
 
 HEADINGS = ("image", "age", "size", "base", "verified", "in use by")
 RIGHT = ("age", "size")
 DAY = re.compile(r"-(\d{4})(\d{2})(\d{2})(?:-|$)")
 SIGNS = {Change.ADDED: ("+", "green"), Change.REMOVED: ("-", "red"), Change.CHANGED: ("~", "yellow")}
-INDENT = (0, 0, 0, 2)
 
 
 def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
@@ -34,7 +33,7 @@ def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
     parts: list[RenderableType] = [_line(HEADINGS, widths, "bold"), Rule(style="dim", characters="─")]
     for each, row in zip(facts, rows, strict=True):
         style = "" if each.is_ready else "yellow"
-        parts += [_line(row, widths, style), Padding(Text(_holds(each), "dim"), INDENT, expand=False)]
+        parts += [_line(row, widths, style), layout.indented(Text(_holds(each), "dim"))]
     if any(each.is_superseded for each in facts):
         parts += [Text(), Text("* There is a newer image of the base: dask-bake bake takes it.", "dim")]
     return Group(*parts)
@@ -42,7 +41,7 @@ def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
 
 def image_view(facts: ImageFacts, settings: ImageSettings, now: datetime) -> RenderableType:
     """One image: what is known of it, what decided it, and every package."""
-    parts: list[RenderableType] = [_pairs(_facts(facts, settings, now))]
+    parts: list[RenderableType] = [layout.pairs(_facts(facts, settings, now))]
     manifest = facts.manifest
     if manifest is None:
         parts += [Text(), Text("It has no manifest: an older version of dask-bake baked it.")]
@@ -58,7 +57,7 @@ def differences_view(found: Differences) -> RenderableType:
     parts: list[RenderableType] = []
     for title, some in (("inputs", found.inputs), ("files", found.files), ("packages", found.packages)):
         if some:
-            parts += [Text(title, "bold"), Padding(_differences(some), INDENT, expand=False)]
+            parts += [Text(title, "bold"), layout.indented(_differences(some))]
     return Group(*parts)
 
 
@@ -74,7 +73,14 @@ def diff_view(before: Image, after: Image, found: Differences) -> RenderableType
 def _row(facts: ImageFacts, now: datetime) -> tuple[str, ...]:
     base = base_day(facts.image) + ("*" if facts.is_superseded else "")
     ready = str(facts.verified or "no") if facts.image.state == "available" else facts.image.state
-    return (facts.image.id, age_text(facts.age(now)), size_text(facts), base, ready, ", ".join(facts.users))
+    return (
+        facts.image.id,
+        layout.age_text(facts.age(now)),
+        size_text(facts),
+        base,
+        ready,
+        ", ".join(facts.users),
+    )
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Table:
@@ -120,7 +126,7 @@ def _facts(facts: ImageFacts, settings: ImageSettings, now: datetime) -> list[tu
         ("digest", facts.digest),
         ("state", image.state),
         ("verified", str(facts.verified or "no")),
-        ("created", f"{image.created:%Y-%m-%d %H:%M} UTC, {age_text(facts.age(now))} ago"),
+        ("created", f"{image.created:%Y-%m-%d %H:%M} UTC, {layout.age_text(facts.age(now))} ago"),
         ("deprecation", f"{settings.deprecation:%Y-%m-%d}" if settings.deprecation else "never"),
         ("architecture", image.architecture),
         ("environment", facts.environment),
@@ -147,65 +153,27 @@ def _manifest(manifest: Manifest) -> list[RenderableType]:
     return [
         Text(),
         Text("inputs", "bold"),
-        Padding(grid(inputs), INDENT, expand=False),
+        layout.indented(layout.grid(inputs)),
         Text(),
         Text("files, * executable", "bold"),
-        Padding(grid(files), INDENT, expand=False),
+        layout.indented(layout.grid(files)),
         Text(),
         Text(f"{len(packages)} packages", "bold"),
-        Padding(Columns(packages, padding=(0, 2), column_first=True), INDENT, expand=False),
+        layout.indented(Columns(packages, padding=(0, 2), column_first=True)),
     ]
 
 
 def _differences(some: Iterable[Difference]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_column(overflow="fold")
+    rows = []
     for each in some:
         sign, style = SIGNS[each.change]
-        value = (
-            f"{each.before} → {each.after}" if each.change is Change.CHANGED else each.before or each.after
-        )
-        table.add_row(Text(sign, style), Text(each.name), Text(value))
-    return table
-
-
-def _pairs(rows: Sequence[tuple[str, str]]) -> Table:
-    table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for label, value in rows:
-        table.add_row(Text(label, "bold"), Text(value))
-    return table
-
-
-def grid(rows: Sequence[Sequence[str]]) -> Table:
-    """Rows of plain cells, in columns as wide as they need."""
-    table = Table.grid(padding=(0, 2))
-    for _ in rows[0] if rows else ():
-        table.add_column(overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
+        change = f"{each.before} → {each.after}"
+        value = change if each.change is Change.CHANGED else each.before or each.after
+        rows.append((Text(sign, style), each.name, value))
+    return layout.grid(rows)
 
 
 def size_text(facts: ImageFacts) -> str:
     """What the snapshot stores; the size of the disk where EC2 does not say."""
     size = facts.snapshot.volume_size if facts.snapshot else facts.image.root_size
-    return bytes_text(facts.bytes) if facts.bytes is not None else f"≤ {size} GiB" if size else "?"
-
-
-def bytes_text(count: int | None) -> str:
-    """A size, as it is billed."""
-    if count is None:
-        return "?"
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def age_text(age: timedelta) -> str:
-    """How long ago, in one unit."""
-    minutes = int(age.total_seconds()) // 60
-    if minutes < 120:
-        return f"{minutes} min"
-    return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // (24 * 60)} d"
+    return layout.bytes_text(facts.bytes) if facts.bytes is not None else f"≤ {size} GiB" if size else "?"

@@ -7,12 +7,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from dask_bake.cloud_init.render import masked
+from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.launch.permissions import Permission
 from dask_bake.launch.placement import Place
 from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
 from dask_bake.launch.pricing import Cost, Item, dollars, in_words
 from dask_bake.models.cloud import Market
+from dask_bake.view import layout
 
 ANSWERS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yellow")}
 
@@ -30,7 +31,7 @@ def plan_view(
             runs.append(number)
         parts += [Text(f"{number}. {call.operation}", "bold cyan"), _parameters(parameters)]
         if user_data is not None:
-            shown = masked(user_data).rstrip()
+            shown = mask_private_keys(user_data).rstrip()
             parts += [Text("UserData", "bold"), Text(shown, "green", no_wrap=True, overflow="ignore")]
         parts.append(Text())
     parts += [
@@ -72,19 +73,15 @@ def _place(place: Place) -> str:
 def _permissions(permissions: Sequence[Permission]) -> Iterator[RenderableType]:
     if not permissions:
         return
-    table = Table.grid(padding=(0, 2))
-    for each in permissions:
-        table.add_row(Text(each.operation), Text(each.what), Text(*ANSWERS[each.allowed]), Text(each.why))
-    yield from (Text(), Text("May you? EC2 says", "bold"), table)
+    rows = [(each.operation, each.what, Text(*ANSWERS[each.allowed]), each.why) for each in permissions]
+    yield from (Text(), Text("Permissions, as EC2 answers", "bold"), layout.grid(rows))
 
 
 def _cost(cost: Cost | None) -> Iterator[RenderableType]:
     if cost is None:
         return
-    table = Table.grid(padding=(0, 2))
-    for item in cost.items:
-        table.add_row(Text(item.what), Text(f"{item.count} ×"), Text(_each(item)))  # noqa: RUF001 - a sign
-    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"), table, Text())
+    rows = [(item.what, f"{item.count} ×", _each(item)) for item in cost.items]  # noqa: RUF001 - a sign
+    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"), layout.grid(rows), Text())
 
 
 def _each(item: Item) -> str:
@@ -92,12 +89,7 @@ def _each(item: Item) -> str:
 
 
 def _parameters(parameters: Mapping[str, object]) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    for key, value in parameters.items():
-        grid.add_row(Text(key, "dim"), Text(_compact(value)))
-    return grid
+    return layout.pairs([(key, _compact(value)) for key, value in parameters.items()])
 
 
 def _compact(value: object) -> str:

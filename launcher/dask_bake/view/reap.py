@@ -3,34 +3,65 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
 from dask_bake.clusters.orphans import Reaping
 from dask_bake.launch.pricing import dollars
 from dask_bake.models.resources import Kind, Piece
-from dask_bake.view.images import INDENT, age_text, grid
+from dask_bake.view import layout
 
 Costs = Mapping[str, float | None]
 """Dollars an hour, by the id of the piece; nothing where nothing costs."""
-NAME = 2
+DESCRIPTION = 2
+"""Column of a resource's type, size and name."""
 
 
 def reap_view(found: Reaping, costs: Costs, now: datetime) -> RenderableType:
     """Each launch's pieces with age and cost, and what is left alone."""
     parts: list[RenderableType] = []
     for each in found.remains:
-        silent = f"{each.cluster}  {each.region}, silent for {age_text(now - each.silent_since)}"
+        silent = f"{each.cluster}  {each.region}, silent for {layout.age_text(now - each.silent_since)}"
         rows = [_row(piece, costs, now) for piece in each.pieces]
-        parts += [Text(silent, "bold red"), Padding(_grid(rows), INDENT, expand=False)]
+        parts += [
+            Text(silent, "bold red"),
+            layout.indented(layout.grid(rows, wraps=DESCRIPTION, right=DESCRIPTION + 1)),
+        ]
     if found.spared:
         parts.append(Text("left alone", "bold green"))
         rows = [(each.cluster, each.region, each.why) for each in found.spared]
-        parts.append(Padding(grid(rows), INDENT, expand=False))
+        parts.append(layout.indented(layout.grid(rows)))
     return Group(*parts, Text(f"{counted(found)} to be removed{_in_all(found, costs)}."))
+
+
+def reap_document(
+    found: Reaping,
+    costs: Costs,
+    now: datetime,
+    *,
+    unseen: Mapping[str, str],
+    removed: bool,
+) -> dict[str, Any]:
+    """What was found, and whether it was removed; null is what is not known."""
+    return {
+        "removed": removed,
+        "leftovers": [
+            {
+                "region": each.region,
+                "cluster": each.cluster,
+                "launch_id": each.launch_id,
+                "silent_seconds": int((now - each.silent_since).total_seconds()),
+                "pieces": [_piece(piece, costs, now) for piece in each.pieces],
+            }
+            for each in found.remains
+        ],
+        "left_alone": [
+            {"region": each.region, "cluster": each.cluster, "why": each.why} for each in found.spared
+        ],
+        "regions_not_seen": dict(unseen),
+    }
 
 
 def counted(found: Reaping) -> str:
@@ -46,20 +77,8 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _grid(rows: Sequence[Sequence[str]]) -> Table:
-    """Of its columns the name alone may need more than one line."""
-    table = Table.grid(padding=(0, 2))
-    for column in range(5):
-        table.add_column(
-            no_wrap=column != NAME, overflow="fold", justify="right" if column > NAME else "left"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))
-    return table
-
-
 def _row(piece: Piece, costs: Costs, now: datetime) -> tuple[str, ...]:
-    age = "?" if piece.born is None else age_text(now - piece.born)
+    age = "?" if piece.born is None else layout.age_text(now - piece.born)
     what = " ".join(filter(None, (piece.type, f"{piece.size} GiB" if piece.size else "", piece.name)))
     plain = (str(piece.kind), piece.id, what, age)
     return (*plain, _cost(costs[piece.id])) if piece.id in costs else (*plain, "")
@@ -76,3 +95,14 @@ def _in_all(found: Reaping, costs: Costs) -> str:
         return ""
     unknown = sum(piece.id in costs for each in found.remains for piece in each.pieces) > len(known)
     return f", {dollars(sum(known))} an hour{' and what is unknown' if unknown else ''}"
+
+
+def _piece(piece: Piece, costs: Costs, now: datetime) -> dict[str, Any]:
+    return {
+        "kind": str(piece.kind),
+        "id": piece.id,
+        "name": piece.name or None,
+        "type": piece.type or None,
+        "age_seconds": None if piece.born is None else int((now - piece.born).total_seconds()),
+        "cost_an_hour": costs.get(piece.id),
+    }

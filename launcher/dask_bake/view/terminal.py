@@ -1,10 +1,10 @@
-"""The terminal: results to stdout, everything else to stderr, as a live view or as lines."""
+"""Output of a command: results to stdout, notes and progress to stderr."""
 
 import errno
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -13,100 +13,138 @@ from rich.live import Live
 from rich.text import Text
 
 from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.view.launch_progress import LaunchView
+from dask_bake.hints import complete
+from dask_bake.view.layout import as_json
+from dask_bake.view.progress import REFRESHES_PER_SECOND, BakeProgress, LaunchProgress
 
 
 class Terminal:
-    """Where a command speaks: hand its ``notify`` to whatever works."""
+    """Output of a command. Pass its ``notify`` to functions that report progress.
 
-    def __init__(self, out: Console | None = None, err: Console | None = None) -> None:
-        self.out = out or Console(highlight=False, markup=False)
-        self.err = err or Console(stderr=True, highlight=False, markup=False)
+    Args:
+        flags: options by which the user chose the cloud; commands in notes and views get them.
+    """
+
+    def __init__(
+        self, out: Console | None = None, err: Console | None = None, *, flags: Sequence[str] = ()
+    ) -> None:
+        self.out = out or Console(highlight=False, markup=False, emoji=False)
+        self.err = err or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.flags = tuple(flags)
         self.calls: list[str] = []
         self.last_seen: ClusterSeen | None = None
-        self._view: LaunchView | None = None
+        self._launch: LaunchProgress | None = None
+        self._bake: BakeProgress | None = None
         self._is_live = False
         self._spinner = self.err.status("")
 
     def notify(self, event: Event) -> None:
-        """Shows the event, or keeps it for the end."""
-        match event:
-            case Note(text):
-                self._line(text, "")
-            case Output(line):
-                self._line(line, "dim")
-            case Called(operation):
-                self.calls.append(operation)
-            case PhaseStarted(phase) if self._view is None:
-                self._begin(phase)
-            case PhaseEnded(phase, seconds) if self._view is None:
-                self._spinner.stop()
-                self._line(f"  {phase} {seconds:.1f} s", "")
-            case _:
-                if isinstance(event, ClusterSeen):
-                    self.last_seen = event
-                seen = self._view.see(event) if self._view else None
-                if seen and not self._is_live:
-                    self._line(seen, "")
+        """Show the event, or record it for the result."""
+        if isinstance(event, Note):
+            event = Note(complete(event.text, self.flags))
+        if isinstance(event, Called):
+            self.calls.append(event.operation)
+        elif self._bake:
+            self._bake.notify(event)
+        elif isinstance(event, Note | Output):
+            self._print_text(event)
+        elif self._launch:
+            self._update_launch(self._launch, event)
+        else:
+            self._print_phase(event)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """While this lasts, the phase that goes on is shown, however it ends."""
+        """Stop the spinner of the current phase when the block ends, also by an exception."""
         try:
             yield
         finally:
             self._spinner.stop()
 
     @contextmanager
-    def watching(self) -> Iterator[LaunchView]:
-        """While this lasts, phases and nodes are shown as they change."""
-        self._view = view = LaunchView(time.monotonic)
+    def watching(self) -> Iterator[LaunchProgress]:
+        """Show nodes and phases of a launch while the block runs, live where stderr is a terminal."""
+        self._launch = progress = LaunchProgress(time.monotonic)
         try:
             if not self.err.is_terminal:
-                yield view
+                yield progress
                 return
             self._is_live = True
-            with Live(view, console=self.err, refresh_per_second=8, transient=False):
-                yield view
+            with Live(progress, console=self.err, refresh_per_second=REFRESHES_PER_SECOND, transient=False):
+                yield progress
         finally:
-            self._view, self._is_live = None, False
+            self._launch, self._is_live = None, False
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Raises an OSError where what is said within this reaches nobody."""
+    def baking(self) -> Iterator[None]:
+        """Show the phases of a bake while the block runs."""
+        self._bake = BakeProgress(self.err)
+        try:
+            with self._bake:
+                yield
+        finally:
+            self._bake = None
+
+    @contextmanager
+    def delivering(self) -> Iterator[None]:
+        """Raise OSError if what the block wrote to stdout could not be delivered."""
         try:
             yield
             _stdout().flush()
         except SystemExit as error:
-            # What rich makes of a pipe that nobody reads.
+            # rich raises it when nobody reads the pipe.
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         except OSError:
-            _give_up_stdout()
+            _discard_stdout()
             raise
 
-    def write_json(self, text: str) -> None:
-        """A document for a script, as it is."""
+    def write_json(self, document: object) -> None:
+        """Write the document to stdout as JSON."""
+        self.write(as_json(document))
+
+    def write(self, text: str) -> None:
+        """Write text that is complete already, such as a policy or an SBOM, to stdout."""
         _stdout().write(text + "\n")
 
-    def _begin(self, phase: str) -> None:
-        if self.err.is_terminal:
-            self._spinner.update(Text(f"{phase} …"))
-            self._spinner.start()
-        else:
-            self._line(f"  {phase} …", "")
+    def _update_launch(self, launch: LaunchProgress, event: Event) -> None:
+        if isinstance(event, ClusterSeen):
+            self.last_seen = event
+        line = launch.update(event)
+        if line and not self._is_live:
+            self._print_line(line)
 
-    def _line(self, line: str, style: str) -> None:
+    def _print_phase(self, event: Event) -> None:
+        match event:
+            case PhaseStarted(phase) if self.err.is_terminal:
+                self._spinner.update(Text(f"{phase} …"))
+                self._spinner.start()
+            case PhaseStarted(phase):
+                self._print_line(f"  {phase} …")
+            case PhaseEnded(phase, seconds):
+                self._spinner.stop()
+                self._print_line(f"  {phase} {seconds:.1f} s")
+            case ClusterSeen():
+                self.last_seen = event
+
+    def _print_text(self, event: Note | Output) -> None:
+        match event:
+            case Note(text):
+                self._print_line(text)
+            case Output(line):
+                self._print_line(line, "dim")
+
+    def _print_line(self, line: str, style: str = "") -> None:
         self.err.print(Text(line, style), soft_wrap=True)
 
 
 def _stdout() -> TextIO:
     stdout: TextIO | None = sys.stdout
-    if stdout is None:  # as it is where the shell has closed it
+    if stdout is None:  # The shell has closed it.
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return stdout
 
 
-def _give_up_stdout() -> None:
-    """What is still to be written there would fail once more when Python ends."""
+def _discard_stdout() -> None:
+    """Redirect stdout to /dev/null, since flushing it again when Python exits would fail again."""
     with suppress(OSError, ValueError, AttributeError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,10 +7,10 @@ import pytest
 from moto import mock_aws
 
 from dask_bake import clouds
+from dask_bake.clusters.naming import ssh_rule
 from dask_bake.commands import allow_me
 from dask_bake.ec2 import api
 from dask_bake.errors import StoppedError, UsageError
-from dask_bake.launch.plan import ssh_rule
 from dask_bake.models.ec2 import Rule
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import new_key
@@ -49,17 +49,10 @@ def group(aws, edge):
 @pytest.fixture
 def allow(cloud, edge):
     def run(*, here=NEW, cidr=(), wide=False, dry_run=False, json_output=False):
-        return allow_me.run(
-            cloud,
-            edge,
-            Terminal(),
-            lambda: here,
-            name=None,
-            cidr=cidr,
-            allow_wide_cidr=wide,
-            dry_run=dry_run,
-            json_output=json_output,
+        options = allow_me.AllowMeOptions(
+            cidr=cidr, allow_wide_cidr=wide, dry_run=dry_run, json_output=json_output
         )
+        return allow_me.run(options, cloud, edge, Terminal(), lambda: here)
 
     return run
 
@@ -93,7 +86,7 @@ def test_a_second_time_changes_nothing_and_says_so(aws, group, allow, capsys):
     assert allow() == 0
 
     assert opened(aws, group) == before
-    assert capsys.readouterr().out == "SSH of taxi is open to this already; nothing was changed.\n"
+    assert capsys.readouterr().out == "SSH of taxi is open to this address already; nothing was changed.\n"
 
 
 def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, edge, monkeypatch):
@@ -138,10 +131,10 @@ def test_blocks_that_are_given_are_let_in_instead_of_this_machine(aws, group, al
 @pytest.mark.parametrize(
     ("cidr", "wide", "sentence"),
     [
-        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0 is the whole world"),
-        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1 is 2,147,483,648 addresses"),
-        (("10.0.0.0/8", "11.0.0.0/8"), True, "--cidr opens 10.0.0.0/7 altogether"),
-        (("10.0.0.0/16",), False, r"--cidr 10.0.0.0/16 is 65,536 addresses"),
+        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0 contains"),
+        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1 contains 2,147,483,648 addresses"),
+        (("10.0.0.0/8", "11.0.0.0/8"), True, "10.0.0.0/7"),
+        (("10.0.0.0/16",), False, r"--cidr 10.0.0.0/16 contains 65,536 addresses"),
     ],
 )
 def test_a_block_that_is_too_wide_is_refused_as_at_launch(aws, group, allow, cidr, wide, sentence):

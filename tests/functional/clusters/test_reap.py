@@ -10,8 +10,8 @@ from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
 from dask_bake.cli.main import run
+from dask_bake.clusters.naming import moment
 from dask_bake.iam.grants import Purpose
-from dask_bake.launch.plan import moment
 from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from iam_actions import needed, permitted, recording
@@ -169,7 +169,7 @@ def test_where_nobody_can_be_asked_it_is_refused_before_anything_is_looked_at(aw
 
     assert run(["reap"]) == 2
 
-    assert "--yes removes it, --dry-run shows what would be removed" in capsys.readouterr().err
+    assert "--yes removes them, --dry-run shows what would be removed" in capsys.readouterr().err
     assert things(aws) == before
 
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dask_bake.cli.main import run
-from dask_bake.launch.plan import moment
+from dask_bake.clusters.naming import moment
 from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from fake_local_cloud import Server
@@ -178,7 +178,7 @@ def test_regions_that_are_closed_are_named_and_keep_no_other(aws, capsys):
     said = " ".join(captured.err.split())
     assert (code, captured.out.splitlines()[-1]) == (3, "2 instances and 2 security groups are gone.")
     assert (left(aws), left(aws, "eu-north-1")) == (set(), set())
-    assert all(f"{region} could not be looked at: " in said for region in closed)
+    assert all(f"{region} could not be read: " in said for region in closed)
     assert "something may be left in eu-west-1, me-south-1" in said
     assert "dask-bake reap --region eu-west-1" in said
 

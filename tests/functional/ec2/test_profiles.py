@@ -14,7 +14,7 @@ from moto import mock_aws
 
 from dask_bake import clouds
 from dask_bake.cli.main import run
-from dask_bake.ec2 import api
+from dask_bake.ec2 import api, session
 from dask_bake.ec2.client import Clients
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import CloudChoice
@@ -71,12 +71,12 @@ def test_a_profile_means_aws_its_region_and_its_keys():
 
     assert (cloud.name, cloud.region, cloud.profile) == ("aws", "eu-west-1", "keys")
     assert dict(cloud.environment) == {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_PROFILE": "keys"}
-    assert clouds.credentials(clouds.session_of(cloud)).access_key == "AKIAKEYS"
+    assert session.credentials(session.session_of(cloud)).access_key == "AKIAKEYS"
     assert opened("keys", region="us-east-2").region == "us-east-2"
 
 
 def test_another_program_is_given_the_profile_s_keys_and_no_profile():
-    given = clouds.credentials_for_others(opened("keys"))
+    given = session.credentials_for_others(opened("keys"))
 
     assert (given["AWS_ACCESS_KEY_ID"], given["AWS_PROFILE"]) == ("AKIAKEYS", "")
 
@@ -97,7 +97,7 @@ def test_calls_are_made_with_the_profile_s_keys():
 
 def test_a_role_is_assumed():
     with mock_aws():
-        assumed = clouds.credentials(clouds.session_of(opened("role")))
+        assumed = session.credentials(session.session_of(opened("role")))
 
     assert assumed.access_key.startswith("ASIA")
     assert assumed.token

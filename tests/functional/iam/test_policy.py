@@ -13,7 +13,7 @@ from dask_bake import clouds
 from dask_bake.assets import packer_directory
 from dask_bake.bake.bake import bake
 from dask_bake.bake.context import Workshop
-from dask_bake.bake.plan import BakeOptions
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.verify import Prover
 from dask_bake.cli.main import run
 from dask_bake.commands import images

@@ -155,7 +155,7 @@ def test_an_sbom_says_which_hashes_the_tags_had_no_room_for(aws, capsys):
 
     assert run(["images", "sbom"]) == 0
     told = capsys.readouterr()
-    assert "hashes had no room in the tags" in told.err
+    assert "no room for all hashes" in told.err
     assert all("hashes" not in component for component in json.loads(told.out)["components"])
 
 
@@ -204,7 +204,7 @@ def test_without_a_terminal_a_prune_needs_to_be_told(aws, capsys, monkeypatch):
         monkeypatch.setattr("sys.stdin", nothing)
         assert refused(capsys, "images", "prune", "--keep", "1") == (
             2,
-            "Error: this removes images for good, and there is no terminal to ask at\n"
+            "Error: this removes resources permanently, and there is no terminal to confirm it on\n"
             "Hint: --yes removes them, --dry-run shows what would be removed\n",
         )
 

@@ -17,19 +17,20 @@ import pytest
 from dask_bake import clouds
 from dask_bake.cli.main import run
 from dask_bake.clusters.inventory import find
+from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2 import api
 from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called, Event, Note, Output
 from dask_bake.launch.bootstrap import handout, keys_for
 from dask_bake.launch.discovery import look_around
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.preflight import check_user_data
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing
+from fakes import Answering, FakeClock, Printing, hint_of
 from functional.launch.test_capacity import left
 from invariant import watched
 
@@ -99,7 +100,7 @@ def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **sa
     try:
         watched(aside, go, nodes=nodes) if is_watched else go()
     except BakeError as error:
-        seen.code, seen.message, seen.hint = error.exit_code, error.message, error.hint or ""
+        seen.code, seen.message, seen.hint = error.exit_code, error.message, hint_of(error)
     seen.seconds = clock() - 100
     return seen
 
@@ -1083,7 +1084,7 @@ def test_user_data_that_is_too_long_is_told_before_anything_is_made(cloud, fault
         "told before anything is made",
         left="nothing",
     ) as row:
-        is_told_beforehand(cloud, row, "bytes, and EC2 takes 16384", user_data=config)
+        is_told_beforehand(cloud, row, "16384", user_data=config)
 
 
 def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_row):

@@ -1,8 +1,6 @@
 """The launcher against moto's EC2: what the commands make, show and remove, and what they refuse."""
 
-import http.server
 import json
-import threading
 from dataclasses import replace
 
 import boto3
@@ -10,19 +8,14 @@ import pytest
 import yaml
 from moto import mock_aws
 
-from dask_bake import api, clouds
+from dask_bake import api
 from dask_bake.cli.main import run
-from dask_bake.commands import launch as launch_command
 from dask_bake.ec2 import api as ec2
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cluster import Cluster
-from dask_bake.models.tags import Tag, Verified
-from dask_bake.options.launch import LaunchOptions
-from dask_bake.view.terminal import Terminal
-from fakes import Answering, Printing
-from invariant import watched
-
-OPTIONS = LaunchOptions(count=3, nprocs=2)
+from dask_bake.models.tags import Tag
+from fakes import Answering
+from moto_launches import OPTIONS, answering_cloud, baked, launch, tag
 
 
 @pytest.fixture
@@ -33,55 +26,13 @@ def aws():
 
 @pytest.fixture
 def image(aws):
-    image_id = aws.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]
-    tag(
-        aws,
-        image_id,
-        {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.USER: "admin", Tag.VERIFIED: Verified.YES},
-    )
-    return image_id
-
-
-def tag(aws, image_id: str, tags: dict[str, str]) -> None:
-    aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+    return baked(aws)
 
 
 @pytest.fixture
 def cloud():
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"192.0.2.7")
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
-        server.shutdown()
-        thread.join()
-
-
-def launch(cloud, options=OPTIONS, *, way_in=Answering, dry_run=False) -> int:
-    terminal = Terminal()
-    edge = Printing(ec2.connect(cloud, terminal.notify))
-    return watched(
-        boto3.client("ec2", region_name=cloud.region),
-        lambda: launch_command.run(
-            options,
-            cloud,
-            edge,
-            terminal,
-            dry_run=dry_run,
-            json_output=True,
-            make_way_in=lambda *_: way_in(edge),
-        ),
-        nodes=0 if dry_run else options.count,
-    )
+    with answering_cloud() as cloud:
+        yield cloud
 
 
 def everything(aws) -> list[str]:
@@ -214,42 +165,10 @@ def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_
     assert [node["role"] for node in document["instances"]] == ["head", "worker", "worker"]
 
 
-@pytest.fixture
-def file(aws, image, cloud, tmp_path):
-    """The file of a cluster that is up."""
-    path = tmp_path / "cluster.yaml"
-    launch(cloud, replace(OPTIONS, name="mine", file=path))
+def test_destroy_is_down_and_asks_nothing(aws, image, cloud, tmp_path, capsys):
+    file = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, name="mine", file=file))
     launch(cloud, replace(OPTIONS, name="other"))
-    return path
-
-
-def test_a_command_takes_the_cluster_of_the_file(file, capsys):
-    capsys.readouterr()
-    assert run(["address", "--file", str(file), "--json"]) == 0
-
-    said = json.loads(capsys.readouterr().out)
-    head = yaml.safe_load(file.read_text())["instances"][0]["private_ip"]
-    assert said == {
-        "name": "mine",
-        "scheduler": f"tcp://{head}:8786",
-        "dashboard_on_head": "http://127.0.0.1:8787/status",
-        "python": "from dask_bake.api import connect;"
-        ' client = connect("mine", cloud="aws", region="us-east-1")',
-        "browser": "dask-bake ui mine --cloud aws --region us-east-1",
-    }
-
-
-def test_addresses_are_told_within_80_columns(file, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    capsys.readouterr()
-    assert run(["address", "mine"]) == 0
-
-    shown = capsys.readouterr().out
-    assert max(map(len, shown.splitlines())) <= 80
-    assert 'connect("mine")' in shown
-
-
-def test_destroy_is_down_and_asks_nothing(aws, file, capsys):
     assert run(["destroy", "--file", str(file), "-y"]) == 0
 
     assert "mine is gone: 3 nodes ended" in capsys.readouterr().out
@@ -259,49 +178,9 @@ def test_destroy_is_down_and_asks_nothing(aws, file, capsys):
     assert "there is no cluster named mine" in left[1]
 
 
-def test_the_variable_of_dask_ec2_names_the_file(file, capsys, monkeypatch):
-    monkeypatch.setenv("CLUSTERFILE", str(file))
-    capsys.readouterr()
-    assert run(["address", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "mine"
-
-    assert run(["address", "other", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["name"] == "other"
-
-
-@pytest.mark.parametrize("command", ["status", "connect", "ui", "address", "allow-me", "down", "destroy"])
-def test_a_name_beside_a_file_that_has_another_is_refused(file, command, capsys):
-    assert run([command, "other", "--file", str(file)]) == 2
-
-    assert f"{file} is about name mine, and the command line says other" in capsys.readouterr().err
-
-
-def test_a_list_of_the_file_is_its_cluster_alone(file, capsys, monkeypatch):
-    capsys.readouterr()
-    assert run(["ls", "--file", str(file), "--json"]) == 0
-    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine"]
-
-    monkeypatch.setenv("CLUSTERFILE", str(file))
-    assert run(["ls", "--json"]) == 0
-    assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine", "other"]
-
-
-def test_python_s_way_in_takes_the_cluster_of_the_file(file, monkeypatch):
-    def refused(**given):
-        with pytest.raises(BakeError) as caught:
-            api.connect(**given)
-        return caught.value.message
-
-    keyless = refused(name="mine")
-    assert keyless.startswith("the key of cluster mine is not on this machine")
-    assert refused() == "there is more than one cluster: mine, other"
-    assert refused(file=str(file)) == refused(name="mine", file=file) == keyless
-    assert refused(name="other", file=file) == (f"{file} is about name mine, and the command line says other")
-    monkeypatch.setenv("CLUSTERFILE", str(file))
-    assert refused() == keyless
-
-
-def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, file, capsys):
+def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, tmp_path, capsys):
+    file = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, name="mine", file=file))
     assert run(["down", "mine"]) == 0
     launch(cloud, replace(OPTIONS, name="mine"))
 

@@ -25,8 +25,9 @@ from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.ec2 import PlacementGroup, SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Verified
-from dask_bake.options.launch import LaunchOptions, launch_options
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
+from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
 from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn
@@ -668,7 +669,7 @@ def test_allow_mismatch_lets_an_image_of_another_python_be_launched():
 
 
 def test_allow_wide_cidr_lets_a_wide_block_in():
-    with pytest.raises(UsageError, match=r"--cidr 10\.0\.0\.0/8 is 16,777,216 addresses"):
+    with pytest.raises(UsageError, match=r"--cidr 10\.0\.0\.0/8 "):
         plan_of("--cidr 10.0.0.0/8")
 
     lines = lines_of(plan_of("--cidr 10.0.0.0/8 --allow-wide-cidr"))

@@ -16,7 +16,7 @@ from dask_bake.errors import LeftoverError, QuotaError
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing
+from fakes import Answering, FakeClock, Printing, hint_of
 from functional.launch.test_capacity import left
 
 
@@ -147,7 +147,7 @@ def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that
         cloud.clear_faults()
         assert all(piece in caught.value.message for piece in left(cloud))
         assert "AWS does not accept the credentials" in caught.value.message
-        assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake down dask")
+        assert (caught.value.exit_code, hint_of(caught.value)) == (3, "dask-bake down dask")
         assert asked <= 1
 
     assert down(cloud) == 0

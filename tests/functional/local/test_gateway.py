@@ -423,7 +423,13 @@ def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
         raise BakeError("Cannot write the sample data <here>.")
 
     gateway = Gateway(
-        unasked, unasked, Ec2Api(unasked, None, None), caller_address="", load_samples=fail, status=dict
+        unasked,
+        unasked,
+        Ec2Api(unasked, None, None),
+        caller_address="",
+        load_samples=fail,
+        status=dict,
+        bases=None,
     )
     with listening_at(gateway) as url:
         answer = requests.get(f"{url}/dask-data/a", timeout=5)

@@ -13,19 +13,18 @@ import pytest
 from dask_bake.bake.bake import BakeResult, bake
 from dask_bake.bake.context import Workshop
 from dask_bake.bake.lease import ABANDONED
-from dask_bake.bake.plan import BakeOptions
-from dask_bake.environment.pip_lock import Lock
+from dask_bake.bake.options import BakeOptions
+from dask_bake.clusters.naming import ssh_rule
+from dask_bake.environment.pip_lock import Lock, Package
 from dask_bake.environment.spec import parse_environment
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError, UsageError
 from dask_bake.events import Event, Note, Notify, PhaseEnded, Phases, PhaseStarted
 from dask_bake.images import manifest
-from dask_bake.images.manifest import Package
-from dask_bake.launch.plan import ssh_rule
 from dask_bake.models.cloud import Architecture, Cloud
 from dask_bake.models.debian import TRIXIE
 from dask_bake.models.ec2 import Image, InstanceType, SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
-from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of
+from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, hint_of
 from interrupting import hidden, words_of
 
 BASE = Image("ami-base", "debian-12-amd64-20260101", "available", datetime(2026, 1, 1, tzinfo=UTC))
@@ -398,7 +397,7 @@ def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(benc
     bench.proof.fails = NotReadyError("it does not compute", hint="look")
     with pytest.raises(BakeError, match="it does not compute") as caught:
         bench.bake()
-    assert caught.value.hint == "look; dask-bake bake --force builds the image anew"
+    assert hint_of(caught.value) == "look; dask-bake bake --force builds the image anew"
     assert bench.cloud.image("ami-1").tag(Tag.VERIFIED) == "failed"
     bench.assert_nothing_left()
     bench.proof.fails = None
@@ -493,7 +492,7 @@ def test_credentials_that_expire_in_the_middle_are_said_with_what_is_left(bench:
         " The reason: AWS does not accept the credentials: Request has expired. (RequestExpired)"
     )
     assert proof == left.replace(name, f"{name}-proof")
-    assert caught.value.hint == f"dask-bake down {name}; dask-bake down {name}-proof"
+    assert hint_of(caught.value) == f"dask-bake down {name}; dask-bake down {name}-proof"
 
 
 def other_bake(bench: Bench, *, created: bool = True) -> SecurityGroup:
@@ -571,7 +570,7 @@ def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> N
         bench.bake(timeout=600)
     assert caught.value.message == "another bake of this image has gone on for 600 s"
     assert (
-        caught.value.hint
+        hint_of(caught.value)
         == f"if it was killed, dask-bake down {dict(group.tags)[Tag.CLUSTER]} ends what it left"
     )
     assert bench.clock.now - began >= 600
@@ -599,7 +598,7 @@ def test_an_image_of_another_release_than_the_lock_is_for_is_refused(bench: Benc
     bench.cloud.listed.append(Image("ami-13", "debian-13-amd64-20260101-1", "available", NOW))
     with pytest.raises(UsageError) as caught:
         bench.bake(base="ami-13")
-    assert (caught.value.message, caught.value.hint) == (
+    assert (caught.value.message, hint_of(caught.value)) == (
         "--base ami-13 is Debian 13 with Python 3.13, and the environment is locked for 3.11",
         "--base debian-12, or the dependency python=3.13",
     )

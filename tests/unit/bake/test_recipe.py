@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from dask_bake.bake.recipe import Recipe, pack_rootfs, stage
-from dask_bake.environment.pip_lock import Lock
+from dask_bake.environment.pip_lock import Lock, Package
 from dask_bake.errors import BakeError
-from dask_bake.images.manifest import File, Package
+from dask_bake.images.manifest import File
 
 LOCK = Lock("e" * 64, "3.11.2", "x86_64", (Package("dask", "2026.8.0", "d" * 64),))
 CONTENTS = {"environment.yml": b"name: dask", "pip.lock": b"dask"}

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from distributed import Client, Scheduler, Security, Worker, worker_client
 
-from dask_bake.cloud_init.certificates import CLOCK_SKEW, VALID_DAYS, hand_out, issue, new_authority
+from dask_bake.cloud_init.certificates import CLOCK_SKEW, VALID_DAYS, create_authority, issue, issue_for_nodes
 from dask_bake.models.cloud import Role
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -54,7 +54,7 @@ def ask_another(number):
 
 
 def test_scheduler_worker_and_client_of_one_cluster_compute():
-    authority = new_authority("dask")
+    authority = create_authority("dask")
     secured = security(authority, ("client", issue(authority, "client")))
 
     assert asyncio.run(with_cluster(authority, lambda address: computed(address, secured))) == 6
@@ -67,12 +67,12 @@ def test_a_client_without_a_certificate_is_refused():
         with pytest.raises(OSError, match=r"Timed out|closed|reset|refused"):
             await Client(address.replace("tls://", "tcp://"), asynchronous=True, timeout="2s")
 
-    asyncio.run(with_cluster(new_authority("dask"), try_plain))
+    asyncio.run(with_cluster(create_authority("dask"), try_plain))
 
 
 def test_another_authority_s_client_is_refused():
     """Even if it trusts the scheduler, and its cluster has the same name."""
-    ours, other = new_authority("dask"), new_authority("dask")
+    ours, other = create_authority("dask"), create_authority("dask")
     secured = security(other, ("client", issue(other, "client")), ca=ours)
 
     async def try_other(address):
@@ -82,9 +82,9 @@ def test_another_authority_s_client_is_refused():
     asyncio.run(with_cluster(ours, try_other))
 
 
-def test_nobody_takes_a_client_s_certificate_for_a_scheduler_s():
+def test_a_client_s_certificate_is_not_accepted_as_a_scheduler_s():
     """Who has it can use the cluster, and not stand in for it."""
-    authority = new_authority("dask")
+    authority = create_authority("dask")
     serving = security(authority, ("scheduler", issue(authority, "client")))
     secured = security(authority, ("client", issue(authority, "client")))
 
@@ -110,9 +110,9 @@ def strict(authority, role, protocol, folder):
 
 
 @pytest.mark.parametrize("role", ["scheduler", "worker", "client"])
-def test_python_s_strictest_verification_accepts_them(role, tmp_path):
+def test_certificates_pass_python_s_strict_verification(role, tmp_path):
     """What newer Pythons ask of certificates by default."""
-    authority = new_authority("dask")
+    authority = create_authority("dask")
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = strict(authority, "worker", ssl.PROTOCOL_TLS_SERVER, tmp_path).wrap_bio(there, back, True)
     client = strict(authority, role, ssl.PROTOCOL_TLS_CLIENT, tmp_path).wrap_bio(back, there)
@@ -124,8 +124,8 @@ def test_python_s_strictest_verification_accepts_them(role, tmp_path):
     assert client.getpeercert()["subject"] == ((("commonName", "dask worker"),),)
 
 
-def test_they_hold_a_year_from_a_day_ago_and_name_no_host():
-    authority = new_authority("dask", now=NOW)
+def test_certificates_are_valid_for_a_year_from_yesterday_and_name_no_host():
+    authority = create_authority("dask", now=NOW)
     for pem in (authority.cert_pem, issue(authority, "worker", now=NOW).cert_pem):
         read = x509.load_pem_x509_certificate(pem.encode())
         assert read.not_valid_before_utc == NOW - CLOCK_SKEW
@@ -135,8 +135,8 @@ def test_they_hold_a_year_from_a_day_ago_and_name_no_host():
     assert 30 <= VALID_DAYS <= 397
 
 
-def test_a_client_s_certificate_is_good_for_nothing_else():
-    authority = new_authority("dask")
+def test_a_client_s_certificate_has_client_authentication_only():
+    authority = create_authority("dask")
     uses = {
         role: set(
             x509.load_pem_x509_certificate(issue(authority, role).cert_pem.encode())
@@ -150,11 +150,11 @@ def test_a_client_s_certificate_is_good_for_nothing_else():
     assert uses == {"scheduler": both, "worker": both, "client": {ExtendedKeyUsageOID.CLIENT_AUTH}}
 
 
-def test_the_authority_s_key_is_handed_to_no_node():
-    authority = new_authority("dask")
-    handed = hand_out(authority)
+def test_no_node_gets_the_private_key_of_the_ca():
+    authority = create_authority("dask")
+    issued = issue_for_nodes(authority)
 
-    assert authority.key_pem not in repr(handed)
-    assert {role: tls.ca for role, tls in handed.items()} == dict.fromkeys(Role, authority.cert_pem)
-    assert handed[Role.HEAD].client is not None
-    assert handed[Role.WORKER].client is None
+    assert authority.key_pem not in repr(issued)
+    assert {role: tls.ca for role, tls in issued.items()} == dict.fromkeys(Role, authority.cert_pem)
+    assert issued[Role.HEAD].client is not None
+    assert issued[Role.WORKER].client is None

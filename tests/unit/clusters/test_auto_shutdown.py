@@ -15,9 +15,11 @@ from fakes import a_cluster
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
 LIFETIME = Switch("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
-IDLE = Switch("idle", limit=1_800, left=1_200, held="", why="for 30 min nobody is connected")
-USED = Switch("idle", limit=1_800, left=1_800, held="a task is running", why="for 30 min nobody is connected")
-LOST = Switch("lost", limit=600, left=600, held="", why="for 10 min the scheduler does not answer")
+IDLE = Switch("idle", limit=1_800, left=1_200, held="", why="no client, task or session for 30 min")
+USED = Switch(
+    "idle", limit=1_800, left=1_800, held="a task is running", why="no client, task or session for 30 min"
+)
+LOST = Switch("lost", limit=600, left=600, held="", why="no answer from the scheduler for 10 min")
 
 
 def shown(renderable):
@@ -60,7 +62,7 @@ def test_a_failure_is_told_when_half_of_its_time_has_passed():
     near = Switch("lost", limit=600, left=300, held="", why=LOST.why)
     held = Switch("lost", limit=600, left=300, held="an SSH session is open", why=LOST.why)
 
-    assert sentences([near]) == ("It ends itself in 5 min: for 10 min the scheduler does not answer.",)
+    assert sentences([near]) == ("It ends itself in 5 min: no answer from the scheduler for 10 min.",)
     assert sentences([held]) == ()
 
 

@@ -101,7 +101,7 @@ def test_a_file_of_dask_ec2_is_refused_with_how_to_end_its_cluster(tmp_path):
         ("name: mine\ncloud: aws", "wrote: it has no region"),
         ("name: 7\ncloud: aws\nregion: x", "wrote: it has no name"),
         ("name: mine\ncloud: gcp\nregion: x", "wrote: its cloud is 'gcp'"),
-        ("name: Mine\ncloud: aws\nregion: x", "'Mine' cannot be a cluster's name"),
+        ("name: Mine\ncloud: aws\nregion: x", "'Mine' is not a valid cluster name"),
         ("instances: 3\nregion: x", "was written by dask-ec2"),
     ],
 )

@@ -9,17 +9,16 @@ from rich.console import Console
 
 from dask_bake.bake.lease import Claim
 from dask_bake.clusters import reap
+from dask_bake.clusters.naming import group_name, moment
 from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
 from dask_bake.errors import BakeError, LeftoverError
-from dask_bake.launch.plan import group_name, moment
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.resources import QUIET, Kind, Piece
 from dask_bake.models.tags import Tag
-from dask_bake.view.reap import reap_view
-from dask_bake.view.reap_documents import reap_document
-from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
+from dask_bake.view.reap import reap_document, reap_view
+from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, hint_of, workers_of
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 OLD = NOW - timedelta(hours=3)
@@ -229,7 +228,7 @@ def test_what_resists_is_named_and_keeps_nothing_else():
     assert region.left == ["sg-first"]
     assert "security group dask-bake-first (sg-first)" in caught.value.message
     assert "sg-second" not in caught.value.message
-    assert caught.value.hint == "dask-bake reap --region here"
+    assert hint_of(caught.value) == "dask-bake reap --region here"
 
 
 def test_a_disk_that_stays_is_named_with_ec2_s_reason():
@@ -254,7 +253,7 @@ def test_what_resists_in_one_region_keeps_nothing_in_the_others():
         "something may be left that costs money in east, west: volume vol-0; volume vol-0."
         " The reason: vol-0 is in use"
     )
-    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake reap --all-regions")
+    assert (caught.value.exit_code, hint_of(caught.value)) == (3, "dask-bake reap --all-regions")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +272,7 @@ def test_an_interrupt_ends_the_removal_and_names_all_that_may_be_left(operation)
         assert piece_id in caught.value.message
     assert "i-far" not in caught.value.message
     assert "may be left that costs money in near, zoo: " in caught.value.message
-    assert (caught.value.exit_code, caught.value.hint) == (3, "dask-bake reap --all-regions")
+    assert (caught.value.exit_code, hint_of(caught.value)) == (3, "dask-bake reap --all-regions")
     assert near.left
 
 
@@ -284,7 +283,7 @@ def test_an_interrupt_in_the_last_region_tells_the_command_for_it():
     with pytest.raises(LeftoverError, match="interrupted") as caught:
         remove(here=region)
 
-    assert caught.value.hint == "dask-bake reap --region here"
+    assert hint_of(caught.value) == "dask-bake reap --region here"
 
 
 def test_a_region_that_does_not_answer_hides_no_other():

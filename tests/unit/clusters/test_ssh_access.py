@@ -4,15 +4,15 @@ from dataclasses import replace
 
 import pytest
 
+from dask_bake.clusters.naming import member_rule, ssh_rule
 from dask_bake.clusters.ssh_access import check_way, choose_endpoint, is_let_in, plan_change
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch.discovery import look_around
-from dask_bake.launch.plan import member_rule, ssh_rule
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan
+from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan, hint_of
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
 PROVED = replace(IMAGE, tags=(*IMAGE.tags, (Tag.VERIFIED, Verified.YES), (Tag.MANAGED, "true")))
@@ -88,7 +88,7 @@ def test_a_bastion_is_let_in_and_not_this_machine():
 
     with pytest.raises(UsageError, match=r"entered through jump") as caught:
         check_way(cluster, has_cidr=False)
-    assert caught.value.hint == "--cidr says from where that bastion comes"
+    assert hint_of(caught.value) == "--cidr says from where that bastion comes"
     check_way(cluster, has_cidr=True)
 
 
@@ -126,7 +126,7 @@ def test_without_an_endpoint_that_serves_there_is_a_sentence_and_the_command_tha
         choose_endpoint(endpoints, SUBNETS[0])
 
     command = "aws ec2 create-instance-connect-endpoint --subnet-id subnet-1 --no-preserve-client-ip"
-    assert caught.value.hint.startswith(command)
+    assert hint_of(caught.value).startswith(command)
 
 
 def test_a_launch_by_an_endpoint_opens_ssh_to_that_endpoint_s_groups_and_to_no_address():

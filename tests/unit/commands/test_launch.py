@@ -15,7 +15,7 @@ from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import IMAGE, TYPE, FakeLookUps, a_cluster, a_plan
+from fakes import IMAGE, TYPE, FakeLookUps, a_cluster, a_plan, hint_of
 
 BAKED = replace(
     IMAGE,
@@ -46,7 +46,7 @@ def test_a_file_that_cannot_be_written_leaves_a_cluster_and_says_so(tmp_path):
         write_metadata(tmp_path, {}, a_cluster(a_plan(name="mine")))
 
     assert caught.value.exit_code == 3
-    assert "dask-bake down mine" in (caught.value.hint or "")
+    assert "dask-bake down mine" in hint_of(caught.value)
 
 
 def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():

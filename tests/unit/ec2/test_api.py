@@ -11,13 +11,13 @@ from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
 from dask_bake import clouds
+from dask_bake.clusters.naming import member_rule, ssh_rule
 from dask_bake.ec2 import api, requests
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.errors import translated
 from dask_bake.ec2.retry import Insistence
 from dask_bake.errors import BakeError, UnclearError, UsageError
 from dask_bake.events import Called, Note
-from dask_bake.launch.plan import member_rule, ssh_rule
 from dask_bake.models.ec2 import InstanceType, SecurityGroup, Subnet
 from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
 

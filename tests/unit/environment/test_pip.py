@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dask_bake.environment import pip as wheels
+from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify
-from dask_bake.images.manifest import Package
 from dask_bake.system.disk import room_in
 
 

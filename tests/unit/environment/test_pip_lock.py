@@ -5,9 +5,8 @@ import hashlib
 import pytest
 
 from dask_bake.assets import packer_directory
-from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
+from dask_bake.environment.pip_lock import Lock, Package, parse_lock, render_lock
 from dask_bake.errors import BakeError
-from dask_bake.images.manifest import Package
 from dask_bake.models.debian import RELEASES, DebianRelease
 
 

@@ -23,12 +23,11 @@ from dask_bake.environment.conda.lock import TERMS
 from dask_bake.environment.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.pip import Target, resolve
-from dask_bake.environment.pip_lock import Lock, render_lock
+from dask_bake.environment.pip_lock import Lock, Package, render_lock
 from dask_bake.environment.request import Places, Request, read_request
 from dask_bake.environment.resolve import pip_release, prepare
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
-from dask_bake.images.manifest import Package
 from dask_bake.models.cloud import Architecture, InstallerChoice
 from dask_bake.models.debian import NEWEST, RELEASES, DebianRelease, release_with
 

@@ -13,7 +13,7 @@ import pytest
 from distributed import LocalCluster
 from moto.server import ThreadedMotoServer
 
-from dask_bake.local.samples.sample_data import ensure, file_names
+from dask_bake.local.samples.s3 import ensure_files, file_names
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "nyc_taxi.py"
 HERE = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "AWS_CONFIG_FILE": os.devnull}
@@ -21,7 +21,7 @@ HERE = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "AWS_CONFIG_FILE"
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    return ensure(tmp_path_factory.mktemp("rides"), rides_a_day=20)
+    return ensure_files(tmp_path_factory.mktemp("rides"), rides_a_day=20)
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,16 @@ from datetime import timedelta
 
 import pytest
 
+from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError, LeftoverError, StoppedError, UnclearError, UsageError
 from dask_bake.events import Note, PhaseEnded, PhaseStarted
 from dask_bake.images import catalog, copy
 from dask_bake.images.copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
 from dask_bake.images.differences import Change, Difference, Differences, differences
 from dask_bake.images.facts import ImageFacts, choose, family, require_manifest
-from dask_bake.images.manifest import File, Package
-from dask_bake.images.prune import Verdict, check_keep, plan_prune, plan_removal
-from dask_bake.images.share import SharePlan, check_accounts, plan_share
+from dask_bake.images.manifest import File
+from dask_bake.images.prune import Verdict, check_keep, look_up_prune, plan_prune, plan_removal, prune
+from dask_bake.images.share import SharePlan, check_accounts, plan_share, share
 from dask_bake.models.ec2 import ImageSettings
 from dask_bake.models.tags import Tag
 from fake_images import (
@@ -28,6 +29,7 @@ from fake_images import (
     refused,
     some_facts,
 )
+from fakes import hint_of
 
 TOKEN = iter(f"token-{number}" for number in range(1000))
 
@@ -98,7 +100,7 @@ def test_a_manifest_is_read_from_the_image_and_its_snapshot_however_both_are_tag
 def test_an_image_without_a_manifest_is_told_how_to_get_one():
     with pytest.raises(BakeError, match="has no manifest: an older version baked it") as caught:
         require_manifest(some_facts())
-    assert caught.value.hint == "dask-bake bake --force bakes it anew, with one"
+    assert hint_of(caught.value) == "dask-bake bake --force bakes it anew, with one"
 
 
 # Which image is meant
@@ -141,7 +143,7 @@ def test_the_beginning_of_two_digests_is_wrong_use():
 def test_without_a_ready_image_the_way_to_one_is_told(facts):
     with pytest.raises(BakeError, match="there is no image") as caught:
         choose(facts, None)
-    assert (caught.value.hint, caught.value.exit_code) == ("dask-bake bake makes one", 1)
+    assert (hint_of(caught.value), caught.value.exit_code) == ("dask-bake bake makes one", 1)
 
 
 # What differs
@@ -289,7 +291,7 @@ def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3), an_image(4, days=4, verified=None)],
         settings={an_image(2).id: ImageSettings(shared_with=("123456789012",))},
     )
-    plan = catalog.look_up_prune(edge, keep=1, now=NOW)
+    plan = look_up_prune(edge, keep=1, now=NOW)
     assert [verdict.facts.image.id[-1] for verdict in plan.remove] == ["3", "4"]
     assert [call[1][-1] for call in edge.calls if call[0] == "settings_of"] == ["2", "3"]
 
@@ -301,8 +303,8 @@ def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
 def test_who_may_have_access_all_the_same_is_told(error):
     edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
     with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
-        catalog.share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
-    assert caught.value.hint == (
+        share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
+    assert hint_of(caught.value) == (
         f"dask-bake images share {an_image().id} --with 123456789012 --stop ends that"
     )
 
@@ -311,7 +313,7 @@ def test_who_may_have_access_all_the_same_is_told(error):
 
 
 def a_prune(edge):
-    return catalog.look_up_prune(edge, keep=1, now=NOW)
+    return look_up_prune(edge, keep=1, now=NOW)
 
 
 def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
@@ -319,7 +321,7 @@ def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
         images=[an_image(1), an_image(2, days=2)],
         snapshot_list=[a_snapshot(1), a_snapshot(2), a_snapshot(7, days=7)],
     )
-    removed = catalog.prune(a_prune(edge), edge, notify=lambda _: None)
+    removed = prune(a_prune(edge), edge, notify=lambda _: None)
     assert removed == (an_image(2, days=2),)
     assert (edge.images, edge.snapshot_list) == ([an_image(1)], [a_snapshot(1)])
 
@@ -330,7 +332,7 @@ def test_what_has_come_into_use_since_it_was_shown_stays():
     plan = a_prune(edge)
     edge.users = {an_image(2).id: ("taxi",)}
 
-    assert catalog.prune(plan, edge, notify=told.append) == ()
+    assert prune(plan, edge, notify=told.append) == ()
     assert told == [Note("ami-00000000000000002 stays: it has come into use by taxi.")]
     assert len(edge.images) == 2
 
@@ -342,7 +344,7 @@ def test_what_cannot_be_removed_is_named_and_all_else_goes():
         faults={"remove": [refused("in use")], "remove_snapshot": [refused("locked")]},
     )
     with pytest.raises(LeftoverError) as caught:
-        catalog.prune(a_prune(edge), edge, notify=lambda _: None)
+        prune(a_prune(edge), edge, notify=lambda _: None)
     assert caught.value.message == (
         "something could not be removed: image ami-00000000000000002 or its snapshot snap-00000000000000002:"
         " in use; snapshot snap-00000000000000007: locked"
@@ -357,7 +359,7 @@ def test_an_interrupt_does_not_leave_half_a_removal():
         faults={"remove": [KeyboardInterrupt()]},
     )
     with pytest.raises(KeyboardInterrupt):
-        catalog.prune(a_prune(edge), edge, notify=lambda _: None)
+        prune(a_prune(edge), edge, notify=lambda _: None)
     assert [each.id[-1] for each in edge.images] == ["1", "3"]
     assert [each.id[-1] for each in edge.snapshot_list] == ["3"]
 
@@ -370,7 +372,7 @@ def test_an_interrupt_after_which_nothing_can_be_removed_ends_it_and_names_what_
         faults={"remove": [KeyboardInterrupt(), again]},
     )
     with pytest.raises(LeftoverError, match="image ami-00000000000000002 or its snapshot"):
-        catalog.prune(a_prune(edge), edge, notify=lambda _: None)
+        prune(a_prune(edge), edge, notify=lambda _: None)
     assert [each.id[-1] for each in edge.images] == ["1", "3"]
     assert [each.id[-1] for each in edge.snapshot_list] == ["7"]
 
@@ -484,7 +486,7 @@ def test_a_copy_that_fails_is_taken_back_and_the_others_are_made(operation):
     with pytest.raises(BakeError) as caught:
         carry_out(plans, {"eu-west-1": broken, "us-west-2": whole})
 
-    assert (caught.value.message, caught.value.hint, caught.value.exit_code) == (
+    assert (caught.value.message, hint_of(caught.value), caught.value.exit_code) == (
         "no copy in eu-west-1: not now",
         "a way out",
         1,
@@ -567,7 +569,7 @@ def test_only_what_changes_is_asked_for():
 def test_sharing_that_fails_halfway_is_undone():
     edge = FakeImages(faults={"share": [refused("own key")]})
     with pytest.raises(BakeError, match="own key"):
-        catalog.share(SharePlan(an_image(), (ONE,), ()), edge)
+        share(SharePlan(an_image(), (ONE,), ()), edge)
     assert edge.calls == [("share", an_image().id, ONE), ("unshare", an_image().id, ONE)]
 
 
@@ -581,7 +583,7 @@ def test_sharing_that_fails_halfway_is_undone():
 )
 def test_sharing_is_one_step_for_all_accounts(plan, calls):
     edge = FakeImages()
-    catalog.share(plan, edge)
+    share(plan, edge)
     assert edge.calls == calls
 
 

@@ -6,7 +6,8 @@ from hashlib import sha256
 
 import pytest
 
-from dask_bake.images.manifest import File, Manifest, Package, as_tags, from_tags, parse, render
+from dask_bake.environment.pip_lock import Package
+from dask_bake.images.manifest import File, Manifest, as_tags, from_tags, parse, render
 
 
 def hashed(text: str) -> str:

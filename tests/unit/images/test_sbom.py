@@ -7,7 +7,7 @@ import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from dask_bake.images.manifest import Package
+from dask_bake.environment.pip_lock import Package
 from dask_bake.images.sbom import purl, render_sbom
 from fake_images import MANIFEST, an_image
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dask_bake.cloud_init.certificates import hand_out, new_authority
+from dask_bake.cloud_init.certificates import create_authority, issue_for_nodes
 from dask_bake.launch.discovery import find_callers
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Connect
@@ -54,7 +54,7 @@ def plan(request) -> LaunchPlan:
     callers = find_callers(plan.options, lambda: HERE)
     plan = replace(plan, surroundings=replace(plan.surroundings, callers=callers))
     if options.get("tls"):
-        handed = hand_out(new_authority(plan.options.name))
+        handed = issue_for_nodes(create_authority(plan.options.name))
         plan = replace(plan, handout=replace(plan.handout, tls=handed))
     return plan
 
@@ -144,9 +144,9 @@ def test_user_data_holds_no_secret_but_a_role_s_own_key(plan):
 
 
 def test_the_authority_s_key_goes_to_no_node():
-    authority = new_authority("dask")
+    authority = create_authority("dask")
     plan = a_plan(tls=True)
-    plan = replace(plan, handout=replace(plan.handout, tls=hand_out(authority)))
+    plan = replace(plan, handout=replace(plan.handout, tls=issue_for_nodes(authority)))
 
     own_lines = authority.key_pem.strip().splitlines()[1:-1]
     for request in requests(plan, "RunInstances"):

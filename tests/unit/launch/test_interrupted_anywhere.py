@@ -3,9 +3,10 @@
 import pytest
 
 from dask_bake.clusters.inventory import find
+from dask_bake.clusters.teardown import take_down
 from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, StoppedError
-from dask_bake.launch.executor import launch, take_down
+from dask_bake.launch.executor import launch
 from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 from interrupting import hidden, words_of
 
@@ -53,7 +54,7 @@ class Down:
     def __call__(self) -> None:
         clock, way_in = FakeClock(), FakeWayIn(self.cloud)
         try:
-            with clusters.nothing_ended("dask", flags=()) as ending:
+            with clusters.nothing_ended("dask-bake down dask") as ending:
                 self.has_begun = True
                 cluster = find(self.cloud, CLOUD, "dask")
                 take_down(cluster, self.cloud, way_in, notify=ending.see, clock=clock, sleep=clock.sleep)

@@ -11,7 +11,7 @@ from rich.console import Console
 from dask_bake.ec2.prices import PriceList, prices_of
 from dask_bake.errors import BakeError
 from dask_bake.launch.permissions import NOT_ASKED, NOT_CERTAIN, Permission, ask, check
-from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words
+from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words, look_up_prices
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.view.cluster_json import cost_document, plan_document
@@ -115,7 +115,7 @@ def test_prices_are_asked_for_of_this_region_linux_and_shared_hardware():
         }
     )
 
-    prices = PriceList(other, "us-east-1").of(a_plan(head_type=("m6i.large",)))
+    prices = look_up_prices(PriceList(other, "us-east-1"), a_plan(head_type=("m6i.large",)))
 
     assert prices == Prices(head=0.096, worker=0.384, disk=0.08, address=0.005)
     machine = {
@@ -141,7 +141,7 @@ def test_a_spot_price_is_the_latest_of_the_zone_that_is_tried_first():
     history = [{"Timestamp": 2, "SpotPrice": "0.15"}, {"Timestamp": 1, "SpotPrice": "0.25"}]
     other = FakePrices(spot=history)
 
-    prices = PriceList(other, "us-east-1").of(a_plan(spot=True, zone=("us-east-1b",)))
+    prices = look_up_prices(PriceList(other, "us-east-1"), a_plan(spot=True, zone=("us-east-1b",)))
 
     assert prices.worker == 0.15
     assert ("spot", ["m6i.2xlarge"], "us-east-1b") in other.asked
@@ -158,7 +158,7 @@ def test_a_spot_price_is_the_latest_of_the_zone_that_is_tried_first():
     ],
 )
 def test_a_price_that_is_not_one_is_unknown(answer):
-    prices = PriceList(FakePrices(**{"m6i.2xlarge": answer}), "us-east-1").of(a_plan())
+    prices = look_up_prices(PriceList(FakePrices(**{"m6i.2xlarge": answer}), "us-east-1"), a_plan())
 
     assert prices == Prices()
 
@@ -172,7 +172,7 @@ def test_a_price_that_does_not_come_is_not_waited_for():
                 may_answer.wait()
             return {"PriceList": [product("0.5")]}
 
-    prices = PriceList(Slow(), "us-east-1", patience=0.2).of(a_plan())
+    prices = look_up_prices(PriceList(Slow(), "us-east-1", patience=0.2), a_plan())
     may_answer.set()
 
     assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
@@ -270,7 +270,7 @@ def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
         f"3. us-east-1a, subnet-1: {types}",
         f"4. us-east-1b, subnet-2: {types}",
     ]
-    permissions = lines.index("May you? EC2 says")
+    permissions = lines.index("Permissions, as EC2 answers")
     assert [line.split() for line in lines[permissions + 1 : permissions + 3]] == [
         ["CreateSecurityGroup", "its", "group", "yes"],
         ["AuthorizeSecurityGroupIngress", "its", "group", "?", *NOT_ASKED.split()],

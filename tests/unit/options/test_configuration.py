@@ -15,21 +15,21 @@ from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST
 from dask_bake.options import values
-from dask_bake.options.configuration import Given, find_setting, read_configuration
-from dask_bake.options.launch import LaunchOptions, launch_options
-from dask_bake.options.precedence import chosen
+from dask_bake.options.configuration import ConfiguredValue, find_setting, read_configuration, resolve
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import launch_options
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
 
 HOME = Path(__file__).parents[3]
 SAMPLES = {
-    values.text: ("abc", "abc"),
-    values.whole_number: (7, 7),
-    values.number_or_auto: ("auto", None),
-    values.switch: (True, True),
-    values.words: (["a", "b"], ("a", "b")),
-    values.texts: (["a", "b"], ("a", "b")),
+    values.string: ("abc", "abc"),
+    values.integer: (7, 7),
+    values.integer_or_auto: ("auto", None),
+    values.boolean: (True, True),
+    values.comma_list: (["a", "b"], ("a", "b")),
+    values.strings: (["a", "b"], ("a", "b")),
     values.pairs: ({"A": "1"}, (("A", "1"),)),
-    values.dec2_tags: ("a:b", (("a", "b"),)),
+    values.dask_ec2_tags: ("a:b", (("a", "b"),)),
     values.path: ("/a", Path("/a")),
     values.base_image: ("debian-13", NEWEST),
     values.duration: ("2h", 7200),
@@ -61,10 +61,10 @@ def test_every_setting_can_stand_in_a_file_and_in_a_variable(tmp_path, key):
     said = read(tmp_path, **{variable: written if isinstance(written, str) else repr(written)})
 
     path = str(tmp_path / "own.yaml")
-    assert filed == {key: Given(written, path, f"{key} in {path}")}
-    assert said == {key: Given(written, variable, variable)}
+    assert filed == {key: ConfiguredValue(written, path, f"{key} in {path}")}
+    assert said == {key: ConfiguredValue(written, variable, variable)}
     for configuration in (filed, said):
-        assert chosen([option], {}, configuration, section=section) == {option.name: taken}
+        assert resolve([option], {}, configuration, section=section) == {option.name: taken}
 
 
 def test_every_option_of_a_launch_is_a_setting():
@@ -149,21 +149,21 @@ def test_variables_of_the_local_cloud_and_of_dask_are_no_settings(tmp_path):
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("bake: 3", "bake in {} is 3, which should be settings with their values"),
-        ("bake: [count]", "bake in {} is ['count'], which should be settings with their values"),
-        ("bake: {image: 3}", "bake.image in {} is 3, which should be settings with their values"),
-        ("bake: {colour: red}", "colour in {} is no setting of dask-bake"),
-        ("bake: {7: red}", "7 in {} is no setting of dask-bake"),
-        ("bake: {image: {count: 3}}", "image.count in {} is no setting of dask-bake"),
-        ("bake: {count: many}", "count in {} is 'many', which should be a whole number"),
-        ("bake: {count: true}", "count in {} is True, which should be a whole number"),
-        ("bake: {count: 3.5}", "count in {} is 3.5, which should be a whole number"),
-        ("bake: {spot: perhaps}", "spot in {} is 'perhaps', which should be true or false"),
+        ("bake: 3", "bake in {} must be a mapping of settings, not 3"),
+        ("bake: [count]", "bake in {} must be a mapping of settings, not ['count']"),
+        ("bake: {image: 3}", "bake.image in {} must be a mapping of settings, not 3"),
+        ("bake: {colour: red}", "colour in {} is not a setting of dask-bake"),
+        ("bake: {7: red}", "7 in {} is not a setting of dask-bake"),
+        ("bake: {image: {count: 3}}", "image.count in {} is not a setting of dask-bake"),
+        ("bake: {count: many}", "count in {} must be a whole number, not 'many'"),
+        ("bake: {count: true}", "count in {} must be a whole number, not True"),
+        ("bake: {count: 3.5}", "count in {} must be a whole number, not 3.5"),
+        ("bake: {spot: perhaps}", "spot in {} must be true or false, not 'perhaps'"),
         ("bake: {type: []}", "type in {} is an empty list"),
-        ("bake: {cloud: gcp}", "cloud in {} is 'gcp'"),
-        ("bake: {image: {installer: apt}}", "image.installer in {} is 'apt'"),
-        ("dask-bake: {count: 3}", "{} has a section 'dask-bake:', whose name is 'bake:' now"),
-        ("dask_bake: {count: 3}", "{} has a section 'dask_bake:', whose name is 'bake:' now"),
+        ("bake: {cloud: gcp}", "cloud in {}: 'gcp' is not a valid choice"),
+        ("bake: {image: {installer: apt}}", "image.installer in {}: 'apt' is not a valid choice"),
+        ("dask-bake: {count: 3}", "{} has a section 'dask-bake:', which is now named 'bake:'"),
+        ("dask_bake: {count: 3}", "{} has a section 'dask_bake:', which is now named 'bake:'"),
     ],
 )
 def test_what_is_not_understood_is_one_sentence_with_file_and_key(tmp_path, content, sentence):
@@ -176,13 +176,13 @@ def test_what_is_not_understood_is_one_sentence_with_file_and_key(tmp_path, cont
 @pytest.mark.parametrize(
     ("variable", "value", "sentence"),
     [
-        ("DASK_BAKE__COUNT", "many", "DASK_BAKE__COUNT is 'many', which should be a whole number"),
-        ("DASK_BAKE__COLOUR", "red", "DASK_BAKE__COLOUR is no setting of dask-bake"),
-        ("DASK_BAKE__IMAGE__COUNT", "3", "DASK_BAKE__IMAGE__COUNT is no setting of dask-bake"),
-        ("DASK_BAKE", "3", "bake in DASK_BAKE is 3, which should be settings with their values"),
-        ("DASK_BAKE", "{'count': 'x'}", "count in DASK_BAKE is 'x', which should be a whole number"),
-        ("DASK_BAKE_CLOUD", "gcp", "DASK_BAKE_CLOUD is 'gcp'"),
-        ("DASK_BAKE_INSTALLER", "apt", "DASK_BAKE_INSTALLER is 'apt'"),
+        ("DASK_BAKE__COUNT", "many", "DASK_BAKE__COUNT must be a whole number, not 'many'"),
+        ("DASK_BAKE__COLOUR", "red", "DASK_BAKE__COLOUR is not a setting of dask-bake"),
+        ("DASK_BAKE__IMAGE__COUNT", "3", "DASK_BAKE__IMAGE__COUNT is not a setting of dask-bake"),
+        ("DASK_BAKE", "3", "bake in DASK_BAKE must be a mapping of settings, not 3"),
+        ("DASK_BAKE", "{'count': 'x'}", "count in DASK_BAKE must be a whole number, not 'x'"),
+        ("DASK_BAKE_CLOUD", "gcp", "DASK_BAKE_CLOUD: 'gcp' is not a valid choice"),
+        ("DASK_BAKE_INSTALLER", "apt", "DASK_BAKE_INSTALLER: 'apt' is not a valid choice"),
     ],
 )
 def test_a_variable_that_is_not_understood_is_one_sentence(tmp_path, variable, value, sentence):
@@ -197,7 +197,7 @@ def test_a_broken_file_of_somebody_else_s_is_one_sentence_with_its_path(tmp_path
     path = tmp_path / "theirs.yaml"
     path.write_bytes(content)
 
-    with pytest.raises(UsageError, match="dask's configuration cannot be read: ") as caught:
+    with pytest.raises(UsageError, match="cannot read Dask's configuration: ") as caught:
         read_configuration({}, [str(tmp_path)])
 
     assert str(path) in caught.value.message
@@ -208,7 +208,7 @@ def test_a_setting_that_is_nearly_right_is_told():
     with pytest.raises(UsageError) as caught:
         find_setting("nproc")
 
-    assert caught.value.hint == "there is nprocs; dask-bake config lists all"
+    assert caught.value.hint == "did you mean nprocs? dask-bake config lists all settings"
 
 
 # As a process of its own, since dask reads its files when it is imported
@@ -249,7 +249,7 @@ def test_a_broken_file_is_wrong_use_for_every_command(tmp_path):
     ended = dask_bake("ls", home=tmp_path)
 
     assert (ended.returncode, ended.stdout, "Traceback" in ended.stderr) == (2, "", False)
-    assert f"Error: dask's configuration cannot be read: A dask config file at '{path}'" in ended.stderr
+    assert f"Error: cannot read Dask's configuration: A dask config file at '{path}'" in ended.stderr
 
 
 # What `dask-bake config` shows
@@ -290,14 +290,14 @@ def test_config_tells_one_value(own, capsys):
     assert json.loads(capsys.readouterr().out) == {"value": ["m6i.large", "m5.large"], "source": str(own)}
 
     assert run(["config", "colour"]) == 2
-    assert "'colour' is no setting of dask-bake" in capsys.readouterr().err
+    assert "'colour' is not a setting of dask-bake" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", SETTINGS)
 def test_the_help_says_the_default_that_counts(key):
     """Where there is a value: else it says in words what is taken."""
     said, value = SETTINGS[key].default, default(key)
-    if SETTINGS[key].parse is values.switch:
+    if SETTINGS[key].parse is values.boolean:
         assert (said == key) is value is SETTINGS[key].is_on
     elif value not in (None, "", ()):
         assert SETTINGS[key].parse(said, key) == value

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from dask_bake.cli.main import run
 from dask_bake.cloud_init import encoding
-from dask_bake.cloud_init.merge import FIRST_LINE, KNOWN, LISTS
-from dask_bake.cloud_init.render import LIMIT, NodeSettings, Preload, render
+from dask_bake.cloud_init.merge import FIRST_LINE, LIST_KEYS, SUPPORTED_KEYS
+from dask_bake.cloud_init.render import USER_DATA_LIMIT, render
+from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.clusters.cluster_file import parse_cluster_file, read_cluster_file
 from dask_bake.ec2 import requests
 from dask_bake.environment import spec as environment
@@ -25,9 +26,10 @@ from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from dask_bake.options import values as option_values
 from dask_bake.options.configuration import parse_document, read_configuration
-from dask_bake.options.launch import LaunchOptions, check_name, launch_options, whereabouts
+from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
-from dask_bake.options.tag_checks import TAG_KEY, TAG_VALUE
+from dask_bake.options.parse import checked, cloud_options, launch_options
+from dask_bake.options.tag_checks import LONGEST_KEY, LONGEST_VALUE
 from fakes import a_plan, head_of, workers_of
 
 fuzzed = settings(
@@ -179,8 +181,8 @@ def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
     try:
         plan = a_plan(name=name)
     except UsageError:
-        with pytest.raises(UsageError, match=re.escape(option_values.shown(name))):
-            check_name(name)
+        with pytest.raises(UsageError, match=re.escape(option_values.quoted(name))):
+            option_values.check_name(name)
         return
 
     assert plan.group_name == f"dask-bake-{name}"
@@ -238,7 +240,7 @@ def test_tags_are_on_everything_as_they_were_written_or_refused(pairs):
         return
 
     meant = dict(given_tags)
-    assert all(len(key) <= TAG_KEY and len(value) <= TAG_VALUE for key, value in meant.items())
+    assert all(len(key) <= LONGEST_KEY and len(value) <= LONGEST_VALUE for key, value in meant.items())
     assert not any(key.lower().startswith(("aws:", "dask-bake:")) for key in meant)
     for spec in (head_of(plan), workers_of(plan)):
         for tags in tags_of(requests.run_instances(spec)):
@@ -284,11 +286,13 @@ def test_nothing_breaks_out_of_a_template(role, written):
     if role is Role.WORKER:
         for preload in written["preloads"]:
             assert read[f"/etc/dask-bake/preload/{preload.name}"] == preload.source
-    assert len(text.encode()) <= LIMIT
+    assert len(text.encode()) <= USER_DATA_LIMIT
 
 
 commands = st.lists(mailable, max_size=3)
-extras = st.dictionaries(st.sampled_from(sorted(KNOWN - {*LISTS})), commands, min_size=1, max_size=3)
+extras = st.dictionaries(
+    st.sampled_from(sorted(SUPPORTED_KEYS - {*LIST_KEYS})), commands, min_size=1, max_size=3
+)
 
 
 @fuzzed
@@ -334,7 +338,7 @@ def test_the_file_of_a_cluster_is_understood_or_refused(document):
 def test_configured_values_make_a_launch_or_are_refused(section):
     def read():
         configuration = parse_document({"bake": section}, "dask.yaml")
-        whereabouts({}, configuration)
+        cloud_options({}, configuration)
         return launch_options({}, configuration)
 
     _understood_or_refused(read)
@@ -365,7 +369,7 @@ def test_an_option_takes_or_refuses_whatever_is_odd(option):
                 lambda value=value: launch_options({}, parse_document({"bake": {option.key: value}}, "f"))
             )
         if isinstance(odd, str):
-            flag = (odd,) if option.many else odd
+            flag = (odd,) if option.multiple else odd
             _understood_or_refused(lambda flag=flag: launch_options({option.name: flag}, {}))
 
 
@@ -418,7 +422,7 @@ def _read_every_way(folder: Path, text: str) -> None:
         lambda: read_configuration({}, [str(path)]),
         lambda: read_cluster_file(path, {}, {}),
         lambda: environment.parse_environment(path.read_bytes()),
-        lambda: LaunchOptions(user_data=path),
+        lambda: checked(LaunchOptions(user_data=path)),
         lambda: render(Role.HEAD, NodeSettings(**node, extra=text)),
     ):
         _understood_or_refused(read)

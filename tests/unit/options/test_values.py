@@ -1,4 +1,4 @@
-"""What users write as values is parsed once, and a complaint names where it was written."""
+"""Values are parsed, and error messages name their origin."""
 
 from pathlib import Path
 
@@ -12,25 +12,25 @@ from dask_bake.options import values
 @pytest.mark.parametrize(
     ("parse", "written", "parsed"),
     [
-        (values.whole_number, "8", 8),
-        (values.whole_number, " -3 ", -3),
-        (values.whole_number, 8, 8),
-        (values.number_or_auto, "auto", None),
-        (values.number_or_auto, "4", 4),
-        (values.text, "a b", "a b"),
-        (values.text, 4, "4"),
-        (values.switch, "Yes", True),
-        (values.switch, "0", False),
-        (values.switch, False, False),
-        (values.words, "a, b,a", ("a", "b")),
-        (values.words, ("a", "b,c"), ("a", "b", "c")),
-        (values.words, ["a"], ("a",)),
-        (values.texts, ("a,b", "c"), ("a,b", "c")),
+        (values.integer, "8", 8),
+        (values.integer, " -3 ", -3),
+        (values.integer, 8, 8),
+        (values.integer_or_auto, "auto", None),
+        (values.integer_or_auto, "4", 4),
+        (values.string, "a b", "a b"),
+        (values.string, 4, "4"),
+        (values.boolean, "Yes", True),
+        (values.boolean, "0", False),
+        (values.boolean, False, False),
+        (values.comma_list, "a, b,a", ("a", "b")),
+        (values.comma_list, ("a", "b,c"), ("a", "b", "c")),
+        (values.comma_list, ["a"], ("a",)),
+        (values.strings, ("a,b", "c"), ("a,b", "c")),
         (values.pairs, ("a=1", "b=x=y", "c="), (("a", "1"), ("b", "x=y"), ("c", ""))),
         (values.pairs, {"a": 1, "b": True, "c": None}, (("a", "1"), ("b", "true"), ("c", ""))),
         (values.pairs, ("a=1", "a=1"), (("a", "1"),)),
-        (values.dec2_tags, "a:1,b:x:y", (("a", "1"), ("b", "x:y"))),
-        (values.dec2_tags, {"a": 1}, (("a", "1"),)),
+        (values.dask_ec2_tags, "a:1,b:x:y", (("a", "1"), ("b", "x:y"))),
+        (values.dask_ec2_tags, {"a": 1}, (("a", "1"),)),
         (values.networks, "192.0.2.7,10.0.0.0/8", ("192.0.2.7/32", "10.0.0.0/8")),
         (values.networks, "sg-0123456789abcdef0", ("sg-0123456789abcdef0",)),
         (values.networks, "2001:db8::1", ("2001:db8::1/128",)),
@@ -42,72 +42,72 @@ from dask_bake.options import values
         (values.duration, 0, 0),
     ],
 )
-def test_a_value_is_what_was_meant(parse, written, parsed):
+def test_a_value_is_parsed(parse, written, parsed):
     assert parse(written, "--it") == parsed
 
 
-def test_a_path_begins_in_the_users_home(monkeypatch):
+def test_a_tilde_is_the_home_directory(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
 
     assert values.path("~/key", "--it") == Path("/home/me/key")
 
 
 @pytest.mark.parametrize(
-    ("parse", "written", "sentence"),
+    ("parse", "written", "message"),
     [
-        (values.whole_number, "many", "--it is 'many', which should be a whole number"),
-        (values.whole_number, "1.5", "--it is '1.5', which should be a whole number"),
-        (values.whole_number, "", "--it is '', which should be a whole number"),
-        (values.whole_number, True, "--it is True, which should be a whole number"),
-        (values.whole_number, "٤", "--it is '٤', which should be a whole number"),
-        (values.whole_number, "9" * 19, f"--it is '{'9' * 19}', which should be a whole number"),
-        (values.number_or_auto, "all", "--it is 'all', which should be a whole number or auto"),
-        (values.duration, "soon", "--it is 'soon', which is no duration"),
-        (values.duration, "1.5h", "--it is '1.5h', which is no duration"),
-        (values.duration, "-1h", "--it is '-1h', which is no duration"),
-        (values.duration, True, "--it is True, which is no duration"),
-        (values.text, "", "--it is '', which should be a text"),
-        (values.text, " \n", "--it is ' \\n', which should be a text"),
-        (values.text, None, "--it is None, which should be a text"),
-        (values.text, ["a"], "--it is ['a'], which should be a text"),
-        (values.switch, "perhaps", "--it is 'perhaps', which should be true or false"),
-        (values.words, "a,,b", "--it has an empty entry in 'a,,b'"),
-        (values.words, ("a,",), "--it has an empty entry in 'a,'"),
-        (values.words, [], "--it is an empty list"),
-        (values.words, "", "--it is '', which should be a text"),
-        (values.pairs, ("a",), "--it is 'a', which should be KEY=VALUE"),
-        (values.pairs, ("=1",), "--it is '=1', which should be KEY=VALUE"),
+        (values.integer, "many", "--it must be a whole number, not 'many'"),
+        (values.integer, "1.5", "--it must be a whole number, not '1.5'"),
+        (values.integer, "", "--it must be a whole number, not ''"),
+        (values.integer, True, "--it must be a whole number, not True"),
+        (values.integer, "٤", "--it must be a whole number, not '٤'"),
+        (values.integer, "9" * 19, f"--it must be a whole number, not '{'9' * 19}'"),
+        (values.integer_or_auto, "all", "--it must be a whole number or auto, not 'all'"),
+        (values.duration, "soon", "--it must be a duration, not 'soon'"),
+        (values.duration, "1.5h", "--it must be a duration, not '1.5h'"),
+        (values.duration, "-1h", "--it must be a duration, not '-1h'"),
+        (values.duration, True, "--it must be a duration, not True"),
+        (values.string, "", "--it must be a non-empty string, not ''"),
+        (values.string, " \n", "--it must be a non-empty string, not ' \\n'"),
+        (values.string, None, "--it must be a non-empty string, not None"),
+        (values.string, ["a"], "--it must be a non-empty string, not ['a']"),
+        (values.boolean, "perhaps", "--it must be true or false, not 'perhaps'"),
+        (values.comma_list, "a,,b", "--it has an empty entry: 'a,,b'"),
+        (values.comma_list, ("a,",), "--it has an empty entry: 'a,'"),
+        (values.comma_list, [], "--it is an empty list"),
+        (values.comma_list, "", "--it must be a non-empty string, not ''"),
+        (values.pairs, ("a",), "--it must be KEY=VALUE, not 'a'"),
+        (values.pairs, ("=1",), "--it must be KEY=VALUE, not '=1'"),
         (values.pairs, ("a=1", "a=2"), "--it gives a twice: '1' and '2'"),
-        (values.dec2_tags, "a=1", "--it has 'a=1', which should be KEY:VALUE"),
-        (values.dec2_tags, "a:1,a:2", "--it gives a twice: '1' and '2'"),
+        (values.dask_ec2_tags, "a=1", "--it must be KEY:VALUE, not 'a=1'"),
+        (values.dask_ec2_tags, "a:1,a:2", "--it gives a twice: '1' and '2'"),
         (
             values.networks,
             "10.0.0.7/8",
-            "--it is '10.0.0.7/8', which is no address block: 10.0.0.7/8 has host bits set",
+            "--it: '10.0.0.7/8' is not a CIDR block: 10.0.0.7/8 has host bits set",
         ),
         (
             values.networks,
             "home",
-            "--it is 'home', which is no address block: 'home' does not appear to be an IPv4 or IPv6 network",
+            "--it: 'home' is not a CIDR block: 'home' does not appear to be an IPv4 or IPv6 network",
         ),
-        (values.choice(Connect), "carrier-pigeon", "--it is 'carrier-pigeon'"),
-        (values.line, "a\x1b[31m", r"--it is 'a\x1b[31m', which holds a control character"),
-        (values.path, "", "--it is '', which should be a text"),
-        (values.path, "~:", "--it is '~:', which cannot be a path"),
-        (values.path, "a\0b", r"--it is 'a\x00b', which cannot be a path"),
-        (values.path, "\ud800", r"--it is '\ud800', which cannot be a path"),
+        (values.choice(Connect), "carrier-pigeon", "--it: 'carrier-pigeon' is not a valid choice"),
+        (values.line, "a\x1b[31m", r"--it contains a control character: 'a\x1b[31m'"),
+        (values.path, "", "--it must be a non-empty string, not ''"),
+        (values.path, "~:", "--it is not a valid path: '~:'"),
+        (values.path, "a\0b", r"--it is not a valid path: 'a\x00b'"),
+        (values.path, "\ud800", r"--it is not a valid path: '\ud800'"),
     ],
 )
-def test_what_is_no_value_is_refused_with_where_it_was_written(parse, written, sentence):
+def test_a_wrong_value_is_refused_with_its_origin(parse, written, message):
     with pytest.raises(UsageError) as caught:
         parse(written, "--it")
 
-    assert caught.value.message == sentence
+    assert caught.value.message == message
     assert caught.value.hint
 
 
-def test_of_a_long_value_the_beginning_is_repeated():
+def test_a_long_value_is_truncated_in_the_message():
     with pytest.raises(UsageError) as caught:
-        values.whole_number("x" * 5000, "--it")
+        values.integer("x" * 5000, "--it")
 
-    assert caught.value.message == f"--it is '{'x' * 99}…, which should be a whole number"
+    assert caught.value.message == f"--it must be a whole number, not '{'x' * 99}…"

@@ -11,9 +11,9 @@ from distributed import LocalCluster, Security
 from dask_bake import clouds
 from dask_bake.api import TunnelledClient
 from dask_bake.cloud_init.certificates import issue
+from dask_bake.clusters.naming import ssh_rule
 from dask_bake.errors import BakeError
 from dask_bake.launch.bootstrap import keys_for
-from dask_bake.launch.plan import ssh_rule
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.options.launch import LaunchOptions
@@ -31,7 +31,7 @@ from dask_bake.ssh.keystore import Keys, new_key
 from dask_bake.ssh.transport import Carrier
 from dask_bake.ssh.tunnel import free_port
 from dask_bake.view.cluster_json import addresses
-from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan
+from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan, hint_of
 
 HERE = "192.0.2.7"
 
@@ -79,7 +79,7 @@ def test_a_machine_whose_address_has_changed_is_told_so_with_the_command(cloud):
     assert caught.value.message == (
         f"cluster dask does not let in {HERE}/32, which is this machine's address now"
     )
-    assert caught.value.hint.startswith("dask-bake allow-me dask ")
+    assert hint_of(caught.value).startswith("dask-bake allow-me dask ")
 
 
 def test_a_head_that_answers_is_not_asked_about(cloud):
@@ -274,7 +274,7 @@ def kept(cloud, cluster):
     ],
 )
 def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, spoil, said):
-    cluster = replace(a_cluster(), flags=("--region", "us-east-1"))
+    cluster = a_cluster()
     secrets = kept(cloud, cluster)
     reach(cluster, cluster.head, cloud, FakeCloud())
     spoil(secrets.key)
@@ -283,7 +283,7 @@ def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, sp
         reach(cluster, cluster.head, cloud, FakeCloud())
 
     assert caught.value.message == f"the key of cluster dask {said}: {secrets.key}"
-    assert "dask-bake down dask --region us-east-1" in (caught.value.hint or "")
+    assert "dask-bake down dask --region us-east-1" in hint_of(caught.value, "--region", "us-east-1")
 
 
 def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_whole(cloud):

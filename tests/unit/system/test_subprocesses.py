@@ -1,4 +1,4 @@
-"""No program is waited for without end, whatever it and its children do."""
+"""Programs are run with a time limit and stopped with their children."""
 
 import os
 import shutil
@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import dask_bake
+from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Connect
 from dask_bake.ssh import command
 from dask_bake.ssh.command import Host, run_there
 from dask_bake.ssh.transport import check_version
 from dask_bake.ssh.tunnel import Tunnel
-from dask_bake.system.subprocesses import TOO_LATE, end, run_bounded
+from dask_bake.system.subprocesses import TIMED_OUT, run, run_with_timeout, start, stop
 
 LONG = 600
 """Seconds that no test waits."""
@@ -41,34 +42,72 @@ def lives(pid: str) -> bool:
 
 
 def test_what_a_program_says_and_how_it_ends_is_handed_on():
-    done = run_bounded(["sh", "-c", "echo out; echo err >&2; exit 3"], LONG)
+    done = run_with_timeout(["sh", "-c", "echo out; echo err >&2; exit 3"], LONG)
 
     assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
 
 
 def test_a_program_that_takes_too_long_is_ended_with_its_children(quickly, tmp_path):
     child, deadline = tmp_path / "child", time.monotonic() + LONG / 4
-    done = run_bounded(["sh", "-c", f"echo begun; sleep {LONG} & echo $! >{child}; wait"], 0.5)
+    done = run_with_timeout(["sh", "-c", f"echo begun; sleep {LONG} & echo $! >{child}; wait"], 0.5)
 
-    assert (done.returncode, done.stdout, done.stderr) == (TOO_LATE, "begun\n", "no answer within 0 s")
+    assert (done.returncode, done.stdout, done.stderr) == (TIMED_OUT, "begun\n", "no answer within 0 s")
     while lives(child.read_text().strip()):
         assert time.monotonic() < deadline
 
 
 def test_a_child_that_outlives_the_program_holds_nobody_up(quickly):
-    done = run_bounded(["sh", "-c", "sleep 3 & echo done"], LONG)
+    done = run_with_timeout(["sh", "-c", "sleep 3 & echo done"], LONG)
 
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
 def test_a_program_that_does_not_hear_is_killed(quickly):
-    process = subprocess.Popen([sys.executable, "-c", DEAF], stdout=subprocess.PIPE, start_new_session=True)
-    assert process.stdout.read(1) == b"1"
+    process = start([sys.executable, "-c", DEAF], stdout=subprocess.PIPE)
+    assert process.stdout.read(1) == "1"
 
-    end(process, seconds=0.1)
+    stop(process, seconds=0.1)
 
     assert process.returncode == -9
     process.stdout.close()
+
+
+def test_the_children_of_a_killed_program_are_gone_when_stop_returns(quickly, tmp_path):
+    child = tmp_path / "child"
+    script = f"trap '' TERM; sleep {LONG} & echo $! >{child}; echo 1; wait"
+    process = start(["sh", "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout.read(1) == "1"
+
+    stop(process, seconds=0.1)
+
+    assert not lives(child.read_text().strip())
+    process.stdout.close()
+
+
+def test_a_program_in_our_own_session_is_stopped_alone(quickly):
+    process = start(["sleep", str(LONG)], new_session=False)
+
+    stop(process)
+
+    assert process.returncode == -15
+
+
+def test_run_returns_the_output():
+    assert run(["cat"], text="said\n") == "said\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["sh", "-c", "echo one; echo two >&2; exit 3"], "^`sh -c .*` failed: two$"),
+        (["sh", "-c", "exit 3"], "^`sh -c exit 3` failed: it printed nothing$"),
+        (["no-such-program"], "^the program no-such-program is not installed$"),
+        (["sleep", str(LONG)], f"^`sleep {LONG}` did not end within 0 s$"),
+    ],
+)
+def test_run_raises_where_the_command_fails(quickly, command, message):
+    with pytest.raises(BakeError, match=message):
+        run(command, seconds=0.3)
 
 
 def a_program(folder, name, monkeypatch, script):
@@ -87,7 +126,7 @@ def test_a_command_on_a_node_that_does_not_answer_is_given_up(quickly, tmp_path,
 
     done = run_there(a_host(tmp_path), ["cat", "x"], seconds=0.3)
 
-    assert (done.returncode, done.stdout) == (TOO_LATE, "")
+    assert (done.returncode, done.stdout) == (TIMED_OUT, "")
     assert command.PATIENCE_OF_A_COMMAND <= 60
 
 

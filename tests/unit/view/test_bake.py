@@ -8,11 +8,13 @@ from rich.console import Console
 
 from dask_bake.bake.bake import BakeResult
 from dask_bake.commands.bake import show
+from dask_bake.environment.pip_lock import Package
 from dask_bake.events import Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.images.manifest import Manifest, Package
+from dask_bake.images.manifest import Manifest
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
-from dask_bake.view.bake import LiveBake
+from dask_bake.view.progress import BakeProgress
+from dask_bake.view.terminal import Terminal
 
 IMAGE = Image(
     "ami-0123456789abcdef0",
@@ -39,44 +41,43 @@ def console() -> Console:
     return Console(width=80, file=StringIO(), color_system=None, _environ={})
 
 
-def shown(result: BakeResult, *, json_output: bool) -> str:
+def shown(result: BakeResult) -> str:
     out = console()
-    show(result, out, resolve_seconds=1.0, json_output=json_output)
+    show(result, Terminal(out), resolve_seconds=1.0, json_output=False)
     assert isinstance(out.file, StringIO)
     return out.file.getvalue()
 
 
 def test_a_bake_ends_with_what_it_made_and_where_the_time_went() -> None:
     assert (
-        shown(BUILT, json_output=False)
+        shown(BUILT)
         == """\
 ╭─ baked ───────────────────────────────────────────────────╮
 │ image     ami-0123456789abcdef0                           │
 │ name      dask-bake-0123456789ab                          │
 │ base      ami-base debian-12                              │
-│ holds     Python 3.11.2, dask and distributed 2026.8.0    │
+│ contents  Python 3.11.2, dask and distributed 2026.8.0    │
 │ packages  2, 171 MB, installed by pip                     │
-│ proved    a head and a worker booted from it and computed │
+│ verified  a head and a worker booted from it and computed │
 │                                                           │
 │ resolve          1.0 s                                    │
 │ look up          0.2 s                                    │
 │ packages         1.5 s                                    │
 │ start instance   2.0 s                                    │
 │ install         60.2 s                                    │
-│ all             65.0 s                                    │
+│ total           65.0 s                                    │
 ╰───────────────────────────────────────────────────────────╯
 """
     )
 
 
 def test_a_hit_is_one_line() -> None:
-    assert shown(HIT, json_output=False) == (
-        "ami-0123456789abcdef0 is there: Python 3.11.2, dask and distributed 2026.8.0\n"
-    )
+    assert shown(HIT) == ("ami-0123456789abcdef0 exists: Python 3.11.2, dask and distributed 2026.8.0\n")
 
 
-def test_json_has_the_same_facts() -> None:
-    assert json.loads(shown(BUILT, json_output=True)) == {
+def test_json_has_the_same_facts(capsys) -> None:
+    show(BUILT, Terminal(), resolve_seconds=1.0, json_output=True)
+    assert json.loads(capsys.readouterr().out) == {
         "image": "ami-0123456789abcdef0",
         "name": "dask-bake-0123456789ab",
         "built": True,
@@ -100,7 +101,7 @@ def test_json_has_the_same_facts() -> None:
 
 def test_a_pipe_gets_each_phase_as_a_plain_line_when_it_has_ended() -> None:
     out = console()
-    with LiveBake(out) as live:
+    with BakeProgress(out) as live:
         for event in (
             Note("No AWS credentials: [local] it is."),
             PhaseStarted("look up"),
@@ -116,7 +117,7 @@ def test_a_pipe_gets_each_phase_as_a_plain_line_when_it_has_ended() -> None:
 
 def test_a_note_stays_one_line_in_a_pipe() -> None:
     out, note = console(), "a note that is longer than the eighty columns that a pipe is taken for, " * 2
-    with LiveBake(out) as live:
+    with BakeProgress(out) as live:
         live.notify(Note(note))
     assert isinstance(out.file, StringIO)
     assert out.file.getvalue() == f"{note}\n"
@@ -124,7 +125,7 @@ def test_a_note_stays_one_line_in_a_pipe() -> None:
 
 def test_a_terminal_sees_the_phase_that_goes_on_and_its_last_line() -> None:
     out = Console(width=48, file=StringIO(), force_terminal=True, color_system=None, _environ={})
-    with LiveBake(out, clock=lambda: 1.0) as live:
+    with BakeProgress(out, clock=lambda: 1.0) as live:
         live.notify(PhaseStarted("install"))
         live.notify(Output("a line that says [more] than there is room for"))
         live.refresh()

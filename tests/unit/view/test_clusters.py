@@ -12,10 +12,10 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import ClusterSeen, PhaseEnded, PhaseStarted
 from dask_bake.models.resources import QUIET
 from dask_bake.models.tags import Tag
-from dask_bake.view import cluster_json, clusters
+from dask_bake.view import cluster_json, clusters, layout
 from dask_bake.view.cluster_json import cluster_document, metadata_document, plan_document
 from dask_bake.view.launch_plan import plan_view
-from dask_bake.view.launch_progress import LaunchView
+from dask_bake.view.progress import LaunchProgress
 from fakes import FakeClock, a_cluster, a_plan
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
@@ -67,7 +67,7 @@ def test_a_cluster_without_dask_is_its_nodes():
 
     assert shown(clusters.ready_panel(cluster, registered=0, seconds=5.94, calls=12)) == (
         "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
-        "│ Nodes        3, on which no Dask was started                                 │\n"
+        "│ Nodes        3, without Dask                                                 │\n"
         "│ On the head  dask-bake ssh                                                   │\n"
         "│ End it       dask-bake down                                                  │\n"
         "╰──────────────────────────────────────────────────────────────────────────────╯"
@@ -135,36 +135,36 @@ def test_a_plan_shows_each_call_and_what_each_role_is_told():
 def test_data_is_never_markup():
     error = BakeError("[red]no[/red] such [thing", hint="[b]")
 
-    assert shown(clusters.error_text(error)) == "Error: [red]no[/red] such [thing\nHint: [b]"
+    assert shown(layout.error_text(error)) == "Error: [red]no[/red] such [thing\nHint: [b]"
 
 
 @pytest.mark.parametrize(
     "document", [cluster_document(CLUSTER), plan_document(a_plan()), metadata_document(CLUSTER, "k")]
 )
 def test_documents_are_json(document):
-    assert json.loads(clusters.as_json(document)) == document
+    assert json.loads(layout.as_json(document)) == document
 
 
 def test_a_launch_is_shown_as_nodes_and_phases_with_their_times():
     clock = FakeClock()
-    launch = LaunchView(clock)
-    launch.see(PhaseStarted("instances"))
+    launch = LaunchProgress(clock)
+    launch.update(PhaseStarted("instances"))
     clock.sleep(0.4)
     pending = replace(CLUSTER, nodes=tuple(replace(node, state="pending") for node in CLUSTER.nodes))
-    launch.see(ClusterSeen(pending))
-    launch.see(PhaseEnded("instances", 0.4))
+    launch.update(ClusterSeen(pending))
+    launch.update(PhaseEnded("instances", 0.4))
     clock.sleep(2)
-    launch.see(ClusterSeen(CLUSTER))
-    launch.see(PhaseEnded("scheduler", 1.5))
+    launch.update(ClusterSeen(CLUSTER))
+    launch.update(PhaseEnded("scheduler", 1.5))
     clock.sleep(1)
-    launch.see(ClusterSeen(CLUSTER, (("10.0.0.5", 2),)))
+    launch.update(ClusterSeen(CLUSTER, (("10.0.0.5", 2),)))
 
     assert shown(launch) == (
-        "#   role     address    asked   running   ready   workers\n"
-        "─────────────────────────────────────────────────────────\n"
-        "0   head     10.0.0.4   0.4 s     2.4 s   2.4 s\n"
-        "1   worker   10.0.0.5   0.4 s     2.4 s   3.4 s    2 of 2\n"
-        "2   worker   10.0.0.6   0.4 s     2.4 s       ·    0 of 2\n"
+        "#   role     address    requested   running   ready   workers\n"
+        "─────────────────────────────────────────────────────────────\n"
+        "0   head     10.0.0.4       0.4 s     2.4 s   2.4 s\n"
+        "1   worker   10.0.0.5       0.4 s     2.4 s   3.4 s    2 of 2\n"
+        "2   worker   10.0.0.6       0.4 s     2.4 s       ·    0 of 2\n"
         "\n"
         "✓ instances 0.4 s   ✓ scheduler 1.5 s"
     )
@@ -172,19 +172,19 @@ def test_a_launch_is_shown_as_nodes_and_phases_with_their_times():
 
 def test_where_there_is_no_terminal_a_launch_is_lines():
     clock = FakeClock()
-    launch = LaunchView(clock)
+    launch = LaunchProgress(clock)
     clock.sleep(1.25)
 
-    assert launch.see(PhaseStarted("workers")) is None
-    assert launch.see(ClusterSeen(CLUSTER)) is None
-    assert launch.see(ClusterSeen(CLUSTER, (("10.0.0.5", 2),))) == "   1.2 s  2 of 4 workers"
-    assert launch.see(PhaseEnded("workers", 0.5)) == "   1.2 s  workers (0.5 s)"
+    assert launch.update(PhaseStarted("workers")) is None
+    assert launch.update(ClusterSeen(CLUSTER)) is None
+    assert launch.update(ClusterSeen(CLUSTER, (("10.0.0.5", 2),))) == "   1.2 s  2 of 4 workers"
+    assert launch.update(PhaseEnded("workers", 0.5)) == "   1.2 s  workers (0.5 s)"
 
 
 def test_a_large_launch_shows_the_nodes_that_are_awaited_and_counts_the_rest():
-    launch = LaunchView(FakeClock())
+    launch = LaunchProgress(FakeClock())
     cluster = a_cluster(a_plan(count=101, nprocs=1))
-    launch.see(ClusterSeen(cluster, tuple((node.private_address, 1) for node in cluster.workers[:90])))
+    launch.update(ClusterSeen(cluster, tuple((node.private_address, 1) for node in cluster.workers[:90])))
 
     lines = shown(launch).splitlines()
     assert len(lines) < 30

@@ -14,7 +14,8 @@ from dask_bake.images.share import SharePlan
 from dask_bake.models.ec2 import ImageSettings
 from dask_bake.view import image_json
 from dask_bake.view.image_plans import copied_view, copies_view, counted, prune_view, share_view
-from dask_bake.view.images import age_text, bytes_text, diff_view, differences_view, image_view, images_table
+from dask_bake.view.images import diff_view, differences_view, image_view, images_table
+from dask_bake.view.layout import age_text, bytes_text
 from fake_images import NEWER_BASE, NOW, a_snapshot, an_image, holding, some_facts
 
 DIFFERENCES = Differences(
@@ -222,7 +223,8 @@ ami-00000000000000001  not shared before with 222222222222: nothing to do
 @pytest.mark.parametrize(
     ("age", "text"),
     [
-        (timedelta(seconds=50), "0 min"),
+        (timedelta(seconds=50), "50 s"),
+        (timedelta(minutes=2), "2 min"),
         (timedelta(minutes=119), "119 min"),
         (timedelta(hours=47), "47 h"),
         (timedelta(days=400), "400 d"),

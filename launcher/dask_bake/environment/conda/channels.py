@@ -15,8 +15,8 @@ import rattler
 from rattler import exceptions
 from rattler.package_streaming import download_to_writer
 
-from dask_bake.environment.channel_urls import without_secrets
 from dask_bake.environment.conda.condarc import CondaSettings
+from dask_bake.environment.spec import without_secrets
 from dask_bake.errors import BakeError, UsageError
 
 T = TypeVar("T")

@@ -11,13 +11,13 @@ from urllib.request import url2pathname
 import rattler
 from rattler.package_streaming import download_to_path
 
-from dask_bake.bake.recipe import sha256_of
-from dask_bake.environment.channel_urls import without_secrets
 from dask_bake.environment.conda.channels import RETRIES, STATUS, Channels, channel_of, run, silent
 from dask_bake.environment.conda.solve import Archive, CondaLock
+from dask_bake.environment.spec import without_secrets
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.system.disk import room_in
+from dask_bake.system.files import sha256_of
 
 DOWNLOADS = 8
 ROOM = 1500 << 20

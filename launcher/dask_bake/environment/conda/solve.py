@@ -11,13 +11,12 @@ import rattler
 from rattler import exceptions
 from rattler.version import VersionSpec
 
-from dask_bake.environment.channel_urls import without_secrets
 from dask_bake.environment.conda.channels import Channels, channel_of, first_line, run
 from dask_bake.environment.conda.condarc import CondaSettings
 from dask_bake.environment.current import is_of_python, normal
-from dask_bake.environment.spec import PIP_NAMES
+from dask_bake.environment.pip_lock import Package
+from dask_bake.environment.spec import PIP_NAMES, without_secrets
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.images.manifest import Package
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import OLDEST
 from dask_bake.system.disk import room_in

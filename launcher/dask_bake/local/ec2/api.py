@@ -31,8 +31,7 @@ from dask_bake.local.ec2.run_instances.quotas import Quotas
 from dask_bake.local.ec2.snapshots import ACTIONS as SNAPSHOT_ACTIONS
 from dask_bake.local.ec2.snapshots import SnapshotApi
 from dask_bake.local.ec2.spot_requests import SpotRequests
-from dask_bake.local.ec2.validation.choices import check_choices
-from dask_bake.local.ec2.validation.parameters import check_ids
+from dask_bake.local.ec2.validation.parameters import check_choices, check_ids
 from dask_bake.local.ec2.validation.tags import check_tags
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.machines.hypervisor import Hypervisor

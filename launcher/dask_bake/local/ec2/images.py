@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
 from dask_bake.local.ec2.client_tokens import ClientTokens
-from dask_bake.local.ec2.deprecation import deprecation_time
 from dask_bake.local.ec2.image_copies import plan_copy
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
@@ -28,6 +28,8 @@ ACTIONS = frozenset(
 TOKENS_ONLY = "v2.0"
 NAME = re.compile(r"[\w ()\[\]./'@-]{3,128}", re.ASCII)
 """What an image may be called (API reference, CreateImage.Name)."""
+LATEST_DEPRECATION = timedelta(days=3653)
+"""Ten years from now (API reference, EnableImageDeprecation)."""
 
 
 class ImageApi:
@@ -147,6 +149,28 @@ class ImageApi:
         image.deprecation_time = moment
         self._ec2.images.keep(call.region, image.id)
         return call.answer()
+
+
+def deprecation_time(text: str, now: datetime | None = None) -> str:
+    """Return the time, rounded to the nearest minute, in the form of DescribeImages.
+
+    Raises:
+        Refusal: when it is no time, has passed, or is more than ten years away.
+    """
+    now = now or datetime.now(UTC)
+    try:
+        asked = datetime.fromisoformat(text)
+    except ValueError:
+        raise Refusal(
+            "InvalidParameterValue", f"Value ({text}) for parameter DeprecateAt is invalid."
+        ) from None
+    asked = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
+    if asked <= now:
+        raise Refusal("InvalidParameterValue", f"DeprecateAt ({text}) is in the past.")
+    if asked > now + LATEST_DEPRECATION:
+        raise Refusal("InvalidParameterValue", f"DeprecateAt ({text}) is more than 10 years from now.")
+    nearest = (asked.astimezone(UTC) + timedelta(seconds=30)).replace(second=0, microsecond=0)
+    return nearest.strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def _value(parameters: dict[str, str], name: str, attribute: str) -> str | None:

@@ -1,20 +1,18 @@
 """Requests that go wrong as the fault rules say, on the connection or in the answer; every one is logged."""
 
-import json
 import re
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
-from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Response
 
 from dask_bake.local.faults.model import NO_CAPACITY, Fault, Kind
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.gateway.request_log import LoggedRequest, RequestLog, shortened
-from dask_bake.local.query_protocol import Refusal
+from dask_bake.local.query_protocol import error_response
 
 PAGE = (
     "<html><head><title>Sign in</title></head><body><p>Please sign in to use this network.</p></body></html>"
@@ -65,7 +63,7 @@ class FaultGate:
         for fault in faults:
             match fault.kind:
                 case Kind.ERROR:
-                    return error_answer(asked.service, *fault.error())
+                    return error_response(asked.service, *fault.error())
                 case Kind.DROP_BEFORE:
                     return None
                 case Kind.HTML:
@@ -89,19 +87,6 @@ class FaultGate:
                 faults=tuple(fault.id for fault in faults),
             )
         )
-
-
-def error_answer(service: str, code: str, status: int, message: str) -> Response:
-    """An error as the service would answer it."""
-    if service == "ec2":
-        return Refusal(code, message, status).response()
-    if service in ("iam", "sts"):
-        body = (
-            f"<ErrorResponse><Error><Code>{escape(code)}</Code><Message>{escape(message)}</Message></Error>"
-        )
-        return Response(f"{body}</ErrorResponse>", status=status, mimetype="text/xml")
-    problem = json.dumps({"__type": code, "message": message})
-    return Response(problem, status=status, mimetype="application/x-amz-json-1.1")
 
 
 def _as_capacity(asked: Asked, fault: Fault) -> Fault:

@@ -11,9 +11,9 @@ from pathlib import Path
 from uuid import NAMESPACE_DNS, uuid5
 
 from dask_bake.errors import BakeError
-from dask_bake.local.commands import attempt, run
 from dask_bake.local.machines.cgroups import make_groups, remove_groups, within
 from dask_bake.local.network.bridge import Network, cable_name, make_cable, remove_cable
+from dask_bake.system.subprocesses import attempt, run, start
 
 PROPAGATION = Path("/run/systemd/nspawn/propagate")
 """Where nspawn makes a folder for each machine, and leaves it when it is killed."""
@@ -93,7 +93,7 @@ def boot_command(spec: MachineSpec) -> list[str]:
 class Machine:
     """A machine that was booted. Ends by itself (the guest powered off), by ``power_off`` or by ``kill``."""
 
-    def __init__(self, spec: MachineSpec, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, spec: MachineSpec, process: "subprocess.Popen[str]") -> None:
         self.spec = spec
         self.taken_apart = threading.Event()
         self._process = process
@@ -132,20 +132,18 @@ def boot(spec: MachineSpec, network: Network, on_end: Callable[[], None]) -> Mac
     return machine
 
 
-def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[bytes]":
+def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[str]":
     for folder in (spec.upper, spec.directory / "work", spec.root, spec.hypervisor):
         folder.mkdir(parents=True, exist_ok=True)
     run(mount_command(spec))
     (spec.hypervisor / "uuid").write_text(f"ec2{uuid5(NAMESPACE_DNS, spec.name)}"[:36] + "\n")
     make_cable(network, host_end=spec.host_end, guest_end=spec.guest_end, address=spec.address)
     with spec.console.open("ab") as console:
-        return subprocess.Popen(
+        return start(
             within(make_groups(spec.name), boot_command(spec)),
-            stdin=subprocess.DEVNULL,
             stdout=console,
             stderr=console,
-            start_new_session=True,
-            env={"PATH": os.environ.get("PATH", os.defpath), "SYSTEMD_NSPAWN_LOCK": "0"},
+            environ={"PATH": os.environ.get("PATH", os.defpath), "SYSTEMD_NSPAWN_LOCK": "0"},
         )
 
 

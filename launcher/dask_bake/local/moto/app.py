@@ -1,13 +1,13 @@
 """moto as an application in this process; what it lacks is refused as EC2 refuses what it does not have."""
 
 import re
-from functools import cache, partial
-from importlib import import_module
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Response
 
-from dask_bake.local.gateway.fault_gate import error_answer
+from dask_bake.local.moto.speedups import cache_method_names
+from dask_bake.local.query_protocol import error_response
 
 if TYPE_CHECKING:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication
@@ -27,18 +27,11 @@ def one_service(service: Any) -> Any:
     from botocore.model import OperationNotFoundError
     from moto.moto_server.werkzeug_app import create_backend_app
 
-    _find_methods_quickly()
+    cache_method_names()
     app = create_backend_app(service)
     for lack in (NotImplementedError, OperationNotFoundError):
         app.register_error_handler(lack, partial(_refuse, service))
     return app
-
-
-def _find_methods_quickly() -> None:
-    """Have moto look through a service's methods once, and not for each request."""
-    responses: Any = import_module("moto.core.responses")
-    if not hasattr(responses.method_names_from_class, "cache_info"):
-        responses.method_names_from_class = cache(responses.method_names_from_class)
 
 
 def _refuse(service: str, lack: Exception) -> Response:
@@ -46,6 +39,6 @@ def _refuse(service: str, lack: Exception) -> Response:
     unknown = UNKNOWN_FILTER.search(str(lack))
     if unknown:
         reason = f"The filter '{unknown['name']}' is invalid, or one that the local cloud does not have."
-        return error_answer(service, "InvalidParameterValue", 400, reason)
+        return error_response(service, "InvalidParameterValue", 400, reason)
     reason = "The action is not valid for this web service, or one that the local cloud does not have."
-    return error_answer(service, "InvalidAction", 400, reason)
+    return error_response(service, "InvalidAction", 400, reason)

@@ -10,7 +10,7 @@ from typing import Any
 from dask_bake.local.moto.images import MotoImages
 from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, INSTANCE_TYPES, StateReason, ec2_backends
 from dask_bake.local.moto.security_groups import let_members_in
-from dask_bake.local.moto.speedups import find_tags_quickly
+from dask_bake.local.moto.speedups import index_tags
 from dask_bake.local.moto.zones import LocalSubnet, adopt_subnets, lay_out, subnets
 from dask_bake.local.network.addresses import Addresses
 from dask_bake.local.network.bridge import Network, mac_address
@@ -55,7 +55,7 @@ class MotoEc2:
             backend = ec2_backends[DEFAULT_ACCOUNT_ID][name]
             lay_out(backend, self._network.block, self.addresses)
             let_members_in(backend)
-            find_tags_quickly(backend)
+            index_tags(backend)
             self.images.load(backend)
             self._prepared[name] = backend
         return self._prepared[name]

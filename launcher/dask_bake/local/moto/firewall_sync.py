@@ -4,9 +4,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from dask_bake.local.commands import run
 from dask_bake.local.moto.security_groups import read_groups, read_ports
 from dask_bake.local.network.security_groups import render_rules
+from dask_bake.system.subprocesses import run
 
 
 class Guard:

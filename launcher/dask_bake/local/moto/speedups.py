@@ -1,12 +1,21 @@
-"""moto's tags of one resource, found without going through those of all the others."""
+"""Replacements for two slow functions of moto, which every request calls."""
 
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 from dask_bake.local.moto.models import EC2_PREFIX_TO_RESOURCE, get_prefix
 
 
-def find_tags_quickly(backend: Any) -> None:
-    """Have moto look up one resource's tags by its id, as it does for every instance that it shows."""
+def cache_method_names() -> None:
+    """Let moto list the methods of a service once, and not for each request."""
+    responses: Any = import_module("moto.core.responses")
+    if not hasattr(responses.method_names_from_class, "cache_info"):
+        responses.method_names_from_class = cache(responses.method_names_from_class)
+
+
+def index_tags(backend: Any) -> None:
+    """Let moto look up one resource's tags by its id, as it does for every instance that it describes."""
     search = backend.describe_tags
 
     def describe_tags(filters: dict[str, list[str]] | None = None) -> list[dict[str, str]]:

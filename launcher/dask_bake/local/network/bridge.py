@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from dask_bake.errors import BakeError
-from dask_bake.local.commands import attempt, run
+from dask_bake.system.subprocesses import attempt, run
 
 METADATA_ADDRESS = "169.254.169.254"
 METADATA_PORT = 8169

@@ -1,13 +1,17 @@
 """DHCP and DNS of the instances' network, by dnsmasq: it knows every address beforehand and asks nobody."""
 
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dask_bake.errors import BakeError
 from dask_bake.local.network.bridge import Network, mac_address
 from dask_bake.local.settings import S3_DOMAIN, Settings
+from dask_bake.system.subprocesses import start, stop
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 
 def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]:
@@ -40,7 +44,7 @@ def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]
     ]
 
 
-def start_dnsmasq(settings: Settings, network: Network, log: int) -> subprocess.Popen[bytes]:
+def start_dnsmasq(settings: Settings, network: Network, log: int) -> "Popen[str]":
     """Start the DHCP and DNS server of the bridge, and return when it serves.
 
     Raises:
@@ -50,16 +54,13 @@ def start_dnsmasq(settings: Settings, network: Network, log: int) -> subprocess.
     hosts.write_text("".join(f"{mac_address(str(ip))},{ip}\n" for ip in network.block.hosts()))
     command = dnsmasq_command(network, hosts=hosts, leases=settings.runtime / "dhcp-leases")
     try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        process = start(command, stdout=log, stderr=log)
     except OSError as error:
         raise BakeError(f"dnsmasq could not be started: {error}.") from error
     try:
         wait_for_dnsmasq(process.poll, settings.log)
     except BakeError:
-        process.kill()
-        process.wait()
+        stop(process)
         raise
     return process
 

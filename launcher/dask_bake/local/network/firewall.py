@@ -4,10 +4,8 @@ Instances reach the host's DHCP, DNS, metadata and S3; nothing else of it, and n
 address is answered for packets that enter from the bridge; the host's own stays untouched.
 """
 
-import subprocess
-
-from dask_bake.local.commands import attempt, run
 from dask_bake.local.network.bridge import METADATA_ADDRESS, METADATA_PORT, S3_PORT, Network
+from dask_bake.system.subprocesses import RUN_TIMEOUT, attempt, run, run_with_timeout
 
 FAMILIES = ("ip", "inet", "bridge")
 """Where nftables has a table of ours: the network's own, who reaches an instance, who an instance may be."""
@@ -58,6 +56,6 @@ def lower_firewall(bridge: str) -> None:
 
 def firewall_stands(bridge: str) -> bool:
     """Whether a table of this local cloud exists."""
-    listed = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False)
+    listed = run_with_timeout(["nft", "list", "tables"], RUN_TIMEOUT)
     ours = {f"table {family} {firewall_table(bridge)}" for family in FAMILIES}
     return not ours.isdisjoint(listed.stdout.splitlines())

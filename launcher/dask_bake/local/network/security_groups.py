@@ -66,7 +66,7 @@ def _table(family: str, name: str, content: Iterable[str]) -> Iterator[str]:
 def _to_instances(bridge: str, groups: tuple[Group, ...]) -> Iterator[str]:
     members = {group.id: _set_name(group) for group in groups}
     for group in groups:
-        yield from _set(_set_name(group), "ipv4_addr", (str(address) for address in group.members))
+        yield from _set(_set_name(group), "ip saddr", (str(address) for address in group.members))
         rules = (match for rule in group.rules if (match := _match(rule, members)) is not None)
         yield from _chain(_chain_name(group), (f"{match} accept".lstrip() for match in rules))
     yield from _chain(
@@ -89,8 +89,8 @@ def _to_instances(bridge: str, groups: tuple[Group, ...]) -> Iterator[str]:
 def _from_instances(ports: tuple[Port, ...]) -> Iterator[str]:
     if not ports:
         return
-    yield from _set("ports", "ifname", (f'"{port.cable}"' for port in ports))
-    yield from _set("own", "ifname . ipv4_addr", (f'"{port.cable}" . {port.address}' for port in ports))
+    yield from _set("ports", "iifname", (f'"{port.cable}"' for port in ports))
+    yield from _set("own", "iifname . ip saddr", (f'"{port.cable}" . {port.address}' for port in ports))
     cut = [port.cable for port in ports if port.is_cut]
     if cut:
         dropped = (f'oifname "{cable}" drop' for cable in cut)
@@ -108,9 +108,10 @@ def _from_instances(ports: tuple[Port, ...]) -> Iterator[str]:
     )
 
 
-def _set(name: str, kind: str, elements: Iterable[str]) -> Iterator[str]:
+def _set(name: str, expression: str, elements: Iterable[str]) -> Iterator[str]:
     yield f"set {name} {{"
-    yield f"  type {kind}"
+    # With `type`, what nft 1.1 writes makes nft 1.0 crash, be it in a container that shares this network.
+    yield f"  typeof {expression}"
     yield f"  elements = {{ {', '.join(elements)} }}"
     yield "}"
 

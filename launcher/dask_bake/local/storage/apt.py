@@ -1,9 +1,9 @@
 """The host's own apt settings: from where, and through which proxy, it gets Debian's packages."""
 
-import subprocess
 from collections.abc import Sequence
 
 from dask_bake.models.debian import RELEASES
+from dask_bake.system.subprocesses import RUN_TIMEOUT, run_with_timeout
 
 SUITES = frozenset(release.codename for release in RELEASES)
 FORMAT = "$(ORIGIN)|$(CODENAME)|$(REPO_URI)|$(RELEASE)|$(COMPONENT)"
@@ -51,6 +51,6 @@ def read_options(dump: str) -> tuple[str, ...]:
 
 def _said(command: Sequence[str]) -> str:
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+        return run_with_timeout(command, RUN_TIMEOUT).stdout
     except FileNotFoundError:
         return ""

@@ -10,12 +10,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dask_bake.errors import BakeError
-from dask_bake.local.commands import run
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.storage.apt import host_options, host_sources
 from dask_bake.local.storage.image_store import ImageStore, StoredImage
 from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.debian import RELEASES, DebianRelease
+from dask_bake.system.subprocesses import run
 
 PACKAGES = (
     "ca-certificates",

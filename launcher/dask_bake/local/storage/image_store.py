@@ -1,6 +1,7 @@
 """Images and snapshots on disk: a JSON file for each, and the read-only layers that images are stacks of."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.local.settings import Settings
-from dask_bake.local.storage.disk_usage import bytes_on_disk
+
+STAT_BLOCK = 512
+"""The unit of ``st_blocks`` (stat(3type)), whatever the file system's own is."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,20 @@ class ImageStore:
     def layer(self, name: str) -> Path:
         """Where a layer's tree is."""
         return self._layers / name
+
+
+def bytes_on_disk(trees: Iterable[Path]) -> int:
+    """Return what ``du`` shows for them: links are not followed, and a file of several names counts once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for tree in trees:
+        for folder, _, names in os.walk(tree):
+            for path in (folder, *(os.path.join(folder, name) for name in names)):  # noqa: PTH118 - many
+                status = os.lstat(path)
+                if (status.st_dev, status.st_ino) not in seen:
+                    seen.add((status.st_dev, status.st_ino))
+                    total += status.st_blocks * STAT_BLOCK
+    return total
 
 
 def _read(path: Path) -> dict[str, Any]:

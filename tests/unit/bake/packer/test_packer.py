@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from dask_bake.assets import packer_directory
+from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import SETTINGS, Packer, find_packer, packer_executable
-from dask_bake.bake.plan import BakeOptions, Site, packer_variables
+from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import places_of
 from dask_bake.errors import BakeError

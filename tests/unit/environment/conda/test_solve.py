@@ -17,17 +17,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
-from dask_bake.bake.recipe import sha256_of
-from dask_bake.environment.channel_urls import without_secrets
 from dask_bake.environment.conda import channels as conda_client
 from dask_bake.environment.conda import download
 from dask_bake.environment.conda.channels import Channels, silence
 from dask_bake.environment.conda.condarc import CondaSettings
 from dask_bake.environment.conda.download import fetch
 from dask_bake.environment.conda.solve import CondaLock, allows, read_lock, solve, unsatisfied
+from dask_bake.environment.spec import without_secrets
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Output
 from dask_bake.models.cloud import Architecture
+from dask_bake.system.files import sha256_of
 
 X86, ARM = Architecture.X86_64, Architecture.ARM64
 QUIET = [].append

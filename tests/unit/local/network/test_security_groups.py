@@ -28,7 +28,7 @@ table inet dask_bake
 delete table inet dask_bake
 table inet dask_bake {
   set in_sg_0a {
-    type ipv4_addr
+    typeof ip saddr
     elements = { 10.213.0.4, 10.213.0.5 }
   }
   chain rules_sg_0a {
@@ -55,11 +55,11 @@ table bridge dask_bake
 delete table bridge dask_bake
 table bridge dask_bake {
   set ports {
-    type ifname
+    typeof iifname
     elements = { "vb01", "vb02" }
   }
   set own {
-    type ifname . ipv4_addr
+    typeof iifname . ip saddr
     elements = { "vb01" . 10.213.0.4, "vb02" . 10.213.0.5 }
   }
   chain from_instances {

@@ -1,11 +1,12 @@
 """Images are files: they outlive the server, and take their layers along when they go."""
 
+import os
 from dataclasses import replace
 
 import pytest
 
 from dask_bake.local.settings import Settings
-from dask_bake.local.storage.image_store import ImageStore, StoredImage, StoredSnapshot
+from dask_bake.local.storage.image_store import ImageStore, StoredImage, StoredSnapshot, bytes_on_disk
 
 OLD = StoredImage("ami-2", "old", "", "1", "us-east-1", "2026-01-01T00:00:00.000Z", ("base", "a"))
 NEW = StoredImage(
@@ -87,3 +88,22 @@ def test_an_image_without_a_snapshot_of_record_has_one_all_the_same(store):
 
     assert store.all() == (named,)
     assert store.snapshot_of(named).volume_size == 12
+
+
+def test_a_file_of_two_names_counts_once_and_what_a_link_names_not_at_all(tmp_path):
+    outside, one, two = (tmp_path / name for name in ("outside", "one", "two"))
+    for folder in (outside, one, two):
+        folder.mkdir()
+    (outside / "large").write_bytes(os.urandom(1_000_000))
+    (one / "file").write_bytes(os.urandom(100_000))
+    alone = bytes_on_disk([one])
+    (two / "same").hardlink_to(one / "file")
+    (two / "link").symlink_to(outside / "large")
+    (two / "folder").symlink_to(outside)
+
+    assert 100_000 <= alone < 150_000
+    assert bytes_on_disk([one, two]) < 200_000
+
+
+def test_a_tree_that_is_not_there_takes_nothing(tmp_path):
+    assert bytes_on_disk([tmp_path / "none"]) == 0

@@ -24,6 +24,16 @@ PREFIXES = {
     "VolumeId": "vol",
 }
 """By the last name of the parameter."""
+ENABLED_OR_DISABLED = ("enabled", "disabled")
+CHOICES = {
+    "HttpTokens": ("optional", "required"),
+    "HttpEndpoint": ENABLED_OR_DISABLED,
+    "HttpProtocolIpv6": ENABLED_OR_DISABLED,
+    "InstanceMetadataTags": ENABLED_OR_DISABLED,
+    "HttpPutResponseHopLimit": tuple(str(hops) for hops in range(1, 65)),
+    "InstanceInitiatedShutdownBehavior": ("stop", "terminate"),
+}
+"""Values of parameters that take a few only, in whatever request they are."""
 DIGITS = r"[0-9a-f]{8}(?:[0-9a-f]{9})?"
 NAME = re.compile(r"(?:.*\.)?(?P<last>[A-Za-z]+)(?:\.\d+)?")
 
@@ -34,6 +44,14 @@ def check_ids(call: Call) -> None:
         prefix = _prefix(call, name, value)
         if prefix and value and not re.fullmatch(f"{prefix}-{DIGITS}", value):
             raise Refusal(MALFORMED[prefix], f'Invalid id: "{value}" (expecting "{prefix}-...")')
+
+
+def check_choices(call: Call) -> None:
+    """Refuse a value that EC2 does not take for a parameter of ``CHOICES``."""
+    for name, value in call.parameters.items():
+        parameter = name.removesuffix(".Value").rpartition(".")[2]
+        if value and value not in CHOICES.get(parameter, (value,)):
+            raise Refusal("InvalidParameterValue", f"Value ({value}) for parameter {parameter} is invalid.")
 
 
 def _prefix(call: Call, name: str, value: str) -> str | None:

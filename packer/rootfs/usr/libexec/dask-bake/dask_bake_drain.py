@@ -1,4 +1,4 @@
-"""Loaded by each worker process: when its node is to go, its data moves to others, and it leaves."""
+"""Dask preload of each worker process: leave the cluster, data first, when the node is to be reclaimed."""
 
 import os
 from typing import Any
@@ -6,17 +6,17 @@ from typing import Any
 from tornado.ioloop import PeriodicCallback
 
 FLAG = "/run/dask-bake/draining"
-PAUSE = 500
-"""Milliseconds."""
+INTERVAL = 500
+"""Milliseconds between two looks at the flag."""
 
 
 def dask_setup(worker: Any) -> None:
-    """Look for the flag while the worker lives."""
+    """Check the flag for as long as the worker lives."""
 
-    async def look() -> None:
+    async def check() -> None:
         if os.path.exists(FLAG):
-            looking.stop()
+            checking.stop()
             await worker.close_gracefully(restart=False, reason="the node is going")
 
-    looking = PeriodicCallback(look, PAUSE)
-    looking.start()
+    checking = PeriodicCallback(check, INTERVAL)
+    checking.start()

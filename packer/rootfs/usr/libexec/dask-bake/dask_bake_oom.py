@@ -1,12 +1,12 @@
-"""Loaded by each worker process: where memory runs out, the kernel ends it, and not the nannies of all."""
+"""Dask preload of each worker process: make the kernel end it before the nannies when memory runs out."""
 
 from pathlib import Path
 from typing import Any
 
-MORE_EXPENDABLE = 500
-"""Of a thousand (proc(5), oom_score_adj): more than the nannies, which have what the unit has."""
+OOM_SCORE_ADJUSTMENT = 500
+"""On a scale to 1000 (see proc(5), oom_score_adj); the nannies keep their unit's 0."""
 
 
 def dask_setup(_worker: Any) -> None:
-    """Say so to the kernel; anybody may become more expendable than he was."""
-    Path("/proc/self/oom_score_adj").write_text(f"{MORE_EXPENDABLE}\n")
+    """Set the adjustment; a process may always raise its own."""
+    Path("/proc/self/oom_score_adj").write_text(f"{OOM_SCORE_ADJUSTMENT}\n")

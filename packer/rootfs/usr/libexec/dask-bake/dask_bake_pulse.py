@@ -1,6 +1,6 @@
-"""Loaded by the scheduler: says again and again that it lives, who is connected, and whether anything runs.
+"""Dask preload of the scheduler: write every two seconds that it lives, who is connected, and if tasks run.
 
-The dashboard's own counts go through every task, which may be millions.
+The dashboard's own counters visit every task, and there may be millions.
 """
 
 import json
@@ -10,30 +10,30 @@ from typing import Any
 
 from tornado.ioloop import PeriodicCallback
 
-PAUSE = 2000
-"""Milliseconds."""
-NOT_PEOPLE = ("fire-and-forget", "Client-worker-")
-"""What the scheduler counts as clients besides: it itself, and tasks that ask for a client."""
+INTERVAL = 2000
+"""Milliseconds between two pulses."""
+INTERNAL_CLIENTS = ("fire-and-forget", "Client-worker-")
+"""The scheduler's names for itself and for tasks that use a client."""
 
 
 def pulse(scheduler: Any) -> dict[str, Any]:
-    """What there is to say."""
+    """Return the scheduler's state."""
     return {
         "at": time.monotonic(),
         "pid": os.getpid(),
-        "clients": sum(not name.startswith(NOT_PEOPLE) for name in scheduler.clients),
+        "clients": sum(not name.startswith(INTERNAL_CLIENTS) for name in scheduler.clients),
         "running": any(worker.processing for worker in scheduler.workers.values()),
     }
 
 
 def dask_setup(scheduler: Any) -> None:
-    """Say it while the scheduler lives."""
+    """Write a pulse now, and then for as long as the scheduler lives."""
     path = os.path.join(os.environ["RUNTIME_DIRECTORY"], "pulse.json")
 
-    def tell() -> None:
+    def write() -> None:
         with open(f"{path}.new", "w") as file:
             json.dump(pulse(scheduler), file)
         os.replace(f"{path}.new", path)
 
-    tell()
-    PeriodicCallback(tell, PAUSE).start()
+    write()
+    PeriodicCallback(write, INTERVAL).start()

@@ -1,15 +1,15 @@
-"""When a node ends itself: what was asked for and what is seen in, switches and words out; pure."""
+"""Decide when a node ends itself, from its limits and from what was observed; pure."""
 
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 WARNING = 300.0
-"""So many seconds before a switch acts there is a warning; half of its limit, if that is less."""
+"""Seconds before a timer's end at which to warn; half of its limit if that is less."""
 BUSY = 0.1
-"""A scheduler that uses this share of a CPU does not answer because it works."""
-PATIENCE = 10.0
-"""A scheduler that works may keep everybody waiting for so many times as long as one that does not."""
+"""Share of a CPU from which a scheduler that does not answer is busy, not hung."""
+BUSY_FACTOR = 10.0
+"""How many times longer a busy scheduler may be silent."""
 
 VARIABLES = {
     "lifetime": "DASK_BAKE_LIFETIME",
@@ -22,7 +22,7 @@ VARIABLES = {
 
 
 class Limits(NamedTuple):
-    """What the launch asked for, in seconds; a limit of 0 is none. ``pause`` is from look to look."""
+    """The launch's limits in seconds, of which 0 is none; ``pause`` is the time between two observations."""
 
     role: str
     cluster: str
@@ -37,11 +37,12 @@ class Limits(NamedTuple):
     has_dask: bool = True
 
 
-class Facts(NamedTuple):
-    """What is seen now.
+class Observation(NamedTuple):
+    """The state of a node at one time.
 
     ``is_connected``: on the head, the scheduler has a pulse; on a worker, it has a connection to the head.
-    ``extended`` is by how much the lifetime was, ``spared`` until when nothing else may end the node.
+    ``over`` is why the head has ended the cluster. ``extended`` is what was added to the lifetime, and before
+    ``extended_until`` nothing else ends the node.
     """
 
     now: float
@@ -52,21 +53,21 @@ class Facts(NamedTuple):
     has_busy_kernel: bool = False
     over: str = ""
     extended: float = 0.0
-    spared: float = 0.0
+    extended_until: float = 0.0
 
 
-class Past(NamedTuple):
-    """What was seen: since when it is looked at, when somebody was last there, when it was last connected."""
+class History(NamedTuple):
+    """A summary of earlier observations: since when, and when the node was last in use and connected."""
 
     began: float
-    somebody: float
-    touched: float
+    last_used: float
+    last_connected: float
     has_joined: bool = False
     was_connected: bool = False
 
 
-class Switch(NamedTuple):
-    """Something that ends the node: after how long, in how many seconds unless ``held``, and why."""
+class ShutdownTimer(NamedTuple):
+    """What ends the node: its limit, the seconds that are left unless it is ``held``, and why it ends it."""
 
     name: str
     limit: float
@@ -76,7 +77,7 @@ class Switch(NamedTuple):
 
     @property
     def is_due(self) -> bool:
-        """Whether it acts now."""
+        """Whether it ends the node now."""
         return not self.held and self.left <= 0
 
     @property
@@ -86,83 +87,85 @@ class Switch(NamedTuple):
 
 
 def limits_from(values: Mapping[str, str], *, has_dask: bool) -> tuple[Limits, tuple[str, ...]]:
-    """The limits, out of the unit's environment, and which variables are no numbers and do not count."""
-    told = {name: values[variable] for name, variable in VARIABLES.items() if variable in values}
-    asked: dict[str, Any] = {name: number for name, text in told.items() if (number := _number(text)) >= 0}
+    """Read the limits from the unit's environment; return also the variables that are no numbers."""
+    given = {name: values[variable] for name, variable in VARIABLES.items() if variable in values}
+    valid: dict[str, Any] = {name: number for name, text in given.items() if (number := _number(text)) >= 0}
     limits = Limits(
         role=values["DASK_BAKE_ROLE"],
         cluster=values["DASK_BAKE_CLUSTER"],
         head=values.get("DASK_BAKE_HEAD", ""),
         keeps_failures=values.get("DASK_BAKE_KEEP_ON_FAILURE") == "true",
         has_dask=has_dask,
-        **asked,
+        **valid,
     )
-    return limits, tuple(VARIABLES[name] for name in told if name not in asked)
+    return limits, tuple(VARIABLES[name] for name in given if name not in valid)
 
 
-def somebody(facts: Facts) -> str:
-    """Who or what keeps an idle cluster; empty where nobody does."""
-    if facts.clients:
-        return "a client is connected" if facts.clients == 1 else f"{facts.clients} clients are connected"
-    if facts.is_running:
+def activity(seen: Observation) -> str:
+    """Return what keeps the cluster from being idle, or nothing."""
+    if seen.clients:
+        return "a client is connected" if seen.clients == 1 else f"{seen.clients} clients are connected"
+    if seen.is_running:
         return "a task is running"
-    if facts.has_busy_kernel:
+    if seen.has_busy_kernel:
         return "a notebook is busy"
-    if facts.has_session:
+    if seen.has_session:
         return "an SSH session is open"
-    return "it was extended" if facts.now < facts.spared else ""
+    return "it was extended" if seen.now < seen.extended_until else ""
 
 
-def remember(past: Past, facts: Facts) -> Past:
-    """The past with what is seen now. Connected is who is so twice: a refused worker is for a moment."""
-    is_touched = facts.is_connected and past.was_connected
-    return Past(
-        began=past.began,
-        somebody=facts.now if somebody(facts) else past.somebody,
-        touched=facts.now if is_touched else past.touched,
-        has_joined=past.has_joined or is_touched,
-        was_connected=facts.is_connected,
+def remember(history: History, seen: Observation) -> History:
+    """Add an observation. Only two in a row count as connected: a refused worker connects for a moment."""
+    is_connected = seen.is_connected and history.was_connected
+    return History(
+        began=history.began,
+        last_used=seen.now if activity(seen) else history.last_used,
+        last_connected=seen.now if is_connected else history.last_connected,
+        has_joined=history.has_joined or is_connected,
+        was_connected=seen.is_connected,
     )
 
 
-def switches(limits: Limits, past: Past, facts: Facts) -> tuple[Switch, ...]:
-    """What will end the node. Workers have no lifetime of their own: they end when their head has."""
+def shutdown_timers(limits: Limits, history: History, seen: Observation) -> tuple[ShutdownTimer, ...]:
+    """Return the node's timers. Workers have no lifetime of their own: they end when their head has ended."""
     if limits.role == "head":
-        found = [_lifetime(limits, past, facts), _idle(limits, past, facts), _contact(limits, past, facts)]
+        found = [_lifetime(limits, history, seen), _idle(limits, history, seen), _lost(limits, history, seen)]
     else:
-        found = [_contact(limits, past, facts)]
+        found = [_lost(limits, history, seen)]
     return tuple(one for one in found if one is not None)
 
 
-def reason(found: tuple[Switch, ...], facts: Facts) -> tuple[str, str] | None:
-    """The name of what ends the node now, and why; None where nothing does."""
-    if facts.over:
-        return "over", facts.over
-    return next(((one.name, one.why) for one in found if one.is_due), None)
+def reason(timers: tuple[ShutdownTimer, ...], seen: Observation) -> tuple[str, str] | None:
+    """Return the name of what ends the node now, and why; None if nothing does."""
+    if seen.over:
+        return "over", seen.over
+    return next(((one.name, one.why) for one in timers if one.is_due), None)
 
 
 def is_hung(limits: Limits, *, silent: float, used: float) -> bool:
-    """Whether a scheduler is to be restarted that is silent for so long, and has used so much CPU since."""
-    patience = PATIENCE if used >= BUSY * silent else 1.0
-    return 0 < limits.hung * patience <= silent
+    """Return whether to restart a scheduler that was silent for so long and used so much CPU meanwhile."""
+    factor = BUSY_FACTOR if used >= BUSY * silent else 1.0
+    return 0 < limits.hung * factor <= silent
 
 
-def warning(one: Switch, limits: Limits) -> str:
-    """The words before a switch acts."""
+def warning(timer: ShutdownTimer, limits: Limits) -> str:
+    """Return the message to show before a timer ends the node."""
     what = "cluster" if limits.role == "head" else "node"
-    said = f"this {what} ends in {in_words(max(0.0, one.left))}: {one.why}"
-    return f"{said}. dask-bake extend {limits.cluster} puts it off" if what == "cluster" else said
+    text = f"this {what} ends in {in_words(max(0.0, timer.left))}: {timer.why}"
+    return f"{text}. To postpone it: dask-bake extend {limits.cluster}" if what == "cluster" else text
 
 
-def document(limits: Limits, past: Past, facts: Facts, found: tuple[Switch, ...]) -> dict[str, Any]:
-    """All of it, for whoever asks."""
+def document(
+    limits: Limits, history: History, seen: Observation, timers: tuple[ShutdownTimer, ...]
+) -> dict[str, Any]:
+    """Return the state that the launcher and the next start of the watch read."""
     names = ("name", "limit", "left", "held", "why")
-    told = [dict(zip(names, one, strict=True)) for one in found]
-    return {"role": limits.role, "switches": told, "extended": facts.extended, "past": list(past)}
+    switches = [dict(zip(names, one, strict=True)) for one in timers]
+    return {"role": limits.role, "switches": switches, "extended": seen.extended, "past": list(history)}
 
 
 def in_words(seconds: float) -> str:
-    """A time that a person can read."""
+    """Return a time as a person reads it."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
@@ -173,7 +176,7 @@ def in_words(seconds: float) -> str:
 
 
 def _number(text: str) -> float:
-    """The number of seconds; -1 where it is none."""
+    """Return the number of seconds, or -1 if the text is none."""
     try:
         number = float(text)
     except ValueError:
@@ -181,40 +184,45 @@ def _number(text: str) -> float:
     return number if math.isfinite(number) else -1.0
 
 
-def _lifetime(limits: Limits, past: Past, facts: Facts) -> Switch | None:
+def _lifetime(limits: Limits, history: History, seen: Observation) -> ShutdownTimer | None:
     if not limits.lifetime:
         return None
-    limit = limits.lifetime + facts.extended
+    limit = limits.lifetime + seen.extended
     why = f"its lifetime of {in_words(limit)} is over"
-    return Switch("lifetime", limit, past.began + limit - facts.now, "", why)
+    return ShutdownTimer("lifetime", limit, history.began + limit - seen.now, "", why)
 
 
-def _idle(limits: Limits, past: Past, facts: Facts) -> Switch | None:
+def _idle(limits: Limits, history: History, seen: Observation) -> ShutdownTimer | None:
     if not (limits.idle and limits.has_dask):
         return None
-    why = f"for {in_words(limits.idle)} nobody is connected and nothing runs"
-    return Switch("idle", limits.idle, past.somebody + limits.idle - facts.now, somebody(facts), why)
+    why = f"no client, task or session for {in_words(limits.idle)}"
+    return ShutdownTimer("idle", limits.idle, history.last_used + limits.idle - seen.now, activity(seen), why)
 
 
-def _contact(limits: Limits, past: Past, facts: Facts) -> Switch | None:
-    is_head = limits.role == "head"
-    if is_head and not limits.has_dask:
-        return None
-    limit = limits.lost if past.has_joined else limits.joining
-    if limits.keeps_failures and not past.has_joined:
-        if is_head:
-            return None  # what failed is to be looked into, for as long as its lifetime is
-        limit = limits.lifetime
+def _lost(limits: Limits, history: History, seen: Observation) -> ShutdownTimer | None:
+    limit = _contact_limit(limits, has_joined=history.has_joined)
     if not limit:
         return None
-    if is_head:
-        why = f"for {in_words(limit)} the scheduler does not answer"
-    elif past.has_joined:
-        why = f"for {in_words(limit)} the head is lost"
+    if limits.role == "head":
+        why = f"no answer from the scheduler for {in_words(limit)}"
+    elif history.has_joined:
+        why = f"no connection to the head for {in_words(limit)}"
     else:
-        why = f"in {in_words(limit)} it has not joined the cluster"
-    name = "lost" if past.has_joined else "joining"
-    held = "an SSH session is open" if facts.has_session else ""
-    if facts.now < facts.spared:
+        why = f"it has not joined the cluster within {in_words(limit)}"
+    name = "lost" if history.has_joined else "joining"
+    held = "an SSH session is open" if seen.has_session else ""
+    if seen.now < seen.extended_until:
         held = "it was extended"
-    return Switch(name, limit, past.touched + limit - facts.now, held, why)
+    return ShutdownTimer(name, limit, history.last_connected + limit - seen.now, held, why)
+
+
+def _contact_limit(limits: Limits, *, has_joined: bool) -> float:
+    """Return how long the node may be without the scheduler or the head; 0 is for ever."""
+    is_head = limits.role == "head"
+    if is_head and not limits.has_dask:
+        return 0.0
+    if has_joined:
+        return limits.lost
+    if limits.keeps_failures:  # the failure is to be examined, for the lifetime
+        return 0.0 if is_head else limits.lifetime
+    return limits.joining

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dask_bake.local.ec2.deprecation import deprecation_time
+from dask_bake.local.ec2.images import deprecation_time
 from dask_bake.local.query_protocol import Refusal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -1,0 +1,78 @@
+"""Options of a bake."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dask_bake.errors import UsageError
+from dask_bake.models.cloud import Architecture
+from dask_bake.models.debian import DebianRelease
+from dask_bake.models.tags import Tags
+from dask_bake.options.configuration import Configuration, resolve, sources_in_errors
+from dask_bake.options.settings_table import BAKE, IMAGE_SECTION
+
+INSTANCE_TYPES = {Architecture.X86_64: "m5.large", Architecture.ARM64: "m6g.large"}
+
+
+DEPRECATION = 3650
+"""Days: EC2 takes no date more than 10 years ahead (API reference, EnableImageDeprecation)."""
+
+
+@dataclass(frozen=True)
+class BakeOptions:
+    """What a user may choose of an image, and of the instance that it is baked on.
+
+    Args:
+        base: the Debian release, or the base image's id; ``None`` for the release that suits the environment.
+        volume_size: of the root volume, in GiB.
+        kms_key: the key that encrypts it; the account's default one where it is ``None``.
+        deprecate_after: days after which EC2 marks the image as deprecated; 0 is never.
+        timeout: seconds that each step in the cloud may take: boot, scripts, image, another bake.
+    """
+
+    force: bool = False
+    verify: bool = True
+    architecture: Architecture = Architecture.X86_64
+    base: DebianRelease | str | None = None
+    type: str | None = None
+    volume_size: int = 10
+    kms_key: str | None = None
+    deprecate_after: int = 365
+    timeout: int = 3600
+    user: str = "admin"
+
+    def __post_init__(self) -> None:
+        for flag, value, least, unit in (
+            ("--volume-size", self.volume_size, 8, "GiB"),
+            ("--deprecate-after", self.deprecate_after, 0, "days"),
+            ("--timeout", self.timeout, 1, "seconds"),
+        ):
+            if value < least:
+                raise UsageError(
+                    f"{flag} is in {unit}: at least {least}, not {value}", hint=f"{flag} {least}"
+                )
+
+        if self.deprecate_after > DEPRECATION:
+            raise UsageError(
+                f"--deprecate-after is in days: at most {DEPRECATION}, not {self.deprecate_after}",
+                hint="EC2 takes no later date; 0 is never",
+            )
+
+    @property
+    def instance_type(self) -> str:
+        """The type of the instances that the image is baked and proved on."""
+        return self.type or INSTANCE_TYPES[self.architecture]
+
+    @property
+    def inputs(self) -> Tags:
+        """The choices that are in the image, and so in its digest."""
+        key = (("kms_key", self.kms_key),) if self.kms_key else ()
+        return (*key, ("user", self.user), ("volume_size", str(self.volume_size)))
+
+
+def bake_options(flags: Mapping[str, Any], configuration: Configuration, **more: Any) -> BakeOptions:
+    """The options: a flag, else what is configured, else the default; and what only flags say."""
+    section = f"{IMAGE_SECTION}."
+    values = resolve(BAKE, flags, configuration, section=section)
+    with sources_in_errors(BAKE, flags, configuration, section=section):
+        return BakeOptions(**values, **more)

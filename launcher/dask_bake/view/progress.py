@@ -1,0 +1,189 @@
+"""Progress of a launch and of a bake: a live table or line on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.columns import Columns
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
+
+from dask_bake.events import ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.view import layout
+
+REFRESHES_PER_SECOND = 8
+PHASE_WIDTH = 23
+"""Columns of the longest name of a bake's phase."""
+SHORTEST_PHASE = 0.5
+"""Seconds; a phase of a bake that took less gets no line."""
+MOST_ROWS = 20
+"""Nodes in the live table of a launch; of a larger cluster only nodes that are not ready are shown."""
+
+
+@dataclass
+class LaunchProgress:
+    """Progress of a launch: its nodes, phases and their times, as a renderable."""
+
+    clock: Callable[[], float]
+    start: float = field(init=False)
+    cluster: Cluster | None = None
+    registered: dict[str, int] = field(default_factory=dict)
+    phase: str = ""
+    ended: list[tuple[str, float]] = field(default_factory=list)
+    times: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.start = self.clock()
+        self._spinner = Spinner("dots", style="cyan")
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the launch began."""
+        return self.clock() - self.start
+
+    def update(self, event: Event) -> str | None:
+        """Record the event, and return its line of text where there is no live table, if it has one."""
+        match event:
+            case PhaseStarted(phase):
+                self.phase = phase
+            case PhaseEnded(phase, seconds):
+                self.phase = ""
+                self.ended.append((phase, seconds))
+                if phase == "scheduler" and self.cluster and self.cluster.head:
+                    self._note(self.cluster.head, "ready")
+                return f"{self.elapsed:6.1f} s  {phase} ({seconds:.1f} s)"
+            case ClusterSeen(cluster, registered):
+                return self._update_cluster(cluster, dict(registered))
+        return None
+
+    def __rich__(self) -> RenderableType:
+        """Return the table of nodes, and the phases below it."""
+        if self.cluster is None or not self.cluster.nodes:
+            return self._phases()
+        return Group(self._nodes(self.cluster), Text(), self._phases())
+
+    def _update_cluster(self, cluster: Cluster, registered: dict[str, int]) -> str | None:
+        before = sum(self.registered.values())
+        self.cluster, self.registered = cluster, registered
+        for node in cluster.nodes:
+            self._note(node, "requested")
+            if node.state == "running":
+                self._note(node, "running")
+            if node.index and registered.get(node.private_address, 0) >= cluster.nprocs:
+                self._note(node, "ready")
+        now = sum(registered.values())
+        if now == before:
+            return None
+        return f"{self.elapsed:6.1f} s  {now} of {cluster.expected_workers} workers"
+
+    def _note(self, node: Node, phase: str) -> None:
+        self.times.setdefault((node.id, phase), self.elapsed)
+
+    def _nodes(self, cluster: Cluster) -> RenderableType:
+        table = layout.table(">#", "role", "address", ">requested", ">running", ">ready", ">workers")
+        shown = self._shown(cluster)
+        for node in shown:
+            table.add_row(
+                Text(str(node.index)),
+                Text(str(node.role)),
+                Text(node.address),
+                *(self._time(node, phase) for phase in ("requested", "running", "ready")),
+                Text(self._workers(node, cluster)),
+            )
+        if len(shown) == len(cluster.nodes):
+            return table
+        ready = sum(phase == "ready" for _, phase in self.times)
+        return Group(table, Text(f"{ready} of {len(cluster.nodes)} nodes are ready", "dim"))
+
+    def _time(self, node: Node, phase: str) -> Text:
+        seconds = self.times.get((node.id, phase))
+        if seconds is None:
+            return Text(node.state if phase == "running" else "·", "yellow" if phase == "running" else "dim")
+        return Text(f"{seconds:.1f} s", "green" if phase == "ready" else "")
+
+    def _shown(self, cluster: Cluster) -> tuple[Node, ...]:
+        if len(cluster.nodes) <= MOST_ROWS:
+            return cluster.nodes
+        return tuple(node for node in cluster.nodes if (node.id, "ready") not in self.times)[:MOST_ROWS]
+
+    def _workers(self, node: Node, cluster: Cluster) -> str:
+        if node.index == 0 or not cluster.has_dask:
+            return ""
+        return f"{self.registered.get(node.private_address, 0)} of {cluster.nprocs}"
+
+    def _phases(self) -> RenderableType:
+        ended = [
+            Text.assemble(("✓ ", "green"), (f"{phase} {seconds:.1f} s", "dim"))
+            for phase, seconds in self.ended
+        ]
+        line = Columns(ended, padding=(0, 3))
+        if not self.phase:
+            return line
+        self._spinner.update(text=Text(f"{self.phase} …  {self.elapsed:.0f} s", "cyan"))
+        return Group(line, self._spinner) if self.ended else self._spinner
+
+
+class BakeProgress:
+    """Progress of a bake: a line for each phase that has ended.
+
+    A terminal also shows a live line for the current phase, with the last line of its output.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._phase = ""
+        self._started = 0.0
+        self._last_line = ""
+        self._spinner = Spinner("dots")
+        self._live = Live(
+            console=console,
+            get_renderable=self._current_phase,
+            refresh_per_second=REFRESHES_PER_SECOND,
+            transient=True,
+        )
+
+    def __enter__(self) -> "BakeProgress":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._phase = ""
+        self._live.stop()
+
+    def notify(self, event: Event) -> None:
+        """Show the event."""
+        match event:
+            case Note(text):
+                self._console.print(Text(text), soft_wrap=True)
+            case PhaseStarted(phase):
+                self._phase, self._started, self._last_line = phase, self._clock(), ""
+            case PhaseEnded(phase, seconds):
+                self._phase = ""
+                if seconds >= SHORTEST_PHASE:
+                    self._console.print(Text(f"  {phase.ljust(PHASE_WIDTH)}{seconds:6.1f} s"))
+            case Output(line):
+                self._last_line = line
+
+    def refresh(self) -> None:
+        """Draw the live line now."""
+        self._live.refresh()
+
+    def _current_phase(self) -> RenderableType:
+        if not self._phase:
+            return Text()
+        line = Text.assemble(
+            self._phase.ljust(PHASE_WIDTH),
+            f"{self._clock() - self._started:6.1f} s  ",
+            (self._last_line, "dim"),
+        )
+        line.truncate(max(self._console.width - 4, 10), overflow="ellipsis")
+        self._spinner.update(text=line)
+        return self._spinner

@@ -1,0 +1,39 @@
+"""A process that reaches no real account, no home and nothing outside this machine."""
+
+import os
+import socket
+from pathlib import Path
+
+import dask.config
+import pytest
+
+LOOPBACK = ("127.", "::1", "localhost")
+CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+
+
+class OutsideError(AssertionError):
+    """A test tried to reach something outside this machine."""
+
+
+def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Give it dummy credentials, this home, and no network but this machine's own."""
+    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_", "XDG_", "CLUSTERFILE"))]:
+        patch.delenv(name)
+    files = {"AWS_CONFIG_FILE": "aws-config", "AWS_SHARED_CREDENTIALS_FILE": "aws-credentials", "HOME": ""}
+    for name, value in {**CREDENTIALS, **{name: str(home / file) for name, file in files.items()}}.items():
+        patch.setenv(name, value)
+    # dask looks where its home is when it is imported, which may have been long ago.
+    patch.setattr(dask.config, "paths", [str(home / ".config" / "dask")])
+    connect = socket.socket.connect
+
+    def connect_here(self, address):
+        if self.family != socket.AF_UNIX and not str(address[0]).startswith(LOOPBACK):
+            raise OutsideError(f"a test tried to reach {address}")
+        return connect(self, address)
+
+    patch.setattr(socket.socket, "connect", connect_here)

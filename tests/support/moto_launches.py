@@ -1,0 +1,88 @@
+"""Launches on moto's EC2 in this process: an image that was baked, this machine's address, a way in."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import boto3
+
+from dask_bake import clouds
+from dask_bake.commands import launch as launch_command
+from dask_bake.ec2 import api as ec2
+from dask_bake.models.cloud import Cloud
+from dask_bake.models.tags import Tag, Verified
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.view.terminal import Terminal
+from fakes import Answering, Printing
+from invariant import watched
+
+OPTIONS = LaunchOptions(count=3, nprocs=2)
+
+
+def baked(aws: Any) -> str:
+    """Return the id of an image as ``bake`` makes them."""
+    image_id = aws.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]
+    tag(
+        aws,
+        image_id,
+        {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.USER: "admin", Tag.VERIFIED: Verified.YES},
+    )
+    return str(image_id)
+
+
+def tag(aws: Any, image_id: str, tags: dict[str, str]) -> None:
+    """Tag the image."""
+    aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
+
+
+class Address(http.server.BaseHTTPRequestHandler):
+    """Says what this machine's address is."""
+
+    def do_GET(self) -> None:
+        """Answer every question."""
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"192.0.2.7")
+
+    def log_message(self, *_: Any) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def answering_cloud() -> Iterator[Cloud]:
+    """AWS, where this machine's address is looked up here."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Address) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
+        server.shutdown()
+        thread.join()
+
+
+def launch(
+    cloud: Cloud,
+    options: LaunchOptions = OPTIONS,
+    *,
+    way_in: type[Answering] = Answering,
+    dry_run: bool = False,
+) -> int:
+    """Launch, and hold what there is afterwards to what it claims."""
+    terminal = Terminal()
+    edge = Printing(ec2.connect(cloud, terminal.notify))
+    return watched(
+        boto3.client("ec2", region_name=cloud.region),
+        lambda: launch_command.run(
+            options,
+            cloud,
+            edge,
+            terminal,
+            dry_run=dry_run,
+            json_output=True,
+            make_way_in=lambda *_: way_in(edge),
+        ),
+        nodes=0 if dry_run else options.count,
+    )
