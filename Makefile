@@ -1,4 +1,4 @@
-# `make` lists the targets. What they do is done by dask-bake and by the tools of pyproject.toml; here is no logic.
+# `make` lists the targets. They run dask-bake and the tools of pyproject.toml, and have no logic of their own.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -16,7 +16,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: debian $(INSTALLED) ## install what is missing: Debian packages, a virtual environment, this project
+setup: debian $(INSTALLED) ## install missing Debian packages, and this project with its tools into .venv
 
 .PHONY: debian
 debian:
@@ -24,7 +24,7 @@ debian:
 
 $(INSTALLED): pyproject.toml $(wildcard packer/*.pip.lock) | debian
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# The laptop's Dask is the image's Dask: the versions of this Python's lock, or else of the newest, bind here too.
+	@# Install the image's versions of Dask and the like here too: of this Python's lock, else of the newest one.
 	@{ cat packer/py$$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep="")').pip.lock 2>/dev/null || \
 		cat $(lastword $(sort $(wildcard packer/py*.pip.lock))); } | \
 		sed -n '/^pip==/!s/^\([A-Za-z0-9._-]*==[^ ]*\) .*/\1/p' > $(VENV)/constraints.txt
@@ -33,11 +33,11 @@ $(INSTALLED): pyproject.toml $(wildcard packer/*.pip.lock) | debian
 	@touch $@
 
 .PHONY: demo
-demo: setup ## try it all here: bake, launch 2 × 2 workers, compute, no AWS account needed
+demo: setup ## bake, launch 2 × 2 workers and compute on this machine, without an AWS account
 	@./examples/demo.sh $(BIN)/dask-bake
 
 .PHONY: ami
-ami: $(INSTALLED) ## bake the image, from conda's packages where they can be reached
+ami: $(INSTALLED) ## bake the image, from conda packages if conda-forge can be reached, else by pip
 	@$(BIN)/dask-bake bake --installer auto
 
 .PHONY: test
@@ -55,11 +55,19 @@ soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the reques
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m soak --cycles 10000
 
 .PHONY: faults
-faults: $(INSTALLED) ## write docs/faults.md from what the tests last saw
+faults: $(INSTALLED) ## write docs/faults.md from the last results of the tests
 	@PYTHONPATH=tests/support $(BIN)/python -m fault_table
 
+.PHONY: bench
+bench: $(INSTALLED) ## measure bakes and launches: tables, and JSON on stdout; 15 minutes, BENCH=launch for one
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python bench $(BENCH)
+
+.PHONY: picture
+picture: $(INSTALLED) ## draw docs/launch.svg from a real launch in the local cloud
+	@$(BIN)/python docs/picture.py $(BIN)/dask-bake
+
 .PHONY: security
-security: $(INSTALLED) $(PROWLER) ## hold launched clusters to prowler's checks of EC2; ENDPOINT=… looks at others
+security: $(INSTALLED) $(PROWLER) ## check launched clusters with prowler's checks of EC2; ENDPOINT=… checks others
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m security $(ENDPOINT)
 
 $(PROWLER): tests/security/requirements.txt
@@ -69,25 +77,31 @@ $(PROWLER): tests/security/requirements.txt
 	@touch $@
 
 .PHONY: lint
-lint: setup ## check the style of everything
+lint: setup shellcheck packer-check ## check style, types and spelling of everything
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@shellcheck $(SCRIPTS)
-	@packer fmt -check packer
-	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest -q tests/unit/bake/packer/test_packer.py -k template_as_it_is_staged
 	@$(BIN)/codespell
 
+.PHONY: shellcheck
+shellcheck:
+	@shellcheck $(SCRIPTS)
+
+.PHONY: packer-check
+packer-check:
+	@packer fmt -check packer
+	@$(PYTEST) -q tests/unit/bake/packer/test_packer.py -k template_as_it_is_staged
+
 .PHONY: format
-format: $(INSTALLED) ## rewrite the code in the project's format
+format: $(INSTALLED) ## format the code
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format --quiet
 	@packer fmt packer
 
 .PHONY: lock
-lock: $(INSTALLED) ## resolve packer/environment.yml anew into the lock of its Python
+lock: $(INSTALLED) ## resolve packer/environment.yml into the lock of its Python
 	@$(BIN)/dask-bake lock --installer pip
 
 .PHONY: clean
-clean: ## stop the local cloud and remove what the targets above made here
+clean: ## stop the local cloud, and remove environments, builds and caches
 	@test ! -x $(BIN)/dask-bake || $(BIN)/dask-bake local down
 	@rm -rf $(VENV) $(dir $(PROWLER)) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

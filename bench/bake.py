@@ -1,12 +1,9 @@
-"""What every second of a bake is spent on, for both installers, beside the floor: the same install by hand.
+"""Seconds of each phase of a bake, by pip and by conda, and the floor: the same scripts without a cloud.
 
-Run as root, where the local cloud can run; 10 minutes on 2 cores:
-
-    python bench/bake.py
-
-pip bakes the default environment; so does conda, from a channel of the same wheels that this process serves:
-without a cache, with one, and with nothing to do. The floor runs the same scripts on the same payload in the
-same Debian tree, without EC2, Packer, SSH or a boot.
+It takes root, the local cloud, and 10 minutes on 2 cores. pip bakes the default environment; conda bakes it
+too, from a channel of the same wheels that this process serves. Each bakes without a cache, with one, and
+with nothing to do. The floor runs the same scripts on the same payload in the same Debian tree, without
+EC2, Packer, SSH or a boot.
 """
 
 import json
@@ -24,7 +21,6 @@ from pathlib import Path
 HOME = Path(__file__).parents[1]
 sys.path[:0] = [str(HOME / "tests/support"), str(HOME / "launcher")]
 
-from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 from conda_channel import serve, small_channel  # noqa: E402
@@ -36,6 +32,7 @@ from dask_bake.environment.resolve import prepare  # noqa: E402
 from dask_bake.events import Event  # noqa: E402
 from dask_bake.local.settings import read_settings  # noqa: E402
 from dask_bake.models.cloud import InstallerChoice  # noqa: E402
+from dask_bake.system import xdg  # noqa: E402
 
 NAMES = (
     "dask[array,dataframe,diagnostics,distributed]",
@@ -47,13 +44,12 @@ NAMES = (
     "jupyterlab",
 )
 FLOOR = ("20-conda.sh", "30-wheels.sh", "40-compile.sh")
-AGAIN = 5
+REPEATS = 5
 Figures = dict[str, float]
 
 
-def main() -> None:
-    """Measure, and print the table."""
-    console = Console(width=max(80, int(os.environ.get("COLUMNS", "100"))))
+def measure() -> dict[str, Figures]:
+    """Bake, and return the figures of each kind of bake."""
     with tempfile.TemporaryDirectory() as name, serve(channel()) as served:
         work = Path(name)
         (work / "environment.yml").write_text(environment(served.url))
@@ -66,18 +62,23 @@ def main() -> None:
             columns[f"{installer}, again"] = {**repeated, **sizes(image)}
             columns[f"{installer}, floor"] = floor(work, installer, cache)
             columns[f"{installer}, again"]["nothing to do"] = nothing_to_do(work, installer, cache)
-        console.print(table(columns))
+    return columns
+
+
+def tables(columns: Mapping[str, Figures]) -> list[Table]:
+    """Return the table of all bakes."""
+    return [table(columns)]
 
 
 def channel() -> Path:
-    """A channel with the packages of the default environment, kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake" / "bench-channel"
+    """Return a channel with the packages of the default environment, kept in the user's cache."""
+    cache = xdg.cache_home(os.environ) / "dask-bake" / "bench-channel"
     cache.mkdir(parents=True, exist_ok=True)
     return small_channel(cache, *NAMES)
 
 
 def environment(url: str) -> str:
-    """The default environment, from that channel, without what no wheel can be."""
+    """Return the default environment with that channel, without conda and mamba, which are no wheels."""
     lines = (packer_directory() / "environment.yml").read_text().splitlines()
     kept = [line for line in lines if line.strip() not in ("- conda", "- mamba", "- conda-forge")]
     kept[kept.index("channels:")] = f"channels: [{url}]"
@@ -85,7 +86,7 @@ def environment(url: str) -> str:
 
 
 def bake(work: Path, installer: str, cache: Path, *flags: str) -> tuple[Figures, str]:
-    """The seconds of each phase of a bake that must build, and the image."""
+    """Bake an image anew; return the seconds of each phase, and the image."""
     result = dask_bake(work, installer, cache, "--force", *flags)
     phases = {each["phase"]: each["seconds"] for each in result["phases"]}
     return {**phases, "all": result["seconds"], "packages, MB": result["package_bytes"] / 1e6}, result[
@@ -94,18 +95,18 @@ def bake(work: Path, installer: str, cache: Path, *flags: str) -> tuple[Figures,
 
 
 def dask_bake(work: Path, installer: str, cache: Path, *flags: str) -> Mapping[str, object] | dict:
-    """What ``dask-bake bake --json`` says, in the local cloud."""
+    """Run ``dask-bake bake --json`` in the local cloud, and return its result."""
     command = [sys.executable, "-m", "dask_bake", "bake", "--json", "--cloud", "local", *flags]
     command += ["--env", str(work / "environment.yml"), "--installer", installer]
-    surroundings = {**os.environ, "XDG_CACHE_HOME": str(cache), "AWS_EC2_METADATA_DISABLED": "true"}
-    done = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, text=True, check=True)
+    environ = {**os.environ, "XDG_CACHE_HOME": str(cache), "AWS_EC2_METADATA_DISABLED": "true"}
+    done = subprocess.run(command, env=environ, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout)
 
 
 def nothing_to_do(work: Path, installer: str, cache: Path) -> float:
-    """The median of some bakes that find their image, each a whole process."""
+    """Return the median time of bakes that find their image, each a whole process."""
     seconds = []
-    for _ in range(AGAIN):
+    for _ in range(REPEATS):
         began = time.monotonic()
         assert not dask_bake(work, installer, cache)["built"]
         seconds.append(time.monotonic() - began)
@@ -113,14 +114,14 @@ def nothing_to_do(work: Path, installer: str, cache: Path) -> float:
 
 
 def sizes(image: str) -> Figures:
-    """What the image adds to the base's, in MB: its snapshot layer."""
+    """Return the MB that the image adds to its base."""
     command = [sys.executable, "-m", "dask_bake", "images", "show", image, "--json", "--cloud", "local"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return {"snapshot layer, MB": json.loads(done.stdout)["bytes"] / 1e6}
 
 
 def floor(work: Path, installer: str, cache: Path) -> Figures:
-    """The seconds that the same scripts take in the same tree, on the host."""
+    """Return the seconds that the same scripts take in the same tree, on the host."""
     options = EnvironmentOptions(file=work / "environment.yml", installer=InstallerChoice(installer))
     places = Places(packer_directory(), work / "state", cache / "dask-bake")
     ready = prepare(read_request(options, places, notify=ignore), notify=ignore)
@@ -158,7 +159,7 @@ def floor(work: Path, installer: str, cache: Path) -> Figures:
 
 @contextmanager
 def tree(work: Path, payload: Path) -> Iterator[Path]:
-    """The local cloud's Debian tree, writable, with the payload in it."""
+    """Mount the local cloud's Debian tree, writable, with the payload in it."""
     base = next(read_settings().layers.glob("base-*"))
     folders = {name: work / f"tree-{payload.parent.name}-{name}" for name in ("upper", "work", "root")}
     for folder in folders.values():
@@ -175,13 +176,13 @@ def tree(work: Path, payload: Path) -> Iterator[Path]:
 
 
 def mount(mounts: ExitStack, kind: str, place: Path, *options: str) -> None:
-    """Mounted until the stack ends."""
+    """Mount it until the stack ends."""
     subprocess.run(["mount", "-t", kind, kind, *options, str(place)], check=True)
     mounts.callback(subprocess.run, ["umount", str(place)], check=True)
 
 
 def table(columns: Mapping[str, Figures]) -> Table:
-    """Phases down, bakes across."""
+    """Return a table with a row for each phase and a column for each bake."""
     rows = list(dict.fromkeys(name for figures in columns.values() for name in figures))
     rows = [name for name in rows if name != "all" and "MB" not in name and name != "nothing to do"]
     rows += ["all", "nothing to do", "packages, MB", "snapshot layer, MB"]
@@ -197,8 +198,4 @@ def table(columns: Mapping[str, Figures]) -> Table:
 
 
 def ignore(_: Event) -> None:
-    """Nobody is watching."""
-
-
-if __name__ == "__main__":
-    main()
+    """Show no progress."""

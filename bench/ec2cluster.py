@@ -1,8 +1,9 @@
-"""Asks EC2 for what dask-cloudprovider's EC2Cluster asks for: run by its Python, with a number of workers.
+"""Make the EC2 requests of dask-cloudprovider's EC2Cluster; bench/launch.py runs it with its Python.
 
     AWS_ENDPOINT_URL=http://127.0.0.1:… python bench/ec2cluster.py 8
 
-Its own code makes each machine; only its wait for the scheduler's port is left out, since nothing boots here.
+The package's own code makes each instance; only its wait for the scheduler's port is left out, as nothing
+boots.
 """
 
 import asyncio

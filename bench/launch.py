@@ -1,12 +1,9 @@
-"""What a launch of 9, 100 and 1000 nodes asks of EC2, and takes, beside dask-cloudprovider's EC2Cluster.
+"""EC2 calls, time and memory of launches of 9, 100 and 1000 nodes, beside dask-cloudprovider's EC2Cluster.
 
-Run anywhere, without root; some minutes on 2 cores, more the first time, when the peer comes from PyPI:
-
-    python bench/launch.py
-
-Both talk to a moto server on loopback, a fresh one for each run, whose instances run at once. Nothing boots:
-the way into the head is replaced, and the peer does not wait for its scheduler's port. So the figures are
-those of the two launchers and of the API alone.
+It takes no root, and some minutes on 2 cores; more the first time, when pip installs the peer. Both
+launchers talk to a moto server on loopback, a fresh one for each run, whose instances are running at once.
+Nothing boots: the connection to the head is a fake, and the peer does not wait for its scheduler's port. So
+the figures are those of the two launchers and of the API.
 """
 
 import base64
@@ -28,7 +25,6 @@ HOME = Path(__file__).parents[1]
 sys.path[:0] = [str(HOME / "launcher"), str(HOME / "tests/support")]
 
 import boto3  # noqa: E402
-from rich.console import Console  # noqa: E402
 from rich.table import Table  # noqa: E402
 
 COUNTS = (9, 100, 1000)
@@ -40,22 +36,29 @@ MIB = 1024
 Runs = Mapping[tuple[str, int], Mapping[str, Any]]
 
 
-def main() -> None:
-    """Measure, and print the tables."""
-    console = Console(width=max(80, int(os.environ.get("COLUMNS", "80"))))
+def measure() -> dict[str, Mapping[str, Any]]:
+    """Launch with both, and return the figures by launcher and number of nodes."""
     peer = peer_python()
     runs: dict[tuple[str, int], Mapping[str, Any]] = {}
     for count in COUNTS:
         runs["dask-bake", count] = measured([sys.executable, __file__, "launch", str(count)])
         runs["EC2Cluster", count] = measured([peer, str(HOME / "bench/ec2cluster.py"), str(count - 1)])
-    encrypted = measured([sys.executable, __file__, "launch", str(COUNTS[0]), "--tls"])
-    for table in (calls_table(runs), costs_table({**runs, ("dask-bake --tls", COUNTS[0]): encrypted})):
-        console.print(table, "\n")
+    runs["dask-bake --tls", COUNTS[0]] = measured(
+        [sys.executable, __file__, "launch", str(COUNTS[0]), "--tls"]
+    )
+    return {f"{name} {count}": run for (name, count), run in runs.items()}
+
+
+def tables(figures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
+    """Return the tables of calls and of costs."""
+    runs = {(key.rpartition(" ")[0], int(key.rpartition(" ")[2])): run for key, run in figures.items()}
+    compared = {(name, count): run for (name, count), run in runs.items() if name in NAMES}
+    return [calls_table(compared), costs_table(runs)]
 
 
 def calls_table(runs: Runs) -> Table:
-    """Each operation with how often it was called."""
-    table = Table("EC2 call", title="calls for so many nodes")
+    """Return how often each operation was called."""
+    table = Table("EC2 call", title="EC2 calls by number of nodes")
     for count in COUNTS:
         for name in NAMES:
             table.add_column(f"{name}\n{count}", justify="right")
@@ -67,8 +70,8 @@ def calls_table(runs: Runs) -> Table:
 
 
 def costs_table(runs: Runs) -> Table:
-    """Time, memory, and bytes of user-data."""
-    table = Table("", "nodes", title="one launch against moto, whose instances run at once")
+    """Return time, memory, and bytes of user-data."""
+    table = Table("", "nodes", title="one launch against moto, whose instances are running at once")
     for heading in ("seconds", "in moto, summed", "peak memory, MiB", "user-data: head", "worker"):
         table.add_column(heading, justify="right")
     for (name, count), run in runs.items():
@@ -80,7 +83,7 @@ def costs_table(runs: Runs) -> Table:
 
 
 def measured(command: list[str]) -> Mapping[str, Any]:
-    """What a launcher tells of its run, and what its server saw."""
+    """Run a launcher, and return its own figures and those of its server."""
     with subprocess.Popen(
         [sys.executable, __file__, "serve"],
         stdin=subprocess.PIPE,
@@ -103,7 +106,7 @@ def measured(command: list[str]) -> Mapping[str, Any]:
 
 
 def environment(url: str) -> dict[str, str]:
-    """The settings with which any AWS client talks to the server, and to nobody else."""
+    """Return variables with which any AWS client talks to that server only."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_ENDPOINT_URL": url,
@@ -115,7 +118,7 @@ def environment(url: str) -> dict[str, str]:
 
 
 def launch(count: int, *, tls: bool) -> None:
-    """Launch on the server that the environment names, and tell what it took."""
+    """Launch against the server in the environment, and print time and memory."""
     from dask_bake import clouds
     from dask_bake.commands import launch as launch_command
     from dask_bake.ec2 import api as ec2
@@ -149,7 +152,7 @@ def launch(count: int, *, tls: bool) -> None:
 
 
 class AllThere:
-    """A way in to a head whose workers have all come; asks EC2 for nothing."""
+    """A connection to a head where all workers have registered; it makes no EC2 calls."""
 
     trouble = ""
 
@@ -173,7 +176,7 @@ class AllThere:
 
 
 class Counting:
-    """moto's EC2 as a WSGI application that remembers what it was asked."""
+    """moto's EC2 as a WSGI application that counts its requests."""
 
     def __init__(self) -> None:
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
@@ -183,20 +186,20 @@ class Counting:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Start counting from zero."""
         self.calls: Counter[str] = Counter()
         self.user_data: dict[str, int] = {}
         self.seconds = 0.0
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        asked = dict(parse_qsl(body.decode()))
-        action = asked.get("Action", environ["PATH_INFO"])
+        parameters = dict(parse_qsl(body.decode()))
+        action = parameters.get("Action", environ["PATH_INFO"])
         with self._lock:
             self.calls[action] += 1
-            if "UserData" in asked:
+            if "UserData" in parameters:
                 role = "worker" if "head" in self.user_data else "head"
-                self.user_data[role] = len(base64.b64decode(asked["UserData"]))
+                self.user_data[role] = len(base64.b64decode(parameters["UserData"]))
         if action == "GetConsoleOutput":
             return console(start_response)
         start = time.monotonic()
@@ -207,17 +210,17 @@ class Counting:
 
 
 def console(start_response: Any) -> list[bytes]:
-    """A console with a host key on it; moto's own prints one fixed text."""
+    """Answer with a console that has a host key; moto's own is a fixed text."""
     from fakes import CONSOLE
 
     output = base64.b64encode(CONSOLE.encode()).decode()
     start_response("200 OK", [("Content-Type", "text/xml")])
-    told = f"<requestId>moto</requestId><output>{output}</output>"
-    return [f"<GetConsoleOutputResponse>{told}</GetConsoleOutputResponse>".encode()]
+    body = f"<requestId>moto</requestId><output>{output}</output>"
+    return [f"<GetConsoleOutputResponse>{body}</GetConsoleOutputResponse>".encode()]
 
 
 def serve() -> None:
-    """Answer until standard input ends, then tell what was asked."""
+    """Serve until standard input ends, then print the counts."""
     from werkzeug.serving import make_server
 
     app = Counting()
@@ -232,7 +235,7 @@ def serve() -> None:
 
 
 def prepare(url: str) -> None:
-    """An image that counts as baked; for the peer Canonical's image, and the group that it fails to make."""
+    """Register a verified image, and for the peer Canonical's image and the group that it fails to make."""
     from moto.core import DEFAULT_ACCOUNT_ID
     from moto.ec2.models import ec2_backends
 
@@ -250,8 +253,10 @@ def prepare(url: str) -> None:
 
 
 def peer_python() -> str:
-    """The Python of an environment with the peer, kept in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake" / "bench-peer"
+    """Return the Python of an environment with the peer, kept in the user's cache."""
+    from dask_bake.system import xdg
+
+    cache = xdg.cache_home(os.environ) / "dask-bake" / "bench-peer"
     python = cache / "bin/python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(cache)], check=True)
@@ -266,4 +271,4 @@ if __name__ == "__main__":
         case ["serve"]:
             serve()
         case _:
-            main()
+            sys.exit("make bench runs it")

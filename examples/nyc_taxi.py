@@ -1,4 +1,4 @@
-"""Who tips New York's taxi drivers? A year of rides, read from S3 and averaged by a whole cluster.
+"""Who tips New York's taxi drivers? Read a year of rides from S3, and average them on a cluster.
 
 On the head of a cluster (dask-bake ssh):    python nyc_taxi.py
 From the laptop, with .[examples] installed:  python examples/nyc_taxi.py
@@ -17,7 +17,7 @@ from distributed import Client, progress
 
 DATA = "s3://dask-data/nyc-taxi/2015/*.csv"
 SHOWN = ["tpep_pickup_datetime", "passenger_count", "trip_distance", "fare_amount", "tip_amount"]
-# The first rows of a file may hold whole numbers only, from which read_csv would conclude that all do.
+# read_csv would infer integers if the first rows of a file have no fractions.
 FLOATS = (
     "trip_distance", "pickup_longitude", "pickup_latitude", "dropoff_longitude", "dropoff_latitude",
     "fare_amount", "extra", "mta_tax", "tip_amount", "tolls_amount", "improvement_surcharge", "total_amount",
@@ -25,7 +25,7 @@ FLOATS = (
 
 
 def read(url: str) -> Any:
-    """A Dask dataframe of the rides in the CSV files at url: looked up now, read when it is computed."""
+    """Return a Dask dataframe of the rides in the CSV files: they are found now, and read when computed."""
     return dd.read_csv(
         url,
         blocksize="16 MiB",
@@ -36,9 +36,9 @@ def read(url: str) -> Any:
 
 
 def tip_fraction(rides: Any) -> tuple[Any, Any]:
-    """The mean of tip / fare by number of passengers and by hour of pickup; pandas or Dask, as it comes.
+    """Return the mean of tip / fare by number of passengers and by hour of pickup, for pandas or Dask.
 
-    Tips in cash are not recorded, and a tip above the fare is a slip of the finger: neither counts.
+    Cash tips are not recorded, and a tip above the fare is a typing error: neither counts.
     """
     tipped = rides[(rides.tip_amount > 0) & (rides.fare_amount > 0) & (rides.tip_amount <= rides.fare_amount)]
     tipped = tipped.assign(
@@ -48,7 +48,7 @@ def tip_fraction(rides: Any) -> tuple[Any, Any]:
 
 
 def main() -> None:
-    """Find the cluster, load the rides into its memory, and print what they tell."""
+    """Find the cluster, load the rides into its memory, and print the result."""
     arguments = parser().parse_args()
     with cluster(arguments) as client:
         rides = load(client, arguments.data)
@@ -67,14 +67,14 @@ def main() -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """What may be asked of this program."""
+    """Return the parser of the command line."""
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     options.add_argument(
         "--data", metavar="URL", default=DATA, help="CSV files that the workers can read (%(default)s)"
     )
-    options.add_argument("--json", action="store_true", help="print the figures for a program to read")
+    options.add_argument("--json", action="store_true", help="print the figures as JSON")
     options.add_argument("--name", help="the cluster, if there are several (from the laptop)")
     options.add_argument("--cloud", help="aws, local or auto (from the laptop)")
     options.add_argument("--region", help="the AWS region (from the laptop)")
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def cluster(arguments: argparse.Namespace) -> Any:
-    """A client of the cluster that this node belongs to, or else of the one that dask-bake finds."""
+    """Return a client of this node's cluster, or else of the one that dask-bake finds."""
     if address := dask.config.get("scheduler-address", None):
         try:
             return Client(address)  # type: ignore[no-untyped-call]
@@ -101,12 +101,12 @@ def cluster(arguments: argparse.Namespace) -> Any:
 
 
 def load(client: Any, url: str) -> Any:
-    """The rides in the memory of the cluster, or on their way there.
+    """Start loading the rides into the memory of the cluster, and return them.
 
-    A worker looks up the files, not this machine: only the cluster needs to reach them.
+    A worker finds the files, not this machine: only the cluster needs to reach them.
     """
     try:
-        fsspec.get_filesystem_class(fsspec.utils.get_protocol(url))  # or the answer could not be understood
+        fsspec.get_filesystem_class(fsspec.utils.get_protocol(url))  # needed here too, to load the result
         client.wait_for_workers(1, timeout=60)
         return client.submit(read, url, pure=False).result().persist()
     except (OSError, ValueError, ImportError, BotoCoreError) as error:
@@ -118,7 +118,7 @@ def load(client: Any, url: str) -> Any:
 
 
 def chart(fractions: Any) -> str:
-    """A line and a bar for each group."""
+    """Return a line with a bar for each group."""
     groups = fractions.sort_index().items()
     return "\n".join(f"{group:4}  {100 * mean:5.2f}  {'#' * round(200 * mean)}" for group, mean in groups)
 

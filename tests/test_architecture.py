@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,21 @@ ROWS = (
     ("system",),
     ("errors", "hints", "assets", "__init__"),
 )
-ROW_OF = {name: number for number, row in enumerate(ROWS) for name in row}
+# The same within the local cloud: EC2's operations above the machines, these above moto's records of them.
+LOCAL_ROWS = (
+    ("control", "server"),
+    ("cleanup", "gateway", "server_process"),
+    ("ec2",),
+    ("machines",),
+    ("moto",),
+    ("network", "samples", "storage"),
+    ("query_protocol",),
+    ("faults",),
+    ("admin_client", "pidfile", "requirements"),
+    ("settings", "__init__"),
+)
+MOST_MODULES = 13
+"""In one package: more are several things."""
 ONLY_PLACES = {
     "boto3": ("ec2.client",),
     "botocore": ("ec2", "local.moto.app"),
@@ -40,6 +55,9 @@ ONLY_PLACES = {
     "packageurl": ("images.sbom",),
     "rattler": ("environment.conda",),
     "rich": ("view",),
+    "moto": ("local.moto", "local.samples.s3"),
+    "werkzeug": ("local",),
+    "numpy": ("local.samples.taxi_rides",),
 }
 KNOW_THE_LOCAL_CLOUD = ("local", "clouds", "commands.local")
 
@@ -69,30 +87,53 @@ def imported(path: Path) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def own(name: str) -> str | None:
-    """Which of our packages that is, or module beside them; ``None`` for anybody else's."""
-    package, _, rest = name.partition(".")
-    if package != "dask_bake":
+def parts_of(folder: Path) -> set[str]:
+    """The modules and packages in a folder."""
+    paths = {*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))}
+    return {path.stem for path in paths}
+
+
+def part(name: str, rows: tuple[tuple[str, ...], ...], package: str = "dask_bake") -> str | None:
+    """The part of a package that a dotted name is in, by its rows; ``None`` for a name from outside it."""
+    if not f"{name}.".startswith(f"{package}."):
         return None
-    first = rest.split(".")[0]
-    return first if first in ROW_OF else "__init__"
+    first = name.removeprefix(package).lstrip(".").split(".")[0]
+    return first if any(first in row for row in rows) else "__init__"
 
 
-def upward(path: Path) -> set[str]:
-    """What the file imports from above its own row, or from its neighbours in it."""
-    here = dotted(path).split(".")[0]
-    names = {own(name) for name in imported(path)} - {None, here}
-    return {name for name in names if name is not None and ROW_OF[name] <= ROW_OF[here]}
+def upward(path: Path, rows: tuple[tuple[str, ...], ...], package: str = "dask_bake") -> set[str]:
+    """The parts of the package that the file imports from above its own row, or from its neighbours in it."""
+    row_of = {name: number for number, row in enumerate(rows) for name in row}
+    here = part(f"dask_bake.{dotted(path)}", rows, package)
+    assert here is not None
+    names = {part(name, rows, package) for name in imported(path)} - {None, here}
+    return {name for name in names if name is not None and row_of[name] <= row_of[here]}
 
 
-def test_every_package_has_its_row():
-    there = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in modules()}
-    assert there == set(ROW_OF)
+@pytest.mark.parametrize(
+    ("folder", "rows"), [(PACKAGE, ROWS), (PACKAGE / "local", LOCAL_ROWS)], ids=["dask_bake", "local"]
+)
+def test_every_package_has_its_row(folder, rows):
+    assert parts_of(folder) == {name for row in rows for name in row}
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
 def test_every_module_imports_from_its_own_package_or_from_below(path):
-    assert upward(path) == set()
+    assert upward(path, ROWS) == set()
+
+
+@pytest.mark.parametrize("path", [path for path in modules() if is_in(dotted(path), ("local",))], ids=dotted)
+def test_every_module_of_the_local_cloud_imports_from_below(path):
+    assert upward(path, LOCAL_ROWS, "dask_bake.local") == set()
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    paths = {f"dask_bake.{dotted(path)}": path for path in modules()}
+    graph = {
+        name: {found if found in paths else found.rpartition(".")[0] for found in imported(path)} - {name}
+        for name, path in paths.items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
@@ -104,9 +145,19 @@ def test_each_outside_package_is_used_in_its_place_alone(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
+def test_programs_are_started_in_one_place(path):
+    """By system.subprocesses, which waits for whatever it stops."""
+    names = [
+        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
+    ]
+    starts = {"subprocess.run", "subprocess.call", "subprocess.check_output", "subprocess.Popen", "os.system"}
+    assert dotted(path) == "system.subprocesses" or starts.isdisjoint(names)
+
+
+@pytest.mark.parametrize("path", modules(), ids=dotted)
 def test_the_local_cloud_is_known_only_where_it_is_started(path):
     if not is_in(dotted(path), KNOW_THE_LOCAL_CLOUD):
-        assert "local" not in [own(name) for name in imported(path)]
+        assert "local" not in [part(name, ROWS) for name in imported(path)]
 
 
 def test_the_command_line_starts_without_what_its_commands_need():
@@ -117,3 +168,12 @@ def test_the_command_line_starts_without_what_its_commands_need():
         named = [node.names[0].name for node in tree.body if isinstance(node, ast.Import)]
         assert set(named) <= {"os", "signal", "sys", "click"}
     assert paths
+
+
+def test_a_package_has_few_modules_and_says_what_it_is():
+    sizes: dict[Path, int] = {}
+    for path in modules():
+        sizes[path.parent] = sizes.get(path.parent, 0) + (path.stem != "__init__")
+    assert {str(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
+    for folder in sizes:
+        assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder

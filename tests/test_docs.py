@@ -31,6 +31,7 @@ COMING = HOME / "docs/coming-from.md"
 DOCUMENTS = (
     README,
     HOME / "CHANGELOG.md",
+    HOME / "CONTRIBUTING.md",
     *sorted((HOME / "docs").glob("*.md")),
     HOME / "examples/README.md",
 )
@@ -223,13 +224,13 @@ def test_variables_are_documented_and_documented_ones_exist():
 
 
 def test_every_option_of_dask_ec2_has_its_counterpart():
-    """Those that its `up` had last; what is not an option of a launch is said to be left out."""
+    """The options of its last `up`; what is not an option of a launch is documented as not available."""
     rows = {cell: ours for cell, ours in table(COMING, 2) if cell.startswith("`--")}
     launch = spellings(cli.commands["launch"])
     for name in OF_DASK_EC2:
         answer = next(ours for theirs, ours in rows.items() if theirs.startswith(f"`--{name}`"))
-        assert re.match(f"`--(no-)?{name}[` ]", answer) or answer.startswith("left out"), name
-        assert (f"--{name}" in launch) is not answer.startswith("left out"), name
+        assert re.match(f"`--(no-)?{name}[` ]", answer) or answer.startswith("not available"), name
+        assert (f"--{name}" in launch) is not answer.startswith("not available"), name
 
 
 def test_settings_that_are_named_as_variables_exist():

@@ -5,7 +5,6 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Protocol
 
 from dask_bake.ec2.session import configured_region, has_aws_credentials
 from dask_bake.errors import BakeError, UsageError
@@ -16,14 +15,6 @@ from dask_bake.models.debian import DebianRelease
 LOCAL_KEY = "local"
 DEFAULT_LOCAL_REGION = "us-east-1"
 AWS_ADDRESS_URL = "https://checkip.amazonaws.com"
-
-
-class Endpoint(Protocol):
-    """A running local cloud."""
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
 
 
 class LocalCloudDownError(UsageError):
@@ -42,7 +33,7 @@ def resolve_cloud(
     *,
     profile: str | None = None,
     environ: Mapping[str, str],
-    start_local: Callable[[Notify], Endpoint],
+    start_local: Callable[[Notify], str],
     has_credentials: Callable[[], bool],
     notify: Notify,
 ) -> Cloud:
@@ -57,7 +48,7 @@ def resolve_cloud(
                 return aws_cloud(region, environ)
             notify(Note("No AWS credentials: using the local cloud on this machine."))
     if choice is CloudChoice.LOCAL:
-        return local_cloud(start_local(notify).url, region)
+        return local_cloud(start_local(notify), region)
     if holds_local_key:
         raise UsageError(
             "the AWS credentials in the environment are the local cloud's",
@@ -120,21 +111,21 @@ def caller_address(cloud: Cloud) -> str:
         ) from error
 
 
-def start_local(notify: Notify, base: DebianRelease | None = None) -> Endpoint:
-    """Return the local cloud, started if it was not running, with the base image of that release."""
+def start_local(notify: Notify, base: DebianRelease | None = None) -> str:
+    """Return the URL of the local cloud, started if it was not running, with that release's base image."""
     from dask_bake.local import control
 
-    return control.ensure_up(notify, base)
+    return control.ensure_up(notify, base).url
 
 
-def running_local(_: Notify) -> Endpoint:
-    """The local cloud if it runs: to look for clusters it need not be started."""
+def running_local(_: Notify) -> str:
+    """Return the URL of the local cloud if it runs: to look for clusters it need not be started."""
     from dask_bake.local import control
 
     status = control.status()
     if status is None:
         raise LocalCloudDownError
-    return status
+    return status.url
 
 
 def open_cloud(

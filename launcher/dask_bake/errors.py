@@ -1,19 +1,23 @@
-"""What a user may read when something is wrong: one sentence, a way out, an exit code."""
+"""Errors for users: a message, a hint and an exit code.
+
+``BakeError`` and its subclasses are the only exceptions that the command line turns into words; any other one
+is a defect of dask-bake. ``ec2/errors.py`` translates botocore's exceptions into them.
+"""
 
 from collections.abc import Sequence
 
 
 class BakeError(Exception):
-    """Something failed, and nothing that this command made is left.
+    """A failure after which nothing that the command created is left.
 
     Args:
-        message: what went wrong, with the value that was wrong.
-        hint: what to do about it.
+        message: what failed, with the value that was wrong.
+        hint: the command or change that helps.
     """
 
     exit_code = 1
-    may_be_done = False
-    """Whether what failed may have been done all the same, at an earlier try that got no clear answer."""
+    may_have_happened = False
+    """Whether the operation may have succeeded despite the error."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -22,7 +26,7 @@ class BakeError(Exception):
 
 
 class UsageError(BakeError):
-    """The request itself is wrong, and nothing was tried: there always is a way out."""
+    """A request that cannot be carried out as it is; nothing was tried, and the hint is never missing."""
 
     exit_code = 2
     hint: str
@@ -32,55 +36,55 @@ class UsageError(BakeError):
 
 
 class NotReadyError(BakeError):
-    """Machines were started, and did not become what they should have."""
+    """A failure of instances that were started to become ready."""
 
 
-class TakenError(NotReadyError):
-    """EC2 itself ended a machine, for a reason of its own: elsewhere it may not."""
+class InstanceReclaimedError(NotReadyError):
+    """An instance that EC2 ended for a reason of its own; elsewhere a launch may succeed."""
 
 
-class StoppedError(BakeError):
-    """The user interrupted a command that changes what is there: the message says what may be changed."""
-
-    exit_code = 130
+class TransientError(BakeError):
+    """A temporary refusal by EC2; retrying may succeed."""
 
 
-class LeftoverError(BakeError):
-    """Something failed, and something that costs money may be left: the message names each piece."""
+class OutcomeUnknownError(TransientError):
+    """A request without a definite response: the operation may have succeeded."""
 
-    exit_code = 3
-
-
-def joined(errors: Sequence[BakeError]) -> LeftoverError:
-    """One error of several, with the ways out of what is left, each once."""
-    hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
-    return LeftoverError(
-        "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
-    )
+    may_have_happened = True
 
 
-class PassingError(BakeError):
-    """EC2 does not do it now, and may do the very same later."""
-
-
-class UnclearError(PassingError):
-    """EC2 did not answer: whether it did what it was asked is not known."""
-
-    may_be_done = True
-
-
-class ForeignAnswerError(UnclearError):
-    """There is an answer, and it is not EC2's."""
+class NotAwsResponseError(OutcomeUnknownError):
+    """A response that did not come from EC2, for example a proxy's HTML page."""
 
 
 class QuotaError(BakeError):
-    """The account may not have so many instances, in whatever zone of the region."""
+    """A quota of the account that is too small, in every zone of the region."""
 
 
 class CapacityError(BakeError):
-    """EC2 has no room for the instances here; ``zones`` are those that it says do have room."""
+    """A lack of capacity for the instances; ``zones`` are those that EC2 recommends instead."""
 
     def __init__(self, message: str, *, hint: str | None, code: str, zones: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint=hint)
         self.code = code
         self.zones = zones
+
+
+class CommandInterruptedError(BakeError):
+    """Ctrl-C during a command that changes something; the message says what may have changed."""
+
+    exit_code = 130
+
+
+class LeftoverError(BakeError):
+    """A failure after which something that costs money may be left; the message names each resource."""
+
+    exit_code = 3
+
+
+def merge_errors(errors: Sequence[BakeError]) -> LeftoverError:
+    """Merge several errors into one, with each of their hints about leftovers once."""
+    hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
+    return LeftoverError(
+        "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
+    )

@@ -146,7 +146,7 @@ def test_an_interrupted_launch_leaves_nothing_of_what_ec2_was_about_to_make(
     code, said = process.ended()
 
     assert (code, left(cloud)) == (130, []), said
-    assert "Interrupted; nothing of this command is left." in said
+    assert "Interrupted; this command has left nothing behind." in said
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])

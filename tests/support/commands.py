@@ -16,7 +16,7 @@ from dask_bake.models.cluster import Node
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import checked
 from dask_bake.ssh.head_connection import SshWayIn
-from dask_bake.system.signals import outlive_terminal
+from dask_bake.system.signals import ignore_hangup
 from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing
 
@@ -66,7 +66,7 @@ def pretended_launch(
 @click.argument("name")
 def pretended_down(url: str, name: str) -> int:
     """Takes that cluster down."""
-    outlive_terminal()
+    ignore_hangup()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = api.connect(there, terminal.notify)
     with clusters.nothing_ended(complete(command_line("down", name))) as ending:

@@ -22,6 +22,7 @@ from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.moto.metadata import find_facts
 from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.base_image import Bases
@@ -109,10 +110,10 @@ class Server:
         self.store = ImageStore(settings)
         network = Network("bridge", IPv4Network(block))
         self.moto = ec2 = MotoEc2(network, self.store)
-        self.hypervisor = Hypervisor(settings, network, self.store, ec2, boot=self.host.boot)
+        self.hypervisor = Hypervisor(settings, network, self.store, ec2.instances, boot=self.host.boot)
         moto = moto_app()
         self.firewall: list[str] = []
-        guard = Guard(network.bridge, ec2.instances, load=self.firewall.append)
+        guard = Guard(network.bridge, ec2.instances.all, load=self.firewall.append)
         self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, follow=guard.follow)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
@@ -158,7 +159,7 @@ class Server:
 
     def facts(self, instance: dict[str, Any]):
         """What the metadata service would tell the instance."""
-        return self.moto.facts(instance["PrivateIpAddress"])
+        return find_facts(self.moto.instances, instance["PrivateIpAddress"])
 
     def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
         """The instance as described once it is in that state."""

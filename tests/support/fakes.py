@@ -7,9 +7,13 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
+from dask_bake.ec2.protocols import LookUps
 from dask_bake.errors import BakeError, CapacityError, UsageError
 from dask_bake.hints import complete
-from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.launch import preflight
+from dask_bake.launch.bootstrap import Handout
+from dask_bake.launch.discovery import discover
+from dask_bake.launch.plan import LaunchPlan, LaunchTarget
 from dask_bake.models.cloud import Cloud, Market, Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import (
@@ -57,7 +61,7 @@ def a_plan(
     *, launch_id: str = "launch1", image: Image = IMAGE, subnets: tuple[Subnet, ...] = SUBNETS, **options
 ) -> LaunchPlan:
     """A plan of two workers, of two processes where there is Dask, unless told otherwise."""
-    around = Surroundings(
+    target = LaunchTarget(
         "aws",
         "us-east-1",
         image,
@@ -68,7 +72,21 @@ def a_plan(
     )
     has_dask = options.get("dask", True) and options.get("provision", True)
     chosen = checked(LaunchOptions(**{"count": 3, "nprocs": 2 if has_dask else 1, **options}))
-    return LaunchPlan(chosen, around, launch_id, Handout(PUBLIC_KEY))
+    return LaunchPlan(chosen, target, launch_id, Handout(PUBLIC_KEY))
+
+
+def a_target(
+    options: LaunchOptions, cloud: Cloud, ec2: LookUps, caller: str = "192.0.2.7/32"
+) -> LaunchTarget:
+    """Return where a launch with these options goes, as it is found in that cloud."""
+    found = discover(options, ec2, lambda: caller)
+    return preflight.check(options, cloud, found, now=datetime.now(UTC))
+
+
+def in_a_group(plan: LaunchPlan) -> LaunchPlan:
+    """Return the same plan, its nodes also in a group of the user's own, which is there."""
+    groups = (SecurityGroup("sg-7", "storage", "vpc-1"),)
+    return replace(plan, target=replace(plan.target, groups=groups))
 
 
 def head_of(plan: LaunchPlan, *groups: str) -> InstanceSpec:
@@ -265,7 +283,10 @@ class FakeLookUps:
     endpoints: Sequence[ConnectEndpoint] = ()
     profiles: Sequence[str] | None = ()
     there: Sequence[Node] = ()
+    denied: Sequence[str] = ()
+    broken: Sequence[str] = ()
     asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
@@ -315,6 +336,12 @@ class FakeLookUps:
 
     def quota(self, code: str) -> Quota | None:
         return Quota(code, f"Quota {code}", self.quotas[code]) if code in self.quotas else None
+
+    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
+        self.requests.append((operation, request))
+        if operation in self.broken:
+            raise BakeError("RunInstances failed: no such thing (InvalidParameterValue)")
+        return operation not in self.denied
 
     def has_instance_profile(self, name: str) -> bool | None:
         return None if self.profiles is None else name in self.profiles

@@ -32,18 +32,18 @@ from dask_bake import clouds
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2 import api
-from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError
-from dask_bake.launch.discovery import look_around
+from dask_bake.launch.bootstrap import Handout
 from dask_bake.launch.executor import launch
-from dask_bake.launch.plan import Handout, LaunchPlan
+from dask_bake.launch.plan import LaunchPlan
 from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.models.cloud import Cloud
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN, Server
-from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn
+from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn, a_target
 from invariant import Thing, check, things
 
 ACCOUNT = "123456789012"
@@ -202,8 +202,8 @@ class Cycle:
 
     def launch(self, options: LaunchOptions) -> None:
         edge = self.edge
-        around = look_around(options, self.cloud, edge, lambda: "192.0.2.7/32")
-        plan = LaunchPlan(options, around, f"{self.random.getrandbits(48):012x}", Handout(PUBLIC_KEY))
+        target = a_target(options, self.cloud, edge)
+        plan = LaunchPlan(options, target, f"{self.random.getrandbits(48):012x}", Handout(PUBLIC_KEY))
         answers = self.random.random() < 0.95
         way_in = Registering(edge, answers=answers, host=self.server.host)
         launch(plan, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
@@ -317,8 +317,8 @@ def soak(seed: int, numbers: Iterable[int]) -> Report:
     report = Report()
     with a_cloud() as server:
         cloud, clock = clouds.local_cloud(server.url, None), Clock()
-        insistence = Insistence(_nobody, clock, clock.sleep)
-        edge = Edge(api.connect(cloud, _nobody, insistence=insistence))
+        retries = RetryPolicy(_nobody, clock, clock.sleep)
+        edge = Edge(api.connect(cloud, _nobody, retries=retries))
         for number in numbers:
             Cycle(seed, number, server, report, cloud, edge, clock).run()
             server.host.machines.clear()

@@ -2,7 +2,6 @@
 
 import http.server
 import threading
-from dataclasses import dataclass
 
 import pytest
 
@@ -15,18 +14,13 @@ from dask_bake.models.cloud import Cloud, CloudChoice
 URL = "http://127.0.0.1:4567"
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    url: str
-
-
 def resolve(choice, *, credentials=False, region=None, environ=None):
     events = []
     cloud = resolve_cloud(
         choice,
         region,
         environ=environ or {},
-        start_local=lambda _: Endpoint(URL),
+        start_local=lambda _: URL,
         has_credentials=lambda: credentials,
         notify=events.append,
     )
@@ -89,7 +83,7 @@ def test_a_profile_that_does_not_exist_is_one_sentence(monkeypatch, choice):
             choice,
             None,
             environ={},
-            start_local=lambda _: Endpoint(URL),
+            start_local=lambda _: URL,
             has_credentials=has_aws_credentials,
             notify=[].append,
         )

@@ -5,11 +5,11 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.cli import main
-from dask_bake.cli.options import Where, cloud_options
+from dask_bake.cli.options import CloudFlags, cloud_options
 from dask_bake.cli.session import open_cloud
 from dask_bake.clusters.naming import already_there, ended_by_itself
 from dask_bake.clusters.ssh_access import ssh_group
-from dask_bake.clusters.teardown import Removal
+from dask_bake.clusters.teardown import TaggedResources, Teardown
 from dask_bake.errors import BakeError
 from dask_bake.events import Note
 from dask_bake.hints import (
@@ -94,16 +94,16 @@ def said(act) -> str:
     return complete(str(caught.value.hint), FLAGS)
 
 
-def a_removal(cloud, **more):
+def a_teardown(cloud, **more):
     clock = FakeClock()
-    return Removal(cloud, "dask", {}, lambda _: None, clock, clock.sleep, **more)
+    return Teardown(TaggedResources(cloud, "dask", {}), lambda _: None, clock, clock.sleep, **more)
 
 
 def test_whatever_names_the_command_that_ends_a_cluster_says_where_it_is():
     cluster = a_cluster()
     refusing = FakeCloud(faults=[Fault("nodes", BakeError("no"))])
 
-    assert said(a_removal(refusing).run) == DOWN
+    assert said(a_teardown(refusing).run) == DOWN
     assert said(lambda: ssh_group(replace(cluster, groups=()))) == f"{DOWN} ends it"
     headless = replace(cluster, nodes=cluster.nodes[1:])
     assert said(lambda: host(headless, headless.nodes[0], None)) == DOWN
@@ -117,8 +117,8 @@ def throw(error):
 
 def test_the_flags_that_a_command_was_given_are_those_of_its_terminal():
     """What the environment says, as AWS_DEFAULT_REGION does here, need not be said again."""
-    told, there = open_cloud(Where("aws", "eu-west-1"))
-    untold, here = open_cloud(Where("aws"))
+    told, there = open_cloud(CloudFlags("aws", "eu-west-1"))
+    untold, here = open_cloud(CloudFlags("aws"))
 
     assert (told.flags, there.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
     assert (untold.flags, here.region) == (("--cloud", "aws"), "us-east-1")
@@ -132,9 +132,9 @@ def test_the_terminal_completes_the_commands_in_notes(capsys):
 
 @main.cli.command(hidden=True)
 @cloud_options
-def failing(where: Where) -> int:
+def failing(cloud_flags: CloudFlags) -> int:
     """Fail with a hint, once the cloud is known."""
-    open_cloud(where)
+    open_cloud(cloud_flags)
     raise BakeError("no", hint=f"{command_line('down', 'dask')} ends it")
 
 

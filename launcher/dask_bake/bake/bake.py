@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake.build import Build
-from dask_bake.bake.context import Workshop
-from dask_bake.bake.lease import Claim
+from dask_bake.bake.context import BakeContext
+from dask_bake.bake.lease import BakeLease
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.staging import Draft, draft
+from dask_bake.bake.staging import StagedImage, stage_image
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded, Phases
 from dask_bake.images.compatibility import check_architecture
@@ -36,7 +36,7 @@ class BakeResult:
 
 def bake(
     options: BakeOptions,
-    workshop: Workshop,
+    context: BakeContext,
     *,
     notify: Notify,
     clock: Callable[[], float] = time.monotonic,
@@ -47,17 +47,17 @@ def bake(
 
     Raises:
         UsageError: when the cloud cannot do what is asked for; nothing was tried.
-        BakeError: when it could not be built or did not prove itself; nothing of it is left.
+        BakeError: when it could not be built or did not verify itself; nothing of it is left.
         LeftoverError: when something of it is left.
     """
-    work = _Bake(options, workshop, notify, clock, sleep, now)
+    work = _Bake(options, context, notify, clock, sleep, now)
     work.phases.enter(LOOK_UP)
-    with draft(options, workshop) as drafted:
-        image = work.find(drafted)
+    with stage_image(options, context) as staged:
+        image = work.find(staged)
         if image is not None and work.counts(image):
             work.phases.leave()
-            return work.result(image, drafted, built=False)
-        return work.make(drafted, found=image)
+            return work.result(image, staged, built=False)
+        return work.make(staged, found=image)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class _Bake:
     """One bake while it goes on."""
 
     options: BakeOptions
-    workshop: Workshop
+    context: BakeContext
     tell: Notify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -82,20 +82,20 @@ class _Bake:
             self.ended.append(event)
         self.tell(event)
 
-    def result(self, image: Image, drafted: Draft, *, built: bool) -> BakeResult:
+    def result(self, image: Image, staged: StagedImage, *, built: bool) -> BakeResult:
         """What came of it."""
         seconds = tuple((event.phase, event.seconds) for event in self.ended)
-        return BakeResult(image, built, drafted.manifest, seconds, self.size)
+        return BakeResult(image, built, staged.manifest, seconds, self.size)
 
-    def find(self, drafted: Draft) -> Image | None:
+    def find(self, staged: StagedImage) -> Image | None:
         """The newest image of the recipe, a proved one before others, unless it is to be built anyway.
 
         One that is still being made is none, nor is one that failed its proof.
         """
         if self.options.force:
             return None
-        filters = {f"tag:{Tag.DIGEST}": drafted.recipe.digest, "state": "available"}
-        found = self.workshop.ec2.find_images(owners=("self",), filters=filters)
+        filters = {f"tag:{Tag.DIGEST}": staged.recipe.digest, "state": "available"}
+        found = self.context.ec2.find_images(owners=("self",), filters=filters)
         rank = {Verified.YES: 2, Verified.SKIPPED: 1, "": 0}
         usable = [image for image in found if image.tag(Tag.VERIFIED) in rank]
         return max(usable, key=lambda image: rank[image.tag(Tag.VERIFIED)], default=None)
@@ -104,14 +104,14 @@ class _Bake:
         """Whether the image has proved itself, or need not."""
         return image.tag(Tag.VERIFIED) in ((Verified.YES,) if self.options.verify else READY)
 
-    def make(self, drafted: Draft, *, found: Image | None) -> BakeResult:
-        """The image, built unless it was found, and proved; under a claim: nobody else makes it meanwhile."""
-        workshop, bake_id = self.workshop, secrets.token_hex(6)
-        subnet = first_subnet(workshop.ec2.subnets())
+    def make(self, staged: StagedImage, *, found: Image | None) -> BakeResult:
+        """The image, built unless it was found, and proved; under a lease: nobody else makes it meanwhile."""
+        context, bake_id = self.context, secrets.token_hex(6)
+        subnet = first_subnet(context.ec2.subnets())
         self._check_type()
-        claim = Claim(
-            workshop.ec2,
-            drafted.recipe.digest,
+        lease = BakeLease(
+            context.ec2,
+            staged.recipe.digest,
             bake_id,
             self.options.timeout,
             self.tell,
@@ -119,28 +119,28 @@ class _Bake:
             self.sleep,
             self.now,
         )
-        build = Build(self.options, workshop, drafted, claim.tags, self.phases, self.notify, self.now)
+        build = Build(self.options, context, staged, lease.tags, self.phases, self.notify, self.now)
         if found is None:
-            builder = workshop.find_builder()
-            builder.init(workshop.source / "plugins.pkr.hcl", self.notify)
+            builder = context.find_builder()
+            builder.init(context.source / "plugins.pkr.hcl", self.notify)
             self.phases.enter(PACKAGES)
             self.size = build.bring()
         self.phases.leave()
-        with claim.held(subnet, workshop.caller()) as group:
-            # Whoever held the claim before may have made it, or removed it.
-            image = self.find(drafted)
+        with lease.held(subnet, context.caller()) as group:
+            # Whoever held the lease before may have made it, or removed it.
+            image = self.find(staged)
             if image is not None and self.counts(image):
-                return self.result(image, drafted, built=False)
+                return self.result(image, staged, built=False)
             if image is not None:
-                return self.result(build.finish(image), drafted, built=False)
+                return self.result(build.finish(image), staged, built=False)
             if found is not None:
                 raise BakeError(
                     "the image that was there has gone in this moment", hint="bake again: it will be built"
                 )
-            return self.result(build.run(builder, subnet, group.id), drafted, built=True)
+            return self.result(build.run(builder, subnet, group.id), staged, built=True)
 
     def _check_type(self) -> None:
         """Raises where the instances that it would take cannot run the image."""
-        (kind,) = self.workshop.ec2.instance_types((self.options.instance_type,))
+        (kind,) = self.context.ec2.instance_types((self.options.instance_type,))
         wanted = Image("that is to be baked", "", "", self.now(), str(self.options.architecture))
-        check_architecture(wanted, kind, self.workshop.cloud.architectures)
+        check_architecture(wanted, kind, self.context.cloud.architectures)

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from dask_bake.bake.context import Builder, Workshop
+from dask_bake.bake.context import BakeContext, ImageBuilder
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables
 from dask_bake.bake.recipe import pack_rootfs
-from dask_bake.bake.staging import ROOM, Draft
+from dask_bake.bake.staging import DISK_SPACE_NEEDED, StagedImage
 from dask_bake.errors import BakeError, LeftoverError, NotReadyError
 from dask_bake.events import Note, Notify, Phases
 from dask_bake.hints import command_line
@@ -20,7 +20,7 @@ from dask_bake.images.facts import free_name
 from dask_bake.models.ec2 import Image, Subnet
 from dask_bake.models.tags import Tag, Tags, Verified
 from dask_bake.ssh.keystore import new_key
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 SEAL = "seal"
 
@@ -30,8 +30,8 @@ class Build:
     """What it takes to make an image; ``tags`` are those of everything that is made for it on the way."""
 
     options: BakeOptions
-    workshop: Workshop
-    drafted: Draft
+    context: BakeContext
+    staged: StagedImage
     tags: Tags
     phases: Phases
     notify: Notify
@@ -39,15 +39,15 @@ class Build:
 
     def bring(self) -> int:
         """The size of the packages, once the payload has everything."""
-        installer, template = self.workshop.installer, self.drafted.template
-        with room_in(template, needed=ROOM):
+        installer, template = self.context.installer, self.staged.template
+        with explain_disk_errors(template, needed=DISK_SPACE_NEEDED):
             payload = pack_rootfs(template)
-            (payload / "manifest.json").write_text(manifest.render(self.drafted.manifest))
+            (payload / "manifest.json").write_text(manifest.render(self.staged.manifest))
             for name in installer.files:
                 (payload / name).write_bytes((template / name).read_bytes())
         return installer.bring(payload, self.notify)
 
-    def run(self, builder: Builder, subnet: Subnet, group_id: str) -> Image:
+    def run(self, builder: ImageBuilder, subnet: Subnet, group_id: str) -> Image:
         """The image, built, sealed and proved; on any failure it is removed."""
         name, is_removed = self._name(), False
         try:
@@ -68,9 +68,9 @@ class Build:
         Raises:
             NotReadyError: when it fails its proof, which it then says of itself.
         """
-        images, drafted = self.workshop.images, self.drafted
+        images, staged = self.context.images, self.staged
         self.phases.enter(SEAL)
-        own, spilled = manifest.as_tags(drafted.manifest)
+        own, spilled = manifest.as_tags(staged.manifest)
         images.tag([image.id], own)
         if image.snapshot_id is not None and spilled:
             images.tag([image.snapshot_id], spilled)
@@ -81,7 +81,7 @@ class Build:
         if not self.options.verify:
             return self._judged(_tagged(image, own), Verified.SKIPPED)
         try:
-            self.workshop.prover.prove(image, drafted.recipe.digest, self.options, self.notify)
+            self.context.verify(image, staged.recipe.digest, self.options, self.notify)
         except NotReadyError as error:
             self._judged(image, Verified.FAILED)
             raise NotReadyError(
@@ -90,35 +90,35 @@ class Build:
             ) from error
         return self._judged(_tagged(image, own), Verified.YES)
 
-    def _build(self, builder: Builder, subnet: Subnet, group_id: str, name: str) -> Image:
+    def _build(self, builder: ImageBuilder, subnet: Subnet, group_id: str, name: str) -> Image:
         """The image as EC2 describes it, once Packer has built it; its tags may not be to be seen yet."""
-        workshop, drafted, installer = self.workshop, self.drafted, self.workshop.installer
+        context, staged, installer = self.context, self.staged, self.context.installer
         tags = image_tags(
-            self.options, drafted.recipe, drafted.base, installer.environment.name, installer.lock
+            self.options, staged.recipe, staged.base, installer.environment.name, installer.lock
         )
         with self._key() as (key, user_data):
             site = Site(subnet.id, group_id, user_data, key, self.tags)
             variables = packer_variables(
-                self.options, workshop.cloud, site, name=name, tags=tags, base_image=drafted.base.id
+                self.options, context.cloud, site, name=name, tags=tags, base_image=staged.base.id
             )
-            built = builder.build(drafted.template, variables, workshop.credentials(), self.notify)
-            return _tagged(workshop.ec2.image(built), tags)
+            built = builder.build(staged.template, variables, context.credentials(), self.notify)
+            return _tagged(context.ec2.image(built), tags)
 
     def _name(self) -> str:
-        name = image_name(self.drafted.recipe)
-        there = self.workshop.ec2.find_images(owners=("self",), filters={"name": f"{name}*"})
+        name = image_name(self.staged.recipe)
+        there = self.context.ec2.find_images(owners=("self",), filters={"name": f"{name}*"})
         return free_name(name, {image.name for image in there})
 
     def _judged(self, image: Image, verdict: Verified) -> Image:
         tags = ((Tag.VERIFIED, str(verdict)),)
-        self.workshop.images.tag([image.id], tags)
+        self.context.images.tag([image.id], tags)
         return _tagged(image, tags)
 
     @contextmanager
     def _key(self) -> Iterator[tuple[Path, Path]]:
         """A key for this one instance, and the user-data that lets it in: no key pair is made in EC2."""
         pair = new_key("dask-bake bake")
-        with tempfile.TemporaryDirectory(dir=self.drafted.template.parent, prefix="key-") as name:
+        with tempfile.TemporaryDirectory(dir=self.staged.template.parent, prefix="key-") as name:
             key, user_data = Path(name, "id_ed25519"), Path(name, "user-data")
             key.touch(mode=0o600)
             key.write_text(pair.private)
@@ -128,7 +128,7 @@ class Build:
     def _remove_all(self, name: str, reason: BaseException) -> None:
         """Whatever image there is of that name, unless it counts: then it is somebody else's after all."""
         try:
-            there = self.workshop.ec2.find_images(owners=("self",), filters={"name": name})
+            there = self.context.ec2.find_images(owners=("self",), filters={"name": name})
         except BakeError as error:
             raise self._unknown(name, reason, error) from error
         for image in there:
@@ -137,7 +137,7 @@ class Build:
 
     def _remove(self, image: Image, reason: BaseException) -> None:
         try:
-            self.workshop.images.remove(image)
+            self.context.images.remove(image)
         except (BakeError, KeyboardInterrupt) as error:
             left = f"the image {image.id} ({image.name}) or its snapshot {image.snapshot_id} is left"
             raise self._left(left, image.id, reason, error) from error

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from dask_bake.bake.context import Workshop
+from dask_bake.bake.context import BakeContext
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.staging import draft
-from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.bake.staging import stage_image
 from dask_bake.images.catalog import look_up
 from dask_bake.images.differences import Differences, differences
 from dask_bake.images.manifest import Manifest
@@ -30,21 +29,21 @@ class Explanation:
     found: Differences | None
 
 
-def explain(options: BakeOptions, workshop: Workshop, images: ImagesEdge) -> Explanation:
+def explain(options: BakeOptions, context: BakeContext) -> Explanation:
     """What would be built now."""
-    with draft(options, workshop) as drafted:
-        facts = look_up(images)
-        name = workshop.installer.environment.name
-        same = [each for each in facts if each.digest == drafted.recipe.digest and each.is_ready]
+    with stage_image(options, context) as staged:
+        facts = look_up(context.images)
+        name = context.installer.environment.name
+        same = [each for each in facts if each.digest == staged.recipe.digest and each.is_ready]
         if options.force:
             same = []
-        kind = (name, str(options.architecture), minor(drafted.manifest.python))
+        kind = (name, str(options.architecture), minor(staged.manifest.python))
         newest = next((each for each in facts if each.kind == kind and each.manifest is not None), None)
         known = newest.manifest if newest else None
         return Explanation(
-            manifest=drafted.manifest,
+            manifest=staged.manifest,
             environment=name,
             image=same[0].image if same else None,
             newest=newest.image if newest else None,
-            found=differences(known, drafted.manifest) if known else None,
+            found=differences(known, staged.manifest) if known else None,
         )

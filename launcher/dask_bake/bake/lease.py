@@ -5,25 +5,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dask_bake.bake.plan import claim_name, proof_name
+from dask_bake.bake.plan import bake_name, verification_name
 from dask_bake.clusters.naming import group_name, moment, ssh_rule
-from dask_bake.clusters.teardown import SETTLE, Removal
+from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
 from dask_bake.ec2.protocols import CloudEdge
-from dask_bake.errors import BakeError, LeftoverError, joined
+from dask_bake.errors import BakeError, LeftoverError, merge_errors
 from dask_bake.events import Note, Notify
 from dask_bake.hints import command_line
 from dask_bake.models.cloud import Role
 from dask_bake.models.ec2 import SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
 
-LOOK = 2.0
-ABANDONED = 120.0
-"""Seconds without any instance after which a claim is nobody's: its bake was killed."""
+POLL_INTERVAL = 2.0
+LEASE_EXPIRY = 120.0
+"""Seconds without any instance after which a lease is nobody's: its bake was killed."""
 
 
 @dataclass
 class _Made:
-    """What a bake may have made under its claim, and whether that is gone again."""
+    """What a bake may have made under its lease, and whether that is gone again."""
 
     group: SecurityGroup | None = None
     is_unclear: bool = False
@@ -32,8 +32,8 @@ class _Made:
 
 
 @dataclass(frozen=True)
-class Claim:
-    """What a bake needs to claim an image's digest; what it makes is a cluster to ``ls`` and ``down``.
+class BakeLease:
+    """What a bake needs to lease an image's digest; what it makes is a cluster to ``ls`` and ``down``.
 
     Args:
         timeout: how many seconds another bake of the image is waited for.
@@ -51,7 +51,7 @@ class Claim:
     @property
     def name(self) -> str:
         """What ``dask-bake down`` knows it by; its security group can exist only once, and that locks."""
-        return claim_name(self.digest)
+        return bake_name(self.digest)
 
     @property
     def tags(self) -> Tags:
@@ -86,28 +86,26 @@ class Claim:
         except KeyboardInterrupt as error:
             if made.is_cleared_up:
                 raise
-            raise joined([each.leftover(error) for each in self._removals(made)]) from error
+            raise merge_errors([each.leftover(error) for each in self._teardowns(made)]) from error
 
     def _clear_up(self, made: "_Made", reason: BaseException | None = None) -> None:
         """What is tagged with this bake goes, and a proof that was cut short, which has tags of its own."""
         left: list[LeftoverError] = []
-        for removal in self._removals(made):
+        for teardown in self._teardowns(made):
             try:
-                removal.run()
+                teardown.run()
             except LeftoverError as error:
                 left.append(error)
         if left:
-            raise joined([*([reason] if isinstance(reason, BakeError) else []), *left])
+            raise merge_errors([*([reason] if isinstance(reason, BakeError) else []), *left])
         made.is_cleared_up = True
 
-    def _removals(self, made: "_Made") -> list[Removal]:
-        proof = proof_name(self.digest)
+    def _teardowns(self, made: "_Made") -> list[Teardown]:
+        proof = verification_name(self.digest)
         proofs = {proof: {Tag.CLUSTER: proof}} if made.group is not None and made.has_failed else {}
         return [
-            Removal(
-                self.cloud,
-                name,
-                tags,
+            Teardown(
+                TaggedResources(self.cloud, name, tags),
                 self.notify,
                 self.clock,
                 self.sleep,
@@ -126,7 +124,7 @@ class Claim:
             try:
                 made.group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)
             except BaseException as error:
-                made.is_unclear = not isinstance(error, BakeError) or error.may_be_done
+                made.is_unclear = not isinstance(error, BakeError) or error.may_have_happened
                 raise
             if made.group is not None:
                 return made.group
@@ -136,7 +134,7 @@ class Claim:
             now_held_by = self._holder()
             if now_held_by != holder or self._is_alive():
                 holder, quiet_since = now_held_by, self.clock()
-            elif self.clock() - quiet_since >= ABANDONED:
+            elif self.clock() - quiet_since >= LEASE_EXPIRY:
                 if self.cloud.delete_security_group(holder):
                     self.notify(Note("That bake was abandoned: going on in its place."))
                 quiet_since = self.clock()
@@ -145,12 +143,12 @@ class Claim:
                     f"another bake of this image has gone on for {self.timeout:.0f} s",
                     hint=f"if it was killed, {command_line('down', self.name)} ends what it left",
                 )
-            self.sleep(LOOK)
+            self.sleep(POLL_INTERVAL)
 
     def _holder(self) -> str:
-        """The id of the group that is the claim now."""
+        """The id of the group that is the lease now."""
         return "".join(group.id for group in self.cloud.groups({Tag.CLUSTER: self.name}))
 
     def _is_alive(self) -> bool:
-        names = (self.name, proof_name(self.digest))
+        names = (self.name, verification_name(self.digest))
         return any(node.is_live for name in names for node in self.cloud.nodes({Tag.CLUSTER: name}))

@@ -11,14 +11,14 @@ from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Tags
 
 
-def claim_name(digest: str) -> str:
+def bake_name(digest: str) -> str:
     """What a bake is called while it goes on, as if it were a cluster."""
     return f"image-{digest[:12]}"
 
 
-def proof_name(digest: str) -> str:
+def verification_name(digest: str) -> str:
     """The cluster that proves an image."""
-    return f"{claim_name(digest)}-proof"
+    return f"{bake_name(digest)}-proof"
 
 
 def image_name(recipe: Recipe) -> str:

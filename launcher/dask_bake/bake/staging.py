@@ -8,24 +8,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.bake.context import Ec2, Workshop
+from dask_bake.bake.context import BakeContext
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.recipe import Recipe, stage
+from dask_bake.ec2.protocols import BakeApi
 from dask_bake.environment.installers import Installer
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images.manifest import Manifest
 from dask_bake.models.cloud import DEBIAN_ACCOUNT, Architecture
 from dask_bake.models.debian import NEWEST, DebianRelease, minor, release_of_image, release_with
 from dask_bake.models.ec2 import Image
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
-ROOM = 300 << 20
-ABANDONED = 24 * 60 * 60
+DISK_SPACE_NEEDED = 300 << 20
+STAGE_EXPIRY = 24 * 60 * 60
 """Seconds after which the folder of a bake that was killed is cleared away."""
 
 
 @dataclass(frozen=True)
-class Draft:
+class StagedImage:
     """An image before it is built: its recipe, what it comes from, and the folder that Packer will run in."""
 
     recipe: Recipe
@@ -35,21 +36,21 @@ class Draft:
 
 
 @contextmanager
-def draft(options: BakeOptions, workshop: Workshop) -> Iterator[Draft]:
+def stage_image(options: BakeOptions, context: BakeContext) -> Iterator[StagedImage]:
     """What would be built, staged in a folder that goes when this ends."""
-    if options.architecture not in workshop.cloud.architectures:
-        machines = " and ".join(workshop.cloud.architectures) or "no architecture of ours"
+    if options.architecture not in context.cloud.architectures:
+        machines = " and ".join(context.cloud.architectures) or "no architecture of ours"
         raise UsageError(
-            f"--arch {options.architecture}: the {workshop.cloud.name} cloud's machines are {machines}",
+            f"--arch {options.architecture}: the {context.cloud.name} cloud's machines are {machines}",
             hint="an image is baked on a machine of its own architecture: --cloud aws has both",
         )
-    base = base_image(options, workshop.ec2, workshop.installer)
-    with _stage(workshop.cache) as template:
-        installer = workshop.installer
-        with room_in(workshop.cache, needed=ROOM):
-            files = stage(workshop.source, template, installer.files)
+    base = base_image(options, context.ec2, context.installer)
+    with _stage(context.cache) as template:
+        installer = context.installer
+        with explain_disk_errors(context.cache, needed=DISK_SPACE_NEEDED):
+            files = stage(context.source, template, installer.files)
         recipe = Recipe(base.id, options.architecture, installer.name, options.inputs, files)
-        yield Draft(recipe, base, template, recipe.manifest(installer.lock))
+        yield StagedImage(recipe, base, template, recipe.manifest(installer.lock))
 
 
 def default_base(installer: Installer) -> DebianRelease:
@@ -58,7 +59,7 @@ def default_base(installer: Installer) -> DebianRelease:
     return found or NEWEST
 
 
-def base_image(options: BakeOptions, ec2: Ec2, installer: Installer) -> Image:
+def base_image(options: BakeOptions, ec2: BakeApi, installer: Installer) -> Image:
     """Return the image to start from: the one that was named, or the newest of Debian's for the release.
 
     Its id is part of the recipe, so a newer base makes another image.
@@ -85,7 +86,7 @@ def base_image(options: BakeOptions, ec2: Ec2, installer: Installer) -> Image:
     return image
 
 
-def _newest(release: DebianRelease, architecture: Architecture, ec2: Ec2) -> Image:
+def _newest(release: DebianRelease, architecture: Architecture, ec2: BakeApi) -> Image:
     pattern = release.image_names(architecture)
     filters = {"name": pattern, "architecture": str(architecture), "state": "available"}
     images = ec2.find_images(owners=(DEBIAN_ACCOUNT,), filters=filters)
@@ -100,11 +101,11 @@ def _newest(release: DebianRelease, architecture: Architecture, ec2: Ec2) -> Ima
 @contextmanager
 def _stage(cache: Path) -> Iterator[Path]:
     """A folder that does not exist yet and will not be left: where there is room for packages."""
-    with room_in(cache, needed=ROOM):
+    with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache, prefix="stage-")
     for abandoned in cache.glob("stage-*"):
-        if time.time() - abandoned.stat().st_mtime > ABANDONED:
+        if time.time() - abandoned.stat().st_mtime > STAGE_EXPIRY:
             shutil.rmtree(abandoned, ignore_errors=True)
     with folder as name:
         yield Path(name, "stage")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.plan import proof_name
+from dask_bake.bake.plan import verification_name
 from dask_bake.clusters.teardown import take_down
-from dask_bake.ec2.protocols import CloudEdge, LookUps, WayIn
+from dask_bake.ec2.protocols import BakeApi, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
+from dask_bake.launch.bootstrap import Handout
 from dask_bake.launch.executor import launch
-from dask_bake.launch.plan import Handout, LaunchPlan, Surroundings
+from dask_bake.launch.plan import LaunchPlan, LaunchTarget
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Image
@@ -25,7 +26,7 @@ from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
 from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
-PROOF = "verify"
+PHASE = "verify"
 TIMEOUT = 300
 COMPUTING = 60.0
 
@@ -41,7 +42,7 @@ ANSWER = [4950, 1]
 
 
 @dataclass(frozen=True)
-class Prover:
+class Verifier:
     """Boots a cluster of two from an image, and has it compute.
 
     Args:
@@ -49,15 +50,14 @@ class Prover:
     """
 
     cloud: Cloud
-    ec2: CloudEdge
-    look_ups: LookUps
+    ec2: BakeApi
     caller: Callable[[], str]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     make_way_in: Callable[[Secrets, Keys], WayIn] = SshWayIn
     compute: "Callable[[Cluster, Secrets], str] | None" = None
 
-    def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+    def verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         """Returns when the image has proved itself; nothing of the proof is left in either case.
 
         Raises:
@@ -65,14 +65,14 @@ class Prover:
             BakeError: when there were no machines to see that on.
         """
         phases = Phases(notify, self.clock)
-        phases.enter(PROOF)
+        phases.enter(PHASE)
         try:
-            self._prove(image, digest, options, _inner(notify))
+            self._verify(image, digest, options, _inner(notify))
         finally:
             phases.leave()
 
-    def _prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
-        name, launch_id = proof_name(digest), secrets.token_hex(6)
+    def _verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+        name, launch_id = verification_name(digest), secrets.token_hex(6)
         pair = new_key(f"dask-bake {name}")
         folder = secrets_of(self.cloud, name, launch_id, os.environ)
         way_in = self.make_way_in(folder, Keys(pair))
@@ -95,18 +95,18 @@ class Prover:
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str
     ) -> LaunchPlan:
         wanted = (options.instance_type,)
-        around = Surroundings(
+        target = LaunchTarget(
             cloud=self.cloud.name,
             region=self.cloud.region,
             image=image,
-            subnets=self.look_ups.subnets(),
-            types=self.look_ups.instance_types(wanted),
-            offerings=self.look_ups.offerings(wanted),
+            subnets=self.ec2.subnets(),
+            types=self.ec2.instance_types(wanted),
+            offerings=self.ec2.offerings(wanted),
             callers=(self.caller(),),
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
-        return LaunchPlan(chosen, around, launch_id, Handout(public_key), begun=datetime.now(UTC))
+        return LaunchPlan(chosen, target, launch_id, Handout(public_key), begun=datetime.now(UTC))
 
 
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:

@@ -1,4 +1,4 @@
-"""How the command line differs from click's own: help in sections, and words after ``--``."""
+"""Extensions of click: help in sections, on/off options, and arguments after ``--``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,14 +9,14 @@ from dask_bake.options.launch_table import Option
 
 
 class SectionedGroup(click.Group):
-    """A group whose help lists its commands under headings, in the order given."""
+    """Group whose help lists its commands under headings, in the order given."""
 
     def __init__(self, *args: Any, sections: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections = sections
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Writes each section's commands with their one line of help."""
+        """Write each section's commands with their one line of help."""
         width = max(len(name) for names in self.sections.values() for name in names)
         for title, names in self.sections.items():
             with formatter.section(title):
@@ -26,14 +26,14 @@ class SectionedGroup(click.Group):
 
 
 class SectionedCommand(click.Command):
-    """A command whose help lists its options under headings; what is under none comes last."""
+    """Command whose help lists its options under headings; the other options come last."""
 
     def __init__(self, *args: Any, sections: Sequence[tuple[str, Sequence[Option]]], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.sections = sections
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes each section's options with their help."""
+        """Write each section's options with their help."""
         left = {parameter.name: parameter for parameter in self.get_params(ctx)}
         named = [(title, [left.pop(option.name) for option in options]) for title, options in self.sections]
         for title, parameters in (*named, ("Other", list(left.values()))):
@@ -42,26 +42,26 @@ class SectionedCommand(click.Command):
                 formatter.write_dl(records)
 
 
-class Switch(click.Option):
-    """A switch that can be denied; where it is off anyhow, the help does not say so of each."""
+class OnOffOption(click.Option):
+    """On/off option. The help shows its ``--no-`` form only where it is on by default."""
 
     def __init__(self, *args: Any, is_on: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.is_on = is_on
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """The option's spelling and its help."""
+        """Return the option's spelling and its help."""
         record = super().get_help_record(ctx)
         return record if record is None or self.is_on else (self.opts[0], record[1])
 
 
 class NodeCommand(click.Command):
-    """A command that keeps what follows ``--`` as it is, apart from its own arguments."""
+    """Command that takes the arguments after ``--`` unparsed."""
 
     WORDS = "dask_bake.words"
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Sets the words aside, and parses the rest."""
+        """Store the arguments after ``--``, and parse the rest."""
         if "--" in args:
             cut = args.index("--")
             ctx.meta[self.WORDS] = tuple(args[cut + 1 :])
@@ -69,5 +69,5 @@ class NodeCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
-        """The usage line's pieces."""
+        """Return the pieces of the usage line."""
         return [*super().collect_usage_pieces(ctx), "[-- CMD...]"]

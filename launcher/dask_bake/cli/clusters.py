@@ -1,4 +1,4 @@
-"""``dask-bake launch``, and the commands for a cluster that is there: their options."""
+"""Options of ``dask-bake launch`` and of the commands for clusters."""
 
 from pathlib import Path
 from typing import Any
@@ -7,8 +7,8 @@ import click
 
 from dask_bake.cli.click_types import NodeCommand, SectionedCommand
 from dask_bake.cli.options import (
-    Where,
-    Which,
+    CloudFlags,
+    ClusterFlags,
     cloud_options,
     cluster_file_option,
     cluster_options,
@@ -19,139 +19,159 @@ from dask_bake.cli.options import (
 from dask_bake.cli.session import launch_options, open_cluster, open_ec2, open_terminal
 from dask_bake.hints import command_line, complete
 from dask_bake.options.launch_table import OPTIONS, SECTIONS
-from dask_bake.system.signals import outlive_terminal
+from dask_bake.system.signals import ignore_hangup
 
 yes_option = click.option(
-    "-y", "--yes", is_flag=True, expose_value=False, help="For scripts of dask-ec2: nothing is asked anyway."
+    "-y", "--yes", is_flag=True, expose_value=False, help="Accepted for dask-ec2's scripts; down never asks."
 )
 
 
 @click.command("launch", cls=SectionedCommand, sections=SECTIONS)
 @options_of(OPTIONS)
-@click.option("--dry-run", is_flag=True, help="Show the calls and the user-data; start nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the EC2 calls and the user-data, and start nothing.")
 @cloud_options
 @json_option
-def launch_command(where: Where, *, dry_run: bool, json_output: bool, **flags: Any) -> int:
-    """Start a cluster, and wait until every worker has joined.
+def launch_command(cloud_flags: CloudFlags, *, dry_run: bool, json_output: bool, **flags: Any) -> int:
+    """Launch a cluster, and wait until every worker has joined.
 
-    Every option can be configured, below bake: in dask's files; see dask-bake config. What a switch turns on
-    there is denied with --no-, as in --no-spot.
+    Every option can be set in Dask's configuration files, below bake:, as dask-bake config shows. The --no-
+    form of an option overrides the configuration, as in --no-spot.
     """
     options = launch_options(flags)
     from dask_bake.commands import launch
 
-    terminal, cloud, ec2 = open_ec2(where)
+    terminal, cloud, ec2 = open_ec2(cloud_flags)
     return launch.run(options, cloud, ec2, terminal, dry_run=dry_run, json_output=json_output)
 
 
 @click.command("status")
 @cluster_options
 @json_option
-def status_command(which: Which, *, json_output: bool) -> int:
+def status_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
     """Show a cluster's nodes and workers."""
     from dask_bake.commands import clusters
 
-    here = open_cluster(which)
-    return clusters.status(here.cloud, here.ec2, here.terminal, name=here.name, json_output=json_output)
+    session = open_cluster(cluster_flags)
+    return clusters.status(
+        session.cloud, session.ec2, session.terminal, name=session.name, json_output=json_output
+    )
 
 
 @click.command("ssh", cls=NodeCommand)
 @click.argument("node", type=click.IntRange(min=0), default=0, metavar="[NODE]")
-@click.option("--name", metavar="NAME", help="The cluster, if there is more than one.")
+@click.option("--name", metavar="NAME", help="Name of the cluster, if there is more than one.")
 @cluster_file_option
 @click.pass_context
-def ssh_command(context: click.Context, node: int, which: Which) -> int:
+def ssh_command(context: click.Context, node: int, cluster_flags: ClusterFlags) -> int:
     """Open a shell on a node, or run a command there.
 
-    NODE 0, the default, is the head. What follows -- is run there; its output and exit code are handed on.
+    NODE 0, the default, is the head. A command after -- runs there; its output and exit code are passed on.
     """
     from dask_bake.commands import connect
 
-    here = open_cluster(which)
+    session = open_cluster(cluster_flags)
     words = context.meta.get(NodeCommand.WORDS, ())
-    return connect.shell(here.cloud, here.ec2, name=here.name, index=node, words=words)
+    return connect.shell(session.cloud, session.ec2, name=session.name, index=node, words=words)
 
 
 @click.command("connect")
 @cluster_options
 @json_option
-def connect_command(which: Which, *, json_output: bool) -> int:
-    """Open the dashboard and JupyterLab here, until Ctrl-C."""
+def connect_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
+    """Forward dashboard and JupyterLab to this machine, until Ctrl-C."""
     from dask_bake.commands import connect
 
-    here = open_cluster(which)
-    return connect.connect(here.cloud, here.ec2, here.terminal, name=here.name, json_output=json_output)
+    session = open_cluster(cluster_flags)
+    return connect.connect(
+        session.cloud, session.ec2, session.terminal, name=session.name, json_output=json_output
+    )
 
 
 @click.command("ui")
 @cluster_options
-def ui_command(which: Which) -> int:
+def ui_command(cluster_flags: ClusterFlags) -> int:
     """Open the dashboard in a browser, until Ctrl-C."""
     import webbrowser
 
     from dask_bake.commands import connect
 
-    here = open_cluster(which)
+    session = open_cluster(cluster_flags)
     return connect.connect(
-        here.cloud, here.ec2, here.terminal, name=here.name, json_output=False, open_page=webbrowser.open
+        session.cloud,
+        session.ec2,
+        session.terminal,
+        name=session.name,
+        json_output=False,
+        open_page=webbrowser.open,
     )
 
 
 @click.command("address")
 @cluster_options
 @json_option
-def address_command(which: Which, *, json_output: bool) -> int:
-    """Print a cluster's addresses, and how to use them."""
+def address_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
+    """Show a cluster's addresses, and how to use them."""
     from dask_bake.commands import clusters
 
-    here = open_cluster(which)
-    return clusters.address(here.cloud, here.ec2, here.terminal, name=here.name, json_output=json_output)
+    session = open_cluster(cluster_flags)
+    return clusters.address(
+        session.cloud, session.ec2, session.terminal, name=session.name, json_output=json_output
+    )
 
 
 @click.command("allow-me")
 @cluster_options
-@click.option("--cidr", multiple=True, metavar="CIDR,…", help="Let these in instead. [default: this machine]")
-@click.option("--allow-wide-cidr", is_flag=True, help="Take a --cidr that is wider than /24.")
-@click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
+@click.option(
+    "--cidr", multiple=True, metavar="CIDR,…", help="Allow these instead. [default: this machine's address]"
+)
+@click.option("--allow-wide-cidr", is_flag=True, help="Allow a --cidr wider than /24, or /56 for IPv6.")
+@click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 @json_option
 def allow_me_command(
-    which: Which, *, cidr: tuple[str, ...], allow_wide_cidr: bool, dry_run: bool, json_output: bool
+    cluster_flags: ClusterFlags,
+    *,
+    cidr: tuple[str, ...],
+    allow_wide_cidr: bool,
+    dry_run: bool,
+    json_output: bool,
 ) -> int:
-    """Let this machine in again, after its address has changed."""
+    """Allow SSH from this machine's current address."""
     from dask_bake.options import values
 
     blocks = values.networks(cidr, "--cidr") if cidr else ()
     from dask_bake.clouds import caller_address
     from dask_bake.commands import allow_me
 
-    here = open_cluster(which)
+    session = open_cluster(cluster_flags)
     options = allow_me.AllowMeOptions(
-        name=here.name,
+        name=session.name,
         cidr=blocks,
         allow_wide_cidr=allow_wide_cidr,
         dry_run=dry_run,
         json_output=json_output,
     )
-    return allow_me.run(options, here.cloud, here.ec2, here.terminal, lambda: caller_address(here.cloud))
+    return allow_me.run(
+        options, session.cloud, session.ec2, session.terminal, lambda: caller_address(session.cloud)
+    )
 
 
 @click.command("ls")
-@file_option("The cluster of this file alone.")
+@file_option("Only the cluster of this file.")
 @cloud_options
 @json_option
-def ls_command(where: Where, *, file: Path | None, json_output: bool) -> int:
-    """List the clusters."""
+def ls_command(cloud_flags: CloudFlags, *, file: Path | None, json_output: bool) -> int:
+    """List clusters."""
     from dask_bake.clouds import LocalCloudDownError
     from dask_bake.commands import clusters
 
     if file is not None:
         from dask_bake.clusters.inventory import find
 
-        here = open_cluster(Which(where, file=file))
-        found = find(here.ec2, here.cloud, here.name)
-        return clusters.show_list((found,), here.terminal, json_output=json_output)
+        session = open_cluster(ClusterFlags(cloud_flags, file=file))
+        found = find(session.ec2, session.cloud, session.name)
+        return clusters.show_list((found,), session.terminal, json_output=json_output)
     try:
-        terminal, cloud, ec2 = open_ec2(where, start=False)
+        terminal, cloud, ec2 = open_ec2(cloud_flags, start=False)
     except LocalCloudDownError:
         return clusters.show_list((), open_terminal(), json_output=json_output)
     return clusters.list_all(cloud, ec2, terminal, json_output=json_output)
@@ -159,19 +179,24 @@ def ls_command(where: Where, *, file: Path | None, json_output: bool) -> int:
 
 @click.command("extend")
 @cluster_options
-@click.option("--by", metavar="TIME", default="2h", help="How much: 90m, 2h. [default: 2h]")
+@click.option("--by", metavar="TIME", default="2h", help="Time, such as 90m or 2h. [default: 2h]")
 @json_option
-def extend_command(which: Which, *, by: str, json_output: bool) -> int:
-    """Put off the end of a cluster that would end itself.
+def extend_command(cluster_flags: ClusterFlags, *, by: str, json_output: bool) -> int:
+    """Postpone the automatic shutdown of a cluster.
 
-    Its lifetime is longer by that much, and for that long it is not idle.
+    Its lifetime becomes longer by TIME, and its idle time-out does not shut it down before TIME has passed.
     """
     from dask_bake.commands import clusters
     from dask_bake.options.values import duration
 
-    seconds, here = duration(by, "--by"), open_cluster(which)
+    seconds, session = duration(by, "--by"), open_cluster(cluster_flags)
     return clusters.extend(
-        here.cloud, here.ec2, here.terminal, name=here.name, seconds=seconds, json_output=json_output
+        session.cloud,
+        session.ec2,
+        session.terminal,
+        name=session.name,
+        seconds=seconds,
+        json_output=json_output,
     )
 
 
@@ -179,17 +204,23 @@ def extend_command(which: Which, *, by: str, json_output: bool) -> int:
 @cluster_options
 @yes_option
 @json_option
-def down_command(which: Which, *, json_output: bool) -> int:
-    """End a cluster; nothing of it is left."""
+def down_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
+    """End a cluster, and remove all of its resources."""
     from dask_bake.commands import clusters
 
-    outlive_terminal()
-    words = ("--file", str(which.file)) if which.file else (which.name,) if which.name else ()
-    again = complete(command_line("down", *words), which.where.flags)
+    ignore_hangup()
+    words = (
+        ("--file", str(cluster_flags.file))
+        if cluster_flags.file
+        else (cluster_flags.name,)
+        if cluster_flags.name
+        else ()
+    )
+    again = complete(command_line("down", *words), cluster_flags.cloud.flags)
     with clusters.nothing_ended(again) as ending:
-        here = open_cluster(which)
+        session = open_cluster(cluster_flags)
         return clusters.down(
-            here.cloud, here.ec2, here.terminal, ending, name=here.name, json_output=json_output
+            session.cloud, session.ec2, session.terminal, ending, name=session.name, json_output=json_output
         )
 
 
@@ -197,6 +228,6 @@ destroy_command = click.Command(
     "destroy",
     callback=down_command.callback,
     params=down_command.params,
-    help="What dask-ec2 called down.",
+    help="Name of down in dask-ec2.",
     hidden=True,
 )

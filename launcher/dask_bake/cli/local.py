@@ -1,4 +1,4 @@
-"""``dask-bake local``: its commands and their options."""
+"""Commands of ``dask-bake local`` and their options."""
 
 import click
 
@@ -9,7 +9,7 @@ from dask_bake.errors import UsageError
 
 @click.group("local")
 def local_group() -> None:
-    """The EC2 on this machine: up, down, status, doctor, env, fault."""
+    """Manage the local cloud: up, down, status, doctor, env, fault."""
 
 
 @local_group.command("up")
@@ -23,7 +23,7 @@ def local_up(*, json_output: bool) -> int:
 
 @local_group.command("down")
 def local_down() -> int:
-    """End the local cloud and its instances; its images stay."""
+    """Stop the local cloud and its instances; its images are kept."""
     from dask_bake.commands import local
 
     return local.down(open_terminal())
@@ -32,7 +32,7 @@ def local_down() -> int:
 @local_group.command("status")
 @json_option
 def local_status(*, json_output: bool) -> int:
-    """Say whether and where the local cloud runs."""
+    """Show whether and where the local cloud is running."""
     from dask_bake.commands import local
 
     return local.status(open_terminal(), json_output=json_output)
@@ -41,7 +41,7 @@ def local_status(*, json_output: bool) -> int:
 @local_group.command("doctor")
 @json_option
 def local_doctor(*, json_output: bool) -> int:
-    """Say what is missing on this machine, or left over."""
+    """Show missing requirements, and leftovers of a killed server."""
     from dask_bake.commands import local
 
     return local.doctor(open_terminal(), json_output=json_output)
@@ -53,10 +53,10 @@ def local_doctor(*, json_output: bool) -> int:
     "--region-name",
     "region",
     metavar="REGION",
-    help="AWS region to name. [default: us-east-1]",
+    help="AWS region. [default: us-east-1]",
 )
 def local_env(region: str | None) -> int:
-    """Print the variables with which other AWS tools use it."""
+    """Print environment variables for other AWS tools."""
     from dask_bake.commands import local
 
     return local.env(open_terminal(), region=region)
@@ -64,46 +64,48 @@ def local_env(region: str | None) -> int:
 
 @local_group.group("fault")
 def local_fault() -> None:
-    """Have it fail, as EC2 may: add, ls, clear."""
+    """Make requests and instances fail, as on EC2: add, ls, clear."""
 
 
 @local_fault.command("add")
 @click.argument("kind", metavar="KIND")
-@click.option("--action", metavar="NAME", help="Operation; a pattern. [default: all of AWS's]")
-@click.option("--where", multiple=True, metavar="NAME=VALUE", help="Parameter of it; patterns.")
-@click.option("--skip", metavar="N", help="Requests that go well first.")
-@click.option("--times", metavar="N", help="Requests that then do not; 0: all. [default: 1]")
-@click.option("--chance", metavar="P", help="Probability for each.")
-@click.option("--seed", metavar="N", help="Seed of that.")
-@click.option("--code", metavar="CODE", help="EC2's code, of an error or a state.")
-@click.option("--status", metavar="N", help="HTTP's status.")
-@click.option("--message", metavar="TEXT", help="What the error says.")
-@click.option("--seconds", metavar="S", help="How much later, or how long.")
-@click.option("--notice", metavar="S", help="From a spot notice to the end. [default: 120]")
-@click.option("--count", metavar="N", help="Instances that are struck, or to be had.")
-@click.option("--instance", metavar="ID", help="An instance that runs, struck now.")
+@click.option("--action", metavar="NAME", help="Operations to match; a pattern. [default: all of AWS's]")
+@click.option(
+    "--where", multiple=True, metavar="NAME=VALUE", help="Request parameter to match; both are patterns."
+)
+@click.option("--skip", metavar="N", help="Requests that succeed first. [default: 0]")
+@click.option("--times", metavar="N", help="Requests that fail then; 0 for all. [default: 1]")
+@click.option("--chance", metavar="P", help="Probability that such a request fails. [default: 1]")
+@click.option("--seed", metavar="N", help="Seed of the random numbers for --chance.")
+@click.option("--code", metavar="CODE", help="EC2's code of the error or the state reason.")
+@click.option("--status", metavar="N", help="HTTP status of the response.")
+@click.option("--message", metavar="TEXT", help="Message of the error.")
+@click.option("--seconds", metavar="S", help="Delay, or duration of the fault.")
+@click.option("--notice", metavar="S", help="Seconds from a spot notice to the end. [default: 120]")
+@click.option("--count", metavar="N", help="Instances that are affected, or that capacity is left for.")
+@click.option("--instance", metavar="ID", help="Running instance that the fault applies to at once.")
 def local_fault_add(kind: str, where: tuple[str, ...], **options: str | None) -> int:
-    """Add a rule: what goes wrong, and when.
+    """Add a fault rule.
 
     \b
-    error, delay, drop-before, drop-after, truncate, html: of requests
-    capacity, pending, unseen: of launches
-    terminated, unhealthy, spot-notice, cut: of launches, and of instances that run
+    KIND for requests: error, delay, drop-before, drop-after, truncate, html
+    KIND for launches: capacity, pending, unseen
+    KIND for launches and running instances: terminated, unhealthy, spot-notice, cut
     """
     from dask_bake.commands import local
 
-    said = {name: value for name, value in options.items() if value is not None}
+    given = {name: value for name, value in options.items() if value is not None}
     for condition in where:
         if "=" not in condition:
             raise UsageError(f"--where is {condition}, which has no value", hint="--where NAME=VALUE")
     conditions = {"where": [part.partition("=")[::2] for part in where]} if where else {}
-    return local.add_fault(open_terminal(), {"kind": kind, **conditions, **said})
+    return local.add_fault(open_terminal(), {"kind": kind, **conditions, **given})
 
 
 @local_fault.command("ls")
 @json_option
 def local_fault_ls(*, json_output: bool) -> int:
-    """List the rules, and how often each has struck."""
+    """List the fault rules, and how often each was applied."""
     from dask_bake.commands import local
 
     return local.list_faults(open_terminal(), json_output=json_output)
@@ -111,7 +113,7 @@ def local_fault_ls(*, json_output: bool) -> int:
 
 @local_fault.command("clear")
 def local_fault_clear() -> int:
-    """Remove all rules."""
+    """Remove all fault rules."""
     from dask_bake.commands import local
 
     return local.clear_faults(open_terminal())

@@ -1,4 +1,4 @@
-"""The command line: flags in, the command's module imported and run, errors into words and exit codes."""
+"""Entry point: run a command, and turn its outcome into messages and an exit code."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -9,10 +9,10 @@ import click
 from dask_bake import __version__
 from dask_bake.cli import bake, clusters, images, local, reap, setup
 from dask_bake.cli.click_types import SectionedGroup
-from dask_bake.cli.options import Typed
+from dask_bake.cli.options import TypedFlags
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.system.signals import Interrupts
-from dask_bake.system.streams import Lossy
+from dask_bake.system.streams import TolerantStream
 
 SECTIONS = {
     "Image": (bake.bake_command, bake.lock_command, images.images_group),
@@ -42,32 +42,32 @@ SECTIONS = {
 )
 @click.version_option(__version__, prog_name="dask-bake")
 def cli() -> None:
-    """A Dask cluster on EC2, from an image you baked.
+    """Launch Dask clusters on EC2 from images that you bake.
 
     \b
-      dask-bake bake                          once
+      dask-bake bake                          bake an image, once
       dask-bake launch --count 9 --nprocs 8   a head and 8 workers of 8 processes
       dask-bake ssh                           a shell on the head
-      dask-bake down                          nothing is left
+      dask-bake down                          end the cluster
 
-    Without AWS credentials all of it happens on this machine.
+    Without AWS credentials everything runs on this machine, in the local cloud.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Runs the command line, and exits with its code."""
+    """Run the command line, and exit with its code."""
     interrupts = Interrupts()
     interrupts.listen()
     if sys.stderr is not None:
-        sys.stderr = Lossy(sys.stderr)
+        sys.stderr = TolerantStream(sys.stderr)
     code = run(arguments, at_end=interrupts.end)
     interrupts.end()
     sys.exit(code)
 
 
 def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = lambda: None) -> int:
-    """The exit code of the command line; what went wrong for the user is said on stderr."""
-    typed = Typed()
+    """Run the command line, print errors to stderr, and return the exit code."""
+    typed = TypedFlags()
     try:
         result = cli.main(
             args=None if arguments is None else list(arguments),
@@ -76,38 +76,38 @@ def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = 
             obj=typed,
         )
     except click.UsageError as error:
-        return _say_click(error)
+        return _print_usage_error(error)
     except (click.Abort, KeyboardInterrupt) as error:
         at_end()
         if (left := _leftover(error)) is not None:
-            return _tell(left, typed.flags)
-        click.echo("Interrupted; nothing of this command is left.", err=True)
+            return _print_error(left, typed.flags)
+        click.echo("Interrupted; this command has left nothing behind.", err=True)
         return 130
     except BakeError as error:
         at_end()
-        return _tell(error, typed.flags)
+        return _print_error(error, typed.flags)
     return result if isinstance(result, int) else 0
 
 
-def _say_click(error: click.UsageError) -> int:
-    """click's words for wrong use, with our way out; a group without a command shows its help."""
-    said, context = error.format_message(), error.ctx
-    if context is not None and said == context.get_help():
+def _print_usage_error(error: click.UsageError) -> int:
+    """Print click's message for wrong use with a hint; for a group without a command, print its help."""
+    message, context = error.format_message(), error.ctx
+    if context is not None and message == context.get_help():
         error.show()
         return error.exit_code
     command = "dask-bake" if context is None else context.command_path
-    sentence = " ".join(said.split()).rstrip(".")
-    return _tell(UsageError(sentence, hint=f"{command} --help tells what there is"))
+    message = " ".join(message.split()).rstrip(".")
+    return _print_error(UsageError(message, hint=f"{command} --help shows the usage"))
 
 
 def _leftover(error: BaseException | None) -> LeftoverError | None:
-    """What was to be said when one more interrupt came."""
+    """Return the error that a further interrupt has hidden, if there is one."""
     while error is not None and not isinstance(error, LeftoverError):
         error = error.__context__
     return error
 
 
-def _tell(error: BakeError, flags: Sequence[str] = ()) -> int:
+def _print_error(error: BakeError, flags: Sequence[str] = ()) -> int:
     from dask_bake.view.layout import error_text
     from dask_bake.view.terminal import Terminal
 

@@ -1,4 +1,4 @@
-"""The command line's options, made from the tables that the configuration is read by."""
+"""Options of the command line, made from the same tables as the configuration's settings."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from dask_bake.cli.click_types import Switch
+from dask_bake.cli.click_types import OnOffOption
 from dask_bake.errors import UsageError
 from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
@@ -18,13 +18,13 @@ from dask_bake.options.settings_table import CLOUD
 Command = Callable[..., Any]
 
 a_path = click.Path(path_type=Path)
-json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON, for a script.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done; do nothing.")
+json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 
 
 @dataclass(frozen=True)
-class Where:
-    """Where clusters and images are, as far as flags say it."""
+class CloudFlags:
+    """Options that choose the cloud, as given on the command line."""
 
     cloud: str | None = None
     region: str | None = None
@@ -32,28 +32,28 @@ class Where:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """The flags that say so again, in a command that a hint names."""
+        """The same options as arguments of a command line, for commands in hints."""
         return flags_of(cloud=self.cloud, region=self.region, profile=self.profile)
 
 
 @dataclass
-class Typed:
-    """What the command line in progress was told; kept for the hints of its errors."""
+class TypedFlags:
+    """Holder of the options that chose the cloud, for the hints of errors."""
 
     flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Which:
-    """Which cluster is meant, as far as the command line says it."""
+class ClusterFlags:
+    """Arguments that choose a cluster, as given on the command line."""
 
-    where: Where
+    cloud: CloudFlags
     name: str | None = None
     file: Path | None = None
 
 
 def options_of(table: Iterable[Option]) -> Callable[[Command], Command]:
-    """Adds the options of a table, each as the table tells it."""
+    """Return a decorator that adds the options of a table."""
 
     def add(command: Command) -> Command:
         for option in reversed(tuple(table)):
@@ -64,43 +64,45 @@ def options_of(table: Iterable[Option]) -> Callable[[Command], Command]:
 
 
 def cloud_options(command: Command) -> Command:
-    """Adds the options that say where clusters and images are; the command gets them as ``where``."""
+    """Add the options that choose the cloud; the command gets them as ``cloud_flags``."""
 
     @wraps(command)
     def placed(
         *arguments: Any, cloud: str | None, region: str | None, profile: str | None, **others: Any
     ) -> Any:
-        return command(*arguments, where=Where(cloud, region, profile), **others)
+        return command(*arguments, cloud_flags=CloudFlags(cloud, region, profile), **others)
 
     return options_of(CLOUD)(placed)
 
 
 def cluster_options(command: Command) -> Command:
-    """Adds NAME and the options that say which cluster is meant; the command gets them as ``which``."""
+    """Add NAME and the options that choose a cluster; the command gets them as ``cluster_flags``."""
     return click.argument("name", required=False)(cluster_file_option(command))
 
 
 def cluster_file_option(command: Command) -> Command:
-    """The same without NAME, for a command that takes that in another way."""
+    """Add the options that choose a cluster, for a command that takes its name in another way."""
 
     @wraps(command)
-    def placed(*arguments: Any, name: str | None, file: Path | None, where: Where, **others: Any) -> Any:
-        return command(*arguments, which=Which(where, name, file), **others)
+    def placed(
+        *arguments: Any, name: str | None, file: Path | None, cloud_flags: CloudFlags, **others: Any
+    ) -> Any:
+        return command(*arguments, cluster_flags=ClusterFlags(cloud_flags, name, file), **others)
 
-    return file_option("The cluster of this file. [default: $CLUSTERFILE]")(cloud_options(placed))
+    return file_option("Cluster of this file. [default: $CLUSTERFILE]")(cloud_options(placed))
 
 
-def file_option(what: str) -> Callable[[Command], Command]:
-    """A file that ``launch --file`` wrote."""
-    return click.option("--file", type=a_path, metavar="FILE", help=what)
+def file_option(help_text: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds ``--file``, a file that ``launch --file`` wrote."""
+    return click.option("--file", type=a_path, metavar="FILE", help=help_text)
 
 
 def _click_option(option: Option) -> Callable[[Command], Command]:
     if not option.metavar:
         return click.option(
-            *option.flags, option.name, cls=Switch, is_on=option.is_on, default=None, help=option.help
+            *option.flags, option.name, cls=OnOffOption, is_on=option.is_on, default=None, help=option.help
         )
-    # Both leave the text as it is: the option's own parser takes it.
+    # Both types keep the text as it is; the option's own parser checks it.
     kind = click.Path() if option.parse is option_values.path else click.STRING
     return click.option(
         *option.flags,
@@ -115,7 +117,7 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
 
 
 def _once(_context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> str | None:
-    """The one value; two that differ cannot both be meant."""
+    """Return the only value; raise if the option was given with two values."""
     if len(set(values)) > 1:
         raise UsageError(
             f"{parameter.opts[0]} is given twice: {option_values.quoted(values[0])}"

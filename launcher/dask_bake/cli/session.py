@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dask_bake.cli.options import Typed, Where, Which
+from dask_bake.cli.options import CloudFlags, ClusterFlags, TypedFlags
 
 if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
@@ -32,21 +32,21 @@ class ClusterSession:
 
 
 def open_ec2(
-    where: Where,
+    cloud_flags: CloudFlags,
     *,
     terminal: "Terminal | None" = None,
     start: bool = True,
     base: "DebianRelease | None" = None,
 ) -> "tuple[Terminal, Cloud, Ec2]":
-    """Return the chosen cloud with its EC2 client; for the arguments see ``open_cloud``."""
+    """Return the chosen cloud with its EC2 client; the arguments are those of ``open_cloud``."""
     from dask_bake.ec2 import api
 
-    terminal, cloud = open_cloud(where, terminal=terminal, start=start, base=base)
+    terminal, cloud = open_cloud(cloud_flags, terminal=terminal, start=start, base=base)
     return terminal, cloud, api.connect(cloud, terminal.notify)
 
 
 def open_cloud(
-    where: Where,
+    cloud_flags: CloudFlags,
     *,
     terminal: "Terminal | None" = None,
     start: bool = True,
@@ -56,8 +56,11 @@ def open_cloud(
     from dask_bake import clouds
     from dask_bake.options.parse import cloud_options
 
-    _keep(where)
-    terminal, chosen = terminal or open_terminal(where), cloud_options(asdict(where), configuration())
+    _keep(cloud_flags)
+    terminal, chosen = (
+        terminal or open_terminal(cloud_flags),
+        cloud_options(asdict(cloud_flags), configuration()),
+    )
     with terminal.working():
         cloud = clouds.open_cloud(
             chosen.cloud,
@@ -70,40 +73,44 @@ def open_cloud(
     return terminal, cloud
 
 
-def open_cluster(which: Which) -> ClusterSession:
+def open_cluster(cluster_flags: ClusterFlags) -> ClusterSession:
     """Return the cloud of the cluster, and the cluster's name if one was given."""
-    file, where = cluster_file(which.file, which.where, os.environ, name=which.name)
+    file, cloud_flags = cluster_file(
+        cluster_flags.file, cluster_flags.cloud, os.environ, name=cluster_flags.name
+    )
     if file is None:
-        return ClusterSession(*open_ec2(where, start=False), name=which.name)
+        return ClusterSession(*open_ec2(cloud_flags, start=False), name=cluster_flags.name)
     from dask_bake.clusters.inventory import find
 
-    session = ClusterSession(*open_ec2(where, start=False), name=file.name)
+    session = ClusterSession(*open_ec2(cloud_flags, start=False), name=file.name)
     file.check(find(session.ec2, session.cloud, file.name))
     return session
 
 
 def cluster_file(
-    given: Path | None, where: Where, environ: Mapping[str, str], *, name: str | None = None
-) -> "tuple[ClusterFile | None, Where]":
+    given: Path | None, cloud_flags: CloudFlags, environ: Mapping[str, str], *, name: str | None = None
+) -> "tuple[ClusterFile | None, CloudFlags]":
     """Return the file given by option or variable, if any, and the cloud of its cluster."""
     from dask_bake.clusters.cluster_file import read_cluster_file
 
-    file = read_cluster_file(given, environ, {"name": name, "cloud": where.cloud, "region": where.region})
-    return file, where if file is None else Where(file.cloud, file.region, where.profile)
+    file = read_cluster_file(
+        given, environ, {"name": name, "cloud": cloud_flags.cloud, "region": cloud_flags.region}
+    )
+    return file, cloud_flags if file is None else CloudFlags(file.cloud, file.region, cloud_flags.profile)
 
 
-def open_terminal(where: Where | None = None) -> "Terminal":
+def open_terminal(cloud_flags: CloudFlags | None = None) -> "Terminal":
     """Return a terminal for the command's output."""
     from dask_bake.view.terminal import Terminal
 
-    return Terminal(flags=where.flags if where else ())
+    return Terminal(flags=cloud_flags.flags if cloud_flags else ())
 
 
-def _keep(where: Where) -> None:
+def _keep(cloud_flags: CloudFlags) -> None:
     """Store the options that chose the cloud, for the hints of this command's errors."""
     context = click.get_current_context(silent=True)
-    if context is not None and isinstance(context.obj, Typed):
-        context.obj.flags = where.flags
+    if context is not None and isinstance(context.obj, TypedFlags):
+        context.obj.flags = cloud_flags.flags
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":

@@ -1,4 +1,4 @@
-"""``dask-bake config``, ``iam-policy`` and ``completion``: their options."""
+"""Options of ``dask-bake config``, ``iam-policy`` and ``completion``."""
 
 import click
 
@@ -19,7 +19,7 @@ def _settings(_context: click.Context, _parameter: click.Parameter, begun: str) 
 @click.argument("name", required=False, shell_complete=_settings)
 @json_option
 def config_command(name: str | None, *, json_output: bool) -> int:
-    """Show what is configured, and where."""
+    """Show the settings, and where each comes from."""
     from dask_bake.commands import config
 
     return config.run(configuration(), open_terminal(), name=name, json_output=json_output)
@@ -33,7 +33,7 @@ def config_command(name: str | None, *, json_output: bool) -> int:
     multiple=True,
     default=(str(Purpose.LAUNCH),),
     metavar="PURPOSE",
-    help=f"{', '.join(Purpose)} or {ALL}; several add up. [default: launch]",
+    help=f"{', '.join(Purpose)} or {ALL}; may be repeated. [default: launch]",
 )
 @click.option(
     "--with",
@@ -41,11 +41,11 @@ def config_command(name: str | None, *, json_output: bool) -> int:
     type=click.Choice([*map(str, Extra)]),
     multiple=True,
     metavar="OPTION",
-    help=f"What takes more: {', '.join(Extra)}; several add up.",
+    help=f"Options that need more permissions: {', '.join(Extra)}; may be repeated.",
 )
-@click.option("--account", metavar="NUMBER", help="Your AWS account. [default: ACCOUNT stands for it]")
+@click.option("--account", metavar="NUMBER", help="Your AWS account. [default: the placeholder ACCOUNT]")
 def iam_policy_command(purposes: tuple[str, ...], extras: tuple[str, ...], account: str | None) -> int:
-    """Print the least that AWS has to permit."""
+    """Print a least-privilege IAM policy for dask-bake."""
     from dask_bake.events import Note
     from dask_bake.iam import policy
     from dask_bake.images.share import check_accounts
@@ -64,7 +64,7 @@ def iam_policy_command(purposes: tuple[str, ...], extras: tuple[str, ...], accou
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion_command(context: click.Context, shell: str) -> int:
-    """Print what makes a shell complete dask-bake's words.
+    """Print the completion script for a shell.
 
     \b
       bash   dask-bake completion bash > ~/.local/share/bash-completion/completions/dask-bake

@@ -8,14 +8,14 @@ from typing import Protocol
 
 from dask_bake.clusters import orphans as reaping
 from dask_bake.clusters.orphans import Reaping, Remains, plan_reaping
-from dask_bake.clusters.teardown import Removal
+from dask_bake.clusters.teardown import TaggedResources, Teardown
 from dask_bake.ec2.protocols import CloudEdge
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify
 from dask_bake.hints import command_line
 from dask_bake.models.resources import Kind, Piece
 from dask_bake.models.tags import Tag
-from dask_bake.system.concurrency import together
+from dask_bake.system.concurrency import gather
 
 AT_ONCE = 6
 """Regions that are looked at at the same time; each takes some questions at once."""
@@ -52,7 +52,7 @@ def look(edges: Mapping[str, ReapEdge], now: datetime) -> Look:
     unseen: dict[str, BakeError] = {}
     for first in range(0, len(regions), AT_ONCE):
         some = regions[first : first + AT_ONCE]
-        for region, told in zip(some, together(*(partial(_ask, edges[each]) for each in some)), strict=True):
+        for region, told in zip(some, gather(*(partial(_ask, edges[each]) for each in some)), strict=True):
             if isinstance(told, BakeError):
                 unseen[region] = told
             else:
@@ -118,7 +118,8 @@ def _remove(
     for each in own:
         _remove_loose(each.pieces, edge, reasons)
         tags = {Tag.MANAGED: "true", Tag.LAUNCH: each.launch_id}
-        _try(Removal(edge, each.cluster, tags, notify, clock, sleep).run, reasons)
+        resources = TaggedResources(edge, each.cluster, tags)
+        _try(Teardown(resources, notify, clock, sleep).run, reasons)
     left = _until_gone(own, edge, reasons, clock, sleep)
     return [piece for each in own for piece in each.pieces] if left is None else left
 

@@ -1,64 +1,138 @@
-"""Everything of a launch, or of a cluster, gone: found by tag, terminated, and looked for again."""
+"""Remove everything of a launch or a cluster: find it by tag, terminate it, and verify that it is gone."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dask_bake.ec2.protocols import CloudEdge, WayIn
-from dask_bake.errors import BakeError, LeftoverError, PassingError
+from dask_bake.errors import BakeError, LeftoverError, TransientError
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import command_line
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag
 
-PATIENCE = 300.0
-"""Seconds for instances to end, and as many for their groups to be free."""
+TIMEOUT = 300.0
+"""Seconds for instances to terminate, and as many for their security groups to be unused."""
 UNSEEN = 60.0
 """Seconds for which EC2 may not list an instance that it has started."""
 SETTLE = 10.0
-"""Seconds after which whatever EC2 may have made has shown itself."""
-SOONEST, LATEST = 0.5, 3.0
-"""Seconds from look to look: the longer it takes, the rarer, as none is then worth more than a twentieth."""
+"""Seconds after which EC2 lists everything that it may have made."""
+SHORTEST, LONGEST = 0.5, 3.0
+"""The polling interval in seconds; it grows to 5 % of the time elapsed."""
 AGAIN = 5.0
-"""Seconds after which an instance that has not begun to end is told to once more."""
-TELL_AFTER = 10.0
+"""Seconds after which an instance that has not begun to terminate is terminated once more."""
+REPORT_AFTER = 10.0
 LOOKS = 2
 """How many looks in a row must find nothing."""
 PHASE = "taking down"
 
 
 @dataclass
-class Removal:
-    """What is to be removed, and with what.
+class TaggedResources:
+    """The resources that carry the tags: terminated, deleted and listed, without waiting.
 
     Args:
-        tags: by which it is found.
-        name: for ``dask-bake down``.
+        name: of the cluster, for ``dask-bake down``.
         known: instances that EC2 may not list yet.
-        settle: for how many seconds EC2 may still turn out to have made something.
-        known_groups: groups that are told as left where EC2 cannot be asked.
+        known_groups: groups that are listed as remaining where EC2 cannot be reached.
+        refusal: the last error with which EC2 refused to terminate instances.
     """
 
     cloud: CloudEdge
     name: str
     tags: Mapping[str, str]
+    known: tuple[str, ...] = ()
+    known_groups: tuple[SecurityGroup, ...] = ()
+    refusal: BakeError | None = field(default=None, init=False)
+    _nodes: dict[str, Node] = field(default_factory=dict, init=False)
+    _terminated_at: dict[str, float] = field(default_factory=dict, init=False)
+    _busy: tuple[SecurityGroup, ...] = field(default=(), init=False)
+
+    def refresh(self) -> None:
+        """Look at the instances."""
+        self._nodes = {node.id: node for node in self.cloud.nodes(self.tags)}
+
+    def terminate(self, now: float, *, may_be_unseen: bool) -> str:
+        """Terminate the instances, and return which to wait for; not for those that EC2 refuses."""
+        live = {node.id for node in self._nodes.values() if node.is_live}
+        unseen = set(self.known) - set(self._nodes) if may_be_unseen else set()
+        # An instance that EC2 did not know at the first request may be there now.
+        due = {each for each in live | unseen if now >= self._terminated_at.get(each, -AGAIN) + AGAIN}
+        stubborn = due & set(self._terminated_at) & live if self.refusal is not None else set()
+        if new := sorted(due - stubborn):
+            self._request_termination(new)
+            self._terminated_at.update(dict.fromkeys(new, now))
+        left = sorted({node.id for node in self._nodes.values() if not is_terminated(node)} | unseen)
+        awaited = [each for each in left if each not in stubborn]
+        return f"instances {', '.join(awaited)} to end" if awaited else ""
+
+    def delete_rest(self) -> str:
+        """Delete key pairs, then the groups by which the rest is found; return which group is in use."""
+        for key_pair in self.cloud.key_pairs(self.tags):
+            self.cloud.delete_key_pair(key_pair)
+        groups = self.cloud.groups(self.tags)
+        self._busy = tuple(group for group in groups if not self.cloud.delete_security_group(group.id))
+        if not self._busy or self.refusal is not None:
+            return ""
+        return f"security group {', '.join(f'{each.name} ({each.id})' for each in self._busy)} to be free"
+
+    def remaining(self) -> list[str]:
+        """List what there is; where EC2 cannot be reached, what there was at the last look."""
+        try:
+            found = [_named(node) for node in self.cloud.nodes(self.tags) if not is_terminated(node)]
+            found += map(self._with_holders, self.cloud.groups(self.tags))
+            found += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
+        except (BakeError, KeyboardInterrupt):
+            return self.last_seen()
+        return found
+
+    def last_seen(self) -> list[str]:
+        """List what there was at the last look."""
+        found = [_named(node) for node in self._nodes.values() if not is_terminated(node)]
+        found += [f"instance {each}" for each in self.known if each not in self._nodes]
+        found += map(_named_group, self.known_groups)
+        # EC2 may have made something without its answer reaching this machine.
+        return [*found, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
+
+    def _request_termination(self, instance_ids: list[str]) -> None:
+        try:
+            self.cloud.terminate(instance_ids)
+        except TransientError:
+            raise
+        except BakeError as error:
+            self.refusal = error
+
+    def _with_holders(self, group: SecurityGroup) -> str:
+        """Name the group, with what still uses it after its instances have terminated."""
+        is_held = group in self._busy and self.refusal is None
+        holders = self.cloud.holders(group.id) if is_held else ()
+        return _named_group(group) + (f", used by {', '.join(holders)}" if holders else "")
+
+
+@dataclass
+class Teardown:
+    """The removal of tagged resources, repeated until EC2 lists none of them.
+
+    Args:
+        settle: seconds for which EC2 may still turn out to have made something.
+    """
+
+    resources: TaggedResources
     notify: Notify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    known: tuple[str, ...] = ()
     settle: float = 0.0
-    known_groups: tuple[SecurityGroup, ...] = ()
     is_done: bool = field(default=False, init=False)
-    _nodes: dict[str, Node] = field(default_factory=dict)
-    _asked: dict[str, float] = field(default_factory=dict)
-    _busy: tuple[SecurityGroup, ...] = ()
-    _refusal: BakeError | None = None
-    _instances_ended: float | None = None
-    _awaited: str = ""
-    _told: str = ""
+    _instances_ended: float | None = field(default=None, init=False)
+    _awaited: str = field(default="", init=False)
+    _reported: str = field(default="", init=False)
 
     def run(self) -> None:
-        """Removes it all, or says what is left."""
+        """Remove everything.
+
+        Raises:
+            LeftoverError: if something remains, or may remain; it names each resource.
+        """
         try:
             try:
                 self._run()
@@ -69,21 +143,11 @@ class Removal:
         except KeyboardInterrupt as error:
             if self.is_done:
                 raise
-            raise self._left(error, self._known()) from error
+            raise self._left(error, self.resources.last_seen()) from error
 
     def leftover(self, error: BaseException) -> LeftoverError:
-        """What is left because of the error."""
-        return self._left(error, self.pieces())
-
-    def pieces(self) -> list[str]:
-        """What there is: as EC2 says, or as it was when EC2 still answered."""
-        try:
-            pieces = [_named(node) for node in self.cloud.nodes(self.tags) if not ended(node)]
-            pieces += map(self._with_holders, self.cloud.groups(self.tags))
-            pieces += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
-        except (BakeError, KeyboardInterrupt):
-            return self._known()
-        return pieces
+        """Return an error that names what remains because of this one."""
+        return self._left(error, self.resources.remaining())
 
     def _run(self) -> None:
         with phase_of(PHASE, self.notify, self.clock):
@@ -94,97 +158,44 @@ class Removal:
         looks = 0
         while looks < LOOKS or self.clock() < start + self.settle:
             if looks or self._awaited:
-                self.sleep(min(LATEST, max(SOONEST, (self.clock() - start) / 20)))
+                self.sleep(min(LONGEST, max(SHORTEST, (self.clock() - start) / 20)))
             try:
-                self._awaited = self._end_instances(start) or self._delete_rest()
-            except PassingError as error:
+                self._awaited = self._step(start)
+            except TransientError as error:
                 self._awaited = f"EC2: {error.message}"
             if self._awaited:
                 looks = 0
-                self._check_patience(start)
-            elif self._refusal is not None:
-                raise self._refusal
+                self._check_timeout(start)
+            elif self.resources.refusal is not None:
+                raise self.resources.refusal
             else:
                 looks += 1
 
-    def _check_patience(self, start: float) -> None:
+    def _step(self, start: float) -> str:
+        """Remove what can be removed now, and return what has to be waited for."""
+        self.resources.refresh()
         now = self.clock()
-        if now >= (self._instances_ended or start) + PATIENCE:
-            raise self._refusal or BakeError(f"waited {PATIENCE:.0f} s for {self._awaited}")
-        if now >= start + TELL_AFTER and self._awaited != self._told:
-            self._told = self._awaited
+        if awaited := self.resources.terminate(now, may_be_unseen=now < start + UNSEEN):
+            self._instances_ended = None
+            return awaited
+        self._instances_ended = self._instances_ended or now
+        return self.resources.delete_rest()
+
+    def _check_timeout(self, start: float) -> None:
+        now = self.clock()
+        if now >= (self._instances_ended or start) + TIMEOUT:
+            raise self.resources.refusal or BakeError(f"waited {TIMEOUT:.0f} s for {self._awaited}")
+        if now >= start + REPORT_AFTER and self._awaited != self._reported:
+            self._reported = self._awaited
             self.notify(Note(f"Waiting for {self._awaited}."))
 
-    def _end_instances(self, start: float) -> str:
-        """Tells instances to end, and says which are waited for; those that refuse are not."""
-        nodes, now = self.cloud.nodes(self.tags), self.clock()
-        self._nodes = {node.id: node for node in nodes}
-        live = {node.id for node in nodes if node.is_live}
-        unseen = set(self.known) - set(self._nodes) if now < start + UNSEEN else set()
-        # What EC2 did not know when it was told may be there now.
-        due = {each for each in live | unseen if now >= self._asked.get(each, -AGAIN) + AGAIN}
-        stubborn = due & set(self._asked) & live if self._refusal is not None else set()
-        if new := sorted(due - stubborn):
-            self._terminate(new)
-            self._asked.update(dict.fromkeys(new, now))
-        left = sorted({node.id for node in nodes if not ended(node)} | unseen)
-        if waited_for := [each for each in left if each not in stubborn]:
-            self._instances_ended = None
-            return f"instances {', '.join(waited_for)} to end"
-        self._instances_ended = self._instances_ended or now
-        return ""
-
-    def _terminate(self, instance_ids: list[str]) -> None:
-        try:
-            self.cloud.terminate(instance_ids)
-        except PassingError:
-            raise
-        except BakeError as error:
-            self._refusal = error
-
-    def _delete_rest(self) -> str:
-        """Deletes key pairs, then the groups by which the rest is found; says which group is waited for."""
-        for key_pair in self.cloud.key_pairs(self.tags):
-            self.cloud.delete_key_pair(key_pair)
-        groups = self.cloud.groups(self.tags)
-        self._busy = tuple(group for group in groups if not self.cloud.delete_security_group(group.id))
-        if not self._busy or self._refusal is not None:
-            return ""
-        return f"security group {', '.join(f'{each.name} ({each.id})' for each in self._busy)} to be free"
-
-    def _with_holders(self, group: SecurityGroup) -> str:
-        """The group, and what still uses it though its instances have ended."""
-        is_held = group in self._busy and self._refusal is None
-        holders = self.cloud.holders(group.id) if is_held else ()
-        return _named_group(group) + (f", used by {', '.join(holders)}" if holders else "")
-
-    def _known(self) -> list[str]:
-        pieces = [_named(node) for node in self._nodes.values() if not ended(node)]
-        pieces += [f"instance {each}" for each in self.known if each not in self._nodes]
-        pieces += map(_named_group, self.known_groups)
-        # What EC2 made without its word reaching anybody is known to nobody here.
-        return [*pieces, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
-
-    def _left(self, error: BaseException, pieces: Sequence[str]) -> LeftoverError:
-        why = str(error) or "interrupted"
-        left = "; ".join(pieces) or f"whatever is tagged {Tag.CLUSTER}={self.name}"
+    def _left(self, error: BaseException, remaining: Sequence[str]) -> LeftoverError:
+        name, why = self.resources.name, str(error) or "interrupted"
+        left = "; ".join(remaining) or f"whatever is tagged {Tag.CLUSTER}={name}"
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
-            hint=command_line("down", self.name),
+            hint=command_line("down", name),
         )
-
-
-def ended(node: Node) -> bool:
-    """True when the instance is no more."""
-    return node.state == "terminated"
-
-
-def _named(node: Node) -> str:
-    return f"instance {node.id} ({node.state})"
-
-
-def _named_group(group: SecurityGroup) -> str:
-    return f"security group {group.name} ({group.id})"
 
 
 def take_down(
@@ -196,17 +207,22 @@ def take_down(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
-    """Ends everything that the cluster has, here and in the cloud."""
+    """Remove the cluster from the cloud, and its keys from this machine."""
     tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name}
     known = tuple(node.id for node in cluster.nodes if node.is_live)
-    Removal(
-        cloud,
-        cluster.name,
-        tags,
-        notify,
-        clock,
-        sleep,
-        known=known,
-        known_groups=cluster.groups,
-    ).run()
+    resources = TaggedResources(cloud, cluster.name, tags, known, cluster.groups)
+    Teardown(resources, notify, clock, sleep).run()
     way_in.forget()
+
+
+def is_terminated(node: Node) -> bool:
+    """Return whether the instance is gone."""
+    return node.state == "terminated"
+
+
+def _named(node: Node) -> str:
+    return f"instance {node.id} ({node.state})"
+
+
+def _named_group(group: SecurityGroup) -> str:
+    return f"security group {group.name} ({group.id})"

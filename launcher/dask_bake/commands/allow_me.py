@@ -8,7 +8,7 @@ from typing import Any
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.ssh_access import SshChange, check_way, plan_change
 from dask_bake.ec2.protocols import CloudEdge
-from dask_bake.errors import BakeError, StoppedError
+from dask_bake.errors import BakeError, CommandInterruptedError
 from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
@@ -65,7 +65,7 @@ def _reporting_failure(cluster: Cluster) -> Iterator[None]:
         )
         if isinstance(error, BakeError):
             raise BakeError(f"{error.message}; {both}", hint=f"{error.hint or 'then'}; {again}") from error
-        raise StoppedError(f"interrupted; {both}", hint=again) from error
+        raise CommandInterruptedError(f"interrupted; {both}", hint=again) from error
 
 
 def document(cluster: Cluster, change: SshChange, *, dry_run: bool) -> dict[str, Any]:

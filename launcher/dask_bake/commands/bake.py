@@ -8,12 +8,12 @@ from pathlib import Path
 
 from dask_bake.assets import is_installed, packer_directory
 from dask_bake.bake.bake import BakeResult, bake
-from dask_bake.bake.context import Workshop
+from dask_bake.bake.context import BakeContext
 from dask_bake.bake.explain import Explanation, explain
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import find_packer
 from dask_bake.bake.staging import default_base
-from dask_bake.bake.verify import Prover
+from dask_bake.bake.verify import Verifier
 from dask_bake.clouds import caller_address
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.images import Ec2Images, connect_images
@@ -25,6 +25,7 @@ from dask_bake.environment.resolve import prepare
 from dask_bake.events import phase_of
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.debian import DebianRelease, minor
+from dask_bake.system import xdg
 from dask_bake.view.bake import (
     bake_document,
     closing_panel,
@@ -68,12 +69,12 @@ def run(command: BakeCommand, terminal: Terminal, open_cloud: OpenCloud) -> int:
     options = replace(command.options, base=base or default_base(installer))
     cloud, ec2 = open_cloud(options.base if isinstance(options.base, DebianRelease) else None)
     images = connect_images(cloud, terminal.notify)
-    workshop = _workshop(cloud, ec2, images, installer, places)
+    context = _bake_context(cloud, ec2, images, installer, places)
     if command.explain:
-        show_explanation(explain(options, workshop, images), terminal, json_output=command.json_output)
+        show_explanation(explain(options, context), terminal, json_output=command.json_output)
         return 0
     with terminal.baking():
-        result = bake(options, workshop, notify=terminal.notify)
+        result = bake(options, context, notify=terminal.notify)
     show(result, terminal, resolve_seconds=seconds, json_output=command.json_output)
     return 0
 
@@ -115,18 +116,19 @@ def written(request: Request, installer: Installer) -> list[Path]:
 
 def places_of(environ: Mapping[str, str]) -> Places:
     """Return the folders of this machine, by the XDG base directory specification."""
-    cache = Path(environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
-    state = Path(environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "dask-bake"
+    cache, state = xdg.cache_home(environ) / "dask-bake", xdg.state_home(environ) / "dask-bake"
     return Places(packer_directory(), state, cache, is_installed())
 
 
-def _workshop(cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, places: Places) -> Workshop:
-    return Workshop(
+def _bake_context(
+    cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, places: Places
+) -> BakeContext:
+    return BakeContext(
         cloud=cloud,
         ec2=ec2,
         images=images,
         find_builder=lambda: find_packer(log=places.state / "bake.log", cache=places.cache / "packer"),
-        prover=Prover(cloud, ec2, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep),
+        verify=Verifier(cloud, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep).verify,
         installer=installer,
         caller=lambda: caller_address(cloud),
         credentials=lambda: credentials_for_others(cloud),

@@ -11,7 +11,7 @@ from dask_bake.clusters.auto_shutdown import EXTEND, parse_switches
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
-from dask_bake.errors import BakeError, StoppedError, UsageError
+from dask_bake.errors import BakeError, CommandInterruptedError, UsageError
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
@@ -110,7 +110,9 @@ def nothing_ended(again: str) -> Iterator[Ending]:
     except KeyboardInterrupt as error:
         if ending.has_begun:
             raise
-        raise StoppedError("interrupted before anything was ended", hint=f"{again} ends it") from error
+        raise CommandInterruptedError(
+            "interrupted before anything was ended", hint=f"{again} ends it"
+        ) from error
 
 
 def down(

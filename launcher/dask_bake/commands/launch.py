@@ -18,12 +18,12 @@ from dask_bake.events import Note
 from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages
-from dask_bake.launch import permissions, preflight
+from dask_bake.launch import preflight, warnings
 from dask_bake.launch.bootstrap import handout, keys_for
-from dask_bake.launch.discovery import look_around
+from dask_bake.launch.discovery import discover, newest_base
+from dask_bake.launch.dry_run import Permission, ask_permissions, check_permissions
 from dask_bake.launch.executor import launch, staying
-from dask_bake.launch.permissions import Permission
-from dask_bake.launch.plan import LaunchPlan
+from dask_bake.launch.plan import LaunchPlan, check_user_data
 from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words, look_up_prices
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
@@ -31,7 +31,7 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.head_connection import SshWayIn
 from dask_bake.ssh.keystore import Keys, Secrets, secrets_of
 from dask_bake.ssh.transport import Carrier, asked_for, check_programs, check_version
-from dask_bake.system.concurrency import Asking
+from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view import cluster_json, clusters, launch_plan
 from dask_bake.view.terminal import Terminal
 
@@ -51,16 +51,17 @@ def run(
     check_version(options.way)
     keys = keys_for(options)
     plan = _plan(options, keys, cloud, ec2)
-    for note in notes(plan, own_packages(), now=datetime.now(UTC)):
+    newest = newest_base(plan.target.image, ec2)
+    for note in notes(plan, own_packages(), newest_base=newest, now=datetime.now(UTC)):
         terminal.notify(Note(note))
-    pricing = Asking(lambda: cost_of(plan, cloud, ec2))
+    pricing = BackgroundCall(lambda: cost_of(plan, cloud, ec2))
     if dry_run:
-        allowed = permissions.ask(plan, ec2)
-        _show_plan(plan, allowed, pricing.answer(), terminal, json_output=json_output)
-        permissions.check(allowed)
+        allowed = ask_permissions(plan, ec2)
+        _show_plan(plan, allowed, pricing.result(), terminal, json_output=json_output)
+        check_permissions(allowed)
         return 0
     folder = secrets_of(cloud, options.name, plan.launch_id, os.environ)
-    way_in = make_way_in(folder, keys, asked_for(options, cloud, plan.surroundings.endpoint))
+    way_in = make_way_in(folder, keys, asked_for(options, cloud, plan.target.endpoint))
     with ExitStack() as up:
         with terminal.watching() as progress:
             cluster = launch(
@@ -71,27 +72,30 @@ def run(
             seconds = progress.elapsed
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
-        _show_cluster(cluster, seconds, pricing.within(0.0), terminal, json_output=json_output)
+        _show_cluster(cluster, seconds, pricing.result_within(0.0), terminal, json_output=json_output)
     return 0
 
 
 def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchPlan:
     """Look up everything that the launch depends on, and return its plan."""
-    launch_id = secrets.token_hex(6)
-    around = look_around(options, cloud, ec2, lambda: caller_address(cloud))
-    plan = LaunchPlan(options, around, launch_id, handout(options, keys), begun=datetime.now(UTC))
-    preflight.check_user_data(plan)
+    launch_id, now = secrets.token_hex(6), datetime.now(UTC)
+    found = discover(options, ec2, lambda: caller_address(cloud))
+    target = preflight.check(options, cloud, found, now=now)
+    plan = LaunchPlan(options, target, launch_id, handout(options, keys), begun=now)
+    check_user_data(plan)
     return plan
 
 
-def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ...]:
+def notes(
+    plan: LaunchPlan, client: Packages, *, newest_base: str | None = None, now: datetime
+) -> tuple[str, ...]:
     """Return warnings about this plan; raise if client and image have incompatible versions."""
-    around = plan.surroundings
+    image = plan.target.image
     return (
-        *compatibility.mismatches(around.image, client, allow_mismatch=plan.options.allow_mismatch),
-        *compatibility.doubts(around.image),
-        *compatibility.staleness(around.image, newest_base=around.newest_base, now=now),
-        *preflight.notes(plan),
+        *compatibility.mismatches(image, client, allow_mismatch=plan.options.allow_mismatch),
+        *compatibility.doubts(image),
+        *compatibility.staleness(image, newest_base=newest_base, now=now),
+        *warnings.notes(plan),
     )
 
 

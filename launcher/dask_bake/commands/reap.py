@@ -9,7 +9,7 @@ from dask_bake.clusters import reap
 from dask_bake.clusters.cluster_file import ClusterFile
 from dask_bake.clusters.orphans import Reaping, left_by
 from dask_bake.commands.confirm import confirm
-from dask_bake.ec2.prices import PATIENCE, PriceList
+from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT, PriceList
 from dask_bake.ec2.resources import Ec2Leftovers, connect_leftovers
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
@@ -17,7 +17,7 @@ from dask_bake.hints import command_line
 from dask_bake.launch.pricing import HOURS_OF_A_MONTH
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Kind, Piece
-from dask_bake.system.concurrency import Asking
+from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view.reap import Costs, counted, reap_document, reap_view
 from dask_bake.view.terminal import Terminal
 
@@ -97,7 +97,7 @@ def _look(edges: Mapping[str, Ec2Leftovers], now: datetime, terminal: Terminal) 
 
 def costs_of(found: Reaping, edges: Mapping[str, Ec2Leftovers]) -> Costs:
     """Return the cost of each instance and volume an hour, as far as AWS answers before the deadline."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + PRICE_LOOKUP_TIMEOUT
     keys = {
         piece.id: (each.region, piece.kind, piece.type, piece.is_spot)
         for each in found.remains
@@ -106,17 +106,17 @@ def costs_of(found: Reaping, edges: Mapping[str, Ec2Leftovers]) -> Costs:
     }
     pieces = {piece.id: piece for each in found.remains for piece in each.pieces}
     calls = {key: _ask(edges[key[0]].prices, pieces[id_]) for id_, key in keys.items()}
-    prices = {key: call.within(max(0.0, deadline - time.monotonic())) for key, call in calls.items()}
+    prices = {key: call.result_within(max(0.0, deadline - time.monotonic())) for key, call in calls.items()}
     return {id_: _cost(pieces[id_], prices[key]) for id_, key in keys.items()}
 
 
-def _ask(prices: PriceList | None, piece: Piece) -> Asking:
+def _ask(prices: PriceList | None, piece: Piece) -> BackgroundCall:
     # The price of a spot instance depends on its zone, and changes within hours.
     if prices is None or piece.is_spot:
-        return Asking(lambda: None)
+        return BackgroundCall(lambda: None)
     if piece.kind is Kind.VOLUME:
-        return Asking(lambda: prices.disk(piece.type))
-    return Asking(lambda: prices.instance(piece.type))
+        return BackgroundCall(lambda: prices.disk(piece.type))
+    return BackgroundCall(lambda: prices.instance(piece.type))
 
 
 def _cost(piece: Piece, price: float | None) -> float | None:

@@ -8,13 +8,12 @@ from botocore.exceptions import ClientError
 
 from dask_bake.cloud_init.render import check_size
 from dask_bake.ec2 import requests, responses
-from dask_bake.ec2.account import AccountLookUps
 from dask_bake.ec2.client import Clients
 from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
 from dask_bake.ec2.lookups import Ec2LookUps
 from dask_bake.ec2.prices import PriceList
-from dask_bake.ec2.retry import Insistence
-from dask_bake.errors import BakeError, ForeignAnswerError, UnclearError
+from dask_bake.ec2.retry import RetryPolicy
+from dask_bake.errors import BakeError, NotAwsResponseError, OutcomeUnknownError
 from dask_bake.events import Notify
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Node
@@ -26,11 +25,11 @@ if TYPE_CHECKING:
 
 NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 NO_INSTANCE = ("InvalidInstanceID.NotFound",)
-LOOKS, PAUSE = 30, 1.0
+LOOKUPS, LOOKUP_INTERVAL = 30, 1.0
 """How often, and after how many seconds, what must be there is looked for."""
 
 
-class Ec2(Ec2LookUps, AccountLookUps):
+class Ec2(Ec2LookUps):
     """EC2 in one region, and what other services know of its account.
 
     Args:
@@ -46,8 +45,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
         sleep: Callable[[float], None],
         other: Callable[[str], Any] | None = None,
     ) -> None:
-        Ec2LookUps.__init__(self, client)
-        AccountLookUps.__init__(self, other)
+        super().__init__(client, other)
         self._sleep = sleep
         self.prices = None if other is None else PriceList(other, client.meta.region_name)
 
@@ -66,7 +64,7 @@ class Ec2(Ec2LookUps, AccountLookUps):
                 try:
                     return self._made_before(name, vpc_id=vpc_id, tags=tags)
                 except BakeError as unknown:
-                    unknown.may_be_done = True
+                    unknown.may_have_happened = True
                     raise
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
@@ -102,8 +100,8 @@ class Ec2(Ec2LookUps, AccountLookUps):
         with translated("RunInstances"):
             answer = self._client.run_instances(**request)
         if "Instances" not in answer:
-            raise ForeignAnswerError(
-                "RunInstances: the answer did not come from EC2", hint="is a proxy in the way?"
+            raise NotAwsResponseError(
+                "RunInstances: the response did not come from EC2", hint="is a proxy in the way?"
             )
         return _by_index(answer["Instances"])
 
@@ -228,19 +226,19 @@ class Ec2(Ec2LookUps, AccountLookUps):
 
     def _made_before(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """The group of that name if it has the tags of this launch; ``None`` if somebody else made it."""
-        for _ in range(LOOKS):
+        for _ in range(LOOKUPS):
             found = [each for each in self.named_groups(name=name) if each.vpc_id == vpc_id]
             if found:
                 own = dict(tags).get(Tag.LAUNCH)
                 return next((each for each in found if own and dict(each.tags).get(Tag.LAUNCH) == own), None)
             # EC2 knows that there is one, and does not show it yet.
-            self._sleep(PAUSE)
-        raise UnclearError(f"EC2 says that there is a security group {name}, and does not show it")
+            self._sleep(LOOKUP_INTERVAL)
+        raise OutcomeUnknownError(f"EC2 says that there is a security group {name}, and does not show it")
 
 
-def connect(cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> Ec2:
+def connect(cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> Ec2:
     """EC2 of that cloud; every call is also an event."""
-    clients = Clients(cloud, notify, insistence=insistence)
+    clients = Clients(cloud, notify, retries=retries)
     return Ec2(clients.ec2(), sleep=time.sleep, other=clients.other)
 
 

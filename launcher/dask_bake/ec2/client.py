@@ -10,7 +10,7 @@ from botocore.config import Config
 
 from dask_bake import __version__
 from dask_bake.ec2.errors import translated
-from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.ec2.session import session_of
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
     from botocore.session import Session
     from mypy_boto3_ec2.client import EC2Client
 
-CONNECT, READ = 5, 60
+CONNECT_TIMEOUT, READ_TIMEOUT = 5, 60
 """How many seconds a connection may take, and an answer."""
-HASTE = 3
+SHORT_TIMEOUT = 3
 """The same, both, where a launch would have to wait for what it can do without."""
-OTHERS = ("service-quotas", "iam", "pricing")
+OTHER_SERVICES = ("service-quotas", "iam", "pricing")
 """The services besides EC2 that are asked before a launch."""
-PRICES_ARE_IN = "us-east-1"
+PRICING_REGION = "us-east-1"
 """The region that tells the prices of all."""
 
 
 class Clients:
     """Clients of one session; every call that they make is also an event."""
 
-    def __init__(self, cloud: Cloud, notify: Notify, *, insistence: Insistence | None = None) -> None:
+    def __init__(self, cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> None:
         self._cloud = cloud
         self._session = session_of(cloud)
         self._making = threading.Lock()
         self._made: dict[str, Any] = {}
-        self._session.register("creating-client-class.ec2", (insistence or Insistence(notify)).join)
-        for service in ("ec2", *OTHERS):
+        self._session.register("creating-client-class.ec2", (retries or RetryPolicy(notify)).apply)
+        for service in ("ec2", *OTHER_SERVICES):
             prefix = "" if service == "ec2" else f"{service.replace('-', '')}:"
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
 
@@ -47,15 +47,15 @@ class Clients:
         """A client for EC2, in the cloud's region, refused if it is none, or in another that there is."""
         if region is None:  # one that EC2 itself has named may be newer than botocore
             check_region(self._session, self._cloud.region)
-        made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT, READ)
+        made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT_TIMEOUT, READ_TIMEOUT)
         return made
 
     def other(self, service: str) -> Any:
-        """The client for one of ``OTHERS``, which waits little and tries once; safe to ask from threads."""
+        """Return the client for one of ``OTHER_SERVICES``: short time-outs, no retries; thread-safe."""
         with self._making:
             if service not in self._made:
-                region = PRICES_ARE_IN if service == "pricing" else self._cloud.region
-                self._made[service] = self._make(service, region, HASTE, HASTE)
+                region = PRICING_REGION if service == "pricing" else self._cloud.region
+                self._made[service] = self._make(service, region, SHORT_TIMEOUT, SHORT_TIMEOUT)
             return self._made[service]
 
     def _make(self, service: str, region: str, connect: int, read: int) -> Any:

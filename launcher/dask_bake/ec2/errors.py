@@ -20,10 +20,10 @@ from botocore.parsers import ResponseParserError
 from dask_bake.errors import (
     BakeError,
     CapacityError,
-    ForeignAnswerError,
-    PassingError,
+    NotAwsResponseError,
+    OutcomeUnknownError,
     QuotaError,
-    UnclearError,
+    TransientError,
     UsageError,
 )
 
@@ -55,7 +55,7 @@ IMAGE_QUOTA = frozenset(
 SNAPSHOTS_BUSY = frozenset(
     {"ConcurrentSnapshotLimitExceeded", "PendingSnapshotLimitExceeded", "SnapshotLimitExceeded"}
 )
-OWN_KEY = ("EBS default key", "AWS Managed CMK")
+AWS_KEY_MESSAGES = ("EBS default key", "AWS Managed CMK")
 """What EC2's two sentences have in common: the one of snapshots, and the one of images."""
 HINTS: Mapping[str, str] = {
     "VolumeLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'Storage for … volumes';"
@@ -70,8 +70,8 @@ HINTS: Mapping[str, str] = {
     "IdempotentParameterMismatch": "launch again: each launch has tokens of its own",
 }
 """What to do where nothing but the code says what is the matter."""
-HINT_OF_A_LAUNCH = "dask-bake launch --dry-run shows all that is asked for"
-DOUBT = "an earlier try may have been carried out"
+LAUNCH_HINT = "dask-bake launch --dry-run shows all that is asked for"
+EARLIER_ATTEMPT = "an earlier try may have been carried out"
 """A note on the last try's exception."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
@@ -102,11 +102,11 @@ def translated(operation: str) -> Iterator[None]:
     except ClientError as error:
         code, message = code_of(error), _message_of(error)
         refused: BakeError = (
-            UnclearError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
+            OutcomeUnknownError(f"AWS failed at {operation}: {message} ({code})", hint="try again later")
             if is_fault(error)
             else refusal(operation, code, message)
         )
-        refused.may_be_done |= DOUBT in getattr(error, "__notes__", ())
+        refused.may_have_happened |= EARLIER_ATTEMPT in getattr(error, "__notes__", ())
         raise refused from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
         raise BakeError(
@@ -114,11 +114,11 @@ def translated(operation: str) -> Iterator[None]:
             hint="aws configure sets them; dask-bake --cloud local needs none",
         ) from error
     except ResponseParserError as error:
-        raise ForeignAnswerError(
-            f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
+        raise NotAwsResponseError(
+            f"{operation}: the response did not come from EC2", hint="is a proxy or a login page in the way?"
         ) from error
     except (AwsConnectionError, HTTPClientError) as error:
-        raise UnclearError(
+        raise OutcomeUnknownError(
             f"{operation}: EC2 could not be reached: {error}",
             hint="check the network, the region and the proxy",
         ) from error
@@ -156,13 +156,13 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
             hint=f"ask for more under Service Quotas, EC2, '{kind}'; or take fewer or smaller nodes",
         )
     if code in THROTTLED:
-        return PassingError(
+        return TransientError(
             f"AWS is throttling {operation}: {message} ({code})", hint="wait a minute and try again"
         )
     if code == "InvalidInstanceType":
         return UsageError(message, hint="EC2's types are named such as m6i.2xlarge")
-    way_out = HINTS.get(code) or (HINT_OF_A_LAUNCH if operation == "RunInstances" else None)
-    return BakeError(f"{operation} failed: {message} ({code})", hint=way_out)
+    advice = HINTS.get(code) or (LAUNCH_HINT if operation == "RunInstances" else None)
+    return BakeError(f"{operation} failed: {message} ({code})", hint=advice)
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:
@@ -185,13 +185,13 @@ def image_errors(operation: str) -> Iterator[None]:
         better = reworded(code_of(error.__cause__), error.message)
         if better is None:
             raise
-        better.may_be_done = error.may_be_done
+        better.may_have_happened = error.may_have_happened
         raise better from error.__cause__
 
 
 def reworded(code: str, message: str) -> BakeError | None:
     """The sentence for an error code that only calls for images have; ``None`` for all others."""
-    if any(words in message for words in OWN_KEY):
+    if any(words in message for words in AWS_KEY_MESSAGES):
         return BakeError(
             "the image is encrypted with AWS's own key, and such an image cannot be shared",
             hint="bake it with --kms-key and a key of yours, which the other account may use",

@@ -1,12 +1,20 @@
 """What is asked of EC2 before a launch: each method is one kind of question, and changes nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.errors import code_of, translated
 from dask_bake.errors import BakeError
-from dask_bake.models.ec2 import ConnectEndpoint, Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
+from dask_bake.models.ec2 import (
+    ConnectEndpoint,
+    Image,
+    InstanceType,
+    PlacementGroup,
+    Quota,
+    SecurityGroup,
+    Subnet,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -16,10 +24,16 @@ READY = ("create-complete", "update-in-progress", "update-complete", "update-fai
 
 
 class Ec2LookUps:
-    """Questions to EC2 in one region."""
+    """Questions to EC2 in one region, and to other services about its account.
 
-    def __init__(self, client: "EC2Client") -> None:
+    Args:
+        client: asks again by itself where that can help.
+        other: clients that wait little, by their service; none where no other service is to be asked.
+    """
+
+    def __init__(self, client: "EC2Client", other: Callable[[str], Any] | None = None) -> None:
         self._client = client
+        self._other = other
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
@@ -120,6 +134,31 @@ class Ec2LookUps:
                 for page in pages
                 for each in page.get("InstanceConnectEndpoints", [])
             )
+
+    def quota(self, code: str) -> Quota | None:
+        """EC2's quota of that code; ``None`` where it cannot be read."""
+        if self._other is None:
+            return None
+        try:
+            with translated("GetServiceQuota"):
+                client = self._other("service-quotas")
+                found = client.get_service_quota(ServiceCode="ec2", QuotaCode=code).get("Quota", {})
+        except BakeError:
+            return None
+        if "Value" not in found:  # it was a proxy that answered
+            return None
+        return Quota(code, name=found.get("QuotaName", ""), value=found["Value"])
+
+    def has_instance_profile(self, name: str) -> bool | None:
+        """Whether IAM has an instance profile of that name; ``None`` where it cannot be read."""
+        if self._other is None:
+            return None
+        try:
+            with translated("GetInstanceProfile"):
+                self._other("iam").get_instance_profile(InstanceProfileName=name)
+        except BakeError as error:
+            return False if code_of(error.__cause__) == "NoSuchEntity" else None
+        return True
 
     def _groups(self, wanted: Mapping[str, str | Sequence[str]]) -> tuple[SecurityGroup, ...]:
         filters: Any = requests.filters(wanted)

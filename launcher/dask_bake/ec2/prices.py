@@ -8,7 +8,7 @@ from typing import Any
 from dask_bake.ec2.errors import translated
 from dask_bake.models.cloud import Market
 
-PATIENCE = 3.0
+PRICE_LOOKUP_TIMEOUT = 3.0
 LINUX = {
     "operatingSystem": "Linux",
     "tenancy": "Shared",
@@ -24,13 +24,15 @@ class PriceList:
 
     Args:
         other: a client for a service, which waits little.
-        patience: seconds within which an answer has to be there, to count.
+        timeout: seconds within which an answer has to be there, to count.
     """
 
-    def __init__(self, other: Callable[[str], Any], region: str, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, other: Callable[[str], Any], region: str, timeout: float = PRICE_LOOKUP_TIMEOUT
+    ) -> None:
         self._other = other
         self._region = region
-        self.patience = patience
+        self.timeout = timeout
 
     def instance(self, name: str, market: Market = Market.ON_DEMAND, zone: str | None = None) -> float | None:
         """An hour of a Linux instance of that type, on that market."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import (
@@ -21,14 +21,18 @@ from dask_bake.models.ec2 import (
 from dask_bake.models.tags import Tags
 
 
-class LookUps(Protocol):
-    """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
+class ClusterQueries(Protocol):
+    """Look-ups of what belongs to a cluster."""
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
         """The nodes with these tags, in any state."""
 
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
         """The security groups with these tags."""
+
+
+class LookUps(ClusterQueries, Protocol):
+    """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
@@ -67,8 +71,11 @@ class LookUps(Protocol):
     def has_instance_profile(self, name: str) -> bool | None:
         """Whether there is an instance profile of that name; ``None`` where it is not to be read."""
 
+    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
+        """Whether the caller may do that: a dry run, which makes nothing."""
 
-class CloudEdge(Protocol):
+
+class CloudEdge(ClusterQueries, Protocol):
     """The part of EC2 that a cluster is made of."""
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
@@ -82,12 +89,6 @@ class CloudEdge(Protocol):
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
         """The new nodes."""
-
-    def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
-        """The nodes with these tags, in any state."""
-
-    def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
-        """The security groups with these tags."""
 
     def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
         """Makes a key pair of the public key."""
@@ -109,6 +110,10 @@ class CloudEdge(Protocol):
 
     def holders(self, group_id: str) -> tuple[str, ...]:
         """The network interfaces that are in the group, as far as one may ask."""
+
+
+class BakeApi(LookUps, CloudEdge, Protocol):
+    """The part of EC2 that a bake uses: look-ups, and the cluster that verifies the image."""
 
 
 class WayIn(Protocol):

@@ -16,13 +16,13 @@ from dask_bake.events import Notify
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.resources import Kind, Piece, born
 from dask_bake.models.tags import Tag
-from dask_bake.system.concurrency import together
+from dask_bake.system.concurrency import gather
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-OURS: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
-IN_BRACKETS = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+MANAGED_FILTER: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
+END_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 """When an instance ended, as EC2 says it: ``User initiated (2026-01-02 03:04:05 GMT)``."""
 
 
@@ -31,7 +31,7 @@ class Ec2Leftovers(Ec2):
 
     def pieces(self) -> tuple[Piece, ...]:
         """All that is tagged as dask-bake's and can cost or hold a name, in whatever state."""
-        found = together(self._instances, self._volumes, self._interfaces, self._groups_of_ours, self._keys)
+        found = gather(self._instances, self._volumes, self._interfaces, self._security_groups, self._keys)
         return tuple(piece for pieces in found for piece in pieces)
 
     def regions(self) -> tuple[str, ...]:
@@ -70,18 +70,18 @@ class Ec2Leftovers(Ec2):
         found = self._all("describe_network_interfaces", "NetworkInterfaces", "DescribeNetworkInterfaces")
         return [_interface(each) for each in found]
 
-    def _groups_of_ours(self) -> list[Piece]:
+    def _security_groups(self) -> list[Piece]:
         found = self._all("describe_security_groups", "SecurityGroups", "DescribeSecurityGroups")
         return [_group(each) for each in found]
 
     def _keys(self) -> list[Piece]:
         with translated("DescribeKeyPairs"):
-            answer = self._client.describe_key_pairs(Filters=OURS)
+            answer = self._client.describe_key_pairs(Filters=MANAGED_FILTER)
         return [_key_pair(each) for each in answer.get("KeyPairs", [])]
 
     def _all(self, method: str, key: str, operation: str) -> Iterator[Any]:
         with translated(operation):
-            for page in self._client.get_paginator(method).paginate(Filters=OURS):  # type: ignore[call-overload]
+            for page in self._client.get_paginator(method).paginate(Filters=MANAGED_FILTER):  # type: ignore[call-overload]
                 yield from page.get(key, [])
 
 
@@ -99,7 +99,7 @@ def connect_leftovers(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Leftov
 
 
 def _instance(answer: Mapping[str, Any]) -> Piece:
-    ended = IN_BRACKETS.search(answer.get("StateTransitionReason", ""))
+    ended = END_TIME.search(answer.get("StateTransitionReason", ""))
     return Piece(
         Kind.INSTANCE,
         answer["InstanceId"],

@@ -1,4 +1,4 @@
-"""Which requests to EC2 are made again, the same to the token, how long, and after which pause."""
+"""Retry policy for EC2 requests: which errors, how long, how much backoff; client tokens are reused."""
 
 import random
 import time
@@ -12,161 +12,161 @@ from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
-from dask_bake.ec2.errors import DOUBT, THROTTLED, code_of, is_fault
-from dask_bake.errors import ForeignAnswerError
+from dask_bake.ec2.errors import EARLIER_ATTEMPT, THROTTLED, code_of, is_fault
+from dask_bake.errors import NotAwsResponseError
 from dask_bake.events import Note, Notify
 
-ASKING = ("Describe", "Get", "List")
-"""How requests begin that make nothing."""
-TELL_AFTER = 5.0
-"""Seconds of one trouble before a user is told."""
-SLOWEST = 20.0
-"""Seconds that no pause exceeds."""
-NOT_KNOWN_YET: Mapping[str, tuple[str, ...]] = {
+READ_ONLY = ("Describe", "Get", "List")
+"""Prefixes of operations that create and change nothing."""
+NOTE_AFTER = 5.0
+"""Seconds of one failure before the user reads a note about it."""
+NOTE_INTERVAL = 60.0
+"""Seconds between two notes about the same failure."""
+LONGEST_PAUSE = 20.0
+"""Seconds."""
+EVENTUALLY_CONSISTENT: Mapping[str, tuple[str, ...]] = {
     "AuthorizeSecurityGroupIngress": ("InvalidGroup.NotFound", "InvalidGroupId.NotFound"),
     "RunInstances": ("InvalidGroup.NotFound", "InvalidGroupId.NotFound", "InvalidKeyPair.NotFound"),
 }
-"""What EC2 may deny for a while though it has just made it."""
+"""Error codes, by operation, for a resource that EC2 has created and does not list yet."""
+NO_RESPONSE = (AwsConnectionError, HTTPClientError, ResponseParserError, NotAwsResponseError)
+"""Exceptions that mean that AWS has not responded."""
 
 
-SILENCE = (AwsConnectionError, HTTPClientError, ResponseParserError, ForeignAnswerError)
-"""What is raised where AWS has not said anything."""
-
-
-class Trouble(StrEnum):
-    """Why a request did not succeed."""
+class Failure(StrEnum):
+    """A reason why a request failed."""
 
     THROTTLED = "throttled"
     FAULT = "fault"
-    NOT_KNOWN_YET = "not known yet"
+    NOT_LISTED_YET = "not listed yet"
     NEW_PROFILE = "new profile"
-    NO_ANSWER = "no answer"
-    NO_CURE = "no cure"
+    NO_RESPONSE = "no response"
+    PERMANENT = "permanent"
 
 
-TRIES = {Trouble.THROTTLED: 8, Trouble.FAULT: 4, Trouble.NO_CURE: 1}
-"""How often a request is made in all."""
-SECONDS = {Trouble.NOT_KNOWN_YET: 30.0, Trouble.NEW_PROFILE: 60.0, Trouble.NO_ANSWER: 120.0}
-"""How long a request is made again."""
-TOLD = {
-    Trouble.THROTTLED: "AWS is throttling {}: it is asked for again, and more slowly.",
-    Trouble.FAULT: "AWS fails at {}: it is asked for again.",
-    Trouble.NOT_KNOWN_YET: "AWS does not know yet what it has just made: {} is asked for again.",
-    Trouble.NEW_PROFILE: "AWS does not know the instance profile yet: {} is asked for again.",
-    Trouble.NO_ANSWER: "AWS does not answer {}: it is asked for again.",
+ATTEMPTS = {Failure.THROTTLED: 8, Failure.FAULT: 4, Failure.PERMANENT: 1}
+"""The most attempts, the first one included."""
+SECONDS = {Failure.NOT_LISTED_YET: 30.0, Failure.NEW_PROFILE: 60.0, Failure.NO_RESPONSE: 120.0}
+"""How long a request is retried."""
+SECONDS_READ_ONLY = 10.0
+"""The same for a read-only request without a response, so that a missing network is reported soon."""
+NOTES = {
+    Failure.THROTTLED: "AWS is throttling {}: retrying, more slowly.",
+    Failure.FAULT: "AWS fails at {}: retrying.",
+    Failure.NOT_LISTED_YET: "AWS does not list yet what it has just created: retrying {}.",
+    Failure.NEW_PROFILE: "AWS does not know the instance profile yet: retrying {}.",
+    Failure.NO_RESPONSE: "AWS does not respond to {}: retrying.",
 }
-SECONDS_OF_A_QUESTION = 10.0
-"""The same where there is no answer to a request that makes nothing: a network that is gone is told soon."""
 
 
-def trouble_with(operation: str, error: BaseException) -> Trouble:
-    """What is to be thought of the error."""
-    if isinstance(error, SILENCE):
-        return Trouble.NO_ANSWER
+def classify(operation: str, error: BaseException) -> Failure:
+    """Classify an error of a request."""
+    if isinstance(error, NO_RESPONSE):
+        return Failure.NO_RESPONSE
     code = code_of(error)
     if code in THROTTLED:
-        return Trouble.THROTTLED
+        return Failure.THROTTLED
     if is_fault(error):
-        return Trouble.FAULT
-    if code in NOT_KNOWN_YET.get(operation, ()):
-        return Trouble.NOT_KNOWN_YET
+        return Failure.FAULT
+    if code in EVENTUALLY_CONSISTENT.get(operation, ()):
+        return Failure.NOT_LISTED_YET
     if operation == "RunInstances" and "iaminstanceprofile" in str(error).lower():
-        return Trouble.NEW_PROFILE if code == "InvalidParameterValue" else Trouble.NO_CURE
-    return Trouble.NO_CURE
+        return Failure.NEW_PROFILE if code == "InvalidParameterValue" else Failure.PERMANENT
+    return Failure.PERMANENT
 
 
-def is_worth_another(operation: str, trouble: Trouble, *, tries: int, seconds: float) -> bool:
-    """Whether the request is made once more, after so many tries in so many seconds of this trouble."""
-    if trouble in TRIES:
-        return tries < TRIES[trouble]
-    if trouble is Trouble.NO_ANSWER and operation.startswith(ASKING):
-        return seconds < SECONDS_OF_A_QUESTION
-    return seconds < SECONDS[trouble]
+def should_retry(operation: str, failure: Failure, *, attempts: int, seconds: float) -> bool:
+    """Return whether to make the request again, after so many attempts and seconds of this failure."""
+    if failure in ATTEMPTS:
+        return attempts < ATTEMPTS[failure]
+    if failure is Failure.NO_RESPONSE and operation.startswith(READ_ONLY):
+        return seconds < SECONDS_READ_ONLY
+    return seconds < SECONDS[failure]
 
 
-def longest_pause(tries: int) -> float:
-    """The pause after so many tries is anything up to this, so that many clients do not come at once."""
-    return min(SLOWEST, 2.0 ** (tries - 1))
+def backoff(attempts: int) -> float:
+    """Return the longest pause after so many attempts; a random part of it keeps clients apart."""
+    return min(LONGEST_PAUSE, 2.0 ** (attempts - 1))
 
 
 @dataclass
-class Insistence:
-    """Makes requests, each until it succeeds or there is no use.
+class RetryPolicy:
+    """Makes requests, each until it succeeds or a retry cannot help.
 
     Args:
-        chance: a random number between 0 and 1.
+        jitter: a random number between 0 and 1.
     """
 
     notify: Notify
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
-    chance: Callable[[], float] = random.random
-    _told: dict[Trouble, float] = field(default_factory=dict)
+    jitter: Callable[[], float] = random.random
+    _noted: dict[Failure, float] = field(default_factory=dict)
 
-    def join(self, **about: Any) -> None:
-        """Makes a class of botocore's clients insist (its event ``creating-client-class``)."""
-        insistence = self
+    def apply(self, **event: Any) -> None:
+        """Add the retry policy to a botocore client class (botocore's event ``creating-client-class``)."""
+        policy = self
 
-        class Insisting:
+        class RetryingClient:
             def _make_api_call(self, operation: str, parameters: dict[str, Any]) -> Any:
                 make, given = super()._make_api_call, dict(parameters)  # type: ignore[misc]
 
                 def call() -> dict[str, Any]:
-                    # Botocore puts a token into it where there is none, which stays, and encodes user-data
-                    # where it is, which is undone: it would be encoded once more.
+                    # Botocore adds a client token where there is none, which the retry keeps, and encodes
+                    # user-data in place, which is undone: it would be encoded twice.
                     parameters.update(given)
-                    answer: dict[str, Any] = make(operation, parameters)
-                    return answer
+                    response: dict[str, Any] = make(operation, parameters)
+                    return response
 
-                return insistence.make(operation, call)
+                return policy.make(operation, call)
 
-        about["base_classes"].insert(0, Insisting)
+        event["base_classes"].insert(0, RetryingClient)
 
     def make(self, operation: str, call: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The answer.
+        """Make a request and return the response.
 
         Raises:
-            Exception: what the last try raised.
+            Exception: the error of the last attempt.
         """
-        began: dict[Trouble, float] = {}
-        tries: Counter[Trouble] = Counter()
+        began: dict[Failure, float] = {}
+        attempts: Counter[Failure] = Counter()
         while True:
             try:
                 return checked(operation, call())
-            except (ClientError, *SILENCE) as error:
-                trouble = trouble_with(operation, error)
-                tries[trouble] += 1
-                seconds = self.clock() - began.setdefault(trouble, self.clock())
-                if not is_worth_another(operation, trouble, tries=tries[trouble], seconds=seconds):
-                    if tries[Trouble.NO_ANSWER] or tries[Trouble.FAULT]:
-                        error.add_note(DOUBT)
+            except (ClientError, *NO_RESPONSE) as error:
+                failure = classify(operation, error)
+                attempts[failure] += 1
+                seconds = self.clock() - began.setdefault(failure, self.clock())
+                if not should_retry(operation, failure, attempts=attempts[failure], seconds=seconds):
+                    if attempts[Failure.NO_RESPONSE] or attempts[Failure.FAULT]:
+                        error.add_note(EARLIER_ATTEMPT)
                     raise
-            self._pause(operation, trouble, seconds, self.chance() * longest_pause(tries[trouble]))
+            self._pause(operation, failure, seconds, self.jitter() * backoff(attempts[failure]))
 
-    def _pause(self, operation: str, trouble: Trouble, seconds: float, pause: float) -> None:
-        """Waits, and tells of a trouble as soon as it has lasted so long."""
-        if seconds + pause >= TELL_AFTER:
-            quiet = max(0.0, TELL_AFTER - seconds)
+    def _pause(self, operation: str, failure: Failure, seconds: float, pause: float) -> None:
+        """Sleep, with a note in the middle if the failure has then lasted long enough for one."""
+        if seconds + pause >= NOTE_AFTER:
+            quiet = max(0.0, NOTE_AFTER - seconds)
             self.sleep(quiet)
-            self._tell(operation, trouble)
+            self._note(operation, failure)
             pause -= quiet
         self.sleep(pause)
 
-    def _tell(self, operation: str, trouble: Trouble) -> None:
-        """Of each trouble at most once a minute, whatever number of requests it is."""
-        if self.clock() - self._told.get(trouble, float("-inf")) >= 60:
-            self._told[trouble] = self.clock()
-            self.notify(Note(TOLD[trouble].format(operation)))
+    def _note(self, operation: str, failure: Failure) -> None:
+        """Send a note, at most one a minute for each failure however many requests have it."""
+        if self.clock() - self._noted.get(failure, float("-inf")) >= NOTE_INTERVAL:
+            self._noted[failure] = self.clock()
+            self.notify(Note(NOTES[failure].format(operation)))
 
 
-def checked(operation: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, if it is one of AWS's, each of which has a number.
+def checked(operation: str, response: dict[str, Any]) -> dict[str, Any]:
+    """Return the response if it is from AWS: each of those has a request id.
 
     Raises:
-        ForeignAnswerError: when somebody else has answered, such as a proxy or a login page.
+        NotAwsResponseError: when it is from something else, such as a proxy or a login page.
     """
-    if "RequestId" not in answer.get("ResponseMetadata", {}):
-        raise ForeignAnswerError(
-            f"{operation}: the answer did not come from EC2", hint="is a proxy or a login page in the way?"
+    if "RequestId" not in response.get("ResponseMetadata", {}):
+        raise NotAwsResponseError(
+            f"{operation}: the response did not come from EC2", hint="is a proxy or a login page in the way?"
         )
-    return answer
+    return response

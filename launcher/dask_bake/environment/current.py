@@ -11,9 +11,11 @@ from pathlib import Path
 
 import yaml
 
-OURS = "dask-bake"
+from dask_bake.environment.spec import normalized_name
+
+DASK_BAKE = "dask-bake"
 # What dask itself needs stays, whoever else asks for it.
-DASKS = ("dask", "distributed")
+DASK_PROJECTS = ("dask", "distributed")
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,10 @@ def own_environment(
     Left out are dask-bake, what is there for its sake alone, and what was installed from a folder.
     """
     there = list(importlib.metadata.distributions() if distributions is None else distributions)
-    by_name = {normal(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
+    by_name = {normalized_name(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
     conda = _conda_packages(prefix)
-    local = sorted(name for name, each in by_name.items() if _is_local(each) and name != OURS)
-    dropped = {OURS, *local, *_for_our_sake(by_name)}
+    local = sorted(name for name, each in by_name.items() if _is_local(each) and name != DASK_BAKE)
+    dropped = {DASK_BAKE, *local, *_own_dependencies(by_name)}
     from_conda = {name for name, each in by_name.items() if _installer(each) == "conda"}
     pip = [
         f"{name}=={each.version}"
@@ -44,18 +46,15 @@ def own_environment(
     ]
     python = f"python={sys.version_info.major}.{sys.version_info.minor}"
     specs = [
-        f"{name}={version}" for name, version in sorted(conda.items()) if name not in ("python", "pip", OURS)
+        f"{name}={version}"
+        for name, version in sorted(conda.items())
+        if name not in ("python", "pip", DASK_BAKE)
     ]
     document = {
         "name": "from-env",
         "dependencies": [python, "pip", *specs, *([{"pip": pip}] if pip else [])],
     }
     return OwnEnvironment(yaml.safe_dump(document, sort_keys=False).encode(), tuple(local))
-
-
-def normal(name: str) -> str:
-    """A project's name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def is_of_python(depends: Iterable[str]) -> bool:
@@ -73,16 +72,18 @@ def _conda_packages(prefix: Path) -> dict[str, str]:
     return found
 
 
-def _for_our_sake(by_name: dict[str, Distribution]) -> set[str]:
+def _own_dependencies(by_name: dict[str, Distribution]) -> set[str]:
     """What is there because dask-bake needs it, directly or not; what others need or asked for stays."""
     wanted_by: dict[str, set[str]] = {}
     for name, each in by_name.items():
-        for needed in _needs(each, with_extras=name == OURS):
+        for needed in _needs(each, with_extras=name == DASK_BAKE):
             wanted_by.setdefault(needed, set()).add(name)
     candidates = {
-        name for name, each in by_name.items() if name not in DASKS and each.read_text("REQUESTED") is None
+        name
+        for name, each in by_name.items()
+        if name not in DASK_PROJECTS and each.read_text("REQUESTED") is None
     }
-    ours = {OURS}
+    ours = {DASK_BAKE}
     while more := {name for name in candidates - ours if wanted_by.get(name, {""}) <= ours}:
         ours |= more
     return ours
@@ -90,7 +91,7 @@ def _for_our_sake(by_name: dict[str, Distribution]) -> set[str]:
 
 def _needs(distribution: Distribution, *, with_extras: bool) -> set[str]:
     return {
-        normal(re.split(r"[\s\[<>=!~;(]", line, maxsplit=1)[0])
+        normalized_name(re.split(r"[\s\[<>=!~;(]", line, maxsplit=1)[0])
         for line in distribution.requires or ()
         if with_extras or "extra ==" not in line
     }

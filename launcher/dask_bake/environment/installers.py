@@ -17,7 +17,7 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST, OLDEST
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import add_file
 
 
@@ -140,7 +140,7 @@ def _pack_wheels(lock: Lock, payload: Path, cache: Path, notify: Notify) -> int:
 def _pack(files: Sequence[Path], tar: Path) -> int:
     """The files' size, once they are packed."""
     size = sum(file.stat().st_size for file in files)
-    with room_in(tar.parent, needed=size), tarfile.open(tar, "w") as archive:
+    with explain_disk_errors(tar.parent, needed=size), tarfile.open(tar, "w") as archive:
         for file in files:
             add_file(archive, file, file.name)
     return size

@@ -12,17 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.environment.pip_lock import Package, requirement
+from dask_bake.environment.spec import normalized_name
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.models.debian import OLDEST
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import sha256_of
 from dask_bake.system.subprocesses import start, stop
 
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
 # Of a default environment; the wheels are there twice for a moment, in the cache and packed.
-ROOM = 600 << 20
+DISK_SPACE_NEEDED = 600 << 20
 
 Run = Callable[[Sequence[str], Path, Notify], None]
 
@@ -55,7 +56,7 @@ def resolve(
         BakeError: with pip's own explanation, where nothing satisfies them.
     """
     _check_interpreter(target.python)
-    with tempfile.TemporaryDirectory() as folder, room_in(Path(folder), needed=ROOM):
+    with tempfile.TemporaryDirectory() as folder, explain_disk_errors(Path(folder), needed=DISK_SPACE_NEEDED):
         report = Path(folder, "report.json")
         limits = Path(folder, "constraints.txt")
         limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
@@ -69,7 +70,7 @@ def fetch(
     packages: Sequence[Package], target: Target, cache: Path, notify: Notify, *, pip: Run | None = None
 ) -> tuple[Path, ...]:
     """The locked wheels, verified, in their order; only what the cache lacks is downloaded."""
-    with room_in(cache, needed=ROOM):
+    with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [package for package in packages if _cached(cache, package) is None]
         if missing:
@@ -146,17 +147,13 @@ def _packages(
             )
     found = [
         Package(
-            _canonical(str(item["metadata"]["name"])),
+            normalized_name(str(item["metadata"]["name"])),
             str(item["metadata"]["version"]),
             item["download_info"]["archive_info"]["hashes"]["sha256"],
         )
         for item in report["install"]
     ]
     return tuple(sorted(found, key=lambda package: package.name))
-
-
-def _canonical(name: str) -> str:
-    return name.lower().replace("_", "-").replace(".", "-")
 
 
 def _download(packages: list[Package], target: Target, cache: Path, notify: Notify, pip: Run) -> None:

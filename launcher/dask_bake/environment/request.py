@@ -84,7 +84,7 @@ def read_request(
         renew=renew,
         keep=keep,
     )
-    settings = read_conda_settings(environ, Path(environ.get("HOME") or "~").expanduser())
+    settings = read_conda_settings(environ)
     names = effective_channels(options.channels, environment.channels, settings)
     channels = Channels(names, settings, places.cache / "repodata")
     return Request(options, places, origin, environment, locks, channels, base)

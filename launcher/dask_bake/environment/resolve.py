@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from dask_bake.environment.conda.channels import silence
+from dask_bake.environment.conda.channels import find_unreachable
 from dask_bake.environment.conda.lock import CondaLocking
 from dask_bake.environment.conda.solve import allows
 from dask_bake.environment.installers import Installer, PipInstaller
@@ -64,7 +64,7 @@ def choose(request: Request, *, notify: Notify) -> InstallerChoice:
         return asked
     if CondaLocking(request, notify).is_locked():
         return InstallerChoice.CONDA
-    why = silence(request.channels)
+    why = find_unreachable(request.channels)
     if why is None:
         return InstallerChoice.CONDA
     notify(Note(f"Packages come from pip's index: {why.message}."))

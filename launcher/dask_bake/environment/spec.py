@@ -136,6 +136,11 @@ def spec_name(spec: str) -> str:
     return re.split(r"[\s=<>!~\[]", _without_channel(spec), maxsplit=1)[0].lower()
 
 
+def normalized_name(name: str) -> str:
+    """Return a project's name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def _without_channel(spec: str) -> str:
     return spec.rpartition("::")[2].strip()
 

@@ -76,9 +76,11 @@ def _equals(key: str, *values: str) -> Condition:
 
 LAUNCH, BAKE, IMAGES, REAP = ((each,) for each in Purpose)
 NODES = LAUNCH + BAKE
-MADE_OURS = _equals(f"aws:RequestTag/{Tag.MANAGED}", "true")
-OURS = _equals(f"aws:ResourceTag/{Tag.MANAGED}", "true")
-TOKENS_ONLY: Condition = {"StringEquals": {**MADE_OURS["StringEquals"], "ec2:MetadataHttpTokens": "required"}}
+TAGGED_MANAGED = _equals(f"aws:RequestTag/{Tag.MANAGED}", "true")
+IS_MANAGED = _equals(f"aws:ResourceTag/{Tag.MANAGED}", "true")
+IMDSV2_ONLY: Condition = {
+    "StringEquals": {**TAGGED_MANAGED["StringEquals"], "ec2:MetadataHttpTokens": "required"}
+}
 
 GRANTS = (
     # Questions: most of EC2's know no resources. The last two of a launch are answered or not.
@@ -94,16 +96,18 @@ GRANTS = (
     _grant("Look", (Extra.PLACEMENT_GROUP,), "DescribePlacementGroups", "*"),
     _grant("Look", (Extra.EICE,), "DescribeInstanceConnectEndpoints", "*"),
     # A cluster's groups.
-    _grant("MakeGroups", NODES, "CreateSecurityGroup", "security-group", MADE_OURS),
+    _grant("MakeGroups", NODES, "CreateSecurityGroup", "security-group", TAGGED_MANAGED),
     _grant("MakeGroupsIn", NODES, "CreateSecurityGroup", "vpc"),
-    _grant("OwnGroups", NODES, "AuthorizeSecurityGroupIngress DeleteSecurityGroup", "security-group", OURS),
-    _grant("OwnGroups", LAUNCH, "RevokeSecurityGroupIngress", "security-group", OURS),
+    _grant(
+        "OwnGroups", NODES, "AuthorizeSecurityGroupIngress DeleteSecurityGroup", "security-group", IS_MANAGED
+    ),
+    _grant("OwnGroups", LAUNCH, "RevokeSecurityGroupIngress", "security-group", IS_MANAGED),
     # Its nodes, of which everything is tagged; Packer 1.6 can ask for no tokens, and tags no interface.
-    _grant("StartNodes", LAUNCH, "RunInstances", "instance", TOKENS_ONLY),
-    _grant("StartBakes", BAKE, "RunInstances", "instance", MADE_OURS),
-    _grant("StartDisks", NODES, "RunInstances", "volume", MADE_OURS),
+    _grant("StartNodes", LAUNCH, "RunInstances", "instance", IMDSV2_ONLY),
+    _grant("StartBakes", BAKE, "RunInstances", "instance", TAGGED_MANAGED),
+    _grant("StartDisks", NODES, "RunInstances", "volume", TAGGED_MANAGED),
     _grant("StartInSubnets", NODES, "RunInstances", "subnet network-interface"),
-    _grant("StartInOwnGroups", NODES, "RunInstances", "security-group", OURS),
+    _grant("StartInOwnGroups", NODES, "RunInstances", "security-group", IS_MANAGED),
     _grant("StartFromOwnImages", NODES, "RunInstances", "image", _equals("ec2:Owner", ACCOUNT)),
     _grant("StartFromDebian", BAKE, "RunInstances", "image", _equals("ec2:Owner", DEBIAN_ACCOUNT)),
     _grant(
@@ -113,15 +117,15 @@ GRANTS = (
         "instance volume network-interface security-group",
         _equals("ec2:CreateAction", "RunInstances", "CreateSecurityGroup"),
     ),
-    _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", OURS),
+    _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", IS_MANAGED),
     # What is left of it where nobody is at home.
-    _grant("OwnNodes", REAP, "TerminateInstances", "instance", OURS),
-    _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", OURS),
-    _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", OURS),
-    _grant("OwnDisks", REAP, "DeleteVolume", "volume", OURS),
-    _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", OURS),
+    _grant("OwnNodes", REAP, "TerminateInstances", "instance", IS_MANAGED),
+    _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", IS_MANAGED),
+    _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", IS_MANAGED),
+    _grant("OwnDisks", REAP, "DeleteVolume", "volume", IS_MANAGED),
+    _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", IS_MANAGED),
     # What options take.
-    _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", MADE_OURS),
+    _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", TAGGED_MANAGED),
     _grant(
         "TagSpot",
         (Extra.SPOT,),
@@ -150,7 +154,7 @@ GRANTS = (
         _equals("iam:PassedToService", "ec2.amazonaws.com"),
     ),
     _grant("StartWithKeys", (Extra.KEYNAME,), "RunInstances", "key-pair"),
-    _grant("MakeKeys", (Extra.NO_PROVISION,), "ImportKeyPair", "key-pair", MADE_OURS),
+    _grant("MakeKeys", (Extra.NO_PROVISION,), "ImportKeyPair", "key-pair", TAGGED_MANAGED),
     _grant(
         "TagKeys",
         (Extra.NO_PROVISION,),
@@ -158,7 +162,7 @@ GRANTS = (
         "key-pair",
         _equals("ec2:CreateAction", "ImportKeyPair"),
     ),
-    _grant("OwnKeys", (Extra.NO_PROVISION,), "RunInstances DeleteKeyPair", "key-pair", OURS),
+    _grant("OwnKeys", (Extra.NO_PROVISION,), "RunInstances DeleteKeyPair", "key-pair", IS_MANAGED),
     _grant("StartInPlacementGroups", (Extra.PLACEMENT_GROUP,), "RunInstances", "placement-group"),
     _grant("StartInAnyGroups", (Extra.SECURITY_GROUP,), "RunInstances", "security-group"),
     _grant(
@@ -191,18 +195,18 @@ GRANTS = (
         {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}},
     ),
     # Images.
-    _grant("OwnNodes", BAKE, "StopInstances", "instance", OURS),
-    _grant("MakeImagesOf", BAKE, "CreateImage", "instance", OURS),
+    _grant("OwnNodes", BAKE, "StopInstances", "instance", IS_MANAGED),
+    _grant("MakeImagesOf", BAKE, "CreateImage", "instance", IS_MANAGED),
     _grant("MakeImages", BAKE, "CreateImage", "image snapshot"),
     _grant("CopyImages", IMAGES, "CopyImage", "image snapshot"),
-    _grant("TagNewImages", BAKE + IMAGES, "CreateTags", "image snapshot", MADE_OURS),
-    _grant("OwnImages", BAKE + IMAGES, "CreateTags DeleteSnapshot", "image snapshot", OURS),
+    _grant("TagNewImages", BAKE + IMAGES, "CreateTags", "image snapshot", TAGGED_MANAGED),
+    _grant("OwnImages", BAKE + IMAGES, "CreateTags DeleteSnapshot", "image snapshot", IS_MANAGED),
     _grant(
         "OwnImages",
         BAKE + IMAGES,
         "ModifyImageAttribute EnableImageDeprecation DeregisterImage",
         "image snapshot",
-        OURS,
+        IS_MANAGED,
     ),
-    _grant("OwnImages", IMAGES, "ModifySnapshotAttribute", "image snapshot", OURS),
+    _grant("OwnImages", IMAGES, "ModifySnapshotAttribute", "image snapshot", IS_MANAGED),
 )

@@ -7,7 +7,7 @@ from typing import Any
 from dask_bake.iam.grants import ACCOUNT, GRANTS, KEY, ROLE, Condition, Grant, Need
 
 VERSION = "2012-10-17"
-LIMIT = 6144
+POLICY_LIMIT = 6144
 """Characters, white space apart, of a policy that can be attached (IAM and STS quotas)."""
 
 
@@ -33,8 +33,8 @@ def notes(text: str) -> Iterator[str]:
     if f":key/{KEY}" in text:
         yield f"Put the id of the key that encrypts in place of {KEY}."
     size = len("".join(text.split()))
-    if size > LIMIT:
-        yield f"It has {size} characters, and IAM takes {LIMIT} in one policy: print one for each purpose."
+    if size > POLICY_LIMIT:
+        yield f"It has {size} characters, IAM takes {POLICY_LIMIT} in a policy: print one for each purpose."
 
 
 def _statement(grants: list[Grant], account: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from dask_bake.ec2.protocols import ImagesEdge
-from dask_bake.errors import BakeError, LeftoverError, StoppedError
+from dask_bake.errors import BakeError, CommandInterruptedError, LeftoverError
 from dask_bake.events import Notify, Phases
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
 from dask_bake.models.ec2 import Image
@@ -59,7 +59,7 @@ def copy(
                 _take_back(each)
         _raise_leftovers(going, "interrupted", interrupt)
         if made := [f"{each.image_id} in {each.plan.to_region}" for each in going if each.copied]:
-            raise StoppedError(
+            raise CommandInterruptedError(
                 f"interrupted; what was copied stays: {', '.join(made)}",
                 hint="the same command again copies the rest",
             ) from interrupt
@@ -88,7 +88,7 @@ def _begin(copying: _Copying, token: str) -> None:
     try:
         copying.image_id = _ask(copying)
     except BakeError as error:
-        if not error.may_be_done:
+        if not error.may_have_happened:
             copying.token = ""
         raise
 

@@ -1,17 +1,63 @@
 """What a launch brings along: its SSH key, its certificates, and the texts of the user's files."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from dask_bake.cloud_init.certificates import create_authority, issue, issue_for_nodes
-from dask_bake.cloud_init.settings import Preload
+from dask_bake.cloud_init.certificates import NodeTls, create_authority, issue, issue_for_nodes
+from dask_bake.cloud_init.render import render
+from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.errors import UsageError
-from dask_bake.launch.plan import Handout
+from dask_bake.launch.placement import Shape
+from dask_bake.models.cloud import Role
+from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.text_files import read_text
 from dask_bake.ssh.keystore import ClientTls, KeyPair, Keys, new_key, read_key
 
 IMPORTED = ("ssh-rsa ", "ssh-ed25519 ")
 """The kinds of key that ImportKeyPair takes."""
+
+
+@dataclass(frozen=True)
+class Handout:
+    """What the nodes are handed besides the options: public key, certificates, texts of the user's files."""
+
+    public_key: str
+    tls: Mapping[Role, NodeTls] = field(default_factory=dict)
+    preloads: tuple[Preload, ...] = ()
+    extra: str | None = None
+
+    def user_data(
+        self, options: LaunchOptions, role: Role, shape: Shape, *, head_address: str, user: str | None
+    ) -> str:
+        """Return what cloud-init reads on a node of that role.
+
+        Args:
+            user: the login user, where that is not the image's own.
+        """
+        scheme = "tls" if options.tls else "tcp"
+        settings = NodeSettings(
+            cluster=options.name,
+            public_key=self.public_key,
+            scheduler=f"{scheme}://{head_address}:{SCHEDULER_PORT}",
+            nprocs=shape.nprocs,
+            nthreads=shape.nthreads,
+            memory_limit=options.memory_limit,
+            worker_options=options.worker_arguments,
+            scheduler_options=options.scheduler_arguments,
+            environment=options.env,
+            preloads=self.preloads,
+            tls=self.tls.get(role),
+            user=user,
+            dask=options.dask,
+            notebook=options.notebook and options.dask,
+            extra=self.extra,
+            max_lifetime=options.max_lifetime,
+            idle_timeout=options.idle_timeout,
+            keep_on_failure=options.keep_on_failure,
+        )
+        return render(role, settings)
 
 
 def keys_for(options: LaunchOptions) -> Keys:

@@ -5,14 +5,15 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dask_bake.clusters.naming import already_there, member_rule
-from dask_bake.clusters.teardown import SETTLE, Removal
+from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
 from dask_bake.ec2.protocols import CloudEdge, WayIn
-from dask_bake.errors import BakeError, LeftoverError, NotReadyError, TakenError, joined
+from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.provision import Starting
 from dask_bake.launch.readiness import Readiness
+from dask_bake.launch.state import LaunchState
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import InstanceSpec, SecurityGroup
 from dask_bake.models.tags import Tag
@@ -28,8 +29,9 @@ def launch(
     sleep: Callable[[float], None],
 ) -> Cluster:
     """The cluster, all of whose workers have registered; on any failure nothing of it is left."""
-    watch = Readiness(plan, cloud, way_in, notify, clock, sleep, deadline=clock() + plan.options.timeout)
-    run = _Launch(plan, cloud, watch, notify, clock, sleep)
+    state, deadline = LaunchState(plan), clock() + plan.options.timeout
+    watch = Readiness(state, cloud, way_in, notify, clock, sleep, deadline=deadline)
+    run = _Launch(plan, cloud, state, watch, notify, clock, sleep)
     try:
         return _bring_up(run, way_in)
     except KeyboardInterrupt as error:
@@ -55,7 +57,7 @@ def _bring_up(run: "_Launch", way_in: WayIn) -> Cluster:
             way_in.close()
             raise kept from error
         on_failure.pop_all()
-    cluster = run.watch.seen
+    cluster = run.state.snapshot
     with staying(cluster):
         way_in.close()
     return cluster
@@ -79,6 +81,7 @@ class _Launch:
 
     plan: LaunchPlan
     cloud: CloudEdge
+    state: LaunchState
     watch: Readiness
     notify: Notify
     clock: Callable[[], float]
@@ -111,18 +114,18 @@ class _Launch:
         self._start_nodes(starting)
         try:
             self.watch.wait()
-        except TakenError as error:
+        except InstanceReclaimedError as error:
             if not starting.ahead:
                 raise
             ended = f"{error.message[0].upper()}{error.message[1:]}"
             self.notify(Note(f"{ended}; all nodes are started once more, elsewhere."))
-            self.cloud.terminate(self.watch.give_up())
+            self.cloud.terminate(self.state.abandon_all())
             starting.head = None
             self._start_nodes(starting)
             self.watch.wait()
 
     def _starting(self) -> Starting:
-        members, *heads = (group.id for group in self.watch.groups)
+        members, *heads = (group.id for group in self.state.groups)
         return Starting(
             self.plan,
             self.cloud,
@@ -130,7 +133,7 @@ class _Launch:
             self.notify,
             groups=(members,),
             head_groups=tuple(heads),
-            abandoned=self.watch.abandoned,
+            abandoned=self.state.abandoned,
         )
 
     def _start_nodes(self, starting: Starting) -> None:
@@ -143,21 +146,21 @@ class _Launch:
         """Removes whatever this launch made, found by the launch's own tag, because of the error."""
         if self.may_have_made:
             try:
-                self._removal().run()
+                self._teardown().run()
             except LeftoverError as left:
                 if isinstance(error, BakeError):
-                    raise joined([error, left]) from left
+                    raise merge_errors([error, left]) from left
                 raise
         self.is_over = True
 
     @property
     def may_have_made(self) -> bool:
         """Whether there is anything to undo."""
-        return bool(self.watch.groups) or self.outcome_unknown
+        return bool(self.state.groups) or self.outcome_unknown
 
     def leftover(self, error: KeyboardInterrupt) -> LeftoverError:
         """What is to be said of interrupts that came so fast that not all was undone."""
-        return self._removal().leftover(error)
+        return self._teardown().leftover(error)
 
     @property
     def is_to_be_kept(self) -> bool:
@@ -166,32 +169,32 @@ class _Launch:
 
     def kept(self, error: NotReadyError) -> LeftoverError:
         """The error, with all that stays, how it is looked into, and how it ends."""
-        cluster, node = self.watch.seen, self._to_look_into()
+        cluster, node = self.state.snapshot, self._to_look_into()
         look = cluster_command("ssh", cluster.name, *((str(node.index),) if node and node.index else ()))
         return LeftoverError(
             f"{error.message}. --keep-on-failure keeps what there is, and it costs:"
-            f" {'; '.join(self._removal().pieces())}",
+            f" {'; '.join(self._resources().remaining())}",
             hint=f"{look} looks into it, /var/log/cloud-init-output.log being where to begin;"
             f" {cluster_command('down', cluster.name)} removes it all",
         )
 
     def _to_look_into(self) -> Node | None:
         """The node that was waited for, if it lives; else the head, or any that does."""
-        late = self.watch.late
-        return next((each for each in (*late, *self.watch.seen.nodes) if each.is_live), None)
+        awaited = (self.watch.awaited(),) if self.state.nodes else ()
+        return next((each for each in (*awaited, *self.state.snapshot.nodes) if each.is_live), None)
 
-    def _removal(self) -> Removal:
-        return Removal(
+    def _resources(self) -> TaggedResources:
+        return TaggedResources(
             self.cloud,
             self.plan.options.name,
             {Tag.LAUNCH: self.plan.launch_id},
-            self.notify,
-            self.clock,
-            self.sleep,
-            known=(*self.watch.nodes, *sorted(self.watch.abandoned)),
-            settle=SETTLE if self.outcome_unknown else 0.0,
-            known_groups=self.watch.groups,
+            known=(*self.state.nodes, *sorted(self.state.abandoned)),
+            known_groups=self.state.groups,
         )
+
+    def _teardown(self) -> Teardown:
+        settle = SETTLE if self.outcome_unknown else 0.0
+        return Teardown(self._resources(), self.notify, self.clock, self.sleep, settle=settle)
 
     def _make_group(self, name: str) -> SecurityGroup | None:
         plan = self.plan
@@ -199,12 +202,12 @@ class _Launch:
         with self._making():
             group = self.cloud.create_security_group(name, vpc_id=vpc, tags=plan.group_tags)
             if group is not None:
-                self.watch.groups = (*self.watch.groups, group)
+                self.state.groups = (*self.state.groups, group)
         return group
 
     def _run(self, spec: InstanceSpec) -> tuple[Node, ...]:
         with self._making():
-            return self.watch.keep(self.cloud.run_instances(spec))
+            return self.state.record(self.cloud.run_instances(spec))
 
     @contextmanager
     def _making(self) -> Iterator[None]:
@@ -212,7 +215,7 @@ class _Launch:
         try:
             yield
         except BakeError as error:
-            self.outcome_unknown |= error.may_be_done
+            self.outcome_unknown |= error.may_have_happened
             raise
         except KeyboardInterrupt:
             self.outcome_unknown = True

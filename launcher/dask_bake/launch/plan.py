@@ -1,19 +1,15 @@
 """What a launch will do, decided before anything is done: options and look-ups in, ``LaunchPlan`` out."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from dask_bake.cloud_init import render
-from dask_bake.cloud_init.certificates import NodeTls
-from dask_bake.cloud_init.settings import NodeSettings, Preload
-from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, member_rule, moment, ssh_rule
+from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, moment, ssh_rule
 from dask_bake.ec2 import requests
+from dask_bake.launch.bootstrap import Handout
 from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
 from dask_bake.models.cloud import Connect, Market, Role
-from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
@@ -21,11 +17,12 @@ from dask_bake.options.launch import LaunchOptions
 UNKNOWN_HEAD = "10.0.0.0"
 UNKNOWN_GROUP = "sg-members"
 UNKNOWN_HEAD_GROUP = "sg-head"
+LONGEST_ADDRESS = "255.255.255.255"
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What was looked up: all that a plan needs besides the options.
+class LaunchTarget:
+    """Where a launch goes: what of the cloud a plan needs besides the options.
 
     Args:
         subnets: those that may be launched into.
@@ -33,7 +30,6 @@ class Surroundings:
         offerings: pairs of a type and a zone that has it.
         callers: who may reach SSH on the head: address blocks and ids of groups; none if nothing is opened.
         groups: the user's own groups that the nodes shall be in as well.
-        newest_base: the name of the newest image of the kind that the image was baked from, if known.
         endpoint: the id of the Instance Connect endpoint that carries SSH, where one does.
     """
 
@@ -45,26 +41,7 @@ class Surroundings:
     offerings: frozenset[tuple[str, str]]
     callers: tuple[str, ...]
     groups: tuple[SecurityGroup, ...] = ()
-    newest_base: str | None = None
     endpoint: str | None = None
-
-
-@dataclass(frozen=True)
-class Handout:
-    """What the nodes are handed besides the options: public key, certificates, texts of the user's files."""
-
-    public_key: str
-    tls: Mapping[Role, NodeTls] = field(default_factory=dict)
-    preloads: tuple[Preload, ...] = ()
-    extra: str | None = None
-
-
-@dataclass(frozen=True)
-class PlannedCall:
-    """An EC2 call as it will be made."""
-
-    operation: str
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -72,7 +49,7 @@ class LaunchPlan:
     """A launch, decided: the same plan is shown by ``--dry-run`` and carried out without it."""
 
     options: LaunchOptions
-    surroundings: Surroundings
+    target: LaunchTarget
     launch_id: str
     handout: Handout
     begun: datetime | None = None
@@ -80,8 +57,8 @@ class LaunchPlan:
     @property
     def places(self) -> tuple[Place, ...]:
         """Where to try, in order."""
-        around = self.surroundings
-        return places(self.options, around.subnets, around.types, around.offerings)
+        target = self.target
+        return places(self.options, target.subnets, target.types, target.offerings)
 
     @property
     def first(self) -> Place:
@@ -129,12 +106,21 @@ class LaunchPlan:
     @property
     def user(self) -> str:
         """The user to be on a node."""
-        return self.options.username or self.surroundings.image.tag(Tag.USER, DEFAULT_USER)
+        return self.options.username or self._image_user
+
+    @property
+    def _image_user(self) -> str:
+        return self.target.image.tag(Tag.USER, DEFAULT_USER)
+
+    @property
+    def _other_user(self) -> str | None:
+        """The user, where the image's own is another."""
+        return None if self.user == self._image_user else self.user
 
     @property
     def head_rules(self) -> tuple[Rule, ...]:
         """What the head's group lets in; nothing where SSH comes by Session Manager."""
-        return tuple(ssh_rule(caller) for caller in self.surroundings.callers)
+        return tuple(ssh_rule(caller) for caller in self.target.callers)
 
     def least_nodes(self, kind: InstanceType) -> int:
         """How many worker nodes of that type are good enough."""
@@ -163,38 +149,6 @@ class LaunchPlan:
             Role.WORKER, place, kind, groups, count=count, least=least, head_address=head_address
         )
 
-    def calls(self) -> tuple[PlannedCall, ...]:
-        """The calls that make the cluster if the first place has room; what is not yet known stands so."""
-        place = self.first
-        made = [
-            PlannedCall("CreateSecurityGroup", self.create_group(self.group_name, place)),
-            PlannedCall(
-                "AuthorizeSecurityGroupIngress",
-                requests.authorize(UNKNOWN_GROUP, (member_rule(UNKNOWN_GROUP),)),
-            ),
-        ]
-        if self.head_rules:
-            made += [
-                PlannedCall("CreateSecurityGroup", self.create_group(self.head_group_name, place)),
-                PlannedCall(
-                    "AuthorizeSecurityGroupIngress",
-                    requests.authorize(UNKNOWN_HEAD_GROUP, self.head_rules),
-                ),
-            ]
-        if self.own_key_name:
-            request = requests.import_key_pair(
-                self.own_key_name, public_key=self.handout.public_key, tags=self.group_tags
-            )
-            made.append(PlannedCall("ImportKeyPair", request))
-        groups = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP) if self.head_rules else (UNKNOWN_GROUP,)
-        head = self.head(place, place.head_types[0], groups)
-        workers = self.workers(place, place.worker_types[0])
-        return (
-            *made,
-            PlannedCall("RunInstances", requests.run_instances(head)),
-            PlannedCall("RunInstances", requests.run_instances(workers)),
-        )
-
     def create_group(self, name: str, place: Place) -> dict[str, Any]:
         """The request that makes a group of that name, for the place's VPC."""
         return requests.create_security_group(name, vpc_id=place.subnet.vpc_id, tags=self.group_tags)
@@ -212,16 +166,21 @@ class LaunchPlan:
     ) -> InstanceSpec:
         options = self.options
         market = place.market if role is Role.WORKER else Market.ON_DEMAND
-        own = {group.id for group in self.surroundings.groups}
+        own = {group.id for group in self.target.groups}
+        user_data = None
+        if options.provision:
+            user_data = self.handout.user_data(
+                options, role, self.shape(kind), head_address=head_address, user=self._other_user
+            )
         return InstanceSpec(
             role=role,
             count=count,
             least=least,
-            image=self.surroundings.image,
+            image=self.target.image,
             instance_type=kind.name,
             subnet=place.subnet,
             security_group_ids=(*groups, *sorted(own)),
-            user_data=self._user_data(role, kind, head_address) if options.provision else None,
+            user_data=user_data,
             tags=self._node_tags(role, kind),
             # The place's market, for the head too: what was ended is not what comes with a second request.
             client_token=client_token(self.launch_id, place.subnet.zone, role, kind.name, place.market),
@@ -245,41 +204,24 @@ class LaunchPlan:
             own[Tag.CONNECT] = str(options.way)
         if options.bastion is not None:
             own[Tag.BASTION] = options.bastion
-        if self.surroundings.endpoint is not None:
-            own[Tag.ENDPOINT] = self.surroundings.endpoint
+        if self.target.endpoint is not None:
+            own[Tag.ENDPOINT] = self.target.endpoint
         if options.tls:
             own[Tag.TLS] = "true"
         named = {"Name": f"{options.name}-{role}", **options.all_tags}
         return tuple(sorted({**named, **dict(self.tags), **own}.items()))
-
-    def _user_data(self, role: Role, kind: InstanceType, head_address: str) -> str:
-        options, used = self.options, self.shape(kind)
-        image_user = self.surroundings.image.tag(Tag.USER, DEFAULT_USER)
-        scheme = "tls" if options.tls else "tcp"
-        settings = NodeSettings(
-            cluster=options.name,
-            public_key=self.handout.public_key,
-            scheduler=f"{scheme}://{head_address}:{SCHEDULER_PORT}",
-            nprocs=used.nprocs,
-            nthreads=used.nthreads,
-            memory_limit=options.memory_limit,
-            worker_options=options.worker_words,
-            scheduler_options=options.scheduler_words,
-            environment=options.env,
-            preloads=self.handout.preloads,
-            tls=self.handout.tls.get(role),
-            user=None if self.user == image_user else self.user,
-            dask=options.dask,
-            notebook=options.notebook and options.dask,
-            extra=self.handout.extra,
-            max_lifetime=options.max_lifetime,
-            idle_timeout=options.idle_timeout,
-            keep_on_failure=options.keep_on_failure,
-        )
-        return render.render(role, settings)
 
 
 def client_token(launch_id: str, zone: str, role: Role, instance_type: str, market: Market) -> str:
     """A token by which EC2 knows a repeated request; another zone, type or market is another request."""
     parts = (launch_id, zone, role, instance_type, market)
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:64]
+
+
+def check_user_data(plan: LaunchPlan) -> None:
+    """What nodes of each role and type are told fits into user-data, whatever the head's address."""
+    for kind in plan.target.types:
+        if kind.name in plan.options.head_types:
+            plan.head(plan.first, kind)
+        if kind.name in plan.options.type:
+            plan.workers(plan.first, kind, LONGEST_ADDRESS)

@@ -1,19 +1,110 @@
-"""Whether options and what was looked up go together: said before the first call that makes something."""
+"""Check the options of a launch against what was discovered, before the first call that makes something."""
 
-import ipaddress
 from collections.abc import Sequence
+from datetime import datetime
 
-from dask_bake.errors import UsageError
-from dask_bake.hints import command_line
+from dask_bake.clusters.naming import already_there, ended_by_itself
+from dask_bake.clusters.ssh_access import choose_endpoint
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.images import compatibility
+from dask_bake.launch.discovery import Discovery, no_such_type
 from dask_bake.launch.placement import shape
-from dask_bake.launch.plan import LaunchPlan
-from dask_bake.models.cloud import Connect
-from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup
+from dask_bake.launch.plan import LaunchTarget
+from dask_bake.launch.quotas import check_quotas
+from dask_bake.models.cloud import Cloud, Connect
+from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
+from dask_bake.models.resources import only_names
 from dask_bake.options.launch import LaunchOptions
 
-LONGEST_ADDRESS = "255.255.255.255"
 MOST_OF_A_SPREAD = 7
 """How many instances a spread placement group takes in a zone (EC2 user guide, placement strategies)."""
+
+
+def check(options: LaunchOptions, cloud: Cloud, found: Discovery, *, now: datetime) -> LaunchTarget:
+    """Return where the launch goes.
+
+    Raises:
+        BakeError: for the first thing that is not there, or does not go together.
+    """
+    check_subnets(options, found.subnets)
+    check_named(options, found)
+    check_name(options.name, found, now)
+    check_types(options, found.types)
+    image = choose_image(options, found)
+    for kind in found.types:
+        compatibility.check_architecture(image, kind, cloud.architectures)
+    check_disk(options, image)
+    check_sources(options, found.source_groups)
+    subnet = found.subnets[0]
+    endpoint = choose_endpoint(found.endpoints, subnet) if options.way is Connect.EICE else None
+    check_quotas(options, found.types, found.quotas)
+    return LaunchTarget(
+        cloud=cloud.name,
+        region=cloud.region,
+        image=image,
+        subnets=found.subnets,
+        types=found.types,
+        offerings=found.offerings,
+        callers=found.callers if endpoint is None else tuple(sorted(endpoint.group_ids)),
+        groups=check_groups(options, found.user_groups, subnet.vpc_id),
+        endpoint=None if endpoint is None else endpoint.id,
+    )
+
+
+def check_subnets(options: LaunchOptions, found: Sequence[Subnet]) -> None:
+    """Raise unless there is a subnet to launch into, in the VPC that the options name."""
+    vpc_id, subnet_id = options.vpc_id, options.subnet_id
+    if not found:
+        raise _no_subnet(options)
+    if vpc_id not in (None, found[0].vpc_id):
+        raise UsageError(
+            f"--subnet-id {subnet_id} is in the VPC {found[0].vpc_id}, and --vpc-id is {vpc_id}",
+            hint="a subnet says which VPC it is in: leave --vpc-id out",
+        )
+
+
+def _no_subnet(options: LaunchOptions) -> BakeError:
+    hint = "aws ec2 describe-subnets lists them"
+    if options.subnet_id is not None:
+        return UsageError(
+            f"--subnet-id {options.subnet_id}: there is no such subnet in this region", hint=hint
+        )
+    if options.vpc_id is not None:
+        return UsageError(f"--vpc-id {options.vpc_id}: there is no subnet in such a VPC here", hint=hint)
+    return BakeError(
+        "there is no default subnet in this region",
+        hint="aws ec2 create-default-vpc makes one; --subnet-id takes another",
+    )
+
+
+def check_named(options: LaunchOptions, found: Discovery) -> None:
+    """Raise unless the key pair, instance profile and placement group that the options name are there."""
+    check_key_pair(options, is_there=found.has_key_pair)
+    check_profile(options, is_there=found.has_profile)
+    check_placement_group(options, found.placement_group)
+
+
+def check_name(name: str, found: Discovery, now: datetime) -> None:
+    """Raise if a cluster has the name already, or one that is no more left its groups."""
+    if not found.name_groups:
+        return
+    if only_names(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
+        raise ended_by_itself(name)
+    raise already_there(name)
+
+
+def choose_image(options: LaunchOptions, found: Discovery) -> Image:
+    """Return the image that the options name, else the newest verified one that was baked here and fits."""
+    if options.ami is None:
+        by_name = {kind.name: kind for kind in found.types}
+        return compatibility.newest_proved(found.images, by_name[options.type[0]])
+    (image,) = found.images
+    if image.state != "available":
+        raise BakeError(
+            f"the image {image.id} is {image.state}, not available",
+            hint="wait until it is, or leave --ami out for the newest that was baked",
+        )
+    return image
 
 
 def check_groups(
@@ -99,12 +190,6 @@ def check_disk(options: LaunchOptions, image: Image) -> None:
         )
 
 
-def no_such_type(options: LaunchOptions, name: str) -> UsageError:
-    """The sentence for a type that EC2 does not know, with the option that it came from."""
-    flag = "--type" if name in options.type else "--head-type"
-    return UsageError(f"{flag} {name}: there is no such type in this region", hint="such as m6i.2xlarge")
-
-
 def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
     """EC2 knows every type, sells the workers' on spot if they must be, and the least fits on them."""
     by_name = {kind.name: kind for kind in types}
@@ -124,115 +209,3 @@ def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
                 f" makes {most}",
                 hint="take more nodes with --count, or more processes with --nprocs",
             )
-
-
-def check_user_data(plan: LaunchPlan) -> None:
-    """What nodes of each role and type are told fits into user-data, whatever the head's address."""
-    for kind in plan.surroundings.types:
-        if kind.name in plan.options.head_types:
-            plan.head(plan.first, kind)
-        if kind.name in plan.options.type:
-            plan.workers(plan.first, kind, LONGEST_ADDRESS)
-
-
-def notes(plan: LaunchPlan) -> tuple[str, ...]:
-    """What may be meant so, and may be a mistake."""
-    return (
-        *crowds(plan),
-        *_dear(plan),
-        *_unreachable(plan),
-        *_from_outside(plan),
-        *_endless(plan),
-        *_slow_to_tell(plan),
-    )
-
-
-def crowds(plan: LaunchPlan) -> tuple[str, ...]:
-    """What is too much for a node of a type that the workers may have."""
-    if not plan.options.runs_dask:
-        return ()
-    kinds = {kind.name: kind for kind in plan.surroundings.types if kind.name in plan.options.type}
-    found = []
-    for kind in kinds.values():
-        used, limit = plan.shape(kind), memory_limit(plan.options.memory_limit, kind)
-        if used.nprocs * used.nthreads > kind.vcpus:
-            found.append(
-                f"{used.nprocs} worker processes of {used.nthreads} threads share the {kind.vcpus} virtual"
-                f" CPUs of a {kind.name}."
-            )
-        if kind.memory and used.nprocs * limit > kind.memory:
-            found.append(
-                f"{used.nprocs} worker processes may use {plan.options.memory_limit} of memory each,"
-                f" and a {kind.name} has {kind.memory / 1024:g} GiB."
-            )
-    return tuple(found)
-
-
-def memory_limit(text: str, kind: InstanceType) -> float:
-    """What a process may use, in MiB, as Dask reads it; 0 where Dask decides, or nothing is limited."""
-    if text == "auto":
-        return 0
-    try:
-        number = float(text)
-    except ValueError:
-        from dask.utils import parse_bytes
-
-        return float(parse_bytes(text)) / 2**20
-    return number * kind.memory if number <= 1 else number / 2**20
-
-
-def _dear(plan: LaunchPlan) -> tuple[str, ...]:
-    """Types that are on demand although spot was asked for."""
-    if not plan.options.spot_with_fallback:
-        return ()
-    kinds = dict.fromkeys(kind for kind in plan.surroundings.types if kind.name in plan.options.type)
-    return tuple(
-        f"AWS does not sell {kind.name} on spot: it is tried on demand."
-        for kind in kinds
-        if not kind.can_be_spot
-    )
-
-
-def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
-    """A subnet of the user's choice that looks private although the nodes are to have public addresses."""
-    options, subnet = plan.options, plan.first.subnet
-    if options.private or subnet.is_public or (options.subnet_id is None and options.vpc_id is None):
-        return ()
-    return (
-        f"The subnet {subnet.id} gives its instances no public addresses of itself; the nodes get some, and"
-        " are reached if it has a route to an internet gateway. --private is for those without.",
-    )
-
-
-def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
-    """A public address that shall reach private ones."""
-    options, outside = plan.options, [each for each in plan.surroundings.callers if _is_public(each)]
-    if not options.private or options.way is not Connect.DIRECT or options.cidr or not outside:
-        return ()
-    return (
-        f"SSH on the head is opened to {outside[0]}, as which the internet sees this machine; through a VPN"
-        " the head sees another address, which --cidr names.",
-    )
-
-
-def _endless(plan: LaunchPlan) -> tuple[str, ...]:
-    """Nodes that are told nothing, and so not when to end."""
-    if plan.options.provision:
-        return ()
-    down = command_line("down", plan.options.name)
-    return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
-
-
-def _slow_to_tell(plan: LaunchPlan) -> tuple[str, ...]:
-    """Types for the head whose console, and so whose host key, EC2 does not show at once."""
-    kinds = dict.fromkeys(kind for kind in plan.surroundings.types if kind.name in plan.options.head_types)
-    return tuple(
-        f"{kind.name} is not of the Nitro system: its console is read only minutes late, and a launch with"
-        " such a head may need a longer --timeout."
-        for kind in kinds
-        if not kind.has_live_console
-    )
-
-
-def _is_public(source: str) -> bool:
-    return not source.startswith("sg-") and ipaddress.ip_network(source).is_global

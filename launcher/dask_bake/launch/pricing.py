@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from dask_bake.ec2.prices import PriceList
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Market
-from dask_bake.system.concurrency import Asking
+from dask_bake.system.concurrency import BackgroundCall
 
 HOURS_OF_A_MONTH = 730
 """By which AWS makes an hour's price of a month's."""
@@ -62,21 +62,24 @@ FREE = Cost()
 
 
 def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
-    """Return the prices of what the plan tries first: asked at the same time, within the list's patience."""
-    place, deadline = plan.first, time.monotonic() + prices.patience
+    """Return the prices of the plan's first candidate, looked up concurrently, within one time-out."""
+    place, deadline = plan.first, time.monotonic() + prices.timeout
     head, worker = place.head_types[0].name, place.worker_types[0].name
-    heads = workers = Asking(lambda: prices.instance(head))
+    heads = workers = BackgroundCall(lambda: prices.instance(head))
     if place.market is Market.SPOT or worker != head:
-        workers = Asking(lambda: prices.instance(worker, place.market, place.subnet.zone))
-    disks, addresses = Asking(lambda: prices.disk(plan.options.volume_type)), Asking(prices.address)
+        workers = BackgroundCall(lambda: prices.instance(worker, place.market, place.subnet.zone))
+    disks, addresses = (
+        BackgroundCall(lambda: prices.disk(plan.options.volume_type)),
+        BackgroundCall(prices.address),
+    )
     askings = (heads, workers, disks, addresses)
-    return Prices(*(each.within(max(0.0, deadline - time.monotonic())) for each in askings))
+    return Prices(*(each.result_within(max(0.0, deadline - time.monotonic())) for each in askings))
 
 
 def cost(plan: LaunchPlan, prices: Prices) -> Cost:
     """The cost of the plan where it is tried first, with the types that are preferred."""
     options, place = plan.options, plan.first
-    size = options.volume_size or plan.surroundings.image.root_size
+    size = options.volume_size or plan.target.image.root_size
     disk = None if prices.disk is None or size is None else prices.disk * size / HOURS_OF_A_MONTH
     on_spot = " on spot" if place.market is Market.SPOT else ""
     items = [

@@ -14,6 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, make_server
@@ -25,6 +26,7 @@ from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.machines.nspawn import boot
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.firewall_sync import Guard
+from dask_bake.local.moto.metadata import find_facts
 from dask_bake.local.network.bridge import (
     METADATA_PORT,
     S3_PORT,
@@ -84,13 +86,13 @@ def serve(settings: Settings) -> Iterator[Network]:
         network = stack.enter_context(_network(settings, log))
         ec2 = MotoEc2(network, store)
         bases = Bases(store, region=DEFAULT_REGION, publish=ec2.images.publish)
-        guard = Guard(network.bridge, ec2.instances)
+        guard = Guard(network.bridge, ec2.instances.all)
         stack.callback(guard.close)
-        hypervisor = Hypervisor(settings, network, store, ec2, boot=boot)
+        hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot)
         stack.callback(hypervisor.end_all)
         api, gateway = _gateway(settings, network, ec2, hypervisor, guard, bases)
         stack.callback(api.fates.end)
-        metadata = MetadataService(ec2.facts, strike=api.troubles.rules.strike)
+        metadata = MetadataService(partial(find_facts, ec2.instances), strike=api.troubles.rules.strike)
         for host, port, app in (
             (str(network.gateway), METADATA_PORT, metadata),
             (str(network.gateway), S3_PORT, gateway.only_s3),
@@ -176,7 +178,7 @@ def _gateway(
             "url": settings.url,
             "block": str(network.block),
             "images": len(ImageStore(settings).all()),
-            "instances": hypervisor.machines_on(),
+            "instances": hypervisor.slots.machines_on(),
             "root": str(settings.root),
         }
 

@@ -86,12 +86,12 @@ class LaunchOptions:
         return {**dict(self.tags), **dict(self.tag)}
 
     @property
-    def worker_words(self) -> tuple[str, ...]:
+    def worker_arguments(self) -> tuple[str, ...]:
         """Return the arguments of ``--worker-options``."""
         return tuple(shlex.split(self.worker_options))
 
     @property
-    def scheduler_words(self) -> tuple[str, ...]:
+    def scheduler_arguments(self) -> tuple[str, ...]:
         """Return the arguments of ``--scheduler-options``."""
         return tuple(shlex.split(self.scheduler_options))
 

@@ -11,6 +11,7 @@ from dask_bake.cloud_init.certificates import Authority, Certificate
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Node
+from dask_bake.system.xdg import state_home
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -154,9 +155,7 @@ def _write(path: Path, text: str) -> None:
 
 def secrets_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Secrets:
     """The secrets of the cluster of that name."""
-    home = Path(environ.get("HOME", "~")).expanduser()
-    state = Path(environ.get("XDG_STATE_HOME") or home / ".local" / "state")
-    return Secrets(state / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
+    return Secrets(state_home(environ) / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
 
 
 def read_key(path: Path) -> KeyPair:

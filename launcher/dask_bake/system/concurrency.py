@@ -1,4 +1,4 @@
-"""Questions asked at the same time, because each takes a journey to AWS and back."""
+"""Run independent AWS look-ups concurrently."""
 
 import threading
 from collections.abc import Callable
@@ -7,47 +7,47 @@ from typing import Any
 from dask_bake.errors import BakeError
 
 
-class Asking:
-    """A question that is being asked; its thread is a daemon: Ctrl-C ends the command without an answer."""
+class BackgroundCall:
+    """A call in a thread of its own; the thread is a daemon, so that Ctrl-C ends the command without it."""
 
-    def __init__(self, question: Callable[[], Any]) -> None:
-        self._question = question
-        self._answer: Any = None
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._result: Any = None
         self._error: BaseException | None = None
         self._ended = threading.Event()
-        threading.Thread(target=self._ask, daemon=True).start()
+        threading.Thread(target=self._run, daemon=True).start()
 
-    def answer(self) -> Any:
-        """What was answered, once it is there; or raises what the question raised."""
+    def result(self) -> Any:
+        """Wait for the call, and return its result or raise its error."""
         # With a time-out, or a signal would wait for the lock.
         while not self._ended.wait(1.0):
             pass
-        return self._told()
+        return self._result_or_error()
 
-    def within(self, seconds: float) -> Any | None:
-        """What was answered by then; ``None`` where nothing was, or where there is no answer."""
+    def result_within(self, seconds: float) -> Any | None:
+        """Return the result, or ``None`` where there is none by then or the call raised a ``BakeError``."""
         if not self._ended.wait(seconds):
             return None
         try:
-            return self._told()
+            return self._result_or_error()
         except BakeError:
             return None
 
-    def _told(self) -> Any:
+    def _result_or_error(self) -> Any:
         if self._error is not None:
             raise self._error
-        return self._answer
+        return self._result
 
-    def _ask(self) -> None:
+    def _run(self) -> None:
         try:
-            self._answer = self._question()
+            self._result = self._call()
         except BaseException as error:
             self._error = error
         finally:
             self._ended.set()
 
 
-def together(*questions: Callable[[], Any]) -> tuple[Any, ...]:
-    """The answers in the order of the questions; the first question that failed raises what it raised."""
-    askings = [Asking(question) for question in questions]
-    return tuple(asking.answer() for asking in askings)
+def gather(*calls: Callable[[], Any]) -> tuple[Any, ...]:
+    """Run the calls concurrently; return their results in order, or raise the first one's error."""
+    running = [BackgroundCall(call) for call in calls]
+    return tuple(call.result() for call in running)

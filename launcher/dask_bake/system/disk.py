@@ -1,4 +1,4 @@
-"""A full disk in words: which folder, and how much of it is left."""
+"""Error messages for a folder without space or without permission."""
 
 import errno
 import shutil
@@ -12,20 +12,24 @@ MIB = 1 << 20
 
 
 @contextmanager
-def room_in(folder: Path, *, needed: int) -> Iterator[None]:
-    """Whatever fails in it for want of room or of permission is said as a sentence about the folder."""
+def explain_disk_errors(folder: Path, *, needed: int) -> Iterator[None]:
+    """Turn an ``OSError`` for lack of space or permission into a ``BakeError`` about the folder.
+
+    Args:
+        needed: the bytes that the block writes, for the message.
+    """
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise no_room(folder, needed=needed) from error
+            raise disk_full_error(folder, needed=needed) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise BakeError(f"{folder} cannot be written: {error.strerror}") from error
         raise
 
 
-def no_room(folder: Path, *, needed: int) -> BakeError:
-    """The error that says that the folder's disk is full."""
+def disk_full_error(folder: Path, *, needed: int) -> BakeError:
+    """Return the error for a folder whose disk is full."""
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     return BakeError(

@@ -1,41 +1,41 @@
-"""Signals that end a command: which of them are heeded, and how often."""
+"""Turn the signals that end a command into ``KeyboardInterrupt``, three times at most."""
 
 import signal
 from types import FrameType
 
-MOST = 3
-"""The first ends the work, the second its undoing, the third the questions what is left."""
+MAX_INTERRUPTS = 3
+"""The first ends the work, the second the clean-up, the third the search for what is left."""
 
 
 class Interrupts:
-    """Makes ``KeyboardInterrupt`` of the signals by which a command is ended."""
+    """Handler of SIGINT, SIGTERM and SIGHUP."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._heeded: list[int] = []
+        self._handled: list[int] = []
 
     def listen(self) -> None:
-        """From now on; what is ignored already, as under ``nohup``, stays ignored."""
+        """Handle the signals from now on; one that is ignored already, as under ``nohup``, stays ignored."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._come)
-                self._heeded.append(number)
+                signal.signal(number, self._handle)
+                self._handled.append(number)
 
     def end(self) -> None:
-        """There is nothing more to end: what is left to say is said."""
-        for number in self._heeded:
+        """Ignore the signals: clean-up is finished, and output is to complete."""
+        for number in self._handled:
             signal.signal(number, signal.SIG_IGN)
 
-    def _come(self, number: int, _frame: FrameType | None) -> None:
-        # A terminal that closes says so two or three times, and nobody reads there what is left.
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        # A terminal that closes sends SIGHUP two or three times, and nobody reads there what is left.
         if self._count and number == signal.SIGHUP:
             return
         self._count += 1
-        if self._count <= MOST:
+        if self._count <= MAX_INTERRUPTS:
             raise KeyboardInterrupt
 
 
-def outlive_terminal() -> None:
-    """From now on a terminal that closes ends nothing, if this process has listened for that."""
+def ignore_hangup() -> None:
+    """Keep running when the terminal closes, if ``Interrupts`` handles SIGHUP in this process."""
     if isinstance(getattr(signal.getsignal(signal.SIGHUP), "__self__", None), Interrupts):
         signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -1,40 +1,40 @@
-"""A stream to which one can always write: what nobody can read any more is lost, and the work goes on."""
+"""Wrap stdout and stderr so that writing to a closed pipe does not abort the command."""
 
 import os
 from contextlib import suppress
 from typing import Any, TextIO
 
 
-class Lossy:
-    """The stream, until it is full, or its reader or terminal has gone: from then on it leads nowhere.
+class TolerantStream:
+    """A text stream that leads to /dev/null once it cannot be written: full, its reader or terminal gone.
 
-    So ``dask-bake launch 2>&1 | tee log`` is undone by Ctrl-C, which ends ``tee`` as well.
+    So ``dask-bake launch 2>&1 | tee log`` cleans up after a Ctrl-C, which ends ``tee`` as well.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
-        """Writes the text, or loses it."""
+        """Write the text, or discard it."""
         try:
             return self._stream.write(text)
         except OSError:
-            self._give_up()
+            self._discard_output()
             return len(text)
 
     def flush(self) -> None:
-        """Brings out what was written, or loses it."""
+        """Flush the stream, or discard its buffer."""
         try:
             self._stream.flush()
         except OSError:
-            self._give_up()
+            self._discard_output()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _give_up(self) -> None:
-        # What is still in the stream's buffer goes there, too.
+    def _discard_output(self) -> None:
+        # The rest of the stream's buffer goes to the same descriptor.
         with suppress(OSError, ValueError):
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self._stream.fileno())
-            os.close(nowhere)
+            devnull = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(devnull, self._stream.fileno())
+            os.close(devnull)

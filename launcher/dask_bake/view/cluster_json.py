@@ -1,4 +1,4 @@
-"""What scripts read: clusters and plans as plain data, for ``--json`` and ``--file``."""
+"""Clusters and launch plans as plain data, for ``--json`` and ``--file``."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.clusters.auto_shutdown import Switch
 from dask_bake.errors import UsageError
 from dask_bake.hints import cluster_command, complete, python_call
-from dask_bake.launch.permissions import Permission
+from dask_bake.launch.dry_run import Permission, planned_calls
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Cost
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node
@@ -16,7 +16,7 @@ from dask_bake.models.tags import Tag
 
 
 def scheduler_address(cluster: Cluster) -> str:
-    """Where the scheduler listens, within the cluster; empty when there is no head."""
+    """Return the scheduler's address within the cluster; empty without a head or without Dask."""
     scheme = "tls" if cluster.has_tls else "tcp"
     if cluster.head is None or not cluster.has_dask:
         return ""
@@ -28,7 +28,7 @@ def cluster_document(
     registered: Mapping[str, int] | None = None,
     switches: Sequence[Switch] | None = None,
 ) -> dict[str, Any]:
-    """A cluster; ``workers`` and ``switches`` are null where the head was not asked."""
+    """Return a cluster; ``workers`` and ``switches`` are null where the head was not queried."""
     return {
         "name": cluster.name,
         "cloud": cluster.cloud,
@@ -48,17 +48,18 @@ def cluster_document(
 def launch_document(
     cluster: Cluster, *, registered: Mapping[str, int], seconds: float, calls: Iterable[str]
 ) -> dict[str, Any]:
-    """A cluster that was launched, in how long, and by which EC2 calls."""
+    """Return a launched cluster, with the time and the EC2 calls of the launch."""
     return {**cluster_document(cluster, registered), "seconds": round(seconds, 2), "calls": list(calls)}
 
 
 def addresses(
     local_port: Mapping[int, int], *, token: str, tls: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The addresses on this machine of what the head serves; ``local_port`` is this machine's for each.
+    """Return local addresses of the head's services; ``local_port`` maps the head's ports to local ones.
 
-    JupyterLab has a token where it is in the image, and is left out where it is not; ``tls`` are the files
-    that a client needs, where the scheduler speaks TLS.
+    Args:
+        token: JupyterLab's; empty where the image has no JupyterLab, which is then left out.
+        tls: files that a client needs where the scheduler uses TLS.
     """
     scheme = "tls" if tls else "tcp"
     found = {
@@ -71,17 +72,17 @@ def addresses(
 
 
 def address_document(cluster: Cluster, flags: Sequence[str] = ()) -> dict[str, str]:
-    """Where the scheduler is within the cluster, and what uses it from here; the dashboard is the head's own.
+    """Return the scheduler's address within the cluster, the dashboard's on the head, and commands for both.
 
     Args:
-        flags: by which the user chose the cloud.
+        flags: options by which the user chose the cloud.
 
     Raises:
-        UsageError: when no Dask was started on it.
+        UsageError: if the cluster runs no Dask.
     """
     if not cluster.has_dask:
         raise UsageError(
-            f"no Dask was started on {cluster.name}, so nothing of it has an address",
+            f"cluster {cluster.name} runs no Dask, so it has no addresses",
             hint=f"{cluster_command('ssh', cluster.name)} opens a shell on its head",
         )
     return {
@@ -96,12 +97,12 @@ def address_document(cluster: Cluster, flags: Sequence[str] = ()) -> dict[str, s
 def plan_document(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> dict[str, Any]:
-    """A launch that is not carried out: keys are mask_private_keys in it, and what is not known is null."""
+    """Return the plan of a launch; private keys are masked, and unknown values are null."""
     used = plan.shape(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
-        "cloud": plan.surroundings.cloud,
-        "region": plan.surroundings.region,
+        "cloud": plan.target.cloud,
+        "region": plan.target.region,
         "places": [
             {
                 "zone": place.subnet.zone,
@@ -115,7 +116,8 @@ def plan_document(
         "workers_expected": (plan.options.count - 1) * used.nprocs if plan.options.runs_dask else 0,
         "nthreads": used.nthreads,
         "calls": [
-            {"operation": call.operation, "parameters": _readable(call.parameters)} for call in plan.calls()
+            {"operation": call.operation, "parameters": _readable(call.parameters)}
+            for call in planned_calls(plan)
         ],
         "permissions": [asdict(permission) for permission in permissions],
         "cost": None if cost is None else cost_document(cost),
@@ -123,7 +125,7 @@ def plan_document(
 
 
 def cost_document(cost: Cost) -> dict[str, Any]:
-    """What a cluster costs, in dollars an hour."""
+    """Return a cluster's cost in dollars an hour."""
     return {
         "dollars_per_hour": cost.total,
         "items": [
@@ -144,7 +146,7 @@ def _readable(value: Any) -> Any:
 
 
 def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
-    """The cluster as dask-ec2's ``cluster.yaml`` has it."""
+    """Return a cluster in the format of dask-ec2's ``cluster.yaml``."""
     return {
         "name": cluster.name,
         "cloud": cluster.cloud,

@@ -1,4 +1,4 @@
-"""What scripts read about images: plain data, for ``--json``."""
+"""Images, their differences and plans as plain data, for ``--json``."""
 
 import json
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from dask_bake.models.tags import Tag
 
 
 def image_document(facts: ImageFacts, now: datetime) -> dict[str, Any]:
-    """An image; null is what is not known."""
+    """Return an image; unknown values are null."""
     image, snapshot = facts.image, facts.snapshot
     return {
         "id": image.id,
@@ -46,7 +46,7 @@ def image_document(facts: ImageFacts, now: datetime) -> dict[str, Any]:
 
 
 def whole_document(facts: ImageFacts, settings: ImageSettings, now: datetime) -> dict[str, Any]:
-    """All that is known of an image, with its manifest."""
+    """Return an image with its settings and its manifest."""
     found = facts.manifest
     return {
         **image_document(facts, now),
@@ -59,12 +59,12 @@ def whole_document(facts: ImageFacts, settings: ImageSettings, now: datetime) ->
 
 
 def differences_document(before: Image, after: Image, found: Differences) -> dict[str, Any]:
-    """What differs from one image to another."""
+    """Return two images and the differences between them."""
     return {"before": before.id, "after": after.id, **differences_as_data(found)}
 
 
 def differences_as_data(found: Differences) -> dict[str, Any]:
-    """What differs; an empty ``before`` or ``after`` is null."""
+    """Return differences; an empty ``before`` or ``after`` is null."""
     return {
         "inputs": [_difference(each) for each in found.inputs],
         "files": [_difference(each) for each in found.files],
@@ -73,7 +73,7 @@ def differences_as_data(found: Differences) -> dict[str, Any]:
 
 
 def prune_document(plan: PrunePlan, *, removed: Sequence[Image] | None) -> dict[str, Any]:
-    """What goes and what stays; ``removed`` is null where nothing was carried out."""
+    """Return images to remove and to keep; ``removed`` is null for a dry run."""
     return {
         "removed": None if removed is None else [image.id for image in removed],
         "remove": [_verdict(verdict) for verdict in plan.remove],
@@ -84,7 +84,7 @@ def prune_document(plan: PrunePlan, *, removed: Sequence[Image] | None) -> dict[
 
 
 def copies_document(plans: Sequence[CopyPlan], copies: Sequence[Image] | None) -> list[dict[str, Any]]:
-    """Each region's copy; its ``image`` is null where it was not carried out and nothing was there."""
+    """Return each region's copy; its ``image`` is null in a dry run if no copy exists."""
     found = [plan.there for plan in plans] if copies is None else copies
     return [
         {
@@ -102,7 +102,7 @@ def copies_document(plans: Sequence[CopyPlan], copies: Sequence[Image] | None) -
 
 
 def share_document(plan: SharePlan, *, carried_out: bool) -> dict[str, Any]:
-    """For whom something changes."""
+    """Return the accounts that an image is shared with, or no longer."""
     return {
         "image": plan.image.id,
         "snapshot": plan.image.snapshot_id,

@@ -1,4 +1,4 @@
-"""What is to be done with images, as text: for a dry run, before a question, and when it is done."""
+"""Views of removals, copies and shares of images: as planned, and as carried out."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,57 +16,57 @@ from dask_bake.view.images import size_text
 
 
 def prune_view(plan: PrunePlan, now: datetime) -> RenderableType:
-    """What goes, and what stays, each with its reason."""
-    going = [(*_image(each.facts, now), each.why) for each in plan.remove]
-    going += [
-        (each.id, layout.age_text(now - each.started), layout.bytes_text(each.bytes), "its image is gone")
+    """Return images to remove and images to keep, each with the reason."""
+    removed = [(*_image(each.facts, now), each.why) for each in plan.remove]
+    removed += [
+        (each.id, layout.age_text(now - each.started), layout.bytes_text(each.bytes), "its image was removed")
         for each in plan.loose
     ]
-    staying = [(*_image(each.facts, now), each.why) for each in plan.keep]
+    kept = [(*_image(each.facts, now), each.why) for each in plan.keep]
     parts: list[RenderableType] = []
-    for title, rows, style in (("to be removed", going, "red"), ("to be kept", staying, "green")):
+    for title, rows, style in (("to be removed", removed, "red"), ("to be kept", kept, "green")):
         if rows:
             parts += [Text(title, f"bold {style}"), layout.indented(layout.grid(rows))]
     return Group(*parts, Text(f"{counted(plan)} to be removed."))
 
 
 def counted(plan: PrunePlan) -> str:
-    """What goes, counted."""
+    """Return the number of images and snapshots to remove, as the start of a sentence."""
     if not plan:
         return "Nothing is"
     counts = ((len(plan.remove), "image"), (len(plan.remove) + len(plan.loose), "snapshot"))
-    what = " and ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in counts if count)
+    what = " and ".join(layout.counted(count, noun) for count, noun in counts if count)
     verb = "is" if not plan.remove and len(plan.loose) == 1 else "are"
     return f"{what}{f', {layout.bytes_text(plan.bytes)},' if plan.bytes else ''} {verb}"
 
 
 def copies_view(plans: Sequence[CopyPlan]) -> RenderableType:
-    """What would be copied, and what is there already."""
+    """Return the copy that each region would get, or has already."""
     return layout.grid([(plan.to_region, _step(plan)) for plan in plans])
 
 
 def copied_view(plans: Sequence[CopyPlan], copies: Sequence[Image]) -> RenderableType:
-    """What is in which region now."""
-    said = {CopyStep.COPY: "copied", CopyStep.FINISH: "finished", CopyStep.NOTHING: "was there"}
-    rows = [(plan.to_region, image.id, said[plan.step]) for plan, image in zip(plans, copies, strict=True)]
+    """Return each region's copy."""
+    results = {CopyStep.COPY: "copied", CopyStep.FINISH: "completed", CopyStep.NOTHING: "existed already"}
+    rows = [(plan.to_region, image.id, results[plan.step]) for plan, image in zip(plans, copies, strict=True)]
     return layout.grid(rows)
 
 
 def share_view(plan: SharePlan) -> RenderableType:
-    """For which accounts something changes."""
-    changes, stays = ("no longer shared", "not shared before") if plan.stop else ("shared", "shared before")
-    rows = [(plan.image.id, f"{changes} with {each}") for each in plan.accounts]
+    """Return a line for each account."""
+    changed, unchanged = ("no longer shared", "not shared") if plan.stop else ("shared", "already shared")
+    rows = [(plan.image.id, f"{changed} with {each}") for each in plan.accounts]
     return layout.grid(
-        [*rows, *((plan.image.id, f"{stays} with {each}: nothing to do") for each in plan.same)]
+        [*rows, *((plan.image.id, f"{unchanged} with {each}, nothing to do") for each in plan.same)]
     )
 
 
 def _step(plan: CopyPlan) -> str:
-    there = plan.there.id if plan.there else ""
+    existing = plan.there.id if plan.there else ""
     return {
         CopyStep.COPY: f"copy {plan.source.id} as {plan.name}, encrypted",
-        CopyStep.FINISH: f"finish {there}, a copy that was begun",
-        CopyStep.NOTHING: f"nothing: {there} is there",
+        CopyStep.FINISH: f"complete {existing}, an unfinished copy",
+        CopyStep.NOTHING: f"nothing to do, {existing} exists",
     }[plan.step]
 
 

@@ -1,4 +1,4 @@
-"""Images as text: a list, one with all that is in it, and what differs; 80 columns do."""
+"""Views of images: a list, one image with its contents, and differences; they fit 80 columns."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ SIGNS = {Change.ADDED: ("+", "green"), Change.REMOVED: ("-", "red"), Change.CHAN
 
 
 def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
-    """Every image in two lines: what it is for whoever cleans up, and what it holds for whoever computes."""
+    """Return two lines for each image: its age, size, base and users; then its name and contents."""
     if not facts:
         return Text("There are no images in this region. dask-bake bake makes one.")
     rows = [_row(each, now) for each in facts]
@@ -33,25 +33,25 @@ def images_table(facts: Sequence[ImageFacts], now: datetime) -> RenderableType:
     parts: list[RenderableType] = [_line(HEADINGS, widths, "bold"), Rule(style="dim", characters="─")]
     for each, row in zip(facts, rows, strict=True):
         style = "" if each.is_ready else "yellow"
-        parts += [_line(row, widths, style), layout.indented(Text(_holds(each), "dim"))]
+        parts += [_line(row, widths, style), layout.indented(Text(_contents(each), "dim"))]
     if any(each.is_superseded for each in facts):
-        parts += [Text(), Text("* There is a newer image of the base: dask-bake bake takes it.", "dim")]
+        parts += [Text(), Text("* A newer base image exists: dask-bake bake uses it.", "dim")]
     return Group(*parts)
 
 
 def image_view(facts: ImageFacts, settings: ImageSettings, now: datetime) -> RenderableType:
-    """One image: what is known of it, what decided it, and every package."""
+    """Return one image with its properties, inputs, files and packages."""
     parts: list[RenderableType] = [layout.pairs(_facts(facts, settings, now))]
     manifest = facts.manifest
     if manifest is None:
-        parts += [Text(), Text("It has no manifest: an older version of dask-bake baked it.")]
+        parts += [Text(), Text("The image has no manifest: an older version of dask-bake baked it.")]
     else:
         parts += _manifest(manifest)
     return Group(*parts)
 
 
 def differences_view(found: Differences) -> RenderableType:
-    """What differs, thing by thing."""
+    """Return differences of inputs, files and packages, one a line."""
     if not found:
         return Text("Nothing differs.")
     parts: list[RenderableType] = []
@@ -62,7 +62,7 @@ def differences_view(found: Differences) -> RenderableType:
 
 
 def diff_view(before: Image, after: Image, found: Differences) -> RenderableType:
-    """What differs from one image to another."""
+    """Return two images and the differences between them."""
     return Group(
         Text(f"from {before.id} ({before.name})"),
         Text(f"to   {after.id} ({after.name})"),
@@ -92,7 +92,7 @@ def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Table:
     return table
 
 
-def _holds(facts: ImageFacts) -> str:
+def _contents(facts: ImageFacts) -> str:
     image = facts.image
     dask, distributed = image.tag(Tag.DASK), image.tag(Tag.DISTRIBUTED)
     parts = (
@@ -107,7 +107,7 @@ def _holds(facts: ImageFacts) -> str:
 
 
 def base_day(image: Image) -> str:
-    """Return the base image's Debian release and day: ``13 2026-07-01``; ``?`` where it has no such name."""
+    """Return the base image's Debian release and day, such as ``13 2026-07-01``, or ``?`` for other names."""
     name = image.tag(Tag.BASE_NAME)
     found, release = DAY.search(name), release_of_image(name)
     day = "-".join(found.groups()) if found else "?"
@@ -136,7 +136,7 @@ def _facts(facts: ImageFacts, settings: ImageSettings, now: datetime) -> list[tu
         ("distributed", image.tag(Tag.DISTRIBUTED)),
         ("base", f"{base}{newer}"),
         ("snapshot", f"{disk}, {'' if snapshot and snapshot.encrypted else 'not '}encrypted"),
-        ("metadata", "IMDSv2 alone" if settings.requires_tokens else "as the launch says"),
+        ("metadata", "IMDSv2 required" if settings.requires_tokens else "set by the launch"),
         ("in use by", ", ".join(facts.users) or "nobody"),
         ("shared with", ", ".join(settings.shared_with) or "nobody"),
     )
@@ -174,6 +174,6 @@ def _differences(some: Iterable[Difference]) -> Table:
 
 
 def size_text(facts: ImageFacts) -> str:
-    """What the snapshot stores; the size of the disk where EC2 does not say."""
+    """Return the snapshot's stored size, or an upper limit where EC2 does not report it."""
     size = facts.snapshot.volume_size if facts.snapshot else facts.image.root_size
     return layout.bytes_text(facts.bytes) if facts.bytes is not None else f"≤ {size} GiB" if size else "?"

@@ -1,4 +1,4 @@
-"""A launch that is not carried out: where it is tried, by which calls, whether one may, what it costs."""
+"""View of a launch plan: placements, EC2 calls, permissions and cost."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_bake.cloud_init.render import mask_private_keys
-from dask_bake.launch.permissions import Permission
+from dask_bake.launch.dry_run import Permission, planned_calls
 from dask_bake.launch.placement import Place
 from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
 from dask_bake.launch.pricing import Cost, Item, dollars, in_words
@@ -21,10 +21,10 @@ ANSWERS = {True: ("yes", "green"), False: ("no", "bold red"), None: ("?", "yello
 def plan_view(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> RenderableType:
-    """A launch as it would be: each call with its parameters, and what each role is told at boot."""
+    """Return a launch plan: each call with its parameters, and the user-data of each role."""
     parts: list[RenderableType] = [Text(_headline(plan)), Text(), *_places(plan), Text()]
     runs: list[int] = []
-    for number, call in enumerate(plan.calls(), start=1):
+    for number, call in enumerate(planned_calls(plan), start=1):
         parameters = dict(call.parameters)
         user_data = parameters.pop("UserData", None)
         if call.operation == "RunInstances":
@@ -35,9 +35,7 @@ def plan_view(
             parts += [Text("UserData", "bold"), Text(shown, "green", no_wrap=True, overflow="ignore")]
         parts.append(Text())
     parts += [
-        Text(
-            f"{UNKNOWN_HEAD} stands for the head's address, which EC2 gives in its answer to call {runs[0]}."
-        ),
+        Text(f"{UNKNOWN_HEAD} stands for the head's address, which EC2 returns for call {runs[0]}."),
         *_permissions(permissions),
         *_cost(cost),
         Text("Nothing was started: this was a dry run.", "bold"),
@@ -49,9 +47,15 @@ def _headline(plan: LaunchPlan) -> str:
     place = plan.first
     kind = place.worker_types[0]
     used, market = plan.shape(kind), " on spot" if place.market is Market.SPOT else ""
-    work = f" of {used.nprocs} processes with {used.nthreads} threads each" if plan.options.runs_dask else ""
+    processes = layout.counted(used.nprocs, "process", "processes")
+    work = (
+        f" of {processes} with {layout.counted(used.nthreads, 'thread')} each"
+        if plan.options.runs_dask
+        else ""
+    )
     return (
-        f"{plan.options.name}: 1 head ({place.head_types[0].name}) and {plan.options.count - 1} workers"
+        f"{plan.options.name}: 1 head node ({place.head_types[0].name}) and"
+        f" {layout.counted(plan.options.count - 1, 'worker node')}"
         f" ({kind.name}{market}){work}, in {place.subnet.zone}"
     )
 
@@ -74,14 +78,17 @@ def _permissions(permissions: Sequence[Permission]) -> Iterator[RenderableType]:
     if not permissions:
         return
     rows = [(each.operation, each.what, Text(*ANSWERS[each.allowed]), each.why) for each in permissions]
-    yield from (Text(), Text("Permissions, as EC2 answers", "bold"), layout.grid(rows))
+    yield from (Text(), Text("Permissions, as reported by EC2", "bold"), layout.grid(rows))
 
 
 def _cost(cost: Cost | None) -> Iterator[RenderableType]:
     if cost is None:
         return
     rows = [(item.what, f"{item.count} ×", _each(item)) for item in cost.items]  # noqa: RUF001 - a sign
-    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"), layout.grid(rows), Text())
+    yield from (Text(), Text(f"Cost: {in_words(cost)}", "bold"))
+    if rows:
+        yield layout.grid(rows)
+    yield Text()
 
 
 def _each(item: Item) -> str:

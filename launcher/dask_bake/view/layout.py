@@ -87,6 +87,11 @@ def indented(content: RenderableType) -> Padding:
     return Padding(content, (0, 0, 0, INDENT), expand=False)
 
 
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun, in the plural unless it is one."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
 def bytes_text(count: int | None) -> str:
     """Return a size in decimal units, as AWS bills it."""
     if count is None:

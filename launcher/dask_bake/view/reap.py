@@ -1,4 +1,4 @@
-"""What belongs to no living cluster, as text: for a dry run, before a question, and when it is gone."""
+"""Views of orphaned resources: as text, and as plain data for ``--json``."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,26 +14,26 @@ from dask_bake.models.resources import Kind, Piece
 from dask_bake.view import layout
 
 Costs = Mapping[str, float | None]
-"""Dollars an hour, by the id of the piece; nothing where nothing costs."""
+"""Dollars an hour by resource ID; ``None`` is an unknown price."""
 DESCRIPTION = 2
 """Column of a resource's type, size and name."""
 
 
 def reap_view(found: Reaping, costs: Costs, now: datetime) -> RenderableType:
-    """Each launch's pieces with age and cost, and what is left alone."""
+    """Return orphaned resources with age and cost, and the clusters that are left alone."""
     parts: list[RenderableType] = []
     for each in found.remains:
-        silent = f"{each.cluster}  {each.region}, silent for {layout.age_text(now - each.silent_since)}"
+        title = f"{each.cluster}  {each.region}, inactive for {layout.age_text(now - each.silent_since)}"
         rows = [_row(piece, costs, now) for piece in each.pieces]
         parts += [
-            Text(silent, "bold red"),
+            Text(title, "bold red"),
             layout.indented(layout.grid(rows, wraps=DESCRIPTION, right=DESCRIPTION + 1)),
         ]
     if found.spared:
         parts.append(Text("left alone", "bold green"))
         rows = [(each.cluster, each.region, each.why) for each in found.spared]
         parts.append(layout.indented(layout.grid(rows)))
-    return Group(*parts, Text(f"{counted(found)} to be removed{_in_all(found, costs)}."))
+    return Group(*parts, Text(f"{counted(found)} to be removed{_total_cost(found, costs)}."))
 
 
 def reap_document(
@@ -44,7 +44,7 @@ def reap_document(
     unseen: Mapping[str, str],
     removed: bool,
 ) -> dict[str, Any]:
-    """What was found, and whether it was removed; null is what is not known."""
+    """Return what was found, and whether it was removed; unknown values are null."""
     return {
         "removed": removed,
         "leftovers": [
@@ -65,11 +65,11 @@ def reap_document(
 
 
 def counted(found: Reaping) -> str:
-    """What goes, counted."""
+    """Return the number of resources of each kind, as the start of a sentence."""
     counts = Counter(piece.kind for each in found.remains for piece in each.pieces)
     if not counts:
         return "Nothing is"
-    what = [f"{counts[kind]} {kind}{'' if counts[kind] == 1 else 's'}" for kind in Kind if counts[kind]]
+    what = [layout.counted(counts[kind], kind) for kind in Kind if counts[kind]]
     return f"{_listed(what)} {'is' if counts.total() == 1 else 'are'}"
 
 
@@ -88,13 +88,13 @@ def _cost(cost: float | None) -> str:
     return "?" if cost is None else f"{dollars(cost)}/h"
 
 
-def _in_all(found: Reaping, costs: Costs) -> str:
-    told = [costs.get(piece.id) for each in found.remains for piece in each.pieces]
-    known = [cost for cost in told if cost is not None]
+def _total_cost(found: Reaping, costs: Costs) -> str:
+    prices = [costs.get(piece.id) for each in found.remains for piece in each.pieces]
+    known = [cost for cost in prices if cost is not None]
     if not known:
         return ""
     unknown = sum(piece.id in costs for each in found.remains for piece in each.pieces) > len(known)
-    return f", {dollars(sum(known))} an hour{' and what is unknown' if unknown else ''}"
+    return f", {dollars(sum(known))} an hour{' plus unknown costs' if unknown else ''}"
 
 
 def _piece(piece: Piece, costs: Costs, now: datetime) -> dict[str, Any]:

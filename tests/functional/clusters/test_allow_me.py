@@ -10,7 +10,7 @@ from dask_bake import clouds
 from dask_bake.clusters.naming import ssh_rule
 from dask_bake.commands import allow_me
 from dask_bake.ec2 import api
-from dask_bake.errors import StoppedError, UsageError
+from dask_bake.errors import CommandInterruptedError, UsageError
 from dask_bake.models.ec2 import Rule
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import new_key
@@ -95,7 +95,9 @@ def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, e
 
     monkeypatch.setattr(edge, "revoke", interrupted)
 
-    with pytest.raises(StoppedError, match="SSH of taxi may be open to the new addresses already") as caught:
+    with pytest.raises(
+        CommandInterruptedError, match="SSH of taxi may be open to the new addresses already"
+    ) as caught:
         allow()
 
     assert opened(aws, group) == {(NEW, OURS), (OLD, OURS), (OFFICE, "the office")}
@@ -131,10 +133,10 @@ def test_blocks_that_are_given_are_let_in_instead_of_this_machine(aws, group, al
 @pytest.mark.parametrize(
     ("cidr", "wide", "sentence"),
     [
-        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0 contains"),
-        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1 contains 2,147,483,648 addresses"),
+        (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0"),
+        (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1"),
         (("10.0.0.0/8", "11.0.0.0/8"), True, "10.0.0.0/7"),
-        (("10.0.0.0/16",), False, r"--cidr 10.0.0.0/16 contains 65,536 addresses"),
+        (("10.0.0.0/16",), False, "--cidr 10.0.0.0/16"),
     ],
 )
 def test_a_block_that_is_too_wide_is_refused_as_at_launch(aws, group, allow, cidr, wide, sentence):

@@ -51,7 +51,7 @@ def launched(cloud: Server, cluster: str, *roles: Role, region: str = "us-east-1
     for role in roles:
         specifications = tags("instance", cluster, **about, **{Tag.ROLE: role})
         instance = cloud.running(ec2, SecurityGroupIds=[group], TagSpecifications=specifications)
-        cloud.moto.instance(instance["InstanceId"]).launch_time = LONG_AGO.replace(tzinfo=None)
+        cloud.moto.instances.get(instance["InstanceId"]).launch_time = LONG_AGO.replace(tzinfo=None)
         ids.add(instance["InstanceId"])
     return ids
 
@@ -133,7 +133,7 @@ def test_through_a_pipe_it_does_not_ask_and_a_dry_run_is_plain_text_of_80_column
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--yes removes it, --dry-run shows what would be removed" in refused.stderr
     assert shown.returncode == 0, shown.stderr
-    assert re.search(r"^dead  us-east-1, silent for 5 h\n", shown.stdout)
+    assert re.search(r"^dead  us-east-1, inactive for 5 h\n", shown.stdout)
     assert all(len(line) <= 80 for line in shown.stdout.splitlines())
     assert "\x1b" not in shown.stdout + shown.stderr
     assert left(aws) == dead

@@ -12,9 +12,9 @@ from moto.core import set_initial_no_auth_action_count
 from dask_bake import clouds
 from dask_bake.assets import packer_directory
 from dask_bake.bake.bake import bake
-from dask_bake.bake.context import Workshop
+from dask_bake.bake.context import BakeContext
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.verify import Prover
+from dask_bake.bake.verify import Verifier
 from dask_bake.cli.main import run
 from dask_bake.commands import images
 from dask_bake.commands import launch as launch_command
@@ -23,13 +23,12 @@ from dask_bake.ec2.images import connect_images
 from dask_bake.errors import BakeError, NotReadyError
 from dask_bake.iam.grants import Extra, Purpose
 from dask_bake.iam.policy import policy
-from dask_bake.launch.discovery import look_around
 from dask_bake.models.cloud import Connect
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.transport import Carrier
 from dask_bake.view.terminal import Terminal
-from fakes import a_cluster
+from fakes import a_cluster, a_target
 from functional.images.test_images_local_cloud import bake as a_baked_image
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
 from security.launched import Asked, Registered
@@ -140,7 +139,7 @@ def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(clo
     a_baked_image(cloud)
     with recording() as asked:
         edge = api.connect(local, lambda _: None)
-        look_around(LaunchOptions(**options), local, edge, lambda: "192.0.2.7/32")
+        a_target(LaunchOptions(**options), local, edge)
 
     assert needed(asked) | besides <= permitted(Purpose.LAUNCH, extra)
     assert permitted(extra) <= needed(asked) | besides
@@ -192,12 +191,12 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
     local = clouds.local_cloud(cloud.url, None)
     with recording() as asked:
         edge = Asked(api.connect(local, lambda _: None))
-        workshop = Workshop(
+        context = BakeContext(
             cloud=local,
             ec2=edge,
             images=connect_images(local, lambda _: None),
             find_builder=lambda: Building(cloud),
-            prover=proves(local, edge, answer),
+            verify=proves(local, edge, answer).verify,
             installer=Brought(),
             caller=lambda: "192.0.2.7/32",
             credentials=dict,
@@ -205,7 +204,7 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
             cache=tmp_path / "cache",
         )
         try:
-            bake(BakeOptions(), workshop, notify=lambda _: None)
+            bake(BakeOptions(), context, notify=lambda _: None)
         except NotReadyError:
             assert answer == "nothing"
 
@@ -215,11 +214,10 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
         assert made == permitted(Purpose.BAKE)
 
 
-def proves(cloud, edge, answer: str) -> Prover:
+def proves(cloud, edge, answer: str) -> Verifier:
     clock = time.monotonic
-    return Prover(
+    return Verifier(
         cloud,
-        edge,
         edge,
         lambda: "192.0.2.7/32",
         clock,

@@ -10,7 +10,7 @@ from dask_bake.clusters.inventory import find
 from dask_bake.commands import launch as launch_command
 from dask_bake.ec2 import api
 from dask_bake.errors import BakeError, CapacityError, NotReadyError, QuotaError, UsageError
-from dask_bake.launch.permissions import NOT_CERTAIN
+from dask_bake.launch.dry_run import NOT_CERTAIN
 from dask_bake.models.cloud import Connect, Role
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal

@@ -19,18 +19,16 @@ from dask_bake.cli.main import run
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2 import api
-from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called, Event, Note, Output
 from dask_bake.launch.bootstrap import handout, keys_for
-from dask_bake.launch.discovery import look_around
 from dask_bake.launch.executor import launch
-from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.preflight import check_user_data
+from dask_bake.launch.plan import LaunchPlan, check_user_data
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing, hint_of
+from fakes import Answering, FakeClock, Printing, a_target, hint_of
 from functional.launch.test_capacity import left
 from invariant import watched
 
@@ -89,8 +87,8 @@ def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **sa
     """The command's outcome; what exists afterwards is held to it by somebody whom no fault hinders."""
     seen, clock = Seen(**said), Clock()
     there = clouds.local_cloud(cloud.url, None)
-    insistence = Insistence(seen.hear, clock, clock.sleep, chance=lambda: 1.0)
-    edge = Printing(api.connect(there, seen.hear, insistence=insistence))
+    retries = RetryPolicy(seen.hear, clock, clock.sleep, jitter=lambda: 1.0)
+    edge = Printing(api.connect(there, seen.hear, retries=retries))
     aside = cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2")
 
     def go() -> int:
@@ -117,9 +115,9 @@ def attempt(
     chosen = LaunchOptions(**{"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options})
 
     def command(there, edge, world) -> None:
-        around = look_around(chosen, there, edge, lambda: "192.0.2.7/32")
+        target = a_target(chosen, there, edge)
         plan = LaunchPlan(
-            chosen, around, launch_id, handout(chosen, keys_for(chosen)), begun=datetime.now(UTC)
+            chosen, target, launch_id, handout(chosen, keys_for(chosen)), begun=datetime.now(UTC)
         )
         check_user_data(plan)
         launch(plan, edge, Answering(edge), **world)
@@ -600,7 +598,7 @@ def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud,
         row.seconds = seen.seconds
         assert seen.code == 0
         made_once(cloud, again=7 * [action] if action in MAKERS else ())
-        assert f"AWS is throttling {action}: it is asked for again, and more slowly." in seen.notes
+        assert f"AWS is throttling {action}: retrying, more slowly." in seen.notes
         assert seen.seconds >= (1 + 2 + 4 + 8) + (1 + 2 + 4)
 
 
@@ -666,7 +664,7 @@ def test_an_end_goes_on_though_it_is_throttled_and_aws_fails(cloud, fault_row, a
         seen = end(cloud)
         row.seconds = seen.seconds
         assert (seen.code, left(cloud)) == (0, [])
-        assert f"AWS is throttling {action}: it is asked for again, and more slowly." in seen.notes
+        assert f"AWS is throttling {action}: retrying, more slowly." in seen.notes
 
 
 @pytest.mark.parametrize("action", OF_AN_END)
@@ -709,7 +707,7 @@ def test_what_ec2_does_not_know_yet_is_asked_for_again(cloud, fault_row, action,
         row.seconds = seen.seconds
         assert seen.code == 0
         made_once(cloud, again=3 * [action])
-        assert f"AWS does not know yet what it has just made: {action} is asked for again." in seen.notes
+        assert f"AWS does not list yet what it has just created: retrying {action}." in seen.notes
 
 
 def test_what_ec2_never_knows_is_asked_for_again_for_30_seconds(cloud):

@@ -11,7 +11,7 @@ from dask_bake import clouds
 from dask_bake.commands import clusters
 from dask_bake.commands import launch as launch_command
 from dask_bake.ec2 import api
-from dask_bake.ec2.retry import Insistence
+from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import LeftoverError, QuotaError
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
@@ -24,8 +24,8 @@ def connected(cloud):
     """The cloud's EC2, whose pauses between tries take no time."""
     terminal, clock = Terminal(), FakeClock()
     there = clouds.local_cloud(cloud.url, None)
-    insistence = Insistence(terminal.notify, clock, clock.sleep, chance=lambda: 1.0)
-    return there, Printing(api.connect(there, terminal.notify, insistence=insistence)), terminal
+    retries = RetryPolicy(terminal.notify, clock, clock.sleep, jitter=lambda: 1.0)
+    return there, Printing(api.connect(there, terminal.notify, retries=retries)), terminal
 
 
 def launch(cloud, terminal=None, **options) -> int:

@@ -4,6 +4,7 @@ import json
 import re
 import socket
 import time
+from functools import partial
 
 import pytest
 import requests
@@ -14,6 +15,7 @@ from werkzeug.test import Client
 from dask_bake.cli.main import run
 from dask_bake.local.faults.model import OF_INSTANCES, Kind
 from dask_bake.local.faults.parse import MEANT_FOR
+from dask_bake.local.moto.metadata import find_facts
 from dask_bake.local.network.bridge import cable_name
 from dask_bake.local.network.imds import MetadataService
 from fake_local_cloud import listening_at, refusal
@@ -359,7 +361,9 @@ def test_new_instances_are_not_found_for_a_while(cloud):
 def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | None = None) -> int:
     """The status with which the metadata service answers the instance; how long it slept is added."""
     sleep = [] if slept is None else slept
-    service = MetadataService(cloud.moto.facts, strike=cloud.api.troubles.rules.strike, sleep=sleep.append)
+    service = MetadataService(
+        partial(find_facts, cloud.moto.instances), strike=cloud.api.troubles.rules.strike, sleep=sleep.append
+    )
     asker = {"REMOTE_ADDR": instance["PrivateIpAddress"]}
     return Client(service).get(f"/latest/meta-data/{path}", environ_base=asker).status_code
 

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from dask_bake.errors import BakeError
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.moto.ec2 import MotoEc2
 from fake_local_cloud import DEBIAN, Server, listening_at, refusal
 
 
@@ -184,7 +185,7 @@ def test_an_instance_that_is_terminated_before_it_boots_never_boots(cloud):
     cloud.host.may_boot.set()
     for instance in instances:
         cloud.until(instance, "terminated")
-    assert cloud.hypervisor.machines_on() == 0
+    assert cloud.hypervisor.slots.machines_on() == 0
 
 
 @pytest.mark.parametrize(("behaviour", "state"), [("terminate", "terminated"), ("stop", "stopped")])
@@ -351,7 +352,7 @@ def test_taking_down_ends_every_machine(cloud, settings):
 
     cloud.hypervisor.end_all()
 
-    assert (cloud.hypervisor.machines_on(), list(settings.instances.iterdir())) == (0, [])
+    assert (cloud.hypervisor.slots.machines_on(), list(settings.instances.iterdir())) == (0, [])
 
 
 def test_instances_reach_s3(cloud):
@@ -425,7 +426,7 @@ def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
     gateway = Gateway(
         unasked,
         unasked,
-        Ec2Api(unasked, None, None),
+        Ec2Api(unasked, MotoEc2(None, None), None),
         caller_address="",
         load_samples=fail,
         status=dict,

@@ -17,7 +17,7 @@ def make_group(cloud, name):
 
 
 def read(cloud):
-    return {group.id: group for group in read_groups(cloud.moto.instances())}
+    return {group.id: group for group in read_groups(cloud.moto.instances.all())}
 
 
 def groups_of(cloud, instance):
@@ -91,7 +91,7 @@ def test_an_instance_s_groups_are_those_that_it_was_last_given(cloud, by_interfa
 
 def test_the_firewall_is_told_of_every_change_once(cloud):
     loaded = []
-    guard = Guard("bridge", cloud.moto.instances, load=loaded.append)
+    guard = Guard("bridge", cloud.moto.instances.all, load=loaded.append)
     told = []
     group_id = make_group(cloud, "one")
     cloud.run(SecurityGroupIds=[group_id])
@@ -119,7 +119,7 @@ def test_rules_that_could_not_be_loaded_are_tried_again(cloud):
         if len(loaded) == 1:
             raise RuntimeError("no nft")
 
-    guard = Guard("bridge", cloud.moto.instances, load=load)
+    guard = Guard("bridge", cloud.moto.instances.all, load=load)
     with pytest.raises(RuntimeError):
         guard.follow()
     guard.follow()

@@ -11,8 +11,8 @@ from typing import NoReturn
 import pytest
 
 from dask_bake.bake.bake import BakeResult, bake
-from dask_bake.bake.context import Workshop
-from dask_bake.bake.lease import ABANDONED
+from dask_bake.bake.context import BakeContext
+from dask_bake.bake.lease import LEASE_EXPIRY
 from dask_bake.bake.options import BakeOptions
 from dask_bake.clusters.naming import ssh_rule
 from dask_bake.environment.pip_lock import Lock, Package
@@ -176,7 +176,7 @@ class Proof:
     proved: list[str] = field(default_factory=list)
     fails: BaseException | None = None
 
-    def prove(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
+    def verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         assert image.tag(Tag.DIGEST) == digest
         self.proved.append(image.id)
         if self.fails:
@@ -192,12 +192,12 @@ class Bench:
         self.proof = Proof()
         self.clock = FakeClock()
         self.events: list[Event] = []
-        self.workshop = Workshop(
+        self.context = BakeContext(
             cloud=CLOUD,
             ec2=self.cloud,
             images=self.cloud,
             find_builder=lambda: self.packer,
-            prover=self.proof,
+            verify=self.proof.verify,
             installer=Brought(),
             caller=lambda: "192.0.2.1/32",
             credentials=lambda: {"AWS_ACCESS_KEY_ID": "mine"},
@@ -208,7 +208,7 @@ class Bench:
     def bake(self, *, sleep: Callable[[float], None] | None = None, **options) -> BakeResult:
         return bake(
             BakeOptions(**options),
-            self.workshop,
+            self.context,
             notify=self.events.append,
             clock=self.clock,
             sleep=sleep or self.clock.sleep,
@@ -220,7 +220,7 @@ class Bench:
         return [event.text for event in self.events if isinstance(event, Note)]
 
     def assert_nothing_left(self) -> None:
-        assert (self.cloud.left, list(self.workshop.cache.iterdir())) == ([], [])
+        assert (self.cloud.left, list(self.context.cache.iterdir())) == ([], [])
 
 
 @pytest.fixture
@@ -333,7 +333,7 @@ def test_an_unchanged_recipe_builds_nothing_and_brings_nothing(bench: Bench) -> 
 
 
 def change_script(bench: Bench) -> None:
-    (bench.workshop.source / "scripts/10-a.sh").write_text("other")
+    (bench.context.source / "scripts/10-a.sh").write_text("other")
 
 
 def newer_base(bench: Bench) -> None:
@@ -532,7 +532,7 @@ def test_a_bake_that_was_killed_is_not_waited_for(bench: Bench) -> None:
     other_bake(bench)
     began = bench.clock.now
     assert bench.bake().built
-    assert ABANDONED <= bench.clock.now - began < ABANDONED + 10
+    assert LEASE_EXPIRY <= bench.clock.now - began < LEASE_EXPIRY + 10
     assert bench.notes[1] == "That bake was abandoned: going on in its place."
     bench.assert_nothing_left()
 
@@ -544,12 +544,12 @@ def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
 
     def sleep(seconds: float) -> None:
         bench.clock.now += seconds
-        if first in bench.cloud.security_groups and bench.clock.now - began > ABANDONED - 10:
+        if first in bench.cloud.security_groups and bench.clock.now - began > LEASE_EXPIRY - 10:
             bench.cloud.security_groups = [replace(first, id="sg-theirs")]
 
     result = bench.bake(sleep=sleep)
     assert result.built
-    assert bench.clock.now - began > 2 * ABANDONED - 20
+    assert bench.clock.now - began > 2 * LEASE_EXPIRY - 20
 
 
 def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) -> None:
@@ -638,7 +638,7 @@ def test_an_arm_image_comes_from_debians_arm_image_on_an_arm_machine(bench: Benc
 
 def test_a_cloud_without_such_machines_says_so(bench: Bench) -> None:
     here = replace(CLOUD, name="local", architectures=(Architecture.X86_64,))
-    bench.workshop = replace(bench.workshop, cloud=here)
+    bench.context = replace(bench.context, cloud=here)
     with pytest.raises(UsageError) as caught:
         bench.bake(architecture=Architecture.ARM64)
     assert caught.value.message == "--arch arm64: the local cloud's machines are x86_64"
@@ -650,7 +650,7 @@ def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Benc
     def ask() -> NoReturn:
         raise AssertionError
 
-    bench.workshop = replace(bench.workshop, find_builder=ask, caller=ask)
+    bench.context = replace(bench.context, find_builder=ask, caller=ask)
     assert not bench.bake().built
 
 
@@ -692,6 +692,6 @@ class Interrupted:
 def test_an_interrupt_at_any_line_of_a_bake_that_fails_hides_nothing_that_is_left(
     bench: Bench, tmp_path: Path, fails: BaseException
 ) -> None:
-    source, cache = bench.workshop.source, tmp_path / "cache"
+    source, cache = bench.context.source, tmp_path / "cache"
 
     assert hidden(lambda: Interrupted(source, cache, fails), Interrupted.unsaid) == {}

@@ -1,4 +1,4 @@
-"""A shell completes commands, options and what an option can be."""
+"""Completion of commands, options and values in a shell."""
 
 import os
 import shutil
@@ -15,7 +15,7 @@ HOME = Path(__file__).parents[3]
 
 
 def completions(*words, begun=""):
-    """What there is to choose from after these words."""
+    """Return the completions after these words."""
     complete = ShellComplete(cli, {}, "dask-bake", "_DASK_BAKE_COMPLETE")
     return [item.value for item in complete.get_completions(list(words), begun)]
 
@@ -26,7 +26,7 @@ def test_commands_are_completed():
     assert "destroy" not in completions()
 
 
-def test_options_are_completed_also_those_that_deny():
+def test_options_are_completed_also_in_their_no_form():
     assert completions("launch", begun="--spot") == ["--spot", "--spot-with-fallback"]
     assert completions("launch", begun="--no-sp") == ["--no-spot", "--no-spot-with-fallback"]
     assert completions("down", begun="--reg") == ["--region", "--region-name"]
@@ -42,7 +42,7 @@ def test_options_are_completed_also_those_that_deny():
         (("completion",), ["bash", "zsh", "fish"]),
     ],
 )
-def test_what_an_option_can_be_is_completed(words, choices):
+def test_choices_of_an_option_are_completed(words, choices):
     assert completions(*words) == choices
     assert completions(*words, begun=choices[0]) == choices[:1]
 
@@ -62,8 +62,8 @@ def test_another_shell_is_wrong_use(capsys):
     assert "'csh' is not one of 'bash', 'zsh', 'fish'" in capsys.readouterr().err
 
 
-def test_bash_completes_by_the_script(tmp_path):
-    """The script that is printed, in a real bash, with the real command."""
+def test_bash_completes_with_the_script(tmp_path):
+    """The printed script, in a real bash, with the real command."""
     program = tmp_path / "dask-bake"
     program.write_text(f'#!/bin/sh\nexec {sys.executable} -m dask_bake "$@"\n')
     program.chmod(0o755)

@@ -1,9 +1,9 @@
-"""The command line: its help, its exit codes, and one sentence for whatever is wrong."""
+"""The command line: help, exit codes, and messages for wrong use."""
 
 import os
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -64,15 +64,15 @@ def test_a_wrong_configuration_is_wrong_use(command, capsys):
         (["down", "a", "b"], "dask-bake down"),
     ],
 )
-def test_what_the_command_line_does_not_know_is_told_with_its_help(arguments, command, capsys):
+def test_unknown_arguments_are_reported_with_the_help_command(arguments, command, capsys):
     assert run(arguments) == 2
 
     said = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[0] for line in said] == ["Error", "Hint"]
-    assert said[1] == f"Hint: {command} --help tells what there is"
+    assert said[1] == f"Hint: {command} --help shows the usage"
 
 
-def test_an_option_may_be_given_twice_if_it_says_the_same():
+def test_an_option_may_be_given_twice_with_the_same_value():
     with cli.commands["launch"].make_context("launch", ["--count", "9", "--count", "9"]) as context:
         assert context.params["count"] == "9"
 
@@ -107,13 +107,15 @@ def test_every_command_about_clusters_takes_a_file(command):
     assert "--file" in [spelling for parameter in command.params for spelling in parameter.opts]
 
 
-def test_help_is_there_at_once():
+def test_help_is_fast():
     environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(
         [sys.executable, "-m", "dask_bake", "--help"], env=environment, check=True, stdout=subprocess.DEVNULL
     )
-    assert time.perf_counter() - start < 1.0  # 0.1 s by itself; a loaded machine gets time
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    # CPU time, so that other processes of the machine do not count.
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
     heavy = "('boto3', 'rich', 'yaml', 'jinja2')"
     command = f"import sys, dask_bake.cli.main; print([m for m in {heavy} if m in sys.modules])"
@@ -130,14 +132,14 @@ def test_help_is_there_at_once():
         (["3", "--name", "taxi", "--", "ls", "-l", "--", "x"], 3, ("ls", "-l", "--", "x")),
     ],
 )
-def test_what_follows_the_dashes_is_run_on_the_node(arguments, node, words):
+def test_arguments_after_the_dashes_are_run_on_the_node(arguments, node, words):
     with cli.commands["ssh"].make_context("ssh", list(arguments)) as context:
         assert context.params["node"] == node
         assert context.meta.get(NodeCommand.WORDS, ()) == words
 
 
-def test_main_exits_with_the_commands_code():
-    """In a process of its own, whose signals and stderr are its alone."""
+def test_main_exits_with_the_command_s_exit_code():
+    """Run in a process of its own, since it changes signal handlers and stderr."""
     code = "from dask_bake.cli.main import main; main(['launch', '--count', '1'])"
     environment = {**os.environ, "PYTHONPATH": str(HOME / "launcher")}
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""A cluster's certificates, as Dask's own scheduler, workers and clients take them, on the loopback."""
+"""Dask's scheduler, workers and clients accept the cluster's certificates, and no others."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def security(authority, *roles, ca=None):
-    """What a process of these roles is configured with."""
+    """Return the configuration of a process with these roles."""
     values = {}
     for name, certificate in roles:
         values[f"tls_{name}_cert"] = certificate.cert_pem
@@ -26,7 +26,7 @@ def security(authority, *roles, ca=None):
 
 
 async def with_cluster(authority, use):
-    """What `use` makes of the address of a scheduler that has one worker."""
+    """Return the result of `use`, called with the address of a scheduler that has one worker."""
     serving = security(authority, ("scheduler", issue(authority, "scheduler")))
     own = issue(authority, "worker")
     working = security(authority, ("worker", own), ("client", own))
@@ -38,12 +38,12 @@ async def with_cluster(authority, use):
 
 
 def scheduling(secured):
-    """A scheduler on a port of its own."""
+    """Return a scheduler on a free port."""
     return Scheduler(port=0, host="127.0.0.1", security=secured, dashboard_address="127.0.0.1:0")
 
 
 async def computed(address, secured):
-    """A sum, by a client, whose task is a client as well."""
+    """Compute a sum by a client, in a task that is a client as well."""
     async with Client(address, security=secured, asynchronous=True, timeout="5s") as client:
         return await client.submit(ask_another, 3)
 
@@ -83,7 +83,7 @@ def test_another_authority_s_client_is_refused():
 
 
 def test_a_client_s_certificate_is_not_accepted_as_a_scheduler_s():
-    """Who has it can use the cluster, and not stand in for it."""
+    """A client can use the cluster but not impersonate it."""
     authority = create_authority("dask")
     serving = security(authority, ("scheduler", issue(authority, "client")))
     secured = security(authority, ("client", issue(authority, "client")))
@@ -97,7 +97,7 @@ def test_a_client_s_certificate_is_not_accepted_as_a_scheduler_s():
 
 
 def strict(authority, role, protocol, folder):
-    """An end of a connection, with a certificate of that role and Python's strictest verification."""
+    """Return one end of a connection, with a certificate of the role and strict verification."""
     certificate = issue(authority, role)
     (folder / f"{role}.pem").write_text(certificate.cert_pem + certificate.key_pem)
     context = ssl.SSLContext(protocol)
@@ -111,7 +111,7 @@ def strict(authority, role, protocol, folder):
 
 @pytest.mark.parametrize("role", ["scheduler", "worker", "client"])
 def test_certificates_pass_python_s_strict_verification(role, tmp_path):
-    """What newer Pythons ask of certificates by default."""
+    """Newer versions of Python verify strictly by default."""
     authority = create_authority("dask")
     there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
     server = strict(authority, "worker", ssl.PROTOCOL_TLS_SERVER, tmp_path).wrap_bio(there, back, True)

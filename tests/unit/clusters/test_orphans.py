@@ -7,7 +7,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake.bake.lease import Claim
+from dask_bake.bake.lease import BakeLease
 from dask_bake.clusters import reap
 from dask_bake.clusters.naming import group_name, moment
 from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
@@ -135,10 +135,10 @@ def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
     def now() -> datetime:
         return NOW + timedelta(seconds=clock.now)
 
-    claim = Claim(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
-    cloud.create_security_group(group_name(claim.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
+    lease = BakeLease(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
+    cloud.create_security_group(group_name(lease.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
 
-    with claim.held(SUBNETS[0], "192.0.2.7/32") as group:
+    with lease.held(SUBNETS[0], "192.0.2.7/32") as group:
         made = now()
         assert dict(group.tags)[Tag.CREATED] == moment(made)
     assert made > NOW + timedelta(seconds=150)
@@ -313,14 +313,14 @@ def test_what_is_found_is_shown_with_age_and_cost_in_80_columns():
     costs = {"i-0123456789abcdef0": 0.096, "vol-0123456789abcdef0": None}
 
     assert shown(reap_view(FOUND, costs, NOW)) == (
-        "taxi  us-east-1, silent for 3 h\n"
+        "taxi  us-east-1, inactive for 3 h\n"
         "  instance        i-0123456789abcdef0    m6i.large       3 h  $0.0960/h\n"
         "  volume          vol-0123456789abcdef0  gp3 10 GiB      3 h          ?\n"
         "  security group  sg-0123456789abcdef0   dask-bake-taxi    ?\n"
         "left alone\n"
         "  young  us-east-1  it may be starting, or ending, just now\n"
-        "1 instance, 1 volume and 1 security group are to be removed, $0.0960 an hour and\n"
-        "what is unknown."
+        "1 instance, 1 volume and 1 security group are to be removed, $0.0960 an hour\n"
+        "plus unknown costs."
     )
 
 

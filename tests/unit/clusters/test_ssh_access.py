@@ -7,12 +7,11 @@ import pytest
 from dask_bake.clusters.naming import member_rule, ssh_rule
 from dask_bake.clusters.ssh_access import check_way, choose_endpoint, is_let_in, plan_change
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.launch.discovery import look_around
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan, hint_of
+from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan, a_target, hint_of
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
 PROVED = replace(IMAGE, tags=(*IMAGE.tags, (Tag.VERIFIED, Verified.YES), (Tag.MANAGED, "true")))
@@ -143,4 +142,4 @@ def test_without_that_way_nobody_asks_for_endpoints():
 
 def looked_around(*, endpoints, **options):
     there = FakeLookUps(images={"self": [PROVED]}, endpoints=endpoints)
-    return look_around(LaunchOptions(**options), CLOUD, there, lambda: OLD)
+    return a_target(LaunchOptions(**options), CLOUD, there, OLD)

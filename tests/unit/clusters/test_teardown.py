@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.clusters.inventory import find
-from dask_bake.clusters.teardown import LATEST, Removal
-from dask_bake.errors import BakeError, LeftoverError, PassingError, UnclearError
+from dask_bake.clusters.teardown import LONGEST, TaggedResources, Teardown
+from dask_bake.errors import BakeError, LeftoverError, OutcomeUnknownError, TransientError
 from dask_bake.events import Note
 from dask_bake.models.tags import Tag
 from fakes import CLOUD, FakeClock, FakeCloud, Fault, a_plan, head_of, workers_of
@@ -38,7 +38,9 @@ def filled(cloud):
 
 def remove(cloud, **said):
     clock, events = FakeClock(), []
-    Removal(cloud, "dask", TAGS, events.append, clock, clock.sleep, **said).run()
+    settle = said.pop("settle", 0.0)
+    resources = TaggedResources(cloud, "dask", TAGS, **said)
+    Teardown(resources, events.append, clock, clock.sleep, settle=settle).run()
     return clock.now - 100, [event.text for event in events if isinstance(event, Note)]
 
 
@@ -58,7 +60,7 @@ def test_each_instance_is_told_to_end_once_and_two_looks_must_find_nothing():
 @pytest.mark.parametrize("operation", ["nodes", "terminate", "groups", "delete_security_group", "key_pairs"])
 @pytest.mark.parametrize("after", [False, True])
 def test_an_ec2_that_does_not_answer_is_asked_again(operation, after):
-    errors = (PassingError("AWS is throttling"), UnclearError("EC2 could not be reached"))
+    errors = (TransientError("AWS is throttling"), OutcomeUnknownError("EC2 could not be reached"))
     cloud = filled(FakeCloud())
     cloud.faults = [Fault(operation, error, nth=n, after=after) for n, error in enumerate(errors, 1)]
 
@@ -69,7 +71,9 @@ def test_an_ec2_that_does_not_answer_is_asked_again(operation, after):
 
 def test_what_takes_long_is_told_once_for_each_thing_that_is_waited_for():
     cloud = filled(FakeCloud())
-    cloud.faults = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 60)]
+    cloud.faults = [
+        Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 60)
+    ]
 
     assert remove(cloud)[1] == [
         "Waiting for EC2: EC2 could not be reached.",
@@ -80,7 +84,7 @@ def test_what_takes_long_is_told_once_for_each_thing_that_is_waited_for():
 
 def test_an_ec2_that_never_answers_is_waited_for_five_minutes_and_what_is_known_is_named():
     cloud = filled(FakeCloud())
-    cloud.faults = [Fault("nodes", UnclearError("no network"), nth=n) for n in range(1, 1000)]
+    cloud.faults = [Fault("nodes", OutcomeUnknownError("no network"), nth=n) for n in range(1, 1000)]
 
     with pytest.raises(LeftoverError, match=r"instance i-0; instance i-1.*waited 300 s for EC2: no network"):
         remove(cloud, known=("i-0", "i-1"))
@@ -166,4 +170,4 @@ def test_a_known_instance_is_looked_for_a_minute_and_told_again_once_it_is_seen(
     assert cloud.left == []
 
     seconds, _ = remove(FakeCloud(), known=("i-7",))
-    assert 60 <= seconds <= 60 + 2 * LATEST
+    assert 60 <= seconds <= 60 + 2 * LONGEST

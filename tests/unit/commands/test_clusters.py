@@ -1,4 +1,4 @@
-"""`dask-bake extend`: what its head is asked, what is said of the answer, and what is refused before that."""
+"""`dask-bake extend`: the command on the head, its result, and refusals before it."""
 
 import json
 import os
@@ -36,7 +36,7 @@ def cloud():
 
 @pytest.fixture
 def edge():
-    """EC2 with a cluster that is entered by a bastion, so that nobody dials its head from here."""
+    """EC2 with a cluster behind a bastion, so that no test connects to its head."""
     plan, edge = a_plan(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",)), FakeCloud()
     (head,) = edge.run_instances(head_of(plan))
     edge.run_instances(workers_of(plan, head.private_address))
@@ -46,7 +46,7 @@ def edge():
 
 @pytest.fixture
 def ssh(tmp_path, monkeypatch) -> Callable[..., Path]:
-    """An ``ssh`` that answers for the head, and writes down what it was asked."""
+    """Return a function that installs an ``ssh`` which answers for the head and records the commands."""
 
     def answering(answer: str = "", *, error: str = "", code: int = 0) -> Path:
         folder, asked = tmp_path / "bin", tmp_path / "asked"
@@ -78,7 +78,7 @@ def extend(cloud, edge, monkeypatch, tmp_path):
     return extend
 
 
-def test_the_head_s_own_program_is_asked_and_what_ends_the_cluster_then_is_told(extend, ssh, capsys):
+def test_it_runs_the_head_s_program_and_shows_when_the_cluster_ends(extend, ssh, capsys):
     asked = ssh(told(LIFETIME, IDLE))
 
     assert extend() == 0
@@ -90,14 +90,14 @@ def test_the_head_s_own_program_is_asked_and_what_ends_the_cluster_then_is_told(
     )
 
 
-def test_an_end_that_is_still_near_is_told_with_the_command(extend, ssh, capsys):
+def test_an_end_that_is_still_near_is_shown_with_the_command(extend, ssh, capsys):
     ssh(told(NEAR))
 
     assert extend("dask", seconds=60) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "dask-bake extend dask puts it off."
 
 
-def test_a_script_reads_the_switches(extend, ssh, capsys):
+def test_json_has_the_timers(extend, ssh, capsys):
     ssh(told(LIFETIME))
 
     assert extend(json_output=True) == 0
@@ -112,7 +112,7 @@ def test_a_script_reads_the_switches(extend, ssh, capsys):
         ("nonsense", "Connection closed\nby somebody\n", "Connection closed by somebody"),
     ],
 )
-def test_an_end_that_was_not_put_off_is_told_with_what_the_head_said(extend, ssh, answer, error, said):
+def test_a_failure_is_reported_with_the_head_s_message(extend, ssh, answer, error, said):
     ssh(answer, error=error, code=1)
 
     with pytest.raises(BakeError) as caught:
@@ -122,7 +122,7 @@ def test_an_end_that_was_not_put_off_is_told_with_what_the_head_said(extend, ssh
     assert hint_of(caught.value).startswith("dask-bake status dask")
 
 
-def test_without_the_cluster_it_is_wrong_use_and_nobody_is_asked(extend, ssh):
+def test_an_unknown_cluster_is_wrong_use(extend, ssh):
     asked = ssh(told(LIFETIME))
 
     with pytest.raises(UsageError, match="there is no cluster named taxi in aws us-east-1"):
@@ -130,7 +130,7 @@ def test_without_the_cluster_it_is_wrong_use_and_nobody_is_asked(extend, ssh):
     assert not asked.exists()
 
 
-def test_without_the_key_nobody_is_asked(extend, cloud, ssh, tmp_path):
+def test_without_the_key_nothing_is_run(extend, cloud, ssh, tmp_path):
     asked = ssh(told(LIFETIME))
     for key in tmp_path.rglob("id_*"):
         key.unlink()
@@ -141,7 +141,7 @@ def test_without_the_key_nobody_is_asked(extend, cloud, ssh, tmp_path):
 
 
 @pytest.mark.parametrize("by", ["soon", "-2h", "2 h", "1.5h", ""])
-def test_what_is_no_duration_is_wrong_use_before_any_cloud_is_asked(capsys, by):
+def test_an_invalid_duration_is_wrong_use_before_any_request(capsys, by):
     assert run(["extend", "--by", by]) == 2
 
     shown = capsys.readouterr()
@@ -150,7 +150,7 @@ def test_what_is_no_duration_is_wrong_use_before_any_cloud_is_asked(capsys, by):
     assert repr(by) in shown.err
 
 
-def test_nothing_is_not_put_off(extend, ssh):
+def test_zero_is_wrong_use(extend, ssh):
     asked = ssh(told(LIFETIME))
 
     with pytest.raises(UsageError, match="--by is 0, which does not extend anything"):

@@ -1,21 +1,16 @@
-"""What `launch` does besides launching."""
+"""`dask-bake launch` around the launch: warnings, versions, and the metadata file."""
 
 import platform
 from dataclasses import replace
-from datetime import timedelta
 from importlib import metadata
 
 import pytest
 
 from dask_bake.commands.launch import notes, own_packages, write_metadata
-from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.errors import LeftoverError, UsageError
 from dask_bake.images.compatibility import Packages
-from dask_bake.launch.discovery import choose_image, find_images, newest_base
-from dask_bake.models.cloud import DEBIAN_ACCOUNT
-from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
-from dask_bake.options.launch import LaunchOptions
-from fakes import IMAGE, TYPE, FakeLookUps, a_cluster, a_plan, hint_of
+from fakes import IMAGE, a_cluster, a_plan, hint_of
 
 BAKED = replace(
     IMAGE,
@@ -30,16 +25,8 @@ BAKED = replace(
 CLIENT = Packages("3.11.7", distributed="2026.8.0", numpy="2.4.6")
 
 
-def chosen(options: LaunchOptions, ec2: FakeLookUps) -> Image:
-    return choose_image(find_images(options, ec2), TYPE, asked=options.ami is not None)
-
-
-def a_base(name: str, *, days: int, **changes) -> Image:
-    return replace(IMAGE, id=f"ami-{days}", name=name, created=IMAGE.created + timedelta(days), **changes)
-
-
-def test_a_file_that_cannot_be_written_leaves_a_cluster_and_says_so(tmp_path):
-    """Exit code 3, the cluster's name, and how to end it."""
+def test_if_the_file_cannot_be_written_the_cluster_stays_up(tmp_path):
+    """The error has exit code 3, the cluster's name, and the command that ends it."""
     with pytest.raises(
         LeftoverError, match="could not be written: Is a directory; the cluster mine is up"
     ) as caught:
@@ -49,60 +36,11 @@ def test_a_file_that_cannot_be_written_leaves_a_cluster_and_says_so(tmp_path):
     assert "dask-bake down mine" in hint_of(caught.value)
 
 
-def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
-    newer = replace(BAKED, id="ami-2", created=IMAGE.created + timedelta(days=1))
-    pending = replace(newer, id="ami-3", state="pending")
-    unproved = replace(newer, id="ami-4", tags=((Tag.MANAGED, "true"),))
-    ec2 = FakeLookUps({"self": (IMAGE, BAKED, newer, pending, unproved)})
-
-    assert chosen(LaunchOptions(), ec2) == newer
-    assert ec2.asked == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]
-
-
-def test_any_available_image_can_be_asked_for_by_its_id():
-    foreign = replace(IMAGE, id="ami-2")
-    pending = replace(IMAGE, id="ami-3", state="pending")
-    ec2 = FakeLookUps({"self": (BAKED, foreign, pending)})
-
-    assert chosen(LaunchOptions(ami="ami-2"), ec2) == foreign
-    with pytest.raises(BakeError, match="the image ami-3 is pending, not available"):
-        chosen(LaunchOptions(ami="ami-3"), ec2)
-
-
-def test_the_newest_base_is_debians_newest_of_the_same_series():
-    bases = (
-        a_base("debian-12-amd64-20260101-1234", days=1),
-        a_base("debian-12-amd64-20260401-1234", days=2),
-        a_base("debian-13-amd64-20260501-1234", days=3),
-        a_base("debian-12-amd64-20260601-1234", days=4, state="pending"),
-    )
-    ec2 = FakeLookUps({DEBIAN_ACCOUNT: bases, "self": (a_base("debian-12-amd64-20260701-1234", days=5),)})
-
-    assert newest_base(BAKED, ec2) == "debian-12-amd64-20260401-1234"
-    assert ec2.asked == [
-        (
-            DEBIAN_ACCOUNT,
-            {"name": "debian-12-amd64-*", "architecture": "x86_64", "state": "available"},
-        )
-    ]
-
-
-def test_the_newest_base_is_asked_for_only_where_the_base_is_debians():
-    ec2 = FakeLookUps()
-
-    assert (newest_base(IMAGE, ec2), ec2.asked) == (None, [])
-
-
-@pytest.mark.parametrize("ec2", [FakeLookUps(), FakeLookUps(refused=[DEBIAN_ACCOUNT])])
-def test_a_newest_base_that_is_not_to_be_had_is_silent(ec2):
-    assert newest_base(BAKED, ec2) is None
-
-
-def test_what_a_user_should_know_is_told_once_each_before_the_launch():
+def test_each_warning_is_given_once():
     plan = a_plan(image=BAKED, nprocs=9)
-    around = replace(plan.surroundings, newest_base="debian-12-amd64-20260401-1234")
+    newest = "debian-12-amd64-20260401-1234"
 
-    assert notes(replace(plan, surroundings=around), CLIENT, now=IMAGE.created) == (
+    assert notes(plan, CLIENT, newest_base=newest, now=IMAGE.created) == (
         "The image has numpy 2.0.0, this machine 2.4.6:"
         " what one side sends may mean something else on the other.",
         "The image ami-0123456789abcdef0 was never booted in test: dask-bake bake proves it.",
@@ -112,11 +50,11 @@ def test_what_a_user_should_know_is_told_once_each_before_the_launch():
     )
 
 
-def test_there_is_nothing_to_say_of_a_plan_that_fits():
+def test_a_plan_that_fits_has_no_warnings():
     assert notes(a_plan(), CLIENT, now=IMAGE.created) == ()
 
 
-def test_a_mismatch_ends_the_launch_unless_it_is_allowed():
+def test_a_version_mismatch_is_an_error_unless_it_is_allowed():
     other = replace(CLIENT, distributed="2025.1.0", numpy=None)
     image = replace(BAKED, tags=((Tag.DISTRIBUTED, "2026.8.0"),))
 
@@ -128,7 +66,7 @@ def test_a_mismatch_ends_the_launch_unless_it_is_allowed():
     )
 
 
-def test_the_clients_packages_are_those_of_this_environment():
+def test_the_client_s_packages_are_those_of_this_environment():
     installed = {each.name.lower(): each.version for each in metadata.distributions()}
 
     assert own_packages() == Packages(

@@ -15,8 +15,8 @@ from dask_bake.clusters.naming import member_rule, ssh_rule
 from dask_bake.ec2 import api, requests
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.errors import translated
-from dask_bake.ec2.retry import Insistence
-from dask_bake.errors import BakeError, UnclearError, UsageError
+from dask_bake.ec2.retry import RetryPolicy
+from dask_bake.errors import BakeError, OutcomeUnknownError, UsageError
 from dask_bake.events import Called, Note
 from dask_bake.models.ec2 import InstanceType, SecurityGroup, Subnet
 from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
@@ -516,8 +516,8 @@ def test_an_unknown_instance_type_is_wrong_use(stubbed):
     [
         (NoCredentialsError(), BakeError, "there are no usable AWS credentials"),
         (ResponseParserError("<html>"), BakeError, "did not come from EC2"),
-        (EndpointConnectionError(endpoint_url="http://x"), UnclearError, "could not be reached"),
-        (ReadTimeoutError(endpoint_url="http://x"), UnclearError, "could not be reached"),
+        (EndpointConnectionError(endpoint_url="http://x"), OutcomeUnknownError, "could not be reached"),
+        (ReadTimeoutError(endpoint_url="http://x"), OutcomeUnknownError, "could not be reached"),
     ],
 )
 def test_no_exception_of_botocores_passes(error, kind, sentence):
@@ -528,12 +528,12 @@ def test_no_exception_of_botocores_passes(error, kind, sentence):
 def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
     events = []
     clock = FakeClock()
-    insistence = Insistence(events.append, clock, clock.sleep, chance=lambda: 1.0)
-    edge = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, insistence=insistence)
+    retries = RetryPolicy(events.append, clock, clock.sleep, jitter=lambda: 1.0)
+    edge = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, retries=retries)
 
-    with pytest.raises(UnclearError, match="EC2 could not be reached"):
+    with pytest.raises(OutcomeUnknownError, match="EC2 could not be reached"):
         edge.subnets()
-    told = Note("AWS does not answer DescribeSubnets: it is asked for again.")
+    told = Note("AWS does not respond to DescribeSubnets: retrying.")
     assert events == [*3 * [Called("DescribeSubnets")], told, *2 * [Called("DescribeSubnets")]]
     assert clock.now == 100 + 1 + 2 + 4 + 8
 

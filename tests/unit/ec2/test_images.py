@@ -18,7 +18,7 @@ from fakes import FakeClock
 
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)
 IMAGE = Image("ami-1", "one", "available", CREATED, snapshot_id="snap-1")
-OURS = [
+MANAGED_FILTER = [
     {"Name": "tag:dask-bake:managed", "Values": ["true"]},
     {"Name": "tag-key", "Values": ["dask-bake:digest"]},
 ]
@@ -51,7 +51,7 @@ def test_our_images_are_asked_for_page_by_page_in_any_state_and_come_newest_firs
     edge, stub = stubbed
     first = {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z", "State": "pending"}
     second = {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z", "State": "failed"}
-    request = {"Owners": ["self"], "Filters": OURS, "IncludeDisabled": True, "MaxResults": 200}
+    request = {"Owners": ["self"], "Filters": MANAGED_FILTER, "IncludeDisabled": True, "MaxResults": 200}
     stub.add_response("describe_images", {"Images": [first], "NextToken": "more"}, request)
     stub.add_response("describe_images", {"Images": [second]}, {**request, "NextToken": "more"})
 
@@ -132,7 +132,7 @@ def test_our_snapshots_are_found_without_their_images(stubbed):
     stub.add_response(
         "describe_snapshots",
         {"Snapshots": [{"SnapshotId": "snap-1"}]},
-        {"OwnerIds": ["self"], "Filters": OURS, "MaxResults": 200},
+        {"OwnerIds": ["self"], "Filters": MANAGED_FILTER, "MaxResults": 200},
     )
 
     assert [each.id for each in edge.tagged_snapshots()] == ["snap-1"]

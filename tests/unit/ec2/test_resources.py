@@ -12,7 +12,7 @@ from dask_bake.errors import BakeError
 from dask_bake.models.resources import Kind, Piece
 from dask_bake.models.tags import Tag
 
-OURS = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
+MANAGED_FILTER = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
 WHEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TAGS = ((Tag.CREATED, "2026-01-02T03:04:05+00:00"), (Tag.MANAGED, "true"))
 TOLD = [{"Key": key, "Value": value} for key, value in TAGS]
@@ -52,7 +52,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
         "Tags": TOLD,
         **told,
     }
-    stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, OURS)
+    stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, MANAGED_FILTER)
 
     assert edge._instances() == [piece]
 
@@ -84,7 +84,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
             Piece(Kind.INTERFACE, "eni-1", TAGS, state="in-use", born=WHEN),
         ),
         (
-            "_groups_of_ours",
+            "_security_groups",
             "describe_security_groups",
             {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask-bake-taxi", "Tags": TOLD}]},
             Piece(Kind.GROUP, "sg-1", TAGS, name="dask-bake-taxi", born=WHEN),
@@ -99,7 +99,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
 )
 def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, piece):
     edge, stub = stubbed
-    stub.add_response(operation, answer, OURS)
+    stub.add_response(operation, answer, MANAGED_FILTER)
 
     assert getattr(edge, kind)() == [piece]
 
@@ -109,9 +109,9 @@ def test_a_time_that_is_none_is_not_known_or_taken_as_utc(stubbed, said):
     edge, stub = stubbed
     tags = [{"Key": Tag.CREATED, "Value": said}]
     answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
-    stub.add_response("describe_security_groups", answer, OURS)
+    stub.add_response("describe_security_groups", answer, MANAGED_FILTER)
 
-    (piece,) = edge._groups_of_ours()
+    (piece,) = edge._security_groups()
     assert piece.born == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
 
 

@@ -1,4 +1,4 @@
-"""A request is made again where that can help, as often and as long as that is of use, and no other is."""
+"""Requests are retried where that can help, with limits and backoff, and no others are."""
 
 from contextlib import suppress
 from itertools import pairwise
@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConn
 from botocore.parsers import ResponseParserError
 
 from dask_bake.ec2.errors import translated
-from dask_bake.ec2.retry import Insistence
-from dask_bake.errors import BakeError, ForeignAnswerError
+from dask_bake.ec2.retry import RetryPolicy
+from dask_bake.errors import BakeError, NotAwsResponseError
 from dask_bake.events import Note
 from fakes import FakeClock
 
@@ -22,8 +22,8 @@ def refusal(code: str, message: str = "why", status: int = 400) -> ClientError:
     return ClientError({"Error": said, "ResponseMetadata": {"HTTPStatusCode": status}}, "Some")
 
 
-class Asked:
-    """A request that fails so, the first so many times; all times if that is none."""
+class Request:
+    """A request whose first ``times`` attempts fail; every attempt where that is ``None``."""
 
     def __init__(self, error, times=None):
         self.error, self.times, self.tries = error, times, 0
@@ -37,12 +37,12 @@ class Asked:
         return ANSWER
 
 
-def insist(operation, asked, chance=lambda: 1.0):
+def retried(operation, request, jitter=lambda: 1.0):
     events, clock = [], FakeClock()
-    insistence = Insistence(events.append, clock, clock.sleep, chance)
+    retries = RetryPolicy(events.append, clock, clock.sleep, jitter)
     try:
-        return insistence.make(operation, asked), clock.now - 100, events
-    except (ClientError, ConnectionClosedError, ReadTimeoutError, ForeignAnswerError) as error:
+        return retries.make(operation, request), clock.now - 100, events
+    except (ClientError, ConnectionClosedError, ReadTimeoutError, NotAwsResponseError) as error:
         return error, clock.now - 100, events
 
 
@@ -57,11 +57,11 @@ def insist(operation, asked, chance=lambda: 1.0):
         "IdempotentParameterMismatch",
     ],
 )
-def test_what_no_second_request_would_change_is_asked_for_once(code):
-    asked = Asked(refusal(code))
+def test_a_permanent_refusal_is_not_retried(code):
+    request = Request(refusal(code))
 
-    assert insist("RunInstances", asked) == (asked.error, 0, [])
-    assert asked.tries == 1
+    assert retried("RunInstances", request) == (request.error, 0, [])
+    assert request.tries == 1
 
 
 @pytest.mark.parametrize(
@@ -76,11 +76,11 @@ def test_what_no_second_request_would_change_is_asked_for_once(code):
         ("DeleteSecurityGroup", refusal("InvalidGroup.NotFound"), 1),
     ],
 )
-def test_tries_are_counted(operation, error, tries):
-    asked = Asked(error)
+def test_attempts_have_a_limit(operation, error, tries):
+    request = Request(error)
 
-    assert insist(operation, asked)[0] is error
-    assert asked.tries == tries
+    assert retried(operation, request)[0] is error
+    assert request.tries == tries
 
 
 @pytest.mark.parametrize(
@@ -97,8 +97,8 @@ def test_tries_are_counted(operation, error, tries):
         ),
     ],
 )
-def test_where_time_is_what_helps_it_has_an_end(operation, error, least):
-    raised, seconds, _ = insist(operation, Asked(error))
+def test_retries_have_a_time_limit(operation, error, least):
+    raised, seconds, _ = retried(operation, Request(error))
 
     assert raised is error
     assert least <= seconds <= least + 20
@@ -114,87 +114,87 @@ def test_where_time_is_what_helps_it_has_an_end(operation, error, least):
         refusal("502", status=502),
     ],
 )
-def test_without_an_answer_of_aws_the_request_is_made_again_until_there_is_one(error):
-    asked = Asked(error, times=3)
+def test_a_request_without_a_response_from_aws_is_retried(error):
+    request = Request(error, times=3)
 
-    assert insist("RunInstances", asked)[0] == ANSWER
-    assert asked.tries == 4
-
-
-def test_somebody_elses_answer_is_no_success():
-    raised, _, _ = insist("DescribeInstances", Asked({"ResponseMetadata": {"HTTPStatusCode": 200}}))
-
-    assert str(raised) == "DescribeInstances: the answer did not come from EC2"
+    assert retried("RunInstances", request)[0] == ANSWER
+    assert request.tries == 4
 
 
-def test_pauses_are_anything_up_to_a_bound_that_grows_to_20_seconds():
-    _, seconds, _ = insist("RunInstances", Asked(refusal("RequestLimitExceeded")))
+def test_a_response_from_elsewhere_is_an_error():
+    raised, _, _ = retried("DescribeInstances", Request({"ResponseMetadata": {"HTTPStatusCode": 200}}))
+
+    assert str(raised) == "DescribeInstances: the response did not come from EC2"
+
+
+def test_pauses_are_random_up_to_a_limit_that_grows_to_20_seconds():
+    _, seconds, _ = retried("RunInstances", Request(refusal("RequestLimitExceeded")))
     assert seconds == 1 + 2 + 4 + 8 + 16 + 20 + 20
 
-    _, seconds, _ = insist("RunInstances", Asked(refusal("RequestLimitExceeded")), chance=lambda: 0.25)
+    _, seconds, _ = retried("RunInstances", Request(refusal("RequestLimitExceeded")), jitter=lambda: 0.25)
     assert seconds == (1 + 2 + 4 + 8 + 16 + 20 + 20) / 4
 
 
 class Clock(FakeClock):
-    """Notes when it was that something was told."""
+    """Records when each note was sent."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.told = []
+        self.notes = []
 
     def hear(self, note: Note) -> None:
-        self.told.append((self.now - 100, note.text))
+        self.notes.append((self.now - 100, note.text))
 
 
-def told(operation, asked, chance=1.0):
+def notes_of(operation, request, jitter=1.0):
     clock = Clock()
     with suppress(ClientError, ConnectionClosedError):
-        Insistence(clock.hear, clock, clock.sleep, lambda: chance).make(operation, asked)
-    return clock.told
+        RetryPolicy(clock.hear, clock, clock.sleep, lambda: jitter).make(operation, request)
+    return clock.notes
 
 
-@pytest.mark.parametrize("chance", [1.0, 0.9, 0.5])
-def test_throttling_is_told_when_it_has_lasted_5_seconds_also_within_a_pause(chance):
+@pytest.mark.parametrize("jitter", [1.0, 0.9, 0.5])
+def test_throttling_is_noted_after_5_seconds_also_within_a_pause(jitter):
     throttled = refusal("RequestLimitExceeded")
-    assert told("RunInstances", Asked(throttled, times=2), chance) == []
+    assert notes_of("RunInstances", Request(throttled, times=2), jitter) == []
 
-    assert told("RunInstances", Asked(throttled, times=5), chance) == [
-        (5.0, "AWS is throttling RunInstances: it is asked for again, and more slowly.")
+    assert notes_of("RunInstances", Request(throttled, times=5), jitter) == [
+        (5.0, "AWS is throttling RunInstances: retrying, more slowly.")
     ]
 
 
 @pytest.mark.parametrize(
-    ("operation", "error", "sentence"),
+    ("operation", "error", "note"),
     [
         (
             "CreateSecurityGroup",
             refusal("InternalError", status=500),
-            "AWS fails at CreateSecurityGroup: it is",
+            "AWS fails at CreateSecurityGroup: retrying.",
         ),
-        ("RunInstances", DROPPED, "AWS does not answer RunInstances: it is"),
+        ("RunInstances", DROPPED, "AWS does not respond to RunInstances: retrying."),
         (
             "AuthorizeSecurityGroupIngress",
             refusal("InvalidGroup.NotFound"),
-            "AWS does not know yet what it has just made: AuthorizeSecurityGroupIngress is",
+            "AWS does not list yet what it has just created: retrying AuthorizeSecurityGroupIngress.",
         ),
         (
             "RunInstances",
             refusal("InvalidParameterValue", "iamInstanceProfile.name is invalid"),
-            "AWS does not know the instance profile yet: RunInstances is",
+            "AWS does not know the instance profile yet: retrying RunInstances.",
         ),
     ],
 )
-def test_what_is_waited_for_is_told_after_5_seconds_and_once_a_minute(operation, error, sentence):
-    said = told(operation, Asked(error))
+def test_a_failure_is_noted_after_5_seconds_and_once_a_minute(operation, error, note):
+    notes = notes_of(operation, Request(error))
 
-    assert said[0] == (5.0, f"{sentence} asked for again.")
-    assert {text for _, text in said} == {said[0][1]}
-    times = [seconds for seconds, _ in said]
+    assert notes[0] == (5.0, note)
+    assert {text for _, text in notes} == {notes[0][1]}
+    times = [seconds for seconds, _ in notes]
     assert all(later - earlier >= 60 for earlier, later in pairwise(times))
 
 
 @pytest.mark.parametrize("earlier", [DROPPED, refusal("InternalError", status=500)])
-def test_a_refusal_after_a_try_without_a_clear_answer_says_that_it_may_be_done(earlier):
+def test_a_refusal_after_an_attempt_of_unknown_outcome_may_have_happened(earlier):
     errors = [earlier, refusal("ExpiredToken")]
 
     def call():
@@ -202,21 +202,21 @@ def test_a_refusal_after_a_try_without_a_clear_answer_says_that_it_may_be_done(e
 
     clock = FakeClock()
     with pytest.raises(BakeError, match="ExpiredToken") as caught, translated("CreateSecurityGroup"):
-        Insistence([].append, clock, clock.sleep).make("CreateSecurityGroup", call)
+        RetryPolicy([].append, clock, clock.sleep).make("CreateSecurityGroup", call)
 
-    assert caught.value.may_be_done
+    assert caught.value.may_have_happened
 
 
 @pytest.mark.parametrize("code", ["ExpiredToken", "RequestLimitExceeded"])
-def test_a_refusal_alone_says_that_nothing_is_done(code):
+def test_a_refusal_alone_has_not_happened(code):
     clock = FakeClock()
     with pytest.raises(BakeError) as caught, translated("CreateSecurityGroup"):
-        Insistence([].append, clock, clock.sleep).make("CreateSecurityGroup", Asked(refusal(code)))
+        RetryPolicy([].append, clock, clock.sleep).make("CreateSecurityGroup", Request(refusal(code)))
 
-    assert not caught.value.may_be_done
+    assert not caught.value.may_have_happened
 
 
-def test_each_trouble_is_told_by_itself():
+def test_each_failure_has_its_own_note():
     class Both:
         def __init__(self):
             self.errors = [*[refusal("RequestLimitExceeded")] * 4, *[DROPPED] * 4]
@@ -226,7 +226,7 @@ def test_each_trouble_is_told_by_itself():
                 return ANSWER
             raise self.errors.pop(0)
 
-    assert [text.split(" RunInstances")[0] for _, text in told("RunInstances", Both())] == [
+    assert [text.split(" RunInstances")[0] for _, text in notes_of("RunInstances", Both())] == [
         "AWS is throttling",
-        "AWS does not answer",
+        "AWS does not respond to",
     ]

@@ -12,7 +12,7 @@ from dask_bake.environment import pip as wheels
 from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 
 def package(name: str, content: bytes) -> Package:
@@ -143,5 +143,8 @@ def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None
 
 
 def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BakeError, match="cannot be written: Permission denied"), room_in(tmp_path, needed=1):
+    with (
+        pytest.raises(BakeError, match="cannot be written: Permission denied"),
+        explain_disk_errors(tmp_path, needed=1),
+    ):
         raise PermissionError(errno.EACCES, "Permission denied")

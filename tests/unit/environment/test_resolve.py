@@ -61,13 +61,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settled() -> Iterator[None]:
     """rattler's threads settle once, after the last test."""
     yield
-    time.sleep(conda_client.SETTLE)
+    time.sleep(conda_client.SHUTDOWN_GRACE)
 
 
 @pytest.fixture
 def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr(conda_client, "SETTLE", 0)
-    monkeypatch.setattr(conda_client, "PROBE", 0.5)
+    monkeypatch.setattr(conda_client, "SHUTDOWN_GRACE", 0)
+    monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
     with serve(folder) as served:
         yield served

@@ -189,7 +189,7 @@ def test_later_files_win_and_lists_and_mappings_are_joined(tmp_path):
         channel_priority="flexible",
     )
     named = write(tmp_path / "named.yml", channel_priority="disabled", unknown=1)
-    settings = read_conda_settings({"CONDARC": str(named)}, tmp_path)
+    settings = read_conda_settings({"HOME": str(tmp_path), "CONDARC": str(named)})
     assert settings == CondaSettings(
         channels=("mine", "lab"),
         custom_channels={"lab": "https://a.example", "x": "https://b.example"},
@@ -199,11 +199,16 @@ def test_later_files_win_and_lists_and_mappings_are_joined(tmp_path):
 
 def test_the_environment_wins_over_files_and_variables_are_put_in(tmp_path):
     write(tmp_path / ".condarc", channels=["https://user:${SECRET}@c.example/x"], ssl_verify=True)
-    environ = {"SECRET": "s3", "CONDA_SSL_VERIFY": "false", "CONDA_CHANNEL_ALIAS": "https://mirror.example"}
-    settings = read_conda_settings(environ, tmp_path)
+    environ = {
+        "HOME": str(tmp_path),
+        "SECRET": "s3",
+        "CONDA_SSL_VERIFY": "false",
+        "CONDA_CHANNEL_ALIAS": "https://mirror.example",
+    }
+    settings = read_conda_settings(environ)
     assert settings.channels == ("https://user:s3@c.example/x",)
     assert (settings.ssl_verify, settings.channel_alias) == (False, "https://mirror.example")
-    assert read_conda_settings({**environ, "CONDA_CHANNELS": "a, b,"}, tmp_path).channels == ("a", "b")
+    assert read_conda_settings({**environ, "CONDA_CHANNELS": "a, b,"}).channels == ("a", "b")
 
 
 @pytest.mark.parametrize(
@@ -223,12 +228,12 @@ def test_the_environment_wins_over_files_and_variables_are_put_in(tmp_path):
 )
 def test_a_setting_is_what_conda_takes_it_for(tmp_path, text, settings):
     (tmp_path / ".condarc").write_text(text)
-    assert read_conda_settings({}, tmp_path) == settings
+    assert read_conda_settings({"HOME": str(tmp_path)}) == settings
 
 
 def test_a_home_of_ssl_verify_is_this_one_s(tmp_path):
     (tmp_path / ".condarc").write_text("ssl_verify: ~/lab.pem")
-    assert read_conda_settings({}, tmp_path).ssl_verify == str(tmp_path / "lab.pem")
+    assert read_conda_settings({"HOME": str(tmp_path)}).ssl_verify == str(tmp_path / "lab.pem")
 
 
 @pytest.mark.parametrize(
@@ -245,7 +250,7 @@ def test_a_home_of_ssl_verify_is_this_one_s(tmp_path):
 def test_settings_that_cannot_be_used_are_named(tmp_path, text, sentence):
     (tmp_path / ".condarc").write_text(text)
     with pytest.raises(UsageError, match=sentence):
-        read_conda_settings({}, tmp_path)
+        read_conda_settings({"HOME": str(tmp_path)})
 
 
 @pytest.mark.parametrize(

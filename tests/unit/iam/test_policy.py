@@ -5,8 +5,8 @@ import json
 import pytest
 
 from dask_bake.cli.main import run
-from dask_bake.iam.grants import GRANTS, OURS, Extra, Purpose
-from dask_bake.iam.policy import LIMIT, notes, policy
+from dask_bake.iam.grants import GRANTS, IS_MANAGED, Extra, Purpose
+from dask_bake.iam.policy import POLICY_LIMIT, notes, policy
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch_table import OPTIONS
 from iam_actions import permitted
@@ -59,7 +59,7 @@ def test_what_is_asked_of_everything_changes_nothing():
 def test_what_ends_or_changes_a_thing_is_for_our_own_things_alone(action):
     holding = [each for each in statements(*EVERYTHING) if action in each["Action"]]
 
-    assert [each["Condition"] for each in holding] == len(holding) * [OURS]
+    assert [each["Condition"] for each in holding] == len(holding) * [IS_MANAGED]
     assert holding
 
 
@@ -116,7 +116,7 @@ def test_what_is_left_to_do_is_said():
 def test_the_policy_for_a_purpose_fits_into_one(purpose):
     text = json.dumps(policy([purpose], account="123456789012"))
 
-    assert len("".join(text.split())) <= LIMIT
+    assert len("".join(text.split())) <= POLICY_LIMIT
     assert policy([purpose])["Version"] == "2012-10-17"
 
 

@@ -6,7 +6,13 @@ from datetime import timedelta
 import pytest
 
 from dask_bake.environment.pip_lock import Package
-from dask_bake.errors import BakeError, LeftoverError, StoppedError, UnclearError, UsageError
+from dask_bake.errors import (
+    BakeError,
+    CommandInterruptedError,
+    LeftoverError,
+    OutcomeUnknownError,
+    UsageError,
+)
 from dask_bake.events import Note, PhaseEnded, PhaseStarted
 from dask_bake.images import catalog, copy
 from dask_bake.images.copy_plan import CopyPlan, CopyStep, check_regions, plan_copy
@@ -504,11 +510,11 @@ def test_a_copy_that_is_refused_is_not_asked_for_again():
 def unheard() -> BakeError:
     """What is refused at last, after a try whose answer was lost."""
     error = refused("you may not")
-    error.may_be_done = True
+    error.may_have_happened = True
     return error
 
 
-@pytest.mark.parametrize("error", [UnclearError("no answer"), unheard(), KeyboardInterrupt()])
+@pytest.mark.parametrize("error", [OutcomeUnknownError("no answer"), unheard(), KeyboardInterrupt()])
 def test_a_copy_that_may_have_begun_is_found_by_its_token_and_taken_back(error):
     edge = FakeImages(faults={"copy": [error]})
     with pytest.raises((BakeError, KeyboardInterrupt)):
@@ -518,7 +524,7 @@ def test_a_copy_that_may_have_begun_is_found_by_its_token_and_taken_back(error):
 
 def test_an_interrupt_takes_back_every_copy_that_goes_on_and_leaves_those_that_are_done():
     done, going_on = FakeImages(), FakeImages(faults={"wait_available": [KeyboardInterrupt()]})
-    with pytest.raises(StoppedError, match="what was copied stays: ami-copy0 in eu-west-1"):
+    with pytest.raises(CommandInterruptedError, match="what was copied stays: ami-copy0 in eu-west-1"):
         carry_out(
             [a_copy_plan(), a_copy_plan(region="us-west-2")], {"eu-west-1": done, "us-west-2": going_on}
         )

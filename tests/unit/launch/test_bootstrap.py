@@ -15,6 +15,7 @@ import yaml
 
 from dask_bake.cloud_init.certificates import create_authority, issue_for_nodes
 from dask_bake.launch.discovery import find_callers
+from dask_bake.launch.dry_run import planned_calls
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Connect
 from fakes import PUBLIC_KEY, a_plan
@@ -52,7 +53,7 @@ def plan(request) -> LaunchPlan:
     options = LAUNCHES[request.param]
     plan = a_plan(**options)
     callers = find_callers(plan.options, lambda: HERE)
-    plan = replace(plan, surroundings=replace(plan.surroundings, callers=callers))
+    plan = replace(plan, target=replace(plan.target, callers=callers))
     if options.get("tls"):
         handed = issue_for_nodes(create_authority(plan.options.name))
         plan = replace(plan, handout=replace(plan.handout, tls=handed))
@@ -60,7 +61,7 @@ def plan(request) -> LaunchPlan:
 
 
 def requests(plan: LaunchPlan, operation: str) -> list[dict[str, Any]]:
-    found = [call.parameters for call in plan.calls() if call.operation == operation]
+    found = [call.parameters for call in planned_calls(plan) if call.operation == operation]
     assert found, f"a launch without {operation}"
     return found
 

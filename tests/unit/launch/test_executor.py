@@ -8,9 +8,9 @@ from dask_bake.errors import (
     BakeError,
     LeftoverError,
     NotReadyError,
-    PassingError,
+    OutcomeUnknownError,
     QuotaError,
-    UnclearError,
+    TransientError,
     UsageError,
 )
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
@@ -94,16 +94,16 @@ def test_every_phase_is_told_with_its_time():
 STEPS = [
     Fault("create_security_group", BakeError("no")),
     Fault("create_security_group", KeyboardInterrupt(), after=True),
-    Fault("create_security_group", UnclearError("no answer"), after=True),
-    Fault("create_security_group", UnclearError("no answer"), nth=2, after=True),
+    Fault("create_security_group", OutcomeUnknownError("no answer"), after=True),
+    Fault("create_security_group", OutcomeUnknownError("no answer"), nth=2, after=True),
     Fault("authorize", BakeError("no")),
     Fault("authorize", KeyboardInterrupt()),
     Fault("run_instances", BakeError("no")),
     Fault("run_instances", KeyboardInterrupt(), after=True),
-    Fault("run_instances", UnclearError("no answer"), after=True),
+    Fault("run_instances", OutcomeUnknownError("no answer"), after=True),
     Fault("run_instances", BakeError("no capacity"), nth=2),
     Fault("run_instances", KeyboardInterrupt(), nth=2, after=True),
-    Fault("run_instances", UnclearError("no answer"), nth=2, after=True),
+    Fault("run_instances", OutcomeUnknownError("no answer"), nth=2, after=True),
     Fault("nodes", BakeError("no")),
     Fault("nodes", KeyboardInterrupt(), nth=2),
     Fault("console_output", BakeError("no")),
@@ -132,9 +132,9 @@ def test_a_launch_whose_first_request_is_refused_has_nothing_to_undo():
 
 
 def test_instances_that_ec2_lists_late_are_ended_too():
-    cloud = FakeCloud(faults=[Fault("run_instances", UnclearError("no answer"), after=True)], delay=5)
+    cloud = FakeCloud(faults=[Fault("run_instances", OutcomeUnknownError("no answer"), after=True)], delay=5)
 
-    with pytest.raises(UnclearError):
+    with pytest.raises(OutcomeUnknownError):
         start(cloud)
 
     assert cloud.left == []
@@ -200,8 +200,8 @@ def test_without_dask_a_head_that_cannot_be_entered_is_told_with_what_ssh_said()
 
 
 def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_once():
-    silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
-    silent += [Fault("console_output", PassingError("AWS is throttling"), nth=n) for n in (1, 2)]
+    silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
+    silent += [Fault("console_output", TransientError("AWS is throttling"), nth=n) for n in (1, 2)]
     cloud, events = FakeCloud(faults=silent), []
 
     cluster = start(cloud, events=events)
@@ -213,7 +213,7 @@ def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_
 
 
 def test_an_ec2_that_does_not_answer_until_the_deadline_ends_the_launch():
-    silent = [Fault("nodes", UnclearError("EC2 could not be reached"), nth=n) for n in range(1, 600)]
+    silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 600)]
     cloud = FakeCloud(faults=silent)
 
     with pytest.raises(BakeError):
@@ -307,7 +307,7 @@ def test_without_ec2_the_known_instances_are_named():
 
 def test_what_was_made_unheard_is_among_what_is_left_where_ec2_cannot_be_asked():
     lost = [
-        Fault("run_instances", UnclearError("no answer"), after=True),
+        Fault("run_instances", OutcomeUnknownError("no answer"), after=True),
         *(Fault("nodes", BakeError("you may not"), nth=n) for n in (1, 2)),
     ]
     cloud = FakeCloud(faults=lost)
@@ -442,7 +442,7 @@ def test_what_is_refused_is_undone_though_nodes_that_are_not_ready_would_be_kept
 
 
 def test_nodes_are_kept_too_where_ec2_is_silent_at_the_deadline():
-    silent = [Fault("nodes", PassingError("EC2 could not be reached"), nth=n) for n in range(1, 3000)]
+    silent = [Fault("nodes", TransientError("EC2 could not be reached"), nth=n) for n in range(1, 3000)]
     cloud = FakeCloud(faults=silent, console="")
 
     with pytest.raises(LeftoverError, match=r"waited 300 s for the head to run.*EC2 could not be reached"):
@@ -484,7 +484,7 @@ def test_a_cluster_that_is_good_enough_stays_though_ec2_is_silent_at_the_deadlin
 
 def silent_once(ask, when):
     """``ask``, without an answer the first time that it is so."""
-    left = [UnclearError("no answer")]
+    left = [OutcomeUnknownError("no answer")]
 
     def asked(tags):
         if left and when():

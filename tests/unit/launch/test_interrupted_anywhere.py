@@ -5,7 +5,7 @@ import pytest
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import take_down
 from dask_bake.commands import clusters
-from dask_bake.errors import BakeError, StoppedError
+from dask_bake.errors import BakeError, CommandInterruptedError
 from dask_bake.launch.executor import launch
 from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
 from interrupting import hidden, words_of
@@ -58,7 +58,7 @@ class Down:
                 self.has_begun = True
                 cluster = find(self.cloud, CLOUD, "dask")
                 take_down(cluster, self.cloud, way_in, notify=ending.see, clock=clock, sleep=clock.sleep)
-        except StoppedError:
+        except CommandInterruptedError:
             self.is_untouched = self.cloud.left == self.whole
             if not self.is_untouched:
                 raise

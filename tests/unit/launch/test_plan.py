@@ -1,9 +1,13 @@
 """A plan is decided from options and look-ups alone."""
 
+from dataclasses import replace
+
 import pytest
 
+from dask_bake.errors import UsageError
+from dask_bake.launch.dry_run import planned_calls
 from dask_bake.launch.placement import Shape, threads_per_worker
-from dask_bake.launch.plan import client_token
+from dask_bake.launch.plan import check_user_data, client_token
 from dask_bake.models.cloud import Market, Role
 from dask_bake.models.tags import Tag
 from fakes import TYPE, a_plan, head_of, workers_of
@@ -54,10 +58,44 @@ def test_a_client_token_is_the_same_for_the_same_request_and_no_other():
 
 
 def test_a_plan_lists_the_calls_that_make_the_cluster():
-    operations = [call.operation for call in a_plan().calls()]
+    operations = [call.operation for call in planned_calls(a_plan())]
 
     assert operations == [
         *2 * ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress"),
         "RunInstances",
         "RunInstances",
+    ]
+
+
+def test_user_data_that_is_too_long_is_refused_before_any_call(tmp_path):
+    path = tmp_path / "extra.yaml"
+    plan = a_plan(user_data=_written(path, f"#cloud-config\nfinal_message: {'x' * 20000}\n"))
+    handout = replace(plan.handout, extra=path.read_text())
+
+    with pytest.raises(UsageError, match=r"user-data.* 16384"):
+        check_user_data(replace(plan, handout=handout))
+
+
+def _written(path, text):
+    path.write_text(text)
+    return path
+
+
+def test_the_check_of_user_data_looks_at_every_role_and_type():
+    rendered = []
+
+    class Watched(type(a_plan())):
+        def head(self, place, kind, *rest):
+            rendered.append(("head", kind.name))
+
+        def workers(self, place, kind, address, *rest):
+            rendered.append(("worker", kind.name, address))
+
+    plan = a_plan(type=("m6i.2xlarge", "m5.2xlarge"), head_type=("m6i.large",))
+    check_user_data(Watched(plan.options, plan.target, "launch1", plan.handout))
+
+    assert sorted(rendered) == [
+        ("head", "m6i.large"),
+        ("worker", "m5.2xlarge", "255.255.255.255"),
+        ("worker", "m6i.2xlarge", "255.255.255.255"),
     ]

@@ -10,13 +10,12 @@ from rich.console import Console
 
 from dask_bake.ec2.prices import PriceList, prices_of
 from dask_bake.errors import BakeError
-from dask_bake.launch.permissions import NOT_ASKED, NOT_CERTAIN, Permission, ask, check
+from dask_bake.launch.dry_run import NOT_ASKED, ask_permissions, planned_calls
 from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words, look_up_prices
 from dask_bake.models.cloud import Connect
-from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.view.cluster_json import cost_document, plan_document
 from dask_bake.view.launch_plan import plan_view
-from fakes import IMAGE, a_plan
+from fakes import IMAGE, FakeLookUps, a_plan, in_a_group
 
 SIZED = replace(IMAGE, root_size=73)
 ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
@@ -172,7 +171,7 @@ def test_a_price_that_does_not_come_is_not_waited_for():
                 may_answer.wait()
             return {"PriceList": [product("0.5")]}
 
-    prices = look_up_prices(PriceList(Slow(), "us-east-1", patience=0.2), a_plan())
+    prices = look_up_prices(PriceList(Slow(), "us-east-1", timeout=0.2), a_plan())
     may_answer.set()
 
     assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
@@ -183,83 +182,11 @@ def test_only_what_is_paid_for_on_demand_is_a_price():
     assert list(prices_of({})) == []
 
 
-class Asked:
-    """EC2, of which one may ask for anything but some; ``requests`` are what it was asked."""
-
-    def __init__(self, denied=(), broken=()):
-        self.denied, self.broken, self.requests = denied, broken, []
-
-    def may(self, operation, request):
-        self.requests.append((operation, request))
-        if operation in self.broken:
-            raise BakeError("RunInstances failed: no such thing (InvalidParameterValue)")
-        return operation not in self.denied
-
-
-def test_ec2_is_asked_about_each_call_without_what_is_not_there_yet():
-    ec2 = Asked()
-
-    answers = ask(a_plan(), ec2)
-
-    assert answers == (
-        Permission("CreateSecurityGroup", "its group", True),
-        Permission("AuthorizeSecurityGroupIngress", "its group", None, NOT_ASKED),
-        Permission("RunInstances", "the head", True),
-        Permission("RunInstances", "the workers", True),
-    )
-    runs = [request for operation, request in ec2.requests if operation == "RunInstances"]
-    assert sorted(request["MaxCount"] for request in runs) == [1, 2]
-    for request in runs:
-        assert "ClientToken" not in request
-        assert "Groups" not in request["NetworkInterfaces"][0]
-        assert request["NetworkInterfaces"][0]["SubnetId"] == "subnet-1"
-
-
-def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay():
-    ec2 = Asked()
-
-    answers = ask(a_plan(provision=False, nprocs=1), ec2)
-
-    assert Permission("ImportKeyPair", "its key", True) in answers
-    assert all("KeyName" not in request for name, request in ec2.requests if name == "RunInstances")
-
-
-def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
-    denied = ask(in_a_group(a_plan()), Asked(denied=("RunInstances",)))
-    with pytest.raises(BakeError) as caught:
-        check(denied)
-
-    assert caught.value.message == (
-        "these AWS credentials may not call ec2:RunInstances for the head, ec2:RunInstances for the workers"
-    )
-    assert caught.value.exit_code == 1
-    unclear = ask(a_plan(), Asked(broken=("RunInstances",)))
-    assert unclear[2].why == "RunInstances failed: no such thing (InvalidParameterValue)"
-    check(unclear)
-
-
-def test_a_refusal_for_the_vpc_s_default_group_is_not_certain():
-    """In the cluster's own groups, which are not there yet, it may well be permitted."""
-    answers = ask(a_plan(), Asked(denied=("RunInstances",)))
-
-    assert answers[2:] == (
-        Permission("RunInstances", "the head", None, NOT_CERTAIN),
-        Permission("RunInstances", "the workers", None, NOT_CERTAIN),
-    )
-    check(answers)
-    with pytest.raises(BakeError, match=r"may not call ec2:CreateSecurityGroup for its group$"):
-        check(ask(a_plan(), Asked(denied=("CreateSecurityGroup", "RunInstances"))))
-
-
-def in_a_group(plan):
-    """The same, its nodes also in a group of the user's own, which is there."""
-    groups = (SecurityGroup("sg-7", "storage", "vpc-1"),)
-    return replace(plan, surroundings=replace(plan.surroundings, groups=groups))
-
-
 def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
     plan = in_a_group(a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge")))
-    text = shown(plan_view(plan, ask(plan, Asked(denied=("RunInstances",))), cost(plan, ALL)))
+    text = shown(
+        plan_view(plan, ask_permissions(plan, FakeLookUps(denied=("RunInstances",))), cost(plan, ALL))
+    )
     lines = [line.rstrip() for line in text.splitlines()]
 
     places = lines.index("Tried in this order")
@@ -270,7 +197,7 @@ def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
         f"3. us-east-1a, subnet-1: {types}",
         f"4. us-east-1b, subnet-2: {types}",
     ]
-    permissions = lines.index("Permissions, as EC2 answers")
+    permissions = lines.index("Permissions, as reported by EC2")
     assert [line.split() for line in lines[permissions + 1 : permissions + 3]] == [
         ["CreateSecurityGroup", "its", "group", "yes"],
         ["AuthorizeSecurityGroupIngress", "its", "group", "?", *NOT_ASKED.split()],
@@ -285,6 +212,6 @@ def test_keys_are_masked_in_a_plan_that_is_shown():
     plan = a_plan()
     secret = replace(plan, handout=replace(plan.handout, public_key=pem))
 
-    assert "c2VjcmV0" in str(secret.calls())
+    assert "c2VjcmV0" in str(planned_calls(secret))
     assert "c2VjcmV0" not in shown(plan_view(secret)) + json.dumps(plan_document(secret))
     assert "a private key, not shown" in json.dumps(plan_document(secret))

@@ -339,7 +339,7 @@ def test_where_only_a_type_is_left_whose_quota_is_too_small_that_is_said():
     cloud.dying = {"i-0": "Server.InternalError: no"}
     plan = a_plan(type=(BIG, GPU), head_type=(SMALL,))
     offered = frozenset({(BIG, A), (GPU, A), (SMALL, A), (BIG, B), (SMALL, B)})
-    plan = replace(plan, surroundings=replace(plan.surroundings, offerings=offered))
+    plan = replace(plan, target=replace(plan.target, offerings=offered))
 
     with pytest.raises(QuotaError, match=r"too small; 2 m6i.2xlarge in us-east-1a are 16 vCPUs"):
         launch(plan, cloud, FakeWayIn(cloud), notify=[].append, clock=clock, sleep=clock.sleep)

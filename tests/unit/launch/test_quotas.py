@@ -5,20 +5,19 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.launch.discovery import look_around
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import CLOUD, IMAGE, TYPES, FakeLookUps
+from fakes import CLOUD, IMAGE, TYPES, FakeLookUps, a_target
 
 BAKED = replace(IMAGE, tags=((Tag.MANAGED, "true"), (Tag.USER, "admin"), (Tag.VERIFIED, Verified.YES)))
 STANDARD, GRAPHICS = "L-1216C47A", "L-DB2E81BA"
 BOTH = {"type": ("m6i.2xlarge", "g5.2xlarge"), "count": 9}
 
 
-def around(quotas, **options):
+def the_target(quotas, **options):
     """What is found for a launch in an account with these quotas."""
     there = FakeLookUps(images={"self": (BAKED,)}, types=TYPES, quotas=quotas)
-    return look_around(LaunchOptions(**options), CLOUD, there, lambda: "192.0.2.7/32")
+    return a_target(LaunchOptions(**options), CLOUD, there)
 
 
 @pytest.mark.parametrize(
@@ -31,15 +30,15 @@ def around(quotas, **options):
     ids=str,
 )
 def test_a_type_that_is_within_its_quota_is_enough(quotas):
-    assert around(quotas, **BOTH, head_type=("m6i.2xlarge",)).image == BAKED
+    assert the_target(quotas, **BOTH, head_type=("m6i.2xlarge",)).image == BAKED
 
 
 def test_a_second_type_for_the_head_is_enough_too():
     options = {"head_type": ("g5.2xlarge", "m6i.2xlarge"), "count": 3}
 
-    assert around({STANDARD: 24.0, GRAPHICS: 0.0}, **options).image == BAKED
+    assert the_target({STANDARD: 24.0, GRAPHICS: 0.0}, **options).image == BAKED
 
 
 def test_where_every_type_is_beyond_its_quota_that_of_the_preferred_type_is_named():
     with pytest.raises(BakeError, match=rf"asks for 72 vCPUs at once, .*\({STANDARD}\) is 64$"):
-        around({STANDARD: 64.0, GRAPHICS: 32.0}, **BOTH, head_type=("m6i.2xlarge",))
+        the_target({STANDARD: 64.0, GRAPHICS: 32.0}, **BOTH, head_type=("m6i.2xlarge",))

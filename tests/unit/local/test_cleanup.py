@@ -95,7 +95,7 @@ def test_a_base_tree_that_is_being_made_is_left_over_once_no_server_holds_the_ro
     }
 
 
-MINE, ANOTHERS = PROPAGATION / "dask-i-0a", PROPAGATION / "dask-b-i-0a"
+MINE, OTHERS = PROPAGATION / "dask-i-0a", PROPAGATION / "dask-b-i-0a"
 NSPAWNS = (PROPAGATION, PROPAGATION.parent)
 
 
@@ -104,8 +104,8 @@ NSPAWNS = (PROPAGATION, PROPAGATION.parent)
     [
         ([MINE], False, (MINE, *NSPAWNS)),
         ([], False, NSPAWNS),
-        ([MINE, ANOTHERS], False, (MINE,)),
-        ([ANOTHERS], True, ()),
+        ([MINE, OTHERS], False, (MINE,)),
+        ([OTHERS], True, ()),
         ([MINE], True, (MINE,)),
         ([], True, ()),
     ],

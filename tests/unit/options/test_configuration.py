@@ -1,4 +1,4 @@
-"""What is configured is read as dask reads it; what is not understood is a sentence that says where it is."""
+"""The configuration is read as Dask reads it; a wrong setting is refused with its source."""
 
 import json
 import os
@@ -38,48 +38,48 @@ SAMPLES = {
 
 
 def sample(option):
-    """A value as it is written, and as it is taken."""
+    """Return a value of the option as it is written, and as it is parsed."""
     other = option.choices[-1] if option.choices else option.default
     return SAMPLES.get(option.parse) or (other, option.parse(other, option.name))
 
 
 def read(folder, text="", **environ):
-    """The configuration of a folder with one file, and of these variables."""
+    """Return the configuration from a folder with one file, and from these variables."""
     folder.joinpath("own.yaml").write_text(text)
     return read_configuration(environ, [str(folder)])
 
 
 @pytest.mark.parametrize("key", SETTINGS)
-def test_every_setting_can_stand_in_a_file_and_in_a_variable(tmp_path, key):
+def test_each_setting_can_be_in_a_file_and_in_a_variable(tmp_path, key):
     option = SETTINGS[key]
     section = f"{IMAGE_SECTION}." if key.startswith(f"{IMAGE_SECTION}.") else ""
-    written, taken = sample(option)
+    written, parsed = sample(option)
     variable = f"DASK_BAKE__{key.upper().replace('.', '__').replace('-', '_')}"
     nested = {IMAGE_SECTION: {option.key: written}} if section else {key: written}
 
-    filed = read(tmp_path, json.dumps({"bake": nested}))
-    said = read(tmp_path, **{variable: written if isinstance(written, str) else repr(written)})
+    from_file = read(tmp_path, json.dumps({"bake": nested}))
+    from_variable = read(tmp_path, **{variable: written if isinstance(written, str) else repr(written)})
 
     path = str(tmp_path / "own.yaml")
-    assert filed == {key: ConfiguredValue(written, path, f"{key} in {path}")}
-    assert said == {key: ConfiguredValue(written, variable, variable)}
-    for configuration in (filed, said):
-        assert resolve([option], {}, configuration, section=section) == {option.name: taken}
+    assert from_file == {key: ConfiguredValue(written, path, f"{key} in {path}")}
+    assert from_variable == {key: ConfiguredValue(written, variable, variable)}
+    for configuration in (from_file, from_variable):
+        assert resolve([option], {}, configuration, section=section) == {option.name: parsed}
 
 
-def test_every_option_of_a_launch_is_a_setting():
+def test_each_option_of_a_launch_is_a_setting():
     assert {option.name for option in SETTINGS.values()} >= set(LaunchOptions.__dataclass_fields__)
 
 
-def test_no_file_means_nothing_is_configured(tmp_path):
+def test_without_a_file_the_configuration_is_empty(tmp_path):
     assert read_configuration({}, [str(tmp_path / "nowhere")]) == {}
 
 
-def test_keys_have_a_dash_or_an_underscore(tmp_path):
+def test_keys_are_written_with_dashes_or_underscores(tmp_path):
     assert list(read(tmp_path, "bake: {head_type: a, min-workers: 3}")) == ["head-type", "min-workers"]
 
 
-def test_variables_go_before_files_and_later_files_before_earlier(tmp_path):
+def test_variables_override_files_and_later_files_override_earlier_ones(tmp_path):
     for name, text in (
         ("a", "bake: {count: 3, nprocs: 3, timeout: 3}"),
         ("b", "bake: {count: 5, nprocs: 5}"),
@@ -95,7 +95,7 @@ def test_variables_go_before_files_and_later_files_before_earlier(tmp_path):
     }
 
 
-def test_entries_of_mappings_add_up(tmp_path):
+def test_entries_of_mappings_are_combined(tmp_path):
     tmp_path.joinpath("a.yaml").write_text("bake: {tag: {team: weather, stage: test}}")
     tmp_path.joinpath("b.yaml").write_text("bake: {tag: {stage: live}}")
 
@@ -105,13 +105,13 @@ def test_entries_of_mappings_add_up(tmp_path):
     assert given.source == f"{tmp_path}/a.yaml, {tmp_path}/b.yaml"
 
 
-def test_null_goes_back_to_the_default(tmp_path):
+def test_null_restores_the_default(tmp_path):
     configuration = read(tmp_path, "bake: {count: 9, spot: true}", DASK_BAKE__COUNT="None")
 
     assert launch_options({}, configuration) == LaunchOptions(spot=True)
 
 
-def test_the_short_variables_are_short_for_the_long_ones(tmp_path):
+def test_short_variables_are_aliases_of_long_ones(tmp_path):
     configuration = read(
         tmp_path,
         "bake: {cloud: aws}",
@@ -126,28 +126,28 @@ def test_the_short_variables_are_short_for_the_long_ones(tmp_path):
     }
 
 
-def test_an_empty_variable_says_nothing(tmp_path):
+def test_an_empty_variable_is_ignored(tmp_path):
     empty = {"DASK_BAKE_CLOUD": "", "DASK_BAKE__COUNT": ""}
     assert read(tmp_path, "bake: {cloud: aws}", **empty)["cloud"].value == "aws"
 
 
-def test_what_dask_hands_on_to_a_child_goes_before_files_alone(tmp_path):
-    handed_on = serialize({"bake": {"count": 5, "nprocs": 5}})
+def test_configuration_inherited_from_a_parent_process_overrides_files_only(tmp_path):
+    inherited = serialize({"bake": {"count": 5, "nprocs": 5}})
 
     configuration = read(
-        tmp_path, "bake: {count: 3}", DASK_BAKE__NPROCS="7", DASK_INTERNAL_INHERIT_CONFIG=handed_on
+        tmp_path, "bake: {count: 3}", DASK_BAKE__NPROCS="7", DASK_INTERNAL_INHERIT_CONFIG=inherited
     )
 
     assert {key: given.value for key, given in configuration.items()} == {"count": 5, "nprocs": 7}
 
 
-def test_variables_of_the_local_cloud_and_of_dask_are_no_settings(tmp_path):
+def test_variables_of_the_local_cloud_and_of_dask_are_not_settings(tmp_path):
     others = {"DASK_BAKE_LOCAL_PORT": "1", "DASK_SCHEDULER__WORK_STEALING": "True", "DASK_BAKERY": "x"}
     assert read(tmp_path, "scheduler-address: tcp://x", **others) == {}
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         ("bake: 3", "bake in {} must be a mapping of settings, not 3"),
         ("bake: [count]", "bake in {} must be a mapping of settings, not ['count']"),
@@ -166,15 +166,15 @@ def test_variables_of_the_local_cloud_and_of_dask_are_no_settings(tmp_path):
         ("dask_bake: {count: 3}", "{} has a section 'dask_bake:', which is now named 'bake:'"),
     ],
 )
-def test_what_is_not_understood_is_one_sentence_with_file_and_key(tmp_path, content, sentence):
+def test_a_wrong_setting_in_a_file_is_refused_with_file_and_key(tmp_path, content, message):
     with pytest.raises(UsageError) as caught:
         read(tmp_path, content)
 
-    assert caught.value.message == sentence.format(tmp_path / "own.yaml")
+    assert caught.value.message == message.format(tmp_path / "own.yaml")
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "sentence"),
+    ("variable", "value", "message"),
     [
         ("DASK_BAKE__COUNT", "many", "DASK_BAKE__COUNT must be a whole number, not 'many'"),
         ("DASK_BAKE__COLOUR", "red", "DASK_BAKE__COLOUR is not a setting of dask-bake"),
@@ -185,15 +185,15 @@ def test_what_is_not_understood_is_one_sentence_with_file_and_key(tmp_path, cont
         ("DASK_BAKE_INSTALLER", "apt", "DASK_BAKE_INSTALLER: 'apt' is not a valid choice"),
     ],
 )
-def test_a_variable_that_is_not_understood_is_one_sentence(tmp_path, variable, value, sentence):
+def test_a_wrong_variable_is_refused_with_its_name(tmp_path, variable, value, message):
     with pytest.raises(UsageError) as caught:
         read(tmp_path, **{variable: value})
 
-    assert caught.value.message == sentence
+    assert caught.value.message == message
 
 
 @pytest.mark.parametrize("content", [b"other: [", b"- a\n", b"\xff\xfe\x00", b"a: 1\na: [}"])
-def test_a_broken_file_of_somebody_else_s_is_one_sentence_with_its_path(tmp_path, content):
+def test_a_file_that_dask_cannot_read_is_refused_with_its_path(tmp_path, content):
     path = tmp_path / "theirs.yaml"
     path.write_bytes(content)
 
@@ -204,18 +204,18 @@ def test_a_broken_file_of_somebody_else_s_is_one_sentence_with_its_path(tmp_path
     assert "\n" not in caught.value.message
 
 
-def test_a_setting_that_is_nearly_right_is_told():
+def test_the_hint_suggests_a_similar_setting():
     with pytest.raises(UsageError) as caught:
         find_setting("nproc")
 
     assert caught.value.hint == "did you mean nprocs? dask-bake config lists all settings"
 
 
-# As a process of its own, since dask reads its files when it is imported
+# In a process of its own, because Dask reads its files when it is imported
 
 
 def dask_bake(*words, home, **environ):
-    """What the command line does there."""
+    """Run a command with this home directory."""
     return subprocess.run(
         [sys.executable, "-m", "dask_bake", *words],
         env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "HOME": str(home), **environ},
@@ -225,7 +225,7 @@ def dask_bake(*words, home, **environ):
     )
 
 
-def test_dask_s_own_folders_are_read(tmp_path):
+def test_dask_s_folders_are_read(tmp_path):
     own, named = tmp_path / ".config/dask", tmp_path / "elsewhere.yaml"
     own.mkdir(parents=True)
     own.joinpath("mine.yaml").write_text("bake: {count: 5, nprocs: 5}")
@@ -233,15 +233,17 @@ def test_dask_s_own_folders_are_read(tmp_path):
 
     ended = dask_bake("config", "--json", home=tmp_path, DASK_CONFIG=str(named), DASK_BAKE__SPOT="true")
 
-    said = {key: value for key, value in json.loads(ended.stdout).items() if value["source"] != "default"}
-    assert said == {
+    configured = {
+        key: value for key, value in json.loads(ended.stdout).items() if value["source"] != "default"
+    }
+    assert configured == {
         "count": {"value": 7, "source": str(named)},
         "nprocs": {"value": 5, "source": str(own / "mine.yaml")},
         "spot": {"value": True, "source": "DASK_BAKE__SPOT"},
     }
 
 
-def test_a_broken_file_is_wrong_use_for_every_command(tmp_path):
+def test_a_file_that_dask_cannot_read_ends_a_command_with_exit_code_2(tmp_path):
     path = tmp_path / ".config/dask/theirs.yaml"
     path.parent.mkdir(parents=True)
     path.write_text("other: [")
@@ -252,12 +254,12 @@ def test_a_broken_file_is_wrong_use_for_every_command(tmp_path):
     assert f"Error: cannot read Dask's configuration: A dask config file at '{path}'" in ended.stderr
 
 
-# What `dask-bake config` shows
+# dask-bake config
 
 
 @pytest.fixture
 def own():
-    """A file in the user's folder."""
+    """Write a configuration file in the home directory, and return its path."""
     path = Path(os.environ["HOME"], ".config/dask/a-name-that-is-longer-than-most-files-have.yaml")
     path.parent.mkdir(parents=True)
     path.write_text(
@@ -266,23 +268,23 @@ def own():
     return path
 
 
-def test_config_shows_each_value_and_where_it_comes_from(own, capsys, monkeypatch):
+def test_config_shows_each_value_and_its_source(own, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("DASK_BAKE_CLOUD", "local")
     assert run(["config"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    said = {line.split()[0]: line.split()[1:] for line in lines if line and not line.startswith(" ")}
-    assert said["cloud"] == ["local", "DASK_BAKE_CLOUD"]
-    assert said["count"] == ["4", "default"]
-    assert said["type"][:2] == ["m6i.large,", "m5.large"]
-    assert said["tag"][0] == "team=weather"
-    assert said["image.volume-size"][0] == "20"
-    assert set(SETTINGS) <= set(said)
+    shown = {line.split()[0]: line.split()[1:] for line in lines if line and not line.startswith(" ")}
+    assert shown["cloud"] == ["local", "DASK_BAKE_CLOUD"]
+    assert shown["count"] == ["4", "default"]
+    assert shown["type"][:2] == ["m6i.large,", "m5.large"]
+    assert shown["tag"][0] == "team=weather"
+    assert shown["image.volume-size"][0] == "20"
+    assert set(SETTINGS) <= set(shown)
 
 
-def test_config_tells_one_value(own, capsys):
+def test_config_shows_one_value(own, capsys):
     assert run(["config", "volume_type"]) == 0
     assert capsys.readouterr() == ("gp3\n", "from default\n")
 
@@ -294,16 +296,16 @@ def test_config_tells_one_value(own, capsys):
 
 
 @pytest.mark.parametrize("key", SETTINGS)
-def test_the_help_says_the_default_that_counts(key):
-    """Where there is a value: else it says in words what is taken."""
-    said, value = SETTINGS[key].default, default(key)
+def test_the_help_states_the_default(key):
+    """Compare with the field if that has a value; otherwise the help describes the default in words."""
+    stated, value = SETTINGS[key].default, default(key)
     if SETTINGS[key].parse is values.boolean:
-        assert (said == key) is value is SETTINGS[key].is_on
+        assert (stated == key) is value is SETTINGS[key].is_on
     elif value not in (None, "", ()):
-        assert SETTINGS[key].parse(said, key) == value
+        assert SETTINGS[key].parse(stated, key) == value
 
 
-def test_the_defaults_of_the_configuration_are_those_of_a_launch():
+def test_the_json_document_has_the_defaults_of_a_launch():
     document = config_document({})
     assert document["type"] == {"value": ["m6i.2xlarge"], "source": "default"}
     assert document["image.arch"] == {"value": Architecture.X86_64, "source": "default"}

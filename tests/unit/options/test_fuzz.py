@@ -1,4 +1,4 @@
-"""Whatever a user writes reaches the nodes and the tags as it was written, or is refused in a sentence."""
+"""Any user input arrives unchanged on the nodes and in the tags, or is refused with a message."""
 
 import json
 import re
@@ -86,7 +86,7 @@ TRICKS = (
     ),
     *("null", "true", "0x1F", "1e3", "2026-13-45", "!!python/object", "&a", "*a", "~", "~nobody/x"),
 )
-"""What means something to a template, a shell, systemd, sshd, YAML, MIME or a terminal."""
+"""Strings with a meaning in templates, shells, systemd, sshd, YAML, MIME or terminals."""
 
 texts = st.lists(st.sampled_from(TRICKS) | st.text(max_size=8), max_size=6).map("".join) | st.text(
     max_size=60
@@ -103,7 +103,7 @@ mailable = st.text(
 
 
 def systemd_reads(text: str) -> dict[str, str]:
-    """The variables of an ``EnvironmentFile``, by the states of systemd's own parser (basic/env-file.c)."""
+    """Parse an ``EnvironmentFile`` with the state machine of systemd (basic/env-file.c)."""
     found, key, value, state, spaces = {}, "", "", "before key", 0
     for character in text:
         match state:
@@ -137,7 +137,7 @@ def systemd_reads(text: str) -> dict[str, str]:
 
 
 def sshd_reads(line: str) -> list[str]:
-    """The words of a line of sshd's settings, by the rules of its splitter (OpenSSH, argv_split)."""
+    """Split a line of sshd_config by the rules of OpenSSH (argv_split)."""
     words, word, quote, rest = [], None, "", iter(line)
     for character in rest:
         if character == "\\" and (following := next(rest)) in ("'\"\\" if quote else "'\"\\ "):
@@ -157,11 +157,11 @@ def sshd_reads(line: str) -> list[str]:
 
 
 def shell_reads(text: str) -> dict[str, str]:
-    """The variables that a shell has after it has read the text."""
+    """Return the variables of a shell that has sourced the text."""
     script = "set -a; . /dev/stdin; exec /usr/bin/env --null"
     command = ["/usr/bin/env", "--ignore-environment", "/bin/sh", "-c", script]
-    said = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout.decode()
-    return dict(each.split("=", 1) for each in said.split("\0")[:-1])
+    output = subprocess.run(command, input=text.encode(), capture_output=True, check=True).stdout.decode()
+    return dict(each.split("=", 1) for each in output.split("\0")[:-1])
 
 
 def files_of(user_data: str) -> dict[str, str]:
@@ -177,7 +177,7 @@ def tags_of(request) -> list[dict[str, str]]:
 
 @fuzzed
 @given(st.from_regex(r"[a-z][a-z0-9-]{0,31}", fullmatch=True) | texts)
-def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
+def test_a_cluster_name_arrives_unchanged_or_is_refused(name):
     try:
         plan = a_plan(name=name)
     except UsageError:
@@ -200,7 +200,7 @@ def test_a_clusters_name_is_the_same_everywhere_or_refused(name):
 
 @fuzzed
 @given(st.lists(st.tuples(names, texts), max_size=4))
-def test_variables_are_read_back_by_systemd_the_shell_and_sshd_or_refused(pairs):
+def test_variables_arrive_unchanged_in_systemd_the_shell_and_sshd_or_are_refused(pairs):
     try:
         given_env = option_values.pairs([f"{key}={value}" for key, value in pairs] or ["A=1"], "--env")
         plan = a_plan(env=given_env)
@@ -209,17 +209,17 @@ def test_variables_are_read_back_by_systemd_the_shell_and_sshd_or_refused(pairs)
 
     meant = dict(given_env)
     for spec in (head_of(plan), workers_of(plan)):
-        told = files_of(spec.user_data)
-        assert systemd_reads(told["/etc/dask-bake/launch.env"]) == meant
-        assert {**meant, **shell_reads(told["/etc/dask-bake/launch.env"])}.items() >= meant.items()
-        first, *words = sshd_reads(told["/etc/ssh/sshd_config.d/40-dask-bake.conf"])
+        files = files_of(spec.user_data)
+        assert systemd_reads(files["/etc/dask-bake/launch.env"]) == meant
+        assert {**meant, **shell_reads(files["/etc/dask-bake/launch.env"])}.items() >= meant.items()
+        first, *words = sshd_reads(files["/etc/ssh/sshd_config.d/40-dask-bake.conf"])
         assert first == "SetEnv"
         assert dict(word.split("=", 1) for word in words) == {"PATH": encoding.SESSION_PATH, **meant}
 
 
 @fuzzed
 @given(st.dictionaries(names, lines, max_size=3))
-def test_a_shell_reads_each_variable_as_it_was_written(values):
+def test_variables_arrive_unchanged_in_a_shell(values):
     own = {f"OWN_{number}": value for number, value in enumerate(values.values())}
 
     read = shell_reads(encoding.environment_file(own))
@@ -232,7 +232,7 @@ def test_a_shell_reads_each_variable_as_it_was_written(values):
 
 @fuzzed
 @given(st.lists(st.tuples(texts | st.text("ab+-=._:/@ ", max_size=10), texts), min_size=1, max_size=5))
-def test_tags_are_on_everything_as_they_were_written_or_refused(pairs):
+def test_tags_arrive_unchanged_on_all_resources_or_are_refused(pairs):
     try:
         given_tags = option_values.pairs([f"{key}={value}" for key, value in pairs], "--tag")
         plan = a_plan(tag=given_tags)
@@ -261,7 +261,7 @@ def test_tags_are_on_everything_as_they_were_written_or_refused(pairs):
         | {"preloads": st.lists(st.builds(Preload, texts.map(lambda name: f"{name}.py"), texts), max_size=2)}
     ),
 )
-def test_nothing_breaks_out_of_a_template(role, written):
+def test_no_value_escapes_from_its_place_in_the_template(role, written):
     try:
         text = render(
             role, NodeSettings(**{**written, "preloads": tuple(written["preloads"])}, nprocs=1, nthreads=1)
@@ -269,19 +269,19 @@ def test_nothing_breaks_out_of_a_template(role, written):
     except UsageError:
         return
 
-    told = yaml.safe_load(text)
+    document = yaml.safe_load(text)
     user = {"user": written["user"]} if written["user"] is not None else {}
-    assert {key: told[key] for key in told if key != "write_files"} == {
+    assert {key: document[key] for key in document if key != "write_files"} == {
         "ssh_authorized_keys": [written["public_key"]],
         **user,
     }
-    assert all(set(file) == {"path", "permissions", "content"} for file in told["write_files"])
+    assert all(set(file) == {"path", "permissions", "content"} for file in document["write_files"])
     read = files_of(text)
     own = systemd_reads(read[f"/etc/dask-bake/{role}.env"])
     assert own["DASK_BAKE_CLUSTER"] == written["cluster"]
     words = shlex.split(own.get("DASK_BAKE_OPTIONS", ""))
-    asked = written["scheduler_options"] if role is Role.HEAD else written["worker_options"]
-    assert tuple(words[len(words) - len(asked) :]) == asked
+    requested = written["scheduler_options"] if role is Role.HEAD else written["worker_options"]
+    assert tuple(words[len(words) - len(requested) :]) == requested
     assert json.loads(read["/etc/dask/dask-bake.yaml"]) == {"scheduler-address": written["scheduler"]}
     if role is Role.WORKER:
         for preload in written["preloads"]:
@@ -297,7 +297,7 @@ extras = st.dictionaries(
 
 @fuzzed
 @given(extras)
-def test_a_cloud_config_of_the_users_stays_what_it_was_and_so_does_ours(extra):
+def test_the_user_s_cloud_config_and_ours_are_both_unchanged(extra):
     text = f"{FIRST_LINE}\n{yaml.safe_dump(extra, allow_unicode=True)}"
     settings = {"cluster": "dask", "public_key": "key", "scheduler": "tcp://10.0.0.5:8786"}
 
@@ -308,7 +308,7 @@ def test_a_cloud_config_of_the_users_stays_what_it_was_and_so_does_ours(extra):
     assert set(yaml.safe_load(ours.get_payload())) == {"users", "ssh_authorized_keys", "write_files"}
 
 
-# ---- files of the user's
+# ---- files of the user
 
 
 NO_VALUES = ("2026-13-45", "!!int x", "!!bool x", "!!timestamp x", "!!float x", "9" * 5000, "[" * 500)
@@ -316,32 +316,32 @@ NO_VALUES = ("2026-13-45", "!!int x", "!!bool x", "!!timestamp x", "!!float x", 
 
 @pytest.mark.parametrize("value", NO_VALUES, ids=lambda value: value[:12])
 @pytest.mark.parametrize("key", ["dependencies", "runcmd", "bake", "name"])
-def test_a_value_that_there_cannot_be_in_a_file_is_refused(tmp_path, key, value):
+def test_an_invalid_yaml_value_is_refused(tmp_path, key, value):
     for first_line in ("", f"{FIRST_LINE}\n"):
         _read_every_way(tmp_path, f"{first_line}{key}: {value}\n")
 
 
 @fuzzed
 @given(documents.map(lambda each: yaml.safe_dump(each) if _is_plain(each) else str(each)) | texts)
-def test_a_file_is_understood_or_refused_whatever_it_holds(tmp_path, text):
+def test_any_file_is_accepted_or_refused(tmp_path, text):
     _read_every_way(tmp_path, text)
 
 
 @fuzzed
 @given(st.dictionaries(st.sampled_from(["name", "cloud", "region", "launch_id", "instances"]), documents))
-def test_the_file_of_a_cluster_is_understood_or_refused(document):
-    _understood_or_refused(lambda: parse_cluster_file(document, Path("cluster.yaml")))
+def test_any_cluster_file_is_accepted_or_refused(document):
+    _accepted_or_refused(lambda: parse_cluster_file(document, Path("cluster.yaml")))
 
 
 @fuzzed
 @given(st.dictionaries(st.sampled_from([option.key for option in OPTIONS]) | texts, documents, max_size=4))
-def test_configured_values_make_a_launch_or_are_refused(section):
+def test_any_configuration_is_accepted_or_refused(section):
     def read():
         configuration = parse_document({"bake": section}, "dask.yaml")
         cloud_options({}, configuration)
         return launch_options({}, configuration)
 
-    _understood_or_refused(read)
+    _accepted_or_refused(read)
 
 
 ODD = (
@@ -362,15 +362,15 @@ ODD = (
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.name)
-def test_an_option_takes_or_refuses_whatever_is_odd(option):
+def test_an_option_accepts_or_refuses_unusual_values(option):
     for odd in ODD:
         for value in (odd, [odd], f"{odd}={odd}"):
-            _understood_or_refused(
+            _accepted_or_refused(
                 lambda value=value: launch_options({}, parse_document({"bake": {option.key: value}}, "f"))
             )
         if isinstance(odd, str):
             flag = (odd,) if option.multiple else odd
-            _understood_or_refused(lambda flag=flag: launch_options({option.name: flag}, {}))
+            _accepted_or_refused(lambda flag=flag: launch_options({option.name: flag}, {}))
 
 
 # ---- the command line
@@ -393,25 +393,25 @@ COMMANDS = (
 
 @fuzzed
 @given(st.lists(st.tuples(st.sampled_from(LAUNCH_FLAGS), texts), min_size=1, max_size=3))
-def test_the_values_of_a_launch_end_in_a_sentence(capsys, monkeypatch, flags):
-    assert _said(["launch", *(word for pair in flags for word in pair)], capsys, monkeypatch)
+def test_any_flags_of_a_launch_are_accepted_or_refused(capsys, monkeypatch, flags):
+    assert _runs_or_is_refused(["launch", *(word for pair in flags for word in pair)], capsys, monkeypatch)
 
 
 @fuzzed
 @given(st.sampled_from(COMMANDS), st.lists(texts | st.sampled_from(["--name", "--file", "--by"]), max_size=4))
-def test_any_words_end_in_a_sentence(capsys, monkeypatch, command, words):
-    assert _said([command, *words], capsys, monkeypatch)
+def test_any_arguments_are_accepted_or_refused(capsys, monkeypatch, command, words):
+    assert _runs_or_is_refused([command, *words], capsys, monkeypatch)
 
 
-def _said(arguments, capsys, monkeypatch) -> bool:
-    """Runs the command line without credentials: what goes well so far ends at those."""
+def _runs_or_is_refused(arguments, capsys, monkeypatch) -> bool:
+    """Run the command without credentials, so that accepted arguments fail there."""
     monkeypatch.setenv("DASK_BAKE_CLOUD", "aws")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
     code = run(arguments)
-    said = capsys.readouterr()
+    captured = capsys.readouterr()
     assert code in (0, 2)
-    assert "Traceback" not in said.err
-    return bool(said.out if code == 0 else said.err)
+    assert "Traceback" not in captured.err
+    return bool(captured.out if code == 0 else captured.err)
 
 
 def _read_every_way(folder: Path, text: str) -> None:
@@ -425,10 +425,10 @@ def _read_every_way(folder: Path, text: str) -> None:
         lambda: checked(LaunchOptions(user_data=path)),
         lambda: render(Role.HEAD, NodeSettings(**node, extra=text)),
     ):
-        _understood_or_refused(read)
+        _accepted_or_refused(read)
 
 
-def _understood_or_refused(read) -> None:
+def _accepted_or_refused(read) -> None:
     with suppress(BakeError):
         read()
 

@@ -1,4 +1,4 @@
-"""What cannot be launched is refused before anything is looked up."""
+"""Options are built from flags, configuration and defaults, in this order of precedence."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from dask_bake.options.launch import CloudOptions, LaunchOptions
 from dask_bake.options.parse import cloud_options, launch_options
 
 
-def test_the_defaults_are_those_of_the_help():
+def test_without_flags_and_configuration_options_have_their_defaults():
     assert launch_options({}, {}) == LaunchOptions(
         count=4,
         nprocs=1,
@@ -26,34 +26,34 @@ def test_the_defaults_are_those_of_the_help():
     )
 
 
-def test_a_mismatch_is_allowed_by_its_flag():
+def test_a_flag_sets_its_option():
     assert launch_options({"allow_mismatch": True}, {}) == LaunchOptions(allow_mismatch=True)
 
 
-def test_a_flag_goes_before_what_is_configured_and_that_before_the_default():
+def test_a_flag_overrides_the_configuration_which_overrides_the_default():
     options = launch_options({"count": 9, "nprocs": None, "tag": ()}, configured(count=5, nprocs=8))
 
     assert (options.count, options.nprocs, options.name) == (9, 8, "dask")
 
 
-def test_a_switch_that_is_configured_can_be_denied():
+def test_a_flag_can_turn_off_a_configured_switch():
     options = launch_options({"spot": False, "tls": None}, configured(spot=True, tls=True))
 
     assert (options.spot, options.tls) == (False, True)
 
 
-def test_null_in_the_configuration_is_the_default():
+def test_null_in_the_configuration_restores_the_default():
     assert launch_options({}, configured(count=None)).count == 4
 
 
-def test_what_is_refused_and_was_configured_names_where():
+def test_an_error_about_a_configured_option_names_its_source():
     with pytest.raises(UsageError) as caught:
         launch_options({"count": None}, configured(count=1))
 
     assert caught.value.message == "--count must be at least 2, not 1 (--count is count in a.yaml)"
 
 
-def test_what_is_refused_and_was_a_flag_names_no_file():
+def test_an_error_about_a_flag_names_no_source():
     with pytest.raises(UsageError) as caught:
         launch_options({"count": 1}, configured(count=9))
 
@@ -61,7 +61,7 @@ def test_what_is_refused_and_was_a_flag_names_no_file():
 
 
 @pytest.mark.parametrize(
-    ("flags", "given", "expected"),
+    ("flags", "settings", "expected"),
     [
         ({"cloud": "aws"}, {"cloud": "local"}, CloudOptions(CloudChoice.AWS)),
         ({"cloud": None}, {"cloud": "local"}, CloudOptions(CloudChoice.LOCAL)),
@@ -70,11 +70,11 @@ def test_what_is_refused_and_was_a_flag_names_no_file():
         ({}, {}, CloudOptions()),
     ],
 )
-def test_where_things_are_is_said_by_flags_then_by_the_configuration(flags, given, expected):
-    assert cloud_options(flags, configured(**given)) == expected
+def test_flags_override_the_configuration_for_the_cloud(flags, settings, expected):
+    assert cloud_options(flags, configured(**settings)) == expected
 
 
-def test_an_environment_is_chosen_likewise():
+def test_the_options_of_an_environment_have_the_same_precedence():
     given = {"image.installer": "pip", "image.env": "a.yml", "image.channel": ["lab"], "image.arch": "arm64"}
 
     assert environment_options({"arch": "x86_64"}, configured(**given)) == EnvironmentOptions(
@@ -82,7 +82,7 @@ def test_an_environment_is_chosen_likewise():
     )
 
 
-def test_a_lock_says_who_installs_it_whatever_is_configured():
+def test_a_lock_overrides_the_configured_installer():
     given = configured(**{"image.installer": "pip"})
 
     assert environment_options({}, given, lock=Path("pip.lock")).installer is InstallerChoice.AUTO
@@ -90,11 +90,11 @@ def test_a_lock_says_who_installs_it_whatever_is_configured():
     assert environment_options(flags, given, lock=Path("x")).installer is InstallerChoice.CONDA
 
 
-def test_this_python_s_own_packages_go_before_a_configured_file():
+def test_from_env_overrides_a_configured_file():
     assert environment_options({"from_env": True}, configured(**{"image.env": "a.yml"})).file is None
 
 
-def test_a_bake_s_options_are_those_below_image():
+def test_the_options_of_a_bake_are_read_below_image():
     given = {"image.volume-size": 20, "volume-size": 99, "image.base": "ami-1", "image.timeout": 60}
 
     options = bake_options({"timeout": "120"}, configured(**given), force=True)
@@ -102,7 +102,7 @@ def test_a_bake_s_options_are_those_below_image():
     assert options == BakeOptions(force=True, volume_size=20, base="ami-1", timeout=120)
 
 
-def test_a_bake_s_option_that_is_refused_names_where_it_was_configured():
+def test_an_error_about_an_option_of_a_bake_names_its_source():
     with pytest.raises(
         UsageError, match=r"at least 8, not 2 \(--volume-size is image\.volume-size in a\.yaml\)"
     ):

@@ -50,7 +50,7 @@ def public(cluster):
 def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options, address, proxy):
     endpoint = options.get("endpoint")
     plan = a_plan(**{name: value for name, value in options.items() if name != "endpoint"})
-    plan = replace(plan, surroundings=replace(plan.surroundings, endpoint=endpoint))
+    plan = replace(plan, target=replace(plan.target, endpoint=endpoint))
     cluster = public(a_cluster(plan))
 
     reached = host(cluster, cluster.nodes[0], SECRETS, carrier_of(cluster, CLOUD))

@@ -1,16 +1,11 @@
-"""Signals end a command three times at most, and a stream that nobody reads ends nothing."""
+"""Signals interrupt a command three times at most."""
 
-import io
 import os
 import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-from dask_bake.system.signals import MOST, Interrupts, outlive_terminal
-from dask_bake.system.streams import Lossy
+from dask_bake.system.signals import MAX_INTERRUPTS, Interrupts, ignore_hangup
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -23,83 +18,54 @@ def interrupts():
         signal.signal(number, handler)
 
 
-def come(*numbers: int) -> int:
-    """How many of the signals were heeded."""
-    heeded = 0
+def send(*numbers: int) -> int:
+    """Return how many of the signals raised KeyboardInterrupt."""
+    raised = 0
     for number in numbers:
         try:
             os.kill(os.getpid(), number)
         except KeyboardInterrupt:
-            heeded += 1
-    return heeded
+            raised += 1
+    return raised
 
 
-def test_three_signals_are_heeded_and_then_what_is_left_is_said_in_peace(interrupts):
+def test_three_signals_interrupt_and_later_ones_are_ignored(interrupts):
     interrupts.listen()
 
-    assert come(signal.SIGINT, signal.SIGTERM, *[signal.SIGINT] * 9) == MOST == 3
+    assert send(signal.SIGINT, signal.SIGTERM, *[signal.SIGINT] * 9) == MAX_INTERRUPTS == 3
 
 
-def test_a_terminal_that_is_closed_is_heeded_once_however_often_it_says_so(interrupts):
+def test_a_terminal_that_closes_interrupts_once_however_often_it_sends_sighup(interrupts):
     interrupts.listen()
 
-    assert come(signal.SIGHUP, signal.SIGHUP, signal.SIGHUP) == 1
-    assert come(signal.SIGTERM) == 1
+    assert send(signal.SIGHUP, signal.SIGHUP, signal.SIGHUP) == 1
+    assert send(signal.SIGTERM) == 1
 
 
-def test_what_is_ignored_already_stays_ignored(interrupts):
+def test_a_signal_that_is_ignored_already_stays_ignored(interrupts):
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     interrupts.listen()
 
-    assert come(signal.SIGHUP) == 0
+    assert send(signal.SIGHUP) == 0
 
 
-def test_what_outlives_its_terminal_is_still_ended_by_others(interrupts):
+def test_after_ignore_hangup_other_signals_still_interrupt(interrupts):
     interrupts.listen()
-    outlive_terminal()
+    ignore_hangup()
 
-    assert (come(signal.SIGHUP), come(signal.SIGINT)) == (0, 1)
+    assert (send(signal.SIGHUP), send(signal.SIGINT)) == (0, 1)
 
 
-def test_who_has_not_listened_is_left_as_he_is(interrupts):
+def test_ignore_hangup_changes_nothing_without_a_handler(interrupts):
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-    outlive_terminal()
+    ignore_hangup()
 
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
 
 
-def test_at_the_end_nothing_is_heeded(interrupts):
+def test_after_the_end_all_signals_are_ignored(interrupts):
     interrupts.listen()
     interrupts.end()
 
-    assert come(*NUMBERS) == 0
-
-
-def test_what_nobody_reads_is_lost_and_the_writer_goes_on():
-    reading, writing = os.pipe()
-    with os.fdopen(writing, "w") as stream:
-        lossy = Lossy(stream)
-        lossy.write("one\n")
-        lossy.flush()
-        assert os.read(reading, 9) == b"one\n"
-        os.close(reading)
-        for _ in range(3):
-            lossy.write("two\n")
-            lossy.flush()
-
-        assert Path(f"/proc/self/fd/{writing}").readlink() == Path(os.devnull)
-
-
-def test_what_is_read_is_written_as_it_is():
-    stream = io.StringIO()
-    lossy = Lossy(stream)
-
-    assert (lossy.write("one\n"), stream.getvalue(), lossy.isatty()) == (4, "one\n", False)
-
-
-@pytest.mark.parametrize("stderr", ["2>/dev/full", "2>&-"])
-def test_an_error_that_cannot_be_said_still_has_its_exit_code(stderr):
-    command = f"exec {sys.executable} -m dask_bake launch --count 1 {stderr}"
-
-    assert subprocess.run(["sh", "-c", command], check=False).returncode == 2
+    assert send(*NUMBERS) == 0

@@ -19,7 +19,7 @@ from dask_bake.ssh.tunnel import Tunnel
 from dask_bake.system.subprocesses import TIMED_OUT, run, run_with_timeout, start, stop
 
 LONG = 600
-"""Seconds that no test waits."""
+"""Seconds; longer than any test waits."""
 DEAF = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True);"
     f" time.sleep({LONG})"
@@ -28,7 +28,7 @@ DEAF = (
 
 @pytest.fixture
 def quickly():
-    """A test that is over long before the program would be."""
+    """Fail a test that waited for the program's own end."""
     began = time.monotonic()
     yield
     assert time.monotonic() - began < LONG / 4
@@ -41,13 +41,13 @@ def lives(pid: str) -> bool:
         return False
 
 
-def test_what_a_program_says_and_how_it_ends_is_handed_on():
+def test_output_and_exit_code_are_returned():
     done = run_with_timeout(["sh", "-c", "echo out; echo err >&2; exit 3"], LONG)
 
     assert (done.returncode, done.stdout, done.stderr) == (3, "out\n", "err\n")
 
 
-def test_a_program_that_takes_too_long_is_ended_with_its_children(quickly, tmp_path):
+def test_a_program_that_exceeds_its_time_is_stopped_with_its_children(quickly, tmp_path):
     child, deadline = tmp_path / "child", time.monotonic() + LONG / 4
     done = run_with_timeout(["sh", "-c", f"echo begun; sleep {LONG} & echo $! >{child}; wait"], 0.5)
 
@@ -56,13 +56,13 @@ def test_a_program_that_takes_too_long_is_ended_with_its_children(quickly, tmp_p
         assert time.monotonic() < deadline
 
 
-def test_a_child_that_outlives_the_program_holds_nobody_up(quickly):
+def test_a_background_child_is_not_waited_for(quickly):
     done = run_with_timeout(["sh", "-c", "sleep 3 & echo done"], LONG)
 
     assert (done.returncode, done.stdout) == (0, "done\n")
 
 
-def test_a_program_that_does_not_hear_is_killed(quickly):
+def test_a_program_that_ignores_sigterm_is_killed(quickly):
     process = start([sys.executable, "-c", DEAF], stdout=subprocess.PIPE)
     assert process.stdout.read(1) == "1"
 
@@ -121,7 +121,7 @@ def a_host(folder):
     return Host("admin", "127.0.0.1", "alias", folder / "key", folder / "known_hosts", proxy=("x",))
 
 
-def test_a_command_on_a_node_that_does_not_answer_is_given_up(quickly, tmp_path, monkeypatch):
+def test_a_command_on_a_node_that_does_not_answer_is_stopped(quickly, tmp_path, monkeypatch):
     a_program(tmp_path, "ssh", monkeypatch, f"sleep {LONG}")
 
     done = run_there(a_host(tmp_path), ["cat", "x"], seconds=0.3)
@@ -130,7 +130,7 @@ def test_a_command_on_a_node_that_does_not_answer_is_given_up(quickly, tmp_path,
     assert command.PATIENCE_OF_A_COMMAND <= 60
 
 
-def test_a_tunnel_whose_ssh_hangs_is_closed_all_the_same(quickly, tmp_path, monkeypatch):
+def test_a_tunnel_whose_ssh_hangs_is_closed(quickly, tmp_path, monkeypatch):
     a_program(tmp_path, "ssh", monkeypatch, f"trap '' TERM; sleep {LONG}")
     tunnel = Tunnel(a_host(tmp_path), [command.Forward(1, 1)])
     assert not tunnel.advance()
@@ -138,7 +138,7 @@ def test_a_tunnel_whose_ssh_hangs_is_closed_all_the_same(quickly, tmp_path, monk
     tunnel.close()
 
 
-def test_an_aws_that_says_no_version_is_tried_all_the_same(quickly, tmp_path, monkeypatch):
+def test_an_aws_cli_that_prints_no_version_is_accepted(quickly, tmp_path, monkeypatch):
     a_program(tmp_path, "aws", monkeypatch, "exit 1")
 
     check_version(Connect.EICE)

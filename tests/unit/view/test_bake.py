@@ -1,20 +1,16 @@
-"""What a bake looks like, at 80 columns, without colour, in a pipe."""
+"""Results of a bake as text, at 80 columns and without colour, and as data."""
 
 import json
 from datetime import UTC, datetime
-from io import StringIO
-
-from rich.console import Console
 
 from dask_bake.bake.bake import BakeResult
 from dask_bake.commands.bake import show
 from dask_bake.environment.pip_lock import Package
-from dask_bake.events import Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.images.manifest import Manifest
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
-from dask_bake.view.progress import BakeProgress
 from dask_bake.view.terminal import Terminal
+from rendering import a_console, written
 
 IMAGE = Image(
     "ami-0123456789abcdef0",
@@ -37,18 +33,13 @@ BUILT = BakeResult(IMAGE, True, MANIFEST, PHASES, 171_302_451)
 HIT = BakeResult(IMAGE, False, MANIFEST, (("look up", 0.21),))
 
 
-def console() -> Console:
-    return Console(width=80, file=StringIO(), color_system=None, _environ={})
-
-
 def shown(result: BakeResult) -> str:
-    out = console()
+    out = a_console()
     show(result, Terminal(out), resolve_seconds=1.0, json_output=False)
-    assert isinstance(out.file, StringIO)
-    return out.file.getvalue()
+    return written(out)
 
 
-def test_a_bake_ends_with_what_it_made_and_where_the_time_went() -> None:
+def test_a_bake_shows_the_image_and_the_time_of_each_phase() -> None:
     assert (
         shown(BUILT)
         == """\
@@ -71,11 +62,11 @@ def test_a_bake_ends_with_what_it_made_and_where_the_time_went() -> None:
     )
 
 
-def test_a_hit_is_one_line() -> None:
+def test_an_existing_image_is_one_line() -> None:
     assert shown(HIT) == ("ami-0123456789abcdef0 exists: Python 3.11.2, dask and distributed 2026.8.0\n")
 
 
-def test_json_has_the_same_facts(capsys) -> None:
+def test_json_has_the_same_values(capsys) -> None:
     show(BUILT, Terminal(), resolve_seconds=1.0, json_output=True)
     assert json.loads(capsys.readouterr().out) == {
         "image": "ami-0123456789abcdef0",
@@ -97,37 +88,3 @@ def test_json_has_the_same_facts(capsys) -> None:
         ],
         "seconds": 64.96,
     }
-
-
-def test_a_pipe_gets_each_phase_as_a_plain_line_when_it_has_ended() -> None:
-    out = console()
-    with BakeProgress(out) as live:
-        for event in (
-            Note("No AWS credentials: [local] it is."),
-            PhaseStarted("look up"),
-            PhaseEnded("look up", 0.2),
-            PhaseStarted("install"),
-            Output("pip says [this]"),
-            PhaseEnded("install", 61.25),
-        ):
-            live.notify(event)
-    assert isinstance(out.file, StringIO)
-    assert out.file.getvalue() == "No AWS credentials: [local] it is.\n  install                  61.2 s\n"
-
-
-def test_a_note_stays_one_line_in_a_pipe() -> None:
-    out, note = console(), "a note that is longer than the eighty columns that a pipe is taken for, " * 2
-    with BakeProgress(out) as live:
-        live.notify(Note(note))
-    assert isinstance(out.file, StringIO)
-    assert out.file.getvalue() == f"{note}\n"
-
-
-def test_a_terminal_sees_the_phase_that_goes_on_and_its_last_line() -> None:
-    out = Console(width=48, file=StringIO(), force_terminal=True, color_system=None, _environ={})
-    with BakeProgress(out, clock=lambda: 1.0) as live:
-        live.notify(PhaseStarted("install"))
-        live.notify(Output("a line that says [more] than there is room for"))
-        live.refresh()
-    assert isinstance(out.file, StringIO)
-    assert "install                   0.0 s  a line tha…" in out.file.getvalue()

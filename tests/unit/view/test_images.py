@@ -1,11 +1,10 @@
-"""What images look like, at 80 columns, without colour, in a pipe; and the same as data."""
+"""Images as text, at 80 columns and without colour, and as data."""
 
 from dataclasses import replace
 from datetime import timedelta
-from io import StringIO
 
 import pytest
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
 from dask_bake.images.differences import Change, Difference, Differences
@@ -15,8 +14,8 @@ from dask_bake.models.ec2 import ImageSettings
 from dask_bake.view import image_json
 from dask_bake.view.image_plans import copied_view, copies_view, counted, prune_view, share_view
 from dask_bake.view.images import diff_view, differences_view, image_view, images_table
-from dask_bake.view.layout import age_text, bytes_text
 from fake_images import NEWER_BASE, NOW, a_snapshot, an_image, holding, some_facts
+from rendering import rendered
 
 DIFFERENCES = Differences(
     inputs=(Difference("base_image", Change.CHANGED, "ami-old", "ami-new"),),
@@ -30,16 +29,11 @@ COPY = CopyPlan(an_image(), "us-east-1", "eu-west-1", CopyStep.COPY, "dask-bake-
 
 
 def shown(renderable: RenderableType) -> str:
-    """The text, without the blanks at the ends of lines that a table pads with."""
-    out = Console(width=80, file=StringIO(), color_system=None, highlight=False, markup=False, _environ={})
-    out.print(renderable)
-    assert isinstance(out.file, StringIO)
-    lines = out.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    """Return the rendered text, with a final newline."""
+    return rendered(renderable) + "\n"
 
 
-def test_a_list_has_two_lines_for_each_image():
+def test_the_list_has_two_lines_for_each_image():
     facts = [
         some_facts(1, days=0.1, verified=None, environment="gpu"),
         some_facts(2, days=3, users=("docs", "taxi"), newest_base=NEWER_BASE, environment="dask"),
@@ -60,16 +54,16 @@ ami-00000000000000003  40 d  ≤ 10 GiB  12 2026-07-01   skipped
 ami-00000000000000004  50 d    1.2 GB  ?               failed
   dask-bake-000000000004, Python 3.11.2, dask 2026.8.0
 
-* There is a newer image of the base: dask-bake bake takes it.
+* A newer base image exists: dask-bake bake uses it.
 """
     )
 
 
-def test_an_empty_list_tells_how_to_get_an_image():
+def test_an_empty_list_names_the_command_that_bakes_an_image():
     assert shown(images_table([], NOW)) == "There are no images in this region. dask-bake bake makes one.\n"
 
 
-def test_one_image_is_shown_with_all_that_is_in_it():
+def test_one_image_is_shown_with_its_contents():
     facts = holding(some_facts(users=("docs",), newest_base=NEWER_BASE, environment="dask"))
     settings = ImageSettings("[a] bake", NOW + timedelta(days=90), True, ("111111111111",))
     assert (
@@ -92,7 +86,7 @@ distributed   2026.8.0
 base          ami-base debian-12-amd64-20260701-2100, superseded by
               debian-12-amd64-20260801-2200
 snapshot      snap-00000000000000001, 1.2 GB, encrypted
-metadata      IMDSv2 alone
+metadata      IMDSv2 required
 in use by     docs
 shared with   111111111111
 
@@ -110,16 +104,16 @@ files, * executable
     )
 
 
-def test_an_image_without_a_manifest_is_shown_as_far_as_it_is_known():
+def test_an_image_without_a_manifest_is_shown_with_its_properties():
     text = shown(image_view(replace(some_facts(), snapshot=None), ImageSettings(), NOW))
     assert text.endswith(
         """\
 snapshot      snap-00000000000000001, ≤ 10 GiB, not encrypted
-metadata      as the launch says
+metadata      set by the launch
 in use by     nobody
 shared with   nobody
 
-It has no manifest: an older version of dask-bake baked it.
+The image has no manifest: an older version of dask-bake baked it.
 """
     )
 
@@ -141,7 +135,7 @@ packages
     )
 
 
-def test_no_difference_is_said():
+def test_no_differences():
     assert shown(differences_view(Differences())) == "Nothing differs.\n"
 
 
@@ -150,13 +144,13 @@ def a_prune() -> PrunePlan:
     return plan_prune(facts, keep=1, now=NOW, snapshots=[a_snapshot(9, days=9, bytes=5_000_000)])
 
 
-def test_a_prune_shows_what_goes_and_what_stays_and_why():
+def test_a_prune_shows_what_is_removed_and_kept_with_the_reason():
     assert (
         shown(prune_view(a_prune(), NOW))
         == """\
 to be removed
   ami-00000000000000003   3 d  1.2 GB  not the newest
-  snap-00000000000000009  9 d  5 MB    its image is gone
+  snap-00000000000000009  9 d  5 MB    its image was removed
 to be kept
   ami-00000000000000001  24 h  1.2 GB  the newest
   ami-00000000000000002  2 d   1.2 GB  in use by docs
@@ -166,18 +160,18 @@ to be kept
 
 
 @pytest.mark.parametrize(
-    ("plan", "said"),
+    ("plan", "start"),
     [
         (PrunePlan(), "Nothing is"),
         (PrunePlan(loose=(a_snapshot(bytes=None),)), "1 snapshot is"),
         (PrunePlan(loose=(a_snapshot(1), a_snapshot(2))), "2 snapshots, 2.5 GB, are"),
     ],
 )
-def test_what_goes_is_counted(plan, said):
-    assert counted(plan) == said
+def test_images_and_snapshots_to_remove_are_counted(plan, start):
+    assert counted(plan) == start
 
 
-def test_copies_are_shown_before_and_after():
+def test_copies_are_shown_as_planned_and_as_carried_out():
     there = replace(an_image(), id="ami-there")
     plans = [
         COPY,
@@ -188,60 +182,39 @@ def test_copies_are_shown_before_and_after():
         shown(copies_view(plans))
         == """\
 eu-west-1  copy ami-00000000000000001 as dask-bake-000000000001, encrypted
-us-west-2  finish ami-there, a copy that was begun
-sa-east-1  nothing: ami-there is there
+us-west-2  complete ami-there, an unfinished copy
+sa-east-1  nothing to do, ami-there exists
 """
     )
     assert (
         shown(copied_view(plans, [an_image(7), there, there]))
         == """\
 eu-west-1  ami-00000000000000007  copied
-us-west-2  ami-there              finished
-sa-east-1  ami-there              was there
+us-west-2  ami-there              completed
+sa-east-1  ami-there              existed already
 """
     )
 
 
-def test_shares_are_a_line_for_each_account():
+def test_a_share_has_a_line_for_each_account():
     plan = SharePlan(an_image(), ("111111111111",), ("222222222222",))
     assert (
         shown(share_view(plan))
         == """\
 ami-00000000000000001  shared with 111111111111
-ami-00000000000000001  shared before with 222222222222: nothing to do
+ami-00000000000000001  already shared with 222222222222, nothing to do
 """
     )
     assert (
         shown(share_view(replace(plan, stop=True)))
         == """\
 ami-00000000000000001  no longer shared with 111111111111
-ami-00000000000000001  not shared before with 222222222222: nothing to do
+ami-00000000000000001  not shared with 222222222222, nothing to do
 """
     )
 
 
-@pytest.mark.parametrize(
-    ("age", "text"),
-    [
-        (timedelta(seconds=50), "50 s"),
-        (timedelta(minutes=2), "2 min"),
-        (timedelta(minutes=119), "119 min"),
-        (timedelta(hours=47), "47 h"),
-        (timedelta(days=400), "400 d"),
-    ],
-)
-def test_an_age_has_one_unit(age, text):
-    assert age_text(age) == text
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(None, "?"), (5_400_000, "5 MB"), (999_999_999, "1000 MB"), (1_250_000_000, "1.2 GB")]
-)
-def test_a_size_is_in_the_units_of_the_bill(count, text):
-    assert bytes_text(count) == text
-
-
-def test_an_image_as_data_has_null_for_what_is_not_known():
+def test_unknown_values_of_an_image_are_null():
     facts = replace(some_facts(users=("docs",), base_name=None), snapshot=None)
     assert image_json.image_document(facts, NOW) == {
         "id": "ami-00000000000000001",
@@ -269,7 +242,7 @@ def test_an_image_as_data_has_null_for_what_is_not_known():
     }
 
 
-def test_a_whole_image_as_data_has_its_manifest():
+def test_one_image_as_data_has_its_manifest():
     document = image_json.whole_document(holding(some_facts()), ImageSettings(requires_tokens=True), NOW)
     assert document["imdsv2"] is True
     assert document["manifest"]["packages"][0] == {

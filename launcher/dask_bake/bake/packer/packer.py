@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TextIO
 
 from dask_bake.bake.packer.output import START, Progress, parse
-from dask_bake.bake.packer.process import PackerRun, environment, version_records
+from dask_bake.bake.packer.process import PackerProcess, environment, version_records
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Phases
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 Version = tuple[int, ...]
 
@@ -39,7 +39,7 @@ HINTS = {
 }
 
 
-def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "Packer":
+def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "PackerBuilder":
     """Return the Packer that is installed, if it is new enough; its full output will be in the log.
 
     Raises:
@@ -57,7 +57,7 @@ def find_packer(*, log: Path, cache: Path, path: str | None = None) -> "Packer":
             f"{executable} is Packer {_dotted(version)}; {_dotted(MINIMUM)} is needed",
             hint=f"newer ones: {INSTALLATION}",
         )
-    return Packer(executable, version, log=log, cache=cache)
+    return PackerBuilder(executable, version, log=log, cache=cache)
 
 
 def packer_executable(cache: Path, *, path: str | None = None) -> str | None:
@@ -65,7 +65,7 @@ def packer_executable(cache: Path, *, path: str | None = None) -> str | None:
     return shutil.which("packer", path=path) or shutil.which("packer", path=str(cache / "bin"))
 
 
-class Packer:
+class PackerBuilder:
     """A Packer that is there."""
 
     def __init__(
@@ -116,8 +116,12 @@ class Packer:
         credentials: Mapping[str, str],
     ) -> int:
         settings = {**SETTINGS, "PACKER_LOG": "", "PACKER_CACHE_DIR": str(self._cache), **credentials}
-        with room_in(self._log.parent, needed=LOG_SIZE), _opened(self._log) as log, environment(settings):
-            child = PackerRun(self._executable, command, template, options)
+        with (
+            explain_disk_errors(self._log.parent, needed=LOG_SIZE),
+            _opened(self._log) as log,
+            environment(settings),
+        ):
+            child = PackerProcess(self._executable, command, template, options)
             try:
                 for record in child.records():
                     _keep(log, record)
@@ -130,7 +134,7 @@ class Packer:
                 raise
             return child.code
 
-    def _end(self, child: PackerRun, progress: Progress, log: TextIO) -> None:
+    def _end(self, child: PackerProcess, progress: Progress, log: TextIO) -> None:
         """Packer has tidied up. A terminal's Ctrl-C reached it too; told twice, it would leave everything."""
         told_by, end_by = self._clock() + HEARD_WITHIN, self._clock() + TIDIED_WITHIN
         told = False
@@ -157,12 +161,12 @@ class Packer:
 
 @contextmanager
 def _variable_file(variables: Mapping[str, object], cache: Path) -> Iterator[Path]:
-    with room_in(cache, needed=FILE_SIZE):
+    with explain_disk_errors(cache, needed=FILE_SIZE):
         cache.mkdir(parents=True, exist_ok=True)
         folder = tempfile.TemporaryDirectory(dir=cache, prefix="variables-")
     with folder as name:
         file = Path(name, "variables.json")
-        with room_in(cache, needed=FILE_SIZE):
+        with explain_disk_errors(cache, needed=FILE_SIZE):
             file.write_text(json.dumps(variables))
         yield file
 

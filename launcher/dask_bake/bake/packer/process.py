@@ -14,7 +14,7 @@ KILL_INTERVAL = 0.05
 """Seconds from one look at what is to be killed to the next."""
 
 
-class PackerRun:
+class PackerProcess:
     """A running packer-py: it waits for Packer in a thread of its own, so that Ctrl-C cannot cut it short."""
 
     def __init__(self, executable: str, command: str, template: Path, options: Mapping[str, str]) -> None:

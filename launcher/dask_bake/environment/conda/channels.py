@@ -37,11 +37,11 @@ RETRIES = 2
 TIMEOUT = 300
 """Seconds for one of a channel's indexes, all of it: without shards it is some 50 MB."""
 
-PROBE = 5
+PROBE_TIMEOUT = 5
 """Seconds for the first word of an answer."""
 
 CHANNEL_HINT = "--channel or conda's settings (.condarc) name another; --installer pip needs none"
-SETTLE = 0.05
+SHUTDOWN_GRACE = 0.05
 """Seconds in which rattler's threads let go of Python's objects: an end at once was sometimes a crash."""
 
 
@@ -77,7 +77,7 @@ def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
         try:
             return await work()
         finally:
-            await asyncio.sleep(SETTLE)
+            await asyncio.sleep(SHUTDOWN_GRACE)
 
     with _certificates(channels.settings):
         try:
@@ -107,29 +107,29 @@ def channel_of(place: str) -> rattler.Channel:
         ) from error
 
 
-def silence(channels: Channels) -> BakeError | None:
+def find_unreachable(channels: Channels) -> BakeError | None:
     """Why one of the channels does not answer within seconds; ``None`` where all do, whatever they say."""
     urls = [f"{channel_of(place).base_url}noarch/repodata_shards.msgpack.zst" for place in channels.places]
     for url in urls:
-        if url.startswith("http") and (why := _silence(url, channels)):
+        if url.startswith("http") and (why := _probe(url, channels)):
             return why
     return None
 
 
-def _silence(url: str, channels: Channels) -> BakeError | None:
+def _probe(url: str, channels: Channels) -> BakeError | None:
     async def probe() -> None:
         client = channels.client(retries=0)
         try:
-            async with asyncio.timeout(PROBE):
+            async with asyncio.timeout(PROBE_TIMEOUT):
                 try:
-                    await download_to_writer(client, url, FirstWord())
+                    await download_to_writer(client, url, FirstBytes())
                 except RuntimeError as error:
                     if STATUS.search(str(error)):
                         raise
                     gateway = rattler.Gateway(cache_dir=channels.cache, client=client)
                     await gateway.names([url.rpartition("/noarch/")[0]], ["noarch"])
         except TimeoutError:
-            raise silent(url, PROBE) from None
+            raise stalled_error(url, PROBE_TIMEOUT) from None
 
     try:
         run(probe, channels)
@@ -141,7 +141,7 @@ def _silence(url: str, channels: Channels) -> BakeError | None:
     return None
 
 
-class FirstWord:
+class FirstBytes:
     """Enough of an answer: what is written to it ends the download."""
 
     def write(self, data: bytes) -> None:
@@ -149,7 +149,7 @@ class FirstWord:
         raise EOFError(len(data))
 
 
-def silent(url: str, seconds: float) -> TimeoutError:
+def stalled_error(url: str, seconds: float) -> TimeoutError:
     """The error for an address from which nothing came for so long."""
     return TimeoutError(f"nothing came from {without_secrets(url)} for {seconds:g} seconds")
 

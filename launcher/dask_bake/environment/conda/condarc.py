@@ -12,6 +12,7 @@ from typing import Any
 from dask_bake.environment.spec import yaml_problem
 from dask_bake.errors import UsageError
 from dask_bake.options.text_files import parse_yaml
+from dask_bake.system import xdg
 
 DEFAULT_CHANNEL = "conda-forge"
 DEFAULTS = ("main", "r")
@@ -82,10 +83,10 @@ def effective_channels(
     return settings.locations([*flags, *(named or settings.channels)] or [DEFAULT_CHANNEL])
 
 
-def read_conda_settings(environ: Mapping[str, str], home: Path) -> CondaSettings:
+def read_conda_settings(environ: Mapping[str, str]) -> CondaSettings:
     """The settings of every .condarc that conda reads, the later ones winning, then of the environment."""
     merged: dict[str, Any] = {}
-    for path in condarc_paths(environ, home):
+    for path in condarc_paths(environ):
         merged = _merged(merged, _read(path))
     for variable, key in VARIABLES.items():
         if value := environ.get(variable):
@@ -94,12 +95,11 @@ def read_conda_settings(environ: Mapping[str, str], home: Path) -> CondaSettings
     return _settings(_expanded(merged, environ))
 
 
-def condarc_paths(environ: Mapping[str, str], home: Path) -> tuple[Path, ...]:
+def condarc_paths(environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Where conda looks, the strongest last."""
-    places = [Path("/etc/conda"), Path("/var/lib/conda")]
-    folders = [environ.get("CONDA_ROOT"), environ.get("XDG_CONFIG_HOME", str(home / ".config"))]
-    places += [Path(folders[0])] if folders[0] else []
-    places += [Path(str(folders[1])) / "conda", home / ".config" / "conda", home / ".conda", home]
+    home, places = xdg.home(environ), [Path("/etc/conda"), Path("/var/lib/conda")]
+    places += [Path(environ["CONDA_ROOT"])] if environ.get("CONDA_ROOT") else []
+    places += [xdg.config_home(environ) / "conda", home / ".config" / "conda", home / ".conda", home]
     places += [Path(environ["CONDA_PREFIX"])] if environ.get("CONDA_PREFIX") else []
     paths = [path for place in places for path in _in(place, home)]
     named = environ.get("CONDARC")

@@ -11,23 +11,23 @@ from urllib.request import url2pathname
 import rattler
 from rattler.package_streaming import download_to_path
 
-from dask_bake.environment.conda.channels import RETRIES, STATUS, Channels, channel_of, run, silent
+from dask_bake.environment.conda.channels import RETRIES, STATUS, Channels, channel_of, run, stalled_error
 from dask_bake.environment.conda.solve import Archive, CondaLock
 from dask_bake.environment.spec import without_secrets
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import sha256_of
 
 DOWNLOADS = 8
-ROOM = 1500 << 20
-PATIENCE = 30
+DISK_SPACE_NEEDED = 1500 << 20
+STALL_TIMEOUT = 30
 """Seconds in which something of an archive must come; all of it may take as long as it takes."""
 
 
 def fetch(lock: CondaLock, channels: Channels, cache: Path, notify: Notify) -> tuple[Path, ...]:
     """The locked archives, verified, in the lock's order; only what the cache lacks is downloaded."""
-    with room_in(cache, needed=ROOM):
+    with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [archive for archive in lock.archives if not _is_cached(cache, archive)]
         if missing:
@@ -87,10 +87,10 @@ async def _patiently(client: rattler.Client, url: str, draft: Path) -> None:
     download = asyncio.ensure_future(download_to_path(client, url, draft))
     size = -1
     try:
-        while not (await asyncio.wait([download], timeout=PATIENCE))[0]:
+        while not (await asyncio.wait([download], timeout=STALL_TIMEOUT))[0]:
             before, size = size, draft.stat().st_size if draft.exists() else -1
             if size == before:
-                raise silent(url, PATIENCE)
+                raise stalled_error(url, STALL_TIMEOUT)
         await download
     finally:
         download.cancel()

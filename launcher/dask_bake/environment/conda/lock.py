@@ -4,7 +4,7 @@ import functools
 import hashlib
 import re
 
-from dask_bake.environment.conda.channels import silence
+from dask_bake.environment.conda.channels import find_unreachable
 from dask_bake.environment.conda.condarc import is_anacondas
 from dask_bake.environment.conda.solve import LOCK_HINT, CondaLock, parse_spec, read_lock, solve, unsatisfied
 from dask_bake.environment.installers import CondaInstaller
@@ -75,7 +75,7 @@ class CondaLocking:
     def _solve(self) -> str:
         """The text of conda.lock, made now."""
         request = self._request
-        if why := silence(request.channels):
+        if why := find_unreachable(request.channels):
             raise why
         comment = COMMENT.format(request.environment.sha256)
         return solve(self._specs, request.channels, request.options.architecture, comment=comment).text

@@ -13,13 +13,13 @@ from rattler.version import VersionSpec
 
 from dask_bake.environment.conda.channels import Channels, channel_of, first_line, run
 from dask_bake.environment.conda.condarc import CondaSettings
-from dask_bake.environment.current import is_of_python, normal
+from dask_bake.environment.current import is_of_python
 from dask_bake.environment.pip_lock import Package
-from dask_bake.environment.spec import PIP_NAMES, without_secrets
+from dask_bake.environment.spec import PIP_NAMES, normalized_name, without_secrets
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import OLDEST
-from dask_bake.system.disk import room_in
+from dask_bake.system.disk import explain_disk_errors
 
 VIRTUAL_PACKAGES = {
     "__unix": ("0", "0"),
@@ -29,7 +29,7 @@ VIRTUAL_PACKAGES = {
 """The oldest base's kernel and C library, so that a lock holds on every base (conda, "Virtual packages")."""
 
 ENVIRONMENT = "default"
-ROOM = 200 << 20
+DISK_SPACE_NEEDED = 200 << 20
 LOCK_HINT = "dask-bake lock writes one"
 
 
@@ -64,10 +64,11 @@ class CondaLock:
     @property
     def projects(self) -> dict[str, str]:
         """The versions of what pip would have too: Python's packages, by the names that indexes have."""
+        found = [record for record in self.records if is_of_python(record.depends)]
+        names = [record.name.normalized for record in found]
         return {
-            normal(PIP_NAMES.get(record.name.normalized, record.name.normalized)): str(record.version)
-            for record in self.records
-            if is_of_python(record.depends)
+            normalized_name(PIP_NAMES.get(name, name)): str(record.version)
+            for name, record in zip(names, found, strict=True)
         }
 
 
@@ -87,7 +88,7 @@ def solve(
             answer.
     """
     wanted = [parse_spec(spec) for spec in specs]
-    with room_in(channels.cache or Path.home(), needed=ROOM):
+    with explain_disk_errors(channels.cache or Path.home(), needed=DISK_SPACE_NEEDED):
         records = run(
             lambda: rattler.solve(
                 sources=[channel_of(place) for place in channels.places],

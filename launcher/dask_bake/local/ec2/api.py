@@ -66,7 +66,7 @@ class Ec2Api:
         self._hypervisor = hypervisor
         self._follow = follow
         self.troubles = troubles or Troubles()
-        self.fates = Fates(ec2, hypervisor, follow)
+        self.fates = Fates(ec2.instances, hypervisor, follow)
         groups = PlacementGroups(ec2)
         rules, quotas = self.troubles.rules, self.troubles.quotas
         self._launches = Launches(ec2, hypervisor, self.fates, rules, quotas, groups)
@@ -83,7 +83,7 @@ class Ec2Api:
                 self._ec2.region(call.region)
                 for check in (check_ids, check_choices, check_tags):
                     check(call)
-                hidden = self._ec2.hidden()
+                hidden = self._ec2.instances.hidden()
                 _refuse_hidden(call, hidden)
                 if call.action == "DescribeInstances":
                     return describe_instances(call, self._ec2, hidden)
@@ -140,9 +140,9 @@ class Ec2Api:
 
     def _console_output(self, call: Call) -> Response:
         instance_id = call.parameters.get("InstanceId", "")
-        if self._ec2.instance(instance_id) is None:
+        if self._ec2.instances.get(instance_id) is None:
             raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
-        output = base64.b64encode(self._hypervisor.console(instance_id)).decode()
+        output = base64.b64encode(self._hypervisor.slots.console(instance_id)).decode()
         return call.answer(
             f"<instanceId>{instance_id}</instanceId><timestamp>{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}</timestamp>"
             f"<output>{output}</output>"

@@ -44,7 +44,8 @@ class Ec2Rules:
                 raise Refusal("MissingAction", "The request is missing an action.")
             case "TerminateInstances":
                 self._check_termination(call)
-                self._ec2.keep_interfaces(call.ids("InstanceId"))
+                for instance_id in call.ids("InstanceId"):
+                    self._ec2.instances[instance_id].keep_interfaces()
             case "CreateSecurityGroup":
                 check_group(call)
             case "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress":
@@ -94,7 +95,7 @@ class Ec2Rules:
 
     def _check_termination(self, call: Call) -> None:
         for instance_id in call.ids("InstanceId"):
-            instance = self._ec2.instance(instance_id)
+            instance = self._ec2.instances.get(instance_id)
             if instance is None or instance.region_name != call.region:
                 raise Refusal("InvalidInstanceID.NotFound", f"The instance ID '{instance_id}' does not exist")
             if str(instance.disable_api_termination).lower() == "true" and instance.state != "terminated":
@@ -107,14 +108,14 @@ class Ec2Rules:
 
     def _refuse_states(self, call: Call, *possible: str) -> None:
         for instance_id in call.ids("InstanceId"):
-            state = self._ec2.state(instance_id)
+            state = self._ec2.instances.state(instance_id)
             if state is not None and state not in possible:
                 raise Refusal("IncorrectInstanceState", f"The instance '{instance_id}' is {state}.")
 
     def _refuse_spot(self, call: Call) -> None:
         for instance_id in call.ids("InstanceId"):
-            instance = self._ec2.instance(instance_id)
-            if instance is not None and instance.lifecycle == "spot":
+            instance = self._ec2.instances.get(instance_id)
+            if instance is not None and instance.is_spot:
                 raise Refusal(
                     "UnsupportedOperation",
                     f"You can't stop the Spot Instance '{instance_id}' because it is associated with a "
@@ -131,7 +132,7 @@ class Ec2Rules:
         backend = self._ec2.region(region)
         groups = {group_id for of_vpc in backend.groups.values() for group_id in of_vpc}
         kinds = {
-            "i-": (self._ec2.instance(resource_id) is not None, "InvalidInstanceID.NotFound"),
+            "i-": (self._ec2.instances.get(resource_id) is not None, "InvalidInstanceID.NotFound"),
             "sg-": (resource_id in groups, "InvalidGroup.NotFound"),
             "vol-": (resource_id in backend.volumes, "InvalidVolume.NotFound"),
             "eni-": (resource_id in backend.enis, "InvalidNetworkInterfaceID.NotFound"),

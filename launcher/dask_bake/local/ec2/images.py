@@ -59,7 +59,7 @@ class ImageApi:
     def _create(self, call: Call, ask_moto: Callable[[], Response]) -> Response:
         self._check_name(call)
         instance_id = call.parameters.get("InstanceId", "")
-        if self._ec2.state(instance_id) not in ("stopped", None):
+        if self._ec2.instances.state(instance_id) not in ("stopped", None):
             raise Refusal(
                 "IncorrectState", f"The local cloud makes images of stopped instances only: {instance_id}"
             )
@@ -72,7 +72,7 @@ class ImageApi:
 
     def _keep(self, call: Call, image_id: str, snapshot_tags: dict[str, str]) -> None:
         try:
-            layers = self._hypervisor.snapshot(call.parameters["InstanceId"], image_id)
+            layers = self._hypervisor.slots.snapshot(call.parameters["InstanceId"], image_id)
             self._ec2.images.add_made(call.region, image_id, layers, snapshot_tags)
         except (BakeError, OSError) as error:
             self._ec2.images.drop(call.region, image_id)
@@ -112,7 +112,7 @@ class ImageApi:
         answer = ask_moto()
         if answer.status_code != 200:
             return answer
-        self._ec2.images.forget(image.id, keep=self._hypervisor.layers_in_use())
+        self._ec2.images.forget(image.id, keep=self._hypervisor.slots.layers_in_use())
         if call.parameters.get("DeleteAssociatedSnapshots") != "true":
             return answer
         snapshot_id = image.ebs_snapshot.id

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from werkzeug.wrappers import Response
 
 from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.instance_types import placement_strategies
 from dask_bake.local.query_protocol import Call, Refusal, filters_of, items
 
 STRATEGIES = ("cluster", "partition", "spread")
@@ -61,7 +62,7 @@ class PlacementGroups:
         if name is None:
             return None
         group = self.named(call.region, name)
-        if group.strategy not in self._ec2.placement_strategies(instance_type):
+        if group.strategy not in placement_strategies(instance_type):
             raise Refusal(
                 "InvalidParameterCombination",
                 f"{group.strategy.capitalize()} placement groups are not supported by the '{instance_type}' "
@@ -103,7 +104,7 @@ class PlacementGroups:
         call.refuse_dry_run()
         if any(
             instance.placement.group_name == group.name and instance.region_name == call.region
-            for instance in self._ec2.instances()
+            for instance in self._ec2.instances.all()
             if instance.state != "terminated"
         ):
             raise Refusal(

@@ -59,7 +59,7 @@ class SpotRequests:
         ids = call.ids("SpotInstanceRequestId")
         known = {
             str(instance.spot_instance_request_id): instance
-            for instance in self._ec2.instances()
+            for instance in self._ec2.instances.all()
             if instance.region_name == call.region and instance.spot_instance_request_id
         }
         for request_id in ids:

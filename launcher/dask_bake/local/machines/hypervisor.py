@@ -1,234 +1,186 @@
-"""Which instance is which machine: boots, stops, snapshots and ends them, and tells EC2's state of each."""
+"""Boot, stop and end the machines of instances in the background, and set the states that EC2 shows."""
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Iterable
 
 from dask_bake.errors import BakeError
-from dask_bake.local.machines.nspawn import MachineSpec, discard
-from dask_bake.local.machines.slot import Boot, MachineLike, Slot
-from dask_bake.local.moto.ec2 import MotoEc2, Reason
+from dask_bake.local.machines.nspawn import Machine, discard
+from dask_bake.local.machines.slot import Boot, Slot, Slots
+from dask_bake.local.moto.instances import Instances, Reason
 from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.image_store import ImageStore
 
-BOOTS_AT_ONCE = 4
+MAX_CONCURRENT_BOOTS = 4
 TERMINATED_KEPT = 200
-"""So many terminated instances are seen, the latest; EC2 shows them for about an hour."""
-GUEST_SHUT_DOWN = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
+"""The number of terminated instances that are still described; EC2 shows them for about an hour."""
+GUEST_SHUT_DOWN: Reason = ("Client.InstanceInitiatedShutdown", "Instance initiated shutdown")
 
 
 class Hypervisor:
-    """Carries out what EC2 was asked for."""
+    """Takes instances to the state that was requested for them."""
 
     def __init__(
-        self, settings: Settings, network: Network, store: ImageStore, ec2: MotoEc2, *, boot: Boot
+        self, settings: Settings, network: Network, store: ImageStore, instances: Instances, *, boot: Boot
     ) -> None:
-        self._settings = settings
-        self._network = network
-        self._store = store
-        self._ec2 = ec2
-        self._boot_machine = boot
-        self._slots: dict[str, Slot] = {}
-        self._boots = threading.Semaphore(BOOTS_AT_ONCE)
-        self._states = threading.Lock()  # a goal and the state that EC2 tells change together
-        self._terminated: deque[str] = deque()
+        self.slots = Slots(settings, store)
         self.terminated_kept = TERMINATED_KEPT
+        self._network = network
+        self._instances = instances
+        self._boot_machine = boot
+        self._boots = threading.Semaphore(MAX_CONCURRENT_BOOTS)
+        self._states = threading.Lock()  # a goal and the state that EC2 shows change together
+        self._terminated: deque[str] = deque()
         self._closed = False
 
     def run(self, instance_ids: tuple[str, ...], *, held: frozenset[str] = frozenset()) -> None:
-        """Boot new instances, in the background; they are pending until their machine is on."""
+        """Boot new instances, which are pending until their machine is on; those ``held`` stay pending."""
         with self._states:
             if self._closed:
-                raise BakeError("The local cloud is being taken down.")
+                raise BakeError("the local cloud is being stopped")
+            slots = []
             for instance_id in instance_ids:
-                self._ec2.set_state(instance_id, "pending")
-                self._slots[instance_id] = self._new_slot(instance_id)
-        self._each(self._boot, tuple(name for name in instance_ids if name not in held))
+                instance = self._instances[instance_id]
+                instance.set_state("pending")
+                slots.append(self.slots.add(instance))
+        _each(self._boot, [slot for slot in slots if slot.instance.id not in held])
 
     def start(self, instance_ids: tuple[str, ...]) -> None:
-        """Boot stopped instances again, with what they had written."""
+        """Boot stopped instances again, with the files that they had written."""
         with self._states:
-            stopped = tuple(name for name in instance_ids if self._slots[name].goal == "stopped")
-            for instance_id in stopped:
-                self._slots[instance_id].goal = "running"
-                self._ec2.set_state(instance_id, "pending")
-        self._each(self._boot, stopped)
+            stopped = [slot for slot in self._slots(instance_ids) if slot.goal == "stopped"]
+            for slot in stopped:
+                slot.goal = "running"
+                slot.instance.set_state("pending")
+        _each(self._boot, stopped)
 
     def stop(self, instance_ids: tuple[str, ...]) -> None:
-        """Power instances off, in the background; each is asked once, as a second time pulls the plug."""
+        """Power instances off, each once, as a second signal would kill the machine."""
         with self._states:
-            running = tuple(name for name in instance_ids if self._slots[name].goal == "running")
-            for instance_id in running:
-                self._slots[instance_id].goal = "stopped"
-            for instance_id in instance_ids:
-                if self._slots[instance_id].machine or instance_id in running:
-                    self._ec2.set_state(instance_id, "stopping")
-        self._each(self._power_off, running)
+            slots = self._slots(instance_ids)
+            running = [slot for slot in slots if slot.goal == "running"]
+            for slot in running:
+                slot.goal = "stopped"
+            for slot in slots:
+                if slot.machine or slot in running:
+                    slot.instance.set_state("stopping")
+        _each(self._power_off, running)
 
     def terminate(self, instance_ids: tuple[str, ...]) -> None:
-        """End instances, in the background; safe to repeat."""
+        """Terminate instances; safe to repeat."""
         with self._states:
-            living = tuple(name for name in instance_ids if self._slots[name].goal != "terminated")
-            for instance_id in living:
-                self._slots[instance_id].goal = "terminated"
-                self._ec2.end(instance_id)
-                self._ec2.set_state(instance_id, "shutting-down")
-        self._each(self._kill, living)
+            living = [slot for slot in self._slots(instance_ids) if slot.goal != "terminated"]
+            for slot in living:
+                slot.goal = "terminated"
+                slot.instance.begin_termination()
+                slot.instance.set_state("shutting-down")
+        _each(self._kill, living)
 
     def fail(self, instance_id: str, reason: Reason) -> None:
-        """End an instance that nobody asked to end, in the background; one that is ending goes on to."""
+        """Terminate an instance for a reason of EC2's, unless it is being terminated already."""
         with self._states:
-            slot = self._slots.get(instance_id)
+            slot = self.slots.get(instance_id)
             if slot is None or slot.goal == "terminated":
                 return
             slot.goal = "terminated"
             slot.reason = reason
-            self._ec2.end(instance_id, reason)
-            self._ec2.set_state(instance_id, "shutting-down", reason=reason)
-        self._each(self._kill, (instance_id,))
-
-    def snapshot(self, instance_id: str, image_id: str) -> tuple[str, ...]:
-        """The layers of an image of a stopped instance: what it wrote is now read-only, and it goes on above.
-
-        Raises:
-            BakeError: when the instance is on; its tree could be caught half-written.
-        """
-        slot = self._slots[instance_id]
-        with slot.lock:
-            if slot.machine:
-                raise BakeError(f"The instance {instance_id} is not stopped.")
-            layer = f"layer-{image_id.removeprefix('ami-')}"
-            slot.spec.upper.rename(self._store.layer(layer))
-            slot.layers = (*slot.layers, layer)
-            slot.spec = replace(slot.spec, layers=self._paths(slot.layers))
-            return slot.layers
-
-    def console(self, instance_id: str) -> bytes:
-        """The last 64 KB that the instance printed to its console."""
-        slot = self._slots.get(instance_id)
-        return slot.console() if slot else b""
-
-    def machines_on(self) -> int:
-        """How many machines are on."""
-        return sum(slot.machine is not None for slot in tuple(self._slots.values()))
-
-    def layers_in_use(self) -> frozenset[str]:
-        """The layers that an instance stands on."""
-        return frozenset(layer for slot in tuple(self._slots.values()) for layer in slot.layers)
+            slot.instance.begin_termination(reason)
+            slot.instance.set_state("shutting-down", reason=reason)
+        _each(self._kill, [slot])
 
     def end_all(self) -> None:
-        """Pull every plug, and return when every machine has gone."""
+        """Kill every machine, and return when all are gone."""
         with self._states:
             self._closed = True
-            for slot in self._slots.values():
+            slots = self.slots.all()
+            for slot in slots:
                 slot.goal = "terminated"
-        for thread in self._each(self._kill, tuple(self._slots)):
+        for thread in _each(self._kill, slots):
             thread.join()
 
-    def _each(
-        self, act: Callable[[str], None], instance_ids: tuple[str, ...]
-    ) -> tuple[threading.Thread, ...]:
-        threads = tuple(threading.Thread(target=act, args=(name,), daemon=True) for name in instance_ids)
-        for thread in threads:
-            thread.start()
-        return threads
+    def _slots(self, instance_ids: tuple[str, ...]) -> list[Slot]:
+        return [self.slots[instance_id] for instance_id in instance_ids]
 
-    def _new_slot(self, instance_id: str) -> Slot:
-        instance = self._ec2.instance(instance_id)
-        assert instance is not None  # noqa: S101 - moto has just made it
-        image = self._store.get(instance.image_id)
-        layers = image.layers if image else ()
-        spec = MachineSpec(
-            name=f"{self._settings.name}-{instance_id}",
-            directory=self._settings.instances / instance_id,
-            layers=self._paths(layers),
-            address=instance.private_ip_address,
-        )
-        return Slot(spec, layers)
-
-    def _paths(self, layers: tuple[str, ...]) -> tuple[Path, ...]:
-        return tuple(self._store.layer(layer) for layer in layers)
-
-    def _boot(self, instance_id: str) -> None:
-        slot = self._slots[instance_id]
+    def _boot(self, slot: Slot) -> None:
         with self._boots, slot.lock:
             if slot.goal != "running":
                 return
             try:
-                slot.machine = self._boot_machine(slot.spec, self._network, lambda: self._ended(instance_id))
+                slot.machine = self._boot_machine(slot.spec, self._network, lambda: self._ended(slot))
             except (BakeError, OSError) as error:
-                self._give_up(instance_id, ("Server.InternalError", str(error)), stay=slot.has_run)
+                self._give_up(slot, ("Server.InternalError", str(error)), stay=slot.has_run)
                 return
             slot.has_run = True
             with self._states:
                 if slot.goal == "running":
-                    self._ec2.set_state(instance_id, "running")
+                    slot.instance.set_state("running")
 
-    def _power_off(self, instance_id: str) -> None:
-        machine = self._machine_or_settle(instance_id)
+    def _power_off(self, slot: Slot) -> None:
+        machine = self._machine_or_settle(slot)
         if machine:
             machine.power_off()
 
-    def _kill(self, instance_id: str) -> None:
-        machine = self._machine_or_settle(instance_id)
+    def _kill(self, slot: Slot) -> None:
+        machine = self._machine_or_settle(slot)
         if machine:
             machine.kill()
             machine.taken_apart.wait()
 
-    def _machine_or_settle(self, instance_id: str) -> MachineLike | None:
-        """The machine that is on; an instance that has none is at its goal at once."""
-        slot = self._slots.get(instance_id)
-        if slot is None:  # it has gone, and been forgotten
-            return None
+    def _machine_or_settle(self, slot: Slot) -> Machine | None:
+        """Return the machine that is on; an instance without one reaches its goal at once."""
         with slot.lock:
             if slot.machine is None:
-                self._settle(instance_id)
+                self._settle(slot)
             return slot.machine
 
-    def _ended(self, instance_id: str) -> None:
-        """The machine is off: because it was told to, or because the guest powered itself off."""
-        slot = self._slots[instance_id]
+    def _ended(self, slot: Slot) -> None:
+        """Handle a machine that is off, because it was stopped or because the guest powered itself off."""
         with slot.lock:
             slot.machine = None
             if slot.goal == "running":
-                self._give_up(instance_id, GUEST_SHUT_DOWN, stay=not self._ec2.ends_with_guest(instance_id))
+                self._give_up(slot, GUEST_SHUT_DOWN, stay=not slot.instance.ends_with_guest)
             else:
-                self._settle(instance_id)
+                self._settle(slot)
 
-    def _give_up(self, instance_id: str, reason: Reason, *, stay: bool) -> None:
-        """An instance that was to run does not: it is stopped if it may stay, and terminated if not."""
-        slot = self._slots[instance_id]
+    def _give_up(self, slot: Slot, reason: Reason, *, stay: bool) -> None:
+        """Stop or terminate an instance whose machine ended although it was to run."""
         with self._states:
             if slot.goal == "running":
                 slot.goal = "stopped" if stay else "terminated"
-        self._settle(instance_id, reason=reason)
+        self._settle(slot, reason=reason)
 
-    def _settle(self, instance_id: str, *, reason: Reason | None = None) -> None:
-        """An instance whose machine is off is at its goal; called with its slot's lock held."""
-        slot = self._slots[instance_id]
-        goal = slot.goal
+    def _settle(self, slot: Slot, *, reason: Reason | None = None) -> None:
+        """Set the state of an instance whose machine is off to its goal; the caller holds the slot's lock."""
+        goal, instance = slot.goal, slot.instance
         if slot.gone:
             return
         if goal == "terminated":
             slot.gone = True
-            slot.last_words = slot.console()
+            slot.console_tail = slot.console()
             discard(slot.spec)
             slot.layers = ()
-            self._ec2.end(instance_id, reason or slot.reason)
+            instance.begin_termination(reason or slot.reason)
         with self._states:
             if slot.goal == goal:
-                self._ec2.set_state(instance_id, goal, reason=reason or slot.reason)
+                instance.set_state(goal, reason=reason or slot.reason)
         if goal == "terminated":
-            self._ec2.free_addresses(instance_id)
-            self._forget_earlier(instance_id)
+            instance.free_addresses()
+            self._remove_earlier(instance.id)
 
-    def _forget_earlier(self, instance_id: str) -> None:
+    def _remove_earlier(self, instance_id: str) -> None:
+        """Remove the instances that were terminated before the latest ``terminated_kept``."""
         with self._states:
             self._terminated.append(instance_id)
             while len(self._terminated) > self.terminated_kept:
                 earlier = self._terminated.popleft()
-                self._slots.pop(earlier, None)
-                self._ec2.forget(earlier)
+                self.slots.remove(earlier)
+                self._instances.remove(earlier)
+
+
+def _each(act: Callable[[Slot], None], slots: Iterable[Slot]) -> tuple[threading.Thread, ...]:
+    """Start a thread for each slot."""
+    threads = tuple(threading.Thread(target=act, args=(slot,), daemon=True) for slot in slots)
+    for thread in threads:
+        thread.start()
+    return threads

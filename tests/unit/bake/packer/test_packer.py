@@ -14,7 +14,7 @@ import pytest
 
 from dask_bake.assets import packer_directory
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.packer.packer import SETTINGS, Packer, find_packer, packer_executable
+from dask_bake.bake.packer.packer import SETTINGS, PackerBuilder, find_packer, packer_executable
 from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import places_of
@@ -29,15 +29,15 @@ CACHE = places_of(os.environ).cache / "packer"  # before a test has a home of it
 
 
 @pytest.fixture
-def packer(tmp_path: Path) -> Packer:
+def packer(tmp_path: Path) -> PackerBuilder:
     return find_packer(log=tmp_path / "state" / "bake.log", cache=tmp_path / "cache", path=str(FAKES))
 
 
-def test_a_build_returns_the_id_on_the_artifact_line(packer: Packer, tmp_path: Path) -> None:
+def test_a_build_returns_the_id_on_the_artifact_line(packer: PackerBuilder, tmp_path: Path) -> None:
     assert packer.build(tmp_path, {"region": "us-east-1"}, {}, [].append) == "ami-0baked"
 
 
-def test_phases_are_told_as_they_begin_and_end(packer: Packer, tmp_path: Path) -> None:
+def test_phases_are_told_as_they_begin_and_end(packer: PackerBuilder, tmp_path: Path) -> None:
     events: list[Event] = []
     packer.build(tmp_path, {}, {}, events.append)
     phases = [
@@ -57,7 +57,7 @@ def test_phases_are_told_as_they_begin_and_end(packer: Packer, tmp_path: Path) -
     assert [each.phase for each in told if isinstance(each, PhaseEnded)] == phases
 
 
-def test_lines_come_without_packers_own_marks(packer: Packer, tmp_path: Path) -> None:
+def test_lines_come_without_packers_own_marks(packer: PackerBuilder, tmp_path: Path) -> None:
     events: list[Event] = []
     packer.build(tmp_path, {}, {}, events.append)
     assert Output("No volumes to clean up, skipping") in events
@@ -65,7 +65,7 @@ def test_lines_come_without_packers_own_marks(packer: Packer, tmp_path: Path) ->
 
 
 def test_variables_go_through_a_file_and_credentials_through_the_environment(
-    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER_CALLS", str(tmp_path / "calls"))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "mine")
@@ -84,7 +84,7 @@ def test_variables_go_through_a_file_and_credentials_through_the_environment(
 
 
 def test_a_failing_script_is_named_with_its_last_lines(
-    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "script-fails")
     with pytest.raises(BakeError) as caught:
@@ -109,7 +109,7 @@ def test_a_failing_script_is_named_with_its_last_lines(
     ],
 )
 def test_what_aws_refuses_has_a_way_out(
-    scene: str, words: str, hint: str, packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scene: str, words: str, hint: str, packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", scene)
     with pytest.raises(BakeError) as caught:
@@ -120,7 +120,7 @@ def test_what_aws_refuses_has_a_way_out(
 
 
 def test_the_log_has_what_the_error_has_not(
-    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "script-fails")
     with pytest.raises(BakeError):
@@ -130,7 +130,7 @@ def test_the_log_has_what_the_error_has_not(
 
 
 def test_a_template_that_packer_rejects_is_a_sentence(
-    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "template-fails")
     with pytest.raises(BakeError) as caught:
@@ -141,7 +141,7 @@ def test_a_template_that_packer_rejects_is_a_sentence(
 
 
 def test_success_without_an_image_is_a_failure(
-    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "no-image")
     with pytest.raises(BakeError, match="named no image"):
@@ -186,7 +186,7 @@ def test_plugins_are_installed_where_packer_does_not_bring_them(
 
 
 def test_whatever_goes_wrong_here_packer_is_told_and_ends(
-    packer: Packer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def notify(event: Event) -> None:
         if isinstance(event, Output):
@@ -207,7 +207,7 @@ def test_a_packer_that_never_tidies_up_is_killed(tmp_path: Path, monkeypatch: py
 
     jumps = itertools.count(0, 10)
     monkeypatch.setenv("FAKE_PACKER", "hung")
-    packer = Packer(
+    packer = PackerBuilder(
         str(FAKES / "packer"),
         (1, 6, 6),
         log=tmp_path / "log",

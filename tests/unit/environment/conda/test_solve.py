@@ -19,7 +19,7 @@ from conda_packages import make_package
 from conda_server import Served, serve
 from dask_bake.environment.conda import channels as conda_client
 from dask_bake.environment.conda import download
-from dask_bake.environment.conda.channels import Channels, silence
+from dask_bake.environment.conda.channels import Channels, find_unreachable
 from dask_bake.environment.conda.condarc import CondaSettings
 from dask_bake.environment.conda.download import fetch
 from dask_bake.environment.conda.solve import CondaLock, allows, read_lock, solve, unsatisfied
@@ -60,17 +60,17 @@ def served(folder: Path) -> Iterator[Served]:
 def settled() -> Iterator[None]:
     """rattler's threads settle once, after the last test."""
     yield
-    time.sleep(conda_client.SETTLE)
+    time.sleep(conda_client.SHUTDOWN_GRACE)
 
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long, and no certificates but those of a test count."""
-    monkeypatch.setattr(conda_client, "SETTLE", 0)
-    monkeypatch.setattr(conda_client, "PROBE", 0.5)
+    monkeypatch.setattr(conda_client, "SHUTDOWN_GRACE", 0)
+    monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
     monkeypatch.setattr(download, "RETRIES", 1)
-    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "RATTLER_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -246,7 +246,7 @@ def test_ssl_verify_names_the_authority_even_where_the_shell_names_another(
     monkeypatch.setenv("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
     with serve(folder, certificate=authority / "server.pem") as channel:
         settings = CondaSettings(ssl_verify=str(authority / "ca.pem"))
-        assert silence(Channels((channel.url,), settings)) is None
+        assert find_unreachable(Channels((channel.url,), settings)) is None
         assert names(locked(["old"], channel.url, ssl_verify=str(authority / "ca.pem"))) == ["old 1"]
         assert names(locked(["old"], channel.url, ssl_verify=False)) == ["old 1"]
     assert conda_client.os.environ["SSL_CERT_FILE"] == "/etc/ssl/certs/ca-certificates.crt"
@@ -261,7 +261,7 @@ def test_the_requests_bundle_counts_too(authority, folder, monkeypatch) -> None:
 
 def test_a_certificate_that_nobody_knows_is_a_sentence_for_probe_and_solver(authority, folder) -> None:
     with serve(folder, certificate=authority / "server.pem") as channel:
-        why = silence(Channels((channel.url,)))
+        why = find_unreachable(Channels((channel.url,)))
         with pytest.raises(BakeError, match="has a certificate that is not trusted") as caught:
             locked(["old"], channel.url)
     assert why is not None
@@ -360,11 +360,11 @@ def test_a_channel_that_does_not_give_is_one_sentence(fault, says, folder) -> No
         if fault != "refused":
             with pytest.raises(BakeError) as caught:
                 locked(["a"], place)
-            probed = silence(Channels((place,)))
+            probed = find_unreachable(Channels((place,)))
     if fault == "refused":
         with pytest.raises(BakeError) as caught:
             locked(["a"], place)
-        probed = silence(Channels((place,)))
+        probed = find_unreachable(Channels((place,)))
     assert caught.value.message == says.format(channel.url)
     assert caught.value.hint
     noticed = caught.value.message if fault in ("503", "refused") else None
@@ -380,7 +380,7 @@ def test_of_several_channels_the_one_that_fails_is_named(folder: Path, served: S
 
 def test_a_hanging_channel_is_noticed_within_the_probe_s_time(served: Served) -> None:
     served.hanging = True
-    why = silence(Channels((served.url,)))
+    why = find_unreachable(Channels((served.url,)))
     assert why is not None
     assert why.message.startswith(
         f"the channel {served.url} does not answer: nothing came from {served.url}/"
@@ -392,7 +392,7 @@ def test_a_probe_takes_the_first_word_for_an_answer(tmp_path: Path) -> None:
     (tmp_path / "noarch" / "repodata_shards.msgpack.zst").write_bytes(bytes(100_000))
     with serve(tmp_path) as channel:
         channel.stalled.add("repodata_shards.msgpack.zst")
-        assert silence(Channels((channel.url,))) is None
+        assert find_unreachable(Channels((channel.url,))) is None
 
 
 def test_an_index_that_cannot_be_kept_is_not_the_channel_s_fault(served: Served, tmp_path: Path) -> None:

@@ -1,49 +1,19 @@
 """New instances as moto makes them, and what it left out of them."""
 
 import re
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from dask_bake.local.ec2.placement_groups import PlacementGroup
 from dask_bake.local.ec2.run_instances.request import is_spot
 from dask_bake.local.moto.ec2 import MotoEc2
-from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, Instance, NoSuchEntity, iam_backends
+from dask_bake.local.moto.instances import LocalInstance
+from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID, NoSuchEntity, iam_backends
 from dask_bake.local.query_protocol import Call, Refusal
 
 Tags = Mapping[str, str]
 RATE = re.compile(r"BlockDeviceMapping\.(\d+)\.Ebs\.VolumeInitializationRate")
-
-
-class LocalInstance(Instance):
-    """moto's instance, and what befell it; a plain one becomes one by its class."""
-
-    class Meta:
-        """Names of EC2's that moto finds by the name of the class."""
-
-        serialization_aliases: ClassVar = {"InstanceId": "id"}
-
-    impaired = False
-    seen_from = 0.0
-    cut_until = 0.0
-    interruption: datetime | None = None
-
-    @property
-    def is_cut(self) -> bool:
-        """Whether nothing comes from it, and nothing reaches it."""
-        return time.monotonic() < self.cut_until
-
-    @property
-    def instance_status(self) -> dict[str, Any]:
-        """Whether the guest is reached."""
-        is_reached = not (self.impaired or self.is_cut)
-        return _impaired() if self.state == "running" and not is_reached else dict(super().instance_status)
-
-
-def _impaired() -> dict[str, Any]:
-    return {"Status": "impaired", "Details": [{"Name": "reachability", "Status": "failed"}]}
 
 
 @dataclass(frozen=True)
@@ -113,9 +83,9 @@ def complete(ec2: MotoEc2, region: str, reservation_id: str, additions: Addition
     reservation = ec2.region(region).reservations[reservation_id]
     for instance in reservation.instances:
         _complete(instance, reservation_id, additions)
-    ec2.know(reservation.instances)
+    ec2.instances.add(reservation.instances)
     for instance in reservation.instances:
-        ec2.set_state(instance.id, "pending")
+        instance.set_state("pending")
     return tuple(instance.id for instance in reservation.instances)
 
 

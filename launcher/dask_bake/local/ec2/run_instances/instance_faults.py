@@ -2,14 +2,15 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 
 from dask_bake.local.faults.model import Fault, Kind
 from dask_bake.local.machines.hypervisor import Hypervisor
-from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.instances import Instances, Reason
 
-SPOT_REASON = ("Server.SpotInstanceTermination", "Instance terminated due to a Spot interruption")
+SPOT_REASON: Reason = ("Server.SpotInstanceTermination", "Instance terminated due to a Spot interruption")
 REASONS = {
     "Client.InternalError": "Client error on launch",
     "Client.InvalidSnapshot.NotFound": "The specified snapshot was not found",
@@ -25,9 +26,9 @@ class Fates:
     """Carries out, on instances, the faults that struck them."""
 
     def __init__(
-        self, ec2: MotoEc2, hypervisor: Hypervisor, follow: Callable[[], None] = lambda: None
+        self, instances: Instances, hypervisor: Hypervisor, follow: Callable[[], None] = lambda: None
     ) -> None:
-        self._ec2 = ec2
+        self._instances = instances
         self._hypervisor = hypervisor
         self._follow = follow
         self._timers: set[threading.Timer] = set()
@@ -40,7 +41,8 @@ class Fates:
 
     def can_meet(self, instance_id: str, fault: Fault) -> bool:
         """Whether that can happen to the instance: only a spot instance is given notice."""
-        return fault.kind is not Kind.SPOT_NOTICE or self._ec2.is_spot(instance_id)
+        instance = self._instances.get(instance_id)
+        return fault.kind is not Kind.SPOT_NOTICE or (instance is not None and instance.is_spot)
 
     def held(self, instance_ids: tuple[str, ...], faults: Iterable[Fault]) -> frozenset[str]:
         """The new instances whose machines are not to boot."""
@@ -57,9 +59,9 @@ class Fates:
             for instance_id in self.struck(instance_ids, fault):
                 match fault.kind:
                     case Kind.UNHEALTHY:
-                        self._ec2.impair(instance_id)
+                        self._impair(instance_id)
                     case Kind.UNSEEN:
-                        self._ec2.hide(instance_id, fault.seconds)
+                        self._hide(instance_id, fault.seconds)
                     case Kind.CUT:
                         self._cut(instance_id, fault.seconds)
 
@@ -72,13 +74,13 @@ class Fates:
 
     def knows(self, instance_id: str) -> bool:
         """Whether there is such an instance, and it has not ended."""
-        return self._ec2.state(instance_id) not in (None, "terminated", "shutting-down")
+        return self._instances.state(instance_id) not in (None, "terminated", "shutting-down")
 
     def meet(self, instance_id: str, fault: Fault) -> None:
         """What happens to an instance that is there."""
         match fault.kind:
             case Kind.UNHEALTHY:
-                self._ec2.impair(instance_id)
+                self._impair(instance_id)
             case Kind.TERMINATED:
                 self._later(fault.seconds, lambda: self._hypervisor.fail(instance_id, _reason(fault)))
             case Kind.SPOT_NOTICE:
@@ -88,7 +90,8 @@ class Fates:
 
     def join_all(self) -> None:
         """Whoever is cut off is so no more."""
-        self._ec2.join_all()
+        for instance in self._instances.all():
+            instance.cut_until = 0.0
         self._follow()
 
     def end(self) -> None:
@@ -98,12 +101,27 @@ class Fates:
                 timer.cancel()
             self._timers.clear()
 
+    def _impair(self, instance_id: str) -> None:
+        instance = self._instances.get(instance_id)
+        if instance is not None:
+            instance.impaired = True
+
+    def _hide(self, instance_id: str, seconds: float) -> None:
+        """Leave the instance out of EC2's responses, as they may be older than a launch."""
+        instance = self._instances.get(instance_id)
+        if instance is not None:
+            instance.seen_from = time.monotonic() + seconds
+
     def _give_notice(self, instance_id: str, notice: float) -> None:
-        self._ec2.give_notice(instance_id, datetime.now(UTC) + timedelta(seconds=notice))
+        instance = self._instances.get(instance_id)
+        if instance is not None:
+            instance.interruption = datetime.now(UTC) + timedelta(seconds=notice)
         self._later(notice, lambda: self._hypervisor.fail(instance_id, SPOT_REASON))
 
     def _cut(self, instance_id: str, seconds: float) -> None:
-        self._ec2.cut(instance_id, seconds or math.inf)
+        instance = self._instances.get(instance_id)
+        if instance is not None:
+            instance.cut_until = max(instance.cut_until, time.monotonic() + (seconds or math.inf))
         self._follow()
         if seconds:
             self._later(seconds, self._follow)
@@ -120,6 +138,6 @@ class Fates:
             timer.start()
 
 
-def _reason(fault: Fault) -> tuple[str, str]:
+def _reason(fault: Fault) -> Reason:
     code = fault.code or "Server.InternalError"
     return code, fault.message or REASONS.get(code, "The instance was ended by a rule of the local cloud")

@@ -26,6 +26,7 @@ from dask_bake.local.ec2.run_instances.request import Count, check_request, leav
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.instance_types import architectures
 from dask_bake.local.query_protocol import Call, Refusal
 
 Ask = Callable[[Call], Response]
@@ -88,7 +89,7 @@ class Launches:
         apply_image_defaults(call.parameters, image)
 
     def _refuse_other_architecture(self, image: Any, instance_type: str) -> None:
-        possible = self.ec2.architectures(instance_type)
+        possible = architectures(instance_type)
         if possible and image.architecture not in possible:
             raise Refusal(
                 "InvalidParameterValue",

@@ -9,6 +9,7 @@ from werkzeug.wrappers import Response
 
 from dask_bake.errors import UsageError
 from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.instance_types import vcpus
 from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID
 from dask_bake.local.query_protocol import Refusal
 
@@ -50,14 +51,14 @@ class Quotas:
         if not _is_standard(instance_type):
             return 1_000_000
         used = sum(
-            ec2.vcpus(instance.instance_type)
-            for instance in ec2.instances()
+            vcpus(instance.instance_type)
+            for instance in ec2.instances.all()
             if instance.region_name == region
             and instance.state in ("pending", "running")
-            and (instance.lifecycle == "spot") is spot
+            and instance.is_spot is spot
             and _is_standard(instance.instance_type)
         )
-        return int((self.values[SPOT if spot else ON_DEMAND] - used) // ec2.vcpus(instance_type))
+        return int((self.values[SPOT if spot else ON_DEMAND] - used) // vcpus(instance_type))
 
     def refusal(self, *, spot: bool) -> Refusal:
         """What EC2 says to a launch for which there is no room."""

@@ -1,25 +1,29 @@
-"""Whether the caller may do what a plan would do: EC2 is asked, and makes nothing."""
+"""A plan that is shown and not carried out: its calls, and whether EC2 permits them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
+from dask_bake.clusters.naming import member_rule
 from dask_bake.ec2 import requests
+from dask_bake.ec2.protocols import LookUps
 from dask_bake.errors import BakeError
-from dask_bake.launch.plan import LaunchPlan
-from dask_bake.system.concurrency import together
+from dask_bake.launch.plan import UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP, LaunchPlan
+from dask_bake.models.ec2 import Rule
+from dask_bake.system.concurrency import gather
 
 NOT_ASKED = "not asked: there is no group yet"
 NOT_CERTAIN = "not certain: asked with the VPC's default group"
 """A policy may well permit instances in the cluster's own groups alone, as the printed one does."""
 
 
-class Asked(Protocol):
-    """The part of EC2 that says what one may do."""
+@dataclass(frozen=True)
+class PlannedCall:
+    """An EC2 call as it will be made."""
 
-    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Whether the caller may do that."""
+    operation: str
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,35 @@ class Permission:
     why: str = ""
 
 
-def ask(plan: LaunchPlan, ec2: Asked) -> tuple[Permission, ...]:
+def planned_calls(plan: LaunchPlan) -> tuple[PlannedCall, ...]:
+    """The calls that make the cluster if the first place has room; what is not yet known stands so."""
+    place = plan.first
+    made = _group_calls(plan, plan.group_name, UNKNOWN_GROUP, (member_rule(UNKNOWN_GROUP),))
+    if plan.head_rules:
+        made += _group_calls(plan, plan.head_group_name, UNKNOWN_HEAD_GROUP, plan.head_rules)
+    if plan.own_key_name:
+        request = requests.import_key_pair(
+            plan.own_key_name, public_key=plan.handout.public_key, tags=plan.group_tags
+        )
+        made.append(PlannedCall("ImportKeyPair", request))
+    groups = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP) if plan.head_rules else (UNKNOWN_GROUP,)
+    head = plan.head(place, place.head_types[0], groups)
+    workers = plan.workers(place, place.worker_types[0])
+    return (
+        *made,
+        PlannedCall("RunInstances", requests.run_instances(head)),
+        PlannedCall("RunInstances", requests.run_instances(workers)),
+    )
+
+
+def _group_calls(plan: LaunchPlan, name: str, group_id: str, rules: Sequence[Rule]) -> list[PlannedCall]:
+    return [
+        PlannedCall("CreateSecurityGroup", plan.create_group(name, plan.first)),
+        PlannedCall("AuthorizeSecurityGroupIngress", requests.authorize(group_id, rules)),
+    ]
+
+
+def ask_permissions(plan: LaunchPlan, ec2: LookUps) -> tuple[Permission, ...]:
     """What EC2 says of each call that the plan would make first."""
     place = plan.first
     head = requests.run_instances(plan.head(place, place.head_types[0], ()))
@@ -48,12 +80,12 @@ def ask(plan: LaunchPlan, ec2: Asked) -> tuple[Permission, ...]:
         ("RunInstances", "the head", _of_what_is_there(plan, head)),
         ("RunInstances", "the workers", _of_what_is_there(plan, workers)),
     ]
-    answers = together(*(partial(_ask, ec2, *question) for question in questions))
+    answers = gather(*(partial(_ask, ec2, *question) for question in questions))
     rules = Permission("AuthorizeSecurityGroupIngress", "its group", None, NOT_ASKED)
     return (answers[0], rules, *answers[1:])
 
 
-def check(permissions: Sequence[Permission]) -> None:
+def check_permissions(permissions: Sequence[Permission]) -> None:
     """Raises an error that names what the caller may not do."""
     missing = [f"ec2:{each.operation} for {each.what}" for each in permissions if each.allowed is False]
     if missing:
@@ -74,7 +106,7 @@ def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str,
     return {**kept, "NetworkInterfaces": interfaces}
 
 
-def _ask(ec2: Asked, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
+def _ask(ec2: LookUps, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
     try:
         allowed = ec2.may(operation, request)
         if not allowed and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):

@@ -1,0 +1,97 @@
+"""A launch as last seen: its nodes, groups and registered workers, and what follows from them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.models.cloud import Role
+from dask_bake.models.cluster import Cluster, Node
+from dask_bake.models.ec2 import SecurityGroup
+
+ENDING = ("shutting-down", "terminated", "stopping", "stopped")
+
+
+@dataclass
+class LaunchState:
+    """What a launch has made, and how far that has come.
+
+    Args:
+        registered: worker processes that the scheduler knows, per private address.
+        abandoned: instances of this launch that no longer belong to the cluster.
+    """
+
+    plan: LaunchPlan
+    groups: tuple[SecurityGroup, ...] = ()
+    nodes: dict[str, Node] = field(default_factory=dict)
+    registered: dict[str, int] = field(default_factory=dict)
+    abandoned: set[str] = field(default_factory=set)
+
+    @property
+    def head(self) -> Node:
+        """The head."""
+        return next(node for node in self.nodes.values() if node.role is Role.HEAD)
+
+    @property
+    def snapshot(self) -> Cluster:
+        """The cluster."""
+        plan = self.plan
+        return Cluster(
+            name=plan.options.name,
+            cloud=plan.target.cloud,
+            region=plan.target.region,
+            launch_id=plan.launch_id,
+            nodes=tuple(sorted(self.nodes.values(), key=lambda node: node.index)),
+            groups=self.groups,
+        )
+
+    @property
+    def all_run(self) -> bool:
+        """Whether every node runs."""
+        return all(node.state == "running" for node in self.nodes.values())
+
+    @property
+    def laggards(self) -> list[Node]:
+        """The worker nodes of which not every process has registered."""
+        cluster = self.snapshot
+        return [
+            node for node in cluster.workers if self.registered.get(node.private_address, 0) < cluster.nprocs
+        ]
+
+    @property
+    def has_enough_workers(self) -> bool:
+        """Whether as many worker processes as --min-workers have registered."""
+        least = self.plan.options.min_workers
+        there = sum(self.registered.get(node.private_address, 0) for node in self.snapshot.workers)
+        return least is not None and there >= least
+
+    def can_spare(self, node: Node) -> bool:
+        """Return whether the cluster is large enough without the node, by --min-workers."""
+        cluster, least = self.snapshot, self.plan.options.min_workers
+        kept = cluster.expected_workers - cluster.nprocs
+        return node.role is not Role.HEAD and least is not None and kept >= least
+
+    def awaited(self, is_pinned: Callable[[Node], bool]) -> Node:
+        """Return the node that the launch waits for: the head, until its host key is pinned."""
+        if self.plan.options.runs_dask:
+            late = self.laggards if self.registered else []
+        else:
+            late = [node for node in self.snapshot.nodes if node.state != "running"]
+        return late[0] if late and is_pinned(self.head) else self.head
+
+    def record(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
+        """Store the nodes as they are now, and return them."""
+        self.nodes.update({node.id: node for node in nodes})
+        self.nodes = {key: node for key, node in self.nodes.items() if key not in self.abandoned}
+        return nodes
+
+    def abandon(self, node: Node) -> None:
+        """Remove the node from the cluster."""
+        self.abandoned.add(node.id)
+        self.record(())
+
+    def abandon_all(self) -> tuple[str, ...]:
+        """Remove all nodes from the cluster, and return their ids."""
+        ids = tuple(self.nodes)
+        self.abandoned.update(ids)
+        self.nodes, self.registered = {}, {}
+        return ids

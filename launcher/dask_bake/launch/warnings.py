@@ -1,0 +1,111 @@
+"""Warnings about a launch: options that are valid, but probably not what the user wants."""
+
+import ipaddress
+
+from dask_bake.hints import command_line
+from dask_bake.launch.plan import LaunchPlan
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import InstanceType
+
+
+def notes(plan: LaunchPlan) -> tuple[str, ...]:
+    """What may be meant so, and may be a mistake."""
+    return (
+        *crowds(plan),
+        *_dear(plan),
+        *_unreachable(plan),
+        *_from_outside(plan),
+        *_endless(plan),
+        *_slow_to_tell(plan),
+    )
+
+
+def crowds(plan: LaunchPlan) -> tuple[str, ...]:
+    """What is too much for a node of a type that the workers may have."""
+    if not plan.options.runs_dask:
+        return ()
+    kinds = {kind.name: kind for kind in plan.target.types if kind.name in plan.options.type}
+    found = []
+    for kind in kinds.values():
+        used, limit = plan.shape(kind), memory_limit(plan.options.memory_limit, kind)
+        if used.nprocs * used.nthreads > kind.vcpus:
+            found.append(
+                f"{used.nprocs} worker processes of {used.nthreads} threads share the {kind.vcpus} virtual"
+                f" CPUs of a {kind.name}."
+            )
+        if kind.memory and used.nprocs * limit > kind.memory:
+            found.append(
+                f"{used.nprocs} worker processes may use {plan.options.memory_limit} of memory each,"
+                f" and a {kind.name} has {kind.memory / 1024:g} GiB."
+            )
+    return tuple(found)
+
+
+def memory_limit(text: str, kind: InstanceType) -> float:
+    """What a process may use, in MiB, as Dask reads it; 0 where Dask decides, or nothing is limited."""
+    if text == "auto":
+        return 0
+    try:
+        number = float(text)
+    except ValueError:
+        from dask.utils import parse_bytes
+
+        return float(parse_bytes(text)) / 2**20
+    return number * kind.memory if number <= 1 else number / 2**20
+
+
+def _dear(plan: LaunchPlan) -> tuple[str, ...]:
+    """Types that are on demand although spot was asked for."""
+    if not plan.options.spot_with_fallback:
+        return ()
+    kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.type)
+    return tuple(
+        f"AWS does not sell {kind.name} on spot: it is tried on demand."
+        for kind in kinds
+        if not kind.can_be_spot
+    )
+
+
+def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
+    """A subnet of the user's choice that looks private although the nodes are to have public addresses."""
+    options, subnet = plan.options, plan.first.subnet
+    if options.private or subnet.is_public or (options.subnet_id is None and options.vpc_id is None):
+        return ()
+    return (
+        f"The subnet {subnet.id} gives its instances no public addresses of itself; the nodes get some, and"
+        " are reached if it has a route to an internet gateway. --private is for those without.",
+    )
+
+
+def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
+    """A public address that shall reach private ones."""
+    options, outside = plan.options, [each for each in plan.target.callers if _is_public(each)]
+    if not options.private or options.way is not Connect.DIRECT or options.cidr or not outside:
+        return ()
+    return (
+        f"SSH on the head is opened to {outside[0]}, as which the internet sees this machine; through a VPN"
+        " the head sees another address, which --cidr names.",
+    )
+
+
+def _endless(plan: LaunchPlan) -> tuple[str, ...]:
+    """Nodes that are told nothing, and so not when to end."""
+    if plan.options.provision:
+        return ()
+    down = command_line("down", plan.options.name)
+    return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
+
+
+def _slow_to_tell(plan: LaunchPlan) -> tuple[str, ...]:
+    """Types for the head whose console, and so whose host key, EC2 does not show at once."""
+    kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.head_types)
+    return tuple(
+        f"{kind.name} is not of the Nitro system: its console is read only minutes late, and a launch with"
+        " such a head may need a longer --timeout."
+        for kind in kinds
+        if not kind.has_live_console
+    )
+
+
+def _is_public(source: str) -> bool:
+    return not source.startswith("sg-") and ipaddress.ip_network(source).is_global

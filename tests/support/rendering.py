@@ -1,0 +1,34 @@
+"""Text of renderables, as a terminal of 80 columns without colour shows it."""
+
+from io import StringIO
+
+from rich.console import Console, RenderableType
+
+
+def a_console(width: int = 80, *, is_terminal: bool = False) -> Console:
+    """Return a console that writes into a string, like one of a Terminal."""
+    return Console(
+        width=width,
+        file=StringIO(),
+        force_terminal=is_terminal,
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        _environ={},
+    )
+
+
+def written(console: Console) -> str:
+    """Return everything that was printed on such a console."""
+    assert isinstance(console.file, StringIO)
+    return console.file.getvalue()
+
+
+def rendered(renderable: RenderableType) -> str:
+    """Return the lines of the renderable, each at most 80 columns, without trailing blanks."""
+    console = a_console()
+    console.print(renderable)
+    lines = written(console).splitlines()
+    assert max(map(len, lines), default=0) <= 80
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,119 @@
+"""Options that are valid and probably a mistake are a warning."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.hints import complete
+from dask_bake.launch import warnings
+from dask_bake.models.cloud import Connect
+from dask_bake.models.ec2 import InstanceType, Subnet
+from fakes import TYPES, a_plan
+
+MAC = InstanceType("mac2.metal", 8, ("x86_64",), 32768, can_be_spot=False)
+
+
+def notes(**options):
+    return tuple(map(complete, warnings.notes(a_plan(**options))))
+
+
+@pytest.mark.parametrize(
+    ("options", "note"),
+    [
+        (
+            {"nprocs": 9},
+            "9 worker processes of 1 threads share the 8 virtual CPUs of a m6i.2xlarge.",
+        ),
+        (
+            {"nprocs": 2, "nthreads": 5},
+            "2 worker processes of 5 threads share the 8 virtual CPUs of a m6i.2xlarge.",
+        ),
+        (
+            {"nprocs": 8, "memory_limit": "5GiB"},
+            "8 worker processes may use 5GiB of memory each, and a m6i.2xlarge has 32 GiB.",
+        ),
+        (
+            {"nprocs": 8, "memory_limit": "0.2"},
+            "8 worker processes may use 0.2 of memory each, and a m6i.2xlarge has 32 GiB.",
+        ),
+        (
+            {"nprocs": 8, "memory_limit": "5e9"},
+            "8 worker processes may use 5e9 of memory each, and a m6i.2xlarge has 32 GiB.",
+        ),
+    ],
+)
+def test_more_than_a_node_has_is_a_warning_for_a_type_that_it_is_more_for(options, note):
+    assert notes(**options) == (note,)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"nprocs": 8, "nthreads": 1, "memory_limit": "4GiB"},
+        {"nprocs": 8, "memory_limit": "auto"},
+        {"nprocs": 8, "memory_limit": "0"},
+        {"nprocs": 5, "memory_limit": "0.2"},
+        {"dask": False},
+    ],
+    ids=str,
+)
+def test_what_fits_is_no_warning(options):
+    assert notes(**options) == ()
+
+
+def test_that_nothing_ends_nodes_which_are_told_nothing_is_said():
+    assert notes(provision=False, name="bare") == (
+        "Nothing ends these nodes by itself (--no-provision): dask-bake down bare does.",
+    )
+
+
+def test_each_type_that_the_workers_may_have_is_looked_at():
+    said = notes(nprocs=8, type=("m6i.2xlarge", "m6i.large"))
+
+    assert said == ("8 worker processes of 1 threads share the 2 virtual CPUs of a m6i.large.",)
+
+
+def test_a_type_that_is_not_sold_on_spot_is_said_to_be_tried_on_demand():
+    plan = a_plan(spot_with_fallback=True, type=("m6i.2xlarge", "mac2.metal"))
+    around = replace(plan.target, types=(*TYPES, MAC))
+
+    assert warnings.notes(replace(plan, target=around)) == (
+        "AWS does not sell mac2.metal on spot: it is tried on demand.",
+    )
+
+
+def test_a_head_whose_console_is_read_late_is_said_to_need_longer_and_a_worker_is_not():
+    types = tuple(replace(kind, has_live_console=kind.name != "m5.2xlarge") for kind in TYPES)
+
+    def said(**options):
+        plan = a_plan(**options)
+        return warnings.notes(replace(plan, target=replace(plan.target, types=types)))
+
+    assert said(head_type=("m5.2xlarge",)) == (
+        "m5.2xlarge is not of the Nitro system: its console is read only minutes late, and a launch with"
+        " such a head may need a longer --timeout.",
+    )
+    assert said(type=("m5.2xlarge",), head_type=("m6i.large",)) == ()
+
+
+def test_a_subnet_of_the_users_choice_that_seems_private_is_said_to_be():
+    subnet = Subnet("subnet-9", "vpc-1", "us-east-1a", 100, is_public=False)
+
+    assert notes(subnets=(subnet,), vpc_id="vpc-1")[0].startswith(
+        "The subnet subnet-9 gives its instances no public addresses of itself;"
+    )
+    assert notes(subnets=(subnet,)) == ()
+    assert notes(subnets=(subnet,), vpc_id="vpc-1", private=True, connect=Connect.EICE) == ()
+
+
+def test_a_public_address_is_not_how_a_private_head_sees_this_machine():
+    plan = a_plan(private=True, connect=Connect.DIRECT)
+
+    def said(caller, **options):
+        around = replace(plan.target, callers=(caller,))
+        return warnings.notes(replace(plan, target=around, **options))
+
+    assert said("8.8.8.8/32")[0].startswith("SSH on the head is opened to 8.8.8.8/32,")
+    assert said("10.9.0.1/32") == ()
+    chosen = replace(plan.options, cidr=("8.8.8.8/32",))
+    assert said("8.8.8.8/32", options=chosen) == ()
