@@ -1,7 +1,7 @@
 """A machine with the Debian release that this machine does not have: a tree of it in namespaces of its own.
 
-It shares this machine's network and its settings of proxies, certificates, pip and apt. Its mounts and processes
-end with the process that started it, even when that is killed.
+It shares this machine's network and its settings of proxies, certificates, pip and apt. Its mounts and
+processes end with the process that started it, even when that is killed.
 """
 
 import hashlib
