@@ -265,11 +265,11 @@ def test_what_is_kept_of_a_cluster_is_on_the_page_about_nodes(tmp_path):
 def test_what_a_launch_makes_is_on_the_page_about_aws():
     """Both groups; what differs by an option is said with it, and that a cluster ends itself."""
     page = AWS.read_text()
-    made = page.partition("By `dask-bake launch`:")[2].partition("\n\nAll of it")[0]
+    made = page.partition("`dask-bake launch` creates:")[2].partition("\n\nAll of it")[0]
     named = [f"`{name('NAME')}`" for name in (group_name, head_group_name)]
     options = ["`--min-workers`", "`--private`", "`--cidr`"]
-    assert [text for text in (*named, *options, "within one VPC") if text not in made] == []
-    assert "`--vpc-id`" in page.partition("## What is made")[0]
+    assert [text for text in (*named, *options, "within one VPC") if text not in " ".join(made.split())] == []
+    assert "`--vpc-id`" in page.partition("## What is created")[0]
     assert f"ends itself, after {in_words(LaunchOptions().max_lifetime)}" in page.replace("12 hours", "12 h")
 
 

@@ -34,7 +34,7 @@ from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2 import api
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError
-from dask_bake.launch.bootstrap import Handout
+from dask_bake.launch.bootstrap import Bootstrap
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.local.faults.model import ENDINGS, OF_INSTANCES, Fault, Kind
@@ -203,7 +203,7 @@ class Cycle:
     def launch(self, options: LaunchOptions) -> None:
         edge = self.edge
         target = a_target(options, self.cloud, edge)
-        plan = LaunchPlan(options, target, f"{self.random.getrandbits(48):012x}", Handout(PUBLIC_KEY))
+        plan = LaunchPlan(options, target, f"{self.random.getrandbits(48):012x}", Bootstrap(PUBLIC_KEY))
         answers = self.random.random() < 0.95
         way_in = Registering(edge, answers=answers, host=self.server.host)
         launch(plan, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)

@@ -13,7 +13,7 @@ from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import BakeApi, WayIn
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
-from dask_bake.launch.bootstrap import Handout
+from dask_bake.launch.bootstrap import Bootstrap
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan, LaunchTarget
 from dask_bake.models.cloud import Cloud
@@ -106,7 +106,7 @@ class Verifier:
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
-        return LaunchPlan(chosen, target, launch_id, Handout(public_key), begun=datetime.now(UTC))
+        return LaunchPlan(chosen, target, launch_id, Bootstrap(public_key), begun=datetime.now(UTC))
 
 
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:

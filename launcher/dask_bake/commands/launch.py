@@ -19,7 +19,7 @@ from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages
 from dask_bake.launch import preflight, warnings
-from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.launch.discovery import discover, newest_base
 from dask_bake.launch.dry_run import Permission, ask_permissions, check_permissions
 from dask_bake.launch.executor import launch, staying
@@ -81,7 +81,7 @@ def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchP
     launch_id, now = secrets.token_hex(6), datetime.now(UTC)
     found = discover(options, ec2, lambda: caller_address(cloud))
     target = preflight.check(options, cloud, found, now=now)
-    plan = LaunchPlan(options, target, launch_id, handout(options, keys), begun=now)
+    plan = LaunchPlan(options, target, launch_id, bootstrap_files(options, keys), begun=now)
     check_user_data(plan)
     return plan
 

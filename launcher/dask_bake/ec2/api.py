@@ -1,4 +1,4 @@
-"""EC2, in our own types: each method is one call, or one kind of question."""
+"""EC2 in dask-bake's own types: each method makes one call, or one kind of query."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,7 @@ from dask_bake.cloud_init.render import check_size
 from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.client import Clients
 from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
-from dask_bake.ec2.lookups import Ec2LookUps
+from dask_bake.ec2.lookups import Ec2Queries
 from dask_bake.ec2.prices import PriceList
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError, NotAwsResponseError, OutcomeUnknownError
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 NO_INSTANCE = ("InvalidInstanceID.NotFound",)
 LOOKUPS, LOOKUP_INTERVAL = 30, 1.0
-"""How often, and after how many seconds, what must be there is looked for."""
+"""How often, and with how many seconds between, a group is looked up that EC2 reports as a duplicate."""
 
 
-class Ec2(Ec2LookUps):
-    """EC2 in one region, and what other services know of its account.
+class Ec2(Ec2Queries):
+    """Client for EC2 in one region, and for the other services of its account.
 
     Args:
-        client: asks again by itself where that can help.
-        sleep: waits between two looks at the same thing.
-        other: clients that wait little, by their service; none where no other service is to be asked.
+        client: EC2 client with the retry policy.
+        sleep: called between two polls.
+        other: returns a client with short time-outs for a service; ``None`` disables other services.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Ec2(Ec2LookUps):
         self.prices = None if other is None else PriceList(other, client.meta.region_name)
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
-        """The new group; ``None`` when the name is taken, and so belongs to somebody else.
+        """Create a security group; return ``None`` if somebody else has taken the name.
 
-        EC2 refuses the name too when an earlier try made the group, and the answer to it was lost.
+        EC2 refuses the name, too, if an earlier attempt created the group and its response was lost.
         """
         request = requests.create_security_group(name, vpc_id=vpc_id, tags=tags)
         with translated("CreateSecurityGroup"):
@@ -69,7 +69,7 @@ class Ec2(Ec2LookUps):
         return SecurityGroup(id=answer["GroupId"], name=name, vpc_id=vpc_id, tags=tuple(sorted(tags)))
 
     def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
-        """Opens the group to what the rules say; a rule that is there is no error."""
+        """Add the rules to the group; ignore rules that exist already."""
         request = requests.authorize(group.id, rules)
         with translated("AuthorizeSecurityGroupIngress"):
             try:
@@ -77,12 +77,12 @@ class Ec2(Ec2LookUps):
             except ClientError as error:
                 if code_of(error) != "InvalidPermission.Duplicate":
                     raise
-                # EC2 has refused them all for the sake of one.
+                # EC2 refuses all rules if one of them exists.
                 for rule in rules if len(rules) > 1 else ():
                     self.authorize(group, (rule,))
 
     def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
-        """Closes the group to what the rules say; a rule that is gone is no error."""
+        """Remove the rules from the group; ignore rules that do not exist."""
         with translated("RevokeSecurityGroupIngress"):
             for rule in rules:
                 request = requests.revoke(group.id, (rule,))
@@ -93,7 +93,7 @@ class Ec2(Ec2LookUps):
                         raise
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
-        """The new nodes; asked again with the same token, EC2 starts nothing twice."""
+        """Start instances and return them; a retry has the same client token, so starts nothing twice."""
         if spec.user_data is not None:
             check_size(spec.user_data)
         request = requests.run_instances(spec)
@@ -106,10 +106,10 @@ class Ec2(Ec2LookUps):
         return _by_index(answer["Instances"])
 
     def may(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Whether the caller may do that; EC2 is only asked, and makes nothing.
+        """Return whether the caller has the permission, by a dry run that changes nothing.
 
         Raises:
-            BakeError: when EC2 says something else than yes or no.
+            BakeError: if EC2 neither allows nor denies the operation.
         """
         calls: Mapping[str, Callable[..., Any]] = {
             "CreateSecurityGroup": self._client.create_security_group,
@@ -127,7 +127,7 @@ class Ec2(Ec2LookUps):
         return True
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
-        """The nodes with these tags, in any state, the head first."""
+        """Return the nodes with these tags, in any state, the head node first."""
         filters = requests.filters({f"tag:{key}": value for key, value in tags.items()})
         found: list[Any] = []
         with translated("DescribeInstances"):
@@ -138,14 +138,14 @@ class Ec2(Ec2LookUps):
         return _by_index(found)
 
     def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
-        """The names of the key pairs with these tags."""
+        """Return the names of the key pairs with these tags."""
         filters: Any = requests.filters({f"tag:{key}": value for key, value in tags.items()})
         with translated("DescribeKeyPairs"):
             answer = self._client.describe_key_pairs(Filters=filters)
         return tuple(each["KeyName"] for each in answer.get("KeyPairs", []))
 
     def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
-        """Makes a key pair of the public key; one that this launch made before is no error."""
+        """Import the public key as a key pair; ignore a duplicate that this launch imported."""
         request = requests.import_key_pair(name, public_key=public_key, tags=tags)
         with translated("ImportKeyPair"):
             try:
@@ -156,14 +156,14 @@ class Ec2(Ec2LookUps):
                     raise
 
     def delete_key_pair(self, name: str) -> None:
-        """The key pair is no more; one that is gone is no error."""
+        """Delete the key pair; ignore one that does not exist."""
         with translated("DeleteKeyPair"):
             self._client.delete_key_pair(KeyName=name)
 
     def console_output(self, instance_id: str) -> str:
-        """What the instance has printed so far; empty before it printed anything, or is known at all.
+        """Return the instance's console output; empty while EC2 has none or does not list the instance.
 
-        Of a type that is not of the Nitro system EC2 has only what was printed some minutes ago.
+        For instance types without the Nitro system, the output is some minutes old.
         """
         with translated("GetConsoleOutput"):
             try:
@@ -180,7 +180,7 @@ class Ec2(Ec2LookUps):
         return answer.get("Output", "")
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Ends the instances; one that is gone is no error, and one that refuses does not save the others."""
+        """Terminate the instances; ignore missing ones, and terminate the others if EC2 refuses one."""
         with translated("TerminateInstances"):
             try:
                 self._client.terminate_instances(InstanceIds=list(instance_ids))
@@ -193,7 +193,7 @@ class Ec2(Ec2LookUps):
                     raise
 
     def delete_security_group(self, group_id: str) -> bool:
-        """True when the group is gone; false while something still uses it."""
+        """Delete the group; return false while another resource uses it."""
         with translated("DeleteSecurityGroup"):
             try:
                 self._client.delete_security_group(GroupId=group_id)
@@ -205,13 +205,13 @@ class Ec2(Ec2LookUps):
         return True
 
     def holders(self, group_id: str) -> tuple[str, ...]:
-        """The network interfaces that are in the group, as far as one may ask."""
+        """Return the network interfaces in the group; empty without the permission to list them."""
         filters: Any = requests.filters({"group-id": group_id})
         try:
             with translated("DescribeNetworkInterfaces"):
                 answer = self._client.describe_network_interfaces(Filters=filters)
         except BakeError:
-            return ()  # they are for a message alone
+            return ()  # only a message needs them
         return tuple(each["NetworkInterfaceId"] for each in answer.get("NetworkInterfaces", []))
 
     def _terminate_singly(self, instance_ids: Sequence[str]) -> None:
@@ -225,19 +225,19 @@ class Ec2(Ec2LookUps):
             raise refused
 
     def _made_before(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
-        """The group of that name if it has the tags of this launch; ``None`` if somebody else made it."""
+        """Return the group if it has this launch's tag; ``None`` if somebody else created it."""
         for _ in range(LOOKUPS):
             found = [each for each in self.named_groups(name=name) if each.vpc_id == vpc_id]
             if found:
                 own = dict(tags).get(Tag.LAUNCH)
                 return next((each for each in found if own and dict(each.tags).get(Tag.LAUNCH) == own), None)
-            # EC2 knows that there is one, and does not show it yet.
+            # EC2 is eventually consistent: the group exists and is not listed yet.
             self._sleep(LOOKUP_INTERVAL)
-        raise OutcomeUnknownError(f"EC2 says that there is a security group {name}, and does not show it")
+        raise OutcomeUnknownError(f"EC2 reports that the security group {name} exists, and does not list it")
 
 
 def connect(cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> Ec2:
-    """EC2 of that cloud; every call is also an event."""
+    """Return the client for the cloud; each call sends an event."""
     clients = Clients(cloud, notify, retries=retries)
     return Ec2(clients.ec2(), sleep=time.sleep, other=clients.other)
 

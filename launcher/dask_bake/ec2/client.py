@@ -1,4 +1,4 @@
-"""boto3's clients for a cloud: whose settings count, how long they wait, and that they insist."""
+"""boto3 clients for a cloud: credentials, endpoint, time-outs and retries."""
 
 import difflib
 import threading
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 CONNECT_TIMEOUT, READ_TIMEOUT = 5, 60
-"""How many seconds a connection may take, and an answer."""
+"""Seconds."""
 SHORT_TIMEOUT = 3
-"""The same, both, where a launch would have to wait for what it can do without."""
+"""Seconds for both, for information that a launch does not depend on."""
 OTHER_SERVICES = ("service-quotas", "iam", "pricing")
-"""The services besides EC2 that are asked before a launch."""
+"""Services other than EC2 that are queried before a launch."""
 PRICING_REGION = "us-east-1"
-"""The region that tells the prices of all."""
+"""The region whose endpoint serves the prices of all regions."""
 
 
 class Clients:
-    """Clients of one session; every call that they make is also an event."""
+    """boto3 clients of one session; each call sends an event."""
 
     def __init__(self, cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> None:
         self._cloud = cloud
@@ -44,8 +44,8 @@ class Clients:
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
 
     def ec2(self, region: str | None = None) -> "EC2Client":
-        """A client for EC2, in the cloud's region, refused if it is none, or in another that there is."""
-        if region is None:  # one that EC2 itself has named may be newer than botocore
+        """Return a client for EC2 in the given region, or in the cloud's, which is checked first."""
+        if region is None:  # a region that EC2 listed may be newer than botocore
             check_region(self._session, self._cloud.region)
         made: EC2Client = self._make("ec2", region or self._cloud.region, CONNECT_TIMEOUT, READ_TIMEOUT)
         return made
@@ -78,7 +78,7 @@ class Clients:
 
 
 def check_region(session: "Session", region: str) -> None:
-    """There is such a region, as far as botocore knows."""
+    """Raise if botocore knows no such region."""
     known = {
         each
         for partition in session.get_available_partitions()
@@ -87,9 +87,7 @@ def check_region(session: "Session", region: str) -> None:
     if region not in known:
         near = difflib.get_close_matches(region, sorted(known), n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else "aws ec2 describe-regions lists them. "
-        raise UsageError(
-            f"there is no region {region}", hint=f"{meant}One that is new takes a newer botocore"
-        )
+        raise UsageError(f"there is no region {region}", hint=f"{meant}A new region needs a newer botocore")
 
 
 def _tell(prefix: str, notify: Notify) -> Callable[..., None]:

@@ -1,4 +1,4 @@
-"""What AWS says when it refuses, as sentences: no botocore exception passes this line."""
+"""Translation of AWS errors into errors for users; no botocore exception leaves ``ec2``."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ CAPACITY = frozenset(
         "Unsupported",
     }
 )
-"""What may be there in another zone, of another type, or on another market."""
+"""Codes after which another zone, instance type or market may succeed."""
 ZONE = re.compile(r"\b[a-z]{2}(?:-[a-z]+)+-\d[a-z]\b")
 SPOT_QUOTA = "MaxSpotInstanceCountExceeded"
 QUOTA = frozenset({"VcpuLimitExceeded", "InstanceLimitExceeded", SPOT_QUOTA})
@@ -56,7 +56,7 @@ SNAPSHOTS_BUSY = frozenset(
     {"ConcurrentSnapshotLimitExceeded", "PendingSnapshotLimitExceeded", "SnapshotLimitExceeded"}
 )
 AWS_KEY_MESSAGES = ("EBS default key", "AWS Managed CMK")
-"""What EC2's two sentences have in common: the one of snapshots, and the one of images."""
+"""Parts of EC2's messages about snapshots and about images."""
 HINTS: Mapping[str, str] = {
     "VolumeLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'Storage for … volumes';"
     " or take a smaller --volume-size, or fewer nodes",
@@ -69,25 +69,25 @@ HINTS: Mapping[str, str] = {
     "Blocked": "AWS has closed the account to this: ask AWS Support",
     "IdempotentParameterMismatch": "launch again: each launch has tokens of its own",
 }
-"""What to do where nothing but the code says what is the matter."""
+"""Hints for codes that have no message of their own here."""
 LAUNCH_HINT = "dask-bake launch --dry-run shows all that is asked for"
-EARLIER_ATTEMPT = "an earlier try may have been carried out"
-"""A note on the last try's exception."""
+EARLIER_ATTEMPT = "an earlier attempt may have succeeded"
+"""Note on the exception of the last attempt."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
 RETRIES = re.compile(r"\s*\(reached max retries: \d+\)")
 
 
 def code_of(error: BaseException | None) -> str:
-    """AWS's code for the error; empty when AWS did not answer."""
+    """Return the AWS error code; empty if AWS did not respond."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code", ""))
     return ""
 
 
 def is_fault(error: BaseException | None) -> bool:
-    """Whether AWS itself failed, with a status of 500 or above: what it was asked may be done or not.
+    """Return whether AWS failed, with a status of 500 or above: the operation may have succeeded.
 
-    No room, a quota and throttling come with such a status too, and are clear words.
+    Errors about capacity, quotas and throttling can have such a status, too; they are definite.
     """
     if not isinstance(error, ClientError) or code_of(error) in CAPACITY | QUOTA | THROTTLED:
         return False
@@ -96,7 +96,7 @@ def is_fault(error: BaseException | None) -> bool:
 
 @contextmanager
 def translated(operation: str) -> Iterator[None]:
-    """Turns whatever botocore raises within into one sentence."""
+    """Translate botocore's exceptions into ``BakeError``."""
     try:
         yield
     except ClientError as error:
@@ -127,7 +127,7 @@ def translated(operation: str) -> Iterator[None]:
 
 
 def refusal(operation: str, code: str, message: str) -> BakeError:
-    """The sentence for an error code."""
+    """Return the error for an AWS error code."""
     if code == "AuthFailure" and "for images" in message:
         hint = "its owner can share it with this account; dask-bake bake makes another"
         return BakeError(f"this account may not launch from the image: {message} ({code})", hint=hint)
@@ -166,7 +166,7 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:
-    """The zones that EC2's message about capacity recommends, in its order."""
+    """Return the zones that a message about capacity recommends, in its order."""
     return tuple(dict.fromkeys(ZONE.findall(message.partition("choosing")[2])))
 
 
@@ -177,7 +177,7 @@ def _message_of(error: ClientError) -> str:
 
 @contextmanager
 def image_errors(operation: str) -> Iterator[None]:
-    """As ``translated``, with the words for images."""
+    """Translate botocore's exceptions, with messages for calls about images."""
     try:
         with translated(operation):
             yield
@@ -190,7 +190,7 @@ def image_errors(operation: str) -> Iterator[None]:
 
 
 def reworded(code: str, message: str) -> BakeError | None:
-    """The sentence for an error code that only calls for images have; ``None`` for all others."""
+    """Return the error for a code that only calls about images return; ``None`` for other codes."""
     if any(words in message for words in AWS_KEY_MESSAGES):
         return BakeError(
             "the image is encrypted with AWS's own key, and such an image cannot be shared",

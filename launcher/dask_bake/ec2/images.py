@@ -1,4 +1,4 @@
-"""EC2's images and their snapshots, in our own types: each method is one step, or one kind of question."""
+"""Images and their snapshots in dask-bake's own types: each method is one step, or one kind of query."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 PAGE = 200
-"""Of images and snapshots in one answer, and of values in one filter (EC2 API reference)."""
+"""Images or snapshots in a response, and values in a filter (EC2 API reference)."""
 
 LIVE = ("pending", "running", "shutting-down", "stopping", "stopped")
 BROKEN = frozenset({"failed", "error", "invalid", "deregistered", "disabled"})
@@ -27,13 +27,13 @@ POLL = 2.0
 
 
 class Ec2Images:
-    """The images in one region of an EC2.
+    """Client for the images in one region.
 
     Args:
-        client: answers, asked again where that can help.
-        region: where it answers.
-        sleep: waits, between two looks at the same thing.
-        clock: what ``sleep`` moves.
+        client: EC2 client with the retry policy.
+        region: the client's region.
+        sleep: called between two polls.
+        clock: monotonic time in seconds.
     """
 
     def __init__(
@@ -50,28 +50,28 @@ class Ec2Images:
         self._clock = clock
 
     def mine(self) -> tuple[Image, ...]:
-        """Every image of the account that dask-bake made, in any state, the newest first."""
+        """Return every image of the account that dask-bake created, in any state, newest first."""
         wanted = {f"tag:{Tag.MANAGED}": "true", "tag-key": Tag.DIGEST}
         return _newest_first(self._images(owner="self", filters=wanted))
 
     def published(self, patterns: Sequence[str]) -> tuple[Image, ...]:
-        """Debian's images with names like these, the newest first."""
+        """Return Debian's images whose names match a pattern, newest first."""
         filters = {"name": patterns, "state": AVAILABLE}
         return _newest_first(self._images(owner=DEBIAN_ACCOUNT, filters=filters)) if patterns else ()
 
     def snapshots(self, ids: Iterable[str]) -> Mapping[str, Snapshot]:
-        """The account's snapshots of these ids; one that is gone is not among them."""
+        """Return the account's snapshots with these ids, without those that do not exist."""
         found: dict[str, Snapshot] = {}
         for some in _batches(ids):
             found |= {each.id: each for each in self._snapshots({"snapshot-id": some})}
         return found
 
     def tagged_snapshots(self) -> tuple[Snapshot, ...]:
-        """Every snapshot of the account that carries dask-bake's tags, whatever became of its image."""
+        """Return every snapshot of the account with dask-bake's tags, also one without an image."""
         return tuple(self._snapshots({f"tag:{Tag.MANAGED}": "true", "tag-key": Tag.DIGEST}))
 
     def users_of(self, image_ids: Iterable[str]) -> Mapping[str, tuple[str, ...]]:
-        """Who runs from each of these images: a cluster's name, or the id of an instance of none."""
+        """Return for each image what runs from it: cluster names, or instance ids outside a cluster."""
         users: dict[str, set[str]] = {}
         for some in _batches(image_ids):
             for instance in self._instances({"image-id": some, "instance-state-name": LIVE}):
@@ -79,7 +79,7 @@ class Ec2Images:
         return {image_id: tuple(sorted(names)) for image_id, names in users.items()}
 
     def settings_of(self, image_id: str) -> ImageSettings:
-        """What an image has besides what lists show, and with which accounts it is shared."""
+        """Return the image's description, deprecation, IMDS setting and launch permissions."""
         with image_errors("DescribeImages"):
             answer = self._client.describe_images(ImageIds=[image_id])["Images"][0]
         with image_errors("DescribeImageAttribute"):
@@ -89,28 +89,28 @@ class Ec2Images:
         return responses.settings(answer, shared.get("LaunchPermissions", []))
 
     def regions(self) -> tuple[str, ...]:
-        """The regions that the account can use."""
+        """Return the regions that are enabled for the account."""
         with translated("DescribeRegions"):
             answer = self._client.describe_regions()
         return tuple(sorted(each["RegionName"] for each in answer["Regions"]))
 
     def require_imdsv2(self, image_id: str) -> None:
-        """What starts from the image answers metadata requests with a token alone, unless told otherwise."""
+        """Require IMDSv2 for instances of the image, unless their request says otherwise."""
         with image_errors("ModifyImageAttribute"):
             self._client.modify_image_attribute(ImageId=image_id, ImdsSupport={"Value": "v2.0"})
 
     def deprecate(self, image_id: str, when: datetime) -> None:
-        """From then on nobody else finds the image; its owner does, and what runs goes on."""
+        """Deprecate the image from a time on: only its owner finds it, and running instances go on."""
         with image_errors("EnableImageDeprecation"):
             self._client.enable_image_deprecation(ImageId=image_id, DeprecateAt=when)
 
     def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
-        """Adds the tags to the resources."""
+        """Add the tags to the resources."""
         with image_errors("CreateTags"):
             self._client.create_tags(Resources=list(resource_ids), Tags=_tags(tags))
 
     def remove(self, image: Image) -> None:
-        """The image is gone, and so are its snapshots; what was gone already is no error."""
+        """Deregister the image and delete its snapshots; ignore what does not exist."""
         _unless_gone(lambda: self._deregister(image.id), "InvalidAMIID")
         snapshot_ids = {each.id for each in self._snapshots_for(image.id)}
         snapshot_ids |= {image.snapshot_id} if image.snapshot_id else set()
@@ -118,7 +118,7 @@ class Ec2Images:
             self.remove_snapshot(snapshot_id)
 
     def remove_snapshot(self, snapshot_id: str) -> None:
-        """The snapshot is gone; EC2 keeps it until it has noticed that its image is."""
+        """Delete the snapshot; retry while EC2 still counts it as in use by its image."""
         for pause in PAUSES:
             try:
                 return self._delete_snapshot(snapshot_id)
@@ -139,9 +139,9 @@ class Ec2Images:
         tags: Tags,
         snapshot_tags: Tags,
     ) -> str:
-        """The id of a copy that has begun in this region, encrypted, and tagged in the call that makes it.
+        """Start an encrypted copy into this region, tagged by the same call, and return its id.
 
-        Tags are given rather than taken over with ``CopyImageTags``: a copy under way is not verified.
+        ``CopyImageTags`` is not used: it would tag a pending copy as verified.
         """
         kinds = [("image", tags), ("snapshot", snapshot_tags)]
         request: Any = {
@@ -161,7 +161,7 @@ class Ec2Images:
         return answer["ImageId"]
 
     def wait_available(self, image_id: str, *, timeout: float) -> Image:
-        """The image, once it is available."""
+        """Wait until the image is available and return it."""
         deadline = self._clock() + timeout
         was_seen = False
         while True:
@@ -182,11 +182,11 @@ class Ec2Images:
             self._sleep(POLL)
 
     def share(self, image: Image, accounts: Sequence[str]) -> None:
-        """The accounts can start instances from the image, and copy it."""
+        """Allow the accounts to launch from the image and to copy it."""
         self._permit(image, accounts, "Add")
 
     def unshare(self, image: Image, accounts: Sequence[str]) -> None:
-        """The accounts can no longer start from the image; what they run goes on."""
+        """Withdraw the accounts' launch permission; their running instances go on."""
         self._permit(image, accounts, "Remove")
 
     def _permit(self, image: Image, accounts: Sequence[str], change: str) -> None:
@@ -214,7 +214,7 @@ class Ec2Images:
         _unless_gone(delete, "InvalidSnapshot.NotFound")
 
     def _snapshots_for(self, image_id: str) -> Iterator[Snapshot]:
-        """By the descriptions that EC2 gives them: an image that is not yet available does not name them."""
+        """Find an image's snapshots by their descriptions; a pending image does not list them."""
         made, copied = f"Created by CreateImage(*) for {image_id}*", f"Copied for DestinationAmi {image_id}*"
         return self._snapshots({"description": (made, copied)})
 
@@ -250,7 +250,7 @@ _PAGE: Any = {"PageSize": PAGE}
 
 
 def connect_images(cloud: Cloud, notify: Notify) -> Ec2Images:
-    """The images of that cloud, in its region; every call is also an event."""
+    """Return the client for the images in the cloud's region; each call sends an event."""
     return Ec2Images(Clients(cloud, notify).ec2(), region=cloud.region, sleep=time.sleep)
 
 

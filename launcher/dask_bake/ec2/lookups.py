@@ -1,4 +1,4 @@
-"""What is asked of EC2 before a launch: each method is one kind of question, and changes nothing."""
+"""Read-only queries before a launch: each method is one kind of query."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 READY = ("create-complete", "update-in-progress", "update-complete", "update-failed")
-"""The states of an Instance Connect endpoint that carries connections: a change leaves it in use."""
+"""States of an Instance Connect endpoint that accepts connections; it does so during updates."""
 
 
-class Ec2LookUps:
-    """Questions to EC2 in one region, and to other services about its account.
+class Ec2Queries:
+    """Read-only queries to EC2 in one region, and to other services about its account.
 
     Args:
-        client: asks again by itself where that can help.
-        other: clients that wait little, by their service; none where no other service is to be asked.
+        client: EC2 client with the retry policy.
+        other: returns a client with short time-outs for a service; ``None`` disables other services.
     """
 
     def __init__(self, client: "EC2Client", other: Callable[[str], Any] | None = None) -> None:
@@ -38,7 +38,7 @@ class Ec2LookUps:
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
     ) -> tuple[Image, ...]:
-        """The images that match, newest first, those that somebody disabled among them."""
+        """Return the images that match, newest first, including disabled ones."""
         wanted: Any = requests.filters(filters)
         with translated("DescribeImages"):
             answer = self._client.describe_images(Owners=list(owners), Filters=wanted, IncludeDisabled=True)
@@ -46,7 +46,7 @@ class Ec2LookUps:
         return tuple(sorted(images, key=lambda each: (each.created, each.id), reverse=True))
 
     def image(self, image_id: str) -> Image:
-        """The image of that id."""
+        """Return the image with that id."""
         try:
             with translated("DescribeImages"):
                 answer = self._client.describe_images(ImageIds=[image_id])
@@ -59,7 +59,7 @@ class Ec2LookUps:
         return responses.image(answer["Images"][0])
 
     def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
-        """The subnets of the VPC, or the one of that id; without either the default ones."""
+        """Return the VPC's subnets, or the one with that id; without either, the default subnets."""
         wanted = {"default-for-az": "true"}
         if vpc_id is not None or subnet_id is not None:
             given = {"vpc-id": vpc_id, "subnet-id": subnet_id}
@@ -68,19 +68,19 @@ class Ec2LookUps:
         with translated("DescribeSubnets"):
             pages = self._client.get_paginator("describe_subnets").paginate(Filters=filters)
             found = [responses.subnet(each) for page in pages for each in page.get("Subnets", [])]
-        # EC2 takes * and ? in a filter for any characters; what is named here is one thing.
+        # In an EC2 filter * and ? are wildcards; an id is not a pattern.
         exact = [each for each in found if vpc_id in (None, each.vpc_id) and subnet_id in (None, each.id)]
         return tuple(sorted(exact, key=lambda each: (each.zone, each.id)))
 
     def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
-        """The instance types of these names, in this order."""
+        """Return the instance types with these names, in this order."""
         with translated("DescribeInstanceTypes"):
             answer = self._client.describe_instance_types(InstanceTypes=list(names))  # type: ignore[arg-type]
         found = {each["InstanceType"]: responses.instance_type(each) for each in answer["InstanceTypes"]}
         return tuple(found[name] for name in names if name in found)
 
     def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """Which of these instance types there are in which zone: pairs of a type and a zone."""
+        """Return the zones that offer these instance types, as pairs of a type and a zone."""
         filters: Any = requests.filters({"instance-type": names})
         with translated("DescribeInstanceTypeOfferings"):
             pages = self._client.get_paginator("describe_instance_type_offerings").paginate(
@@ -93,7 +93,7 @@ class Ec2LookUps:
             )
 
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
-        """The security groups with these tags, and of that name if one is given."""
+        """Return the security groups with these tags, and with that name if one is given."""
         wanted: dict[str, str | Sequence[str]] = {f"tag:{key}": value for key, value in tags.items()}
         if name is not None:
             wanted["group-name"] = name
@@ -102,20 +102,20 @@ class Ec2LookUps:
     def named_groups(
         self, *, name: str | None = None, group_id: str | None = None
     ) -> tuple[SecurityGroup, ...]:
-        """The security groups of that name, in whatever VPC, or the one of that id."""
+        """Return the security groups with that name, in any VPC, or the one with that id."""
         given = {"group-name": name, "group-id": group_id}
         found = self._groups({key: value for key, value in given.items() if value is not None})
         return tuple(each for each in found if name in (None, each.name) and group_id in (None, each.id))
 
     def has_key_pair(self, name: str) -> bool:
-        """Whether there is a key pair of that name."""
+        """Return whether a key pair with that name exists."""
         filters: Any = requests.filters({"key-name": name})
         with translated("DescribeKeyPairs"):
             found = self._client.describe_key_pairs(Filters=filters).get("KeyPairs", [])
         return any(each.get("KeyName") == name for each in found)
 
     def placement_group(self, name: str) -> PlacementGroup | None:
-        """The placement group of that name, if there is one."""
+        """Return the placement group with that name, if it exists."""
         filters: Any = requests.filters({"group-name": name})
         with translated("DescribePlacementGroups"):
             answer = self._client.describe_placement_groups(Filters=filters)
@@ -123,7 +123,7 @@ class Ec2LookUps:
         return next((each for each in found if each.name == name), None)
 
     def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
-        """The Instance Connect endpoints that are ready, in whatever VPC."""
+        """Return the Instance Connect endpoints that are ready, in any VPC."""
         filters: Any = requests.filters({"state": READY})
         with translated("DescribeInstanceConnectEndpoints"):
             pages = self._client.get_paginator("describe_instance_connect_endpoints").paginate(
@@ -136,7 +136,7 @@ class Ec2LookUps:
             )
 
     def quota(self, code: str) -> Quota | None:
-        """EC2's quota of that code; ``None`` where it cannot be read."""
+        """Return EC2's quota with that code; ``None`` if it cannot be read."""
         if self._other is None:
             return None
         try:
@@ -145,12 +145,12 @@ class Ec2LookUps:
                 found = client.get_service_quota(ServiceCode="ec2", QuotaCode=code).get("Quota", {})
         except BakeError:
             return None
-        if "Value" not in found:  # it was a proxy that answered
+        if "Value" not in found:  # the response came from a proxy
             return None
         return Quota(code, name=found.get("QuotaName", ""), value=found["Value"])
 
     def has_instance_profile(self, name: str) -> bool | None:
-        """Whether IAM has an instance profile of that name; ``None`` where it cannot be read."""
+        """Return whether the instance profile exists in IAM; ``None`` if it cannot be read."""
         if self._other is None:
             return None
         try:
@@ -170,5 +170,5 @@ class Ec2LookUps:
 def _no_such_image(image_id: str) -> BakeError:
     return BakeError(
         f"the image {image_id} does not exist in this region",
-        hint="leave it out for the newest that there is; dask-bake bake makes one",
+        hint="leave it out for the newest image; dask-bake bake makes one",
     )

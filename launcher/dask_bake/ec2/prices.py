@@ -1,4 +1,4 @@
-"""AWS's price list, and what spot instances cost: in dollars, or ``None`` where there is no answer."""
+"""Prices in dollars, from AWS's price list and the spot price history; ``None`` if unknown."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -20,11 +20,11 @@ IN_USE = "PublicIPv4:InUseAddress"
 
 
 class PriceList:
-    """Questions about the prices of a region.
+    """Price look-ups for a region.
 
     Args:
-        other: a client for a service, which waits little.
-        timeout: seconds within which an answer has to be there, to count.
+        other: returns a client with short time-outs for a service.
+        timeout: seconds after which a price counts as unknown.
     """
 
     def __init__(
@@ -35,17 +35,17 @@ class PriceList:
         self.timeout = timeout
 
     def instance(self, name: str, market: Market = Market.ON_DEMAND, zone: str | None = None) -> float | None:
-        """An hour of a Linux instance of that type, on that market."""
+        """Return the price per hour of a Linux instance of that type, on that market."""
         if market is Market.SPOT:
             return self._on_spot(name, zone or "")
         return self._price("AmazonEC2", instanceType=name, **LINUX)
 
     def disk(self, volume_type: str) -> float | None:
-        """A month of a GiB of a volume of that type."""
+        """Return the price per GiB and month of a volume of that type."""
         return self._price("AmazonEC2", productFamily="Storage", volumeApiName=volume_type)
 
     def address(self) -> float | None:
-        """An hour of a public address that is in use."""
+        """Return the price per hour of a public address that is in use."""
         return self._price("AmazonVPC", IN_USE, group="VPCPublicIPv4Address")
 
     def _on_spot(self, name: str, zone: str) -> float | None:
@@ -68,12 +68,12 @@ class PriceList:
             answer = self._other("pricing").get_products(ServiceCode=service, Filters=filters)
         products = [json.loads(each) for each in answer.get("PriceList", [])]
         found = {price for each in products if usage in _usage(each) for price in prices_of(each)}
-        # Several prices are of several things, and which is meant cannot be said.
+        # Several prices belong to several products, and the right one is unknown.
         return found.pop() if len(found) == 1 else None
 
 
 def prices_of(product: Mapping[str, Any]) -> Iterator[float]:
-    """The prices of a product on demand, but for what is free."""
+    """Yield the product's on-demand prices that are not zero."""
     for term in product.get("terms", {}).get("OnDemand", {}).values():
         for dimension in term.get("priceDimensions", {}).values():
             if price := float(dimension.get("pricePerUnit", {}).get("USD", 0)):

@@ -1,4 +1,4 @@
-"""What launching and taking down need of the world: the shapes of EC2, of the way in, and of their fakes."""
+"""Protocols of the EC2 client and of the connection to a cluster, for callers and for test fakes."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,164 +22,164 @@ from dask_bake.models.tags import Tags
 
 
 class ClusterQueries(Protocol):
-    """Look-ups of what belongs to a cluster."""
+    """Queries for the resources of a cluster."""
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
-        """The nodes with these tags, in any state."""
+        """Return the nodes with these tags, in any state."""
 
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
-        """The security groups with these tags."""
+        """Return the security groups with these tags."""
 
 
-class LookUps(ClusterQueries, Protocol):
-    """The part of EC2 that is asked before a launch is planned; safe to ask from several threads."""
+class LaunchQueries(ClusterQueries, Protocol):
+    """Queries that plan a launch; safe to call from several threads."""
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
     ) -> tuple[Image, ...]:
-        """The images that match, newest first."""
+        """Return the images that match, newest first."""
 
     def named_groups(
         self, *, name: str | None = None, group_id: str | None = None
     ) -> tuple[SecurityGroup, ...]:
-        """The security groups of that name, in whatever VPC, or the one of that id."""
+        """Return the security groups with that name, in any VPC, or the one with that id."""
 
     def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
-        """The Instance Connect endpoints that are ready, in whatever VPC."""
+        """Return the Instance Connect endpoints that are ready, in any VPC."""
 
     def image(self, image_id: str) -> Image:
-        """The image of that id."""
+        """Return the image with that id."""
 
     def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
-        """The instance types of these names, in this order."""
+        """Return the instance types with these names, in this order."""
 
     def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
-        """Which of these instance types there are in which zone: pairs of a type and a zone."""
+        """Return the zones that offer these instance types, as pairs of a type and a zone."""
 
     def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
-        """The subnets of the VPC, or the one of that id; without either the default ones."""
+        """Return the VPC's subnets, or the one with that id; without either, the default subnets."""
 
     def has_key_pair(self, name: str) -> bool:
-        """Whether there is a key pair of that name."""
+        """Return whether a key pair with that name exists."""
 
     def placement_group(self, name: str) -> PlacementGroup | None:
-        """The placement group of that name, if there is one."""
+        """Return the placement group with that name, if it exists."""
 
     def quota(self, code: str) -> Quota | None:
-        """The quota of that code; ``None`` where it is not to be read."""
+        """Return the quota with that code; ``None`` if it cannot be read."""
 
     def has_instance_profile(self, name: str) -> bool | None:
-        """Whether there is an instance profile of that name; ``None`` where it is not to be read."""
+        """Return whether the instance profile exists; ``None`` if it cannot be read."""
 
     def may(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Whether the caller may do that: a dry run, which makes nothing."""
+        """Return whether the caller has the permission, by a dry run that changes nothing."""
 
 
-class CloudEdge(ClusterQueries, Protocol):
-    """The part of EC2 that a cluster is made of."""
+class ClusterApi(ClusterQueries, Protocol):
+    """Operations on the resources of a cluster."""
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
-        """The new group, or ``None`` when the name is taken."""
+        """Create a security group; return ``None`` if the name is taken."""
 
     def authorize(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
-        """Opens the group to what the rules say."""
+        """Add the rules to the group."""
 
     def revoke(self, group: SecurityGroup, rules: Sequence[Rule]) -> None:
-        """Closes the group to what the rules say."""
+        """Remove the rules from the group."""
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
-        """The new nodes."""
+        """Start instances and return them."""
 
     def import_key_pair(self, name: str, *, public_key: str, tags: Tags) -> None:
-        """Makes a key pair of the public key."""
+        """Import the public key as a key pair."""
 
     def key_pairs(self, tags: Mapping[str, str]) -> tuple[str, ...]:
-        """The names of the key pairs with these tags."""
+        """Return the names of the key pairs with these tags."""
 
     def delete_key_pair(self, name: str) -> None:
-        """The key pair is no more."""
+        """Delete the key pair."""
 
     def console_output(self, instance_id: str) -> str:
-        """What the instance has printed so far."""
+        """Return the instance's console output so far."""
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
-        """Ends the instances."""
+        """Terminate the instances."""
 
     def delete_security_group(self, group_id: str) -> bool:
-        """False while something still uses the group."""
+        """Delete the group; return false while another resource uses it."""
 
     def holders(self, group_id: str) -> tuple[str, ...]:
-        """The network interfaces that are in the group, as far as one may ask."""
+        """Return the network interfaces in the group; empty without the permission to list them."""
 
 
-class BakeApi(LookUps, CloudEdge, Protocol):
-    """The part of EC2 that a bake uses: look-ups, and the cluster that verifies the image."""
+class BakeApi(LaunchQueries, ClusterApi, Protocol):
+    """Operations of a bake: queries, and the cluster that verifies the image."""
 
 
 class WayIn(Protocol):
-    """SSH to the head, and what is reached through it; no method waits."""
+    """The SSH connection to the head node and what is reached through it; no method blocks for long."""
 
     @property
     def trouble(self) -> str:
-        """Why there is no connection, as far as is known."""
+        """Return the reason why there is no connection, as far as it is known."""
 
     def prepare(self) -> None:
-        """Keeps the cluster's secrets on this machine."""
+        """Store the cluster's keys on this machine."""
 
     def pin(self, node: Node, host_key: str) -> None:
-        """From now on, this host key and no other is the node's."""
+        """Trust this host key, and no other, for the node."""
 
     def is_pinned(self, node: Node) -> bool:
-        """True when the node's host key is known."""
+        """Return whether the node's host key is known."""
 
     def registered(self, head: Node) -> Mapping[str, int] | None:
-        """The worker processes registered, per private address; ``None`` while there is no answer."""
+        """Return the registered worker processes per private address; ``None`` without a response."""
 
     def opens(self, head: Node) -> bool:
-        """True when SSH lets in."""
+        """Return whether the SSH connection opens."""
 
     def close(self) -> None:
-        """Ends the connection."""
+        """Close the connection."""
 
     def forget(self) -> None:
-        """Deletes the cluster's secrets from this machine."""
+        """Delete the cluster's keys from this machine."""
 
 
-class ImagesEdge(Protocol):
-    """What is asked of EC2 for images, in one region."""
+class ImageApi(Protocol):
+    """Operations on images in one region."""
 
     def mine(self) -> tuple[Image, ...]:
-        """Every image that dask-bake made, the newest first."""
+        """Return every image that dask-bake created, newest first."""
 
     def published(self, patterns: Sequence[str]) -> tuple[Image, ...]:
-        """Debian's images with such names, the newest first."""
+        """Return Debian's images whose names match a pattern, newest first."""
 
     def snapshots(self, ids: Sequence[str]) -> Mapping[str, Snapshot]:
-        """The snapshots of these ids."""
+        """Return the snapshots with these ids."""
 
     def tagged_snapshots(self) -> tuple[Snapshot, ...]:
-        """Every snapshot that dask-bake made."""
+        """Return every snapshot that dask-bake created."""
 
     def users_of(self, image_ids: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """Who runs from each of the images."""
+        """Return for each image the clusters and instances that run from it."""
 
     def settings_of(self, image_id: str) -> ImageSettings:
-        """What an image has besides."""
+        """Return the image's settings and launch permissions."""
 
     def require_imdsv2(self, image_id: str) -> None:
-        """Metadata is answered with a token alone."""
+        """Require IMDSv2 for instances of the image."""
 
     def deprecate(self, image_id: str, when: datetime) -> None:
-        """The image is deprecated from then on."""
+        """Deprecate the image from a time on."""
 
     def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
-        """Adds the tags."""
+        """Add the tags to the resources."""
 
     def remove(self, image: Image) -> None:
-        """The image and its snapshots are gone."""
+        """Deregister the image and delete its snapshots."""
 
     def remove_snapshot(self, snapshot_id: str) -> None:
-        """The snapshot is gone."""
+        """Delete the snapshot."""
 
     def copy(
         self,
@@ -192,13 +192,13 @@ class ImagesEdge(Protocol):
         tags: Tags,
         snapshot_tags: Tags,
     ) -> str:
-        """The id of a copy that has begun."""
+        """Start a copy into this region and return its id."""
 
     def wait_available(self, image_id: str, *, timeout: float) -> Image:
-        """The image, once it is available."""
+        """Wait until the image is available and return it."""
 
     def share(self, image: Image, accounts: Sequence[str]) -> None:
-        """The accounts can use the image."""
+        """Allow the accounts to use the image."""
 
     def unshare(self, image: Image, accounts: Sequence[str]) -> None:
-        """The accounts can no longer use the image."""
+        """Withdraw the accounts' permission to use the image."""

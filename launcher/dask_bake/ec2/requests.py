@@ -1,4 +1,4 @@
-"""The requests that make a cluster, as EC2 takes them: pure, so that a plan can show them."""
+"""EC2 requests as pure functions, so that a dry run can print them."""
 
 import ipaddress
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from dask_bake.models.tags import Tags
 
 
 def tag_specifications(tags: Tags, *kinds: str) -> list[dict[str, Any]]:
-    """The tags, for each kind of resource that the call makes."""
+    """Return the tags for each type of resource that the call creates."""
     return [{"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in tags]} for kind in kinds]
 
 
 def create_security_group(name: str, *, vpc_id: str, tags: Tags) -> dict[str, Any]:
-    """CreateSecurityGroup: its name can be taken only once, so it locks the cluster's name."""
+    """Return a CreateSecurityGroup request; a unique group name locks the cluster's name."""
     return {
         "GroupName": name,
         "Description": "A Dask cluster: its nodes among themselves, and SSH from its owner",
@@ -25,12 +25,12 @@ def create_security_group(name: str, *, vpc_id: str, tags: Tags) -> dict[str, An
 
 
 def authorize(group_id: str, rules: Sequence[Rule]) -> dict[str, Any]:
-    """AuthorizeSecurityGroupIngress: what the rules say, and nothing else."""
+    """Return an AuthorizeSecurityGroupIngress request for exactly these rules."""
     return {"GroupId": group_id, "IpPermissions": [_permission(rule, described=True) for rule in rules]}
 
 
 def revoke(group_id: str, rules: Sequence[Rule]) -> dict[str, Any]:
-    """RevokeSecurityGroupIngress: a rule is known by what it lets in, whatever its description."""
+    """Return a RevokeSecurityGroupIngress request; EC2 matches rules without their descriptions."""
     return {"GroupId": group_id, "IpPermissions": [_permission(rule, described=False) for rule in rules]}
 
 
@@ -46,7 +46,7 @@ def _permission(rule: Rule, *, described: bool) -> dict[str, Any]:
 
 
 def import_key_pair(name: str, *, public_key: str, tags: Tags) -> dict[str, Any]:
-    """ImportKeyPair: the cluster's own public key, for nodes that are told nothing by user-data."""
+    """Return an ImportKeyPair request, for nodes that read no user-data."""
     return {
         "KeyName": name,
         "PublicKeyMaterial": public_key.encode(),
@@ -55,7 +55,7 @@ def import_key_pair(name: str, *, public_key: str, tags: Tags) -> dict[str, Any]
 
 
 def run_instances(spec: InstanceSpec) -> dict[str, Any]:
-    """RunInstances: enough or none, IMDSv2 only, encrypted disks that go with it; power-off ends it."""
+    """Return a RunInstances request: IMDSv2 only, encrypted disks, terminated on power-off."""
     request = {
         "ImageId": spec.image.id,
         "InstanceType": spec.instance_type,
@@ -115,11 +115,11 @@ def _root_disk(spec: InstanceSpec) -> dict[str, Any]:
 
 
 def _data_disk(disk: DataDisk) -> dict[str, Any]:
-    """What the request does not say, EC2 takes from the image: a snapshot, a type."""
+    """Return the changed settings of a data disk; EC2 takes the others from the image."""
     size = {} if disk.size is None else {"VolumeSize": disk.size}
     return {"Encrypted": True, "DeleteOnTermination": True} | size
 
 
 def filters(values: Mapping[str, str | Sequence[str]]) -> list[dict[str, Any]]:
-    """A Describe call's filters."""
+    """Return the filters of a Describe request."""
     return [{"Name": k, "Values": [v] if isinstance(v, str) else list(v)} for k, v in values.items()]

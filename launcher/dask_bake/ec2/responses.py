@@ -1,4 +1,4 @@
-"""EC2's answers, as our own types."""
+"""Conversion of EC2's responses to dask-bake's own types."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def image(answer: "ImageTypeDef") -> Image:
-    """An image; ``created`` is the epoch where EC2 does not say."""
+    """Return an image; ``created`` is the epoch if the response has no time."""
     return Image(
         id=answer["ImageId"],
         name=answer.get("Name", ""),
@@ -51,7 +51,7 @@ def image(answer: "ImageTypeDef") -> Image:
 
 
 def subnet(answer: "SubnetTypeDef") -> Subnet:
-    """A subnet."""
+    """Return a subnet."""
     return Subnet(
         id=answer["SubnetId"],
         vpc_id=answer["VpcId"],
@@ -62,20 +62,20 @@ def subnet(answer: "SubnetTypeDef") -> Subnet:
 
 
 def instance_type(answer: "InstanceTypeInfoTypeDef") -> InstanceType:
-    """An instance type."""
+    """Return an instance type."""
     return InstanceType(
         name=answer["InstanceType"],
         vcpus=answer["VCpuInfo"]["DefaultVCpus"],
         architectures=tuple(answer["ProcessorInfo"]["SupportedArchitectures"]),
         memory=answer.get("MemoryInfo", {}).get("SizeInMiB", 0),
         can_be_spot="spot" in answer.get("SupportedUsageClasses", ["spot"]),
-        # Bare metal has no hypervisor, and Nitro's console.
+        # Bare-metal types have no hypervisor; their console is Nitro's.
         has_live_console=answer.get("Hypervisor", "nitro") == "nitro",
     )
 
 
 def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:
-    """A security group."""
+    """Return a security group."""
     return SecurityGroup(
         id=answer["GroupId"],
         name=answer["GroupName"],
@@ -86,7 +86,7 @@ def group(answer: "SecurityGroupTypeDef") -> SecurityGroup:
 
 
 def placement_group(answer: "PlacementGroupTypeDef") -> PlacementGroup:
-    """A placement group."""
+    """Return a placement group."""
     return PlacementGroup(
         name=answer.get("GroupName", ""),
         state=answer.get("State", "available"),
@@ -95,7 +95,7 @@ def placement_group(answer: "PlacementGroupTypeDef") -> PlacementGroup:
 
 
 def connect_endpoint(answer: "Ec2InstanceConnectEndpointTypeDef") -> ConnectEndpoint:
-    """An Instance Connect endpoint."""
+    """Return an Instance Connect endpoint."""
     return ConnectEndpoint(
         id=answer["InstanceConnectEndpointId"],
         vpc_id=answer.get("VpcId", ""),
@@ -117,7 +117,7 @@ def _rules(answer: "IpPermissionOutputTypeDef") -> Iterator[Rule]:
 
 
 def node(answer: "InstanceTypeDef") -> Node:
-    """A node; the workers of a launch are numbered by EC2, from 1."""
+    """Return a node; EC2 numbers the workers of a launch from 1."""
     tagged = tags(answer.get("Tags"))
     role = Role(dict(tagged).get(Tag.ROLE, Role.WORKER))
     return Node(
@@ -137,13 +137,13 @@ def node(answer: "InstanceTypeDef") -> Node:
 
 
 def _reason(answer: Mapping[str, Any]) -> str:
-    """Why the instance is as it is; it begins with EC2's code."""
+    """Return the reason for the instance's state, beginning with EC2's code."""
     code, message = answer.get("Code", ""), answer.get("Message", "")
     return message if message.startswith(code) else f"{code}: {message}" if message else code
 
 
 def tags(answer: Iterable[Mapping[str, Any]] | None) -> Tags:
-    """Tags, sorted by key."""
+    """Return tags, sorted by key."""
     return tuple(sorted((tag["Key"], tag["Value"]) for tag in answer or ()))
 
 
@@ -167,7 +167,7 @@ def _parse_time(text: str | None) -> datetime:
 
 
 def snapshot(answer: Mapping[str, Any]) -> Snapshot:
-    """A snapshot; one without a time is from the epoch."""
+    """Return a snapshot; ``started`` is the epoch if the response has no time."""
     return Snapshot(
         id=answer["SnapshotId"],
         volume_size=answer.get("VolumeSize", 0),
@@ -179,7 +179,7 @@ def snapshot(answer: Mapping[str, Any]) -> Snapshot:
 
 
 def settings(answer: Mapping[str, Any], permissions: Iterable[Mapping[str, str]]) -> ImageSettings:
-    """An image's settings; each permission names an account, an organisation or a group."""
+    """Return an image's settings; each permission names an account, an organisation or a group."""
     deprecation = answer.get("DeprecationTime")
     return ImageSettings(
         description=answer.get("Description") or "",
@@ -190,12 +190,12 @@ def settings(answer: Mapping[str, Any], permissions: Iterable[Mapping[str, str]]
 
 
 def user(answer: Mapping[str, Any]) -> str:
-    """The cluster that an instance belongs to, or its own id."""
+    """Return the instance's cluster, or its own id if it has none."""
     return dict(tags(answer.get("Tags"))).get(Tag.CLUSTER) or str(answer["InstanceId"])
 
 
 def broken(image_id: str, region: str, state: str, answers: Sequence[Mapping[str, Any]]) -> BakeError:
-    """Why an image will never be available."""
+    """Return the error for an image that will never become available."""
     reason = answers[0].get("StateReason", {}).get("Message", "") if answers else "somebody removed it"
     return BakeError(
         f"the image {image_id} in {region} is {state}: {reason or 'EC2 does not say why'}", hint="try again"

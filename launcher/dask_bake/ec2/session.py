@@ -1,4 +1,4 @@
-"""botocore sessions: where credentials and settings come from, for AWS and for the local cloud."""
+"""botocore sessions: the source of credentials and settings, for AWS and for the local cloud."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -17,11 +17,11 @@ VENDOR = Path("/sys/class/dmi/id/sys_vendor")
 
 
 def aws_session(profile: str | None = None, *, vendor: Path = VENDOR) -> "botocore.session.Session":
-    """A botocore session that asks the metadata address for credentials only on an EC2 instance."""
+    """Return a botocore session that reads instance metadata only on an EC2 instance."""
     import botocore.session
 
     session = botocore.session.Session(profile=profile)
-    # A profile that is asked for here goes before keys in the environment; one that is unknown is told.
+    # A profile given here precedes keys in the environment; an unknown profile raises.
     with _aws_settings(session):
         session.get_scoped_config()
         if not _is_ec2_instance(vendor):
@@ -30,7 +30,7 @@ def aws_session(profile: str | None = None, *, vendor: Path = VENDOR) -> "botoco
 
 
 def local_session() -> "botocore.session.Session":
-    """A botocore session that knows nothing of the user's AWS settings, which may be broken."""
+    """Return a botocore session that ignores the user's AWS settings, which may be invalid."""
     import botocore.session
 
     nowhere = dict.fromkeys(("config_file", "credentials_file"), (None, None, os.devnull, None))
@@ -38,14 +38,14 @@ def local_session() -> "botocore.session.Session":
 
 
 def has_aws_credentials() -> bool:
-    """True when boto3 would find credentials; nothing is contacted outside an EC2 instance."""
+    """Return whether boto3 finds credentials; no request is made outside an EC2 instance."""
     session = aws_session()
     with _aws_settings(session):
         return session.get_credentials() is not None
 
 
 def session_of(cloud: Cloud) -> "botocore.session.Session":
-    """The session with which that cloud is asked: one whose credentials are there and can be used."""
+    """Return the session for the cloud, with credentials that have been loaded."""
     if cloud.endpoint_url is not None:
         return local_session()
     session = aws_session(cloud.profile)
@@ -54,7 +54,7 @@ def session_of(cloud: Cloud) -> "botocore.session.Session":
 
 
 def credentials(session: "botocore.session.Session") -> "botocore.credentials.ReadOnlyCredentials":
-    """The session's credentials as they are now: a role is assumed, a single sign-on used, here."""
+    """Return the session's current credentials; assume a role or use single sign-on if configured."""
     from botocore.exceptions import ClientError
 
     name = session.profile
@@ -76,9 +76,9 @@ def credentials(session: "botocore.session.Session") -> "botocore.credentials.Re
 
 
 def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
-    """What another program's environment needs to be whom boto3 is here, however it came by that.
+    """Return environment variables that give another program boto3's credentials.
 
-    Packer knows neither single sign-on nor every profile that boto3 knows.
+    Packer supports neither single sign-on nor every kind of profile that boto3 supports.
     """
     environment = dict(cloud.environment)
     if cloud.endpoint_url:

@@ -1,4 +1,4 @@
-"""The environment that this program runs in, as an environment.yml, so that client and cluster agree."""
+"""The running Python's environment as an environment.yml, so that client and cluster match."""
 
 import importlib.metadata
 import json
@@ -14,13 +14,13 @@ import yaml
 from dask_bake.environment.spec import normalized_name
 
 DASK_BAKE = "dask-bake"
-# What dask itself needs stays, whoever else asks for it.
+# Their dependencies stay, even if dask-bake requires them, too.
 DASK_PROJECTS = ("dask", "distributed")
 
 
 @dataclass(frozen=True)
 class OwnEnvironment:
-    """Its environment.yml, and the packages that cannot be had from an index: this machine's own projects."""
+    """The running Python's environment.yml, and the local projects that it leaves out."""
 
     text: bytes
     left_out: tuple[str, ...]
@@ -29,9 +29,9 @@ class OwnEnvironment:
 def own_environment(
     prefix: Path = Path(sys.prefix), distributions: Iterable[Distribution] | None = None
 ) -> OwnEnvironment:
-    """This Python's packages in their versions; conda's as conda's, all others as pip's.
+    """Return the running Python's packages, pinned: conda's as specs, others as requirements.
 
-    Left out are dask-bake, what is there for its sake alone, and what was installed from a folder.
+    Excluded are dask-bake, packages that only dask-bake needs, and packages installed from a folder.
     """
     there = list(importlib.metadata.distributions() if distributions is None else distributions)
     by_name = {normalized_name(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
@@ -58,12 +58,12 @@ def own_environment(
 
 
 def is_of_python(depends: Iterable[str]) -> bool:
-    """Whether a conda package that needs these is one of Python's, and no library."""
+    """Return whether a conda package with these dependencies is a Python package."""
     return any(re.match(r"python(?:_abi)?\b", needed) for needed in depends)
 
 
 def _conda_packages(prefix: Path) -> dict[str, str]:
-    """The Python packages of a conda environment: its libraries follow, each platform having its own."""
+    """Return the Python packages of a conda environment, without platform-specific libraries."""
     found = {}
     for path in (prefix / "conda-meta").glob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def _conda_packages(prefix: Path) -> dict[str, str]:
 
 
 def _own_dependencies(by_name: dict[str, Distribution]) -> set[str]:
-    """What is there because dask-bake needs it, directly or not; what others need or asked for stays."""
+    """Return the packages that only dask-bake needs, directly or indirectly."""
     wanted_by: dict[str, set[str]] = {}
     for name, each in by_name.items():
         for needed in _needs(each, with_extras=name == DASK_BAKE):
@@ -102,5 +102,5 @@ def _installer(distribution: Distribution) -> str:
 
 
 def _is_local(distribution: Distribution) -> bool:
-    """Whether it was installed from somewhere that an index does not know (PEP 610)."""
+    """Return whether the package was installed from a URL or a folder (PEP 610)."""
     return distribution.read_text("direct_url.json") is not None

@@ -1,4 +1,4 @@
-"""How packages get into an image: what each installer locks, and what it puts into the payload."""
+"""Installers: lock and payload for pip and for conda."""
 
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -22,31 +22,31 @@ from dask_bake.system.files import add_file
 
 
 class Installer(Protocol):
-    """Brings everything that a script in the image needs to install the environment without a network."""
+    """Packs all that a script in the image needs to install the environment offline."""
 
     @property
     def name(self) -> str:
-        """The word for it in tags and manifest."""
+        """Return the installer's name in tags and manifest."""
 
     @property
     def environment(self) -> Environment:
-        """What was asked for."""
+        """Return the requested environment."""
 
     @property
     def lock(self) -> Lock:
-        """Exactly what will be installed."""
+        """Return the packages to install."""
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """What decides what is installed, by the names that it has in the image's payload."""
+        """Return the input files of the installation, by their names in the payload."""
 
     def bring(self, payload: Path, notify: Notify) -> int:
-        """The number of bytes of packages that are in the payload now."""
+        """Put the packages into the payload and return their size in bytes."""
 
 
 @dataclass(frozen=True)
 class PipInstaller:
-    """Wheels by pip.lock, packed in payload/wheels.tar."""
+    """Installer of the wheels in pip.lock, packed in payload/wheels.tar."""
 
     environment: Environment
     text: str
@@ -55,26 +55,26 @@ class PipInstaller:
 
     @property
     def lock(self) -> Lock:
-        """What pip.lock says."""
+        """Return the packages of pip.lock."""
         return parse_lock(self.text)
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """environment.yml and pip.lock."""
+        """Return environment.yml and pip.lock."""
         return {"environment.yml": self.environment.text, "pip.lock": self.text.encode()}
 
     def bring(self, payload: Path, notify: Notify) -> int:
-        """The wheels' size, once they are all in wheels.tar."""
+        """Pack the wheels into wheels.tar and return their size."""
         return _pack_wheels(self.lock, payload, self.cache, notify)
 
 
 @dataclass(frozen=True)
 class CondaInstaller:
-    """conda's archives by conda.lock, packed in payload/conda.tar; rattler installs them in the image.
+    """Installer of the archives in conda.lock, packed in payload/conda.tar; rattler unpacks them.
 
     Args:
-        pip_text: the pip.lock of the environment's pip part, which comes on top; empty where it has none.
-        tool_text: rattler.lock.
+        pip_text: the conda.pip.lock of the environment's pip part; empty without one.
+        tool_text: the text of rattler.lock.
     """
 
     environment: Environment
@@ -88,7 +88,7 @@ class CondaInstaller:
 
     @property
     def lock(self) -> Lock:
-        """What conda.lock says, and pip.lock on top of it."""
+        """Return the packages of conda.lock and of pip.lock."""
         packages = [archive.package for archive in self.conda_lock.archives]
         if self.pip_text:
             packages += parse_lock(self.pip_text).packages
@@ -101,7 +101,7 @@ class CondaInstaller:
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """environment.yml, conda.lock, rattler.lock, and pip.lock where there is a pip part."""
+        """Return environment.yml, conda.lock, rattler.lock, and pip.lock if there is a pip part."""
         files = {
             "environment.yml": self.environment.text,
             "conda.lock": self.conda_lock.text.encode(),
@@ -110,11 +110,11 @@ class CondaInstaller:
         return {**files, "pip.lock": self.pip_text.encode()} if self.pip_text else files
 
     def bring(self, payload: Path, notify: Notify) -> int:
-        """The packages' size, once conda's archives, rattler and the wheels of the pip part are packed."""
+        """Pack the archives, rattler and the pip part's wheels; return the size without rattler."""
         archives = fetch_archives(self.conda_lock, self.channels, self.cache / "conda", notify)
         size = _pack(archives, payload / "conda.tar")
         tool = rattler_wheel(self.tool_text, self.architecture)
-        # Its wheel is of Python's stable ABI: what fits the oldest base fits every base.
+        # The wheel uses Python's stable ABI: one for the oldest base fits every base.
         target = Target(OLDEST.python, self.architecture.machine)
         _pack(fetch_wheels([tool], target, self.cache / "wheels", notify), payload / "rattler.tar")
         if self.pip_text:
@@ -123,7 +123,7 @@ class CondaInstaller:
 
 
 def rattler_wheel(text: str, architecture: Architecture) -> Package:
-    """The wheel of rattler.lock for that architecture."""
+    """Return the wheel in rattler.lock for that architecture."""
     for line in text.splitlines():
         machine, _, pinned = line.partition(" ")
         if machine == architecture.machine and (match := REQUIREMENT.fullmatch(pinned)):
@@ -138,7 +138,7 @@ def _pack_wheels(lock: Lock, payload: Path, cache: Path, notify: Notify) -> int:
 
 
 def _pack(files: Sequence[Path], tar: Path) -> int:
-    """The files' size, once they are packed."""
+    """Pack the files and return their size."""
     size = sum(file.stat().st_size for file in files)
     with explain_disk_errors(tar.parent, needed=size), tarfile.open(tar, "w") as archive:
         for file in files:

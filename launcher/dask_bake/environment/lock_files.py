@@ -1,4 +1,4 @@
-"""Which file a lock is in, whether it still holds, and that it is written whole."""
+"""Lock files: where they are, whether they match their environment, and atomic writes."""
 
 import os
 import re
@@ -16,16 +16,16 @@ MADE_FROM = re.compile(r"^# environment: (?P<sha256>[0-9a-f]{64})$", re.MULTILIN
 
 @dataclass(frozen=True)
 class LockFiles:
-    """The locks of one environment for one architecture.
+    """The lock files of one environment for one architecture.
 
     Args:
-        folder: where they are kept.
-        prefix: what tells them from the locks of other environments and architectures in that folder.
-        python: what tells them from those for another Python, where the environment names none.
-        shipped: a folder that has locks and keeps none: an installed package's own.
-        given: a lock that the user insists on.
-        renew: whether they are to be made anew, whatever there is.
-        keep: whether what is made now is written down.
+        folder: the folder of the lock files.
+        prefix: file name prefix for the environment and architecture, as several share the folder.
+        python: file name prefix for the Python version, if the environment names none.
+        shipped: a read-only folder with locks, in an installed dask-bake.
+        given: the lock that the user passes with ``--lock``.
+        renew: ignore existing locks and make new ones.
+        keep: write new locks to files.
     """
 
     environment: Environment
@@ -42,16 +42,16 @@ class LockFiles:
         return replace(self, python=f"py{minor.replace('.', '')}.")
 
     def path(self, name: str) -> Path:
-        """Where the lock is: of all packages ``pip.lock`` or ``conda.lock``; ``conda.pip.lock`` beside it."""
+        """Return a lock's path: ``pip.lock`` or ``conda.lock``, and ``conda.pip.lock`` beside the latter."""
         if self.given is None:
             return self.folder / f"{self.prefix}{self.python}{name}"
         return self.given if name.count(".") == 1 else self.given.with_suffix(".pip.lock")
 
     def text(self, name: str, make: Callable[[], str], *, holds: Callable[[str], bool]) -> str:
-        """The lock's text: as it is while it belongs to the environment and holds, else made and kept now.
+        """Return the text of a lock that matches, or make a lock and write it.
 
         Raises:
-            UsageError: when the lock that the user insists on is of another environment.
+            UsageError: if the given lock belongs to another environment or does not exist.
         """
         found = self.find(name, holds=holds)
         if found is not None:
@@ -68,7 +68,7 @@ class LockFiles:
         return made
 
     def find(self, name: str, *, holds: Callable[[str], bool]) -> str | None:
-        """The text of the lock that is there, while it belongs to the environment and holds."""
+        """Return the text of an existing lock that matches the environment, or ``None``."""
         path = self.path(name)
         places = (
             [path] if self.shipped is None or self.given else [path, self.shipped / f"{self.python}{name}"]
@@ -77,7 +77,7 @@ class LockFiles:
         return next((text for text in texts if self._belongs(text) and holds(text)), None)
 
     def _belongs(self, text: str) -> bool:
-        """A lock that somebody else's tool made does not say; whether it satisfies is looked at later."""
+        """Return whether the lock names this environment, or none, as locks of other tools."""
         made_from = MADE_FROM.search(text)
         return made_from is None or made_from["sha256"] == self.environment.sha256
 
@@ -93,7 +93,7 @@ def lock_files(
     renew: bool = False,
     keep: bool = True,
 ) -> LockFiles:
-    """The locks beside the environment's file; in the state folder where they cannot be beside a file."""
+    """Return the lock files beside the environment's file, or in the state folder."""
     parts = [file.stem] if file is not None and file.stem != "environment" else []
     parts += [architecture.value] if architecture is not Architecture.X86_64 else []
     folder = file.absolute().parent if file is not None and shipped is None else None
@@ -104,7 +104,7 @@ def lock_files(
 
 
 def read(path: Path) -> str | None:
-    """What the file holds, if there is one."""
+    """Return the file's text, or ``None`` if there is no file."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def read(path: Path) -> str | None:
 
 
 def write(path: Path, text: str) -> None:
-    """The file holds the text, whole or not at all."""
+    """Write the file atomically."""
     draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,7 +126,7 @@ def write(path: Path, text: str) -> None:
     except OSError as error:
         raise BakeError(
             f"the lock {path} cannot be written: {error.strerror}",
-            hint="is its folder's owner you, with room?",
+            hint="check the permissions of its folder and the free disk space",
         ) from error
     finally:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a user says of an environment: checked once, frozen, made in one place."""
+"""The user's options for an environment, validated and frozen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,18 +11,18 @@ from dask_bake.options.configuration import Configuration, ConfiguredValue, reso
 from dask_bake.options.settings_table import ENVIRONMENT, IMAGE_SECTION
 
 FIELDS = {"env": "file", "channel": "channels", "arch": "architecture"}
-"""The fields that have other names than their options."""
+"""Fields whose names differ from those of their options."""
 
 
 @dataclass(frozen=True)
 class EnvironmentOptions:
-    """What a user says of an environment.
+    """The user's options for an environment.
 
     Args:
-        file: the environment.yml, ``None`` for the one that comes along.
-        from_env: this Python's own packages, instead of a file.
-        lock: a lock to be used as it is.
-        channels: conda channels that come before the environment's.
+        file: the environment.yml, ``None`` for the default one.
+        from_env: use the running Python's packages instead of a file.
+        lock: a lock to use as it is.
+        channels: conda channels with a higher priority than the environment's.
     """
 
     file: Path | None = None
@@ -40,10 +40,10 @@ class EnvironmentOptions:
 def environment_options(
     flags: Mapping[str, Any], configuration: Configuration, *, lock: Path | None = None
 ) -> EnvironmentOptions:
-    """The options: a flag that was given, else what is configured, else the default."""
+    """Return the options: flags, then configuration, then defaults."""
     configured = dict(configuration)
     if lock is not None:
-        # A lock that was given says by its format who installs it.
+        # The format of a given lock decides the installer.
         installer = f"{IMAGE_SECTION}.installer"
         configured[installer] = ConfiguredValue(InstallerChoice.AUTO, "--lock", "--lock")
     if flags.get("from_env"):

@@ -1,4 +1,4 @@
-"""Runs the host's pip, with the host's settings: requirements to packages, these to verified wheels."""
+"""The host's pip with the host's settings: it resolves requirements and downloads wheels."""
 
 import errno
 import importlib.util
@@ -22,7 +22,7 @@ from dask_bake.system.subprocesses import start, stop
 
 TAIL = 8
 QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
-# Of a default environment; the wheels are there twice for a moment, in the cache and packed.
+# For the default environment; the wheels are stored twice, in the cache and packed.
 DISK_SPACE_NEEDED = 600 << 20
 
 Run = Callable[[Sequence[str], Path, Notify], None]
@@ -30,11 +30,11 @@ Run = Callable[[Sequence[str], Path, Notify], None]
 
 @dataclass(frozen=True)
 class Target:
-    """The Python and the platform that wheels are chosen for.
+    """The Python and the platform for which pip selects wheels.
 
     Args:
         platform: Linux's name for the processor architecture.
-        glibc: the C library that has to run them.
+        glibc: the version of the image's C library.
     """
 
     python: str
@@ -50,10 +50,10 @@ def resolve(
     constraints: Sequence[str] = (),
     pip: Run | None = None,
 ) -> tuple[Package, ...]:
-    """What the requirements resolve to for that Python and platform, now, under the constraints.
+    """Resolve the requirements under the constraints and return the packages.
 
     Raises:
-        BakeError: with pip's own explanation, where nothing satisfies them.
+        BakeError: if nothing satisfies the requirements, with pip's explanation.
     """
     _check_interpreter(target.python)
     with tempfile.TemporaryDirectory() as folder, explain_disk_errors(Path(folder), needed=DISK_SPACE_NEEDED):
@@ -69,7 +69,7 @@ def resolve(
 def fetch(
     packages: Sequence[Package], target: Target, cache: Path, notify: Notify, *, pip: Run | None = None
 ) -> tuple[Path, ...]:
-    """The locked wheels, verified, in their order; only what the cache lacks is downloaded."""
+    """Return the locked wheels, verified, in their order; download those that are not cached."""
     with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [package for package in packages if _cached(cache, package) is None]
@@ -79,7 +79,7 @@ def fetch(
 
 
 def run_pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
-    """pip has done that, with the folder for its own use; its last lines are the error."""
+    """Run pip with a folder for temporary files; raise its last lines if it fails."""
     if importlib.util.find_spec("pip") is None:
         raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
     command = [sys.executable, "-m", "pip", *arguments, *QUIET]
@@ -112,7 +112,7 @@ def _pip_error(command: str, lines: list[str]) -> Exception:
 
 
 def _check_interpreter(python_version: str) -> None:
-    """pip evaluates the conditions of requirements for the Python that it runs in."""
+    """Raise if pip's own Python is another: pip evaluates environment markers for that one."""
     running = f"{sys.version_info.major}.{sys.version_info.minor}"
     if not python_version.startswith(f"{running}."):
         raise BakeError(
@@ -122,7 +122,7 @@ def _check_interpreter(python_version: str) -> None:
 
 
 def _options(target: Target) -> list[str]:
-    """Return the options that make pip choose for the image: every manylinux that its C library can run."""
+    """Return the options that select wheels for the image: each manylinux that its glibc supports."""
     platform = target.platform
     names = [
         *(f"manylinux_2_{minor}_{platform}" for minor in range(target.glibc[1], 16, -1)),
@@ -175,7 +175,7 @@ def _download(packages: list[Package], target: Target, cache: Path, notify: Noti
 
 
 def _cached(cache: Path, package: Package) -> Path | None:
-    """The wheel in the cache, whose folder is named by its hash; one that was damaged is removed."""
+    """Return the wheel from the cache, or ``None``; remove a damaged one."""
     for wheel in (cache / package.sha256).glob("*.whl"):
         if sha256_of(wheel) == package.sha256:
             return wheel

@@ -1,4 +1,4 @@
-"""Exactly what an environment resolved to, and pip.lock, the form in which pip reads it."""
+"""Locked packages of an environment, and pip.lock, a requirements file with hashes."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
 
 @dataclass(frozen=True)
 class Package:
-    """One package of an image; ``build``, ``channel`` and ``subdir`` are conda's and empty for a wheel."""
+    """One package of an image; ``build``, ``channel`` and ``subdir`` are empty for a wheel."""
 
     name: str
     version: str
@@ -26,8 +26,8 @@ class Package:
 class Lock:
     """Every package of an environment, resolved for one Python on one platform.
 
-    ``environment`` is the sha256 of the environment.yml that it was made from; ``platform`` is Linux's name
-    for the processor architecture.
+    ``environment`` is the sha256 of its environment.yml; ``platform`` is Linux's name for the processor
+    architecture.
     """
 
     environment: str
@@ -36,12 +36,12 @@ class Lock:
     packages: tuple[Package, ...]
 
     def version(self, name: str) -> str:
-        """The version of a package; empty where it is not in the lock."""
+        """Return the version of a package; empty if the lock does not have it."""
         return next((package.version for package in self.packages if package.name == name), "")
 
 
 def parse_lock(text: str) -> Lock:
-    """The lock that the text of a pip.lock says."""
+    """Parse a pip.lock."""
     headers: dict[str, str] = {}
     packages: list[Package] = []
     for line in text.splitlines():
@@ -59,7 +59,7 @@ def parse_lock(text: str) -> Lock:
 
 
 def render_lock(lock: Lock) -> str:
-    """The lock as pip reads it."""
+    """Return the text of a pip.lock."""
     lines = [
         "# Made from environment.yml by `dask-bake lock`: change that file, not this one.",
         f"# environment: {lock.environment}",
@@ -70,5 +70,5 @@ def render_lock(lock: Lock) -> str:
 
 
 def requirement(package: Package) -> str:
-    """The package as pip is asked for it, and no other."""
+    """Return the pinned requirement of a package, with its hash."""
     return f"{package.name}=={package.version} --hash=sha256:{package.sha256}"

@@ -1,4 +1,4 @@
-"""An environment that was asked for, read: with where its locks are, and where its packages may come from."""
+"""Requests for an environment: the parsed environment.yml, its lock files and its channels."""
 
 import os
 import sys
@@ -19,9 +19,9 @@ from dask_bake.models.debian import DebianRelease
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are: what comes along, what is kept for later, and what can be had again.
+    """Folders: the project's own files, the user's state, and the cache.
 
-    ``is_installed`` says that what comes along is an installed package's, which nobody writes into.
+    ``is_installed`` is true if ``source`` belongs to an installed package and is read-only.
     """
 
     source: Path
@@ -32,10 +32,10 @@ class Places:
 
 @dataclass(frozen=True)
 class Request:
-    """A request for an environment: what it asks for, its locks, and the channels that it may come from.
+    """A requested environment, its lock files and its channels.
 
     Args:
-        base: the Debian release to install on, where the user named one.
+        base: the Debian release of the base image, if the user named one.
         caller: the minor version of the Python that dask-bake runs in. An environment that names no Python
             gets it, so that a client on this machine can talk to the cluster.
     """
@@ -66,10 +66,10 @@ def read_request(
     base: DebianRelease | None = None,
     environ: Mapping[str, str] = os.environ,
 ) -> Request:
-    """The request; nothing is resolved yet. Without ``keep`` no lock will be written.
+    """Read the environment and conda's settings, without resolving anything.
 
     Raises:
-        UsageError: when the environment or conda's settings cannot be read.
+        UsageError: if the environment or conda's settings are invalid.
     """
     file = None if options.from_env else options.file or places.source / "environment.yml"
     origin = file.name if file else "this Python's environment"

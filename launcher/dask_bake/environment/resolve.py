@@ -1,4 +1,4 @@
-"""From an environment that was asked for to an installer with its lock: one that is there, or made now."""
+"""Choice of an environment's installer, and its lock."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,17 +17,17 @@ from dask_bake.events import Note, Notify
 from dask_bake.models.cloud import InstallerChoice
 from dask_bake.models.debian import NEWEST, RELEASES, DebianRelease, minor, release_with
 
-# What a cluster cannot be without, in pip's words and in conda's.
+# Packages that a cluster requires, by their names for pip and for conda.
 NEEDED = (("dask", "dask-core"), ("distributed",))
 PYTHONS = ", ".join(f"{release.python_minor} on {release}" for release in RELEASES)
 
 
 def prepare(request: Request, *, notify: Notify) -> Installer:
-    """The installer with its lock: the one given, the one that still holds, or one resolved and kept now.
+    """Return the installer, with the given lock, a matching lock, or a new one.
 
     Raises:
-        UsageError: when the environment and a lock do not belong together, or no cluster can run in it.
-        BakeError: when the environment cannot be resolved, with the solver's explanation.
+        UsageError: if a lock does not match the environment, or the environment lacks Dask.
+        BakeError: if the environment cannot be resolved, with the solver's explanation.
     """
     installer: Installer
     if choose(request, notify=notify) is InstallerChoice.CONDA:
@@ -51,7 +51,7 @@ def prepare(request: Request, *, notify: Notify) -> Installer:
 
 
 def choose(request: Request, *, notify: Notify) -> InstallerChoice:
-    """Who installs: as asked for, as the given lock's format says, or as the channel's silence says."""
+    """Return the installer to use: as requested, by the lock's format, or pip if a channel is silent."""
     asked, given = request.options.installer, request.options.lock
     if given is not None:
         own = _format(given)
@@ -102,7 +102,7 @@ def pip_release(request: Request) -> DebianRelease:
     """Return the Debian release whose Python runs what pip installs: the base named, or one that fits.
 
     Raises:
-        UsageError: when no release has the Python that is asked for.
+        UsageError: if no release has the requested Python.
     """
     specs = request.environment.python
     fitting = [release for release in RELEASES if _has_python(release, specs)]

@@ -1,4 +1,4 @@
-"""environment.yml as a value: conda's own format, with its ``pip:`` part; and what pip alone is asked for."""
+"""Parsing of environment.yml, conda's format with a ``pip:`` part, and its translation for pip."""
 
 import hashlib
 import re
@@ -10,14 +10,14 @@ from dask_bake.errors import UsageError
 from dask_bake.options.text_files import parse_yaml
 
 KEYS = frozenset({"name", "channels", "dependencies", "prefix", "platforms", "category"})
-# conda's dask brings along what pip calls extras.
+# conda's package dask includes what are extras for pip.
 WITH_EXTRAS = {"dask": "dask[array,dataframe,diagnostics,distributed]"}
-# What conda alone has, and what a Python of Debian's does without.
+# Packages that only conda has, or that Debian's Python does not need.
 CONDA_ONLY = frozenset({"python", "pip", "conda", "mamba", "micromamba", "nodefaults"})
 SPEC = re.compile(
     r"(?:[\w./:-]+::)?(?P<name>[A-Za-z0-9_][\w.-]*)\s*(?P<version>[=<>!~][^\s=<>!~][^\s=]*|[=<>!~]=[^\s=]+)?"
 )
-# Names that conda's channels and pip's indexes do not share.
+# Packages whose names differ between conda's channels and pip's indexes.
 PIP_NAMES = {
     "dask-core": "dask",
     "matplotlib-base": "matplotlib",
@@ -35,7 +35,7 @@ HINT = "it is conda's format: name, channels, dependencies with a pip: part"
 
 @dataclass(frozen=True)
 class Environment:
-    """What an environment.yml asks for: conda's specs, the requirements of its pip part, and its text."""
+    """A parsed environment.yml: conda specs, the requirements of its pip part, and its text."""
 
     name: str
     channels: tuple[str, ...]
@@ -45,17 +45,17 @@ class Environment:
 
     @property
     def python(self) -> tuple[str, ...]:
-        """The specs that say which Python; empty where the caller's is meant."""
+        """Return the specs that select a Python; empty if any will do."""
         return tuple(spec for spec in self.specs if spec_name(spec) == "python" and spec.lower() != "python")
 
     @property
     def sha256(self) -> str:
-        """By which a lock knows the environment that it was made from."""
+        """Return the hash by which a lock identifies its environment."""
         return hashlib.sha256(self.text).hexdigest()
 
 
 def parse_environment(text: bytes, origin: str = "environment.yml") -> Environment:
-    """The environment that the text asks for; what is not understood is an error, not a surprise later."""
+    """Parse an environment.yml; raise on anything that is not supported."""
     try:
         content = parse_yaml(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -77,7 +77,7 @@ def parse_environment(text: bytes, origin: str = "environment.yml") -> Environme
 
 
 def pip_requirements(environment: Environment, origin: str = "environment.yml") -> tuple[str, ...]:
-    """What pip alone is asked for: the environment's packages without Python, and pip itself."""
+    """Return the requirements if pip installs everything: without Python, with pip itself."""
     wanted = [_requirement(spec, origin) for spec in environment.specs if spec_name(spec) not in CONDA_ONLY]
     return (*wanted, *environment.requirements, "pip")
 
@@ -124,7 +124,7 @@ def _requirement(spec: str, origin: str) -> str:
 
 
 def yaml_problem(error: Exception) -> str:
-    """What is wrong with a text that is not YAML, and in which line, in one line."""
+    """Return a YAML error in one line, with its line number."""
     match error:
         case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line)):
             return f"line {line + 1}: {problem}"
@@ -132,7 +132,7 @@ def yaml_problem(error: Exception) -> str:
 
 
 def spec_name(spec: str) -> str:
-    """The package that a conda spec is about."""
+    """Return the package name in a conda spec."""
     return re.split(r"[\s=<>!~\[]", _without_channel(spec), maxsplit=1)[0].lower()
 
 
@@ -163,9 +163,9 @@ USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
 
 
 TOKEN = re.compile(r"""(?P<before>https?://\S*?/)t/[^/\s\'\")]+/?""")
-"""conda's own way: https://host/t/TOKEN/channel."""
+"""conda's URLs with a token: https://host/t/TOKEN/channel."""
 
 
 def without_secrets(text: str) -> str:
-    """The text, in which no address holds a password or a token."""
+    """Return the text without the passwords and tokens in its URLs."""
     return TOKEN.sub(r"\g<before>", USER_INFO.sub("", text))

@@ -1,4 +1,4 @@
-"""What AWS has to permit: for which purpose and option, which actions, on what, under which condition.
+"""Table of the AWS permissions by purpose and option: actions, resources, conditions.
 
 Sources: the service authorization reference (resources and conditions of each action), and Packer's requests.
 """
@@ -11,11 +11,11 @@ from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.tags import Tag
 
 ACCOUNT, ROLE, KEY = "ACCOUNT", "ROLE", "KEY"
-"""What stands in a policy for the account's number, for the nodes' role, and for the key that encrypts."""
+"""Placeholders in a policy for the account number, the nodes' role and the KMS key."""
 
 
 class Purpose(StrEnum):
-    """What somebody is to be able to do; launching is also looking at clusters and ending them."""
+    """A purpose that needs permissions; ``launch`` includes listing clusters and ending them."""
 
     LAUNCH = "launch"
     BAKE = "bake"
@@ -24,7 +24,7 @@ class Purpose(StrEnum):
 
 
 class Extra(StrEnum):
-    """An option, or a value of ``--connect``, that takes more."""
+    """An option, or a value of ``--connect``, that needs further permissions."""
 
     SPOT = "spot"
     PROFILE = "iaminstance-name"
@@ -43,7 +43,7 @@ Condition = Mapping[str, Mapping[str, str | tuple[str, ...]]]
 
 @dataclass(frozen=True)
 class Grant:
-    """Actions that one of the needs takes; those of one ``sid`` become one statement."""
+    """Actions that one of the needs requires; grants with the same ``sid`` become one statement."""
 
     sid: str
     needs: tuple[Need, ...]
@@ -64,7 +64,7 @@ def _grant(
     resources: str,
     condition: Condition | None = None,
 ) -> Grant:
-    """Actions of EC2, or of the service that they name, on kinds of EC2's resources, or on ARNs."""
+    """Return a grant; bare action names are EC2's, and bare resources are EC2 resource types."""
     on = tuple(each if each == "*" or ":" in each else _ec2(each) for each in resources.split())
     of = tuple(each if ":" in each else f"ec2:{each}" for each in actions.split())
     return Grant(sid, needs, of, on, condition or {})
@@ -83,7 +83,7 @@ IMDSV2_ONLY: Condition = {
 }
 
 GRANTS = (
-    # Questions: most of EC2's know no resources. The last two of a launch are answered or not.
+    # Read-only: most of EC2's Describe actions support no resources. Quotas and prices are optional.
     _grant("Look", NODES + IMAGES, "DescribeImages DescribeInstances", "*"),
     _grant("Look", NODES, "DescribeSubnets DescribeSecurityGroups DescribeKeyPairs", "*"),
     _grant("Look", NODES, "DescribeInstanceTypes DescribeInstanceTypeOfferings", "*"),
@@ -95,14 +95,14 @@ GRANTS = (
     _grant("Look", (Extra.SPOT,), "DescribeSpotPriceHistory", "*"),
     _grant("Look", (Extra.PLACEMENT_GROUP,), "DescribePlacementGroups", "*"),
     _grant("Look", (Extra.EICE,), "DescribeInstanceConnectEndpoints", "*"),
-    # A cluster's groups.
+    # Security groups of a cluster.
     _grant("MakeGroups", NODES, "CreateSecurityGroup", "security-group", TAGGED_MANAGED),
     _grant("MakeGroupsIn", NODES, "CreateSecurityGroup", "vpc"),
     _grant(
         "OwnGroups", NODES, "AuthorizeSecurityGroupIngress DeleteSecurityGroup", "security-group", IS_MANAGED
     ),
     _grant("OwnGroups", LAUNCH, "RevokeSecurityGroupIngress", "security-group", IS_MANAGED),
-    # Its nodes, of which everything is tagged; Packer 1.6 can ask for no tokens, and tags no interface.
+    # Nodes, tagged with all their resources; Packer 1.6 cannot require IMDSv2 and tags no interface.
     _grant("StartNodes", LAUNCH, "RunInstances", "instance", IMDSV2_ONLY),
     _grant("StartBakes", BAKE, "RunInstances", "instance", TAGGED_MANAGED),
     _grant("StartDisks", NODES, "RunInstances", "volume", TAGGED_MANAGED),
@@ -118,13 +118,13 @@ GRANTS = (
         _equals("ec2:CreateAction", "RunInstances", "CreateSecurityGroup"),
     ),
     _grant("OwnNodes", NODES, "TerminateInstances GetConsoleOutput", "instance", IS_MANAGED),
-    # What is left of it where nobody is at home.
+    # Leftovers of clusters.
     _grant("OwnNodes", REAP, "TerminateInstances", "instance", IS_MANAGED),
     _grant("OwnGroups", REAP, "DeleteSecurityGroup", "security-group", IS_MANAGED),
     _grant("OwnKeys", REAP, "DeleteKeyPair", "key-pair", IS_MANAGED),
     _grant("OwnDisks", REAP, "DeleteVolume", "volume", IS_MANAGED),
     _grant("OwnInterfaces", REAP, "DeleteNetworkInterface", "network-interface", IS_MANAGED),
-    # What options take.
+    # Options.
     _grant("StartSpot", (Extra.SPOT,), "RunInstances", "spot-instances-request", TAGGED_MANAGED),
     _grant(
         "TagSpot",

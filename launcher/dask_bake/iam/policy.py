@@ -1,4 +1,4 @@
-"""The least policy for what somebody is to be able to do, as IAM takes it."""
+"""Minimal IAM policies for purposes and options."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -8,11 +8,11 @@ from dask_bake.iam.grants import ACCOUNT, GRANTS, KEY, ROLE, Condition, Grant, N
 
 VERSION = "2012-10-17"
 POLICY_LIMIT = 6144
-"""Characters, white space apart, of a policy that can be attached (IAM and STS quotas)."""
+"""Characters without white space in a managed policy (IAM and STS quotas)."""
 
 
 def policy(needs: Collection[Need], *, account: str = ACCOUNT) -> dict[str, Any]:
-    """The policy document that permits what the needs take, and no more."""
+    """Return the policy document with exactly the permissions that the needs require."""
     chosen = [grant for grant in GRANTS if not set(needs).isdisjoint(grant.needs)]
     sids = dict.fromkeys(grant.sid for grant in chosen)
     statements = [_statement([grant for grant in chosen if grant.sid == sid], account) for sid in sids]
@@ -20,18 +20,18 @@ def policy(needs: Collection[Need], *, account: str = ACCOUNT) -> dict[str, Any]
 
 
 def render(needs: Collection[Need], account: str = ACCOUNT) -> str:
-    """The policy as text."""
+    """Return the policy as JSON text."""
     return json.dumps(policy(needs, account=account), indent=2)
 
 
 def notes(text: str) -> Iterator[str]:
-    """What is to be done with the printed policy before it can be used."""
+    """Yield notes on what to fill in before the printed policy can be used."""
     if f":{ACCOUNT}:" in text:
-        yield f"Put your account's number in place of {ACCOUNT}, or say --account."
+        yield f"Replace {ACCOUNT} by your account number, or pass --account."
     if f":role/{ROLE}" in text:
-        yield f"Put the name of the nodes' role in place of {ROLE}: what may be passed on is that one alone."
+        yield f"Replace {ROLE} by the name of the nodes' role: no other role can be passed."
     if f":key/{KEY}" in text:
-        yield f"Put the id of the key that encrypts in place of {KEY}."
+        yield f"Replace {KEY} by the id of the KMS key that encrypts the images."
     size = len("".join(text.split()))
     if size > POLICY_LIMIT:
         yield f"It has {size} characters, IAM takes {POLICY_LIMIT} in a policy: print one for each purpose."

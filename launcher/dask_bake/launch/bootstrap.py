@@ -8,7 +8,7 @@ from dask_bake.cloud_init.certificates import NodeTls, create_authority, issue, 
 from dask_bake.cloud_init.render import render
 from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.errors import UsageError
-from dask_bake.launch.placement import Shape
+from dask_bake.launch.placement import WorkerLayout
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.launch import LaunchOptions
@@ -20,7 +20,7 @@ IMPORTED = ("ssh-rsa ", "ssh-ed25519 ")
 
 
 @dataclass(frozen=True)
-class Handout:
+class Bootstrap:
     """What the nodes are handed besides the options: public key, certificates, texts of the user's files."""
 
     public_key: str
@@ -29,7 +29,7 @@ class Handout:
     extra: str | None = None
 
     def user_data(
-        self, options: LaunchOptions, role: Role, shape: Shape, *, head_address: str, user: str | None
+        self, options: LaunchOptions, role: Role, layout: WorkerLayout, *, head_address: str, user: str | None
     ) -> str:
         """Return what cloud-init reads on a node of that role.
 
@@ -41,8 +41,8 @@ class Handout:
             cluster=options.name,
             public_key=self.public_key,
             scheduler=f"{scheme}://{head_address}:{SCHEDULER_PORT}",
-            nprocs=shape.nprocs,
-            nthreads=shape.nthreads,
+            nprocs=layout.nprocs,
+            nthreads=layout.nthreads,
             memory_limit=options.memory_limit,
             worker_options=options.worker_arguments,
             scheduler_options=options.scheduler_arguments,
@@ -82,9 +82,9 @@ def key_pair(options: LaunchOptions) -> KeyPair:
     return new_key(f"dask-bake {options.name}")
 
 
-def handout(options: LaunchOptions, keys: Keys) -> Handout:
+def bootstrap_files(options: LaunchOptions, keys: Keys) -> Bootstrap:
     """What the nodes are handed; the authority's key is none of it."""
-    return Handout(
+    return Bootstrap(
         public_key=keys.pair.public,
         tls={} if keys.tls is None else issue_for_nodes(keys.tls.authority),
         preloads=tuple(_preload(each) for each in options.preload),

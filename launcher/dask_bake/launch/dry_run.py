@@ -7,7 +7,7 @@ from typing import Any
 
 from dask_bake.clusters.naming import member_rule
 from dask_bake.ec2 import requests
-from dask_bake.ec2.protocols import LookUps
+from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError
 from dask_bake.launch.plan import UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP, LaunchPlan
 from dask_bake.models.ec2 import Rule
@@ -37,19 +37,19 @@ class Permission:
 
 
 def planned_calls(plan: LaunchPlan) -> tuple[PlannedCall, ...]:
-    """The calls that make the cluster if the first place has room; what is not yet known stands so."""
-    place = plan.first
+    """The calls that make the cluster if the first candidate has room; what is not yet known stands so."""
+    candidate = plan.first
     made = _group_calls(plan, plan.group_name, UNKNOWN_GROUP, (member_rule(UNKNOWN_GROUP),))
     if plan.head_rules:
         made += _group_calls(plan, plan.head_group_name, UNKNOWN_HEAD_GROUP, plan.head_rules)
     if plan.own_key_name:
         request = requests.import_key_pair(
-            plan.own_key_name, public_key=plan.handout.public_key, tags=plan.group_tags
+            plan.own_key_name, public_key=plan.bootstrap.public_key, tags=plan.group_tags
         )
         made.append(PlannedCall("ImportKeyPair", request))
     groups = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP) if plan.head_rules else (UNKNOWN_GROUP,)
-    head = plan.head(place, place.head_types[0], groups)
-    workers = plan.workers(place, place.worker_types[0])
+    head = plan.head(candidate, candidate.head_types[0], groups)
+    workers = plan.workers(candidate, candidate.worker_types[0])
     return (
         *made,
         PlannedCall("RunInstances", requests.run_instances(head)),
@@ -64,16 +64,16 @@ def _group_calls(plan: LaunchPlan, name: str, group_id: str, rules: Sequence[Rul
     ]
 
 
-def ask_permissions(plan: LaunchPlan, ec2: LookUps) -> tuple[Permission, ...]:
+def ask_permissions(plan: LaunchPlan, ec2: LaunchQueries) -> tuple[Permission, ...]:
     """What EC2 says of each call that the plan would make first."""
-    place = plan.first
-    head = requests.run_instances(plan.head(place, place.head_types[0], ()))
-    workers = requests.run_instances(plan.workers(place, place.worker_types[0], groups=()))
-    group = plan.create_group(plan.group_name, place)
+    candidate = plan.first
+    head = requests.run_instances(plan.head(candidate, candidate.head_types[0], ()))
+    workers = requests.run_instances(plan.workers(candidate, candidate.worker_types[0], groups=()))
+    group = plan.create_group(plan.group_name, candidate)
     questions: list[tuple[str, str, Mapping[str, Any]]] = [("CreateSecurityGroup", "its group", group)]
     if plan.own_key_name is not None:
         key = requests.import_key_pair(
-            plan.own_key_name, public_key=plan.handout.public_key, tags=plan.group_tags
+            plan.own_key_name, public_key=plan.bootstrap.public_key, tags=plan.group_tags
         )
         questions.append(("ImportKeyPair", "its key", key))
     questions += [
@@ -106,7 +106,7 @@ def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str,
     return {**kept, "NetworkInterfaces": interfaces}
 
 
-def _ask(ec2: LookUps, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
+def _ask(ec2: LaunchQueries, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
     try:
         allowed = ec2.may(operation, request)
         if not allowed and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
-from dask_bake.ec2.protocols import CloudEdge, WayIn
+from dask_bake.ec2.protocols import ClusterApi, WayIn
 from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
 from dask_bake.launch.plan import LaunchPlan
-from dask_bake.launch.provision import Starting
+from dask_bake.launch.provision import Provisioner
 from dask_bake.launch.readiness import Readiness
 from dask_bake.launch.state import LaunchState
 from dask_bake.models.cluster import Cluster, Node
@@ -21,7 +21,7 @@ from dask_bake.models.tags import Tag
 
 def launch(
     plan: LaunchPlan,
-    cloud: CloudEdge,
+    cloud: ClusterApi,
     way_in: WayIn,
     *,
     notify: Notify,
@@ -80,7 +80,7 @@ class _Launch:
     """One launch while it makes things: what it has to undo if it fails."""
 
     plan: LaunchPlan
-    cloud: CloudEdge
+    cloud: ClusterApi
     state: LaunchState
     watch: Readiness
     notify: Notify
@@ -104,29 +104,29 @@ class _Launch:
                     raise _not_ours(plan.head_group_name)
                 self.cloud.authorize(heads, plan.head_rules)
             if plan.own_key_name is not None:
-                public_key = plan.handout.public_key
+                public_key = plan.bootstrap.public_key
                 with self._making():
                     self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
 
     def bring_up(self) -> None:
         """Starts the nodes and waits for the workers: once more elsewhere where EC2 itself ended a node."""
-        starting = self._starting()
-        self._start_nodes(starting)
+        provisioner = self._provisioner()
+        self._start_nodes(provisioner)
         try:
             self.watch.wait()
         except InstanceReclaimedError as error:
-            if not starting.ahead:
+            if not provisioner.remaining:
                 raise
             ended = f"{error.message[0].upper()}{error.message[1:]}"
             self.notify(Note(f"{ended}; all nodes are started once more, elsewhere."))
             self.cloud.terminate(self.state.abandon_all())
-            starting.head = None
-            self._start_nodes(starting)
+            provisioner.head = None
+            self._start_nodes(provisioner)
             self.watch.wait()
 
-    def _starting(self) -> Starting:
+    def _provisioner(self) -> Provisioner:
         members, *heads = (group.id for group in self.state.groups)
-        return Starting(
+        return Provisioner(
             self.plan,
             self.cloud,
             self._run,
@@ -136,10 +136,10 @@ class _Launch:
             abandoned=self.state.abandoned,
         )
 
-    def _start_nodes(self, starting: Starting) -> None:
+    def _start_nodes(self, provisioner: Provisioner) -> None:
         """Asks for the head, and at once, with the address it was given, for the workers."""
         with phase_of("instances", self.notify, self.clock):
-            starting.start()
+            provisioner.start()
         self.watch.show()
 
     def undo(self, error: BaseException | None) -> None:

@@ -13,7 +13,7 @@ SMALL_NODE = 4
 
 
 @dataclass(frozen=True)
-class Place:
+class Candidate:
     """A zone to try, with what to ask for there.
 
     Args:
@@ -29,27 +29,27 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Shape:
+class WorkerLayout:
     """How Dask uses a worker node."""
 
     nprocs: int
     nthreads: int
 
 
-def places(
+def find_candidates(
     options: LaunchOptions,
     subnets: Sequence[Subnet],
     types: Sequence[InstanceType],
     offerings: Collection[tuple[str, str]],
-) -> tuple[Place, ...]:
+) -> tuple[Candidate, ...]:
     """The places to try, in order: a cheaper market everywhere comes before a dearer one anywhere.
 
     Raises:
-        BakeError: when there is no place at all; the message says what is in the way.
+        BakeError: when there is no candidate at all; the message says what is in the way.
     """
     by_name = {each.name: each for each in types}
     found = [
-        Place(subnet, head_types, worker_types, market)
+        Candidate(subnet, head_types, worker_types, market)
         for market in markets(options)
         for subnet in in_order(options, subnets)
         if (head_types := _offered(options.head_types, by_name, subnet, offerings))
@@ -60,9 +60,9 @@ def places(
             f"{_what(options)} cannot be had in {_zones(in_order(options, subnets))}",
             hint=_where_else(options, subnets, offerings),
         )
-    roomy = [place for place in found if place.subnet.free_addresses >= options.count]
+    roomy = [candidate for candidate in found if candidate.subnet.free_addresses >= options.count]
     if not roomy:
-        most = max((place.subnet for place in found), key=lambda subnet: subnet.free_addresses)
+        most = max((candidate.subnet for candidate in found), key=lambda subnet: subnet.free_addresses)
         raise BakeError(
             f"--count {options.count} needs as many addresses, and {most.id} in {most.zone} has"
             f" {most.free_addresses} left",
@@ -108,10 +108,10 @@ def in_order(options: LaunchOptions, subnets: Sequence[Subnet]) -> tuple[Subnet,
 def least_nodes(options: LaunchOptions, kind: InstanceType) -> int:
     """How many worker nodes of that type are good enough."""
     every, least = options.count - 1, options.min_workers
-    return every if least is None else min(every, ceil(least / shape(options, kind).nprocs))
+    return every if least is None else min(every, ceil(least / worker_layout(options, kind).nprocs))
 
 
-def shape(options: LaunchOptions, instance_type: InstanceType) -> Shape:
+def worker_layout(options: LaunchOptions, instance_type: InstanceType) -> WorkerLayout:
     """The processes and threads on a node of that type.
 
     ``auto`` is Dask's own rule (``distributed.deploy.utils.nprocesses_nthreads``): a process for each CPU up
@@ -123,7 +123,7 @@ def shape(options: LaunchOptions, instance_type: InstanceType) -> Shape:
         nprocs = vcpus
         if vcpus > SMALL_NODE:
             nprocs = next(each for each in range(1, vcpus + 1) if vcpus % each == 0 and each * each >= vcpus)
-    return Shape(nprocs, options.nthreads or threads_per_worker(vcpus, nprocs))
+    return WorkerLayout(nprocs, options.nthreads or threads_per_worker(vcpus, nprocs))
 
 
 def threads_per_worker(vcpus: int, nprocs: int) -> int:

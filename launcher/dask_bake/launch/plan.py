@@ -7,8 +7,8 @@ from typing import Any
 
 from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, moment, ssh_rule
 from dask_bake.ec2 import requests
-from dask_bake.launch.bootstrap import Handout
-from dask_bake.launch.placement import Place, Shape, least_nodes, places, shape
+from dask_bake.launch.bootstrap import Bootstrap
+from dask_bake.launch.placement import Candidate, WorkerLayout, find_candidates, least_nodes, worker_layout
 from dask_bake.models.cloud import Connect, Market, Role
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
@@ -51,19 +51,19 @@ class LaunchPlan:
     options: LaunchOptions
     target: LaunchTarget
     launch_id: str
-    handout: Handout
+    bootstrap: Bootstrap
     begun: datetime | None = None
 
     @property
-    def places(self) -> tuple[Place, ...]:
+    def candidates(self) -> tuple[Candidate, ...]:
         """Where to try, in order."""
         target = self.target
-        return places(self.options, target.subnets, target.types, target.offerings)
+        return find_candidates(self.options, target.subnets, target.types, target.offerings)
 
     @property
-    def first(self) -> Place:
+    def first(self) -> Candidate:
         """Where to try first."""
-        return self.places[0]
+        return self.candidates[0]
 
     @property
     def group_name(self) -> str:
@@ -126,19 +126,22 @@ class LaunchPlan:
         """How many worker nodes of that type are good enough."""
         return least_nodes(self.options, kind)
 
-    def shape(self, instance_type: InstanceType) -> Shape:
+    def worker_layout(self, instance_type: InstanceType) -> WorkerLayout:
         """The processes and threads on a worker of that type."""
-        return shape(self.options, instance_type)
+        return worker_layout(self.options, instance_type)
 
     def head(
-        self, place: Place, kind: InstanceType, groups: tuple[str, ...] = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP)
+        self,
+        candidate: Candidate,
+        kind: InstanceType,
+        groups: tuple[str, ...] = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP),
     ) -> InstanceSpec:
         """The call that makes the head there, of that type."""
-        return self._spec(Role.HEAD, place, kind, groups, count=1, least=1, head_address="127.0.0.1")
+        return self._spec(Role.HEAD, candidate, kind, groups, count=1, least=1, head_address="127.0.0.1")
 
     def workers(
         self,
-        place: Place,
+        candidate: Candidate,
         kind: InstanceType,
         head_address: str = UNKNOWN_HEAD,
         groups: tuple[str, ...] = (UNKNOWN_GROUP,),
@@ -146,17 +149,17 @@ class LaunchPlan:
         """The call that makes all workers there, of that type, once the head's address is known."""
         count, least = self.options.count - 1, self.least_nodes(kind)
         return self._spec(
-            Role.WORKER, place, kind, groups, count=count, least=least, head_address=head_address
+            Role.WORKER, candidate, kind, groups, count=count, least=least, head_address=head_address
         )
 
-    def create_group(self, name: str, place: Place) -> dict[str, Any]:
-        """The request that makes a group of that name, for the place's VPC."""
-        return requests.create_security_group(name, vpc_id=place.subnet.vpc_id, tags=self.group_tags)
+    def create_group(self, name: str, candidate: Candidate) -> dict[str, Any]:
+        """The request that makes a group of that name, for the candidate's VPC."""
+        return requests.create_security_group(name, vpc_id=candidate.subnet.vpc_id, tags=self.group_tags)
 
     def _spec(
         self,
         role: Role,
-        place: Place,
+        candidate: Candidate,
         kind: InstanceType,
         groups: tuple[str, ...],
         *,
@@ -165,12 +168,12 @@ class LaunchPlan:
         head_address: str,
     ) -> InstanceSpec:
         options = self.options
-        market = place.market if role is Role.WORKER else Market.ON_DEMAND
+        market = candidate.market if role is Role.WORKER else Market.ON_DEMAND
         own = {group.id for group in self.target.groups}
         user_data = None
         if options.provision:
-            user_data = self.handout.user_data(
-                options, role, self.shape(kind), head_address=head_address, user=self._other_user
+            user_data = self.bootstrap.user_data(
+                options, role, self.worker_layout(kind), head_address=head_address, user=self._other_user
             )
         return InstanceSpec(
             role=role,
@@ -178,12 +181,14 @@ class LaunchPlan:
             least=least,
             image=self.target.image,
             instance_type=kind.name,
-            subnet=place.subnet,
+            subnet=candidate.subnet,
             security_group_ids=(*groups, *sorted(own)),
             user_data=user_data,
             tags=self._node_tags(role, kind),
-            # The place's market, for the head too: what was ended is not what comes with a second request.
-            client_token=client_token(self.launch_id, place.subnet.zone, role, kind.name, place.market),
+            # With the candidate's market, for the head too: a head that was terminated is another request.
+            client_token=client_token(
+                self.launch_id, candidate.subnet.zone, role, kind.name, candidate.market
+            ),
             market=market,
             disk=Disk(options.volume_type, options.volume_size, options.volume_initialization_rate),
             has_public_address=not options.private,
@@ -196,8 +201,8 @@ class LaunchPlan:
         options = self.options
         own = {Tag.ROLE: str(role), Tag.USER: self.user}
         if role is Role.WORKER and options.runs_dask:
-            used = self.shape(kind)
-            own |= {Tag.NPROCS: str(used.nprocs), Tag.NTHREADS: str(used.nthreads)}
+            layout = self.worker_layout(kind)
+            own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}
         if not options.runs_dask:
             own[Tag.WITHOUT_DASK] = "true"
         if options.way is not Connect.DIRECT:

@@ -8,12 +8,12 @@ from dask_bake.clusters.ssh_access import choose_endpoint
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
 from dask_bake.launch.discovery import Discovery, no_such_type
-from dask_bake.launch.placement import shape
+from dask_bake.launch.placement import worker_layout
 from dask_bake.launch.plan import LaunchTarget
 from dask_bake.launch.quotas import check_quotas
 from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
-from dask_bake.models.resources import only_names
+from dask_bake.models.resources import are_left_over
 from dask_bake.options.launch import LaunchOptions
 
 MOST_OF_A_SPREAD = 7
@@ -88,7 +88,7 @@ def check_name(name: str, found: Discovery, now: datetime) -> None:
     """Raise if a cluster has the name already, or one that is no more left its groups."""
     if not found.name_groups:
         return
-    if only_names(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
+    if are_left_over(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
         raise ended_by_itself(name)
     raise already_there(name)
 
@@ -202,7 +202,7 @@ def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
                 f"--spot: AWS does not sell {kind.name} on spot",
                 hint="take another --type, or --spot-with-fallback, or leave --spot out",
             )
-        most = (options.count - 1) * shape(options, kind).nprocs
+        most = (options.count - 1) * worker_layout(options, kind).nprocs
         if options.min_workers is not None and options.min_workers > most:
             raise UsageError(
                 f"--min-workers is {options.min_workers}, and --count {options.count} of {kind.name}"

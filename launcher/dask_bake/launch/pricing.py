@@ -63,11 +63,11 @@ FREE = Cost()
 
 def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
     """Return the prices of the plan's first candidate, looked up concurrently, within one time-out."""
-    place, deadline = plan.first, time.monotonic() + prices.timeout
-    head, worker = place.head_types[0].name, place.worker_types[0].name
+    candidate, deadline = plan.first, time.monotonic() + prices.timeout
+    head, worker = candidate.head_types[0].name, candidate.worker_types[0].name
     heads = workers = BackgroundCall(lambda: prices.instance(head))
-    if place.market is Market.SPOT or worker != head:
-        workers = BackgroundCall(lambda: prices.instance(worker, place.market, place.subnet.zone))
+    if candidate.market is Market.SPOT or worker != head:
+        workers = BackgroundCall(lambda: prices.instance(worker, candidate.market, candidate.subnet.zone))
     disks, addresses = (
         BackgroundCall(lambda: prices.disk(plan.options.volume_type)),
         BackgroundCall(prices.address),
@@ -78,13 +78,13 @@ def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
 
 def cost(plan: LaunchPlan, prices: Prices) -> Cost:
     """The cost of the plan where it is tried first, with the types that are preferred."""
-    options, place = plan.options, plan.first
+    options, candidate = plan.options, plan.first
     size = options.volume_size or plan.target.image.root_size
     disk = None if prices.disk is None or size is None else prices.disk * size / HOURS_OF_A_MONTH
-    on_spot = " on spot" if place.market is Market.SPOT else ""
+    on_spot = " on spot" if candidate.market is Market.SPOT else ""
     items = [
-        Item(f"head, {place.head_types[0].name}", 1, prices.head),
-        Item(f"workers, {place.worker_types[0].name}{on_spot}", options.count - 1, prices.worker),
+        Item(f"head, {candidate.head_types[0].name}", 1, prices.head),
+        Item(f"workers, {candidate.worker_types[0].name}{on_spot}", options.count - 1, prices.worker),
         Item(f"root volumes, {options.volume_type} of {size or '?'} GiB", options.count, disk),
     ]
     if not options.private:

@@ -1,12 +1,12 @@
-"""Head and workers asked for, place after place, until EC2 has room for all in one zone."""
+"""Request head and workers, candidate by candidate, until EC2 has capacity for all of them in one zone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import CapacityError, QuotaError
 from dask_bake.events import Note, Notify
-from dask_bake.launch.placement import Place
+from dask_bake.launch.placement import Candidate
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.quotas import quota_code
 from dask_bake.models.cloud import Market, Role
@@ -15,8 +15,8 @@ from dask_bake.models.ec2 import InstanceSpec, InstanceType
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A request that EC2 had no room for."""
+class CapacityFailure:
+    """A request for which EC2 had no capacity."""
 
     instance_type: str
     zone: str
@@ -29,106 +29,110 @@ class Refused:
 
 
 @dataclass
-class Starting:
-    """One attempt after the other; ``abandoned`` are heads that stood where there was no room for workers.
+class Provisioner:
+    """The attempts to start a cluster's nodes.
 
     Args:
-        run: carries out a request, and remembers what came of it.
-        groups: the ids of the groups of the nodes, and of those that are the head's alone.
-        spent: the quotas, by role, that are too small: what counts against them is not asked for again.
-        too_small: what EC2 said of the last of them.
-        head: that of the place that was tried last, if there was room for it.
-        ahead: the places that were not tried yet.
+        run: makes a request, and records the nodes that it returns.
+        groups: ids of the security groups of all nodes.
+        head_groups: ids of those of the head alone.
+        abandoned: heads that were terminated because there was no capacity for workers beside them.
+        exhausted_quotas: quotas, by role, that are too small; requests that count against them are skipped.
+        quota_error: EC2's error for the last of these quotas.
+        head: the head of the candidate that was tried last, if there was capacity for it.
+        remaining: candidates not yet tried.
     """
 
     plan: LaunchPlan
-    cloud: CloudEdge
+    cloud: ClusterApi
     run: Callable[[InstanceSpec], tuple[Node, ...]]
     notify: Notify
     groups: tuple[str, ...]
     head_groups: tuple[str, ...]
-    refused: list[Refused] = field(default_factory=list)
+    failures: list[CapacityFailure] = field(default_factory=list)
     abandoned: set[str] = field(default_factory=set)
-    spent: set[tuple[Role, Market, str]] = field(default_factory=set)
-    too_small: QuotaError | None = None
+    exhausted_quotas: set[tuple[Role, Market, str]] = field(default_factory=set)
+    quota_error: QuotaError | None = None
     head: Node | None = None
-    ahead: list[Place] = field(init=False)
+    remaining: list[Candidate] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.ahead = list(self.plan.places)
+        self.remaining = list(self.plan.candidates)
 
     def start(self) -> None:
-        """Returns when EC2 has taken both requests.
+        """Start head and workers with the first candidate that has capacity for both.
 
         Raises:
-            CapacityError: when no place has room; the message names each that was tried.
-            QuotaError: when the account may not have so many of any type: no other zone changes that.
+            CapacityError: if no candidate has; the message names each that was tried.
+            QuotaError: if the account's quotas are too small for every type, in all zones of the region.
         """
-        while self.ahead:
-            place = self.ahead.pop(0)
+        while self.remaining:
+            candidate = self.remaining.pop(0)
             try:
-                if self._start_in(place):
+                if self._try(candidate):
                     return
             except QuotaError as error:
-                self.ahead = [each for each in self.ahead if each.market is not place.market]
-                if self.head is None or not self.ahead:
+                self.remaining = [each for each in self.remaining if each.market is not candidate.market]
+                if self.head is None or not self.remaining:
                     raise
-                # The quota of spot instances is another than that of those on demand: the head can stay.
+                # Spot and on-demand instances have separate quotas: the head can stay.
                 self.notify(Note(f"No spot instances: {error.message}."))
-                self.ahead.sort(key=lambda each: each.subnet != place.subnet)
+                self.remaining.sort(key=lambda each: each.subnet != candidate.subnet)
                 continue
-            if self.refused:
-                self.ahead = recommended_first(self.ahead, self.refused[-1].error.zones)
-        if self.too_small is not None and not self.refused:
-            raise self.too_small
-        raise self._no_room()
+            if self.failures:
+                self.remaining = recommended_first(self.remaining, self.failures[-1].error.zones)
+        if self.quota_error is not None and not self.failures:
+            raise self.quota_error
+        raise self._capacity_error()
 
-    def _start_in(self, place: Place) -> bool:
-        if self.head is not None and self.head.zone != place.subnet.zone:
+    def _try(self, candidate: Candidate) -> bool:
+        if self.head is not None and self.head.zone != candidate.subnet.zone:
             self._abandon(self.head)
         if self.head is None:
-            self.head = self._start_head(place)
-        return self.head is not None and self._start_workers(place, self.head)
+            self.head = self._start_head(candidate)
+        return self.head is not None and self._start_workers(candidate, self.head)
 
-    def _start_head(self, place: Place) -> Node | None:
+    def _start_head(self, candidate: Candidate) -> Node | None:
         def spec(kind: InstanceType) -> InstanceSpec:
-            return self.plan.head(place, kind, (*self.groups, *self.head_groups))
+            return self.plan.head(candidate, kind, (*self.groups, *self.head_groups))
 
-        nodes = self._first(place, place.head_types, spec, Market.ON_DEMAND)
+        nodes = self._run_first(candidate, candidate.head_types, spec, Market.ON_DEMAND)
         return nodes[0] if nodes else None
 
-    def _start_workers(self, place: Place, head: Node) -> bool:
+    def _start_workers(self, candidate: Candidate, head: Node) -> bool:
         def spec(kind: InstanceType) -> InstanceSpec:
-            return self.plan.workers(place, kind, head.private_address, self.groups)
+            return self.plan.workers(candidate, kind, head.private_address, self.groups)
 
         wanted = self.plan.options.count - 1
-        nodes = self._first(place, place.worker_types, spec, place.market)
+        nodes = self._run_first(candidate, candidate.worker_types, spec, candidate.market)
         if nodes and len(nodes) < wanted:
             had = f"AWS had room for {len(nodes)} of {wanted} worker nodes"
             self.notify(Note(f"{had}, which --min-workers takes for enough."))
         return bool(nodes)
 
-    def _first(
+    def _run_first(
         self,
-        place: Place,
+        candidate: Candidate,
         kinds: Sequence[InstanceType],
         spec: Callable[[InstanceType], InstanceSpec],
         market: Market,
     ) -> tuple[Node, ...]:
         requests = [spec(kind) for kind in kinds]
         for request, kind in zip(requests, kinds, strict=True):
-            if _quota(request) in self.spent:
+            if _quota_of(request) in self.exhausted_quotas:
                 continue
             try:
                 return self.run(request)
             except CapacityError as error:
-                self.refused.append(Refused(request.instance_type, place.subnet.zone, market, error))
-                self.notify(Note(f"No room for {self.refused[-1]}."))
+                self.failures.append(
+                    CapacityFailure(request.instance_type, candidate.subnet.zone, market, error)
+                )
+                self.notify(Note(f"No room for {self.failures[-1]}."))
             except QuotaError as error:
-                self.spent.add(_quota(request))
-                self.too_small = _told_with(request, kind, error)
-                if self.spent.issuperset(map(_quota, requests)):
-                    raise self.too_small from error
+                self.exhausted_quotas.add(_quota_of(request))
+                self.quota_error = _with_request(request, kind, error)
+                if self.exhausted_quotas.issuperset(map(_quota_of, requests)):
+                    raise self.quota_error from error
                 self.notify(Note(f"No {request.instance_type}: {error.message}."))
         return ()
 
@@ -137,16 +141,16 @@ class Starting:
         self.abandoned.add(head.id)
         self.cloud.terminate([head.id])
 
-    def _no_room(self) -> CapacityError:
-        last = self.refused[-1].error
-        zones = tuple(dict.fromkeys(zone for each in self.refused for zone in each.error.zones))
-        tried = "; ".join(dict.fromkeys(map(str, self.refused)))
+    def _capacity_error(self) -> CapacityError:
+        last = self.failures[-1].error
+        zones = tuple(dict.fromkeys(zone for each in self.failures for zone in each.error.zones))
+        tried = "; ".join(dict.fromkeys(map(str, self.failures)))
         room = f"; EC2 says that there is room in {', '.join(zones)}" if zones else ""
         hints = []
-        if untried := [zone for zone in zones if zone not in {each.zone for each in self.refused}]:
+        if untried := [zone for zone in zones if zone not in {each.zone for each in self.failures}]:
             hints.append(f"--zone {','.join(untried)} tries there")
         if (
-            any(each.market is Market.SPOT for each in self.refused)
+            any(each.market is Market.SPOT for each in self.failures)
             and not self.plan.options.spot_with_fallback
         ):
             hints.append("--spot-with-fallback takes on-demand instances where there is no spot capacity")
@@ -158,14 +162,14 @@ class Starting:
         )
 
 
-def _quota(request: InstanceSpec) -> tuple[Role, Market, str]:
-    """What the request counts against: of a type whose quota is not known, the type itself."""
+def _quota_of(request: InstanceSpec) -> tuple[Role, Market, str]:
+    """Return the quota that the request counts against; the type, where its quota is not known."""
     code = quota_code(request.instance_type, request.market)
     return request.role, request.market, code or request.instance_type
 
 
-def _told_with(request: InstanceSpec, kind: InstanceType, error: QuotaError) -> QuotaError:
-    """The error, with what was asked for where, and the code under which AWS keeps the quota."""
+def _with_request(request: InstanceSpec, kind: InstanceType, error: QuotaError) -> QuotaError:
+    """Return the error with the request and the code of the quota."""
     spot = " on spot" if request.market is Market.SPOT else ""
     code = quota_code(kind.name, request.market)
     of_quota = f" of the quota {code}" if code else ""
@@ -176,7 +180,9 @@ def _told_with(request: InstanceSpec, kind: InstanceType, error: QuotaError) -> 
     )
 
 
-def recommended_first(places: Sequence[Place], zones: Sequence[str]) -> list[Place]:
-    """The places in their order, but of each market those first that EC2 says have room."""
-    order = list(dict.fromkeys(place.market for place in places))
-    return sorted(places, key=lambda place: (order.index(place.market), place.subnet.zone not in zones))
+def recommended_first(candidates: Sequence[Candidate], zones: Sequence[str]) -> list[Candidate]:
+    """Return the candidates, in each market those first whose zones EC2 recommends."""
+    order = list(dict.fromkeys(candidate.market for candidate in candidates))
+    return sorted(
+        candidates, key=lambda candidate: (order.index(candidate.market), candidate.subnet.zone not in zones)
+    )

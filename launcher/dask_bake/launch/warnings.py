@@ -27,15 +27,15 @@ def crowds(plan: LaunchPlan) -> tuple[str, ...]:
     kinds = {kind.name: kind for kind in plan.target.types if kind.name in plan.options.type}
     found = []
     for kind in kinds.values():
-        used, limit = plan.shape(kind), memory_limit(plan.options.memory_limit, kind)
-        if used.nprocs * used.nthreads > kind.vcpus:
+        layout, limit = plan.worker_layout(kind), memory_limit(plan.options.memory_limit, kind)
+        if layout.nprocs * layout.nthreads > kind.vcpus:
             found.append(
-                f"{used.nprocs} worker processes of {used.nthreads} threads share the {kind.vcpus} virtual"
-                f" CPUs of a {kind.name}."
+                f"{layout.nprocs} worker processes of {layout.nthreads} threads share the"
+                f" {kind.vcpus} virtual CPUs of a {kind.name}."
             )
-        if kind.memory and used.nprocs * limit > kind.memory:
+        if kind.memory and layout.nprocs * limit > kind.memory:
             found.append(
-                f"{used.nprocs} worker processes may use {plan.options.memory_limit} of memory each,"
+                f"{layout.nprocs} worker processes may use {plan.options.memory_limit} of memory each,"
                 f" and a {kind.name} has {kind.memory / 1024:g} GiB."
             )
     return tuple(found)

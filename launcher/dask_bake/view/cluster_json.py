@@ -98,23 +98,23 @@ def plan_document(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> dict[str, Any]:
     """Return the plan of a launch; private keys are masked, and unknown values are null."""
-    used = plan.shape(plan.first.worker_types[0])
+    layout = plan.worker_layout(plan.first.worker_types[0])
     return {
         "name": plan.options.name,
         "cloud": plan.target.cloud,
         "region": plan.target.region,
         "places": [
             {
-                "zone": place.subnet.zone,
-                "subnet": place.subnet.id,
-                "head_types": [kind.name for kind in place.head_types],
-                "worker_types": [kind.name for kind in place.worker_types],
-                "market": str(place.market),
+                "zone": candidate.subnet.zone,
+                "subnet": candidate.subnet.id,
+                "head_types": [kind.name for kind in candidate.head_types],
+                "worker_types": [kind.name for kind in candidate.worker_types],
+                "market": str(candidate.market),
             }
-            for place in plan.places
+            for candidate in plan.candidates
         ],
-        "workers_expected": (plan.options.count - 1) * used.nprocs if plan.options.runs_dask else 0,
-        "nthreads": used.nthreads,
+        "workers_expected": (plan.options.count - 1) * layout.nprocs if plan.options.runs_dask else 0,
+        "nthreads": layout.nthreads,
         "calls": [
             {"operation": call.operation, "parameters": _readable(call.parameters)}
             for call in planned_calls(plan)

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.launch.dry_run import Permission, planned_calls
-from dask_bake.launch.placement import Place
+from dask_bake.launch.placement import Candidate
 from dask_bake.launch.plan import UNKNOWN_HEAD, LaunchPlan
 from dask_bake.launch.pricing import Cost, Item, dollars, in_words
 from dask_bake.models.cloud import Market
@@ -22,7 +22,7 @@ def plan_view(
     plan: LaunchPlan, permissions: Sequence[Permission] = (), cost: Cost | None = None
 ) -> RenderableType:
     """Return a launch plan: each call with its parameters, and the user-data of each role."""
-    parts: list[RenderableType] = [Text(_headline(plan)), Text(), *_places(plan), Text()]
+    parts: list[RenderableType] = [Text(_headline(plan)), Text(), *_candidates(plan), Text()]
     runs: list[int] = []
     for number, call in enumerate(planned_calls(plan), start=1):
         parameters = dict(call.parameters)
@@ -44,9 +44,9 @@ def plan_view(
 
 
 def _headline(plan: LaunchPlan) -> str:
-    place = plan.first
-    kind = place.worker_types[0]
-    used, market = plan.shape(kind), " on spot" if place.market is Market.SPOT else ""
+    candidate = plan.first
+    kind = candidate.worker_types[0]
+    used, market = plan.worker_layout(kind), " on spot" if candidate.market is Market.SPOT else ""
     processes = layout.counted(used.nprocs, "process", "processes")
     work = (
         f" of {processes} with {layout.counted(used.nthreads, 'thread')} each"
@@ -54,24 +54,24 @@ def _headline(plan: LaunchPlan) -> str:
         else ""
     )
     return (
-        f"{plan.options.name}: 1 head node ({place.head_types[0].name}) and"
+        f"{plan.options.name}: 1 head node ({candidate.head_types[0].name}) and"
         f" {layout.counted(plan.options.count - 1, 'worker node')}"
-        f" ({kind.name}{market}){work}, in {place.subnet.zone}"
+        f" ({kind.name}{market}){work}, in {candidate.subnet.zone}"
     )
 
 
-def _places(plan: LaunchPlan) -> Iterator[RenderableType]:
+def _candidates(plan: LaunchPlan) -> Iterator[RenderableType]:
     yield Text("Tried in this order", "bold")
-    for number, place in enumerate(plan.places, start=1):
-        yield Text(f"{number}. {_place(place)}")
+    for number, candidate in enumerate(plan.candidates, start=1):
+        yield Text(f"{number}. {_candidate(candidate)}")
 
 
-def _place(place: Place) -> str:
+def _candidate(candidate: Candidate) -> str:
     heads, workers = (
-        " or ".join(kind.name for kind in kinds) for kinds in (place.head_types, place.worker_types)
+        " or ".join(kind.name for kind in kinds) for kinds in (candidate.head_types, candidate.worker_types)
     )
-    market = " on spot" if place.market is Market.SPOT else ""
-    return f"{place.subnet.zone}, {place.subnet.id}: head {heads}, workers {workers}{market}"
+    market = " on spot" if candidate.market is Market.SPOT else ""
+    return f"{candidate.subnet.zone}, {candidate.subnet.id}: head {heads}, workers {workers}{market}"
 
 
 def _permissions(permissions: Sequence[Permission]) -> Iterator[RenderableType]:

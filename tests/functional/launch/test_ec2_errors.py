@@ -22,7 +22,7 @@ from dask_bake.ec2 import api
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called, Event, Note, Output
-from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan, check_user_data
 from dask_bake.models.tags import Tag
@@ -117,7 +117,7 @@ def attempt(
     def command(there, edge, world) -> None:
         target = a_target(chosen, there, edge)
         plan = LaunchPlan(
-            chosen, target, launch_id, handout(chosen, keys_for(chosen)), begun=datetime.now(UTC)
+            chosen, target, launch_id, bootstrap_files(chosen, keys_for(chosen)), begun=datetime.now(UTC)
         )
         check_user_data(plan)
         launch(plan, edge, Answering(edge), **world)

@@ -20,7 +20,7 @@ from dask_bake.cli.main import cli
 from dask_bake.commands import launch as launch_command
 from dask_bake.errors import NotReadyError, UsageError
 from dask_bake.images.compatibility import Packages
-from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.launch.dry_run import planned_calls
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan
@@ -31,7 +31,7 @@ from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
-from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeLookUps, FakeWayIn, a_target
+from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeQueries, FakeWayIn, a_target
 
 BAKED = replace(
     IMAGE,
@@ -43,7 +43,7 @@ ELSEWHERE = Subnet("subnet-9", "vpc-9", "us-east-1c", 4091)
 OURS = SecurityGroup("sg-11111111", "ours", "vpc-1")
 
 
-class Region(FakeLookUps):
+class Region(FakeQueries):
     """A fake region with everything that the cases name."""
 
     def __init__(self) -> None:
@@ -83,7 +83,7 @@ def plan_of(line: str) -> LaunchPlan:
     if options.keypair is None:
         pair = replace(keys.pair, public="ssh-ed25519 a-new-key")
         keys = replace(keys, pair=pair)
-    return LaunchPlan(options, target, "launch1", handout(options, keys))
+    return LaunchPlan(options, target, "launch1", bootstrap_files(options, keys))
 
 
 def lines_of(plan: LaunchPlan) -> set[str]:
@@ -91,7 +91,7 @@ def lines_of(plan: LaunchPlan) -> set[str]:
     lines = {
         f"place {number}: {place.subnet.id} {'|'.join(kind.name for kind in place.head_types)}"
         f" {'|'.join(kind.name for kind in place.worker_types)} {place.market}"
-        for number, place in enumerate(plan.places, start=1)
+        for number, place in enumerate(plan.candidates, start=1)
     }
     runs = iter(("head", "workers"))
     for call in planned_calls(plan):

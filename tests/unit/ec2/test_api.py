@@ -554,7 +554,7 @@ def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody
 
     assert (caught.value.message, caught.value.exit_code) == (f"there is no region {region}", 2)
     assert caught.value.hint.startswith(hint)
-    assert caught.value.hint.endswith("One that is new takes a newer botocore")
+    assert caught.value.hint.endswith("A new region needs a newer botocore")
     assert events == []
 
 

@@ -108,7 +108,9 @@ def test_what_is_left_to_do_is_said():
     with_role = json.dumps(policy([Purpose.LAUNCH, Extra.PROFILE, Extra.KMS_KEY]))
 
     assert list(notes(plain)) == []
-    assert [note.partition(" in place of ")[2][:4] for note in notes(with_role)] == ["ACCO", "ROLE", "KEY."]
+    assert [note.split()[:2] for note in notes(with_role)] == [
+        ["Replace", placeholder] for placeholder in ("ACCOUNT", "ROLE", "KEY")
+    ]
     assert "IAM takes 6144" in list(notes(json.dumps(policy(EVERYTHING), indent=2)))[-1]
 
 
@@ -131,7 +133,7 @@ def test_the_command_prints_the_policy_and_says_what_is_left_to_do(capsys):
 
     printed, said = capsys.readouterr()
     assert json.loads(printed) == policy((Purpose.LAUNCH, Purpose.BAKE, Extra.SPOT))
-    assert said == "Put your account's number in place of ACCOUNT, or say --account.\n"
+    assert said == "Replace ACCOUNT by your account number, or pass --account.\n"
 
 
 def test_the_command_prints_for_launching_and_for_the_account_that_is_given(capsys):

@@ -56,7 +56,7 @@ def plan(request) -> LaunchPlan:
     plan = replace(plan, target=replace(plan.target, callers=callers))
     if options.get("tls"):
         handed = issue_for_nodes(create_authority(plan.options.name))
-        plan = replace(plan, handout=replace(plan.handout, tls=handed))
+        plan = replace(plan, bootstrap=replace(plan.bootstrap, tls=handed))
     return plan
 
 
@@ -147,7 +147,7 @@ def test_user_data_holds_no_secret_but_a_role_s_own_key(plan):
 def test_the_authority_s_key_goes_to_no_node():
     authority = create_authority("dask")
     plan = a_plan(tls=True)
-    plan = replace(plan, handout=replace(plan.handout, tls=issue_for_nodes(authority)))
+    plan = replace(plan, bootstrap=replace(plan.bootstrap, tls=issue_for_nodes(authority)))
 
     own_lines = authority.key_pem.strip().splitlines()[1:-1]
     for request in requests(plan, "RunInstances"):

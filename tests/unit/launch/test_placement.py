@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.launch.placement import Shape, in_order, least_nodes, places, shape
+from dask_bake.launch.placement import WorkerLayout, find_candidates, in_order, least_nodes, worker_layout
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import InstanceType, Subnet
 from dask_bake.options.launch import LaunchOptions
@@ -26,12 +26,12 @@ def found(subnets=HERE, offerings=EVERYWHERE, **options):
     """The places, as zone, types of the head, types of the workers, market."""
     return [
         (
-            place.subnet.zone[-1],
-            "|".join(kind.name for kind in place.head_types),
-            "|".join(kind.name for kind in place.worker_types),
-            str(place.market),
+            candidate.subnet.zone[-1],
+            "|".join(kind.name for kind in candidate.head_types),
+            "|".join(kind.name for kind in candidate.worker_types),
+            str(candidate.market),
         )
-        for place in places(LaunchOptions(**options), subnets, KINDS, offerings)
+        for candidate in find_candidates(LaunchOptions(**options), subnets, KINDS, offerings)
     ]
 
 
@@ -40,7 +40,7 @@ def test_every_zone_is_a_place_in_the_order_of_their_names():
 
 
 def test_the_users_zones_are_tried_in_the_users_order_and_no_other():
-    assert [place[0] for place in found(zone=("us-east-1c", "us-east-1a"))] == ["c", "a"]
+    assert [candidate[0] for candidate in found(zone=("us-east-1c", "us-east-1a"))] == ["c", "a"]
 
 
 def test_types_keep_the_users_order_and_only_those_that_the_zone_has():
@@ -62,11 +62,11 @@ def test_head_and_workers_are_in_one_zone():
 
 
 def test_spot_everywhere_comes_before_on_demand_anywhere():
-    assert [(place[0], place[3]) for place in found(spot_with_fallback=True)] == [
+    assert [(candidate[0], candidate[3]) for candidate in found(spot_with_fallback=True)] == [
         *((zone, "spot") for zone in "abc"),
         *((zone, "on-demand") for zone in "abc"),
     ]
-    assert {place[3] for place in found(spot=True)} == {"spot"}
+    assert {candidate[3] for candidate in found(spot=True)} == {"spot"}
 
 
 def test_what_is_not_sold_on_spot_is_only_tried_on_demand():
@@ -93,7 +93,7 @@ def test_subnets_that_give_public_addresses_go_first_unless_none_are_wanted():
 
 
 def test_subnets_without_room_for_all_nodes_are_passed_over():
-    assert [place[0] for place in found((replace(A, free_addresses=3), B))] == ["b"]
+    assert [candidate[0] for candidate in found((replace(A, free_addresses=3), B))] == ["b"]
 
 
 def refusal(error, **arguments):
@@ -144,19 +144,19 @@ def test_types_that_no_one_zone_has_together_are_told():
 @pytest.mark.parametrize(
     ("nprocs", "nthreads", "vcpus", "used"),
     [
-        (1, None, 8, Shape(1, 8)),
-        (8, None, 8, Shape(8, 1)),
-        (2, 1, 8, Shape(2, 1)),
-        (None, None, 2, Shape(2, 1)),
-        (None, None, 8, Shape(4, 2)),
-        (None, None, 96, Shape(12, 8)),
-        (16, None, 8, Shape(16, 1)),
+        (1, None, 8, WorkerLayout(1, 8)),
+        (8, None, 8, WorkerLayout(8, 1)),
+        (2, 1, 8, WorkerLayout(2, 1)),
+        (None, None, 2, WorkerLayout(2, 1)),
+        (None, None, 8, WorkerLayout(4, 2)),
+        (None, None, 96, WorkerLayout(12, 8)),
+        (16, None, 8, WorkerLayout(16, 1)),
     ],
 )
 def test_a_node_is_used_as_the_options_say_or_as_dask_would(nprocs, nthreads, vcpus, used):
     kind = InstanceType("m6i.any", vcpus, ("x86_64",))
 
-    assert shape(LaunchOptions(nprocs=nprocs, nthreads=nthreads), kind) == used
+    assert worker_layout(LaunchOptions(nprocs=nprocs, nthreads=nthreads), kind) == used
 
 
 def test_auto_is_what_dask_itself_would_do():
@@ -164,7 +164,7 @@ def test_auto_is_what_dask_itself_would_do():
 
     for vcpus in (1, 2, 4, 8, 16, 36, 48, 64, 96, 128, 192):
         kind = InstanceType("m6i.any", vcpus, ("x86_64",))
-        used = shape(LaunchOptions(nprocs=None), kind)
+        used = worker_layout(LaunchOptions(nprocs=None), kind)
         assert (used.nprocs, used.nthreads) == nprocesses_nthreads(vcpus)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from dask_bake.errors import UsageError
 from dask_bake.launch.dry_run import planned_calls
-from dask_bake.launch.placement import Shape, threads_per_worker
+from dask_bake.launch.placement import WorkerLayout, threads_per_worker
 from dask_bake.launch.plan import check_user_data, client_token
 from dask_bake.models.cloud import Market, Role
 from dask_bake.models.tags import Tag
@@ -17,7 +17,7 @@ def test_the_head_and_the_workers_are_one_call_each():
     plan = a_plan(count=9, nprocs=8)
 
     assert (head_of(plan).count, workers_of(plan).count) == (1, 8)
-    assert plan.shape(TYPE) == Shape(8, 1)
+    assert plan.worker_layout(TYPE) == WorkerLayout(8, 1)
 
 
 def test_everything_carries_the_tags_that_it_is_found_by():
@@ -70,10 +70,10 @@ def test_a_plan_lists_the_calls_that_make_the_cluster():
 def test_user_data_that_is_too_long_is_refused_before_any_call(tmp_path):
     path = tmp_path / "extra.yaml"
     plan = a_plan(user_data=_written(path, f"#cloud-config\nfinal_message: {'x' * 20000}\n"))
-    handout = replace(plan.handout, extra=path.read_text())
+    bootstrap = replace(plan.bootstrap, extra=path.read_text())
 
     with pytest.raises(UsageError, match=r"user-data.* 16384"):
-        check_user_data(replace(plan, handout=handout))
+        check_user_data(replace(plan, bootstrap=bootstrap))
 
 
 def _written(path, text):
@@ -85,14 +85,14 @@ def test_the_check_of_user_data_looks_at_every_role_and_type():
     rendered = []
 
     class Watched(type(a_plan())):
-        def head(self, place, kind, *rest):
+        def head(self, candidate, kind, *rest):
             rendered.append(("head", kind.name))
 
-        def workers(self, place, kind, address, *rest):
+        def workers(self, candidate, kind, address, *rest):
             rendered.append(("worker", kind.name, address))
 
     plan = a_plan(type=("m6i.2xlarge", "m5.2xlarge"), head_type=("m6i.large",))
-    check_user_data(Watched(plan.options, plan.target, "launch1", plan.handout))
+    check_user_data(Watched(plan.options, plan.target, "launch1", plan.bootstrap))
 
     assert sorted(rendered) == [
         ("head", "m6i.large"),

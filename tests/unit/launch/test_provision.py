@@ -1,4 +1,4 @@
-"""Head and workers are asked for, place after place, until one zone has room for all; or nothing is left."""
+"""Head and workers are requested zone by zone until one has capacity for all; otherwise nothing is left."""
 
 from dataclasses import replace
 

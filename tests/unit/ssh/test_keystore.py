@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from dask_bake.errors import UsageError
-from dask_bake.launch.bootstrap import handout, keys_for
+from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.models.cloud import Role
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.keystore import Keys, Secrets, read_key
@@ -95,7 +95,7 @@ def test_the_user_s_key_is_the_one_that_the_nodes_are_handed(tmp_path):
     path = written(tmp_path, "rsa", "pem")
     options = LaunchOptions(keypair=path)
 
-    told = handout(options, keys_for(options))
+    told = bootstrap_files(options, keys_for(options))
 
     assert told.public_key.split()[:2] == public_of(path)
 
@@ -135,7 +135,7 @@ def test_the_nodes_certificates_are_of_the_authority_whose_key_stays_here():
     options = LaunchOptions(tls=True)
     keys = keys_for(options)
 
-    handed = handout(options, keys).tls
+    handed = bootstrap_files(options, keys).tls
 
     assert set(handed) == {Role.HEAD, Role.WORKER}
     authority = x509.load_pem_x509_certificate(keys.tls.authority.cert_pem.encode())
@@ -154,4 +154,4 @@ def test_without_tls_there_are_no_certificates(tmp_path):
 
     secrets.write(keys)
 
-    assert (handout(options, keys).tls, secrets.has_certificates) == ({}, False)
+    assert (bootstrap_files(options, keys).tls, secrets.has_certificates) == ({}, False)

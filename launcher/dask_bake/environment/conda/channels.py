@@ -1,4 +1,4 @@
-"""How rattler reaches conda's channels: as the user's conda settings say, with errors as sentences."""
+"""Access to conda channels by rattler: the user's conda settings, and errors for users."""
 
 import asyncio
 import errno
@@ -21,33 +21,33 @@ from dask_bake.errors import BakeError, UsageError
 
 T = TypeVar("T")
 REFUSALS = (exceptions.GatewayError, exceptions.FetchRepoDataError, exceptions.IoError, OSError, RuntimeError)
-"""What rattler raises when a channel does not give; of a download no more than a RuntimeError or OSError."""
+"""rattler's exceptions for channels; a download raises only RuntimeError or OSError."""
 
 STATUS = re.compile(r"HTTP status \w+ error \((?P<status>(?P<code>\d{3})[^)]*)\) for url \((?P<url>\S*)\)")
 CERTIFICATE = re.compile(r"invalid peer certificate: (?P<why>.+)")
 
 MEANINGS = {
     "error sending request": "there is no connection to it",
-    "error decoding response body": "what it sends breaks off",
-    "Request failed after": "it failed again and again",
+    "error decoding response body": "its response is incomplete",
+    "Request failed after": "every attempt failed",
 }
 ARCHIVES = (".conda", ".tar.bz2")
 
 RETRIES = 2
 TIMEOUT = 300
-"""Seconds for one of a channel's indexes, all of it: without shards it is some 50 MB."""
+"""Seconds for a whole index of a channel, which is about 50 MB without shards."""
 
 PROBE_TIMEOUT = 5
-"""Seconds for the first word of an answer."""
+"""Seconds until the first bytes of a response."""
 
 CHANNEL_HINT = "--channel or conda's settings (.condarc) name another; --installer pip needs none"
 SHUTDOWN_GRACE = 0.05
-"""Seconds in which rattler's threads let go of Python's objects: an end at once was sometimes a crash."""
+"""Grace period in seconds for rattler's threads; exiting immediately sometimes crashed."""
 
 
 @dataclass(frozen=True)
 class Channels:
-    """Where packages come from, the strongest first, and how these places are reached."""
+    """The channels of an environment, highest priority first, and the settings to reach them."""
 
     places: tuple[str, ...]
     settings: CondaSettings = field(default_factory=CondaSettings)
@@ -55,11 +55,11 @@ class Channels:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """The places as locks name them: addresses, without credentials."""
+        """Return the channels' URLs as locks have them, without credentials."""
         return tuple(without_secrets(channel_of(place).base_url).rstrip("/") for place in self.places)
 
     def client(self, *, retries: int | None = None, timeout: int | None = TIMEOUT) -> rattler.Client:
-        """A client with the user's certificates, proxies, mirrors and credentials."""
+        """Return a client with the user's certificates, proxies, mirrors and credentials."""
         try:
             config = rattler.Config.from_toml(_client_settings(self.settings))
         except ValueError as error:
@@ -71,7 +71,7 @@ class Channels:
 
 
 def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
-    """What the work comes to; rattler's errors as sentences."""
+    """Run a coroutine and return its result; translate rattler's errors."""
 
     async def main() -> T:
         try:
@@ -96,7 +96,7 @@ def run(work: Callable[[], Awaitable[T]], channels: Channels) -> T:
 
 
 def channel_of(place: str) -> rattler.Channel:
-    """The channel of that name, below conda's own alias, or at that address."""
+    """Return the channel with that name, below conda's default alias, or at that URL."""
     try:
         if not place.strip():
             raise UsageError("a channel has no name", hint="a name or an address")
@@ -108,7 +108,7 @@ def channel_of(place: str) -> rattler.Channel:
 
 
 def find_unreachable(channels: Channels) -> BakeError | None:
-    """Why one of the channels does not answer within seconds; ``None`` where all do, whatever they say."""
+    """Return the error of the first channel that does not respond within seconds, or ``None``."""
     urls = [f"{channel_of(place).base_url}noarch/repodata_shards.msgpack.zst" for place in channels.places]
     for url in urls:
         if url.startswith("http") and (why := _probe(url, channels)):
@@ -142,20 +142,20 @@ def _probe(url: str, channels: Channels) -> BakeError | None:
 
 
 class FirstBytes:
-    """Enough of an answer: what is written to it ends the download."""
+    """A file that ends the download when the first bytes of the response arrive."""
 
     def write(self, data: bytes) -> None:
-        """The download ends here."""
+        """End the download."""
         raise EOFError(len(data))
 
 
 def stalled_error(url: str, seconds: float) -> TimeoutError:
-    """The error for an address from which nothing came for so long."""
+    """Return the error for a URL from which nothing arrived for that many seconds."""
     return TimeoutError(f"nothing came from {without_secrets(url)} for {seconds:g} seconds")
 
 
 def _unanswered(error: Exception, channels: Channels) -> BakeError:
-    """The sentence for a channel that does not give what it should."""
+    """Return the error for a channel that rattler cannot read."""
     text = without_secrets(str(error))
     last = _words(text.splitlines()[-1])
     if channels.cache and str(channels.cache) in text:
@@ -183,7 +183,7 @@ def _unanswered(error: Exception, channels: Channels) -> BakeError:
 
 
 def _words(line: str) -> str:
-    """rattler's last line in words that say what it means."""
+    """Return the meaning of rattler's last line."""
     for start, meaning in MEANINGS.items():
         if line.startswith(start):
             return meaning
@@ -191,7 +191,7 @@ def _words(line: str) -> str:
 
 
 def _which(text: str, channels: Channels) -> str:
-    """The channel that the error is about."""
+    """Return the channel that the error is about."""
     for place, address in zip(channels.places, channels.addresses, strict=True):
         if address in text or len(channels.places) == 1:
             return f"the channel {without_secrets(place)}"
@@ -203,7 +203,7 @@ def _explanation(error: Exception) -> str:
 
 
 def _client_settings(settings: CondaSettings) -> str:
-    """rattler's configuration file, saying what conda's says."""
+    """Return rattler's configuration file with conda's settings."""
     lines = ['tls-root-certs = "all"']
     if settings.ssl_verify is False:
         lines.append("tls-no-verify = true")
@@ -219,13 +219,13 @@ def _client_settings(settings: CondaSettings) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The error in one line."""
+    """Return the first line of the error."""
     return (str(error) or type(error).__name__).splitlines()[0]
 
 
 @contextmanager
 def _certificates(settings: CondaSettings) -> Iterator[None]:
-    """rattler takes a file of certificates from the environment alone."""
+    """Set the certificate file in the environment, the only place where rattler reads it."""
     given = settings.ssl_verify if isinstance(settings.ssl_verify, str) else None
     if given and not Path(given).is_file():
         raise UsageError(

@@ -1,4 +1,4 @@
-"""conda's own settings, as far as they say where packages come from: .condarc files and ``CONDA_…``.
+"""The user's conda settings for channels: .condarc files and ``CONDA_…`` variables.
 
 Sources: conda's documentation, "Using the .condarc conda configuration file" and "Settings".
 """
@@ -16,7 +16,7 @@ from dask_bake.system import xdg
 
 DEFAULT_CHANNEL = "conda-forge"
 DEFAULTS = ("main", "r")
-"""What conda calls ``defaults``: the channels of Anaconda, Inc."""
+"""conda's ``defaults``: the channels of Anaconda, Inc."""
 
 VARIABLES = {
     "CONDA_CHANNELS": "channels",
@@ -33,7 +33,7 @@ OF_TEXTS, OF_LISTS = ("custom_channels", "proxy_servers"), ("custom_multichannel
 
 @dataclass(frozen=True)
 class CondaSettings:
-    """What the user's conda was told; empty where it was told nothing."""
+    """The user's conda settings, with conda's defaults."""
 
     channels: tuple[str, ...] = ()
     default_channels: tuple[str, ...] = DEFAULTS
@@ -46,7 +46,7 @@ class CondaSettings:
     ssl_verify: bool | str = True
 
     def locations(self, channels: Iterable[str]) -> tuple[str, ...]:
-        """The channels as addresses, or as names that stand below conda's own alias, without doubles."""
+        """Return the channels as URLs, or as names below conda's default alias, without duplicates."""
         found = [place for channel in channels for place in self._expanded(channel)]
         return tuple(dict.fromkeys(found))
 
@@ -71,20 +71,20 @@ class CondaSettings:
 
 
 def is_anacondas(channel: str) -> bool:
-    """Whether a channel, by name or address, is one of Anaconda's, which has terms of its own."""
+    """Return whether a channel, by name or URL, is Anaconda's, which has terms of service."""
     return bool(re.fullmatch(r"(?:.*/)?(?:defaults|anaconda|main|r|msys2|pkgs/\w+)/?", channel))
 
 
 def effective_channels(
     flags: Iterable[str], environment: Iterable[str], settings: CondaSettings
 ) -> tuple[str, ...]:
-    """``--channel``, then the environment's own, or the settings' where it names none; else conda-forge."""
+    """Return ``--channel``, then the environment's channels, else conda's, else conda-forge."""
     named = [channel for channel in environment if channel != "nodefaults"]
     return settings.locations([*flags, *(named or settings.channels)] or [DEFAULT_CHANNEL])
 
 
 def read_conda_settings(environ: Mapping[str, str]) -> CondaSettings:
-    """The settings of every .condarc that conda reads, the later ones winning, then of the environment."""
+    """Return the settings of all .condarc files and of the environment, which has precedence."""
     merged: dict[str, Any] = {}
     for path in condarc_paths(environ):
         merged = _merged(merged, _read(path))
@@ -96,7 +96,7 @@ def read_conda_settings(environ: Mapping[str, str]) -> CondaSettings:
 
 
 def condarc_paths(environ: Mapping[str, str]) -> tuple[Path, ...]:
-    """Where conda looks, the strongest last."""
+    """Return the paths where conda looks for settings, highest priority last."""
     home, places = xdg.home(environ), [Path("/etc/conda"), Path("/var/lib/conda")]
     places += [Path(environ["CONDA_ROOT"])] if environ.get("CONDA_ROOT") else []
     places += [xdg.config_home(environ) / "conda", home / ".config" / "conda", home / ".conda", home]
@@ -137,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _merged(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
-    """Mappings are joined and lists put before each other, as conda does; other values win."""
+    """Merge settings as conda does: join mappings, prepend lists, replace other values."""
     merged = dict(weaker)
     for key, value in stronger.items():
         if value is None:
@@ -152,7 +152,7 @@ def _merged(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
 
 
 def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
-    """Variables such as ``$TOKEN`` or ``${TOKEN}`` are put in, as conda does."""
+    """Expand variables such as ``$TOKEN`` or ``${TOKEN}``, as conda does."""
     if isinstance(value, str):
         return re.sub(
             r"\$(?:\{(\w+)\}|(\w+))", lambda found: environ.get(found[1] or found[2], found[0]), value
@@ -177,12 +177,12 @@ def _settings(merged: Mapping[str, Any]) -> CondaSettings:
 
 
 def _verify(value: object) -> bool | str:
-    """Whether certificates are looked at, or the file of those that are trusted."""
+    """Return whether to verify certificates, or the file of trusted ones."""
     word = str(value).lower()
-    # What a system trusts is trusted anyway.
+    # The system's certificates are always trusted.
     known = {"true": True, "truststore": True, "false": False}
     return known[word] if word in known else str(Path(str(value)).expanduser())
 
 
 def _unusable(path: Path, why: str) -> UsageError:
-    return UsageError(f"conda's settings {path} {why}", hint=f"mend or remove {path}")
+    return UsageError(f"conda's settings {path} {why}", hint=f"correct or remove {path}")

@@ -1,4 +1,4 @@
-"""The archives that a conda lock names: brought from their channels, verified, and kept by their hashes."""
+"""Download of locked conda archives: verified, and cached by their hashes."""
 
 import asyncio
 import shutil
@@ -22,11 +22,11 @@ from dask_bake.system.files import sha256_of
 DOWNLOADS = 8
 DISK_SPACE_NEEDED = 1500 << 20
 STALL_TIMEOUT = 30
-"""Seconds in which something of an archive must come; all of it may take as long as it takes."""
+"""Seconds without any data after which a download fails; its total time is not limited."""
 
 
 def fetch(lock: CondaLock, channels: Channels, cache: Path, notify: Notify) -> tuple[Path, ...]:
-    """The locked archives, verified, in the lock's order; only what the cache lacks is downloaded."""
+    """Return the locked archives, verified, in the lock's order; download those that are not cached."""
     with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [archive for archive in lock.archives if not _is_cached(cache, archive)]
@@ -63,9 +63,9 @@ async def _download(client: rattler.Client, archive: Archive, url: str, cache: P
 
 
 async def _bring(client: rattler.Client, url: str, draft: Path) -> None:
-    """What is at the address is in the file: asked for again while that may help.
+    """Download an archive from its URL, with retries where they can help.
 
-    rattler's own retries would hide why; what it knows of folders is channels, not archives.
+    rattler's own retries would hide the cause, and it cannot copy an archive from a folder.
     """
     if url.startswith("file:"):
         shutil.copyfile(url2pathname(urlsplit(url).path), draft)
@@ -83,7 +83,7 @@ async def _bring(client: rattler.Client, url: str, draft: Path) -> None:
 
 
 async def _patiently(client: rattler.Client, url: str, draft: Path) -> None:
-    """The download, given up once nothing has come for a while."""
+    """Download the file; raise if nothing arrives for ``STALL_TIMEOUT`` seconds."""
     download = asyncio.ensure_future(download_to_path(client, url, draft))
     size = -1
     try:
@@ -97,7 +97,7 @@ async def _patiently(client: rattler.Client, url: str, draft: Path) -> None:
 
 
 def _with_secrets(url: str, places: Mapping[str, str]) -> str:
-    """The address with the credentials that the user gave for its channel."""
+    """Return the URL with the credentials that the user gave for its channel."""
     for bare, place in places.items():
         if url.startswith(bare):
             return channel_of(place).base_url + url.removeprefix(bare)
@@ -109,6 +109,6 @@ def _place(cache: Path, archive: Archive) -> Path:
 
 
 def _is_cached(cache: Path, archive: Archive) -> bool:
-    """Whether it is there and whole; one that was damaged is brought again."""
+    """Return whether the archive is cached and undamaged."""
     path = _place(cache, archive)
     return path.is_file() and sha256_of(path) == archive.package.sha256

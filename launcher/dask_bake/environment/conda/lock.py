@@ -1,4 +1,4 @@
-"""An environment by conda: its conda packages locked, and on top of them the wheels of its pip part."""
+"""Locks of an environment that conda installs, including its pip part."""
 
 import functools
 import hashlib
@@ -19,31 +19,31 @@ COMMENT = (
     "# Made from environment.yml by `dask-bake lock`: change that file, not this one.\n# environment: {}\n"
 )
 ON_TOP = "# on top of: {}\n"
-"""The sha256 of the conda.lock that a conda.pip.lock completes."""
+"""Line of a conda.pip.lock with the sha256 of its conda.lock."""
 
-# What pip can read of conda's versions.
+# conda versions that are valid for pip.
 VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc|\.post|\.dev)\d+)*")
 TERMS = "Anaconda's channels have terms of service: larger organisations need a licence (anaconda.com/legal)."
 
 
 class CondaLocking:
-    """One environment on its way to an installer."""
+    """Locks one environment and makes its installer."""
 
     def __init__(self, request: Request, notify: Notify) -> None:
         self._request = request
         self._notify = notify
         environment = request.environment
-        # An environment that names no Python gets the caller's; a lock that was given says which it is.
+        # Without a Python in the environment or a given lock, the running Python's version is used.
         is_free = not environment.python and request.options.lock is None
         python = (f"python={request.caller}",) if is_free else ()
         self._specs = (*environment.specs, *python, *(("pip",) if environment.requirements else ()))
         self._locks = request.locks_for(request.caller)
         self._origin = str(self._locks.path("conda.lock"))
-        # To see whether a lock holds it is read, and read again to be used.
+        # A lock is parsed to check it and again to use it.
         self._read = functools.cache(self._read_lock)
 
     def installer(self) -> CondaInstaller:
-        """The installer, once everything is locked."""
+        """Lock the environment where necessary and return its installer."""
         request = self._request
         for spec in self._specs:
             parse_spec(spec)
@@ -62,7 +62,7 @@ class CondaLocking:
         )
 
     def is_locked(self) -> bool:
-        """Whether there is a conda.lock that still holds: then no channel is asked."""
+        """Return whether a conda.lock matches, so that no channel has to be read."""
         return self._locks.find("conda.lock", holds=self._holds) is not None
 
     def _tell_of_terms(self) -> None:
@@ -73,7 +73,7 @@ class CondaLocking:
             self._notify(Note(TERMS))
 
     def _solve(self) -> str:
-        """The text of conda.lock, made now."""
+        """Solve the environment and return the text of conda.lock."""
         request = self._request
         if why := find_unreachable(request.channels):
             raise why
@@ -84,7 +84,7 @@ class CondaLocking:
         return read_lock(text, self._request.options.architecture, origin=self._origin)
 
     def _holds(self, text: str) -> bool:
-        """Whether a lock still satisfies; one that is given need not come from the channels of today."""
+        """Return whether a lock satisfies the specs; with ``--lock``, the channels may differ."""
         is_given = self._request.options.lock is not None
         lock = self._read(text)
         missing = unsatisfied(self._specs, lock)
@@ -93,7 +93,7 @@ class CondaLocking:
         return not missing and (is_given or lock.channels == self._request.channels.addresses)
 
     def _pip_part(self, lock: CondaLock) -> str:
-        """The text of conda.pip.lock: what pip adds to conda's packages, without changing them."""
+        """Return the text of conda.pip.lock: the packages that pip adds to conda's."""
         on_top = ON_TOP.format(hashlib.sha256(lock.text.encode()).hexdigest())
 
         def make() -> str:

@@ -1,4 +1,4 @@
-"""conda's specs to locked packages, and their lock, in pixi's format."""
+"""Solving of conda specs, and conda.lock in pixi's format."""
 
 import os
 import tempfile
@@ -26,7 +26,7 @@ VIRTUAL_PACKAGES = {
     "__linux": (OLDEST.kernel, "0"),
     "__glibc": (".".join(map(str, OLDEST.glibc)), "0"),
 }
-"""The oldest base's kernel and C library, so that a lock holds on every base (conda, "Virtual packages")."""
+"""The oldest base's kernel and C library, for locks that fit every base (conda, "Virtual packages")."""
 
 ENVIRONMENT = "default"
 DISK_SPACE_NEEDED = 200 << 20
@@ -35,20 +35,20 @@ LOCK_HINT = "dask-bake lock writes one"
 
 @dataclass(frozen=True)
 class Archive:
-    """A locked package and where its archive is, without the credentials that it may take to get it."""
+    """A locked package and the URL of its archive, without credentials."""
 
     package: Package
     url: str
 
     @property
     def file_name(self) -> str:
-        """The archive's name, unique in a channel's folder for one platform."""
+        """Return the archive's file name, unique in a channel's folder for one platform."""
         return urlsplit(self.url).path.rpartition("/")[2]
 
 
 @dataclass(frozen=True)
 class CondaLock:
-    """The packages for one platform, in the order of their names, and the lock's text: pixi's format."""
+    """The packages for one platform, ordered by name, and the text of the lock."""
 
     text: str
     channels: tuple[str, ...]
@@ -57,13 +57,13 @@ class CondaLock:
 
     @property
     def python(self) -> str:
-        """The version of Python, empty where there is none."""
+        """Return the version of Python; empty if there is none."""
         found = (each.package.version for each in self.archives if each.package.name == "python")
         return next(found, "")
 
     @property
     def projects(self) -> dict[str, str]:
-        """The versions of what pip would have too: Python's packages, by the names that indexes have."""
+        """Return the versions of the Python packages, by their names in pip's indexes."""
         found = [record for record in self.records if is_of_python(record.depends)]
         names = [record.name.normalized for record in found]
         return {
@@ -80,12 +80,12 @@ def solve(
     comment: str,
     environ: Mapping[str, str] = os.environ,
 ) -> CondaLock:
-    """The lock of what the specs resolve to for that platform of the image, now.
+    """Solve the specs for the image's platform and return the lock.
 
     Raises:
-        UsageError: when a spec or a channel cannot be read.
-        BakeError: with the solver's explanation when nothing satisfies the specs, or when a channel does not
-            answer.
+        UsageError: if a spec or a channel is invalid.
+        BakeError: if nothing satisfies the specs, with the solver's explanation, or if a channel does not
+            respond.
     """
     wanted = [parse_spec(spec) for spec in specs]
     with explain_disk_errors(channels.cache or Path.home(), needed=DISK_SPACE_NEEDED):
@@ -104,7 +104,7 @@ def solve(
 
 
 def read_lock(text: str, architecture: Architecture, *, origin: str) -> CondaLock:
-    """The lock that the text is, for that platform."""
+    """Parse a conda.lock and return the packages for that platform."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "conda.lock")
         path.write_text(text)
@@ -132,7 +132,7 @@ def read_lock(text: str, architecture: Architecture, *, origin: str) -> CondaLoc
 
 
 def unsatisfied(specs: Sequence[str], lock: CondaLock) -> tuple[str, ...]:
-    """The specs that no package of the lock satisfies."""
+    """Return the specs that no package of the lock satisfies."""
     wanted = {spec: parse_spec(spec) for spec in specs}
     return tuple(
         spec for spec, match in wanted.items() if not any(match.matches(record) for record in lock.records)
@@ -140,13 +140,13 @@ def unsatisfied(specs: Sequence[str], lock: CondaLock) -> tuple[str, ...]:
 
 
 def allows(spec: str, versions: Sequence[str]) -> bool:
-    """Whether the spec is satisfied by one of the versions."""
+    """Return whether one of the versions satisfies the spec."""
     asked = parse_spec(spec).version
     return asked is None or any(VersionSpec(asked).matches(rattler.Version(each)) for each in versions)
 
 
 def parse_spec(spec: str) -> rattler.MatchSpec:
-    """The spec as rattler reads it."""
+    """Parse a conda spec."""
     try:
         return rattler.MatchSpec(spec)
     except exceptions.InvalidMatchSpecError as error:
@@ -158,7 +158,7 @@ def parse_spec(spec: str) -> rattler.MatchSpec:
 def _virtual_packages(
     architecture: Architecture, environ: Mapping[str, str]
 ) -> list[rattler.GenericVirtualPackage]:
-    """The image's, changed as conda's users change them: by ``CONDA_OVERRIDE_…``."""
+    """Return the image's virtual packages; ``CONDA_OVERRIDE_…`` changes them, as in conda."""
     packages = {**VIRTUAL_PACKAGES, "__archspec": ("1", architecture.machine)}
     for name in ("__linux", "__glibc", "__cuda"):
         override = environ.get(f"CONDA_OVERRIDE_{name.strip('_').upper()}")

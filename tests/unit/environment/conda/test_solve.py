@@ -494,7 +494,7 @@ def test_an_archive_of_another_content_is_refused_and_not_kept(served: Served, t
 @pytest.mark.parametrize(
     ("fault", "attempts", "says"),
     [
-        ("truncated", 2, "the channel {} does not answer: what it sends breaks off"),
+        ("truncated", 2, "the channel {} does not answer: its response is incomplete"),
         ("unavailable", 2, "the channel {} does not answer: 503 Service Unavailable"),
         ("gone", 1, "the channel {} has no old-1-0.conda: 404 Not Found"),
         (
