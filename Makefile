@@ -24,8 +24,9 @@ debian:
 
 $(INSTALLED): pyproject.toml $(wildcard packer/*.pip.lock) | debian
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@# Install the image's versions of Dask and the like here too, if there is a lock for this Python.
-	@cat packer/py$$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep="")').pip.lock 2>/dev/null | \
+	@# Install the image's versions of Dask and the like here too: of this Python's lock, else of the newest one.
+	@{ cat packer/py$$($(BIN)/python -c 'import sys; print(*sys.version_info[:2], sep="")').pip.lock 2>/dev/null || \
+		cat $(lastword $(sort $(wildcard packer/py*.pip.lock))); } | \
 		sed -n '/^pip==/!s/^\([A-Za-z0-9._-]*==[^ ]*\) .*/\1/p' > $(VENV)/constraints.txt
 	@echo "installing dask-bake and its tools into $(VENV)"
 	@$(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check --constraint $(VENV)/constraints.txt --editable '.[local,examples,dev]'

@@ -1,4 +1,4 @@
-"""The Debian release that this machine is not: what the README says, in a tree of it, from a fresh clone."""
+"""The Debian release that this machine does not have: setup, bake, launch and compute in a tree of it."""
 
 import json
 import subprocess
@@ -29,7 +29,7 @@ with connect("other") as client:
 
 
 def git(*words: str) -> str:
-    """What git said of the checkout."""
+    """Return git's output for this checkout."""
     return subprocess.run(
         ["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True, check=True
     ).stdout.strip()
@@ -37,11 +37,11 @@ def git(*words: str) -> str:
 
 @pytest.fixture
 def other(tmp_path, monkeypatch):
-    """A machine of the other release; nothing of its local cloud is left here, whatever happens there."""
+    """A machine of the other release; its local cloud is removed, whatever happens there."""
     repository = Path(git("rev-parse", "--path-format=absolute", "--git-common-dir"))
     for name, value in {**OURS, "DASK_BAKE_LOCAL_ROOT": str(tmp_path / "none")}.items():
         monkeypatch.setenv(name, value)
-    down([].append)  # what an earlier run has left that was killed
+    down([].append)  # leftovers of a run that was killed
     with ExitStack() as stack:
         stack.callback(down, [].append)
         given = [(repository, "/repository")]
@@ -50,7 +50,7 @@ def other(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_fresh_clone_bakes_launches_computes_and_ends_there(other):
-    """`make setup`, bake, launch, compute, down, in the newest state that git can see."""
+    """From `git clone` to `down`, with the committed files and changes to them."""
     commit = git("stash", "create") or git("rev-parse", "HEAD")
     other.run("git", "clone", "--quiet", "--shared", "--no-checkout", "/repository", CLONE)
     other.run("git", "checkout", "--quiet", "--detach", commit, folder=CLONE)
@@ -59,6 +59,8 @@ def test_a_fresh_clone_bakes_launches_computes_and_ends_there(other):
     def dask_bake(*words):
         return json.loads(other.run(f"{CLONE}/.venv/bin/dask-bake", *words, "--json", timeout=900))
 
+    for image in dask_bake("images"):  # an earlier run's; the base stays
+        dask_bake("images", "remove", "--yes", image["id"])
     baked = dask_bake("bake", "--installer", "pip")
     launched = dask_bake("launch", "--name", "other", "--count", "2", "--nprocs", "1")
     computed = json.loads(other.run(f"{CLONE}/.venv/bin/python", "-c", COMPUTE))
@@ -66,7 +68,7 @@ def test_a_fresh_clone_bakes_launches_computes_and_ends_there(other):
     other.run(f"{CLONE}/.venv/bin/dask-bake", "local", "down")
 
     release = other_release()
-    assert (baked["python"], baked["verified"]) == (release.python, "yes")
+    assert (baked["built"], baked["python"], baked["verified"]) == (True, release.python, "yes")
     assert (len(launched["nodes"]), launched["workers"]) == (2, 1)
     assert computed == [499500, [str(release.number)]]
     assert [node["index"] for node in ended["nodes"]] == [0, 1]

@@ -1,7 +1,7 @@
-"""A machine of the Debian release that this machine is not: a tree of it, in namespaces of its own.
+"""A machine with the Debian release that this machine does not have: a tree of it in namespaces of its own.
 
-It has the network of this machine, and what this machine says of proxies, certificates, pip and apt. Its
-mounts and processes end with the block that made it, and with the process that did, however that ends.
+It shares this machine's network and its settings of proxies, certificates, pip and apt. Its mounts and
+processes end with the process that started it, even when that is killed.
 """
 
 import hashlib
@@ -19,22 +19,26 @@ from dask_bake.local.storage.apt import host_options, host_sources
 from dask_bake.models.debian import RELEASES, DebianRelease
 
 ROOT = Path("/var/lib/dask-bake-other")
-"""What is kept, and what the machine writes, which ends with it."""
-KEPT = {"pip": "/root/.cache/pip", "wheels": "/root/.cache/dask-bake/wheels"}
-"""Folders of ROOT with downloads, and where the machine sees them."""
+"""Folder of what is kept between runs, and of what the machine writes while it runs."""
+KEPT = {
+    "pip": "/root/.cache/pip",
+    "wheels": "/root/.cache/dask-bake/wheels",
+    "cloud": "/var/lib/dask-bake",
+}
+"""Folders of ROOT that are kept because they take long to fill, and where the machine sees them."""
 PACKAGES = ("ca-certificates", "git", "make", "python3", "sudo")
-"""What a newcomer's machine has. All else is up to ``make setup``."""
+"""Packages of a newcomer's machine. ``make setup`` installs everything else."""
 PATHS = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 HANDED_IN = ("PIP_", "SSL_CERT_", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 SETTINGS = ("/etc/pip.conf", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
 REACHING = tuple(f"Acquire::{name}" for name in ("http", "https", "Check-", "Retries"))
-"""What apt's configuration says of how mirrors are reached."""
+"""Settings of apt that decide how mirrors are reached."""
 
 ENTER_SCRIPT = """
 set -eu
 read -r pid _ </proc/self/stat
 tree=$1 written=$2; shift 2
-mkdir -p "$written/upper" "$written/work" "$written/root" "$written/cloud"
+mkdir -p "$written/upper" "$written/work" "$written/root"
 mount -t overlay -o "lowerdir=$tree,upperdir=$written/upper,workdir=$written/work" overlay "$written/root"
 cd "$written/root"
 mount -t proc proc proc
@@ -42,8 +46,6 @@ mount --rbind /sys sys
 mount --rbind /dev dev
 mount -t tmpfs -o mode=755 tmpfs run
 mount -t tmpfs -o mode=1777 tmpfs tmp
-mkdir -p var/lib/dask-bake
-mount --bind "$written/cloud" var/lib/dask-bake
 while [ $# -gt 0 ]; do
     from=$2 to=.$3
     if [ ! "$from" -ef "$to" ]; then
@@ -62,12 +64,12 @@ rmdir .before
 echo "$pid"
 cat >/dev/null
 """
-"""The first process of the machine: says its number once all is mounted, ends with what it reads."""
+"""First process of the machine: prints its pid once everything is mounted, ends at the end of its input."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine that runs."""
+    """A running machine."""
 
     pid: int
     environment: Mapping[str, str]
@@ -76,7 +78,7 @@ class Machine:
         """Return what the command printed.
 
         Raises:
-            AssertionError: when it fails, with all that it said.
+            AssertionError: when it fails; the message has its output.
         """
         enter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--ipc", "--uts", "--root"]
         settings = [f"{key}={value}" for key, value in self.environment.items()]
@@ -95,7 +97,7 @@ class Machine:
 
 
 def other_release() -> DebianRelease:
-    """Return the release that this machine is not."""
+    """Return the newest release that this machine does not run."""
     here = platform.freedesktop_os_release().get("VERSION_CODENAME")
     return next(release for release in reversed(RELEASES) if release.codename != here)
 
@@ -104,13 +106,13 @@ def other_release() -> DebianRelease:
 def machine(
     release: DebianRelease, given: Sequence[tuple[Path, str]], scratch: Path, **environment: str
 ) -> Iterator[Machine]:
-    """Run a machine that sees these files and folders of this machine, at those places, read-only.
+    """Run a machine, and end it with the block.
 
     Args:
         release: its release of Debian.
-        given: files and folders of this machine, each with the place where it sees it.
-        scratch: an empty folder for what is written down for it.
-        environment: variables of all its commands.
+        given: files and folders of this machine that it sees read-only, each with the path there.
+        scratch: an empty folder for its apt settings.
+        environment: variables of its commands.
     """
     tree, written = make_tree(release), ROOT / "machine"
     handed = {**handed_in(os.environ), "LANG": "C.UTF-8", **PATHS, **environment}
@@ -141,7 +143,7 @@ def machine(
 
 
 def make_tree(release: DebianRelease) -> Path:
-    """Return a tree of the release, made if there is none as it is made today."""
+    """Return a tree of the release; make it if there is none of today's recipe."""
     recipe = [
         "--quiet",
         "--variant=minbase",
@@ -161,7 +163,7 @@ def make_tree(release: DebianRelease) -> Path:
 
 
 def handed_in(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that say how registries are reached."""
+    """Return the variables that decide how registries are reached."""
     return {
         name: value
         for name, value in environ.items()
@@ -170,19 +172,19 @@ def handed_in(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def files_of(environment: Mapping[str, str]) -> list[Path]:
-    """Return the files and folders that settings are in, or that variables name."""
+    """Return the files and folders with settings, and those that variables name."""
     named = [Path(value) for name, value in environment.items() if name not in PATHS and value[:1] == "/"]
     return [path for path in (*map(Path, SETTINGS), *named) if path.exists()]
 
 
 def apt_settings() -> str:
-    """Return what apt.conf says on this machine of how mirrors are reached."""
+    """Return this machine's apt.conf lines that decide how mirrors are reached."""
     dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True)
     return "".join(line for line in dump.stdout.splitlines(keepends=True) if line.startswith(REACHING))
 
 
 def as_root() -> list[str]:
-    """Return the words before a command that root runs."""
+    """Return the prefix of a command that needs root."""
     return [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
