@@ -207,6 +207,8 @@ def test_what_a_killed_bake_leaves_is_listed_and_taken_down(cloud, tiny):
     until(cloud.live_instances, timeout=60)
     subprocess.run(["pkill", "-9", "--session", str(process.pid)], check=True)
     process.communicate(timeout=30)
+    left = ["pgrep", "--session", str(process.pid)]
+    until(lambda: subprocess.run(left, capture_output=True, check=False).returncode == 1, timeout=30)
     listed = [cluster["name"] for cluster in cloud.json("ls")]
     assert len(listed) == 1
     assert listed[0].startswith("image-")

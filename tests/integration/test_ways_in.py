@@ -1,48 +1,22 @@
-"""Ways into real clusters: a bastion, an endpoint, the user's own keys, certificates, another address."""
+"""Ways into real clusters: an endpoint, the user's own keys, a private address."""
 
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from entering import computes
+from entering import OURS, Elsewhere, computes, launched, nothing_answers, opened
 from local_cloud import LocalCloud, until
-from local_network import CALLER, STRANGER, as_root, in_instance
+from local_network import as_root, in_instance
 
 pytestmark = pytest.mark.slow
 
 BIN = Path(__file__).parents[1] / "support/bin"
-PORTS = (22, 8786, 8787, 8888)
-OURS = "SSH from where the cluster was launched"
-
-
-@dataclass(frozen=True)
-class Elsewhere(LocalCloud):
-    """The same cloud, for a user with programs of their own."""
-
-    more: tuple[tuple[str, str], ...] = ()
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {**super().environment, **dict(self.more)}
-
-
-@contextmanager
-def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[dict]:
-    """A head and a worker, and nothing of them afterwards."""
-    yield cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
-    cloud.run("down", name)
-    assert not [group for group in cloud.groups() if name in group]
-    assert not [folder for folder in cloud.secrets() if folder.endswith(name)]
 
 
 def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
@@ -63,64 +37,10 @@ def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
     assert "Host key verification failed" in entered.stderr
 
 
-def opened(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
-    """What the head's group lets in to port 22: addresses, or groups, and what each rule says of itself."""
-    groups = cloud.ec2().describe_security_groups(
-        Filters=[{"Name": "group-name", "Values": [f"dask-bake-{name}/ssh"]}]
-    )
-    rules = [rule for group in groups["SecurityGroups"] for rule in group["IpPermissions"]]
-    blocks = [(each["CidrIp"], each.get("Description", "")) for rule in rules for each in rule["IpRanges"]]
-    pairs = [
-        (each["GroupId"], each.get("Description", "")) for rule in rules for each in rule["UserIdGroupPairs"]
-    ]
-    return sorted(blocks + pairs)
-
-
 def described(cloud: LocalCloud, launch: dict, index: int) -> dict:
     """A node as EC2 describes it."""
     found = cloud.ec2().describe_instances(InstanceIds=[launch["nodes"][index]["id"]])
     return found["Reservations"][0]["Instances"][0]
-
-
-def nothing_answers(launch: dict) -> bool:
-    """Whether this machine reaches no port of any node by itself."""
-    return not CALLER.reached((node["private_address"], port) for node in launch["nodes"] for port in PORTS)
-
-
-@pytest.fixture
-def through_shared(cloud, cluster, tmp_path):
-    """A user whose ssh knows the other cluster's head as a bastion."""
-    secrets = cloud.home / "state" / "dask-bake" / "local-us-east-1-shared"
-    head, launch_id = cluster["nodes"][0], cluster["launch_id"]
-    cloud.run("ssh", "--name", "shared", "--", "true")
-    config = tmp_path / "config"
-    config.write_text(
-        f"Host jump\n  HostName {head['private_address']}\n  User admin\n  IdentityAgent none\n"
-        f"  HostKeyAlias dask-bake-{launch_id}-0\n  IdentityFile {secrets}/id_ed25519\n"
-        f"  UserKnownHostsFile {secrets}/known_hosts\n  LogLevel ERROR\n"
-    )
-    # ssh finds the user's files by the password database, so a test's are named to it.
-    program = tmp_path / "bin" / "ssh"
-    program.parent.mkdir()
-    real = shutil.which("ssh")
-    program.write_text(f'#!/bin/sh\n[ "$1" = -F ] && exec {real} "$@"\nexec {real} -F {config} "$@"\n')
-    program.chmod(0o755)
-    return Elsewhere(home=cloud.home, more=(("PATH", f"{program.parent}:{os.environ['PATH']}"),))
-
-
-def test_a_cluster_is_entered_through_a_bastion(cloud, image, cluster, through_shared):
-    """The bastion is another cluster's head: that cluster's members are let in, and nobody else."""
-    members = next(each for each in cluster["security_groups"] if "/" not in each["name"])["id"]
-    words = ("--private", "--connect", "bastion", "--bastion", "jump", "--cidr", members)
-
-    with launched(through_shared, image, "behind", *words) as launch:
-        assert opened(cloud, "behind") == [(members, OURS)]
-        assert nothing_answers(launch)
-        computes(through_shared, "behind")
-        without = cloud.attempt("ssh", "--name", "behind", "--", "true")
-        assert without.returncode == 255
-        told = cloud.attempt("allow-me", "behind")
-        assert (told.returncode, "is entered through jump" in told.stderr) == (2, True)
 
 
 @pytest.fixture(scope="module")
@@ -170,35 +90,6 @@ def test_a_cluster_is_entered_through_an_instance_connect_endpoint(
     words = ["ec2-instance-connect", "open-tunnel", "--instance-id", head, "--remote-port", "22"]
     through = ["--instance-connect-endpoint-id", endpoint["id"]]
     assert called == {json.dumps([*words, *through, "--region", "us-east-1"])}
-
-
-def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster):
-    """It is told why it cannot enter, and by one command it can; what others opened stays open."""
-    ec2, (here,) = cloud.ec2(), opened(cloud, "shared")
-    (group,) = [each["id"] for each in cluster["security_groups"] if each["name"].endswith("/ssh")]
-
-    def rule(block, says):
-        ranges = [{"CidrIp": block, "Description": says}]
-        return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": ranges}
-
-    before, somebody = rule(f"{STRANGER}/32", OURS), rule("203.0.113.0/24", "the office")
-    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[before, somebody])
-    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule(*here)])
-
-    shut = cloud.attempt("ssh", "--name", "shared", "--", "true")
-    status = cloud.attempt("status", "shared")
-    change = cloud.json("allow-me", "shared")
-    again = cloud.json("allow-me", "shared")
-
-    assert shut.returncode == 1
-    assert f"does not let in {here[0]}, which is this machine's address now" in shut.stderr
-    assert "dask-bake allow-me shared" in shut.stderr
-    assert "dask-bake allow-me shared" in status.stderr
-    assert (change["opened"], change["closed"]) == ([here[0]], [f"{STRANGER}/32"])
-    assert (again["opened"], again["closed"]) == ([], [])
-    assert opened(cloud, "shared") == sorted([here, ("203.0.113.0/24", "the office")])
-    assert cloud.run("ssh", "--name", "shared", "--", "true") == ""
-    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[somebody])
 
 
 @pytest.fixture

@@ -7,22 +7,28 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-SHARING = ("test_cluster", "test_image_checks", "test_security_groups", "test_taxi", "test_ways_in")
+SHARING = ("test_cluster", "test_bastion", "test_image_checks", "test_security_groups", "test_taxi")
 """The modules that share one cluster, which each leaves as it was."""
 LONGEST_FIRST = (
-    "test_survival",
-    "test_bake_faults",
-    "test_auto_shutdown",
-    "test_failures",
     "test_other_debian",
+    "test_bake_faults",
+    "test_ways_in",
+    "test_survival",
     "test_cluster",
+    "test_survival_processes",
+    "test_auto_shutdown",
     "test_conda",
+    "test_failures",
 )
+
+
+TOGETHER = (SHARING, ("test_conda", "test_conda_channel"))
+"""The modules that share something: a cluster, or the conda channel that is kept between runs."""
 
 
 def group(module: str) -> str:
     """Return the name of a module's group, which one process runs."""
-    return SHARING[0] if module in SHARING else module
+    return next((modules[0] for modules in TOGETHER if module in modules), module)
 
 
 def rank(module: str) -> tuple[int, str]:

@@ -124,7 +124,8 @@ def die_with_parent(command: Sequence[str]) -> list[str]:
 def stop(process: "subprocess.Popen[str]", seconds: float = STOP_TIMEOUT) -> None:
     """End a process, and its children where it leads a session; return when they are gone.
 
-    After ``seconds`` it is killed. A process of another user, as by sudo, is left to end by itself.
+    After ``seconds`` it is killed, and so are children that outlive it. A process of another user, as by
+    sudo, is left to end by itself.
     """
     if process.poll() is not None:
         return
@@ -134,9 +135,12 @@ def stop(process: "subprocess.Popen[str]", seconds: float = STOP_TIMEOUT) -> Non
     except subprocess.TimeoutExpired:
         _signal(process, signal.SIGKILL)
         process.wait()
-        _await_group(process.pid)
     except PermissionError:
         return
+    if not _group_ends(process.pid):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        _group_ends(process.pid)
 
 
 def _signal(process: "subprocess.Popen[str]", number: int) -> None:
@@ -147,13 +151,16 @@ def _signal(process: "subprocess.Popen[str]", number: int) -> None:
             process.send_signal(number)
 
 
-def _await_group(group: int) -> None:
-    """Return when no process of a killed group is left, or only zombies that nobody reaps."""
+def _group_ends(group: int) -> bool:
+    """Wait until no process of a group is left, and return whether none is; a zombie that nobody reaps is one."""
     deadline = time.monotonic() + KILL_TIMEOUT
-    with suppress(ProcessLookupError, PermissionError):
+    try:
         while time.monotonic() < deadline:
             os.killpg(group, 0)
             time.sleep(0.01)
+    except (ProcessLookupError, PermissionError):
+        return True
+    return False
 
 
 def _content(file: IO[bytes]) -> str:

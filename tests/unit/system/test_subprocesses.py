@@ -48,12 +48,26 @@ def test_output_and_exit_code_are_returned():
 
 
 def test_a_program_that_exceeds_its_time_is_stopped_with_its_children(quickly, tmp_path):
-    child, deadline = tmp_path / "child", time.monotonic() + LONG / 4
+    child = tmp_path / "child"
     done = run_with_timeout(["sh", "-c", f"echo begun; sleep {LONG} & echo $! >{child}; wait"], 0.5)
 
     assert (done.returncode, done.stdout, done.stderr) == (TIMED_OUT, "begun\n", "no answer within 0 s")
-    while lives(child.read_text().strip()):
-        assert time.monotonic() < deadline
+    assert not lives(child.read_text().strip())
+
+
+def test_a_child_that_ignores_sigterm_is_killed_where_its_parent_ends(quickly, tmp_path):
+    child = tmp_path / "child"
+    script = f"(trap '' TERM; echo 1; exec sleep {LONG}) & echo $! >{child}; wait"
+    process = start(["sh", "-c", script], stdout=subprocess.PIPE)
+    assert process.stdout.read(1) == "1"
+    while not (child.exists() and child.read_text()):
+        time.sleep(0.01)
+
+    stop(process)
+
+    assert process.returncode == -15
+    assert not lives(child.read_text().strip())
+    process.stdout.close()
 
 
 def test_a_background_child_is_not_waited_for(quickly):

@@ -14,7 +14,13 @@ import pytest
 
 from dask_bake.assets import packer_directory
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.packer.packer import SETTINGS, PackerBuilder, find_packer, packer_executable
+from dask_bake.bake.packer.packer import (
+    SETTINGS,
+    TIDIED_WITHIN,
+    PackerBuilder,
+    find_packer,
+    packer_executable,
+)
 from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import places_of
@@ -266,4 +272,4 @@ def test_ctrl_c_goes_on_only_after_packer_has_tidied_up(scene: str, tmp_path: Pa
         lines = [line.strip() for line in process.stdout]
     assert lines[-1] == "interrupted"
     assert "Output(line='Deleting temporary keypair...')" in lines
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < TIDIED_WITHIN / 2

@@ -1,0 +1,76 @@
+"""Ways into real clusters beside the shared one: through its head as a bastion, and from another address."""
+
+import os
+import shutil
+
+import pytest
+
+from entering import OURS, Elsewhere, computes, launched, nothing_answers, opened
+from local_network import STRANGER
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def through_shared(cloud, cluster, tmp_path):
+    """A user whose ssh knows the other cluster's head as a bastion."""
+    secrets = cloud.home / "state" / "dask-bake" / "local-us-east-1-shared"
+    head, launch_id = cluster["nodes"][0], cluster["launch_id"]
+    cloud.run("ssh", "--name", "shared", "--", "true")
+    config = tmp_path / "config"
+    config.write_text(
+        f"Host jump\n  HostName {head['private_address']}\n  User admin\n  IdentityAgent none\n"
+        f"  HostKeyAlias dask-bake-{launch_id}-0\n  IdentityFile {secrets}/id_ed25519\n"
+        f"  UserKnownHostsFile {secrets}/known_hosts\n  LogLevel ERROR\n"
+    )
+    # ssh finds the user's files by the password database, so a test's are named to it.
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    real = shutil.which("ssh")
+    program.write_text(f'#!/bin/sh\n[ "$1" = -F ] && exec {real} "$@"\nexec {real} -F {config} "$@"\n')
+    program.chmod(0o755)
+    return Elsewhere(home=cloud.home, more=(("PATH", f"{program.parent}:{os.environ['PATH']}"),))
+
+
+def test_a_cluster_is_entered_through_a_bastion(cloud, image, cluster, through_shared):
+    """The bastion is another cluster's head: that cluster's members are let in, and nobody else."""
+    members = next(each for each in cluster["security_groups"] if "/" not in each["name"])["id"]
+    words = ("--private", "--connect", "bastion", "--bastion", "jump", "--cidr", members)
+
+    with launched(through_shared, image, "behind", *words) as launch:
+        assert opened(cloud, "behind") == [(members, OURS)]
+        assert nothing_answers(launch)
+        computes(through_shared, "behind")
+        without = cloud.attempt("ssh", "--name", "behind", "--", "true")
+        assert without.returncode == 255
+        told = cloud.attempt("allow-me", "behind")
+        assert (told.returncode, "is entered through jump" in told.stderr) == (2, True)
+
+
+def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster):
+    """It is told why it cannot enter, and by one command it can; what others opened stays open."""
+    ec2, (here,) = cloud.ec2(), opened(cloud, "shared")
+    (group,) = [each["id"] for each in cluster["security_groups"] if each["name"].endswith("/ssh")]
+
+    def rule(block, says):
+        ranges = [{"CidrIp": block, "Description": says}]
+        return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": ranges}
+
+    before, somebody = rule(f"{STRANGER}/32", OURS), rule("203.0.113.0/24", "the office")
+    ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[before, somebody])
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule(*here)])
+
+    shut = cloud.attempt("ssh", "--name", "shared", "--", "true")
+    status = cloud.attempt("status", "shared")
+    change = cloud.json("allow-me", "shared")
+    again = cloud.json("allow-me", "shared")
+
+    assert shut.returncode == 1
+    assert f"does not let in {here[0]}, which is this machine's address now" in shut.stderr
+    assert "dask-bake allow-me shared" in shut.stderr
+    assert "dask-bake allow-me shared" in status.stderr
+    assert (change["opened"], change["closed"]) == ([here[0]], [f"{STRANGER}/32"])
+    assert (again["opened"], again["closed"]) == ([], [])
+    assert opened(cloud, "shared") == sorted([here, ("203.0.113.0/24", "the office")])
+    assert cloud.run("ssh", "--name", "shared", "--", "true") == ""
+    ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[somebody])
