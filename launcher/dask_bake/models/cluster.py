@@ -83,7 +83,7 @@ class Cluster:
         return self._tag(Tag.TLS, "false") == "true"
 
     @property
-    def way(self) -> Connect:
+    def transport(self) -> Connect:
         """What carries SSH to the head."""
         return Connect(self._tag(Tag.CONNECT, Connect.DIRECT))
 
