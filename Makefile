@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PYTEST := AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
+TIERS := AWS_EC2_METADATA_DISABLED=true $(BIN)/python tests/support/tiers.py
 PROWLER := .venv-security/.installed
 SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
 # Where setup.sh puts Packer on a Debian that has no package of it.
@@ -40,14 +40,24 @@ ami: $(INSTALLED) ## bake the image, from conda packages if conda-forge can be r
 	@$(BIN)/dask-bake bake --installer auto
 
 .PHONY: test
-test: setup ## run every test that this machine can run; says which it cannot
-	@# Half the time a test waits, for a pause to pass or for a process.
-	@$(PYTEST) --ignore tests/integration --dist worksteal --numprocesses $$(($$(nproc) * 3 / 2))
-	@$(PYTEST) tests/integration
+test: setup ## test that it works, with nine nodes too: ten minutes; names what this machine cannot run
+	@$(TIERS) quick mission nodes
+
+.PHONY: test-all
+test-all: setup ## run every test: each fault, each way in, each way to end a cluster; half an hour
+	@$(TIERS) quick mission nodes slow
+
+.PHONY: test-rest
+test-rest: setup ## run the tests of test-all that test leaves out
+	@$(TIERS) slow
 
 .PHONY: test-fast
-test-fast: $(INSTALLED) ## run the tests that need no root and take seconds
-	@$(PYTEST) --ignore tests/integration --dist worksteal --numprocesses auto
+test-fast: $(INSTALLED) ## run the tests that need neither root nor a network: three minutes
+	@$(TIERS) quick
+
+.PHONY: flaky
+flaky: $(INSTALLED) ## run test-fast twenty times in random order on a busy machine: hours
+	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python tests/support/flaky.py
 
 .PHONY: soak
 soak: $(INSTALLED) ## launch and end 10 000 clusters while a fifth of the requests fail; an hour or two

@@ -281,7 +281,7 @@ def test_the_readme_fits_a_terminal():
 def test_the_readme_s_test_command_is_the_one_that_ci_runs():
     """CI runs what the README tells a user to run."""
     assert "make test\n" in blocks(README)
-    assert "\nmake test\n" in (HOME / ".ci/run").read_text()
+    assert "\ntimed make test\n" in (HOME / ".ci/run").read_text()
 
 
 def test_targets_of_make_that_are_shown_exist():

@@ -126,10 +126,10 @@ def test_a_cluster_is_taken_down_while_it_is_launched(cloud, started):
     ("action", "skip", "number"),
     [
         ("CreateSecurityGroup", 0, signal.SIGINT),
-        ("CreateSecurityGroup", 1, signal.SIGTERM),
+        pytest.param("CreateSecurityGroup", 1, signal.SIGTERM, marks=pytest.mark.slow),
         ("AuthorizeSecurityGroupIngress", 0, signal.SIGTERM),
-        ("AuthorizeSecurityGroupIngress", 1, signal.SIGINT),
-        ("RunInstances", 0, signal.SIGINT),
+        pytest.param("AuthorizeSecurityGroupIngress", 1, signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("RunInstances", 0, signal.SIGINT, marks=pytest.mark.slow),
         ("RunInstances", 1, signal.SIGTERM),
         ("DescribeInstances", 0, signal.SIGHUP),
     ],

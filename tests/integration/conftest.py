@@ -1,5 +1,6 @@
 """The local cloud's tests: they really bake, boot, compute and take down, in a local cloud of their own.
 
+Each process of pytest-xdist has one. A module runs in one process, as do the modules that share a cluster.
 Where this machine cannot do that, they are left out, by name and with the reason; DASK_BAKE_TEST_ALL=1 makes
 that an error.
 """
@@ -12,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from clouds_schedule import SHARING, CloudsScheduling, rank
 from dask_bake.bake.packer.packer import find_packer
 from dask_bake.commands.bake import places_of
 from dask_bake.errors import BakeError
 from dask_bake.local import control
-from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, machine_state, seen
+from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, seen, until
 
 HERE = Path(__file__).parent
 SHARED = "shared"
@@ -39,8 +41,14 @@ def why_not() -> str | None:
     return None if probe.returncode == 0 else "This machine does not let root make namespaces."
 
 
-def pytest_collection_modifyitems(config, items):
-    """Mark what lies in this folder, and skip it where it cannot run; the shared cluster comes last."""
+def pytest_xdist_make_scheduler(config, log):
+    """Schedule whole modules, and those that share a cluster together."""
+    config.option.loadscopereorder = False
+    return CloudsScheduling(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what lies in this folder, and skip it where it cannot run; what takes longest comes first."""
     ours = [item for item in items if HERE in item.path.parents]
     reason = why_not() if ours else None
     if reason and os.environ.get("DASK_BAKE_TEST_ALL"):
@@ -48,40 +56,40 @@ def pytest_collection_modifyitems(config, items):
     for item in ours:
         item.add_marker(pytest.mark.local)
         if reason:
-            item.add_marker(pytest.mark.skip(reason=reason))
-    sharing = {item.path for item in ours if "cluster" in item.fixturenames}
-    items.sort(key=lambda item: item.path in sharing)
-    config.stash[LEFT_OUT] = (len(ours), reason)
+            item.add_marker(pytest.mark.skip(reason=f"{LEFT_OUT}{reason}"))
+    sharing = {item.path.stem for item in ours if "cluster" in item.fixturenames}
+    assert sharing <= {*SHARING}, f"they share a cluster: {sharing}"
+    items.sort(key=lambda item: rank(item.path.stem) if item in ours else (-1, ""))
 
 
-LEFT_OUT = pytest.StashKey[tuple[int, str | None]]()
+LEFT_OUT = "the local cloud cannot run here: "
 
 
-def pytest_terminal_summary(terminalreporter, config):
+def pytest_terminal_summary(terminalreporter):
     """End by naming what was left out."""
-    count, reason = config.stash.get(LEFT_OUT, (0, None))
-    if reason:
+    reasons = [str(each.longrepr[2]) for each in terminalreporter.stats.get("skipped", [])]
+    ours = [reason.partition(LEFT_OUT)[2] for reason in reasons if LEFT_OUT in reason]
+    if ours:
         terminalreporter.section("left out", yellow=True)
-        terminalreporter.line(f"The local cloud's {count} tests (tests/integration) did not run. {reason}")
+        terminalreporter.line(
+            f"The local cloud's {len(ours)} tests (tests/integration) did not run. {ours[0]}"
+        )
 
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
-    """A local cloud of the tests' own, its image cache kept between runs; it leaves nothing else behind."""
+    """A local cloud of this process; it leaves only what later runs start with."""
     local = LocalCloud(home=tmp_path_factory.mktemp("home"))
-    local.run("local", "down")  # what an earlier run has left that was killed
-    before = machine_state()
-    local.run("local", "up", timeout=300)
+    local.begin()
     yield local
-    local.run("local", "down")
-    assert machine_state() == before
-    assert local.files_outside_the_cache() == []
+    local.end()
+    until(lambda: local.left_over() == [], timeout=10, but=local.left_over)
 
 
 @pytest.fixture(scope="session")
 def image(cloud):
-    """The id of a baked image: baked anew if it is not there."""
-    return cloud.json("bake", timeout=900)["image"]
+    """The id of a baked image."""
+    return cloud.json("bake")["image"]
 
 
 @pytest.fixture(scope="session")

@@ -122,6 +122,7 @@ def boots(cloud, image, failing):
     return ended
 
 
+@pytest.mark.slow
 def test_a_node_that_cannot_be_configured_says_so_and_ends_itself(cloud, boots, fault_row):
     """So the launch fails long before its deadline, with the node's own words."""
     with fault_row(
@@ -139,6 +140,7 @@ def test_a_node_that_cannot_be_configured_says_so_and_ends_itself(cloud, boots, 
 SILENCE = 'DASK-BAKE-FAILED init: "the metadata service does not answer"'
 
 
+@pytest.mark.slow
 def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
     """It knows neither key nor role: nobody could enter it."""
     with fault_row(
@@ -152,6 +154,7 @@ def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
         assert SILENCE in boots["untold"].said
 
 
+@pytest.mark.slow
 def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots, fault_row):
     with fault_row(
         "At boot",
@@ -164,6 +167,7 @@ def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots,
         assert SILENCE in boots["refused"].said
 
 
+@pytest.mark.slow
 def test_a_node_whose_metadata_service_is_slow_boots(boots, fault_row):
     with fault_row(
         "At boot",
@@ -176,6 +180,7 @@ def test_a_node_whose_metadata_service_is_slow_boots(boots, fault_row):
 
 
 @pytest.mark.parametrize("name", ["late", "unready"])
+@pytest.mark.slow
 def test_a_node_that_the_metadata_service_refuses_once_boots(boots, fault_row, name):
     fault = {
         "late": "the metadata service answers a node's first request with 404",
@@ -195,6 +200,7 @@ def kept(cloud, image, failing):
     yield from started(cloud, image, "kept", *words)
 
 
+@pytest.mark.slow
 def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
     with fault_row(
         "At boot",
@@ -209,6 +215,7 @@ def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
     assert kept.live() == kept.ids
 
 
+@pytest.mark.slow
 def test_a_node_that_is_kept_and_was_never_told_its_limits_still_has_its_lifetime(kept):
     """As where cloud-init hung before it had written them."""
     limits, aside = "/etc/dask-bake/limits.env", "/root/limits.env"
@@ -222,6 +229,7 @@ def test_a_node_that_is_kept_and_was_never_told_its_limits_still_has_its_lifetim
     assert kept.live() == kept.ids
 
 
+@pytest.mark.slow
 def test_a_cluster_ends_with_its_lifetime_however_it_is_used_and_extend_puts_it_off(cloud, kept, fault_row):
     launched = kept.switch("lifetime")["limit"]
     kept.run(0, *A_USER_S, CLIENT)

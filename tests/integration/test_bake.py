@@ -26,7 +26,7 @@ def test_a_second_bake_finds_the_first(cloud, image):
     told = cloud.run("bake")
 
     assert (again["image"], again["built"]) == (image, False)
-    assert told.startswith(f"{image} is there: Python {BASE.python}, dask")
+    assert told.startswith(f"{image} exists: Python {BASE.python}, dask")
     assert len(told.splitlines()) == 1
 
 

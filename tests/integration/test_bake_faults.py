@@ -11,6 +11,8 @@ import pytest
 
 from local_cloud import LocalCloud, Started, until
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).parents[2]
 FAILING = {
     "fails": ("15-mine.sh", "echo the reason; exit 3", ()),

@@ -31,18 +31,6 @@ def test_a_launch_makes_two_calls_for_instances(cluster):
     }
 
 
-def test_the_second_launch_of_a_name_is_refused_and_touches_nothing_of_the_first(cloud, cluster):
-    """In words."""
-    before = cloud.live_instances()
-    refused = cloud.attempt("launch", "--name", "shared", "--count", "2")
-
-    assert refused.returncode == 1
-    assert "shared" in refused.stderr.partition("Error: ")[2]
-    assert "Hint: " in refused.stderr
-    assert "Traceback" not in refused.stdout + refused.stderr
-    assert cloud.live_instances() == before
-
-
 def test_the_client_on_the_head_sees_every_worker(cloud, cluster):
     """`Client()` needs no address there."""
     told = cloud.on_head("from distributed import Client; print(Client())", name="shared")
@@ -90,32 +78,6 @@ def test_the_user_data_is_what_cloud_init_accepts(cloud, cluster):
         assert "Valid cloud-config" in judged
         assert set(yaml.safe_load(text)) == {"ssh_authorized_keys", "write_files"}
         assert "PRIVATE" not in text
-
-
-def test_a_node_s_boot_is_clean(cloud, cluster):
-    """cloud-init has no complaint, and no unit failed."""
-    for node in ("0", "1"):
-        words = ("ssh", "--name", "shared", node, "--")
-        assert "status: done" in cloud.run(*words, "cloud-init", "status", "--wait")
-        assert cloud.run(*words, "systemctl", "--failed", "--quiet", "--no-legend", "--plain") == ""
-
-
-def test_only_ssh_of_the_head_needs_to_be_open(cluster, cloud):
-    """One group lets in its own members, the other port 22 from the caller's address alone."""
-    ids = [group["id"] for group in cluster["security_groups"]]
-    told = {
-        (
-            group["GroupName"],
-            rule["IpProtocol"],
-            rule.get("FromPort"),
-            *[each["CidrIp"] for each in rule["IpRanges"]],
-        )
-        for group in cloud.ec2().describe_security_groups(GroupIds=ids)["SecurityGroups"]
-        for rule in group["IpPermissions"]
-    }
-    gateway = cloud.json("local", "status")["block"].replace(".0/20", ".1/32")
-
-    assert told == {("dask-bake-shared", "-1", None), ("dask-bake-shared/ssh", "tcp", 22, gateway)}
 
 
 ASK_METADATA = """
@@ -179,26 +141,6 @@ def test_the_dashboard_opens_in_a_browser_until_ctrl_c(cloud, cluster, tmp_path)
     finally:
         process.kill()
         process.communicate(timeout=30)
-
-
-def test_workers_come_back_when_the_scheduler_is_restarted(cloud, cluster):
-    """systemd restarts the scheduler, and every worker process registers again."""
-    code = """
-import subprocess, time
-from distributed import Client
-subprocess.run(["sudo", "systemctl", "kill", "--signal=KILL", "dask-scheduler"], check=True)
-deadline = time.monotonic() + 60
-while True:
-    try:
-        client = Client(timeout=5)
-        client.wait_for_workers(4, timeout=30)
-        break
-    except (OSError, TimeoutError):
-        if time.monotonic() > deadline:
-            raise
-print(len(client.scheduler_info(n_workers=-1)["workers"]), sum(client.gather(client.map(abs, range(-9, 1)))))
-"""
-    assert cloud.on_head(code, name="shared").split() == ["4", "45"]
 
 
 def test_list_and_status_say_what_is_there(cloud, cluster):

@@ -8,6 +8,8 @@ import pytest
 from base_release import PYTHON
 from conda_channel import serve, small_channel
 
+pytestmark = pytest.mark.slow
+
 ENVIRONMENT = """\
 name: small
 channels: [{channel}]

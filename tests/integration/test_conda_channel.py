@@ -12,6 +12,8 @@ from conda_channel import build_channel, index_channel, installed, small_channel
 from conda_packages import PYTHON, make_from_wheel, pip_wheel
 from conda_server import serve
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parents[1] / "support"
 DEBIAN_PYTHON = Path(f"/usr/bin/python{PYTHON}")
 PYTHONS = [sys.executable, *([str(DEBIAN_PYTHON)] if DEBIAN_PYTHON.exists() else [])]

@@ -7,6 +7,8 @@ import pytest
 from base_release import BASE
 from local_cloud import until
 
+pytestmark = pytest.mark.slow
+
 AMI = f"{BASE.name}-amd64-*"
 
 

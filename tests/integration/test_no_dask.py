@@ -4,6 +4,8 @@ import pytest
 
 from local_nodes import launched
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def bare(cloud, image):

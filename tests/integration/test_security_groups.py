@@ -11,6 +11,8 @@ from dask_bake.local.network.bridge import mac_address
 from local_cloud import NAME
 from local_network import CALLER, PING, STRANGER, in_instance, stranger
 
+pytestmark = pytest.mark.slow
+
 PORTS = (22, 8786, 8787, 8888, PING)
 SSH_FROM_STRANGER = {
     "IpProtocol": "tcp",
@@ -188,18 +190,6 @@ def test_the_host_alone_answers_who_asks_for_an_instance(nodes, outsiders):
     ]
 
     assert asked == [{host}, {host}]
-
-
-def test_metadata_version_1_gets_401(nodes):
-    """On a node, from whatever may reach the address at all."""
-    code = """
-import urllib.request, urllib.error
-try:
-    print(urllib.request.urlopen("http://169.254.169.254/latest/meta-data/", timeout=5).status)
-except urllib.error.HTTPError as error:
-    print(error.code)
-"""
-    assert in_instance(nodes[0]).python(code).strip() == "401"
 
 
 ASK_FROM_WORKERS = """

@@ -1,7 +1,11 @@
 """A cluster that speaks TLS, and one switch besides: it has no notebook."""
 
+import subprocess
+import sys
+
 import pytest
 
+from entering import computes
 from local_nodes import launched
 
 KEYS = (("0", "scheduler"), ("0", "client"), ("1", "worker"))
@@ -58,3 +62,42 @@ def test_with_tls_each_key_is_for_whom_it_serves(closed):
 def test_without_notebook_jupyter_s_socket_stays_down_and_nothing_fails(closed):
     assert closed.states("0", "dask-scheduler", "dask-jupyter.socket") == ["active", "inactive"]
     assert closed.failed_units("0") == closed.failed_units("1") == ""
+
+
+FOREIGN = """
+import sys
+from pathlib import Path
+from dask_bake import api
+from dask_bake.cloud_init.certificates import issue, create_authority
+other = create_authority("closed")
+client = issue(other, "client")
+folder = Path(sys.argv[1])
+(folder / "client.pem").write_text(client.cert_pem)
+(folder / "client.key").write_text(client.key_pem)
+files = api.tls_files
+def foreign(cluster, cloud):
+    return {} if sys.argv[2] == "none" else {**files(cluster, cloud),
+        "tls_client_cert": str(folder / "client.pem"), "tls_client_key": str(folder / "client.key")}
+api.tls_files = foreign
+try:
+    api.connect("closed").close()
+except OSError:
+    print("refused")
+"""
+
+
+def test_with_tls_the_laptop_computes_by_the_certificates_that_it_kept_and_by_no_others(
+    cloud, closed, tmp_path
+):
+    assert cloud.json("status", "closed")["scheduler"].startswith("tls://")
+    computes(cloud, "closed", scheme="tls", workers=2)
+    for which in ("none", "foreign"):
+        done = subprocess.run(
+            [sys.executable, "-c", FOREIGN, str(tmp_path), which],
+            env={**cloud.environment, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.stdout == "refused\n", (which, done.stderr)

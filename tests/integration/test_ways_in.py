@@ -14,19 +14,15 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from entering import computes
 from local_cloud import LocalCloud, until
 from local_network import CALLER, STRANGER, as_root, in_instance
+
+pytestmark = pytest.mark.slow
 
 BIN = Path(__file__).parents[1] / "support/bin"
 PORTS = (22, 8786, 8787, 8888)
 OURS = "SSH from where the cluster was launched"
-ON_HEAD = "from distributed import Client; print(Client().submit(sum, range(100)).result())"
-FROM_HERE = """
-import sys
-from dask_bake.api import connect
-with connect(sys.argv[1]) as client:
-    print(client.scheduler.address.split(":")[0], client.submit(sum, range(100)).result())
-"""
 
 
 @dataclass(frozen=True)
@@ -47,19 +43,6 @@ def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[
     cloud.run("down", name)
     assert not [group for group in cloud.groups() if name in group]
     assert not [folder for folder in cloud.secrets() if folder.endswith(name)]
-
-
-def from_here(cloud: LocalCloud, name: str) -> str:
-    """What a program on this machine prints that is a client of the cluster."""
-    return cloud.python("-c", FROM_HERE, name)
-
-
-def computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp") -> None:
-    """The cluster is entered in every way that there is, and computes."""
-    assert cloud.on_head(ON_HEAD, name=name).split() == ["4950"]
-    assert cloud.json("status", name)["workers"] == 1
-    assert cloud.run("ssh", "--name", name, "1", "--", "cat", "/etc/dask-bake/worker.env")
-    assert from_here(cloud, name).split() == [scheme, "4950"]
 
 
 def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
@@ -216,46 +199,6 @@ def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster
     assert opened(cloud, "shared") == sorted([here, ("203.0.113.0/24", "the office")])
     assert cloud.run("ssh", "--name", "shared", "--", "true") == ""
     ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[somebody])
-
-
-FOREIGN = """
-import sys
-from pathlib import Path
-from dask_bake import api
-from dask_bake.cloud_init.certificates import issue, create_authority
-other = create_authority("sealed")
-client = issue(other, "client")
-folder = Path(sys.argv[1])
-(folder / "client.pem").write_text(client.cert_pem)
-(folder / "client.key").write_text(client.key_pem)
-files = api.tls_files
-def foreign(cluster, cloud):
-    return {} if sys.argv[2] == "none" else {**files(cluster, cloud),
-        "tls_client_cert": str(folder / "client.pem"), "tls_client_key": str(folder / "client.key")}
-api.tls_files = foreign
-try:
-    api.connect("sealed").close()
-except OSError:
-    print("refused")
-"""
-
-
-def test_with_tls_the_laptop_computes_by_the_certificates_that_it_kept_and_by_no_others(
-    cloud, image, tmp_path
-):
-    with launched(cloud, image, "sealed", "--tls") as launch:
-        assert launch["scheduler"].startswith("tls://")
-        computes(cloud, "sealed", scheme="tls")
-        for which in ("none", "foreign"):
-            done = subprocess.run(
-                [sys.executable, "-c", FOREIGN, str(tmp_path), which],
-                env={**cloud.environment, "DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "5s"},
-                capture_output=True,
-                text=True,
-                timeout=120,
-                check=False,
-            )
-            assert done.stdout == "refused\n", (which, done.stderr)
 
 
 @pytest.fixture

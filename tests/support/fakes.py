@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from dask_bake.ec2.protocols import LookUps
+from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError, CapacityError, UsageError
 from dask_bake.hints import complete
 from dask_bake.launch import preflight
@@ -76,7 +76,7 @@ def a_plan(
 
 
 def a_target(
-    options: LaunchOptions, cloud: Cloud, ec2: LookUps, caller: str = "192.0.2.7/32"
+    options: LaunchOptions, cloud: Cloud, ec2: LaunchQueries, caller: str = "192.0.2.7/32"
 ) -> LaunchTarget:
     """Return where a launch with these options goes, as it is found in that cloud."""
     found = discover(options, ec2, lambda: caller)
@@ -269,7 +269,7 @@ class FakeCloud:
 
 
 @dataclass
-class FakeLookUps:
+class FakeQueries:
     """What there is to be found; the images under the accounts that own them."""
 
     images: Mapping[str, Sequence[Image]] = field(default_factory=dict)

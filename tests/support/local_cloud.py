@@ -1,12 +1,19 @@
-"""What the local cloud's tests share: the command line in a home of its own, and what is on the machine."""
+"""What the local cloud's tests share: the command line in a home of its own, and what is on the machine.
 
+Each process that runs tests has a local cloud of its own. All begin with what earlier runs have kept.
+"""
+
+import fcntl
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,10 +26,18 @@ from botocore.exceptions import EndpointConnectionError
 from dask_bake.local.machines.cgroups import hierarchies
 from local_claims import Command, Seen, Watch, look
 
-NAME = "dask-bake-test"
-PORT = "5666"
-ROOT = Path("/var/lib/dask-bake-test")
+NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""The number of this process among those of pytest-xdist."""
+NAME = f"dask-bake-t{NUMBER}"
+PORT = str(5690 + NUMBER)
+ROOT = Path(f"/var/lib/{NAME}")
 RUNTIME = Path(f"/run/dask-bake.{NAME}")
+KEPT = Path("/var/lib/dask-bake-tests")
+"""What all processes start with and later runs too: hard links to the files of a local cloud's root."""
+USERS_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+CACHE = USERS_CACHE / "dask-bake-test" / NAME
+"""The cache of bakes. Downloads are linked to the user's own, so nothing is downloaded twice."""
+DOWNLOADS = ("conda", "packer", "repodata", "wheels")
 LONGEST = 360
 """Seconds for a command: a launch that takes long ends itself before, and says why."""
 
@@ -100,14 +115,37 @@ class LocalCloud:
             "DASK_BAKE_LOCAL_NAME": NAME,
             "DASK_BAKE_LOCAL_PORT": PORT,
             "DASK_BAKE_LOCAL_ROOT": str(self.root),
+            "XDG_CACHE_HOME": str(CACHE),
             "XDG_STATE_HOME": str(self.home / "state"),
             "XDG_CONFIG_HOME": str(self.home / "config"),
         }
 
     @property
     def cache(self) -> Path:
-        """Where bakes work and keep what they downloaded: the user's own, so nothing is brought twice."""
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dask-bake"
+        """Where bakes work."""
+        return CACHE / "dask-bake"
+
+    def begin(self) -> None:
+        """Start it with the image of earlier runs, or bake one while the other processes wait."""
+        self.run("local", "down")  # what an earlier run has left that was killed
+        shutil.rmtree(CACHE, ignore_errors=True)
+        self.cache.mkdir(parents=True)
+        for name in DOWNLOADS:
+            (USERS_CACHE / "dask-bake" / name).mkdir(parents=True, exist_ok=True)
+            (self.cache / name).symlink_to(USERS_CACHE / "dask-bake" / name)
+        with one_at_a_time():
+            link_folders(KEPT, self.root)
+            if self.json("bake", timeout=900)["built"]:
+                self.run("images", "prune", "--keep", "1", "--yes")
+                link_folders(self.root, KEPT)
+
+    def end(self) -> None:
+        """Stop it and remove its cache; keep the sample data."""
+        self.run("local", "down")
+        shutil.rmtree(CACHE)
+        with one_at_a_time():
+            if not (KEPT / "samples").exists():
+                link_folders(self.root, KEPT)
 
     def command(self, *words: str) -> list[str]:
         """The command line."""
@@ -213,58 +251,97 @@ class LocalCloud:
         folder = self.home / "state" / "dask-bake"
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
 
-    def files_outside_the_cache(self) -> list[str]:
-        """What a local cloud that is down should not have left."""
-        kept = {"images", "layers", "snapshots", "samples", "server.log", "instances"}
-        inside = [path.name for path in self.root.iterdir() if path.name not in kept]
-        instances = [path.name for path in (self.root / "instances").glob("*")]
-        outside = [str(path) for path in (RUNTIME, Path("/run/systemd/nspawn")) if _holds_ours(path)]
-        return inside + instances + outside
+    def left_over(self) -> list[str]:
+        """Return what a stopped local cloud has left behind, apart from its images."""
+        kept = {*OUTLIVING, "server.log", "instances"}
+        return [
+            *(path.name for path in self.root.iterdir() if path.name not in kept),
+            *(path.name for path in (self.root / "instances").glob("*")),
+            *(
+                str(path)
+                for path in (RUNTIME, *Path("/run/systemd/nspawn").rglob(f"{NAME}-i-*"))
+                if path.exists()
+            ),
+            *left_on_machine(),
+        ]
 
 
-def _holds_ours(path: Path) -> bool:
-    if path == RUNTIME:
-        return path.exists()
-    return any(NAME in child.name for child in path.rglob("*")) if path.exists() else False
+def link_folders(source: Path, target: Path) -> None:
+    """Make the target hold what outlives a local cloud in the source, as hard links."""
+    as_root("sh", "-c", LINK, "link", str(source), str(target), *OUTLIVING)
 
 
-def until(condition: Callable[[], object], *, timeout: float) -> None:
-    """Return once the condition holds."""
+LINK = """
+set -eu
+source=$1 target=$2; shift 2
+rm -rf "$target.new" "$target.old"
+mkdir -p "$target.new"
+for name; do [ ! -d "$source/$name" ] || cp --archive --link "$source/$name" "$target.new"; done
+[ ! -d "$target" ] || mv "$target" "$target.old"
+mv "$target.new" "$target"
+rm -rf "$target.old"
+"""
+OUTLIVING = ("images", "layers", "samples", "snapshots")
+
+
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Let one process in at a time."""
+    CACHE.parent.mkdir(parents=True, exist_ok=True)
+    with (CACHE.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def as_root(*command: str) -> str:
+    """Return the output of a command that needs root."""
+    privilege = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    return subprocess.run([*privilege, *command], capture_output=True, text=True, check=True).stdout
+
+
+def until(condition: Callable[[], object], *, timeout: float, but: Callable[[], object] = str) -> None:
+    """Return once the condition holds; if it never does, fail with what there was instead."""
     deadline = time.monotonic() + timeout
     while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout} s in vain"
+        assert time.monotonic() < deadline, f"waited {timeout} s in vain {but()}"
         time.sleep(0.05)
 
 
-def machine_state() -> dict[str, list[str]]:
-    """What the local cloud could leave on a machine: interfaces, rules, mounts, processes, control groups."""
-    return {
-        "interfaces": sorted(path.name for path in Path("/sys/class/net").iterdir()),
-        "firewall": sorted(_lines("nft", "list", "tables")),
-        "mounts": sorted(line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()),
-        "processes": sorted(_our_processes()),
-        "control groups": sorted(
-            path.name for hierarchy in hierarchies() for path in hierarchy.iterdir() if path.is_dir()
+def left_on_machine() -> list[str]:
+    """Return what of this local cloud is on the machine, and cables of no bridge, whosever they are."""
+    interfaces = Path("/sys/class/net")
+    groups = (path for hierarchy in hierarchies() for path in hierarchy.glob(f"{NAME}-*"))
+    return [
+        *(path.name for path in interfaces.iterdir() if path.name == NAME or _hangs_loose(path)),
+        *(str(path) for path in interfaces.glob(f"{NAME}/brif/*")),
+        *(
+            line
+            for line in as_root("nft", "list", "tables").splitlines()
+            if NAME.replace("-", "_") in line.split()
         ),
-        "namespaces": sorted(_lines("ip", "netns", "list")),
-    }
+        *(
+            line
+            for line in Path("/proc/mounts").read_text().splitlines()
+            if str(ROOT) in line or NAME in line
+        ),
+        *(str(path) for path in groups),
+        *as_root("sh", "-c", PROCESSES, "processes", NAME).splitlines(),
+    ]
 
 
-def _lines(*command: str) -> list[str]:
-    privilege = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    done = subprocess.run([*privilege, *command], capture_output=True, text=True, check=False)
-    return done.stdout.splitlines()
+PROCESSES = r"""
+for process in /proc/[0-9]*; do
+    grep -qzxF "DASK_BAKE_LOCAL_NAME=$1" "$process/environ" ||
+        grep -qzF -e "$1-i-" -e "dask-bake.$1/" "$process/cmdline" || continue
+    tr '\0' ' ' <"$process/cmdline"
+    echo
+done 2>/dev/null
+"""
+"""Print the processes with our name in their environment, or with a machine or file of ours as argument."""
 
 
-def _our_processes() -> list[str]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = path.read_bytes().decode(errors="replace").replace("\0", " ")
-        except OSError:
-            continue
-        if any(
-            ours in words for ours in (f"{NAME}-i-", str(RUNTIME), "dask_bake.local.server", "packer build")
-        ):
-            found.append(words)
-    return found
+def _hangs_loose(interface: Path) -> bool:
+    return (
+        re.fullmatch("(vb|ens)[0-9a-f]{12}", interface.name) is not None
+        and not (interface / "master").exists()
+    )

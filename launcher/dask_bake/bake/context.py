@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from dask_bake.bake.options import BakeOptions
-from dask_bake.ec2.protocols import BakeApi, ImagesEdge
+from dask_bake.ec2.protocols import BakeApi, ImageApi
 from dask_bake.environment.installers import Installer
 from dask_bake.events import Notify
 from dask_bake.models.cloud import Cloud
@@ -38,7 +38,7 @@ class BakeContext:
 
     cloud: Cloud
     ec2: BakeApi
-    images: ImagesEdge
+    images: ImageApi
     find_builder: Callable[[], ImageBuilder]
     verify: Verify
     installer: Installer

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from dask_bake.bake.plan import bake_name, verification_name
 from dask_bake.clusters.naming import group_name, moment, ssh_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, LeftoverError, merge_errors
 from dask_bake.events import Note, Notify
 from dask_bake.hints import command_line
@@ -39,7 +39,7 @@ class BakeLease:
         timeout: how many seconds another bake of the image is waited for.
     """
 
-    cloud: CloudEdge
+    cloud: ClusterApi
     digest: str
     bake_id: str
     timeout: float

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster, Node
@@ -15,7 +15,7 @@ OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
 """What a bake makes on the way is nobody's cluster, unless it is asked for by its name."""
 
 
-def list_clusters(edge: CloudEdge, cloud: Cloud) -> tuple[Cluster, ...]:
+def list_clusters(edge: ClusterApi, cloud: Cloud) -> tuple[Cluster, ...]:
     """Every cluster in the cloud's region, whoever launched it, by name."""
     nodes = [node for node in edge.nodes(EVERY) if node.state != "terminated"]
     groups = edge.groups(EVERY)
@@ -23,7 +23,7 @@ def list_clusters(edge: CloudEdge, cloud: Cloud) -> tuple[Cluster, ...]:
     return tuple(_assemble(name, nodes, groups, cloud) for name in sorted(names))
 
 
-def find(edge: CloudEdge, cloud: Cloud, name: str | None) -> Cluster:
+def find(edge: ClusterApi, cloud: Cloud, name: str | None) -> Cluster:
     """The cluster of that name; without a name, the only one there is."""
     clusters = list_clusters(edge, cloud)
     if name is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from dask_bake.clusters.inventory import OF_A_BAKE
-from dask_bake.models.resources import QUIET, Kind, Piece
+from dask_bake.models.resources import GRACE_PERIOD, Resource, ResourceKind
 
 BAKING = timedelta(hours=6)
 """How old an instance of a bake may be: each step ends within an hour, unless ``--timeout`` says more."""
@@ -20,7 +20,7 @@ class Remains:
     cluster: str
     launch_id: str
     silent_since: datetime
-    pieces: tuple[Piece, ...]
+    resources: tuple[Resource, ...]
 
 
 @dataclass(frozen=True)
@@ -43,24 +43,30 @@ class Reaping:
         return bool(self.remains)
 
 
-def plan_reaping(region: str, pieces: Iterable[Piece], now: datetime) -> Reaping:
-    """What of a region's pieces belongs to no living cluster.
+def plan_reaping(region: str, resources: Iterable[Resource], now: datetime) -> Reaping:
+    """What of a region's resources belongs to no living cluster.
 
     A launch is judged by itself: another one that has taken its cluster's name does not keep what it left.
     """
-    ours = [piece for piece in pieces if piece.is_ours]
+    ours = [resource for resource in resources if resource.is_ours]
     remains: list[Remains] = []
     spared: list[Spared] = []
-    for cluster, launch_id in sorted({(piece.cluster, piece.launch_id) for piece in ours}):
-        own = [piece for piece in ours if (piece.cluster, piece.launch_id) == (cluster, launch_id)]
-        left = tuple(sorted((piece for piece in own if piece.is_there), key=_order))
-        kin = [piece for piece in ours if _bake(piece.cluster) == _bake(cluster)] if _bake(cluster) else own
+    for cluster, launch_id in sorted({(resource.cluster, resource.launch_id) for resource in ours}):
+        own = [
+            resource for resource in ours if (resource.cluster, resource.launch_id) == (cluster, launch_id)
+        ]
+        left = tuple(sorted((resource for resource in own if resource.exists), key=_order))
+        kin = (
+            [resource for resource in ours if _bake(resource.cluster) == _bake(cluster)]
+            if _bake(cluster)
+            else own
+        )
         if not left or _is_alive(kin, now):
             continue
         match _silent_since(kin):
             case None:
                 spared.append(Spared(region, cluster, "nothing tells its age"))
-            case since if now - since < QUIET:
+            case since if now - since < GRACE_PERIOD:
                 spared.append(Spared(region, cluster, "it may be starting, or ending, just now"))
             case since:
                 remains.append(Remains(region, cluster, launch_id, since, left))
@@ -85,15 +91,17 @@ def together(reapings: Sequence[Reaping]) -> Reaping:
     )
 
 
-def _is_alive(pieces: Sequence[Piece], now: datetime) -> bool:
-    instances = [piece for piece in pieces if piece.kind is Kind.INSTANCE and piece.is_there]
-    if any(_bake(piece.cluster) for piece in pieces):
-        return any(piece.born is not None and now - piece.born < BAKING for piece in instances)
-    return any(piece.is_head for piece in instances)
+def _is_alive(resources: Sequence[Resource], now: datetime) -> bool:
+    instances = [
+        resource for resource in resources if resource.kind is ResourceKind.INSTANCE and resource.exists
+    ]
+    if any(_bake(resource.cluster) for resource in resources):
+        return any(resource.created is not None and now - resource.created < BAKING for resource in instances)
+    return any(resource.is_head for resource in instances)
 
 
-def _silent_since(pieces: Sequence[Piece]) -> datetime | None:
-    return max((sign for piece in pieces for sign in piece.signs), default=None)
+def _silent_since(resources: Sequence[Resource]) -> datetime | None:
+    return max((sign for resource in resources for sign in resource.activity), default=None)
 
 
 def _bake(cluster: str) -> str:
@@ -101,5 +109,5 @@ def _bake(cluster: str) -> str:
     return cluster.removesuffix(PROOF) if OF_A_BAKE.fullmatch(cluster) else ""
 
 
-def _order(piece: Piece) -> tuple[int, bool, str, str]:
-    return list(Kind).index(piece.kind), not piece.is_head, piece.name, piece.id
+def _order(resource: Resource) -> tuple[int, bool, str, str]:
+    return list(ResourceKind).index(resource.kind), not resource.is_head, resource.name, resource.id

@@ -9,11 +9,11 @@ from typing import Protocol
 from dask_bake.clusters import orphans as reaping
 from dask_bake.clusters.orphans import Reaping, Remains, plan_reaping
 from dask_bake.clusters.teardown import TaggedResources, Teardown
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import Notify
 from dask_bake.hints import command_line
-from dask_bake.models.resources import Kind, Piece
+from dask_bake.models.resources import Resource, ResourceKind
 from dask_bake.models.tags import Tag
 from dask_bake.system.concurrency import gather
 
@@ -24,10 +24,10 @@ LOOKING = 30.0
 PAUSE = 1.0
 
 
-class ReapEdge(CloudEdge, Protocol):
+class ReapApi(ClusterApi, Protocol):
     """EC2 in one region, for whoever removes what was left there."""
 
-    def pieces(self) -> tuple[Piece, ...]:
+    def resources(self) -> tuple[Resource, ...]:
         """All that is tagged as dask-bake's, in whatever state."""
 
     def delete_volume(self, volume_id: str) -> None:
@@ -45,10 +45,10 @@ class Look:
     unseen: Mapping[str, BakeError]
 
 
-def look(edges: Mapping[str, ReapEdge], now: datetime) -> Look:
+def look(edges: Mapping[str, ReapApi], now: datetime) -> Look:
     """What belongs to no living cluster, region by region."""
     regions = sorted(edges)
-    seen: dict[str, tuple[Piece, ...]] = {}
+    seen: dict[str, tuple[Resource, ...]] = {}
     unseen: dict[str, BakeError] = {}
     for first in range(0, len(regions), AT_ONCE):
         some = regions[first : first + AT_ONCE]
@@ -57,26 +57,26 @@ def look(edges: Mapping[str, ReapEdge], now: datetime) -> Look:
                 unseen[region] = told
             else:
                 seen[region] = told
-    found = [plan_reaping(region, pieces, now) for region, pieces in seen.items()]
+    found = [plan_reaping(region, resources, now) for region, resources in seen.items()]
     return Look(reaping.together(found), unseen)
 
 
 def remove(
     found: Reaping,
-    edges: Mapping[str, ReapEdge],
+    edges: Mapping[str, ReapApi],
     *,
     notify: Notify,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
-    """Removes all of it; one piece that does not go keeps nothing else, in no region.
+    """Removes all of it; one resource that does not go keeps nothing else, in no region.
 
     Raises:
-        LeftoverError: when something is still there, or after an interrupt may be; it names each piece.
+        LeftoverError: when something is still there, or after an interrupt may be; it names each resource.
     """
-    rest: dict[str, list[Piece]] = {}
+    rest: dict[str, list[Resource]] = {}
     for each in found.remains:
-        rest.setdefault(each.region, []).extend(each.pieces)
+        rest.setdefault(each.region, []).extend(each.resources)
     reasons: list[str] = []
     try:
         for region in tuple(rest):
@@ -93,9 +93,9 @@ def remove(
         raise _left(rest, "", f". The reason: {reason}")
 
 
-def _left(rest: Mapping[str, Sequence[Piece]], before: str, after: str) -> LeftoverError:
-    regions = sorted(region for region, pieces in rest.items() if pieces)
-    named = "; ".join(str(piece) for region in regions for piece in rest[region])
+def _left(rest: Mapping[str, Sequence[Resource]], before: str, after: str) -> LeftoverError:
+    regions = sorted(region for region, resources in rest.items() if resources)
+    named = "; ".join(str(resource) for region in regions for resource in rest[region])
     return LeftoverError(
         f"{before}something may be left that costs money in {', '.join(regions)}: {named}{after}",
         hint=command_line("reap", "--all-regions")
@@ -106,52 +106,56 @@ def _left(rest: Mapping[str, Sequence[Piece]], before: str, after: str) -> Lefto
 
 def _remove(
     own: Sequence[Remains],
-    edge: ReapEdge,
+    edge: ReapApi,
     reasons: list[str],
     notify: Notify,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-) -> list[Piece]:
+) -> list[Resource]:
     """Removes what is left in one region; what may still be there in the end."""
     # All at once: they end while the first is waited for.
-    _try(partial(edge.terminate, _ids(own, Kind.INSTANCE)), reasons, needed=_ids(own, Kind.INSTANCE))
+    _try(
+        partial(edge.terminate, _ids(own, ResourceKind.INSTANCE)),
+        reasons,
+        needed=_ids(own, ResourceKind.INSTANCE),
+    )
     for each in own:
-        _remove_loose(each.pieces, edge, reasons)
+        _remove_loose(each.resources, edge, reasons)
         tags = {Tag.MANAGED: "true", Tag.LAUNCH: each.launch_id}
         resources = TaggedResources(edge, each.cluster, tags)
         _try(Teardown(resources, notify, clock, sleep).run, reasons)
     left = _until_gone(own, edge, reasons, clock, sleep)
-    return [piece for each in own for piece in each.pieces] if left is None else left
+    return [resource for each in own for resource in each.resources] if left is None else left
 
 
-def _ask(edge: ReapEdge) -> tuple[Piece, ...] | BakeError:
+def _ask(edge: ReapApi) -> tuple[Resource, ...] | BakeError:
     try:
-        return edge.pieces()
+        return edge.resources()
     except BakeError as error:
         return error
 
 
-def _ids(remains: Sequence[Remains], kind: Kind) -> list[str]:
-    return [piece.id for each in remains for piece in each.pieces if piece.kind is kind]
+def _ids(remains: Sequence[Remains], kind: ResourceKind) -> list[str]:
+    return [resource.id for each in remains for resource in each.resources if resource.kind is kind]
 
 
-def _remove_loose(pieces: Sequence[Piece], edge: ReapEdge, reasons: list[str]) -> None:
+def _remove_loose(resources: Sequence[Resource], edge: ReapApi, reasons: list[str]) -> None:
     """A group cannot go before the interfaces in it have gone."""
-    for piece in pieces:
-        match piece.kind:
-            case Kind.INTERFACE:
-                _try(partial(edge.delete_network_interface, piece.id), reasons)
-            case Kind.VOLUME:
-                _try(partial(edge.delete_volume, piece.id), reasons)
+    for resource in resources:
+        match resource.kind:
+            case ResourceKind.INTERFACE:
+                _try(partial(edge.delete_network_interface, resource.id), reasons)
+            case ResourceKind.VOLUME:
+                _try(partial(edge.delete_volume, resource.id), reasons)
 
 
 def _until_gone(
     remains: Sequence[Remains],
-    edge: ReapEdge,
+    edge: ReapApi,
     reasons: list[str],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
-) -> list[Piece] | None:
+) -> list[Resource] | None:
     """What is still there in the end; ``None`` when that cannot be said."""
     launches, deadline = {each.launch_id for each in remains}, clock() + LOOKING
     while True:
@@ -159,7 +163,11 @@ def _until_gone(
         if isinstance(told, BakeError):
             reasons.append(told.message)
             return None
-        left = [piece for piece in told if piece.is_ours and piece.is_there and piece.launch_id in launches]
+        left = [
+            resource
+            for resource in told
+            if resource.is_ours and resource.exists and resource.launch_id in launches
+        ]
         if not left or reasons or clock() >= deadline:
             return left
         # An instance may have left its disk behind.

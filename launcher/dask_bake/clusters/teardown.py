@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge, HeadConnection
+from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, LeftoverError, TransientError
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import command_line
@@ -38,7 +38,7 @@ class TaggedResources:
         refusal: the last error with which EC2 refused to terminate instances.
     """
 
-    cloud: CloudEdge
+    cloud: ClusterApi
     name: str
     tags: Mapping[str, str]
     known: tuple[str, ...] = ()
@@ -200,7 +200,7 @@ class Teardown:
 
 def take_down(
     cluster: Cluster,
-    cloud: CloudEdge,
+    cloud: ClusterApi,
     connection: HeadConnection,
     *,
     notify: Notify,

@@ -7,7 +7,7 @@ from typing import Any
 
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.ssh_access import SshChange, check_can_allow, plan_change
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, CommandInterruptedError
 from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
@@ -29,7 +29,7 @@ class AllowMeOptions:
 
 
 def run(
-    options: AllowMeOptions, cloud: Cloud, ec2: CloudEdge, terminal: Terminal, caller: Callable[[], str]
+    options: AllowMeOptions, cloud: Cloud, ec2: ClusterApi, terminal: Terminal, caller: Callable[[], str]
 ) -> int:
     """Allow SSH to the cluster's head from the caller's address or the blocks given, and only from there."""
     check_widths(options.cidr, allow_wide=options.allow_wide_cidr)
@@ -46,7 +46,7 @@ def run(
     return 0
 
 
-def carry_out(change: SshChange, ec2: CloudEdge) -> None:
+def carry_out(change: SshChange, ec2: ClusterApi) -> None:
     """Authorize the new rules, then revoke the old ones, so that access never lapses."""
     if change.opened:
         ec2.authorize(change.group, change.opened)

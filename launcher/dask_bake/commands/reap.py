@@ -10,13 +10,13 @@ from dask_bake.clusters.cluster_file import ClusterFile
 from dask_bake.clusters.orphans import Reaping, left_by
 from dask_bake.commands.confirm import confirm
 from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT, PriceList
-from dask_bake.ec2.resources import Ec2Leftovers, connect_leftovers
+from dask_bake.ec2.resources import Ec2Resources, connect_resources
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
 from dask_bake.hints import command_line
 from dask_bake.launch.pricing import HOURS_OF_A_MONTH
 from dask_bake.models.cloud import Cloud
-from dask_bake.models.resources import Kind, Piece
+from dask_bake.models.resources import Resource, ResourceKind
 from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view.reap import Costs, counted, reap_document, reap_view
 from dask_bake.view.terminal import Terminal
@@ -77,15 +77,15 @@ def show_nothing(terminal: Terminal, *, json_output: bool) -> int:
     return 0
 
 
-def _edges(cloud: Cloud, terminal: Terminal, *, all_regions: bool) -> dict[str, Ec2Leftovers]:
+def _edges(cloud: Cloud, terminal: Terminal, *, all_regions: bool) -> dict[str, Ec2Resources]:
     """Return a client for each region."""
-    edge = connect_leftovers(cloud, terminal.notify)
+    edge = connect_resources(cloud, terminal.notify)
     here = edge(cloud.region)
     regions = here.regions() if all_regions else (cloud.region,)
     return {each: here if each == cloud.region else edge(each) for each in regions}
 
 
-def _look(edges: Mapping[str, Ec2Leftovers], now: datetime, terminal: Terminal) -> reap.Look:
+def _look(edges: Mapping[str, Ec2Resources], now: datetime, terminal: Terminal) -> reap.Look:
     """Return what was found; raise if no region could be read."""
     seen = reap.look(edges, now)
     if len(edges) == len(seen.unseen):
@@ -95,31 +95,31 @@ def _look(edges: Mapping[str, Ec2Leftovers], now: datetime, terminal: Terminal) 
     return seen
 
 
-def costs_of(found: Reaping, edges: Mapping[str, Ec2Leftovers]) -> Costs:
+def costs_of(found: Reaping, edges: Mapping[str, Ec2Resources]) -> Costs:
     """Return the cost of each instance and volume an hour, as far as AWS answers before the deadline."""
     deadline = time.monotonic() + PRICE_LOOKUP_TIMEOUT
     keys = {
-        piece.id: (each.region, piece.kind, piece.type, piece.is_spot)
+        resource.id: (each.region, resource.kind, resource.type, resource.is_spot)
         for each in found.remains
-        for piece in each.pieces
-        if piece.kind in (Kind.INSTANCE, Kind.VOLUME)
+        for resource in each.resources
+        if resource.kind in (ResourceKind.INSTANCE, ResourceKind.VOLUME)
     }
-    pieces = {piece.id: piece for each in found.remains for piece in each.pieces}
-    calls = {key: _ask(edges[key[0]].prices, pieces[id_]) for id_, key in keys.items()}
+    resources = {resource.id: resource for each in found.remains for resource in each.resources}
+    calls = {key: _ask(edges[key[0]].prices, resources[id_]) for id_, key in keys.items()}
     prices = {key: call.result_within(max(0.0, deadline - time.monotonic())) for key, call in calls.items()}
-    return {id_: _cost(pieces[id_], prices[key]) for id_, key in keys.items()}
+    return {id_: _cost(resources[id_], prices[key]) for id_, key in keys.items()}
 
 
-def _ask(prices: PriceList | None, piece: Piece) -> BackgroundCall:
+def _ask(prices: PriceList | None, resource: Resource) -> BackgroundCall:
     # The price of a spot instance depends on its zone, and changes within hours.
-    if prices is None or piece.is_spot:
+    if prices is None or resource.is_spot:
         return BackgroundCall(lambda: None)
-    if piece.kind is Kind.VOLUME:
-        return BackgroundCall(lambda: prices.disk(piece.type))
-    return BackgroundCall(lambda: prices.instance(piece.type))
+    if resource.kind is ResourceKind.VOLUME:
+        return BackgroundCall(lambda: prices.disk(resource.type))
+    return BackgroundCall(lambda: prices.instance(resource.type))
 
 
-def _cost(piece: Piece, price: float | None) -> float | None:
-    if price is None or piece.kind is Kind.INSTANCE:
+def _cost(resource: Resource, price: float | None) -> float | None:
+    if price is None or resource.kind is ResourceKind.INSTANCE:
         return price
-    return price * piece.size / HOURS_OF_A_MONTH
+    return price * resource.size / HOURS_OF_A_MONTH

@@ -10,7 +10,7 @@ from dask_bake.cloud_init.render import check_size
 from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.client import Clients
 from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fault, translated
-from dask_bake.ec2.lookups import Ec2LookUps
+from dask_bake.ec2.lookups import Ec2Queries
 from dask_bake.ec2.prices import PriceList
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError, NotAwsResponseError, OutcomeUnknownError
@@ -29,7 +29,7 @@ LOOKUPS, LOOKUP_INTERVAL = 30, 1.0
 """How often, and with how many seconds between, a group is looked up that EC2 reports as a duplicate."""
 
 
-class Ec2(Ec2LookUps):
+class Ec2(Ec2Queries):
     """Client for EC2 in one region, and for the other services of its account.
 
     Args:

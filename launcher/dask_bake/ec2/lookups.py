@@ -23,7 +23,7 @@ READY = ("create-complete", "update-in-progress", "update-complete", "update-fai
 """States of an Instance Connect endpoint that accepts connections; it does so during updates."""
 
 
-class Ec2LookUps:
+class Ec2Queries:
     """Read-only queries to EC2 in one region, and to other services about its account.
 
     Args:

@@ -31,7 +31,7 @@ class ClusterQueries(Protocol):
         """Return the security groups with these tags."""
 
 
-class LookUps(ClusterQueries, Protocol):
+class LaunchQueries(ClusterQueries, Protocol):
     """Queries that plan a launch; safe to call from several threads."""
 
     def find_images(
@@ -75,7 +75,7 @@ class LookUps(ClusterQueries, Protocol):
         """Return whether the caller has the permission, by a dry run that changes nothing."""
 
 
-class CloudEdge(ClusterQueries, Protocol):
+class ClusterApi(ClusterQueries, Protocol):
     """Operations on the resources of a cluster."""
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
@@ -112,7 +112,7 @@ class CloudEdge(ClusterQueries, Protocol):
         """Return the network interfaces in the group; empty without the permission to list them."""
 
 
-class BakeApi(LookUps, CloudEdge, Protocol):
+class BakeApi(LaunchQueries, ClusterApi, Protocol):
     """Operations of a bake: queries, and the cluster that verifies the image."""
 
 
@@ -145,7 +145,7 @@ class HeadConnection(Protocol):
         """Delete the cluster's keys from this machine."""
 
 
-class ImagesEdge(Protocol):
+class ImageApi(Protocol):
     """Operations on images in one region."""
 
     def mine(self) -> tuple[Image, ...]:

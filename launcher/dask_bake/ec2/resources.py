@@ -14,7 +14,7 @@ from dask_bake.ec2.prices import PriceList
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.models.cloud import Cloud
-from dask_bake.models.resources import Kind, Piece, born
+from dask_bake.models.resources import Resource, ResourceKind, creation_time
 from dask_bake.models.tags import Tag
 from dask_bake.system.concurrency import gather
 
@@ -26,13 +26,13 @@ END_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
 """The time in an instance's state reason: ``User initiated (2026-01-02 03:04:05 GMT)``."""
 
 
-class Ec2Leftovers(Ec2):
+class Ec2Resources(Ec2):
     """Client that finds and deletes leftover resources in one region."""
 
-    def pieces(self) -> tuple[Piece, ...]:
+    def resources(self) -> tuple[Resource, ...]:
         """Return every tagged resource that can cost money or occupy a name, in any state."""
         found = gather(self._instances, self._volumes, self._interfaces, self._security_groups, self._keys)
-        return tuple(piece for pieces in found for piece in pieces)
+        return tuple(resource for resources in found for resource in resources)
 
     def regions(self) -> tuple[str, ...]:
         """Return the regions that are enabled for the account."""
@@ -59,22 +59,22 @@ class Ec2Leftovers(Ec2):
             if not code_of(error.__cause__).endswith(".NotFound"):
                 raise
 
-    def _instances(self) -> list[Piece]:
+    def _instances(self) -> list[Resource]:
         reservations = self._all("describe_instances", "Reservations", "DescribeInstances")
         return [_instance(each) for reservation in reservations for each in reservation["Instances"]]
 
-    def _volumes(self) -> list[Piece]:
+    def _volumes(self) -> list[Resource]:
         return [_volume(each) for each in self._all("describe_volumes", "Volumes", "DescribeVolumes")]
 
-    def _interfaces(self) -> list[Piece]:
+    def _interfaces(self) -> list[Resource]:
         found = self._all("describe_network_interfaces", "NetworkInterfaces", "DescribeNetworkInterfaces")
         return [_interface(each) for each in found]
 
-    def _security_groups(self) -> list[Piece]:
+    def _security_groups(self) -> list[Resource]:
         found = self._all("describe_security_groups", "SecurityGroups", "DescribeSecurityGroups")
         return [_group(each) for each in found]
 
-    def _keys(self) -> list[Piece]:
+    def _keys(self) -> list[Resource]:
         with translated("DescribeKeyPairs"):
             answer = self._client.describe_key_pairs(Filters=MANAGED_FILTER)
         return [_key_pair(each) for each in answer.get("KeyPairs", [])]
@@ -85,62 +85,70 @@ class Ec2Leftovers(Ec2):
                 yield from page.get(key, [])
 
 
-def connect_leftovers(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Leftovers]:
+def connect_resources(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Resources]:
     """Return a function that makes a region's client, all with one login; not thread-safe."""
     clients = Clients(cloud, notify)
 
-    def edge(region: str) -> Ec2Leftovers:
+    def edge(region: str) -> Ec2Resources:
         asking: EC2Client = clients.ec2(region)
-        made = Ec2Leftovers(asking, sleep=time.sleep)
+        made = Ec2Resources(asking, sleep=time.sleep)
         made.prices = PriceList(clients.other, region)
         return made
 
     return edge
 
 
-def _instance(answer: Mapping[str, Any]) -> Piece:
+def _instance(answer: Mapping[str, Any]) -> Resource:
     ended = END_TIME.search(answer.get("StateTransitionReason", ""))
-    return Piece(
-        Kind.INSTANCE,
+    return Resource(
+        ResourceKind.INSTANCE,
         answer["InstanceId"],
         responses.tags(answer.get("Tags")),
         state=answer["State"]["Name"],
-        born=answer.get("LaunchTime"),
+        created=answer.get("LaunchTime"),
         ended=datetime.fromisoformat(ended[1]).replace(tzinfo=UTC) if ended else None,
         type=answer.get("InstanceType", ""),
         is_spot=answer.get("InstanceLifecycle") == "spot",
     )
 
 
-def _volume(answer: Mapping[str, Any]) -> Piece:
-    return Piece(
-        Kind.VOLUME,
+def _volume(answer: Mapping[str, Any]) -> Resource:
+    return Resource(
+        ResourceKind.VOLUME,
         answer["VolumeId"],
         responses.tags(answer.get("Tags")),
         state=answer.get("State", ""),
-        born=answer.get("CreateTime"),
+        created=answer.get("CreateTime"),
         type=answer.get("VolumeType", ""),
         size=answer.get("Size", 0),
     )
 
 
-def _interface(answer: Mapping[str, Any]) -> Piece:
+def _interface(answer: Mapping[str, Any]) -> Resource:
     tags = responses.tags(answer.get("TagSet"))
     interface_id = answer["NetworkInterfaceId"]
-    return Piece(Kind.INTERFACE, interface_id, tags, state=answer.get("Status", ""), born=born(tags))
+    return Resource(
+        ResourceKind.INTERFACE,
+        interface_id,
+        tags,
+        state=answer.get("Status", ""),
+        created=creation_time(tags),
+    )
 
 
-def _group(answer: Mapping[str, Any]) -> Piece:
+def _group(answer: Mapping[str, Any]) -> Resource:
     # A security group has no creation time.
     tags = responses.tags(answer.get("Tags"))
-    return Piece(Kind.GROUP, answer["GroupId"], tags, name=answer["GroupName"], born=born(tags))
+    return Resource(
+        ResourceKind.GROUP, answer["GroupId"], tags, name=answer["GroupName"], created=creation_time(tags)
+    )
 
 
-def _key_pair(answer: Mapping[str, Any]) -> Piece:
-    return Piece(
-        Kind.KEY_PAIR,
+def _key_pair(answer: Mapping[str, Any]) -> Resource:
+    return Resource(
+        ResourceKind.KEY_PAIR,
         answer.get("KeyPairId", ""),
         responses.tags(answer.get("Tags")),
         name=answer["KeyName"],
-        born=answer.get("CreateTime"),
+        created=answer.get("CreateTime"),
     )

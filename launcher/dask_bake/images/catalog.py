@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.ec2.protocols import ImageApi
 from dask_bake.images.facts import ImageFacts, family
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag
 
 
-def look_up(edge: ImagesEdge) -> tuple[ImageFacts, ...]:
+def look_up(edge: ImageApi) -> tuple[ImageFacts, ...]:
     """What is known of every image in the region, the newest first: in four calls, however many there are."""
     images = edge.mine()
     if not images:

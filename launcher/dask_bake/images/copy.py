@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.ec2.protocols import ImageApi
 from dask_bake.errors import BakeError, CommandInterruptedError, LeftoverError
 from dask_bake.events import Notify, Phases
 from dask_bake.images.copy_plan import CopyPlan, CopyStep
@@ -21,7 +21,7 @@ class _Copying:
     """
 
     plan: CopyPlan
-    edge: ImagesEdge
+    edge: ImageApi
     token: str = ""
     image_id: str = ""
     copied: Image | None = None
@@ -31,7 +31,7 @@ class _Copying:
 
 def copy(
     plans: Sequence[CopyPlan],
-    edges: Mapping[str, ImagesEdge],
+    edges: Mapping[str, ImageApi],
     *,
     notify: Notify,
     clock: Callable[[], float],

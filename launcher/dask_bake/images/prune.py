@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.ec2.protocols import ImageApi
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.images.catalog import look_up
@@ -123,7 +123,7 @@ def _loose(facts: Sequence[ImageFacts], snapshots: Sequence[Snapshot], now: date
     return tuple(each for each in snapshots if each.id not in used and now - each.started >= GRACE)
 
 
-def look_up_prune(edge: ImagesEdge, *, keep: int, now: datetime) -> PrunePlan:
+def look_up_prune(edge: ImageApi, *, keep: int, now: datetime) -> PrunePlan:
     """What would be removed now; with whom an image is shared is asked only of those that would go."""
     facts = look_up(edge)
     snapshots = edge.tagged_snapshots()
@@ -137,7 +137,7 @@ def look_up_prune(edge: ImagesEdge, *, keep: int, now: datetime) -> PrunePlan:
     return plan_prune(facts, keep=keep, now=now, snapshots=snapshots)
 
 
-def prune(plan: PrunePlan, edge: ImagesEdge, *, notify: Notify) -> tuple[Image, ...]:
+def prune(plan: PrunePlan, edge: ImageApi, *, notify: Notify) -> tuple[Image, ...]:
     """Removes what the plan says, but for what has come into use since, and returns the images removed.
 
     Raises:

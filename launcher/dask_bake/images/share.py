@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dask_bake.ec2.protocols import ImagesEdge
+from dask_bake.ec2.protocols import ImageApi
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Image
@@ -36,7 +36,7 @@ def check_accounts(accounts: Sequence[str]) -> tuple[str, ...]:
     return tuple(accounts)
 
 
-def share(plan: SharePlan, edge: ImagesEdge) -> None:
+def share(plan: SharePlan, edge: ImageApi) -> None:
     """The accounts can use the image, or no longer; for all of them, or for none."""
     if not plan.accounts:
         return

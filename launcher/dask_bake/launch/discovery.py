@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from dask_bake.ec2.protocols import LookUps
+from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
 from dask_bake.launch import quotas
@@ -59,7 +59,7 @@ class Discovery:
     placement_group: PlacementGroup | None = None
 
 
-def discover(options: LaunchOptions, ec2: LookUps, caller: Callable[[], str]) -> Discovery:
+def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], str]) -> Discovery:
     """Return what there is for a launch with these options.
 
     Args:
@@ -83,7 +83,7 @@ def discover(options: LaunchOptions, ec2: LookUps, caller: Callable[[], str]) ->
     return Discovery(**found, name_nodes=ec2.nodes(name) if found["name_groups"] else ())
 
 
-def _only_if_named(options: LaunchOptions, ec2: LookUps) -> dict[str, Callable[[], Any]]:
+def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Callable[[], Any]]:
     """Return the questions about what not every launch has."""
     questions: dict[str, Callable[[], Any]] = {}
     key, profile, group = options.keyname, options.iaminstance_name, options.placement_group
@@ -98,7 +98,9 @@ def _only_if_named(options: LaunchOptions, ec2: LookUps) -> dict[str, Callable[[
     return questions
 
 
-def find_types(options: LaunchOptions, ec2: LookUps, names: tuple[str, ...]) -> tuple[InstanceType, ...]:
+def find_types(
+    options: LaunchOptions, ec2: LaunchQueries, names: tuple[str, ...]
+) -> tuple[InstanceType, ...]:
     """Return the types of these names; the error for one that EC2 does not know names its option."""
     try:
         return ec2.instance_types(names)
@@ -115,13 +117,13 @@ def no_such_type(options: LaunchOptions, name: str) -> UsageError:
     return UsageError(f"{flag} {name}: there is no such type in this region", hint="such as m6i.2xlarge")
 
 
-def find_subnets(options: LaunchOptions, ec2: LookUps) -> tuple[Subnet, ...]:
+def find_subnets(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Subnet, ...]:
     """Return the subnet that the options name, or those of their VPC, or the default ones."""
     vpc_id = options.vpc_id if options.subnet_id is None else None
     return ec2.subnets(vpc_id=vpc_id, subnet_id=options.subnet_id)
 
 
-def find_images(options: LaunchOptions, ec2: LookUps) -> tuple[Image, ...]:
+def find_images(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Image, ...]:
     """Return the image that the options name, or all that were baked here, the newest first."""
     if options.ami is not None:
         return (ec2.image(options.ami),)
@@ -135,7 +137,7 @@ def find_callers(options: LaunchOptions, caller: Callable[[], str]) -> tuple[str
     return options.cidr or (caller(),)
 
 
-def find_groups(options: LaunchOptions, ec2: LookUps) -> tuple[SecurityGroup, ...]:
+def find_groups(options: LaunchOptions, ec2: LaunchQueries) -> tuple[SecurityGroup, ...]:
     """Return the groups of the name, or the id, of the user's own group."""
     name, group_id = options.security_group, options.security_group_id
     if name is None and group_id is None:
@@ -143,13 +145,13 @@ def find_groups(options: LaunchOptions, ec2: LookUps) -> tuple[SecurityGroup, ..
     return ec2.named_groups(name=name, group_id=group_id)
 
 
-def find_sources(options: LaunchOptions, ec2: LookUps) -> tuple[SecurityGroup, ...]:
+def find_sources(options: LaunchOptions, ec2: LaunchQueries) -> tuple[SecurityGroup, ...]:
     """Return the groups that --cidr names."""
     ids = [source for source in options.cidr if source.startswith("sg-")]
     return tuple(group for each in ids for group in ec2.named_groups(group_id=each))
 
 
-def newest_base(image: Image, ec2: LookUps) -> str | None:
+def newest_base(image: Image, ec2: LaunchQueries) -> str | None:
     """Return the newest of Debian's images like the image's base; ``None`` where it cannot be found."""
     names = compatibility.base_names(image)
     if names is None:

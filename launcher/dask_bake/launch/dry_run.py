@@ -7,7 +7,7 @@ from typing import Any
 
 from dask_bake.clusters.naming import member_rule
 from dask_bake.ec2 import requests
-from dask_bake.ec2.protocols import LookUps
+from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError
 from dask_bake.launch.plan import UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP, LaunchPlan
 from dask_bake.models.ec2 import Rule
@@ -64,7 +64,7 @@ def _group_calls(plan: LaunchPlan, name: str, group_id: str, rules: Sequence[Rul
     ]
 
 
-def ask_permissions(plan: LaunchPlan, ec2: LookUps) -> tuple[Permission, ...]:
+def ask_permissions(plan: LaunchPlan, ec2: LaunchQueries) -> tuple[Permission, ...]:
     """What EC2 says of each call that the plan would make first."""
     candidate = plan.first
     head = requests.run_instances(plan.head(candidate, candidate.head_types[0], ()))
@@ -106,7 +106,7 @@ def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str,
     return {**kept, "NetworkInterfaces": interfaces}
 
 
-def _ask(ec2: LookUps, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
+def _ask(ec2: LaunchQueries, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
     try:
         allowed = ec2.may(operation, request)
         if not allowed and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
-from dask_bake.ec2.protocols import CloudEdge, HeadConnection
+from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
@@ -21,7 +21,7 @@ from dask_bake.models.tags import Tag
 
 def launch(
     plan: LaunchPlan,
-    cloud: CloudEdge,
+    cloud: ClusterApi,
     connection: HeadConnection,
     *,
     notify: Notify,
@@ -80,7 +80,7 @@ class _Launch:
     """One launch while it makes things: what it has to undo if it fails."""
 
     plan: LaunchPlan
-    cloud: CloudEdge
+    cloud: ClusterApi
     state: LaunchState
     watch: Readiness
     notify: Notify

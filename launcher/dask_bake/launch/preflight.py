@@ -13,7 +13,7 @@ from dask_bake.launch.plan import LaunchTarget
 from dask_bake.launch.quotas import check_quotas
 from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
-from dask_bake.models.resources import only_names
+from dask_bake.models.resources import are_left_over
 from dask_bake.options.launch import LaunchOptions
 
 MOST_OF_A_SPREAD = 7
@@ -88,7 +88,7 @@ def check_name(name: str, found: Discovery, now: datetime) -> None:
     """Raise if a cluster has the name already, or one that is no more left its groups."""
     if not found.name_groups:
         return
-    if only_names(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
+    if are_left_over(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
         raise ended_by_itself(name)
     raise already_there(name)
 

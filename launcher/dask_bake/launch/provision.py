@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import CapacityError, QuotaError
 from dask_bake.events import Note, Notify
 from dask_bake.launch.placement import Candidate
@@ -44,7 +44,7 @@ class Provisioner:
     """
 
     plan: LaunchPlan
-    cloud: CloudEdge
+    cloud: ClusterApi
     run: Callable[[InstanceSpec], tuple[Node, ...]]
     notify: Notify
     groups: tuple[str, ...]

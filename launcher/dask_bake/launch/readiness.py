@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dask_bake.clusters.teardown import UNSEEN
-from dask_bake.ec2.protocols import CloudEdge, HeadConnection
+from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, TransientError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
@@ -27,7 +27,7 @@ class Readiness:
     """The waiting for a launch, which polls EC2 and the scheduler and records what they answer."""
 
     state: LaunchState
-    cloud: CloudEdge
+    cloud: ClusterApi
     connection: HeadConnection
     notify: Notify
     clock: Callable[[], float]

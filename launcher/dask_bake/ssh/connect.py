@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import STATE_FILE
 from dask_bake.clusters.ssh_access import allows_ssh_from
-from dask_bake.ec2.protocols import CloudEdge
+from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.hints import cluster_command
@@ -55,7 +55,7 @@ def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
     }
 
 
-def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: CloudEdge) -> Host:
+def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) -> Host:
     """The node as ssh reaches it from here, its host key known."""
     check_programs(cluster.transport)
     keystore = local_keystore(cluster, cloud)
@@ -117,7 +117,7 @@ def not_allowed_error(cluster: Cluster, cloud: Cloud) -> BakeError | None:
 
 
 def query_head(
-    cluster: Cluster, cloud: Cloud, ec2: CloudEdge, notify: Notify
+    cluster: Cluster, cloud: Cloud, ec2: ClusterApi, notify: Notify
 ) -> tuple[Mapping[str, int] | None, str]:
     """The worker processes per address, and the file of the head's switches.
 
@@ -157,7 +157,7 @@ def _ask_until(
     return registered
 
 
-def _pin(node: Node, keystore: Keystore, ec2: CloudEdge) -> None:
+def _pin(node: Node, keystore: Keystore, ec2: ClusterApi) -> None:
     host_key = host_key_from_console(ec2.console_output(node.id))
     if host_key is None:
         raise BakeError(

@@ -13,7 +13,7 @@ from dask_bake.clusters.inventory import OF_A_BAKE
 from dask_bake.clusters.naming import ended_by_itself
 from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.models.cluster import Cluster, Node
-from dask_bake.models.resources import only_names
+from dask_bake.models.resources import are_left_over
 from dask_bake.view import layout
 from dask_bake.view.cluster_json import scheduler_address
 
@@ -144,7 +144,7 @@ def _workers(node: Node, cluster: Cluster, registered: Mapping[str, int] | None)
 
 
 def _without_nodes(cluster: Cluster, now: datetime, flags: Sequence[str]) -> str:
-    if OF_A_BAKE.fullmatch(cluster.name) or not only_names(cluster.groups, now):
+    if OF_A_BAKE.fullmatch(cluster.name) or not are_left_over(cluster.groups, now):
         return "It has no nodes, only its security group: its launch is starting or was interrupted."
     ended = ended_by_itself(cluster.name)
     return complete(f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}.", flags)

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from dask_bake.clusters.orphans import Reaping
 from dask_bake.launch.pricing import dollars
-from dask_bake.models.resources import Kind, Piece
+from dask_bake.models.resources import Resource, ResourceKind
 from dask_bake.view import layout
 
 Costs = Mapping[str, float | None]
@@ -24,7 +24,7 @@ def reap_view(found: Reaping, costs: Costs, now: datetime) -> RenderableType:
     parts: list[RenderableType] = []
     for each in found.remains:
         title = f"{each.cluster}  {each.region}, inactive for {layout.age_text(now - each.silent_since)}"
-        rows = [_row(piece, costs, now) for piece in each.pieces]
+        rows = [_row(resource, costs, now) for resource in each.resources]
         parts += [
             Text(title, "bold red"),
             layout.indented(layout.grid(rows, wraps=DESCRIPTION, right=DESCRIPTION + 1)),
@@ -53,7 +53,7 @@ def reap_document(
                 "cluster": each.cluster,
                 "launch_id": each.launch_id,
                 "silent_seconds": int((now - each.silent_since).total_seconds()),
-                "pieces": [_piece(piece, costs, now) for piece in each.pieces],
+                "pieces": [_resource(resource, costs, now) for resource in each.resources],
             }
             for each in found.remains
         ],
@@ -66,10 +66,10 @@ def reap_document(
 
 def counted(found: Reaping) -> str:
     """Return the number of resources of each kind, as the start of a sentence."""
-    counts = Counter(piece.kind for each in found.remains for piece in each.pieces)
+    counts = Counter(resource.kind for each in found.remains for resource in each.resources)
     if not counts:
         return "Nothing is"
-    what = [layout.counted(counts[kind], kind) for kind in Kind if counts[kind]]
+    what = [layout.counted(counts[kind], kind) for kind in ResourceKind if counts[kind]]
     return f"{_listed(what)} {'is' if counts.total() == 1 else 'are'}"
 
 
@@ -77,11 +77,13 @@ def _listed(words: Sequence[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-def _row(piece: Piece, costs: Costs, now: datetime) -> tuple[str, ...]:
-    age = "?" if piece.born is None else layout.age_text(now - piece.born)
-    what = " ".join(filter(None, (piece.type, f"{piece.size} GiB" if piece.size else "", piece.name)))
-    plain = (str(piece.kind), piece.id, what, age)
-    return (*plain, _cost(costs[piece.id])) if piece.id in costs else (*plain, "")
+def _row(resource: Resource, costs: Costs, now: datetime) -> tuple[str, ...]:
+    age = "?" if resource.created is None else layout.age_text(now - resource.created)
+    what = " ".join(
+        filter(None, (resource.type, f"{resource.size} GiB" if resource.size else "", resource.name))
+    )
+    plain = (str(resource.kind), resource.id, what, age)
+    return (*plain, _cost(costs[resource.id])) if resource.id in costs else (*plain, "")
 
 
 def _cost(cost: float | None) -> str:
@@ -89,20 +91,20 @@ def _cost(cost: float | None) -> str:
 
 
 def _total_cost(found: Reaping, costs: Costs) -> str:
-    prices = [costs.get(piece.id) for each in found.remains for piece in each.pieces]
+    prices = [costs.get(resource.id) for each in found.remains for resource in each.resources]
     known = [cost for cost in prices if cost is not None]
     if not known:
         return ""
-    unknown = sum(piece.id in costs for each in found.remains for piece in each.pieces) > len(known)
+    unknown = sum(resource.id in costs for each in found.remains for resource in each.resources) > len(known)
     return f", {dollars(sum(known))} an hour{' plus unknown costs' if unknown else ''}"
 
 
-def _piece(piece: Piece, costs: Costs, now: datetime) -> dict[str, Any]:
+def _resource(resource: Resource, costs: Costs, now: datetime) -> dict[str, Any]:
     return {
-        "kind": str(piece.kind),
-        "id": piece.id,
-        "name": piece.name or None,
-        "type": piece.type or None,
-        "age_seconds": None if piece.born is None else int((now - piece.born).total_seconds()),
-        "cost_an_hour": costs.get(piece.id),
+        "kind": str(resource.kind),
+        "id": resource.id,
+        "name": resource.name or None,
+        "type": resource.type or None,
+        "age_seconds": None if resource.created is None else int((now - resource.created).total_seconds()),
+        "cost_an_hour": costs.get(resource.id),
     }

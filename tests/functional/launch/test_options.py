@@ -39,7 +39,7 @@ from fakes import (
     FakeClock,
     FakeCloud,
     FakeHeadConnection,
-    FakeLookUps,
+    FakeQueries,
     a_target,
 )
 
@@ -53,7 +53,7 @@ ELSEWHERE = Subnet("subnet-9", "vpc-9", "us-east-1c", 4091)
 OURS = SecurityGroup("sg-11111111", "ours", "vpc-1")
 
 
-class Region(FakeLookUps):
+class Region(FakeQueries):
     """A fake region with everything that the cases name."""
 
     def __init__(self) -> None:

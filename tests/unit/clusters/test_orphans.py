@@ -15,7 +15,7 @@ from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import SecurityGroup
-from dask_bake.models.resources import QUIET, Kind, Piece
+from dask_bake.models.resources import GRACE_PERIOD, Resource, ResourceKind
 from dask_bake.models.tags import Tag
 from dask_bake.view.reap import reap_document, reap_view
 from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, hint_of, workers_of
@@ -23,94 +23,109 @@ from fakes import SUBNETS, FakeClock, FakeCloud, Fault, a_plan, head_of, hint_of
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 OLD = NOW - timedelta(hours=3)
 NAMES = {
-    Kind.INSTANCE: "i-0",
-    Kind.VOLUME: "vol-0",
-    Kind.INTERFACE: "eni-0",
-    Kind.GROUP: "sg-0",
-    Kind.KEY_PAIR: "key-0",
+    ResourceKind.INSTANCE: "i-0",
+    ResourceKind.VOLUME: "vol-0",
+    ResourceKind.INTERFACE: "eni-0",
+    ResourceKind.GROUP: "sg-0",
+    ResourceKind.KEY_PAIR: "key-0",
 }
 BAKE = "image-0123456789ab"
 
 
-def piece(kind: Kind, state: str = "", *, cluster="taxi", role=Role.WORKER, launch="", **changes) -> Piece:
+def resource(
+    kind: ResourceKind, state: str = "", *, cluster="taxi", role=Role.WORKER, launch="", **changes
+) -> Resource:
     own = ((Tag.MANAGED, "true"), (Tag.CLUSTER, cluster), (Tag.LAUNCH, launch or f"of-{cluster}"))
-    usual = {Kind.INSTANCE: "running", Kind.VOLUME: "available", Kind.INTERFACE: "available"}
-    made = Piece(
-        kind, NAMES[kind], (*own, (Tag.ROLE, str(role))), state=state or usual.get(kind, ""), born=OLD
+    usual = {
+        ResourceKind.INSTANCE: "running",
+        ResourceKind.VOLUME: "available",
+        ResourceKind.INTERFACE: "available",
+    }
+    made = Resource(
+        kind, NAMES[kind], (*own, (Tag.ROLE, str(role))), state=state or usual.get(kind, ""), created=OLD
     )
     return replace(made, **changes)
 
 
-def head(state: str = "running", **changes) -> Piece:
-    return piece(Kind.INSTANCE, state, role=Role.HEAD, id="i-head", **changes)
+def head(state: str = "running", **changes) -> Resource:
+    return resource(ResourceKind.INSTANCE, state, role=Role.HEAD, id="i-head", **changes)
 
 
-def plan(*pieces: Piece) -> Reaping:
-    return plan_reaping("us-east-1", pieces, NOW)
+def plan(*resources: Resource) -> Reaping:
+    return plan_reaping("us-east-1", resources, NOW)
 
 
-def going(*pieces: Piece) -> list[str]:
-    return [each.id for remains in plan(*pieces).remains for each in remains.pieces]
+def going(*resources: Resource) -> list[str]:
+    return [each.id for remains in plan(*resources).remains for each in remains.resources]
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "stopping", "stopped"])
 def test_a_cluster_lives_as_long_as_its_head(state):
-    assert plan(head(state), *(piece(kind) for kind in Kind)) == Reaping()
+    assert plan(head(state), *(resource(kind) for kind in ResourceKind)) == Reaping()
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
 def test_when_its_head_has_ended_all_the_rest_goes(state):
-    assert going(head(state), *(piece(kind) for kind in Kind)) == ["i-0", "vol-0", "eni-0", "sg-0", "key-0"]
+    assert going(head(state), *(resource(kind) for kind in ResourceKind)) == [
+        "i-0",
+        "vol-0",
+        "eni-0",
+        "sg-0",
+        "key-0",
+    ]
 
 
-@pytest.mark.parametrize("kind", [Kind.VOLUME, Kind.INTERFACE])
+@pytest.mark.parametrize("kind", [ResourceKind.VOLUME, ResourceKind.INTERFACE])
 def test_what_an_instance_still_has_goes_with_it(kind):
-    assert going(piece(kind, "in-use")) == []
+    assert going(resource(kind, "in-use")) == []
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", ResourceKind)
 def test_whatever_is_young_keeps_its_launch(kind):
-    young = piece(kind, born=NOW - QUIET + timedelta(seconds=1))
+    young = resource(kind, created=NOW - GRACE_PERIOD + timedelta(seconds=1))
 
-    found = plan(piece(Kind.GROUP), young)
+    found = plan(resource(ResourceKind.GROUP), young)
 
     assert not found
     assert [each.cluster for each in found.spared] == ["taxi"]
 
 
 def test_a_clock_that_is_ahead_makes_nothing_old():
-    assert not plan(piece(Kind.GROUP, born=NOW + timedelta(minutes=9)))
+    assert not plan(resource(ResourceKind.GROUP, created=NOW + timedelta(minutes=9)))
 
 
 def test_a_head_that_ended_just_now_keeps_its_launch():
     """Another place may be tried for it."""
-    assert not plan(head("terminated", ended=NOW - timedelta(minutes=1)), piece(Kind.GROUP))
-    assert plan(head("terminated", ended=NOW - QUIET), piece(Kind.GROUP))
+    assert not plan(head("terminated", ended=NOW - timedelta(minutes=1)), resource(ResourceKind.GROUP))
+    assert plan(head("terminated", ended=NOW - GRACE_PERIOD), resource(ResourceKind.GROUP))
 
 
 def test_a_group_whose_age_nothing_tells_is_left_to_people():
-    found = plan(piece(Kind.GROUP, born=None))
+    found = plan(resource(ResourceKind.GROUP, created=None))
 
     assert not found
     assert [each.why for each in found.spared] == ["nothing tells its age"]
-    assert going(piece(Kind.GROUP, born=None), piece(Kind.KEY_PAIR)) == ["sg-0", "key-0"]
+    assert going(resource(ResourceKind.GROUP, created=None), resource(ResourceKind.KEY_PAIR)) == [
+        "sg-0",
+        "key-0",
+    ]
 
 
 @pytest.mark.parametrize("missing", [Tag.MANAGED, Tag.CLUSTER, Tag.LAUNCH])
 def test_what_lacks_one_of_our_tags_is_nobody_s_to_remove(missing):
-    whole = piece(Kind.INSTANCE)
+    whole = resource(ResourceKind.INSTANCE)
     assert plan(whole)
     assert not plan(replace(whole, tags=tuple(tag for tag in whole.tags if tag[0] != missing)))
 
 
 def test_a_launch_is_judged_by_itself():
-    assert going(head(launch="new"), piece(Kind.INSTANCE, launch="old", id="i-lost")) == ["i-lost"]
+    assert going(head(launch="new"), resource(ResourceKind.INSTANCE, launch="old", id="i-lost")) == ["i-lost"]
 
 
 @pytest.mark.parametrize("name", [BAKE, f"{BAKE}-proof"])
 def test_a_bake_lives_as_long_as_a_bake_can_take(name):
     def claim(age: timedelta) -> Reaping:
-        return plan(piece(Kind.GROUP, cluster=BAKE), head(cluster=name, born=NOW - age))
+        return plan(resource(ResourceKind.GROUP, cluster=BAKE), head(cluster=name, created=NOW - age))
 
     assert not claim(BAKING - timedelta(seconds=1))
     assert claim(BAKING)
@@ -147,27 +162,28 @@ def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
 def test_between_a_bake_s_two_machines_its_claim_stays():
     ended = head("terminated", cluster=BAKE, ended=NOW - timedelta(seconds=20))
 
-    assert not plan(piece(Kind.GROUP, cluster=BAKE), ended)
+    assert not plan(resource(ResourceKind.GROUP, cluster=BAKE), ended)
 
 
 @dataclass
 class Region(FakeCloud):
     """A region in a list, with disks and interfaces."""
 
-    loose: list[Piece] = field(default_factory=list)
+    loose: list[Resource] = field(default_factory=list)
     held: tuple[str, ...] = ()
     deleted: list[str] = field(default_factory=list)
     silent: bool = False
 
-    def pieces(self) -> tuple[Piece, ...]:
+    def resources(self) -> tuple[Resource, ...]:
         if self.silent:
             raise BakeError("EC2 could not be reached")
         nodes = [
-            Piece(Kind.INSTANCE, node.id, node.tags, state=node.state, born=node.launched)
+            Resource(ResourceKind.INSTANCE, node.id, node.tags, state=node.state, created=node.launched)
             for node in self.instances
         ]
         groups = [
-            Piece(Kind.GROUP, each.id, each.tags, name=each.name, born=OLD) for each in self.security_groups
+            Resource(ResourceKind.GROUP, each.id, each.tags, name=each.name, created=OLD)
+            for each in self.security_groups
         ]
         return (*nodes, *groups, *self.loose)
 
@@ -178,7 +194,7 @@ class Region(FakeCloud):
         self._delete(interface_id)
 
     def delete_security_group(self, group_id: str) -> bool:
-        if any(each.kind is Kind.INTERFACE for each in self.loose):
+        if any(each.kind is ResourceKind.INTERFACE for each in self.loose):
             return False
         if group_id in self.held:
             return False
@@ -196,7 +212,7 @@ def a_region(*names: str, **more) -> Region:
     """With a worker and a group of each cluster."""
     nodes, groups = [], []
     for name in names:
-        tags = piece(Kind.GROUP, cluster=name).tags
+        tags = resource(ResourceKind.GROUP, cluster=name).tags
         nodes.append(
             Node(f"i-{name}", 1, Role.WORKER, "running", "", None, "t", "z", OLD, "ami-1", tags=tags)
         )
@@ -211,7 +227,7 @@ def remove(**regions: Region) -> None:
 
 
 def test_interfaces_go_before_the_groups_that_they_are_in():
-    region = a_region("taxi", loose=[piece(Kind.INTERFACE), piece(Kind.VOLUME)])
+    region = a_region("taxi", loose=[resource(ResourceKind.INTERFACE), resource(ResourceKind.VOLUME)])
 
     remove(here=region)
 
@@ -232,7 +248,7 @@ def test_what_resists_is_named_and_keeps_nothing_else():
 
 
 def test_a_disk_that_stays_is_named_with_ec2_s_reason():
-    region = a_region("taxi", loose=[piece(Kind.VOLUME)], held=("vol-0",))
+    region = a_region("taxi", loose=[resource(ResourceKind.VOLUME)], held=("vol-0",))
 
     with pytest.raises(LeftoverError) as caught:
         remove(here=region)
@@ -242,7 +258,7 @@ def test_a_disk_that_stays_is_named_with_ec2_s_reason():
 
 
 def test_what_resists_in_one_region_keeps_nothing_in_the_others():
-    first, last = (a_region("taxi", loose=[piece(Kind.VOLUME)], held=("vol-0",)) for _ in range(2))
+    first, last = (a_region("taxi", loose=[resource(ResourceKind.VOLUME)], held=("vol-0",)) for _ in range(2))
     between = a_region("train")
 
     with pytest.raises(LeftoverError) as caught:
@@ -302,10 +318,10 @@ def shown(renderable) -> str:
 
 
 FOUND = plan(
-    piece(Kind.INSTANCE, type="m6i.large", id="i-0123456789abcdef0"),
-    piece(Kind.VOLUME, type="gp3", size=10, id="vol-0123456789abcdef0"),
-    piece(Kind.GROUP, name="dask-bake-taxi", born=None, id="sg-0123456789abcdef0"),
-    piece(Kind.GROUP, cluster="young", born=NOW),
+    resource(ResourceKind.INSTANCE, type="m6i.large", id="i-0123456789abcdef0"),
+    resource(ResourceKind.VOLUME, type="gp3", size=10, id="vol-0123456789abcdef0"),
+    resource(ResourceKind.GROUP, name="dask-bake-taxi", created=None, id="sg-0123456789abcdef0"),
+    resource(ResourceKind.GROUP, cluster="young", created=NOW),
 )
 
 

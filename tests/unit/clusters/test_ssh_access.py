@@ -11,7 +11,7 @@ from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import CLOUD, IMAGE, SUBNETS, FakeLookUps, a_cluster, a_plan, a_target, hint_of
+from fakes import CLOUD, IMAGE, SUBNETS, FakeQueries, a_cluster, a_plan, a_target, hint_of
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
 PROVED = replace(IMAGE, tags=(*IMAGE.tags, (Tag.VERIFIED, Verified.YES), (Tag.MANAGED, "true")))
@@ -141,5 +141,5 @@ def test_without_that_way_nobody_asks_for_endpoints():
 
 
 def looked_around(*, endpoints, **options):
-    there = FakeLookUps(images={"self": [PROVED]}, endpoints=endpoints)
+    there = FakeQueries(images={"self": [PROVED]}, endpoints=endpoints)
     return a_target(LaunchOptions(**options), CLOUD, there, OLD)

@@ -7,9 +7,9 @@ import pytest
 from botocore.config import Config
 from botocore.stub import Stubber
 
-from dask_bake.ec2.resources import Ec2Leftovers
+from dask_bake.ec2.resources import Ec2Resources
 from dask_bake.errors import BakeError
-from dask_bake.models.resources import Kind, Piece
+from dask_bake.models.resources import Resource, ResourceKind
 from dask_bake.models.tags import Tag
 
 MANAGED_FILTER = {"Filters": [{"Name": "tag:dask-bake:managed", "Values": ["true"]}]}
@@ -22,17 +22,17 @@ TOLD = [{"Key": key, "Value": value} for key, value in TAGS]
 def stubbed():
     client = boto3.client("ec2", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
     with Stubber(client) as stub:
-        yield Ec2Leftovers(client, sleep=[].append), stub
+        yield Ec2Resources(client, sleep=[].append), stub
         stub.assert_no_pending_responses()
 
 
-def instance(**changes) -> Piece:
-    usual = {"state": "terminated", "born": WHEN, "type": "m6i.large"}
-    return Piece(Kind.INSTANCE, "i-1", TAGS, **{**usual, **changes})
+def instance(**changes) -> Resource:
+    usual = {"state": "terminated", "created": WHEN, "type": "m6i.large"}
+    return Resource(ResourceKind.INSTANCE, "i-1", TAGS, **{**usual, **changes})
 
 
 @pytest.mark.parametrize(
-    ("told", "piece"),
+    ("told", "resource"),
     [
         (
             {"StateTransitionReason": "User initiated (2026-01-02 03:04:05 GMT)"},
@@ -42,7 +42,7 @@ def instance(**changes) -> Piece:
         ({"InstanceLifecycle": "spot", "StateTransitionReason": ""}, instance(is_spot=True)),
     ],
 )
-def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told, piece):
+def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told, resource):
     edge, stub = stubbed
     answer = {
         "InstanceId": "i-1",
@@ -54,11 +54,11 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
     }
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, MANAGED_FILTER)
 
-    assert edge._instances() == [piece]
+    assert edge._instances() == [resource]
 
 
 @pytest.mark.parametrize(
-    ("kind", "operation", "answer", "piece"),
+    ("kind", "operation", "answer", "resource"),
     [
         (
             "_volumes",
@@ -75,33 +75,35 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
                     }
                 ]
             },
-            Piece(Kind.VOLUME, "vol-1", TAGS, state="available", born=WHEN, type="gp3", size=10),
+            Resource(
+                ResourceKind.VOLUME, "vol-1", TAGS, state="available", created=WHEN, type="gp3", size=10
+            ),
         ),
         (
             "_interfaces",
             "describe_network_interfaces",
             {"NetworkInterfaces": [{"NetworkInterfaceId": "eni-1", "Status": "in-use", "TagSet": TOLD}]},
-            Piece(Kind.INTERFACE, "eni-1", TAGS, state="in-use", born=WHEN),
+            Resource(ResourceKind.INTERFACE, "eni-1", TAGS, state="in-use", created=WHEN),
         ),
         (
             "_security_groups",
             "describe_security_groups",
             {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask-bake-taxi", "Tags": TOLD}]},
-            Piece(Kind.GROUP, "sg-1", TAGS, name="dask-bake-taxi", born=WHEN),
+            Resource(ResourceKind.GROUP, "sg-1", TAGS, name="dask-bake-taxi", created=WHEN),
         ),
         (
             "_keys",
             "describe_key_pairs",
             {"KeyPairs": [{"KeyPairId": "key-1", "KeyName": "dask", "CreateTime": WHEN, "Tags": TOLD}]},
-            Piece(Kind.KEY_PAIR, "key-1", TAGS, name="dask", born=WHEN),
+            Resource(ResourceKind.KEY_PAIR, "key-1", TAGS, name="dask", created=WHEN),
         ),
     ],
 )
-def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, piece):
+def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, resource):
     edge, stub = stubbed
     stub.add_response(operation, answer, MANAGED_FILTER)
 
-    assert getattr(edge, kind)() == [piece]
+    assert getattr(edge, kind)() == [resource]
 
 
 @pytest.mark.parametrize("said", ["", "yesterday", "2026-01-02"])
@@ -111,8 +113,8 @@ def test_a_time_that_is_none_is_not_known_or_taken_as_utc(stubbed, said):
     answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
     stub.add_response("describe_security_groups", answer, MANAGED_FILTER)
 
-    (piece,) = edge._security_groups()
-    assert piece.born == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
+    (resource,) = edge._security_groups()
+    assert resource.created == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
 
 
 def test_what_is_gone_need_not_be_removed(stubbed):

@@ -15,6 +15,8 @@ from moto.server import ThreadedMotoServer
 
 from dask_bake.local.samples.s3 import ensure_files, file_names
 
+pytestmark = pytest.mark.slow
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "nyc_taxi.py"
 HERE = {"PATH": os.environ["PATH"], "PYTHONWARNINGS": "error", "AWS_CONFIG_FILE": os.devnull}
 

@@ -12,7 +12,7 @@ from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import IMAGE, FakeLookUps
+from fakes import IMAGE, FakeQueries
 
 BAKED = replace(
     IMAGE,
@@ -24,7 +24,7 @@ BAKED = replace(
 )
 
 
-def chosen(options: LaunchOptions, ec2: FakeLookUps) -> Image:
+def chosen(options: LaunchOptions, ec2: FakeQueries) -> Image:
     return choose_image(options, discover(options, ec2, lambda: "192.0.2.7/32"))
 
 
@@ -36,7 +36,7 @@ def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
     newer = replace(BAKED, id="ami-2", created=IMAGE.created + timedelta(days=1))
     pending = replace(newer, id="ami-3", state="pending")
     unproved = replace(newer, id="ami-4", tags=((Tag.MANAGED, "true"),))
-    ec2 = FakeLookUps({"self": (IMAGE, BAKED, newer, pending, unproved)})
+    ec2 = FakeQueries({"self": (IMAGE, BAKED, newer, pending, unproved)})
 
     assert chosen(LaunchOptions(), ec2) == newer
     assert ec2.asked == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]
@@ -45,7 +45,7 @@ def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
 def test_any_available_image_can_be_asked_for_by_its_id():
     foreign = replace(IMAGE, id="ami-2")
     pending = replace(IMAGE, id="ami-3", state="pending")
-    ec2 = FakeLookUps({"self": (BAKED, foreign, pending)})
+    ec2 = FakeQueries({"self": (BAKED, foreign, pending)})
 
     assert chosen(LaunchOptions(ami="ami-2"), ec2) == foreign
     with pytest.raises(BakeError, match="the image ami-3 is pending, not available"):
@@ -59,7 +59,7 @@ def test_the_newest_base_is_debians_newest_of_the_same_series():
         a_base("debian-13-amd64-20260501-1234", days=3),
         a_base("debian-12-amd64-20260601-1234", days=4, state="pending"),
     )
-    ec2 = FakeLookUps({DEBIAN_ACCOUNT: bases, "self": (a_base("debian-12-amd64-20260701-1234", days=5),)})
+    ec2 = FakeQueries({DEBIAN_ACCOUNT: bases, "self": (a_base("debian-12-amd64-20260701-1234", days=5),)})
 
     assert newest_base(BAKED, ec2) == "debian-12-amd64-20260401-1234"
     assert ec2.asked == [
@@ -71,11 +71,11 @@ def test_the_newest_base_is_debians_newest_of_the_same_series():
 
 
 def test_the_newest_base_is_asked_for_only_where_the_base_is_debians():
-    ec2 = FakeLookUps()
+    ec2 = FakeQueries()
 
     assert (newest_base(IMAGE, ec2), ec2.asked) == (None, [])
 
 
-@pytest.mark.parametrize("ec2", [FakeLookUps(), FakeLookUps(refused=[DEBIAN_ACCOUNT])])
+@pytest.mark.parametrize("ec2", [FakeQueries(), FakeQueries(refused=[DEBIAN_ACCOUNT])])
 def test_a_newest_base_that_is_not_to_be_had_is_silent(ec2):
     assert newest_base(BAKED, ec2) is None

@@ -4,11 +4,11 @@ import pytest
 
 from dask_bake.errors import BakeError
 from dask_bake.launch.dry_run import NOT_ASKED, NOT_CERTAIN, Permission, ask_permissions, check_permissions
-from fakes import FakeLookUps, a_plan, in_a_group
+from fakes import FakeQueries, a_plan, in_a_group
 
 
 def test_ec2_is_asked_about_each_call_without_what_is_not_there_yet():
-    ec2 = FakeLookUps()
+    ec2 = FakeQueries()
 
     answers = ask_permissions(a_plan(), ec2)
 
@@ -27,7 +27,7 @@ def test_ec2_is_asked_about_each_call_without_what_is_not_there_yet():
 
 
 def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay():
-    ec2 = FakeLookUps()
+    ec2 = FakeQueries()
 
     answers = ask_permissions(a_plan(provision=False, nprocs=1), ec2)
 
@@ -36,7 +36,7 @@ def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay
 
 
 def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
-    denied = ask_permissions(in_a_group(a_plan()), FakeLookUps(denied=("RunInstances",)))
+    denied = ask_permissions(in_a_group(a_plan()), FakeQueries(denied=("RunInstances",)))
     with pytest.raises(BakeError) as caught:
         check_permissions(denied)
 
@@ -44,14 +44,14 @@ def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
         "these AWS credentials may not call ec2:RunInstances for the head, ec2:RunInstances for the workers"
     )
     assert caught.value.exit_code == 1
-    unclear = ask_permissions(a_plan(), FakeLookUps(broken=("RunInstances",)))
+    unclear = ask_permissions(a_plan(), FakeQueries(broken=("RunInstances",)))
     assert unclear[2].why == "RunInstances failed: no such thing (InvalidParameterValue)"
     check_permissions(unclear)
 
 
 def test_a_refusal_for_the_vpc_s_default_group_is_not_certain():
     """In the cluster's own groups, which are not there yet, it may well be permitted."""
-    answers = ask_permissions(a_plan(), FakeLookUps(denied=("RunInstances",)))
+    answers = ask_permissions(a_plan(), FakeQueries(denied=("RunInstances",)))
 
     assert answers[2:] == (
         Permission("RunInstances", "the head", None, NOT_CERTAIN),
@@ -60,5 +60,5 @@ def test_a_refusal_for_the_vpc_s_default_group_is_not_certain():
     check_permissions(answers)
     with pytest.raises(BakeError, match=r"may not call ec2:CreateSecurityGroup for its group$"):
         check_permissions(
-            ask_permissions(a_plan(), FakeLookUps(denied=("CreateSecurityGroup", "RunInstances")))
+            ask_permissions(a_plan(), FakeQueries(denied=("CreateSecurityGroup", "RunInstances")))
         )

@@ -10,6 +10,8 @@ from dask_bake.launch.executor import launch
 from fakes import CLOUD, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
 from interrupting import hidden, words_of
 
+pytestmark = pytest.mark.slow
+
 ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is up, and costs")
 
 

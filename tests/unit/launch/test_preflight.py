@@ -9,10 +9,10 @@ from dask_bake.errors import BakeError
 from dask_bake.launch.quotas import quota_code
 from dask_bake.models.cloud import Market
 from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup
-from dask_bake.models.resources import QUIET
+from dask_bake.models.resources import GRACE_PERIOD
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import CLOUD, IMAGE, TYPES, FakeLookUps, a_cluster, a_target
+from fakes import CLOUD, IMAGE, TYPES, FakeQueries, a_cluster, a_target
 
 BAKED: Image = replace(
     IMAGE, root_size=10, tags=((Tag.MANAGED, "true"), (Tag.USER, "admin"), (Tag.VERIFIED, Verified.YES))
@@ -26,7 +26,7 @@ THEIRS = SecurityGroup("sg-22222222", "theirs", "vpc-2")
 def the_target(caller="192.0.2.7/32", found=None, **options):
     """What is found for a launch with these options, in a region of which ``found`` says more."""
     there = {"images": {"self": (BAKED,)}, "types": (*TYPES, ARM, MAC), **(found or {})}
-    return a_target(LaunchOptions(**options), CLOUD, FakeLookUps(**there), caller)
+    return a_target(LaunchOptions(**options), CLOUD, FakeQueries(**there), caller)
 
 
 REFUSALS = [
@@ -230,10 +230,14 @@ def test_an_instance_counts_against_the_quota_of_its_family(name, on_demand, spo
 @pytest.mark.parametrize(
     ("age", "state", "sentence"),
     [
-        (QUIET, "terminated", "cluster dask has ended by itself; its security groups still hold the name"),
-        (QUIET, None, "cluster dask has ended by itself; its security groups still hold the name"),
-        (QUIET, "running", "a cluster named dask already exists, or is being launched"),
-        (QUIET / 2, None, "a cluster named dask already exists, or is being launched"),
+        (
+            GRACE_PERIOD,
+            "terminated",
+            "cluster dask has ended by itself; its security groups still hold the name",
+        ),
+        (GRACE_PERIOD, None, "cluster dask has ended by itself; its security groups still hold the name"),
+        (GRACE_PERIOD, "running", "a cluster named dask already exists, or is being launched"),
+        (GRACE_PERIOD / 2, None, "a cluster named dask already exists, or is being launched"),
     ],
 )
 def test_a_name_that_only_groups_hold_is_of_a_cluster_that_has_ended(age, state, sentence):

@@ -15,7 +15,7 @@ from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in
 from dask_bake.models.cloud import Connect
 from dask_bake.view.cluster_json import cost_document, plan_document
 from dask_bake.view.launch_plan import plan_view
-from fakes import IMAGE, FakeLookUps, a_plan, in_a_group
+from fakes import IMAGE, FakeQueries, a_plan, in_a_group
 
 SIZED = replace(IMAGE, root_size=73)
 ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
@@ -185,7 +185,7 @@ def test_only_what_is_paid_for_on_demand_is_a_price():
 def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
     plan = in_a_group(a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge")))
     text = shown(
-        plan_view(plan, ask_permissions(plan, FakeLookUps(denied=("RunInstances",))), cost(plan, ALL))
+        plan_view(plan, ask_permissions(plan, FakeQueries(denied=("RunInstances",))), cost(plan, ALL))
     )
     lines = [line.rstrip() for line in text.splitlines()]
 

@@ -7,7 +7,7 @@ import pytest
 from dask_bake.errors import BakeError
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import CLOUD, IMAGE, TYPES, FakeLookUps, a_target
+from fakes import CLOUD, IMAGE, TYPES, FakeQueries, a_target
 
 BAKED = replace(IMAGE, tags=((Tag.MANAGED, "true"), (Tag.USER, "admin"), (Tag.VERIFIED, Verified.YES)))
 STANDARD, GRAPHICS = "L-1216C47A", "L-DB2E81BA"
@@ -16,7 +16,7 @@ BOTH = {"type": ("m6i.2xlarge", "g5.2xlarge"), "count": 9}
 
 def the_target(quotas, **options):
     """What is found for a launch in an account with these quotas."""
-    there = FakeLookUps(images={"self": (BAKED,)}, types=TYPES, quotas=quotas)
+    there = FakeQueries(images={"self": (BAKED,)}, types=TYPES, quotas=quotas)
     return a_target(LaunchOptions(**options), CLOUD, there)
 
 

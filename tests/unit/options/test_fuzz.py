@@ -32,6 +32,8 @@ from dask_bake.options.parse import checked, cloud_options, launch_options
 from dask_bake.options.tag_checks import LONGEST_KEY, LONGEST_VALUE
 from fakes import a_plan, head_of, workers_of
 
+pytestmark = pytest.mark.slow
+
 fuzzed = settings(
     max_examples=60,
     database=None,

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dask_bake.errors import UsageError
-from dask_bake.models.resources import QUIET
+from dask_bake.models.resources import GRACE_PERIOD
 from dask_bake.models.tags import Tag
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.cluster_json import cluster_document
@@ -106,7 +106,7 @@ def test_a_cluster_without_nodes_is_explained():
 
 @pytest.mark.parametrize(("name", "has_ended"), [("dask", True), ("image-0123456789ab", False)])
 def test_security_groups_of_a_cluster_that_ended_by_itself_are_explained(name, has_ended):
-    begun = (NOW - QUIET).isoformat()
+    begun = (NOW - GRACE_PERIOD).isoformat()
     groups = (replace(CLUSTER.groups[0], tags=((Tag.CREATED, begun),)),)
     text = rendered(clusters.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
 

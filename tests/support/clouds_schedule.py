@@ -1,0 +1,38 @@
+"""Schedule of the integration tests for pytest-xdist: tests that share a cluster run in one process.
+
+A free process takes the next group; the groups that take longest come first.
+"""
+
+from pathlib import Path
+
+from xdist.scheduler import LoadScopeScheduling
+
+SHARING = ("test_cluster", "test_image_checks", "test_security_groups", "test_taxi", "test_ways_in")
+"""The modules that share one cluster, which each leaves as it was."""
+LONGEST_FIRST = (
+    "test_survival",
+    "test_bake_faults",
+    "test_auto_shutdown",
+    "test_failures",
+    "test_other_debian",
+    "test_cluster",
+    "test_conda",
+)
+
+
+def group(module: str) -> str:
+    """Return the name of a module's group, which one process runs."""
+    return SHARING[0] if module in SHARING else module
+
+
+def rank(module: str) -> tuple[int, str]:
+    """Return the sort key of a module: by group, the longest first."""
+    name = group(module)
+    return LONGEST_FIRST.index(name) if name in LONGEST_FIRST else len(LONGEST_FIRST), name
+
+
+class CloudsScheduling(LoadScopeScheduling):
+    """Hand out whole groups, in the order of collection."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(Path(nodeid.partition("::")[0]).stem)
