@@ -145,7 +145,7 @@ def launch(count: int, *, tls: bool) -> None:
         terminal,
         dry_run=False,
         json_output=True,
-        make_way_in=lambda *_: AllThere(terminal),
+        make_connection=lambda *_: AllThere(terminal),
     )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / MIB
     print("\n" + json.dumps({"seconds": time.monotonic() - start, "peak": peak}))

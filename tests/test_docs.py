@@ -17,7 +17,7 @@ from dask_bake.options.configuration import find_setting, merge, parse_document
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import SECTIONS
 from dask_bake.options.settings_table import BAKE, CLOUD, ENVIRONMENT
-from dask_bake.ssh.keystore import Secrets
+from dask_bake.ssh.keystore import Keystore
 from fakes import a_cluster
 from test_architecture import ROWS
 
@@ -255,7 +255,7 @@ def test_errors_that_are_explained_are_said_by_something():
 
 def test_what_is_kept_of_a_cluster_is_on_the_page_about_nodes(tmp_path):
     """Every file of a cluster's folder, with --tls and without."""
-    secrets = Secrets(tmp_path / "folder", "launch1")
+    secrets = Keystore(tmp_path / "folder", "launch1")
     secrets.write(keys_for(LaunchOptions(tls=True)))
     secrets.pin(a_cluster().nodes[0], "ssh-ed25519 AAAA")
     part = NODES.read_text().partition("A cluster's secrets are ")[2].partition("Nothing else is kept.")[0]

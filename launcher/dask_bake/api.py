@@ -26,10 +26,10 @@ from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import CloudOptions
 from dask_bake.options.parse import cloud_options
 from dask_bake.ssh.command import Forward
-from dask_bake.ssh.connect import node_of, open_tunnel, reach, tls_files
+from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.tunnel import Tunnel, free_port
 
-PATIENCE = 30.0
+CONNECT_TIMEOUT = 30.0
 
 
 def connect(
@@ -65,12 +65,12 @@ def _connect(name: str | None, meant: CloudOptions, of: ClusterFile | None) -> C
     cluster = find(client, chosen, name)
     if of is not None:
         of.check(cluster)
-    reached = reach(cluster, node_of(cluster, 0), chosen, client)
+    reached = prepare_host(cluster, find_node(cluster, 0), chosen, client)
     tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:
         for variable, value in chosen.environment:
             os.environ.setdefault(variable, value)
-    tunnel = open_tunnel(cluster, chosen, reached, [Forward(free_port(), SCHEDULER_PORT)], PATIENCE)
+    tunnel = open_tunnel(cluster, chosen, reached, [Forward(free_port(), SCHEDULER_PORT)], CONNECT_TIMEOUT)
     try:
         return TunnelledClient(tunnel, tls=tls)
     except BaseException:

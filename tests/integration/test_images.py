@@ -18,13 +18,13 @@ def elsewhere(cloud, image):
     """A copy of the image in another region, where no image is left afterwards."""
     (copied,) = cloud.json("images", "copy", image, "--to-region", ELSEWHERE)
     yield copied
-    edge = reach()
+    edge = prepare_host()
     for each in edge.mine():
         edge.remove(each)
     assert edge.tagged_snapshots() == ()
 
 
-def reach():
+def prepare_host():
     """The images of the other region."""
     return connect_images(local_cloud(f"http://127.0.0.1:{PORT}", ELSEWHERE), lambda _: None)
 
@@ -78,7 +78,7 @@ def test_a_copy_survives_the_server(cloud, elsewhere):
 
 def test_an_old_image_is_pruned(cloud, elsewhere):
     """The dry run shows it and removes nothing; without a terminal it takes a word more."""
-    edge = reach()
+    edge = prepare_host()
     (first,) = edge.mine()
     edge.copy(
         first,

@@ -86,5 +86,5 @@ def _launch(options: LaunchOptions, cloud: Cloud) -> None:
         terminal,
         dry_run=False,
         json_output=False,
-        make_way_in=lambda *_: Registered(edge),
+        make_connection=lambda *_: Registered(edge),
     )

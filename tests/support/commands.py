@@ -15,13 +15,13 @@ from dask_bake.hints import command_line, complete
 from dask_bake.models.cluster import Node
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import checked
-from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.system.signals import ignore_hangup
 from dask_bake.view.terminal import Terminal
 from fakes import Answering, Printing
 
 
-class Entered(SshWayIn):
+class Entered(SshHeadConnection):
     """Keeps secrets as always; pretended machines have no SSH, so who has registered is made up."""
 
     def __init__(self, edge: Any, *about: Any, is_silent: bool = False) -> None:
@@ -57,7 +57,7 @@ def pretended_launch(
         terminal,
         dry_run=False,
         json_output=not for_people,
-        make_way_in=lambda *about: Entered(edge, *about, is_silent=never_ready),
+        make_connection=lambda *about: Entered(edge, *about, is_silent=never_ready),
     )
 
 

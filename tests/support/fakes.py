@@ -376,7 +376,7 @@ class _Call:
 
 
 @dataclass
-class FakeWayIn:
+class FakeHeadConnection:
     """Answers as the scheduler would: one more worker process at each question."""
 
     cloud: FakeCloud
@@ -414,7 +414,7 @@ class FakeWayIn:
         self.secrets = False
 
 
-class Answering(FakeWayIn):
+class Answering(FakeHeadConnection):
     """A way in to whose head all workers have come, so many from each node."""
 
     each = 2

@@ -12,7 +12,7 @@ from dask_bake import clouds
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2 import api
 from dask_bake.ssh.command import Host, shell_command
-from dask_bake.ssh.connect import node_of, reach
+from dask_bake.ssh.connect import find_node, prepare_host
 from local_cloud import PORT, LocalCloud
 
 BEGIN = "import json, os, time\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
@@ -63,7 +63,7 @@ def host_of(cloud: LocalCloud, name: str, index: int) -> Host:
         there = clouds.local_cloud(f"http://127.0.0.1:{PORT}", None)
         edge = api.connect(there, lambda _: None)
         cluster = find(edge, there, name)
-        return reach(cluster, node_of(cluster, index), there, edge)
+        return prepare_host(cluster, find_node(cluster, index), there, edge)
 
 
 def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[Nodes]:

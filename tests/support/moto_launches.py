@@ -67,7 +67,7 @@ def launch(
     cloud: Cloud,
     options: LaunchOptions = OPTIONS,
     *,
-    way_in: type[Answering] = Answering,
+    connection: type[Answering] = Answering,
     dry_run: bool = False,
 ) -> int:
     """Launch, and hold what there is afterwards to what it claims."""
@@ -82,7 +82,7 @@ def launch(
             terminal,
             dry_run=dry_run,
             json_output=True,
-            make_way_in=lambda *_: way_in(edge),
+            make_connection=lambda *_: connection(edge),
         ),
         nodes=0 if dry_run else options.count,
     )

@@ -43,7 +43,7 @@ from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.models.cloud import Cloud
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN, Server
-from fakes import CONSOLE, PUBLIC_KEY, FakeWayIn, a_target
+from fakes import CONSOLE, PUBLIC_KEY, FakeHeadConnection, a_target
 from invariant import Thing, check, things
 
 ACCOUNT = "123456789012"
@@ -120,7 +120,7 @@ class Edge:
 
 
 @dataclass
-class Registering(FakeWayIn):
+class Registering(FakeHeadConnection):
     """A way in to a scheduler with which every machine's workers have registered, or none's."""
 
     host: object = None
@@ -205,14 +205,14 @@ class Cycle:
         target = a_target(options, self.cloud, edge)
         plan = LaunchPlan(options, target, f"{self.random.getrandbits(48):012x}", Bootstrap(PUBLIC_KEY))
         answers = self.random.random() < 0.95
-        way_in = Registering(edge, answers=answers, host=self.server.host)
-        launch(plan, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+        connection = Registering(edge, answers=answers, host=self.server.host)
+        launch(plan, edge, connection, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
 
     def down(self) -> None:
         edge = self.edge
         cluster = find(edge, self.cloud, "dask")
-        way_in = FakeWayIn(edge)
-        take_down(cluster, edge, way_in, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+        connection = FakeHeadConnection(edge)
+        take_down(cluster, edge, connection, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
 
     def down_at_last(self) -> None:
         for _ in range(LOOKS_AT_LAST):

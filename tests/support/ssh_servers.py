@@ -26,7 +26,7 @@ class SshServer:
     host_key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
     port: int = 0
     commands: list[str] = field(default_factory=list)
-    asked_for: list[Target] = field(default_factory=list)
+    requested_transport: list[Target] = field(default_factory=list)
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
 
     @property
@@ -81,7 +81,7 @@ class SshServer:
 
     def carry(self, host: str, port: int) -> Callable | bool:
         """Whoever carries a connection there, if there is a route."""
-        self.asked_for.append((host, port))
+        self.requested_transport.append((host, port))
         target = self.routes.get((host, port))
         if target is None:
             return False

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import verification_name
 from dask_bake.clusters.teardown import take_down
-from dask_bake.ec2.protocols import BakeApi, WayIn
+from dask_bake.ec2.protocols import BakeApi, HeadConnection
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
 from dask_bake.launch.bootstrap import Bootstrap
@@ -22,8 +22,8 @@ from dask_bake.models.ec2 import Image
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
-from dask_bake.ssh.head_connection import SshWayIn
-from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
+from dask_bake.ssh.head_connection import SshHeadConnection
+from dask_bake.ssh.keystore import Keys, Keystore, keystore_of, new_key
 from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
 PHASE = "verify"
@@ -54,8 +54,8 @@ class Verifier:
     caller: Callable[[], str]
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    make_way_in: Callable[[Secrets, Keys], WayIn] = SshWayIn
-    compute: "Callable[[Cluster, Secrets], str] | None" = None
+    make_connection: Callable[[Keystore, Keys], HeadConnection] = SshHeadConnection
+    compute: "Callable[[Cluster, Keystore], str] | None" = None
 
     def verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         """Verify the image; the cluster is removed in any case.
@@ -74,12 +74,12 @@ class Verifier:
     def _verify(self, image: Image, digest: str, options: BakeOptions, notify: Notify) -> None:
         name, launch_id = verification_name(digest), secrets.token_hex(6)
         pair = new_key(f"dask-bake {name}")
-        folder = secrets_of(self.cloud, name, launch_id, os.environ)
-        way_in = self.make_way_in(folder, Keys(pair))
+        folder = keystore_of(self.cloud, name, launch_id, os.environ)
+        connection = self.make_connection(folder, Keys(pair))
         cluster = launch(
             self._plan(image, options, name, launch_id, pair.public),
             self.ec2,
-            way_in,
+            connection,
             notify=notify,
             clock=self.clock,
             sleep=self.sleep,
@@ -87,7 +87,7 @@ class Verifier:
         try:
             told = (self.compute or compute_on_head)(cluster, folder)
         finally:
-            take_down(cluster, self.ec2, way_in, notify=notify, clock=self.clock, sleep=self.sleep)
+            take_down(cluster, self.ec2, connection, notify=notify, clock=self.clock, sleep=self.sleep)
         if told.split("\n")[-1:] != [json.dumps(ANSWER)]:
             raise NotReadyError(f"a cluster of {image.id} does not compute: it answered {told or 'nothing'}")
 
@@ -109,8 +109,13 @@ class Verifier:
         return LaunchPlan(chosen, target, launch_id, Bootstrap(public_key), begun=datetime.now(UTC))
 
 
+<<<<<<< HEAD
 def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
     """Run the code by the environment's Python on the head, and return its output."""
+=======
+def compute_on_head(cluster: Cluster, folder: Keystore) -> str:
+    """What the code prints, run by the environment's Python on the head."""
+>>>>>>> launch
     assert cluster.head is not None  # noqa: S101 - the launch has seen it
     command = ssh_command(
         host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)

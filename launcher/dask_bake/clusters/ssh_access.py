@@ -25,7 +25,7 @@ class SshChange:
     closed: tuple[Rule, ...]
 
 
-def is_let_in(cluster: Cluster, address: str) -> bool:
+def allows_ssh_from(cluster: Cluster, address: str) -> bool:
     """Whether a rule of the cluster's groups lets that block of addresses reach SSH."""
     here = ipaddress.ip_network(address)
     rules = [rule for group in cluster.groups for rule in group.rules]
@@ -47,14 +47,15 @@ def plan_change(cluster: Cluster, callers: Sequence[str]) -> SshChange:
     )
 
 
-def check_way(cluster: Cluster, *, has_cidr: bool) -> None:
+def check_can_allow(cluster: Cluster, *, has_cidr: bool) -> None:
     """Raises the sentence where there is nothing to open, or nobody to open it to."""
-    if cluster.way in (Connect.SSM, Connect.EICE):
+    if cluster.transport in (Connect.SSM, Connect.EICE):
         raise UsageError(
-            f"cluster {cluster.name} is entered by {cluster.way}: nothing need be opened for your address",
+            f"cluster {cluster.name} is entered by {cluster.transport}:"
+            " nothing need be opened for your address",
             hint=f"{cluster_command('ssh', cluster.name)} works from wherever your AWS credentials do",
         )
-    if cluster.way is Connect.BASTION and not has_cidr:
+    if cluster.transport is Connect.BASTION and not has_cidr:
         raise UsageError(
             f"cluster {cluster.name} is entered through {cluster.bastion}, not from this machine's address",
             hint="--cidr says from where that bastion comes",

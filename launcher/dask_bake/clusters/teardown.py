@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dask_bake.ec2.protocols import ClusterApi, WayIn
+from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, LeftoverError, TransientError
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import command_line
@@ -201,7 +201,7 @@ class Teardown:
 def take_down(
     cluster: Cluster,
     cloud: ClusterApi,
-    way_in: WayIn,
+    connection: HeadConnection,
     *,
     notify: Notify,
     clock: Callable[[], float],
@@ -212,7 +212,7 @@ def take_down(
     known = tuple(node.id for node in cluster.nodes if node.is_live)
     resources = TaggedResources(cloud, cluster.name, tags, known, cluster.groups)
     Teardown(resources, notify, clock, sleep).run()
-    way_in.forget()
+    connection.forget()
 
 
 def is_terminated(node: Node) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dask_bake.clusters.inventory import find
-from dask_bake.clusters.ssh_access import SshChange, check_way, plan_change
+from dask_bake.clusters.ssh_access import SshChange, check_can_allow, plan_change
 from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, CommandInterruptedError
 from dask_bake.hints import cluster_command
@@ -34,7 +34,7 @@ def run(
     """Allow SSH to the cluster's head from the caller's address or the blocks given, and only from there."""
     check_widths(options.cidr, allow_wide=options.allow_wide_cidr)
     cluster = find(ec2, cloud, options.name)
-    check_way(cluster, has_cidr=bool(options.cidr))
+    check_can_allow(cluster, has_cidr=bool(options.cidr))
     change = plan_change(cluster, options.cidr or (caller(),))
     if not options.dry_run:
         with _reporting_failure(cluster):

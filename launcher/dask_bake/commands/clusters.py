@@ -17,8 +17,8 @@ from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.command import run_there
-from dask_bake.ssh.connect import ask_head, check_door, node_of, reach, secrets_here
-from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.connect import check_reachable, find_node, local_keystore, prepare_host, query_head
+from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.terminal import Terminal
 
@@ -40,7 +40,7 @@ def show_list(found: Sequence[Cluster], terminal: Terminal, *, json_output: bool
 def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
     """Show one cluster, with its workers and timers if its head can be reached."""
     cluster = find(ec2, cloud, name)
-    registered, timers = ask_head(cluster, cloud, ec2, terminal.notify)
+    registered, timers = query_head(cluster, cloud, ec2, terminal.notify)
     switches = parse_switches(timers)
     if json_output:
         terminal.write_json(cluster_json.cluster_document(cluster, registered, switches))
@@ -69,8 +69,8 @@ def extend(
     if not seconds:
         raise UsageError("--by is 0, which does not extend anything", hint="--by 2h")
     cluster = find(ec2, cloud, name)
-    head = reach(cluster, node_of(cluster, 0), cloud, ec2)
-    check_door(cluster, cloud)
+    head = prepare_host(cluster, find_node(cluster, 0), cloud, ec2)
+    check_reachable(cluster, cloud)
     done = run_there(head, ["sudo", "-n", EXTEND, str(seconds)])
     switches = parse_switches(done.stdout)
     if switches is None:
@@ -125,9 +125,9 @@ def down(
         terminal.notify(event)
 
     cluster = find(ec2, cloud, name)
-    way_in = SshWayIn(secrets_here(cluster, cloud))
+    connection = SshHeadConnection(local_keystore(cluster, cloud))
     with terminal.watching() as watch:
-        take_down(cluster, ec2, way_in, notify=notify, clock=time.monotonic, sleep=time.sleep)
+        take_down(cluster, ec2, connection, notify=notify, clock=time.monotonic, sleep=time.sleep)
         seconds = watch.elapsed
     if json_output:
         terminal.write_json(cluster_json.cluster_document(cluster))

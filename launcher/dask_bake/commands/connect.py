@@ -10,7 +10,7 @@ from dask_bake.ec2.api import Ec2
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
-from dask_bake.ssh.connect import check_door, node_of, open_tunnel, reach, tls_files
+from dask_bake.ssh.connect import check_reachable, find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.tunnel import free_port
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.terminal import Terminal
@@ -19,8 +19,8 @@ from dask_bake.view.terminal import Terminal
 def shell(cloud: Cloud, ec2: Ec2, *, name: str | None, index: int, words: Sequence[str]) -> int:
     """Replace this process with a shell on the node, or with the command run there."""
     cluster = find(ec2, cloud, name)
-    reached = reach(cluster, node_of(cluster, index), cloud, ec2)
-    check_door(cluster, cloud)
+    reached = prepare_host(cluster, find_node(cluster, index), cloud, ec2)
+    check_reachable(cluster, cloud)
     run_shell(shell_command(reached, words, is_terminal=sys.stdin.isatty()))
     return 0
 
@@ -36,7 +36,7 @@ def connect(
 ) -> int:
     """Forward the cluster's ports to this machine until Ctrl-C, and open the dashboard's page."""
     cluster = find(ec2, cloud, name)
-    reached = reach(cluster, node_of(cluster, 0), cloud, ec2)
+    reached = prepare_host(cluster, find_node(cluster, 0), cloud, ec2)
     forwards = [Forward(free_port(port), port) for port in (DASHBOARD_PORT, SCHEDULER_PORT, JUPYTER_PORT)]
     with open_tunnel(cluster, cloud, reached, forwards) as tunnel:
         local_port = {forward.remote_port: forward.local_port for forward in forwards}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dask_bake.clouds import caller_address
 from dask_bake.ec2.api import Ec2
-from dask_bake.ec2.protocols import WayIn
+from dask_bake.ec2.protocols import HeadConnection
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note
 from dask_bake.hints import cluster_command
@@ -28,9 +28,9 @@ from dask_bake.launch.pricing import FREE, Cost, Prices, cost, in_words, look_up
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.ssh.head_connection import SshWayIn
-from dask_bake.ssh.keystore import Keys, Secrets, secrets_of
-from dask_bake.ssh.transport import Carrier, asked_for, check_programs, check_version
+from dask_bake.ssh.head_connection import SshHeadConnection
+from dask_bake.ssh.keystore import Keys, Keystore, keystore_of
+from dask_bake.ssh.transport import Transport, check_programs, check_version, requested_transport
 from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view import cluster_json, clusters, launch_plan
 from dask_bake.view.terminal import Terminal
@@ -44,11 +44,11 @@ def run(
     *,
     dry_run: bool,
     json_output: bool,
-    make_way_in: Callable[[Secrets, Keys, Carrier], WayIn] = SshWayIn,
+    make_connection: Callable[[Keystore, Keys, Transport], HeadConnection] = SshHeadConnection,
 ) -> int:
     """Launch the cluster, or with ``dry_run`` show the plan; return the exit code."""
-    check_programs(options.way)
-    check_version(options.way)
+    check_programs(options.transport)
+    check_version(options.transport)
     keys = keys_for(options)
     plan = _plan(options, keys, cloud, ec2)
     newest = newest_base(plan.target.image, ec2)
@@ -60,10 +60,10 @@ def run(
         _show_plan(plan, allowed, pricing.result(), terminal, json_output=json_output)
         check_permissions(allowed)
         return 0
-    folder = secrets_of(cloud, options.name, plan.launch_id, os.environ)
-    way_in = make_way_in(folder, keys, asked_for(options, cloud, plan.target.endpoint))
+    folder = keystore_of(cloud, options.name, plan.launch_id, os.environ)
+    connection = make_connection(folder, keys, requested_transport(options, cloud, plan.target.endpoint))
     with ExitStack() as up:
-        cluster, seconds = _launch(plan, ec2, way_in, terminal, up)
+        cluster, seconds = _launch(plan, ec2, connection, terminal, up)
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
         _show_cluster(cluster, seconds, pricing.result_within(0.0), terminal, json_output=json_output)
@@ -81,11 +81,11 @@ def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchP
 
 
 def _launch(
-    plan: LaunchPlan, ec2: Ec2, way_in: WayIn, terminal: Terminal, up: ExitStack
+    plan: LaunchPlan, ec2: Ec2, connection: HeadConnection, terminal: Terminal, up: ExitStack
 ) -> tuple[Cluster, float]:
     """Launch the cluster; from then on ``up`` reports an interrupt or lost output as a cluster that is up."""
     with terminal.watching() as progress:
-        cluster = launch(plan, ec2, way_in, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
+        cluster = launch(plan, ec2, connection, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
         up.enter_context(staying(cluster))
         up.enter_context(_reporting_lost_output(cluster, terminal))
         return cluster, progress.elapsed

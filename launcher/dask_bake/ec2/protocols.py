@@ -116,7 +116,7 @@ class BakeApi(LaunchQueries, ClusterApi, Protocol):
     """Operations of a bake: queries, and the cluster that verifies the image."""
 
 
-class WayIn(Protocol):
+class HeadConnection(Protocol):
     """The SSH connection to the head node and what is reached through it; no method blocks for long."""
 
     @property

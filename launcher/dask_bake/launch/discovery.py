@@ -87,7 +87,7 @@ def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Call
     """Return the questions about what not every launch has."""
     questions: dict[str, Callable[[], Any]] = {}
     key, profile, group = options.keyname, options.iaminstance_name, options.placement_group
-    if options.way is Connect.EICE:
+    if options.transport is Connect.EICE:
         questions["endpoints"] = ec2.connect_endpoints
     if key is not None:
         questions["has_key_pair"] = lambda: ec2.has_key_pair(key)
@@ -132,7 +132,7 @@ def find_images(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Image, ...]
 
 def find_callers(options: LaunchOptions, caller: Callable[[], str]) -> tuple[str, ...]:
     """Return who may reach SSH on the head: of --cidr, else this machine; none if nothing is opened."""
-    if options.way in (Connect.SSM, Connect.EICE):
+    if options.transport in (Connect.SSM, Connect.EICE):
         return ()
     return options.cidr or (caller(),)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
-from dask_bake.ec2.protocols import ClusterApi, WayIn
+from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
@@ -22,7 +22,7 @@ from dask_bake.models.tags import Tag
 def launch(
     plan: LaunchPlan,
     cloud: ClusterApi,
-    way_in: WayIn,
+    connection: HeadConnection,
     *,
     notify: Notify,
     clock: Callable[[], float],
@@ -30,23 +30,23 @@ def launch(
 ) -> Cluster:
     """The cluster, all of whose workers have registered; on any failure nothing of it is left."""
     state, deadline = LaunchState(plan), clock() + plan.options.timeout
-    watch = Readiness(state, cloud, way_in, notify, clock, sleep, deadline=deadline)
+    watch = Readiness(state, cloud, connection, notify, clock, sleep, deadline=deadline)
     run = _Launch(plan, cloud, state, watch, notify, clock, sleep)
     try:
-        return _bring_up(run, way_in)
+        return _bring_up(run, connection)
     except KeyboardInterrupt as error:
         if run.is_over or not run.may_have_made:
             raise
         raise run.leftover(error) from error
 
 
-def _bring_up(run: "_Launch", way_in: WayIn) -> Cluster:
+def _bring_up(run: "_Launch", connection: HeadConnection) -> Cluster:
     with ExitStack() as on_failure:
-        on_failure.callback(way_in.close)
+        on_failure.callback(connection.close)
         on_failure.push(lambda _kind, error, _trace: run.undo(error))
         run.take_name()
-        on_failure.callback(way_in.forget)
-        way_in.prepare()
+        on_failure.callback(connection.forget)
+        connection.prepare()
         try:
             run.bring_up()
         except NotReadyError as error:
@@ -54,12 +54,12 @@ def _bring_up(run: "_Launch", way_in: WayIn) -> Cluster:
                 raise
             kept = run.kept(error)
             on_failure.pop_all()
-            way_in.close()
+            connection.close()
             raise kept from error
         on_failure.pop_all()
     cluster = run.state.snapshot
     with staying(cluster):
-        way_in.close()
+        connection.close()
     return cluster
 
 

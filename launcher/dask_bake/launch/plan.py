@@ -205,8 +205,8 @@ class LaunchPlan:
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}
         if not options.runs_dask:
             own[Tag.WITHOUT_DASK] = "true"
-        if options.way is not Connect.DIRECT:
-            own[Tag.CONNECT] = str(options.way)
+        if options.transport is not Connect.DIRECT:
+            own[Tag.CONNECT] = str(options.transport)
         if options.bastion is not None:
             own[Tag.BASTION] = options.bastion
         if self.target.endpoint is not None:

@@ -36,7 +36,7 @@ def check(options: LaunchOptions, cloud: Cloud, found: Discovery, *, now: dateti
     check_disk(options, image)
     check_sources(options, found.source_groups)
     subnet = found.subnets[0]
-    endpoint = choose_endpoint(found.endpoints, subnet) if options.way is Connect.EICE else None
+    endpoint = choose_endpoint(found.endpoints, subnet) if options.transport is Connect.EICE else None
     check_quotas(options, found.types, found.quotas)
     return LaunchTarget(
         cloud=cloud.name,

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dask_bake.clusters.teardown import UNSEEN
-from dask_bake.ec2.protocols import ClusterApi, WayIn
+from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, TransientError
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
@@ -28,7 +28,7 @@ class Readiness:
 
     state: LaunchState
     cloud: ClusterApi
-    way_in: WayIn
+    connection: HeadConnection
     notify: Notify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -85,7 +85,7 @@ class Readiness:
         """Wait for a cluster without Dask: every node runs, and SSH to the head works."""
         with phase_of("nodes", self.notify, self.clock):
             self._until(lambda: self.state.all_run, "all nodes to run")
-            self._until(lambda: self.way_in.opens(self.state.head), "the head to answer through SSH")
+            self._until(lambda: self.connection.opens(self.state.head), "the head to answer through SSH")
 
     def show(self) -> None:
         """Report the cluster as last seen."""
@@ -93,7 +93,7 @@ class Readiness:
 
     def awaited(self) -> Node:
         """Return the node that the launch waits for."""
-        return self.state.awaited(self.way_in.is_pinned)
+        return self.state.awaited(self.connection.is_pinned)
 
     def _until(self, condition: Callable[[], bool], awaited: str) -> None:
         while not self._is_so(condition, awaited):
@@ -154,11 +154,11 @@ class Readiness:
             self.next_console = self.clock() + LOOK_AT_CONSOLE
             host_key = host_key_from_console(self.cloud.console_output(head.id))
             if host_key is not None:
-                self.way_in.pin(head, host_key)
-        return self.way_in.is_pinned(head)
+                self.connection.pin(head, host_key)
+        return self.connection.is_pinned(head)
 
     def _ask_scheduler(self) -> bool:
-        registered = self.way_in.registered(self.state.head)
+        registered = self.connection.registered(self.state.head)
         if registered is not None and dict(registered) != self.state.registered:
             self.state.registered = dict(registered)
             self.show()
@@ -175,7 +175,9 @@ class Readiness:
     def _too_late(self, awaited: str, why: str = "") -> BakeError:
         node, registered = self.awaited(), self.state.registered
         self._show_console(node)
-        trouble = f"; SSH says: {self.way_in.trouble}" if self.way_in.trouble and not registered else ""
+        trouble = (
+            f"; SSH says: {self.connection.trouble}" if self.connection.trouble and not registered else ""
+        )
         expected = self.state.snapshot.expected_workers
         ready = f"{sum(registered.values())} of {expected} workers registered, "
         return NotReadyError(

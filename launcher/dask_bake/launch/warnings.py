@@ -80,7 +80,7 @@ def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
 def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
     """A public address that shall reach private ones."""
     options, outside = plan.options, [each for each in plan.target.callers if _is_public(each)]
-    if not options.private or options.way is not Connect.DIRECT or options.cidr or not outside:
+    if not options.private or options.transport is not Connect.DIRECT or options.cidr or not outside:
         return ()
     return (
         f"SSH on the head is opened to {outside[0]}, as which the internet sees this machine; through a VPN"

@@ -83,8 +83,13 @@ class Cluster:
         return self._tag(Tag.TLS, "false") == "true"
 
     @property
+<<<<<<< HEAD
     def way(self) -> Connect:
         """The transport of SSH to the head."""
+=======
+    def transport(self) -> Connect:
+        """What carries SSH to the head."""
+>>>>>>> launch
         return Connect(self._tag(Tag.CONNECT, Connect.DIRECT))
 
     @property

@@ -76,7 +76,7 @@ class LaunchOptions:
         return self.head_type or self.type
 
     @property
-    def way(self) -> Connect:
+    def transport(self) -> Connect:
         """Return the SSH transport to the head node: as given, else direct."""
         return self.connect or Connect.DIRECT
 

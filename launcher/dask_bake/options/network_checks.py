@@ -27,14 +27,14 @@ def check_network(options: LaunchOptions) -> None:
             hint="--connect bastion, ssm or eice; or direct, if this machine is in the VPC or its VPN",
         )
     _check_bastion(options)
-    if options.way is Connect.SSM and options.iaminstance_name is None:
+    if options.transport is Connect.SSM and options.iaminstance_name is None:
         raise UsageError(
             "--connect ssm requires --iaminstance-name: the SSM Agent registers with an instance profile",
             hint="give a profile with AmazonSSMManagedInstanceCore; --connect eice requires none",
         )
-    if options.way in (Connect.SSM, Connect.EICE) and options.cidr:
+    if options.transport in (Connect.SSM, Connect.EICE) and options.cidr:
         raise UsageError(
-            f"--cidr has no effect with --connect {options.way}, which opens no port",
+            f"--cidr has no effect with --connect {options.transport}, which opens no port",
             hint="leave --cidr out",
         )
     if len(options.cidr) > MOST_RULES:
@@ -85,9 +85,9 @@ def _check_limit(network: Network, subject: str) -> None:
 
 
 def _check_bastion(options: LaunchOptions) -> None:
-    if options.bastion is not None and options.way is not Connect.BASTION:
+    if options.bastion is not None and options.transport is not Connect.BASTION:
         raise UsageError("--bastion requires --connect bastion", hint="add it, or leave --bastion out")
-    if options.way is not Connect.BASTION:
+    if options.transport is not Connect.BASTION:
         return
     if options.bastion is None:
         raise UsageError(

@@ -12,11 +12,11 @@ from dask_bake.errors import BakeError
 from dask_bake.hints import cluster_command
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.tags import Tag
-from dask_bake.ssh.keystore import Secrets
-from dask_bake.ssh.transport import DIRECTLY, Carrier
+from dask_bake.ssh.keystore import Keystore
+from dask_bake.ssh.transport import DIRECT, Transport
 from dask_bake.system.subprocesses import run_with_timeout
 
-PATIENCE_OF_A_COMMAND = 60.0
+COMMAND_TIMEOUT = 60.0
 """Seconds, the connection included, for a command whose work is nothing."""
 
 
@@ -40,24 +40,24 @@ class Forward:
     remote_port: int
 
 
-def host(cluster: Cluster, node: Node, secrets: Secrets, carrier: Carrier = DIRECTLY) -> Host:
+def host(cluster: Cluster, node: Node, keystore: Keystore, transport: Transport = DIRECT) -> Host:
     """The node as reached from here: the head by the cluster's way, every other one through the head."""
     head = cluster.head
     if node.index == 0:
-        return host_of_head(node, secrets, carrier)
+        return host_of_head(node, keystore, transport)
     if head is None or not head.is_live:
         raise BakeError(
             f"cluster {cluster.name} has no head to go through", hint=cluster_command("down", cluster.name)
         )
     through = ssh_command(
-        host_of_head(head, secrets, carrier), options=("-W", f"[{node.private_address}]:22")
+        host_of_head(head, keystore, transport), options=("-W", f"[{node.private_address}]:22")
     )
-    return _host(node, node.private_address, secrets, tuple(through))
+    return _host(node, node.private_address, keystore, tuple(through))
 
 
-def host_of_head(head: Node, secrets: Secrets, carrier: Carrier) -> Host:
+def host_of_head(head: Node, keystore: Keystore, transport: Transport) -> Host:
     """The head as reached from here."""
-    return _host(head, carrier.address(head), secrets, carrier.proxy(head))
+    return _host(head, transport.address(head), keystore, transport.proxy(head))
 
 
 def ssh_command(
@@ -102,7 +102,7 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
 
 
 def run_there(
-    host: Host, words: Sequence[str], seconds: float = PATIENCE_OF_A_COMMAND
+    host: Host, words: Sequence[str], seconds: float = COMMAND_TIMEOUT
 ) -> "subprocess.CompletedProcess[str]":
     """What became of a command on the node that asks nothing; one that takes longer is ended."""
     return run_with_timeout(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
@@ -113,13 +113,13 @@ def read_file(host: Host, path: str) -> str:
     return run_there(host, ["cat", path]).stdout.strip()
 
 
-def _host(node: Node, address: str, secrets: Secrets, proxy: tuple[str, ...]) -> Host:
+def _host(node: Node, address: str, keystore: Keystore, proxy: tuple[str, ...]) -> Host:
     return Host(
         user=dict(node.tags).get(Tag.USER, DEFAULT_USER),
         address=address,
-        alias=secrets.alias(node),
-        key=secrets.key,
-        known_hosts=secrets.known_hosts,
+        alias=keystore.alias(node),
+        key=keystore.key,
+        known_hosts=keystore.known_hosts,
         proxy=proxy,
     )
 

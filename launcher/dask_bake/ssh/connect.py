@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import STATE_FILE
-from dask_bake.clusters.ssh_access import is_let_in
+from dask_bake.clusters.ssh_access import allows_ssh_from
 from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
@@ -14,16 +14,16 @@ from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.ssh.command import Forward, Host, host, read_file
-from dask_bake.ssh.head_connection import SshWayIn
+from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.ssh.host_keys import host_key_from_console
-from dask_bake.ssh.keystore import Secrets, secrets_of
-from dask_bake.ssh.transport import carrier_of, check_programs
-from dask_bake.ssh.tunnel import Tunnel, sshd_answers
+from dask_bake.ssh.keystore import Keystore, keystore_of
+from dask_bake.ssh.transport import check_programs, transport_of
+from dask_bake.ssh.tunnel import Tunnel, is_ssh_server
 
-PATIENCE = 10.0
+CONNECT_TIMEOUT = 10.0
 
 
-def node_of(cluster: Cluster, index: int) -> Node:
+def find_node(cluster: Cluster, index: int) -> Node:
     """The cluster's node of that number."""
     for node in cluster.nodes:
         if node.index == index:
@@ -32,78 +32,82 @@ def node_of(cluster: Cluster, index: int) -> Node:
     raise UsageError(f"cluster {cluster.name} has no node {index}", hint=f"its nodes: {numbers}")
 
 
-def secrets_here(cluster: Cluster, cloud: Cloud) -> Secrets:
-    """The cluster's secrets on this machine, if it has any."""
-    return secrets_of(cloud, cluster.name, cluster.launch_id, os.environ)
+def local_keystore(cluster: Cluster, cloud: Cloud) -> Keystore:
+    """The cluster's keystore on this machine, if it has any."""
+    return keystore_of(cloud, cluster.name, cluster.launch_id, os.environ)
 
 
 def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
     """What a client here shows to the scheduler, by the names that Dask has for it; nothing without TLS."""
     if not cluster.has_tls:
         return {}
-    secrets = secrets_here(cluster, cloud)
-    if not secrets.has_certificates:
+    keystore = local_keystore(cluster, cloud)
+    if not keystore.has_certificates:
         raise BakeError(
-            f"the certificates of cluster {cluster.name} are not on this machine: {secrets.folder}",
+            f"the certificates of cluster {cluster.name} are not on this machine: {keystore.folder}",
             hint="they are on the machine that launched it; Client() works on the head:"
             f" {cluster_command('ssh', cluster.name)}",
         )
     return {
-        "tls_ca_file": str(secrets.ca_file),
-        "tls_client_cert": str(secrets.client_cert),
-        "tls_client_key": str(secrets.client_key),
+        "tls_ca_file": str(keystore.ca_file),
+        "tls_client_cert": str(keystore.client_cert),
+        "tls_client_key": str(keystore.client_key),
     }
 
 
-def reach(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) -> Host:
+def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) -> Host:
     """The node as ssh reaches it from here, its host key known."""
-    check_programs(cluster.way)
-    secrets = secrets_here(cluster, cloud)
-    if trouble := secrets.key_trouble:
+    check_programs(cluster.transport)
+    keystore = local_keystore(cluster, cloud)
+    if trouble := keystore.key_trouble:
         raise BakeError(
-            f"the key of cluster {cluster.name} {trouble}: {secrets.key}",
+            f"the key of cluster {cluster.name} {trouble}: {keystore.key}",
             hint="only the machine that launched a cluster can enter it, with the key that it made then;"
             f" any machine can end it: {cluster_command('down', cluster.name)}",
         )
-    reached = host(cluster, node, secrets, carrier_of(cluster, cloud))
+    reached = host(cluster, node, keystore, transport_of(cluster, cloud))
     for each in {node.index: node, 0: cluster.head}.values():
-        if each is not None and not secrets.is_pinned(each):
-            _pin(each, secrets, ec2)
+        if each is not None and not keystore.is_pinned(each):
+            _pin(each, keystore, ec2)
     return reached
 
 
-def check_door(cluster: Cluster, cloud: Cloud, answers: Callable[[str], bool] = sshd_answers) -> None:
+def check_reachable(cluster: Cluster, cloud: Cloud, answers: Callable[[str], bool] = is_ssh_server) -> None:
     """Raises the sentence where the head does not answer because this address is not let in."""
-    if cluster.way is not Connect.DIRECT or cluster.head is None or answers(cluster.head.address):
+    if cluster.transport is not Connect.DIRECT or cluster.head is None or answers(cluster.head.address):
         return
-    if (shut := shut_out(cluster, cloud)) is not None:
+    if (shut := not_allowed_error(cluster, cloud)) is not None:
         raise shut
 
 
 def open_tunnel(
-    cluster: Cluster, cloud: Cloud, reached: Host, forwards: Sequence[Forward], patience: float = PATIENCE
+    cluster: Cluster,
+    cloud: Cloud,
+    reached: Host,
+    forwards: Sequence[Forward],
+    timeout: float = CONNECT_TIMEOUT,
 ) -> Tunnel:
     """Ports of this machine that are the head's, open; the caller closes it."""
     tunnel = Tunnel(reached, forwards)
     try:
-        tunnel.wait(patience, status=cluster_command("status", cluster.name))
+        tunnel.wait(timeout, status=cluster_command("status", cluster.name))
     except BaseException as error:
         tunnel.close()
-        if isinstance(error, BakeError) and (shut := shut_out(cluster, cloud)) is not None:
+        if isinstance(error, BakeError) and (shut := not_allowed_error(cluster, cloud)) is not None:
             raise shut from error
         raise
     return tunnel
 
 
-def shut_out(cluster: Cluster, cloud: Cloud) -> BakeError | None:
+def not_allowed_error(cluster: Cluster, cloud: Cloud) -> BakeError | None:
     """The sentence for a machine whose address is none of those that the cluster lets in."""
-    if cluster.way is not Connect.DIRECT:
+    if cluster.transport is not Connect.DIRECT:
         return None
     try:
         here = caller_address(cloud)
     except BakeError:
         return None  # then this is not what is known to be wrong
-    if is_let_in(cluster, here):
+    if allows_ssh_from(cluster, here):
         return None
     return BakeError(
         f"cluster {cluster.name} does not let in {here}, which is this machine's address now",
@@ -112,7 +116,7 @@ def shut_out(cluster: Cluster, cloud: Cloud) -> BakeError | None:
     )
 
 
-def ask_head(
+def query_head(
     cluster: Cluster, cloud: Cloud, ec2: ClusterApi, notify: Notify
 ) -> tuple[Mapping[str, int] | None, str]:
     """The worker processes per address, and the file of the head's switches.
@@ -123,39 +127,41 @@ def ask_head(
     if cluster.head is None or cluster.head.state != "running":
         return None, ""
     try:
-        reached = reach(cluster, cluster.head, cloud, ec2)
+        reached = prepare_host(cluster, cluster.head, cloud, ec2)
     except BakeError as error:
         notify(Note(error.message))
         return None, ""
-    way_in = SshWayIn(secrets_here(cluster, cloud), carrier=carrier_of(cluster, cloud))
+    connection = SshHeadConnection(local_keystore(cluster, cloud), transport=transport_of(cluster, cloud))
     try:
-        registered = _ask_until(way_in, cluster, cloud, time.monotonic() + PATIENCE, notify)
-        return registered, read_file(reached, STATE_FILE) if way_in.opens(cluster.head) else ""
+        registered = _ask_until(connection, cluster, cloud, time.monotonic() + CONNECT_TIMEOUT, notify)
+        return registered, read_file(reached, STATE_FILE) if connection.opens(cluster.head) else ""
     finally:
-        way_in.close()
+        connection.close()
 
 
 def _ask_until(
-    way_in: SshWayIn, cluster: Cluster, cloud: Cloud, deadline: float, notify: Notify
+    connection: SshHeadConnection, cluster: Cluster, cloud: Cloud, deadline: float, notify: Notify
 ) -> Mapping[str, int] | None:
-    head = node_of(cluster, 0)
+    head = find_node(cluster, 0)
     what = "The scheduler" if cluster.has_dask else "The head"
     registered = None
-    while not way_in.opens(head) or (cluster.has_dask and (registered := way_in.registered(head)) is None):
+    while not connection.opens(head) or (
+        cluster.has_dask and (registered := connection.registered(head)) is None
+    ):
         if time.monotonic() >= deadline:
-            shut = shut_out(cluster, cloud)
-            why = f"{shut.message}: {shut.hint}" if shut else way_in.trouble
+            shut = not_allowed_error(cluster, cloud)
+            why = f"{shut.message}: {shut.hint}" if shut else connection.trouble
             notify(Note(f"{what} does not answer. {why}".strip()))
             return None
         time.sleep(0.1)
     return registered
 
 
-def _pin(node: Node, secrets: Secrets, ec2: ClusterApi) -> None:
+def _pin(node: Node, keystore: Keystore, ec2: ClusterApi) -> None:
     host_key = host_key_from_console(ec2.console_output(node.id))
     if host_key is None:
         raise BakeError(
             f"node {node.index} ({node.id}) has not printed its host key on its console",
             hint="it may still be booting: try again in some seconds",
         )
-    secrets.pin(node, host_key)
+    keystore.pin(node, host_key)

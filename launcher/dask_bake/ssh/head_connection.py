@@ -9,20 +9,20 @@ from typing import Any
 from dask_bake.errors import BakeError
 from dask_bake.models.cluster import DASHBOARD_PORT, Node
 from dask_bake.ssh.command import Forward, host_of_head
-from dask_bake.ssh.keystore import Keys, Secrets
-from dask_bake.ssh.transport import DIRECTLY, Carrier
+from dask_bake.ssh.keystore import Keys, Keystore
+from dask_bake.ssh.transport import DIRECT, Transport
 from dask_bake.ssh.tunnel import Tunnel, free_port
 
-PATIENCE_OF_A_QUESTION = 5.0
+REQUEST_TIMEOUT = 5.0
 
 
-class SshWayIn:
+class SshHeadConnection:
     """SSH to the head, by whatever carries it, with the key that the cluster was made with."""
 
-    def __init__(self, secrets: Secrets, keys: Keys | None = None, carrier: Carrier = DIRECTLY) -> None:
-        self._secrets = secrets
+    def __init__(self, keystore: Keystore, keys: Keys | None = None, transport: Transport = DIRECT) -> None:
+        self._keystore = keystore
         self._keys = keys
-        self._carrier = carrier
+        self._transport = transport
         self._tunnel: Tunnel | None = None
         self._total = -1
         self._registered: Mapping[str, int] = {}
@@ -35,15 +35,15 @@ class SshWayIn:
     def prepare(self) -> None:
         """Keeps the cluster's keys on this machine."""
         if self._keys is not None:
-            self._secrets.write(self._keys)
+            self._keystore.write(self._keys)
 
     def pin(self, node: Node, host_key: str) -> None:
         """Keeps the node's host key."""
-        self._secrets.pin(node, host_key)
+        self._keystore.pin(node, host_key)
 
     def is_pinned(self, node: Node) -> bool:
         """True when the node's host key is kept."""
-        return self._secrets.is_pinned(node)
+        return self._keystore.is_pinned(node)
 
     def opens(self, head: Node) -> bool:
         """True when SSH lets in."""
@@ -61,12 +61,12 @@ class SshWayIn:
             self._tunnel = None
 
     def forget(self) -> None:
-        """Deletes the secrets."""
+        """Deletes the keystore."""
         self.close()
-        self._secrets.delete()
+        self._keystore.delete()
 
     def _tunnel_to(self, head: Node) -> Tunnel:
-        host = host_of_head(head, self._secrets, self._carrier)
+        host = host_of_head(head, self._keystore, self._transport)
         if self._tunnel is None or self._tunnel.host != host:
             self.close()
             self._tunnel = Tunnel(host, [Forward(free_port(), DASHBOARD_PORT)])
@@ -94,7 +94,7 @@ def workers_per_host(identity: Mapping[str, Any]) -> Mapping[str, int]:
 
 def get_json(port: int, path: str) -> Mapping[str, Any] | None:
     """The answer of the server behind that port of this machine; ``None`` when there is none."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_OF_A_QUESTION)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT)
     try:
         connection.request("GET", path)
         answer = connection.getresponse()

@@ -1,4 +1,4 @@
-"""A cluster's secrets on this machine: keys, certificates, its nodes' host keys; one private folder each."""
+"""A cluster's keystore on this machine: keys, certificates, its nodes' host keys; one private folder each."""
 
 import re
 import shutil
@@ -47,7 +47,7 @@ class Keys:
 
 
 @dataclass(frozen=True)
-class Secrets:
+class Keystore:
     """The folder of one cluster."""
 
     folder: Path
@@ -153,9 +153,9 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def secrets_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Secrets:
-    """The secrets of the cluster of that name."""
-    return Secrets(state_home(environ) / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
+def keystore_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Keystore:
+    """The keystore of the cluster of that name."""
+    return Keystore(state_home(environ) / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
 
 
 def read_key(path: Path) -> KeyPair:

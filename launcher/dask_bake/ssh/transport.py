@@ -17,20 +17,20 @@ PROGRAMS = {
     Connect.SSM: ("ssh", "aws", "session-manager-plugin"),
     Connect.EICE: ("ssh", "aws"),
 }
-WAYS_OUT = {
+INSTALL_HINTS = {
     "ssh": "apt install openssh-client",
     "aws": "AWS's installer brings version 2: docs.aws.amazon.com/cli; --connect bastion does without",
     "session-manager-plugin": "AWS has it as a package: docs.aws.amazon.com/systems-manager;"
     " --connect eice does without",
 }
-PATIENCE_OF_A_PROGRAM = 30.0
+VERSION_TIMEOUT = 30.0
 """Seconds in which a program says which version it is; one that does not is tried all the same."""
 WITH_PORT = re.compile(r"(?:[^@]+@)?[^:@\[\]]+:\d+")
 """A host and a port, which ssh takes as a URL alone."""
 
 
 @dataclass(frozen=True)
-class Carrier:
+class Transport:
     """The way to the head.
 
     Args:
@@ -39,7 +39,7 @@ class Carrier:
         endpoint: the Instance Connect endpoint's id; without it the AWS CLI takes whichever it finds.
     """
 
-    way: Connect = Connect.DIRECT
+    kind: Connect = Connect.DIRECT
     bastion: str | None = None
     region: str = ""
     environment: tuple[tuple[str, str], ...] = ()
@@ -48,7 +48,7 @@ class Carrier:
 
     def address(self, head: Node) -> str:
         """What ssh calls the head: the address that whoever carries the connection dials, or its id."""
-        match self.way:
+        match self.kind:
             case Connect.DIRECT:
                 return head.address
             case Connect.BASTION:
@@ -57,7 +57,7 @@ class Carrier:
 
     def proxy(self, head: Node) -> tuple[str, ...]:
         """The command whose input and output are the connection to port 22; none where ssh dials itself."""
-        match self.way:
+        match self.kind:
             case Connect.DIRECT:
                 return ()
             case Connect.BASTION:
@@ -80,18 +80,20 @@ class Carrier:
         return (*program, *words, "--region", self.region, *profile)
 
 
-DIRECTLY = Carrier()
+DIRECT = Transport()
 
 
-def asked_for(options: LaunchOptions, cloud: Cloud, endpoint: str | None = None) -> Carrier:
+def requested_transport(options: LaunchOptions, cloud: Cloud, endpoint: str | None = None) -> Transport:
     """The way that a launch was asked for."""
-    return Carrier(options.way, options.bastion, cloud.region, cloud.environment, cloud.profile, endpoint)
+    return Transport(
+        options.transport, options.bastion, cloud.region, cloud.environment, cloud.profile, endpoint
+    )
 
 
-def carrier_of(cluster: Cluster, cloud: Cloud) -> Carrier:
+def transport_of(cluster: Cluster, cloud: Cloud) -> Transport:
     """The way that the cluster's tags tell."""
-    return Carrier(
-        cluster.way, cluster.bastion, cloud.region, cloud.environment, cloud.profile, cluster.endpoint
+    return Transport(
+        cluster.transport, cluster.bastion, cloud.region, cloud.environment, cloud.profile, cluster.endpoint
     )
 
 
@@ -100,17 +102,17 @@ def check_programs(way: Connect, find: Callable[[str], str | None] = shutil.whic
     for program in PROGRAMS[way]:
         if find(program) is None:
             needed = "" if way is Connect.DIRECT else f", and --connect {way} needs it"
-            raise BakeError(f"there is no {program} on this machine{needed}", hint=WAYS_OUT[program])
+            raise BakeError(f"there is no {program} on this machine{needed}", hint=INSTALL_HINTS[program])
 
 
 def check_version(way: Connect) -> None:
     """Raises the sentence for an AWS CLI that knows no Instance Connect endpoints, as version 1 does not."""
     if way is not Connect.EICE:
         return
-    told = run_with_timeout(["aws", "--version"], PATIENCE_OF_A_PROGRAM)
+    told = run_with_timeout(["aws", "--version"], VERSION_TIMEOUT)
     found = re.search(r"aws-cli/(\d+)\S*", told.stdout + told.stderr)
     if found is not None and int(found[1]) < 2:
         raise BakeError(
             f"the aws on this machine is {found[0]}, and --connect {way} needs version 2",
-            hint=WAYS_OUT["aws"],
+            hint=INSTALL_HINTS["aws"],
         )

@@ -14,10 +14,10 @@ from dask_bake.system.subprocesses import die_with_parent, start, stop
 if TYPE_CHECKING:
     from subprocess import Popen
 
-PATIENCE_OF_A_LOOK = 1.0
-PAUSE_OF_A_PROXY = 1.0
+PROBE_TIMEOUT = 1.0
+PROXY_RESTART_INTERVAL = 1.0
 """Seconds from one start of ssh to the next, where each is a request to somebody's service."""
-SSHS_OWN = (
+SSH_NOISE = (
     "kex_exchange_identification:",
     "Connection closed by",
     "Connection to UNKNOWN",
@@ -39,8 +39,8 @@ class Tunnel:
     ) -> None:
         self.host = host
         # What is carried by another program is dialled by nobody here: ssh itself is the question.
-        self._answers = answers or (not_asked if host.proxy else sshd_answers)
-        self._pause = PAUSE_OF_A_PROXY if host.proxy else 0.0
+        self._answers = answers or (assume_ssh_server if host.proxy else is_ssh_server)
+        self._pause = PROXY_RESTART_INTERVAL if host.proxy else 0.0
         self._clock = clock
         self._next_start = 0.0
         self.forwards = tuple(forwards)
@@ -119,19 +119,19 @@ class Tunnel:
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
-        told = [line for line in said if not line.startswith(SSHS_OWN)]
+        told = [line for line in said if not line.startswith(SSH_NOISE)]
         return (told or said or [""])[-1]
 
 
-def not_asked(_address: str) -> bool:
+def assume_ssh_server(_address: str) -> bool:
     """True: whether an SSH server answers is found out by ssh."""
     return True
 
 
-def sshd_answers(address: str, port: int = 22) -> bool:
+def is_ssh_server(address: str, port: int = 22) -> bool:
     """True when an SSH server greets."""
     try:
-        with socket.create_connection((address, port), timeout=PATIENCE_OF_A_LOOK) as connection:
+        with socket.create_connection((address, port), timeout=PROBE_TIMEOUT) as connection:
             return connection.recv(4) == b"SSH-"
     except OSError:
         return False
@@ -140,7 +140,7 @@ def sshd_answers(address: str, port: int = 22) -> bool:
 def is_open(port: int) -> bool:
     """True when something listens on the port of this machine."""
     with socket.socket() as probe:
-        probe.settimeout(PATIENCE_OF_A_LOOK)
+        probe.settimeout(PROBE_TIMEOUT)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 

@@ -26,7 +26,7 @@ from dask_bake.iam.policy import policy
 from dask_bake.models.cloud import Connect
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.ssh.transport import Carrier
+from dask_bake.ssh.transport import Transport
 from dask_bake.view.terminal import Terminal
 from fakes import a_cluster, a_target
 from functional.images.test_images_local_cloud import bake as a_baked_image
@@ -61,7 +61,7 @@ def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
         terminal,
         dry_run=dry_run,
         json_output=True,
-        make_way_in=lambda *_: Registered(edge),
+        make_connection=lambda *_: Registered(edge),
     )
 
 
@@ -149,8 +149,8 @@ def test_programs_of_aws_s_are_allowed_what_they_are_called_for():
     """What carries SSH is a command of the AWS CLI: service and operation stand in it."""
     head = a_cluster().head
     called = {
-        Extra.SSM: Carrier(Connect.SSM, region="us-east-1").proxy(head)[1:3],
-        Extra.EICE: Carrier(Connect.EICE, region="us-east-1").proxy(head)[1:3],
+        Extra.SSM: Transport(Connect.SSM, region="us-east-1").proxy(head)[1:3],
+        Extra.EICE: Transport(Connect.EICE, region="us-east-1").proxy(head)[1:3],
     }
 
     asked = {extra: f"{service}:{pascal(operation)}" for extra, (service, operation) in called.items()}
@@ -222,7 +222,7 @@ def proves(cloud, edge, answer: str) -> Verifier:
         lambda: "192.0.2.7/32",
         clock,
         lambda _: None,
-        make_way_in=lambda *_: Registered(edge),
+        make_connection=lambda *_: Registered(edge),
         compute=lambda *_: answer,
     )
 

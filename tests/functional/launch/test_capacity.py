@@ -23,9 +23,9 @@ MAKES = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress",
 
 
 def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:
-    def way_in(folder, keys, carrier):
+    def connection(folder, keys, transport):
         if carriers is not None:
-            carriers.append(carrier)
+            carriers.append(transport)
         return Answering(edge)
 
     terminal = Terminal()
@@ -41,7 +41,7 @@ def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:
             terminal,
             dry_run=dry_run,
             json_output=True,
-            make_way_in=way_in,
+            make_connection=connection,
         ),
         nodes=0 if dry_run else None if "min_workers" in options else chosen["count"],
     )
@@ -341,7 +341,7 @@ def test_ssh_goes_by_the_endpoint_whose_groups_the_head_lets_in(cloud, tmp_path,
 
     assert launch(cloud, connect=Connect.EICE, private=True, carriers=carriers) == 0
 
-    (chosen,) = {carrier.endpoint for carrier in carriers}
+    (chosen,) = {transport.endpoint for transport in carriers}
     found = cloud.ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": ["*/ssh"]}])
     let_in = [
         pair["GroupId"]

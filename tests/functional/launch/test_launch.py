@@ -139,7 +139,7 @@ def test_an_interrupted_launch_leaves_nothing(aws, image, cloud):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        launch(cloud, way_in=Interrupted)
+        launch(cloud, connection=Interrupted)
 
     assert everything(aws) == []
 

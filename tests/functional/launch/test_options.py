@@ -31,7 +31,17 @@ from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keystore import new_key
 from dask_bake.view.terminal import Terminal
-from fakes import CLOUD, IMAGE, SUBNETS, TYPES, FakeClock, FakeCloud, FakeQueries, FakeWayIn, a_target
+from fakes import (
+    CLOUD,
+    IMAGE,
+    SUBNETS,
+    TYPES,
+    FakeClock,
+    FakeCloud,
+    FakeHeadConnection,
+    FakeQueries,
+    a_target,
+)
 
 BAKED = replace(
     IMAGE,
@@ -617,9 +627,9 @@ def test_each_option_has_its_case():
 
 def time_waited(line: str) -> str:
     cloud, clock = FakeCloud(), FakeClock()
-    way_in = FakeWayIn(cloud, answers=False)
+    connection = FakeHeadConnection(cloud, answers=False)
     with pytest.raises(NotReadyError) as caught:
-        launch(plan_of(line), cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+        launch(plan_of(line), cloud, connection, notify=[].append, clock=clock, sleep=clock.sleep)
     return caught.value.message.partition(" for ")[0]
 
 
@@ -659,7 +669,7 @@ def test_file_is_written_with_the_nodes(tmp_path, capsys):
             Terminal(),
             dry_run=False,
             json_output=True,
-            make_way_in=lambda *_, account=account: FakeWayIn(account.cloud),
+            make_connection=lambda *_, account=account: FakeHeadConnection(account.cloud),
         )
 
     assert not written

@@ -38,7 +38,7 @@ def launch(cloud, terminal=None, **options) -> int:
         terminal or own,
         dry_run=False,
         json_output=True,
-        make_way_in=lambda *_: Answering(edge),
+        make_connection=lambda *_: Answering(edge),
     )
 
 

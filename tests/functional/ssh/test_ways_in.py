@@ -15,10 +15,10 @@ import pytest
 
 from dask_bake.models.cloud import Connect
 from dask_bake.ssh.command import Forward, host, shell_command
-from dask_bake.ssh.connect import ask_head, secrets_here
-from dask_bake.ssh.head_connection import SshWayIn
-from dask_bake.ssh.keystore import Keys, Secrets, new_key
-from dask_bake.ssh.transport import Carrier, carrier_of, check_programs, check_version
+from dask_bake.ssh.connect import local_keystore, query_head
+from dask_bake.ssh.head_connection import SshHeadConnection
+from dask_bake.ssh.keystore import Keys, Keystore, new_key
+from dask_bake.ssh.transport import Transport, check_programs, check_version, transport_of
 from dask_bake.ssh.tunnel import Tunnel, free_port
 from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
 from ssh_servers import SshServer
@@ -38,22 +38,22 @@ IDENTITY = {"workers": {"tcp://10.0.0.5:1": {"host": "10.0.0.5"}, "tcp://10.0.0.
 class Scene:
     """A cluster whose head and first worker answer, behind whatever carries the connection."""
 
-    way: Connect
-    secrets: Secrets
+    kind: Connect
+    keystore: Keystore
     head: SshServer
     worker: SshServer
     map: Path
 
     @property
     def cluster(self):
-        return a_cluster(a_plan(connect=self.way, private=True, **OPTIONS[self.way]))
+        return a_cluster(a_plan(connect=self.kind, private=True, **OPTIONS[self.kind]))
 
     @property
-    def carrier(self) -> Carrier:
-        return carrier_of(self.cluster, CLOUD)
+    def transport(self) -> Transport:
+        return transport_of(self.cluster, CLOUD)
 
     def reached(self, index=0):
-        return host(self.cluster, self.cluster.nodes[index], self.secrets, self.carrier)
+        return host(self.cluster, self.cluster.nodes[index], self.keystore, self.transport)
 
     def run(self, *words, index=0):
         command = shell_command(self.reached(index), words, is_terminal=False)
@@ -61,8 +61,8 @@ class Scene:
 
     def pin_all(self):
         head, worker, _ = self.cluster.nodes
-        self.secrets.pin(head, self.head.public_host_key)
-        self.secrets.pin(worker, self.worker.public_host_key)
+        self.keystore.pin(head, self.head.public_host_key)
+        self.keystore.pin(worker, self.worker.public_host_key)
 
 
 @pytest.fixture
@@ -97,8 +97,8 @@ def on_path(tmp_path, monkeypatch):
 
 @pytest.fixture(params=OPTIONS, ids=str)
 def scene(request, tmp_path, monkeypatch, on_path, dashboard):
-    secrets, pair = Secrets(tmp_path / "secrets", "launch1"), new_key("dask-bake dask")
-    secrets.write(Keys(pair))
+    keystore, pair = Keystore(tmp_path / "keystore", "launch1"), new_key("dask-bake dask")
+    keystore.write(Keys(pair))
     with ExitStack() as stack:
         worker = stack.enter_context(SshServer("worker", pair.public).listening())
         routes = {("10.0.0.5", 22): ("127.0.0.1", worker.port), ("127.0.0.1", 8787): ("127.0.0.1", dashboard)}
@@ -108,7 +108,7 @@ def scene(request, tmp_path, monkeypatch, on_path, dashboard):
         monkeypatch.setenv("FAKE_AWS", str(instances))
         if request.param is Connect.BASTION:
             stack.enter_context(a_bastion(tmp_path, on_path, head))
-        yield Scene(request.param, secrets, head, worker, instances)
+        yield Scene(request.param, keystore, head, worker, instances)
 
 
 @contextmanager
@@ -145,7 +145,7 @@ def test_a_command_runs_on_the_head_and_on_a_worker_behind_it(scene):
 
 def test_a_wrong_host_key_is_no_connection(scene):
     """Whoever carries the connection could answer it, and does not get in between."""
-    scene.secrets.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
+    scene.keystore.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
 
     done = scene.run("hostname")
 
@@ -164,8 +164,8 @@ def test_a_missing_host_key_is_no_connection(scene):
 
 def test_a_wrong_host_key_of_a_worker_is_no_connection_though_the_head_s_is_right(scene):
     head, worker, _ = scene.cluster.nodes
-    scene.secrets.pin(head, scene.head.public_host_key)
-    scene.secrets.pin(worker, HOST_KEY)
+    scene.keystore.pin(head, scene.head.public_host_key)
+    scene.keystore.pin(worker, HOST_KEY)
 
     done = scene.run("hostname", index=1)
 
@@ -174,30 +174,30 @@ def test_a_wrong_host_key_of_a_worker_is_no_connection_though_the_head_s_is_righ
 
 def test_the_scheduler_is_asked_through_it(scene):
     scene.pin_all()
-    way_in = SshWayIn(scene.secrets, carrier=scene.carrier)
+    connection = SshHeadConnection(scene.keystore, transport=scene.transport)
     try:
-        registered = wait_for(lambda: way_in.registered(scene.cluster.nodes[0]))
+        registered = wait_for(lambda: connection.registered(scene.cluster.nodes[0]))
     finally:
-        way_in.close()
+        connection.close()
 
     assert registered == {"10.0.0.5": 1, "10.0.0.6": 1}
-    assert set(scene.head.asked_for) == {("127.0.0.1", 8787)}
+    assert set(scene.head.requested_transport) == {("127.0.0.1", 8787)}
 
 
 def test_a_tunnel_with_a_wrong_host_key_never_opens_and_says_why(scene):
-    scene.secrets.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
+    scene.keystore.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
 
     with Tunnel(scene.reached(), [Forward(free_port(), 8787)]) as tunnel:
         trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
 
     assert trouble == "Host key verification failed."
-    assert scene.head.asked_for == []
+    assert scene.head.requested_transport == []
 
 
 def test_a_bastion_that_cannot_be_reached_is_what_is_said(tmp_path):
-    secrets = Secrets(tmp_path / "secrets", "launch1")
+    keystore = Keystore(tmp_path / "keystore", "launch1")
     cluster, nobody = a_cluster(), f"me@127.0.0.1:{free_port()}"
-    reached = host(cluster, cluster.nodes[0], secrets, Carrier(Connect.BASTION, nobody))
+    reached = host(cluster, cluster.nodes[0], keystore, Transport(Connect.BASTION, nobody))
 
     with Tunnel(reached, [Forward(free_port(), 8787)]) as tunnel:
         trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
@@ -225,8 +225,8 @@ def test_what_aws_s_program_complains_of_is_what_is_said_and_it_is_not_started_a
 
 
 def test_no_program_is_missing_here(scene):
-    check_programs(scene.way)
-    check_version(scene.way)
+    check_programs(scene.kind)
+    check_version(scene.kind)
 
 
 def wait_for(ask):
@@ -248,12 +248,12 @@ def test_a_head_tells_what_ends_it_also_where_no_worker_has_registered(
     if not has_dask:
         # There nobody is behind the dashboard's port, and nobody is waited for.
         del scene.head.routes[("127.0.0.1", 8787)]
-    cluster = a_cluster(a_plan(connect=scene.way, private=True, dask=has_dask, **OPTIONS[scene.way]))
+    cluster = a_cluster(a_plan(connect=scene.kind, private=True, dask=has_dask, **OPTIONS[scene.kind]))
     scene.pin_all()
-    shutil.copytree(scene.secrets.folder, secrets_here(cluster, CLOUD).folder)
+    shutil.copytree(scene.keystore.folder, local_keystore(cluster, CLOUD).folder)
     notes = []
 
-    asked = ask_head(cluster, CLOUD, FakeCloud(), notes.append)
+    asked = query_head(cluster, CLOUD, FakeCloud(), notes.append)
 
     assert asked == ({} if has_dask else None, "head")
     assert scene.head.commands == ["cat /run/dask-bake/switches.json"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from dask_bake.clusters.naming import member_rule, ssh_rule
-from dask_bake.clusters.ssh_access import check_way, choose_endpoint, is_let_in, plan_change
+from dask_bake.clusters.ssh_access import allows_ssh_from, check_can_allow, choose_endpoint, plan_change
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Connect
 from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup
@@ -40,11 +40,11 @@ def a_cluster_with(*rules, **options):
 def test_an_address_is_let_in_by_a_rule_that_covers_it(address, is_in):
     cluster = a_cluster_with(ssh_rule(OLD), SOMEBODY_S, ssh_rule("2001:db8::/56"), ssh_rule("sg-9"))
 
-    assert is_let_in(cluster, address) is is_in
+    assert allows_ssh_from(cluster, address) is is_in
 
 
 def test_a_rule_for_another_port_lets_nobody_in_to_ssh():
-    assert not is_let_in(a_cluster_with(Rule(NEW, "web", 443)), NEW)
+    assert not allows_ssh_from(a_cluster_with(Rule(NEW, "web", 443)), NEW)
 
 
 def test_a_new_address_is_opened_the_old_one_closed_and_what_others_made_stays():
@@ -79,16 +79,16 @@ def test_the_same_block_written_otherwise_is_the_same():
 )
 def test_where_aws_carries_the_connection_nothing_need_be_opened(options):
     with pytest.raises(UsageError, match="nothing need be opened for your address"):
-        check_way(a_cluster_with(**options), has_cidr=False)
+        check_can_allow(a_cluster_with(**options), has_cidr=False)
 
 
 def test_a_bastion_is_let_in_and_not_this_machine():
     cluster = a_cluster_with(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",))
 
     with pytest.raises(UsageError, match=r"entered through jump") as caught:
-        check_way(cluster, has_cidr=False)
+        check_can_allow(cluster, has_cidr=False)
     assert hint_of(caught.value) == "--cidr says from where that bastion comes"
-    check_way(cluster, has_cidr=True)
+    check_can_allow(cluster, has_cidr=True)
 
 
 def test_a_cluster_without_the_group_says_so():

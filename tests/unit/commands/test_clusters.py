@@ -15,7 +15,7 @@ from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Connect
 from dask_bake.models.cluster import Cluster
-from dask_bake.ssh.connect import secrets_here
+from dask_bake.ssh.connect import local_keystore
 from dask_bake.ssh.keystore import Keys, new_key
 from dask_bake.view.terminal import Terminal
 from fakes import FakeCloud, a_plan, head_of, hint_of, workers_of
@@ -70,7 +70,7 @@ def extend(cloud, edge, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     plan = a_plan()
     cluster = Cluster("dask", cloud.name, cloud.region, plan.launch_id, (), ())
-    secrets_here(cluster, cloud).write(Keys(new_key("x")))
+    local_keystore(cluster, cloud).write(Keys(new_key("x")))
 
     def extend(name: str | None = None, *, seconds: int = 7_200, json_output: bool = False) -> int:
         return clusters.extend(cloud, edge, Terminal(), name=name, seconds=seconds, json_output=json_output)

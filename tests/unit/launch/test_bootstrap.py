@@ -114,7 +114,7 @@ def test_what_is_opened_is_what_was_said_or_this_machine_s_address_or_nothing(pl
     ]
 
     opened = [str(block) for permission in permissions for block in blocks(permission)]
-    is_through_aws = plan.options.way in (Connect.SSM, Connect.EICE)
+    is_through_aws = plan.options.transport in (Connect.SSM, Connect.EICE)
     assert opened == ([] if is_through_aws else list(plan.options.cidr or [HERE]))
 
 

@@ -16,15 +16,15 @@ from dask_bake.errors import (
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.launch.executor import launch
 from dask_bake.models.ec2 import SecurityGroup
-from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan, hint_of
+from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan, hint_of
 
 
-def start(cloud, way_in=None, plan=None, events=None):
+def start(cloud, connection=None, plan=None, events=None):
     clock = FakeClock()
     return launch(
         plan or a_plan(),
         cloud,
-        way_in or FakeWayIn(cloud),
+        connection or FakeHeadConnection(cloud),
         notify=(events if events is not None else []).append,
         clock=clock,
         sleep=clock.sleep,
@@ -38,17 +38,17 @@ def rules_of(cloud):
 
 def test_a_launch_returns_the_cluster_with_every_worker_registered():
     cloud, events = FakeCloud(), []
-    way_in = FakeWayIn(cloud)
+    connection = FakeHeadConnection(cloud)
 
-    cluster = start(cloud, way_in, events=events)
+    cluster = start(cloud, connection, events=events)
 
     assert [(node.index, node.role, node.state) for node in cluster.nodes] == [
         (0, "head", "running"),
         (1, "worker", "running"),
         (2, "worker", "running"),
     ]
-    assert (cluster.expected_workers, cluster.nthreads, way_in.pinned) == (4, 4, {"i-0": HOST_KEY})
-    assert (way_in.secrets, way_in.closed) == (True, True)
+    assert (cluster.expected_workers, cluster.nthreads, connection.pinned) == (4, 4, {"i-0": HOST_KEY})
+    assert (connection.secrets, connection.closed) == (True, True)
     assert sum(count for _, count in events[-1].registered) == 4
 
 
@@ -114,12 +114,12 @@ STEPS = [
 @pytest.mark.parametrize("fault", STEPS, ids=lambda fault: f"{fault.operation}-{fault.nth}-{fault.error!r}")
 def test_whatever_step_fails_nothing_of_the_launch_is_left(fault):
     cloud = FakeCloud(faults=[fault])
-    way_in = FakeWayIn(cloud)
+    connection = FakeHeadConnection(cloud)
 
     with pytest.raises(type(fault.error)):
-        start(cloud, way_in)
+        start(cloud, connection)
 
-    assert (cloud.left, way_in.secrets) == ([], False)
+    assert (cloud.left, connection.secrets) == ([], False)
 
 
 def test_a_launch_whose_first_request_is_refused_has_nothing_to_undo():
@@ -142,21 +142,21 @@ def test_instances_that_ec2_lists_late_are_ended_too():
 
 def test_instances_that_are_known_but_not_listed_yet_are_ended_by_their_ids():
     cloud = FakeCloud(faults=[Fault("console_output", BakeError("no"))], delay=0)
-    way_in = FakeWayIn(cloud)
-    way_in.prepare = lambda: setattr(cloud, "delay", 3)
+    connection = FakeHeadConnection(cloud)
+    connection.prepare = lambda: setattr(cloud, "delay", 3)
 
     with pytest.raises(BakeError):
-        start(cloud, way_in)
+        start(cloud, connection)
 
     assert cloud.left == []
 
 
 def test_a_launch_that_is_late_says_for_what_it_waited_and_shows_the_console():
     cloud, events = FakeCloud(), []
-    way_in = FakeWayIn(cloud, limit=3)
+    connection = FakeHeadConnection(cloud, limit=3)
 
     with pytest.raises(BakeError, match="waited 300 s for all workers to register: 3 of 4 workers") as caught:
-        start(cloud, way_in, events=events)
+        start(cloud, connection, events=events)
 
     assert "node 2 is late" in caught.value.message
     assert Output("node 2: ready") in events
@@ -165,10 +165,10 @@ def test_a_launch_that_is_late_says_for_what_it_waited_and_shows_the_console():
 
 def test_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
     cloud = FakeCloud()
-    way_in = FakeWayIn(cloud, answers=False, trouble="Host key verification failed.")
+    connection = FakeHeadConnection(cloud, answers=False, trouble="Host key verification failed.")
 
     with pytest.raises(BakeError, match=r"the scheduler to answer.*Host key verification failed"):
-        start(cloud, way_in)
+        start(cloud, connection)
 
     assert cloud.left == []
 
@@ -189,10 +189,10 @@ def test_without_dask_the_node_that_does_not_run_is_told_and_no_workers():
 
 def test_without_dask_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
     cloud = FakeCloud()
-    way_in = FakeWayIn(cloud, answers=False, trouble="Connection refused.")
+    connection = FakeHeadConnection(cloud, answers=False, trouble="Connection refused.")
 
     with pytest.raises(BakeError) as caught:
-        start(cloud, way_in, plan=a_plan(dask=False, nprocs=1))
+        start(cloud, connection, plan=a_plan(dask=False, nprocs=1))
 
     assert caught.value.message == (
         "waited 300 s for the head to answer through SSH: node 0 is late; SSH says: Connection refused."
@@ -224,20 +224,20 @@ def test_an_ec2_that_does_not_answer_until_the_deadline_ends_the_launch():
 
 def test_a_console_without_a_host_key_ends_the_launch_unentered():
     cloud = FakeCloud(console="booting\n")
-    way_in = FakeWayIn(cloud)
+    connection = FakeHeadConnection(cloud)
 
     with pytest.raises(BakeError, match="host key"):
-        start(cloud, way_in)
+        start(cloud, connection)
 
-    assert (way_in.pinned, way_in.asked, cloud.left) == ({}, 0, [])
+    assert (connection.pinned, connection.asked, cloud.left) == ({}, 0, [])
 
 
 def test_a_node_that_ends_while_it_is_launched_is_told_with_ec2s_reason():
     cloud = FakeCloud(dying={"i-2": "Client.VolumeLimitExceeded"})
-    way_in = FakeWayIn(cloud, limit=3)
+    connection = FakeHeadConnection(cloud, limit=3)
 
     with pytest.raises(BakeError, match=r"Client\.VolumeLimitExceeded"):
-        start(cloud, way_in)
+        start(cloud, connection)
 
     assert cloud.left == []
 
@@ -245,13 +245,16 @@ def test_a_node_that_ends_while_it_is_launched_is_told_with_ec2s_reason():
 def test_a_name_in_use_is_refused_and_the_other_cluster_is_not_touched():
     cloud = FakeCloud()
     start(cloud)
-    before, way_in = (list(cloud.instances), list(cloud.security_groups)), FakeWayIn(cloud, secrets=True)
+    before, connection = (
+        (list(cloud.instances), list(cloud.security_groups)),
+        FakeHeadConnection(cloud, secrets=True),
+    )
 
     with pytest.raises(BakeError, match="a cluster named dask already exists"):
-        start(cloud, way_in, plan=a_plan(launch_id="launch2"))
+        start(cloud, connection, plan=a_plan(launch_id="launch2"))
 
     assert (cloud.instances, cloud.security_groups) == before
-    assert way_in.secrets
+    assert connection.secrets
 
 
 def test_somebody_elses_security_group_of_the_name_is_not_touched():
@@ -283,11 +286,11 @@ def test_a_second_interrupt_says_what_is_left():
 
 def test_an_interrupt_that_comes_when_the_cluster_is_up_does_not_say_that_nothing_is_left():
     cloud = FakeCloud()
-    way_in = FakeWayIn(cloud)
-    way_in.close = interrupted
+    connection = FakeHeadConnection(cloud)
+    connection.close = interrupted
 
     with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs") as caught:
-        start(cloud, way_in)
+        start(cloud, connection)
 
     assert hint_of(caught.value) == "dask-bake down dask"
     assert len(cloud.left) == 3 + 2
@@ -324,21 +327,21 @@ def test_down_removes_the_cluster_and_its_secrets_and_no_other_cluster():
     cloud, clock = FakeCloud(), FakeClock()
     start(cloud)
     start(cloud, plan=a_plan(name="other", launch_id="launch2"))
-    way_in = FakeWayIn(cloud, secrets=True)
+    connection = FakeHeadConnection(cloud, secrets=True)
     other = find(cloud, CLOUD, "other")
 
-    take_down(find(cloud, CLOUD, "dask"), cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+    take_down(find(cloud, CLOUD, "dask"), cloud, connection, notify=[].append, clock=clock, sleep=clock.sleep)
 
-    assert (list_clusters(cloud, CLOUD), way_in.secrets) == ((other,), False)
+    assert (list_clusters(cloud, CLOUD), connection.secrets) == ((other,), False)
 
 
 def test_down_twice_is_an_error_that_says_that_there_is_no_cluster():
     cloud, clock = FakeCloud(), FakeClock()
     start(cloud)
-    way_in = FakeWayIn(cloud, secrets=True)
-    take_down(find(cloud, CLOUD, None), cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+    connection = FakeHeadConnection(cloud, secrets=True)
+    take_down(find(cloud, CLOUD, None), cloud, connection, notify=[].append, clock=clock, sleep=clock.sleep)
 
-    assert (cloud.left, way_in.secrets, list_clusters(cloud, CLOUD)) == ([], False, ())
+    assert (cloud.left, connection.secrets, list_clusters(cloud, CLOUD)) == ([], False, ())
     with pytest.raises(UsageError, match="there is no cluster named dask in aws us-east-1"):
         find(cloud, CLOUD, "dask")
 
@@ -377,20 +380,20 @@ def test_an_interrupt_that_comes_while_it_is_said_what_is_left_does_not_hide_tha
     cloud = FakeCloud(
         faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
     )
-    way_in = FakeWayIn(cloud)
-    way_in.close = interrupted
+    connection = FakeHeadConnection(cloud)
+    connection.close = interrupted
 
     with pytest.raises(LeftoverError, match=r"i-0 .*i-1 .*i-2 .*dask-bake-dask"):
-        start(cloud, way_in)
+        start(cloud, connection)
 
 
 def test_an_interrupt_that_comes_when_all_is_undone_needs_no_further_word():
     cloud = FakeCloud(faults=[Fault("console_output", KeyboardInterrupt())])
-    way_in = FakeWayIn(cloud)
-    way_in.close = interrupted
+    connection = FakeHeadConnection(cloud)
+    connection.close = interrupted
 
     with pytest.raises(KeyboardInterrupt):
-        start(cloud, way_in)
+        start(cloud, connection)
     assert cloud.left == []
 
 
@@ -400,11 +403,11 @@ def test_an_interrupt_that_comes_when_all_is_undone_needs_no_further_word():
 )
 def test_nodes_that_do_not_become_ready_are_kept_for_whoever_wants_to_look_into_them(options, look):
     cloud = FakeCloud()
-    way_in = FakeWayIn(cloud, **options)
+    connection = FakeHeadConnection(cloud, **options)
     plan = a_plan(keep_on_failure=True)
 
     with pytest.raises(LeftoverError) as caught:
-        start(cloud, way_in, plan=plan)
+        start(cloud, connection, plan=plan)
 
     assert caught.value.exit_code == 3
     assert "waited 300 s for" in caught.value.message
@@ -414,7 +417,7 @@ def test_nodes_that_do_not_become_ready_are_kept_for_whoever_wants_to_look_into_
     assert look in hint
     assert "dask-bake down dask --cloud aws" in hint
     assert len(cloud.left) == 3 + 2
-    assert (way_in.secrets, way_in.closed) == (True, True)
+    assert (connection.secrets, connection.closed) == (True, True)
 
 
 def test_where_all_nodes_have_ended_there_is_nothing_to_keep():
@@ -466,14 +469,14 @@ def test_a_launch_that_fails_and_cannot_be_undone_says_both():
 def test_a_cluster_that_is_good_enough_stays_though_ec2_is_silent_at_the_deadline():
     """Of a node that has ended it is still asked whether it has; nothing of what was wanted hangs on it."""
     cloud, clock = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination: taken"}), FakeClock()
-    way_in = FakeWayIn(cloud)
-    way_in.registered = lambda _head: {"10.0.0.5": 2}
+    connection = FakeHeadConnection(cloud)
+    connection.registered = lambda _head: {"10.0.0.5": 2}
     cloud.nodes = silent_once(cloud.nodes, lambda: clock.now >= 100 + 300)
 
     cluster = launch(
         a_plan(count=4, min_workers=2),
         cloud,
-        way_in,
+        connection,
         notify=[].append,
         clock=clock,
         sleep=clock.sleep,

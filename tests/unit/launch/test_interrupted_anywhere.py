@@ -7,7 +7,7 @@ from dask_bake.clusters.teardown import take_down
 from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, CommandInterruptedError
 from dask_bake.launch.executor import launch
-from fakes import CLOUD, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
+from fakes import CLOUD, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
 from interrupting import hidden, words_of
 
 pytestmark = pytest.mark.slow
@@ -40,8 +40,8 @@ class Launch:
         self.cloud = FakeCloud(faults=list(FAILING[why]))
 
     def __call__(self) -> None:
-        clock, way_in = FakeClock(), FakeWayIn(self.cloud)
-        launch(PLAN, self.cloud, way_in, notify=[].append, clock=clock, sleep=clock.sleep)
+        clock, connection = FakeClock(), FakeHeadConnection(self.cloud)
+        launch(PLAN, self.cloud, connection, notify=[].append, clock=clock, sleep=clock.sleep)
 
 
 class Down:
@@ -54,12 +54,12 @@ class Down:
         self.has_begun = self.is_untouched = False
 
     def __call__(self) -> None:
-        clock, way_in = FakeClock(), FakeWayIn(self.cloud)
+        clock, connection = FakeClock(), FakeHeadConnection(self.cloud)
         try:
             with clusters.nothing_ended("dask-bake down dask") as ending:
                 self.has_begun = True
                 cluster = find(self.cloud, CLOUD, "dask")
-                take_down(cluster, self.cloud, way_in, notify=ending.see, clock=clock, sleep=clock.sleep)
+                take_down(cluster, self.cloud, connection, notify=ending.see, clock=clock, sleep=clock.sleep)
         except CommandInterruptedError:
             self.is_untouched = self.cloud.left == self.whole
             if not self.is_untouched:

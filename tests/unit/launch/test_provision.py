@@ -9,19 +9,19 @@ from dask_bake.events import Note
 from dask_bake.launch.executor import launch
 from dask_bake.models.cloud import Market, Role
 from dask_bake.models.ec2 import Subnet
-from fakes import SUBNETS, FakeClock, FakeCloud, FakeWayIn, Fault, a_plan
+from fakes import SUBNETS, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
 
 A, B = "us-east-1a", "us-east-1b"
 BIG, OLD, SMALL, GPU = "m6i.2xlarge", "m5.2xlarge", "m6i.large", "g5.2xlarge"
 TWO_TYPES = {"type": (BIG, OLD), "head_type": (SMALL,)}
 
 
-def start(cloud, way_in=None, events=None, **options):
+def start(cloud, connection=None, events=None, **options):
     clock = FakeClock()
     return launch(
         a_plan(**options),
         cloud,
-        way_in or FakeWayIn(cloud),
+        connection or FakeHeadConnection(cloud),
         notify=(events if events is not None else []).append,
         clock=clock,
         sleep=clock.sleep,
@@ -316,9 +316,9 @@ def test_spot_workers_that_ec2_takes_at_once_fall_back_where_they_may():
 
 def test_workers_that_are_late_are_done_without_if_enough_have_come_and_are_named():
     cloud, events = FakeCloud(), []
-    way_in = FakeWayIn(cloud, limit=5)
+    connection = FakeHeadConnection(cloud, limit=5)
 
-    cluster = start(cloud, way_in, events=events, count=4, nprocs=2, min_workers=4)
+    cluster = start(cloud, connection, events=events, count=4, nprocs=2, min_workers=4)
 
     assert len(cluster.workers) == 3
     assert notes(events) == ["The workers of node 3 have not registered; the node is there, and costs."]
@@ -328,7 +328,7 @@ def test_workers_that_are_late_end_the_launch_if_too_few_have_come():
     cloud = FakeCloud()
 
     with pytest.raises(NotReadyError, match="3 of 6 workers registered"):
-        start(cloud, FakeWayIn(cloud, limit=3), count=4, nprocs=2, min_workers=4)
+        start(cloud, FakeHeadConnection(cloud, limit=3), count=4, nprocs=2, min_workers=4)
 
     assert cloud.left == []
 
@@ -342,6 +342,6 @@ def test_where_only_a_type_is_left_whose_quota_is_too_small_that_is_said():
     plan = replace(plan, target=replace(plan.target, offerings=offered))
 
     with pytest.raises(QuotaError, match=r"too small; 2 m6i.2xlarge in us-east-1a are 16 vCPUs"):
-        launch(plan, cloud, FakeWayIn(cloud), notify=[].append, clock=clock, sleep=clock.sleep)
+        launch(plan, cloud, FakeHeadConnection(cloud), notify=[].append, clock=clock, sleep=clock.sleep)
 
     assert cloud.left == []

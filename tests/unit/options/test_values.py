@@ -90,7 +90,7 @@ def test_a_tilde_is_the_home_directory(monkeypatch):
             "home",
             "--it: 'home' is not a CIDR block: 'home' does not appear to be an IPv4 or IPv6 network",
         ),
-        (values.choice(Connect), "carrier-pigeon", "--it: 'carrier-pigeon' is not a valid choice"),
+        (values.choice(Connect), "transport-pigeon", "--it: 'transport-pigeon' is not a valid choice"),
         (values.line, "a\x1b[31m", r"--it contains a control character: 'a\x1b[31m'"),
         (values.path, "", "--it must be a non-empty string, not ''"),
         (values.path, "~:", "--it is not a valid path: '~:'"),

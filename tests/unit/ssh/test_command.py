@@ -1,4 +1,4 @@
-"""The ssh command lines, the secrets' folder, and a tunnel that lives as long as its ssh."""
+"""The ssh command lines, the keystore' folder, and a tunnel that lives as long as its ssh."""
 
 import os
 import shlex
@@ -12,13 +12,13 @@ import pytest
 
 from dask_bake.errors import BakeError
 from dask_bake.ssh.command import Forward, host, run_shell, shell_command, ssh_command, tunnel_command
-from dask_bake.ssh.head_connection import SshWayIn, get_json, workers_per_host
+from dask_bake.ssh.head_connection import SshHeadConnection, get_json, workers_per_host
 from dask_bake.ssh.host_keys import host_key_from_console
-from dask_bake.ssh.keystore import Keys, Secrets, new_key, secrets_of
-from dask_bake.ssh.tunnel import Tunnel, free_port, sshd_answers
+from dask_bake.ssh.keystore import Keys, Keystore, keystore_of, new_key
+from dask_bake.ssh.tunnel import Tunnel, free_port, is_ssh_server
 from fakes import CLOUD, CONSOLE, HOST_KEY, a_cluster
 
-SECRETS = Secrets(Path("/state/aws-us-east-1-dask"), "launch1")
+SECRETS = Keystore(Path("/state/aws-us-east-1-dask"), "launch1")
 CLUSTER = a_cluster()
 
 
@@ -70,8 +70,8 @@ def test_a_tunnel_forwards_ports_of_this_machine_only_and_fails_if_it_cannot():
 
 
 def test_a_folder_with_odd_characters_stays_one_word_to_ssh(tmp_path):
-    secrets = Secrets(tmp_path / "a %h b", "launch1")
-    command = ssh_command(host(CLUSTER, CLUSTER.nodes[0], secrets))
+    keystore = Keystore(tmp_path / "a %h b", "launch1")
+    command = ssh_command(host(CLUSTER, CLUSTER.nodes[0], keystore))
 
     shown = subprocess.run(
         [*command[:1], "-G", *command[1:]], capture_output=True, text=True, check=True
@@ -113,26 +113,26 @@ def test_the_host_key_is_that_of_the_last_complete_block(text, key):
 def test_secrets_are_private_and_a_later_clusters_take_their_place(tmp_path):
     folder = tmp_path / "dask-bake" / "aws-us-east-1-dask"
     (folder / "old").mkdir(parents=True)
-    secrets = secrets_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)})
+    keystore = keystore_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)})
 
-    secrets.write(Keys(new_key("dask-bake dask")))
+    keystore.write(Keys(new_key("dask-bake dask")))
 
-    assert secrets.folder == folder
+    assert keystore.folder == folder
     assert folder.stat().st_mode & 0o777 == 0o700
     assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
         "id_ed25519": 0o600,
         "id_ed25519.pub": 0o600,
     }
-    secrets.delete()
+    keystore.delete()
     assert not folder.exists()
 
 
 def test_the_key_is_one_that_ssh_takes(tmp_path):
-    secrets, pair = Secrets(tmp_path / "secrets", "launch1"), new_key("dask-bake dask")
-    secrets.write(Keys(pair))
+    keystore, pair = Keystore(tmp_path / "keystore", "launch1"), new_key("dask-bake dask")
+    keystore.write(Keys(pair))
 
     shown = subprocess.run(
-        ["ssh-keygen", "-y", "-f", secrets.key], capture_output=True, text=True, check=True
+        ["ssh-keygen", "-y", "-f", keystore.key], capture_output=True, text=True, check=True
     ).stdout
 
     assert shown.split()[:2] == pair.public.split()[:2]
@@ -140,21 +140,21 @@ def test_the_key_is_one_that_ssh_takes(tmp_path):
 
 
 def test_a_host_key_is_pinned_for_one_node_of_one_launch(tmp_path):
-    secrets = Secrets(tmp_path, "launch1")
+    keystore = Keystore(tmp_path, "launch1")
     head, worker, _ = CLUSTER.nodes
 
-    secrets.pin(head, HOST_KEY)
+    keystore.pin(head, HOST_KEY)
 
-    assert secrets.known_hosts.read_text() == f"dask-bake-launch1-0 {HOST_KEY}\n"
-    assert [secrets.is_pinned(head), secrets.is_pinned(worker)] == [True, False]
-    assert not Secrets(tmp_path, "launch2").is_pinned(head)
+    assert keystore.known_hosts.read_text() == f"dask-bake-launch1-0 {HOST_KEY}\n"
+    assert [keystore.is_pinned(head), keystore.is_pinned(worker)] == [True, False]
+    assert not Keystore(tmp_path, "launch2").is_pinned(head)
 
 
 def test_secrets_that_cannot_be_kept_are_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(BakeError, match="the cluster's key could not be kept"):
-        Secrets(tmp_path / "file" / "dask", "launch1").write(Keys(new_key("x")))
+        Keystore(tmp_path / "file" / "dask", "launch1").write(Keys(new_key("x")))
 
 
 FAKE_SSH = """#!{python}
@@ -232,12 +232,12 @@ def test_only_an_ssh_server_is_an_answer(greeting, answers):
 
         thread = threading.Thread(target=greet)
         thread.start()
-        assert sshd_answers("127.0.0.1", server.getsockname()[1]) is answers
+        assert is_ssh_server("127.0.0.1", server.getsockname()[1]) is answers
         thread.join()
 
 
 def test_nothing_that_listens_is_no_answer():
-    assert not sshd_answers("127.0.0.1", free_port())
+    assert not is_ssh_server("127.0.0.1", free_port())
     assert get_json(free_port(), "/json/counts.json") is None
 
 
@@ -256,10 +256,10 @@ def test_worker_processes_are_counted_per_host():
 
 
 def test_a_way_in_that_is_not_up_yet_knows_no_workers(tmp_path):
-    way_in = SshWayIn(Secrets(tmp_path / "secrets", "launch1"), Keys(new_key("x")))
-    way_in.prepare()
-    way_in.pin(CLUSTER.nodes[0], HOST_KEY)
+    connection = SshHeadConnection(Keystore(tmp_path / "keystore", "launch1"), Keys(new_key("x")))
+    connection.prepare()
+    connection.pin(CLUSTER.nodes[0], HOST_KEY)
 
-    assert way_in.is_pinned(CLUSTER.nodes[0])
-    way_in.forget()
-    assert not (tmp_path / "secrets").exists()
+    assert connection.is_pinned(CLUSTER.nodes[0])
+    connection.forget()
+    assert not (tmp_path / "keystore").exists()

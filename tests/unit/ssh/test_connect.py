@@ -19,16 +19,16 @@ from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.command import Forward, host
 from dask_bake.ssh.connect import (
-    ask_head,
-    check_door,
+    check_reachable,
+    local_keystore,
+    not_allowed_error,
     open_tunnel,
-    reach,
-    secrets_here,
-    shut_out,
+    prepare_host,
+    query_head,
     tls_files,
 )
 from dask_bake.ssh.keystore import Keys, new_key
-from dask_bake.ssh.transport import Carrier
+from dask_bake.ssh.transport import Transport
 from dask_bake.ssh.tunnel import free_port
 from dask_bake.view.cluster_json import addresses
 from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan, hint_of
@@ -74,7 +74,7 @@ def test_a_machine_whose_address_has_changed_is_told_so_with_the_command(cloud):
     cluster = a_cluster_that_lets_in("198.51.100.1/32")
 
     with pytest.raises(BakeError) as caught:
-        check_door(cluster, cloud, answers=lambda _: False)
+        check_reachable(cluster, cloud, answers=lambda _: False)
 
     assert caught.value.message == (
         f"cluster dask does not let in {HERE}/32, which is this machine's address now"
@@ -83,18 +83,18 @@ def test_a_machine_whose_address_has_changed_is_told_so_with_the_command(cloud):
 
 
 def test_a_head_that_answers_is_not_asked_about(cloud):
-    check_door(a_cluster_that_lets_in("198.51.100.1/32"), cloud, answers=lambda _: True)
+    check_reachable(a_cluster_that_lets_in("198.51.100.1/32"), cloud, answers=lambda _: True)
 
 
 def test_a_machine_that_is_let_in_is_not_to_blame(cloud):
     """The head may still boot: ssh says what it finds."""
-    check_door(a_cluster_that_lets_in("192.0.2.0/24"), cloud, answers=lambda _: False)
+    check_reachable(a_cluster_that_lets_in("192.0.2.0/24"), cloud, answers=lambda _: False)
 
 
 def test_nobody_is_blamed_where_this_machine_s_address_is_not_to_be_had(cloud):
     nowhere = replace(cloud, address_url=f"http://127.0.0.1:{free_port()}")
 
-    assert shut_out(a_cluster_that_lets_in("198.51.100.1/32"), nowhere) is None
+    assert not_allowed_error(a_cluster_that_lets_in("198.51.100.1/32"), nowhere) is None
 
 
 @pytest.mark.parametrize(
@@ -104,17 +104,17 @@ def test_nobody_is_blamed_where_this_machine_s_address_is_not_to_be_had(cloud):
 )
 def test_where_another_program_carries_it_no_address_is_dialled(cloud, options):
     asked = []
-    check_door(a_cluster_that_lets_in("sg-7", **options), cloud, answers=asked.append)
+    check_reachable(a_cluster_that_lets_in("sg-7", **options), cloud, answers=asked.append)
 
     assert asked == []
-    assert shut_out(a_cluster_that_lets_in("sg-7", **options), cloud) is None
+    assert not_allowed_error(a_cluster_that_lets_in("sg-7", **options), cloud) is None
 
 
 def test_a_tunnel_that_does_not_open_because_of_the_address_says_that(cloud):
     """In place of what ssh says, which is only that nothing answered."""
     cluster = a_cluster_that_lets_in("198.51.100.1/32")
-    nobody = Carrier(Connect.BASTION, f"me@127.0.0.1:{free_port()}")
-    reached = host(cluster, cluster.nodes[0], secrets_here(cluster, cloud), nobody)
+    nobody = Transport(Connect.BASTION, f"me@127.0.0.1:{free_port()}")
+    reached = host(cluster, cluster.nodes[0], local_keystore(cluster, cloud), nobody)
 
     with pytest.raises(BakeError, match=f"does not let in {HERE}/32"):
         open_tunnel(cluster, cloud, reached, [Forward(free_port(), 8786)], 0.5)
@@ -124,25 +124,25 @@ def test_a_machine_without_the_key_cannot_enter(cloud):
     cluster = a_cluster_that_lets_in(f"{HERE}/32")
 
     with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
-        reach(cluster, cluster.nodes[0], cloud, FakeCloud())
+        prepare_host(cluster, cluster.nodes[0], cloud, FakeCloud())
 
 
 def test_a_node_without_a_host_key_on_its_console_is_not_connected_to(cloud):
     cluster = a_cluster_that_lets_in(f"{HERE}/32")
-    secrets_here(cluster, cloud).write(Keys(new_key("x")))
+    local_keystore(cluster, cloud).write(Keys(new_key("x")))
 
     with pytest.raises(BakeError, match="has not printed its host key on its console"):
-        reach(cluster, cluster.nodes[0], cloud, FakeCloud(console="booting\n"))
+        prepare_host(cluster, cluster.nodes[0], cloud, FakeCloud(console="booting\n"))
 
 
 def test_the_host_keys_of_the_node_and_of_the_head_before_it_come_from_their_consoles(cloud):
     cluster = a_cluster_that_lets_in(f"{HERE}/32")
-    secrets = secrets_here(cluster, cloud)
-    secrets.write(Keys(new_key("x")))
+    keystore = local_keystore(cluster, cloud)
+    keystore.write(Keys(new_key("x")))
 
-    reach(cluster, cluster.nodes[2], cloud, FakeCloud(console=CONSOLE))
+    prepare_host(cluster, cluster.nodes[2], cloud, FakeCloud(console=CONSOLE))
 
-    assert sorted(secrets.known_hosts.read_text().splitlines()) == [
+    assert sorted(keystore.known_hosts.read_text().splitlines()) == [
         f"dask-bake-launch1-0 {HOST_KEY}",
         f"dask-bake-launch1-2 {HOST_KEY}",
     ]
@@ -151,7 +151,7 @@ def test_the_host_keys_of_the_node_and_of_the_head_before_it_come_from_their_con
 def test_a_scheduler_that_cannot_be_asked_for_want_of_the_key_is_a_note(cloud):
     notes = []
 
-    told = ask_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
+    told = query_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
 
     assert (told, len(notes)) == ((None, ""), 1)
     assert "the key of cluster dask is not on this machine" in notes[0].text
@@ -159,19 +159,19 @@ def test_a_scheduler_that_cannot_be_asked_for_want_of_the_key_is_a_note(cloud):
 
 def test_a_client_s_certificates_are_those_of_the_launch(cloud):
     cluster = a_cluster_that_lets_in(tls=True)
-    secrets = secrets_here(cluster, cloud)
-    secrets.write(keys_for(LaunchOptions(tls=True)))
+    keystore = local_keystore(cluster, cloud)
+    keystore.write(keys_for(LaunchOptions(tls=True)))
 
     assert tls_files(cluster, cloud) == {
-        "tls_ca_file": str(secrets.folder / "ca.pem"),
-        "tls_client_cert": str(secrets.folder / "client.pem"),
-        "tls_client_key": str(secrets.folder / "client.key"),
+        "tls_ca_file": str(keystore.folder / "ca.pem"),
+        "tls_client_cert": str(keystore.folder / "client.pem"),
+        "tls_client_key": str(keystore.folder / "client.key"),
     }
 
 
 def test_a_machine_without_the_certificates_is_told_so(cloud):
     cluster = a_cluster_that_lets_in(tls=True)
-    secrets_here(cluster, cloud).write(Keys(new_key("x")))
+    local_keystore(cluster, cloud).write(Keys(new_key("x")))
 
     with pytest.raises(BakeError, match="the certificates of cluster dask are not on this machine"):
         tls_files(cluster, cloud)
@@ -229,7 +229,7 @@ def scheduler():
 
 def files_of(keys, cloud):
     cluster = a_cluster_that_lets_in(tls=True)
-    secrets_here(cluster, cloud).write(keys)
+    local_keystore(cluster, cloud).write(keys)
     return tls_files(cluster, cloud)
 
 
@@ -256,11 +256,11 @@ def test_without_certificates_or_with_another_cluster_s_the_scheduler_does_not_t
 
 
 def kept(cloud, cluster):
-    """The cluster's secrets, whole, with the head's host key."""
-    secrets = secrets_here(cluster, cloud)
-    secrets.write(Keys(new_key("dask-bake dask")))
-    secrets.pin(cluster.head, HOST_KEY)
-    return secrets
+    """The cluster's keystore, whole, with the head's host key."""
+    keystore = local_keystore(cluster, cloud)
+    keystore.write(Keys(new_key("dask-bake dask")))
+    keystore.pin(cluster.head, HOST_KEY)
+    return keystore
 
 
 @pytest.mark.parametrize(
@@ -275,23 +275,23 @@ def kept(cloud, cluster):
 )
 def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, spoil, said):
     cluster = a_cluster()
-    secrets = kept(cloud, cluster)
-    reach(cluster, cluster.head, cloud, FakeCloud())
-    spoil(secrets.key)
+    keystore = kept(cloud, cluster)
+    prepare_host(cluster, cluster.head, cloud, FakeCloud())
+    spoil(keystore.key)
 
     with pytest.raises(BakeError) as caught:
-        reach(cluster, cluster.head, cloud, FakeCloud())
+        prepare_host(cluster, cluster.head, cloud, FakeCloud())
 
-    assert caught.value.message == f"the key of cluster dask {said}: {secrets.key}"
+    assert caught.value.message == f"the key of cluster dask {said}: {keystore.key}"
     assert "dask-bake down dask --region us-east-1" in hint_of(caught.value, "--region", "us-east-1")
 
 
 def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_whole(cloud):
     cluster = a_cluster()
-    secrets = kept(cloud, cluster)
-    secrets.key.write_text(f"Bag Attributes\n    friendlyName: me\n{secrets.key.read_text()}\n")
+    keystore = kept(cloud, cluster)
+    keystore.key.write_text(f"Bag Attributes\n    friendlyName: me\n{keystore.key.read_text()}\n")
 
-    assert reach(cluster, cluster.head, cloud, FakeCloud()).key == secrets.key
+    assert prepare_host(cluster, cluster.head, cloud, FakeCloud()).key == keystore.key
 
 
 @pytest.mark.parametrize(
@@ -300,14 +300,14 @@ def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_wh
 )
 def test_host_keys_that_are_lost_or_spoilt_are_had_from_the_console_again(cloud, spoilt):
     cluster = a_cluster()
-    secrets = kept(cloud, cluster)
+    keystore = kept(cloud, cluster)
     if spoilt is None:
-        secrets.known_hosts.unlink()
+        keystore.known_hosts.unlink()
     else:
-        secrets.known_hosts.write_bytes(spoilt)
+        keystore.known_hosts.write_bytes(spoilt)
 
-    reach(cluster, cluster.head, cloud, FakeCloud())
+    prepare_host(cluster, cluster.head, cloud, FakeCloud())
 
-    assert secrets.is_pinned(cluster.head)
-    lines = secrets.known_hosts.read_text(errors="replace").splitlines()
-    assert lines[-1] == f"{secrets.alias(cluster.head)} {HOST_KEY}"
+    assert keystore.is_pinned(cluster.head)
+    lines = keystore.known_hosts.read_text(errors="replace").splitlines()
+    assert lines[-1] == f"{keystore.alias(cluster.head)} {HOST_KEY}"

@@ -12,7 +12,7 @@ from dask_bake.errors import UsageError
 from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.models.cloud import Role
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.ssh.keystore import Keys, Secrets, read_key
+from dask_bake.ssh.keystore import Keys, Keystore, read_key
 
 KEYS = {
     "rsa": rsa.generate_private_key(65537, 2048),
@@ -48,14 +48,14 @@ def public_of(path):
 def test_a_key_of_the_user_s_is_one_that_ssh_can_use_from_the_cluster_s_folder(tmp_path, kind, form):
     path = written(tmp_path, kind, form)
     pair = read_key(path)
-    secrets = Secrets(tmp_path / "secrets", "launch1")
+    keystore = Keystore(tmp_path / "keystore", "launch1")
 
-    secrets.write(Keys(pair))
+    keystore.write(Keys(pair))
 
-    assert public_of(secrets.key) == pair.public.split()[:2]
+    assert public_of(keystore.key) == pair.public.split()[:2]
     is_copy = (kind, form) == ("ed25519", "pkcs8")
-    assert secrets.key.is_symlink() is not is_copy
-    secrets.delete()
+    assert keystore.key.is_symlink() is not is_copy
+    keystore.delete()
     assert path.exists()
 
 
@@ -119,16 +119,16 @@ def test_a_key_that_ec2_imports_is_taken_without_user_data(tmp_path, kind):
 
 def test_certificates_are_kept_for_their_owner_alone_and_go_with_the_cluster(tmp_path):
     options = LaunchOptions(tls=True)
-    secrets = Secrets(tmp_path / "secrets", "launch1")
+    keystore = Keystore(tmp_path / "keystore", "launch1")
 
-    secrets.write(keys_for(options))
+    keystore.write(keys_for(options))
 
-    assert secrets.has_certificates
-    assert stat.S_IMODE(secrets.folder.stat().st_mode) == 0o700
-    modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in secrets.folder.iterdir()}
+    assert keystore.has_certificates
+    assert stat.S_IMODE(keystore.folder.stat().st_mode) == 0o700
+    modes = {path.name: oct(stat.S_IMODE(path.stat().st_mode)) for path in keystore.folder.iterdir()}
     assert modes == dict.fromkeys(KEPT, "0o600")
-    secrets.delete()
-    assert not secrets.has_certificates
+    keystore.delete()
+    assert not keystore.has_certificates
 
 
 def test_the_nodes_certificates_are_of_the_authority_whose_key_stays_here():
@@ -150,8 +150,8 @@ def test_the_nodes_certificates_are_of_the_authority_whose_key_stays_here():
 def test_without_tls_there_are_no_certificates(tmp_path):
     options = LaunchOptions()
     keys = keys_for(options)
-    secrets = Secrets(tmp_path / "secrets", "launch1")
+    keystore = Keystore(tmp_path / "keystore", "launch1")
 
-    secrets.write(keys)
+    keystore.write(keys)
 
-    assert (bootstrap_files(options, keys).tls, secrets.has_certificates) == ({}, False)
+    assert (bootstrap_files(options, keys).tls, keystore.has_certificates) == ({}, False)

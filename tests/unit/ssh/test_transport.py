@@ -11,11 +11,17 @@ from dask_bake import clouds
 from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Connect
 from dask_bake.ssh.command import host, ssh_command
-from dask_bake.ssh.keystore import Secrets
-from dask_bake.ssh.transport import Carrier, asked_for, carrier_of, check_programs, check_version
+from dask_bake.ssh.keystore import Keystore
+from dask_bake.ssh.transport import (
+    Transport,
+    check_programs,
+    check_version,
+    requested_transport,
+    transport_of,
+)
 from fakes import CLOUD, a_cluster, a_plan
 
-SECRETS = Secrets(Path("/state/aws-us-east-1-dask"), "launch1")
+SECRETS = Keystore(Path("/state/aws-us-east-1-dask"), "launch1")
 AWS = {"connect": Connect.SSM, "iaminstance_name": "agent"}
 THROUGH = {"connect": Connect.BASTION, "bastion": "me@jump.example", "cidr": ("10.1.2.3/32",)}
 SESSION = (
@@ -53,10 +59,10 @@ def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options
     plan = replace(plan, target=replace(plan.target, endpoint=endpoint))
     cluster = public(a_cluster(plan))
 
-    reached = host(cluster, cluster.nodes[0], SECRETS, carrier_of(cluster, CLOUD))
+    reached = host(cluster, cluster.nodes[0], SECRETS, transport_of(cluster, CLOUD))
 
     assert (reached.address, reached.proxy) == (address, proxy)
-    assert asked_for(plan.options, CLOUD, endpoint) == carrier_of(cluster, CLOUD)
+    assert requested_transport(plan.options, CLOUD, endpoint) == transport_of(cluster, CLOUD)
     command = ssh_command(reached)
     carried = [word for word in command if word.startswith("ProxyCommand=")]
     assert carried == ([f"ProxyCommand={shlex.join(proxy)}"] if proxy else [])
@@ -66,19 +72,19 @@ def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options
 def test_a_head_without_a_public_address_is_dialled_at_its_private_one():
     cluster = a_cluster(a_plan(private=True, connect=Connect.DIRECT))
 
-    reached = host(cluster, cluster.nodes[0], SECRETS, carrier_of(cluster, CLOUD))
+    reached = host(cluster, cluster.nodes[0], SECRETS, transport_of(cluster, CLOUD))
 
     assert (reached.address, reached.proxy) == ("10.0.0.4", ())
 
 
 def test_a_worker_is_reached_through_the_head_that_is_reached_by_its_way():
     cluster = a_cluster(a_plan(**THROUGH))
-    carrier = carrier_of(cluster, CLOUD)
+    transport = transport_of(cluster, CLOUD)
 
-    reached = host(cluster, cluster.nodes[2], SECRETS, carrier)
+    reached = host(cluster, cluster.nodes[2], SECRETS, transport)
 
     through_head = ssh_command(
-        host(cluster, cluster.nodes[0], SECRETS, carrier), options=("-W", "[10.0.0.6]:22")
+        host(cluster, cluster.nodes[0], SECRETS, transport), options=("-W", "[10.0.0.6]:22")
     )
     assert reached.proxy == tuple(through_head)
     assert f"ProxyCommand={shlex.join(BASTION)}" in through_head
@@ -96,21 +102,21 @@ def test_a_worker_is_reached_through_the_head_that_is_reached_by_its_way():
 def test_a_bastion_with_a_port_is_a_url_to_ssh(bastion, word):
     head = a_cluster().nodes[0]
 
-    assert Carrier(Connect.BASTION, bastion).proxy(head)[-1] == word
+    assert Transport(Connect.BASTION, bastion).proxy(head)[-1] == word
 
 
 def test_a_bastion_out_of_somebody_s_tag_is_no_option_of_ssh():
     """Tags are written by whoever may tag."""
     head = a_cluster().nodes[0]
 
-    *_, dashes, word = Carrier(Connect.BASTION, "-oProxyCommand=touch /tmp/x").proxy(head)
+    *_, dashes, word = Transport(Connect.BASTION, "-oProxyCommand=touch /tmp/x").proxy(head)
 
     assert (dashes, word) == ("--", "-oProxyCommand=touch /tmp/x")
 
 
 def test_aws_s_programs_are_told_the_same_cloud():
     cloud = clouds.local_cloud("http://127.0.0.1:5555", "eu-west-1")
-    words = Carrier(Connect.EICE, None, cloud.region, cloud.environment).proxy(a_cluster().nodes[0])
+    words = Transport(Connect.EICE, None, cloud.region, cloud.environment).proxy(a_cluster().nodes[0])
 
     assert words[0] == "env"
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:5555" in words[1 : words.index("aws")]
@@ -119,7 +125,7 @@ def test_aws_s_programs_are_told_the_same_cloud():
 
 def test_aws_s_programs_are_told_the_profile_that_was_asked_for():
     cloud = replace(CLOUD, profile="work")
-    words = carrier_of(a_cluster(a_plan(connect=Connect.EICE)), cloud).proxy(a_cluster().nodes[0])
+    words = transport_of(a_cluster(a_plan(connect=Connect.EICE)), cloud).proxy(a_cluster().nodes[0])
 
     assert words == (*TUNNEL, "--profile", "work")
 

@@ -141,7 +141,7 @@ def test_a_command_on_a_node_that_does_not_answer_is_stopped(quickly, tmp_path, 
     done = run_there(a_host(tmp_path), ["cat", "x"], seconds=0.3)
 
     assert (done.returncode, done.stdout) == (TIMED_OUT, "")
-    assert command.PATIENCE_OF_A_COMMAND <= 60
+    assert command.COMMAND_TIMEOUT <= 60
 
 
 def test_a_tunnel_whose_ssh_hangs_is_closed(quickly, tmp_path, monkeypatch):
