@@ -109,13 +109,8 @@ class Verifier:
         return LaunchPlan(chosen, target, launch_id, Bootstrap(public_key), begun=datetime.now(UTC))
 
 
-<<<<<<< HEAD
-def compute_on_head(cluster: Cluster, folder: Secrets) -> str:
-    """Run the code by the environment's Python on the head, and return its output."""
-=======
 def compute_on_head(cluster: Cluster, folder: Keystore) -> str:
-    """What the code prints, run by the environment's Python on the head."""
->>>>>>> launch
+    """Run the code by the environment's Python on the head, and return its output."""
     assert cluster.head is not None  # noqa: S101 - the launch has seen it
     command = ssh_command(
         host(cluster, cluster.head, folder), options=("-T",), words=("/opt/dask/bin/python -",)

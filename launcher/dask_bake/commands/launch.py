@@ -85,7 +85,9 @@ def _launch(
 ) -> tuple[Cluster, float]:
     """Launch the cluster; from then on ``up`` reports an interrupt or lost output as a cluster that is up."""
     with terminal.watching() as progress:
-        cluster = launch(plan, ec2, connection, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
+        cluster = launch(
+            plan, ec2, connection, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep
+        )
         up.enter_context(staying(cluster))
         up.enter_context(_reporting_lost_output(cluster, terminal))
         return cluster, progress.elapsed

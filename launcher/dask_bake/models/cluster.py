@@ -83,13 +83,8 @@ class Cluster:
         return self._tag(Tag.TLS, "false") == "true"
 
     @property
-<<<<<<< HEAD
-    def way(self) -> Connect:
-        """The transport of SSH to the head."""
-=======
     def transport(self) -> Connect:
-        """What carries SSH to the head."""
->>>>>>> launch
+        """The transport of SSH to the head."""
         return Connect(self._tag(Tag.CONNECT, Connect.DIRECT))
 
     @property

@@ -152,7 +152,7 @@ def _signal(process: "subprocess.Popen[str]", number: int) -> None:
 
 
 def _group_ends(group: int) -> bool:
-    """Wait until no process of a group is left, and return whether none is; a zombie that nobody reaps is one."""
+    """Wait until no process of a group is left, zombies included; return whether that has happened."""
     deadline = time.monotonic() + KILL_TIMEOUT
     try:
         while time.monotonic() < deadline:
