@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from base_release import PYTHON
 from local_cloud import LocalCloud, Started, until
 
 pytestmark = pytest.mark.slow
 
+LOCK = f"py{PYTHON.replace('.', '')}.pip.lock"
 CHECKOUT = Path(__file__).parents[2]
 FAILING = {
     "fails": ("15-mine.sh", "echo the reason; exit 3", ()),
@@ -159,7 +161,7 @@ def test_a_base_image_that_does_not_exist(cloud, tiny):
 def test_an_architecture_that_this_machine_has_not(cloud, tiny):
     """The lock for it is made, from wheels for it; the instance would be another machine."""
     done = cloud.attempt("bake", "--env", str(tiny), "--arch", "arm64")
-    locked = tiny.with_name("arm64.pip.lock").read_text()
+    locked = tiny.with_name(f"arm64.{LOCK}").read_text()
     assert "# platform: aarch64" in locked
     assert done.returncode == 2
     assert "Error: --arch arm64: the local cloud's machines are x86_64" in done.stderr
