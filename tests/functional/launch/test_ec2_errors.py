@@ -76,7 +76,7 @@ class Seen:
         """Keeps it; strikes before the call whose turn it is."""
         self.events.append(event)
         if event == Called(self.before[0]) and self.events.count(event) == self.before[1]:
-            self.match()
+            self.strike()
 
     @property
     def notes(self) -> list[str]:

@@ -70,7 +70,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
     monkeypatch.setattr(download, "RETRIES", 1)
-    monkeypatch.setattr(download, "STALL_TIMEOUT", 0.3)
+    monkeypatch.setattr(download, "STALL_TIMEOUT", 1.0)
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "RATTLER_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
@@ -500,12 +500,12 @@ def test_an_archive_of_another_content_is_refused_and_not_kept(served: Served, t
         (
             "hanging",
             2,
-            "the channel {0} does not answer: nothing came from {0}/noarch/old-1-0.conda for 0.3 seconds",
+            "the channel {0} does not answer: nothing came from {0}/noarch/old-1-0.conda for 1 seconds",
         ),
         (
             "stalled",
             2,
-            "the channel {0} does not answer: nothing came from {0}/noarch/old-1-0.conda for 0.3 seconds",
+            "the channel {0} does not answer: nothing came from {0}/noarch/old-1-0.conda for 1 seconds",
         ),
     ],
 )
