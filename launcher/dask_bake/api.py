@@ -1,4 +1,4 @@
-"""Python's way in: ``connect()`` is a Dask client, on the laptop and on a node alike."""
+"""Python API: ``connect()`` returns a Dask client, on a laptop and on a node alike."""
 
 import os
 import threading
@@ -40,13 +40,13 @@ def connect(
     profile: str | None = None,
     file: str | os.PathLike[str] | None = None,
 ) -> Client:
-    """A client of the cluster of that name, or of the only one; closing it ends its SSH connection.
+    """Return a client of the named cluster, or of the only one; closing it ends its SSH connection.
 
-    ``file``, or the one that ``CLUSTERFILE`` names, is what ``dask-bake launch --file`` wrote: it says which
-    cluster is meant, and where.
+    ``file``, or the file that ``CLUSTERFILE`` names, is written by ``dask-bake launch --file``: it has the
+    cluster's name, cloud and region.
 
-    On a node of a cluster it is a client of that cluster. The AWS settings of the local cloud are put into
-    this process's environment where it has none, so that ``s3://`` means the same here and on the workers.
+    On a node of a cluster, the client is one of that cluster. For the local cloud, AWS variables that are not
+    set in this process's environment are set, so that ``s3://`` means the same here and on the workers.
     """
     if dask.config.get("scheduler-address", None):
         return Client()  # type: ignore[no-untyped-call]
@@ -80,7 +80,7 @@ def _connect(name: str | None, meant: CloudOptions, of: ClusterFile | None) -> C
 
 @contextmanager
 def _completed_hints(flags: Sequence[str]) -> Iterator[None]:
-    """Put the flags by which the caller chose the cloud into the commands that an error's hint names."""
+    """Add the flags by which the caller chose the cloud to the commands in an error's hint."""
     try:
         yield
     except BakeError as error:
@@ -89,14 +89,14 @@ def _completed_hints(flags: Sequence[str]) -> Iterator[None]:
 
 
 class TunnelledClient(Client):
-    """A client whose SSH connection is kept alive while it lives, and ends with it."""
+    """Dask client that keeps its SSH connection alive, and closes it when the client is closed."""
 
     def __init__(self, tunnel: Tunnel, *, tls: Mapping[str, str], **kwargs: Any) -> None:
         self._tunnel = tunnel
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="dask-bake tunnel", daemon=True)
         self._keeper.start()
-        # Also where nobody closes the client: at the interpreter's end.
+        # If nobody closes the client, the connection ends when the interpreter exits.
         weakref.finalize(self, tunnel.close)
         address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local_port}"
         if tls:
@@ -109,7 +109,7 @@ class TunnelledClient(Client):
             raise
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
-        """Closes the client, then its connection."""
+        """Close the client, then its SSH connection."""
         try:
             return super().close(*args, **kwargs)  # type: ignore[no-untyped-call]
         finally:
@@ -127,7 +127,7 @@ class TunnelledClient(Client):
 
 @contextmanager
 def without_small_talk() -> Iterator[None]:
-    """Drop Dask's warning about versions if all it says is that one Python is another patch release."""
+    """Drop Dask's warning about versions if the only mismatch is Python's patch release."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield
@@ -137,7 +137,7 @@ def without_small_talk() -> Iterator[None]:
 
 
 def is_small_talk(table: str) -> bool:
-    """Whether a table of mismatched versions holds one row, Python's, with one minor version in it."""
+    """Return whether a table of mismatched versions has only a row for Python, with one minor version."""
     rows = [
         [cell.strip() for cell in line.split("|")[1:-1]]
         for line in table.splitlines()
@@ -150,4 +150,4 @@ def is_small_talk(table: str) -> bool:
 
 
 def _ignore(_: Event) -> None:
-    """Nobody is watching."""
+    """Discard an event, because nothing displays it."""

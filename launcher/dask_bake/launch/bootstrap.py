@@ -1,4 +1,4 @@
-"""What a launch brings along: its SSH key, its certificates, and the texts of the user's files."""
+"""Files for the nodes: SSH key, certificates, and the texts of the user's files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,12 +16,12 @@ from dask_bake.options.text_files import read_text
 from dask_bake.ssh.keystore import ClientTls, KeyPair, Keys, new_key, read_key
 
 IMPORTED = ("ssh-rsa ", "ssh-ed25519 ")
-"""The kinds of key that ImportKeyPair takes."""
+"""Key types that ImportKeyPair accepts."""
 
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """What the nodes are handed besides the options: public key, certificates, texts of the user's files."""
+    """Data for the nodes besides the options: public key, certificates, texts of the user's files."""
 
     public_key: str
     tls: Mapping[Role, NodeTls] = field(default_factory=dict)
@@ -31,10 +31,10 @@ class Bootstrap:
     def user_data(
         self, options: LaunchOptions, role: Role, layout: WorkerLayout, *, head_address: str, user: str | None
     ) -> str:
-        """Return what cloud-init reads on a node of that role.
+        """Return the user-data of a node of that role.
 
         Args:
-            user: the login user, where that is not the image's own.
+            user: the login user, if it is not the image's own.
         """
         scheme = "tls" if options.tls else "tcp"
         settings = NodeSettings(
@@ -61,7 +61,7 @@ class Bootstrap:
 
 
 def keys_for(options: LaunchOptions) -> Keys:
-    """The SSH key, and with ``--tls`` an authority for the cluster with a client's certificate."""
+    """Return the SSH key and, with ``--tls``, a CA for the cluster with a client certificate."""
     if not options.tls:
         return Keys(key_pair(options))
     authority = create_authority(options.name)
@@ -69,7 +69,7 @@ def keys_for(options: LaunchOptions) -> Keys:
 
 
 def key_pair(options: LaunchOptions) -> KeyPair:
-    """The user's key, or a new one for the cluster."""
+    """Return the user's SSH key, or a new one for the cluster."""
     if options.keypair is not None:
         pair = read_key(options.keypair)
         if not options.provision and options.keyname is None and not pair.public.startswith(IMPORTED):
@@ -83,7 +83,7 @@ def key_pair(options: LaunchOptions) -> KeyPair:
 
 
 def bootstrap_files(options: LaunchOptions, keys: Keys) -> Bootstrap:
-    """What the nodes are handed; the authority's key is none of it."""
+    """Return the data for the nodes; it never includes the CA's private key."""
     return Bootstrap(
         public_key=keys.pair.public,
         tls={} if keys.tls is None else issue_for_nodes(keys.tls.authority),

@@ -1,4 +1,4 @@
-"""Look up everything that a launch depends on: at the same time, and without making anything."""
+"""Look-ups of everything that a launch depends on: concurrent and read-only."""
 
 import re
 from collections.abc import Callable
@@ -28,19 +28,19 @@ from dask_bake.system.concurrency import gather
 
 @dataclass(frozen=True)
 class Discovery:
-    """What was found, not yet judged.
+    """Results of the look-ups, not yet checked.
 
     Args:
         types: every instance type that the options name.
-        offerings: pairs of a type and a zone that has it.
-        images: the image that the options name, or all that were baked here, the newest first.
-        callers: address blocks and ids of groups that may reach SSH on the head; none if nothing is opened.
-        user_groups: groups of the name, or the id, of the user's own group.
-        source_groups: the groups that ``--cidr`` names.
-        name_groups: groups of a cluster that has the name already.
+        offerings: pairs of a type and a zone that offers it.
+        images: the image that the options name, or the account's baked images in the region, newest first.
+        callers: address blocks and ids of groups that may reach SSH on the head; empty if no port is opened.
+        user_groups: security groups with the name, or the id, of the user's own group.
+        source_groups: security groups that ``--cidr`` names.
+        name_groups: security groups of an existing cluster with the same name.
         name_nodes: nodes of that cluster.
-        quotas: those that the types count against, as far as they can be read.
-        has_profile: ``None`` where the profile cannot be read.
+        quotas: quotas that the types count against; ``None`` for a quota that cannot be read.
+        has_profile: ``None`` if the instance profile cannot be read.
     """
 
     types: tuple[InstanceType, ...]
@@ -60,10 +60,10 @@ class Discovery:
 
 
 def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], str]) -> Discovery:
-    """Return what there is for a launch with these options.
+    """Return everything that a launch with these options depends on.
 
     Args:
-        caller: asks for this machine's address, as a block of one.
+        caller: returns this machine's public address as a CIDR block with one address.
     """
     types = tuple(dict.fromkeys((*options.head_types, *options.type)))
     name = {Tag.MANAGED: "true", Tag.CLUSTER: options.name}
@@ -84,7 +84,7 @@ def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], st
 
 
 def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Callable[[], Any]]:
-    """Return the questions about what not every launch has."""
+    """Return the look-ups that only some options need."""
     questions: dict[str, Callable[[], Any]] = {}
     key, profile, group = options.keyname, options.iaminstance_name, options.placement_group
     if options.transport is Connect.EICE:
@@ -101,7 +101,7 @@ def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Call
 def find_types(
     options: LaunchOptions, ec2: LaunchQueries, names: tuple[str, ...]
 ) -> tuple[InstanceType, ...]:
-    """Return the types of these names; the error for one that EC2 does not know names its option."""
+    """Return the instance types with these names; the error for an unknown type names its option."""
     try:
         return ec2.instance_types(names)
     except UsageError as error:
@@ -112,33 +112,33 @@ def find_types(
 
 
 def no_such_type(options: LaunchOptions, name: str) -> UsageError:
-    """Return the error for a type that EC2 does not know, with the option that it came from."""
+    """Return the error for a type that EC2 does not know; it names the option with the type."""
     flag = "--type" if name in options.type else "--head-type"
     return UsageError(f"{flag} {name}: there is no such type in this region", hint="such as m6i.2xlarge")
 
 
 def find_subnets(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Subnet, ...]:
-    """Return the subnet that the options name, or those of their VPC, or the default ones."""
+    """Return the subnet that the options name, else the subnets of their VPC, else the default subnets."""
     vpc_id = options.vpc_id if options.subnet_id is None else None
     return ec2.subnets(vpc_id=vpc_id, subnet_id=options.subnet_id)
 
 
 def find_images(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Image, ...]:
-    """Return the image that the options name, or all that were baked here, the newest first."""
+    """Return the image that the options name, else the account's baked images, newest first."""
     if options.ami is not None:
         return (ec2.image(options.ami),)
     return ec2.find_images(owners=["self"], filters={f"tag:{Tag.MANAGED}": "true", "state": "available"})
 
 
 def find_callers(options: LaunchOptions, caller: Callable[[], str]) -> tuple[str, ...]:
-    """Return who may reach SSH on the head: of --cidr, else this machine; none if nothing is opened."""
+    """Return the sources of SSH to the head: ``--cidr``, else this machine; empty if no port is opened."""
     if options.transport in (Connect.SSM, Connect.EICE):
         return ()
     return options.cidr or (caller(),)
 
 
 def find_groups(options: LaunchOptions, ec2: LaunchQueries) -> tuple[SecurityGroup, ...]:
-    """Return the groups of the name, or the id, of the user's own group."""
+    """Return the security groups with the name, or the id, of the user's own group."""
     name, group_id = options.security_group, options.security_group_id
     if name is None and group_id is None:
         return ()
@@ -146,13 +146,13 @@ def find_groups(options: LaunchOptions, ec2: LaunchQueries) -> tuple[SecurityGro
 
 
 def find_sources(options: LaunchOptions, ec2: LaunchQueries) -> tuple[SecurityGroup, ...]:
-    """Return the groups that --cidr names."""
+    """Return the security groups that ``--cidr`` names."""
     ids = [source for source in options.cidr if source.startswith("sg-")]
     return tuple(group for each in ids for group in ec2.named_groups(group_id=each))
 
 
 def newest_base(image: Image, ec2: LaunchQueries) -> str | None:
-    """Return the newest of Debian's images like the image's base; ``None`` where it cannot be found."""
+    """Return the newest Debian image like the image's base; ``None`` if it cannot be found."""
     names = compatibility.base_names(image)
     if names is None:
         return None
@@ -160,5 +160,5 @@ def newest_base(image: Image, ec2: LaunchQueries) -> str | None:
     try:
         found = ec2.find_images(owners=[DEBIAN_ACCOUNT], filters=filters)
     except BakeError:
-        return None  # it is for a warning alone
+        return None  # The result is used only for a warning.
     return found[0].name if found else None

@@ -1,4 +1,4 @@
-"""A plan that is shown and not carried out: its calls, and whether EC2 permits them."""
+"""Dry run of a plan: its EC2 calls, and EC2's answer whether they are permitted."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from dask_bake.system.concurrency import gather
 
 NOT_ASKED = "not asked: there is no group yet"
 NOT_CERTAIN = "not certain: asked with the VPC's default group"
-"""A policy may well permit instances in the cluster's own groups alone, as the printed one does."""
+"""A policy may permit instances in the cluster's own groups only, as that of ``iam-policy`` does."""
 
 
 @dataclass(frozen=True)
 class PlannedCall:
-    """An EC2 call as it will be made."""
+    """An EC2 call of a launch, with its parameters."""
 
     operation: str
     parameters: dict[str, Any]
@@ -28,7 +28,7 @@ class PlannedCall:
 
 @dataclass(frozen=True)
 class Permission:
-    """What EC2 says of a call; ``allowed`` is ``None`` where it says neither yes nor no."""
+    """EC2's answer about a call; ``allowed`` is ``None`` if it is neither yes nor no."""
 
     operation: str
     what: str
@@ -37,7 +37,7 @@ class Permission:
 
 
 def planned_calls(plan: LaunchPlan) -> tuple[PlannedCall, ...]:
-    """The calls that make the cluster if the first candidate has room; what is not yet known stands so."""
+    """Return the calls for a cluster on the first candidate; unknown ids and addresses are placeholders."""
     candidate = plan.first
     made = _group_calls(plan, plan.group_name, UNKNOWN_GROUP, (member_rule(UNKNOWN_GROUP),))
     if plan.head_rules:
@@ -65,7 +65,7 @@ def _group_calls(plan: LaunchPlan, name: str, group_id: str, rules: Sequence[Rul
 
 
 def ask_permissions(plan: LaunchPlan, ec2: LaunchQueries) -> tuple[Permission, ...]:
-    """What EC2 says of each call that the plan would make first."""
+    """Return EC2's answer about each call that the plan makes for its first candidate."""
     candidate = plan.first
     head = requests.run_instances(plan.head(candidate, candidate.head_types[0], ()))
     workers = requests.run_instances(plan.workers(candidate, candidate.worker_types[0], groups=()))
@@ -86,7 +86,7 @@ def ask_permissions(plan: LaunchPlan, ec2: LaunchQueries) -> tuple[Permission, .
 
 
 def check_permissions(permissions: Sequence[Permission]) -> None:
-    """Raises an error that names what the caller may not do."""
+    """Raise an error that names the calls that the credentials do not permit."""
     missing = [f"ec2:{each.operation} for {each.what}" for each in permissions if each.allowed is False]
     if missing:
         raise BakeError(
@@ -96,7 +96,10 @@ def check_permissions(permissions: Sequence[Permission]) -> None:
 
 
 def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str, Any]:
-    """The request to run instances without what the launch would make before, which EC2 would not find."""
+    """Return the request without resources that the launch creates first: EC2 would not find them.
+
+    The client token is left out too.
+    """
     made = {"ClientToken"} | ({"KeyName"} if plan.own_key_name is not None else set())
     interfaces = [
         {key: value for key, value in each.items() if key != "Groups" or value}

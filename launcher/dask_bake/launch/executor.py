@@ -1,4 +1,4 @@
-"""A launch carried out: the plan's calls, then a watch until every worker is there; or nothing is left."""
+"""Execution of a plan: create the resources and wait for the workers, or remove everything."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -28,7 +28,11 @@ def launch(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Cluster:
-    """The cluster, all of whose workers have registered; on any failure nothing of it is left."""
+    """Launch the cluster and return it once all workers have registered; on failure remove everything.
+
+    With ``--min-workers`` fewer workers suffice at the deadline. With ``--keep-on-failure`` nodes that did
+    not become ready stay.
+    """
     state, deadline = LaunchState(plan), clock() + plan.options.timeout
     watch = Readiness(state, cloud, connection, notify, clock, sleep, deadline=deadline)
     run = _Launch(plan, cloud, state, watch, notify, clock, sleep)
@@ -65,7 +69,7 @@ def _bring_up(run: "_Launch", connection: HeadConnection) -> Cluster:
 
 @contextmanager
 def staying(cluster: Cluster) -> Iterator[None]:
-    """An interrupt within this comes too late: the cluster is up, and that is said."""
+    """Report an interrupt as a cluster that is up, because it is too late to undo the launch."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -77,7 +81,7 @@ def staying(cluster: Cluster) -> Iterator[None]:
 
 @dataclass
 class _Launch:
-    """One launch while it makes things: what it has to undo if it fails."""
+    """A launch in progress, with the record that its clean-up needs if it fails."""
 
     plan: LaunchPlan
     cloud: ClusterApi
@@ -90,7 +94,7 @@ class _Launch:
     is_over: bool = False
 
     def take_name(self) -> None:
-        """Makes the security groups, the first of which has a name that only one launch can have."""
+        """Create the security groups and the key pair; only one launch can create the first group."""
         plan = self.plan
         with phase_of("security group", self.notify, self.clock):
             members = self._make_group(plan.group_name)
@@ -109,7 +113,7 @@ class _Launch:
                     self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
 
     def bring_up(self) -> None:
-        """Starts the nodes and waits for the workers: once more elsewhere where EC2 itself ended a node."""
+        """Start the nodes and wait for the workers; repeat once elsewhere if EC2 itself ends a node."""
         provisioner = self._provisioner()
         self._start_nodes(provisioner)
         try:
@@ -137,13 +141,13 @@ class _Launch:
         )
 
     def _start_nodes(self, provisioner: Provisioner) -> None:
-        """Asks for the head, and at once, with the address it was given, for the workers."""
+        """Request the head, then immediately the workers with the head's address."""
         with phase_of("instances", self.notify, self.clock):
             provisioner.start()
         self.watch.show()
 
     def undo(self, error: BaseException | None) -> None:
-        """Removes whatever this launch made, found by the launch's own tag, because of the error."""
+        """Remove everything that this launch created, found by its own tag, because of the error."""
         if self.may_have_made:
             try:
                 self._teardown().run()
@@ -155,20 +159,20 @@ class _Launch:
 
     @property
     def may_have_made(self) -> bool:
-        """Whether there is anything to undo."""
+        """Return whether there may be anything to undo."""
         return bool(self.state.groups) or self.outcome_unknown
 
     def leftover(self, error: KeyboardInterrupt) -> LeftoverError:
-        """What is to be said of interrupts that came so fast that not all was undone."""
+        """Return the error for interrupts so close together that the clean-up is incomplete."""
         return self._teardown().leftover(error)
 
     @property
     def is_to_be_kept(self) -> bool:
-        """Whether there are nodes that did not become ready, and that somebody wants to look into."""
+        """Return whether ``--keep-on-failure`` is set and a live node is there to inspect."""
         return self.plan.options.keep_on_failure and self._to_look_into() is not None
 
     def kept(self, error: NotReadyError) -> LeftoverError:
-        """The error, with all that stays, how it is looked into, and how it ends."""
+        """Return the error with the resources that stay, and the commands to inspect and to remove them."""
         cluster, node = self.state.snapshot, self._to_look_into()
         look = cluster_command("ssh", cluster.name, *((str(node.index),) if node and node.index else ()))
         return LeftoverError(
@@ -179,7 +183,7 @@ class _Launch:
         )
 
     def _to_look_into(self) -> Node | None:
-        """The node that was waited for, if it lives; else the head, or any that does."""
+        """Return the node that the launch waited for, if it is live; else the head, or any live node."""
         awaited = (self.watch.awaited(),) if self.state.nodes else ()
         return next((each for each in (*awaited, *self.state.snapshot.nodes) if each.is_live), None)
 
@@ -211,7 +215,7 @@ class _Launch:
 
     @contextmanager
     def _making(self) -> Iterator[None]:
-        """What fails here without a clear word of EC2's may have been made."""
+        """Record errors without a definite EC2 answer: they may still have created the resource."""
         try:
             yield
         except BakeError as error:

@@ -1,4 +1,4 @@
-"""Where nodes may be put, best first: one zone for a cluster, in it types in order of preference."""
+"""Candidates for placement, best first: one zone for a cluster, with types in order of preference."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ SMALL_NODE = 4
 
 @dataclass(frozen=True)
 class Candidate:
-    """A zone to try, with what to ask for there.
+    """A zone to try, with the types and the market to request there.
 
     Args:
-        head_types: the types that the head may have, in order.
-        worker_types: likewise for the workers.
-        market: that of the workers; the head is always on demand.
+        head_types: types for the head, in order of preference.
+        worker_types: types for the workers, in order of preference.
+        market: market of the workers; the head is always on demand.
     """
 
     subnet: Subnet
@@ -30,7 +30,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class WorkerLayout:
-    """How Dask uses a worker node."""
+    """Worker processes on a node, and threads in each process."""
 
     nprocs: int
     nthreads: int
@@ -42,10 +42,10 @@ def find_candidates(
     types: Sequence[InstanceType],
     offerings: Collection[tuple[str, str]],
 ) -> tuple[Candidate, ...]:
-    """The places to try, in order: a cheaper market everywhere comes before a dearer one anywhere.
+    """Return the candidates to try, in order: the cheaper market in all zones, then the dearer one.
 
     Raises:
-        BakeError: when there is no candidate at all; the message says what is in the way.
+        BakeError: if there is no candidate; the message says why.
     """
     by_name = {each.name: each for each in types}
     found = [
@@ -72,7 +72,7 @@ def find_candidates(
 
 
 def first_subnet(subnets: Sequence[Subnet]) -> Subnet:
-    """The subnet of the first zone, for what need not choose."""
+    """Return the subnet of the first zone, for callers without a preference."""
     if not subnets:
         raise BakeError(
             "there is no default subnet in this region", hint="aws ec2 create-default-vpc makes one"
@@ -81,20 +81,20 @@ def first_subnet(subnets: Sequence[Subnet]) -> Subnet:
 
 
 def markets(options: LaunchOptions) -> tuple[Market, ...]:
-    """The markets that the workers may be bought on, in order."""
+    """Return the markets for the workers, in order."""
     if options.spot_with_fallback:
         return (Market.SPOT, Market.ON_DEMAND)
     return (Market.SPOT,) if options.spot else (Market.ON_DEMAND,)
 
 
 def in_order(options: LaunchOptions, subnets: Sequence[Subnet]) -> tuple[Subnet, ...]:
-    """The subnets to try, one for each zone: the user's zones in the user's order, or all by name.
+    """Return one subnet for each zone: the user's zones in the user's order, or all zones by name.
 
     Raises:
-        UsageError: for a zone that has no subnet here.
+        UsageError: for a zone without a subnet among these.
     """
     fitting = [subnet for subnet in subnets if subnet.is_public is not options.private] or list(subnets)
-    # Of a zone's subnets the one that has most room.
+    # The subnet of each zone with the most free addresses.
     best = {subnet.zone: subnet for subnet in sorted(fitting, key=lambda each: each.free_addresses)}
     for zone in options.zone:
         if zone not in best:
@@ -106,16 +106,16 @@ def in_order(options: LaunchOptions, subnets: Sequence[Subnet]) -> tuple[Subnet,
 
 
 def least_nodes(options: LaunchOptions, kind: InstanceType) -> int:
-    """How many worker nodes of that type are good enough."""
+    """Return the number of worker nodes of that type that suffice."""
     every, least = options.count - 1, options.min_workers
     return every if least is None else min(every, ceil(least / worker_layout(options, kind).nprocs))
 
 
 def worker_layout(options: LaunchOptions, instance_type: InstanceType) -> WorkerLayout:
-    """The processes and threads on a node of that type.
+    """Return the processes and threads on a worker node of that type.
 
     ``auto`` is Dask's own rule (``distributed.deploy.utils.nprocesses_nthreads``): a process for each CPU up
-    to four, beyond that as many as the square root of the number, rounded up to what divides it.
+    to four CPUs; beyond that, the square root of the number of CPUs, rounded up to one of its divisors.
     """
     vcpus = instance_type.vcpus
     nprocs = options.nprocs
@@ -127,7 +127,7 @@ def worker_layout(options: LaunchOptions, instance_type: InstanceType) -> Worker
 
 
 def threads_per_worker(vcpus: int, nprocs: int) -> int:
-    """Each process's share of the virtual CPUs, and at least one."""
+    """Return each process's share of the virtual CPUs, at least one."""
     return max(1, vcpus // nprocs)
 
 

@@ -1,4 +1,4 @@
-"""What a launch will do, decided before anything is done: options and look-ups in, ``LaunchPlan`` out."""
+"""Plan of a launch: every request, decided from the options and the look-ups before any is sent."""
 
 import hashlib
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ LONGEST_ADDRESS = "255.255.255.255"
 
 @dataclass(frozen=True)
 class LaunchTarget:
-    """Where a launch goes: what of the cloud a plan needs besides the options.
+    """Target of a launch: the facts about the cloud that a plan needs besides the options.
 
     Args:
-        subnets: those that may be launched into.
+        subnets: subnets that the launch may use.
         types: every instance type that the options name.
-        offerings: pairs of a type and a zone that has it.
-        callers: who may reach SSH on the head: address blocks and ids of groups; none if nothing is opened.
-        groups: the user's own groups that the nodes shall be in as well.
-        endpoint: the id of the Instance Connect endpoint that carries SSH, where one does.
+        offerings: pairs of a type and a zone that offers it.
+        callers: address blocks and ids of groups that may reach SSH on the head; empty if no port is opened.
+        groups: the user's own groups, which the nodes join too.
+        endpoint: id of the Instance Connect endpoint that carries SSH, if one does.
     """
 
     cloud: str
@@ -46,7 +46,7 @@ class LaunchTarget:
 
 @dataclass(frozen=True)
 class LaunchPlan:
-    """A launch, decided: the same plan is shown by ``--dry-run`` and carried out without it."""
+    """Plan of a launch; ``--dry-run`` shows the same plan that a launch executes."""
 
     options: LaunchOptions
     target: LaunchTarget
@@ -56,40 +56,40 @@ class LaunchPlan:
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
-        """Where to try, in order."""
+        """Candidates to try, in order."""
         target = self.target
         return find_candidates(self.options, target.subnets, target.types, target.offerings)
 
     @property
     def first(self) -> Candidate:
-        """Where to try first."""
+        """Candidate to try first."""
         return self.candidates[0]
 
     @property
     def group_name(self) -> str:
-        """The security group's name; that it can exist only once is what locks the cluster's name."""
+        """Name of the security group; it can exist only once, which locks the cluster's name."""
         return group_name(self.options.name)
 
     @property
     def head_group_name(self) -> str:
-        """The name of the group that lets SSH in to the head; no cluster's name has a ``/``."""
+        """Name of the group that allows SSH to the head; no cluster's name has a ``/``."""
         return head_group_name(self.options.name)
 
     @property
     def key_name(self) -> str | None:
-        """The EC2 key pair of the nodes: the user's, or one made where nothing else brings the key."""
+        """Name of the nodes' EC2 key pair: the user's, or a new one if nothing else installs the key."""
         if self.options.keyname is None and not self.options.provision:
             return self.group_name
         return self.options.keyname
 
     @property
     def own_key_name(self) -> str | None:
-        """The EC2 key pair to be made, if one is."""
+        """Name of the EC2 key pair that the launch creates, if it creates one."""
         return self.key_name if self.options.keyname is None else None
 
     @property
     def tags(self) -> Tags:
-        """The tags of everything that the launch makes."""
+        """Tags of every resource that the launch creates."""
         return (
             *self.options.all_tags.items(),
             (Tag.MANAGED, "true"),
@@ -100,12 +100,12 @@ class LaunchPlan:
 
     @property
     def group_tags(self) -> Tags:
-        """The tags of the group, of the head's group, and of the key pair."""
+        """Tags of the group, of the head's group, and of the key pair."""
         return (("Name", self.group_name), *self.tags) if "Name" not in self.options.all_tags else self.tags
 
     @property
     def user(self) -> str:
-        """The user to be on a node."""
+        """Login user of the nodes."""
         return self.options.username or self._image_user
 
     @property
@@ -114,20 +114,20 @@ class LaunchPlan:
 
     @property
     def _other_user(self) -> str | None:
-        """The user, where the image's own is another."""
+        """Login user, if it differs from the image's own."""
         return None if self.user == self._image_user else self.user
 
     @property
     def head_rules(self) -> tuple[Rule, ...]:
-        """What the head's group lets in; nothing where SSH comes by Session Manager."""
+        """Ingress rules of the head's group; empty if SSH goes through Session Manager."""
         return tuple(ssh_rule(caller) for caller in self.target.callers)
 
     def least_nodes(self, kind: InstanceType) -> int:
-        """How many worker nodes of that type are good enough."""
+        """Return the number of worker nodes of that type that suffice."""
         return least_nodes(self.options, kind)
 
     def worker_layout(self, instance_type: InstanceType) -> WorkerLayout:
-        """The processes and threads on a worker of that type."""
+        """Return the processes and threads on a worker node of that type."""
         return worker_layout(self.options, instance_type)
 
     def head(
@@ -136,7 +136,7 @@ class LaunchPlan:
         kind: InstanceType,
         groups: tuple[str, ...] = (UNKNOWN_GROUP, UNKNOWN_HEAD_GROUP),
     ) -> InstanceSpec:
-        """The call that makes the head there, of that type."""
+        """Return the request for a head of that type, for the candidate."""
         return self._spec(Role.HEAD, candidate, kind, groups, count=1, least=1, head_address="127.0.0.1")
 
     def workers(
@@ -146,14 +146,14 @@ class LaunchPlan:
         head_address: str = UNKNOWN_HEAD,
         groups: tuple[str, ...] = (UNKNOWN_GROUP,),
     ) -> InstanceSpec:
-        """The call that makes all workers there, of that type, once the head's address is known."""
+        """Return the request for all worker nodes of that type; it needs the head's address."""
         count, least = self.options.count - 1, self.least_nodes(kind)
         return self._spec(
             Role.WORKER, candidate, kind, groups, count=count, least=least, head_address=head_address
         )
 
     def create_group(self, name: str, candidate: Candidate) -> dict[str, Any]:
-        """The request that makes a group of that name, for the candidate's VPC."""
+        """Return the request for a security group of that name in the candidate's VPC."""
         return requests.create_security_group(name, vpc_id=candidate.subnet.vpc_id, tags=self.group_tags)
 
     def _spec(
@@ -185,7 +185,7 @@ class LaunchPlan:
             security_group_ids=(*groups, *sorted(own)),
             user_data=user_data,
             tags=self._node_tags(role, kind),
-            # With the candidate's market, for the head too: a head that was terminated is another request.
+            # The head's token has the candidate's market too: after a terminated head, it must differ.
             client_token=client_token(
                 self.launch_id, candidate.subnet.zone, role, kind.name, candidate.market
             ),
@@ -218,13 +218,13 @@ class LaunchPlan:
 
 
 def client_token(launch_id: str, zone: str, role: Role, instance_type: str, market: Market) -> str:
-    """A token by which EC2 knows a repeated request; another zone, type or market is another request."""
+    """Return the token by which EC2 recognises a retry; another zone, type or market is a new request."""
     parts = (launch_id, zone, role, instance_type, market)
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()[:64]
 
 
 def check_user_data(plan: LaunchPlan) -> None:
-    """What nodes of each role and type are told fits into user-data, whatever the head's address."""
+    """Raise unless the user-data of each role and type is within its limit, for any head address."""
     for kind in plan.target.types:
         if kind.name in plan.options.head_types:
             plan.head(plan.first, kind)

@@ -1,4 +1,4 @@
-"""Check the options of a launch against what was discovered, before the first call that makes something."""
+"""Checks of the options against the discovery, before the first call that creates anything."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,14 +17,14 @@ from dask_bake.models.resources import are_left_over
 from dask_bake.options.launch import LaunchOptions
 
 MOST_OF_A_SPREAD = 7
-"""How many instances a spread placement group takes in a zone (EC2 user guide, placement strategies)."""
+"""Most instances of a spread placement group in a zone (EC2 user guide, placement strategies)."""
 
 
 def check(options: LaunchOptions, cloud: Cloud, found: Discovery, *, now: datetime) -> LaunchTarget:
-    """Return where the launch goes.
+    """Return the target of the launch, with all options checked.
 
     Raises:
-        BakeError: for the first thing that is not there, or does not go together.
+        BakeError: for the first resource that does not exist, or the first options that contradict.
     """
     check_subnets(options, found.subnets)
     check_named(options, found)
@@ -52,7 +52,7 @@ def check(options: LaunchOptions, cloud: Cloud, found: Discovery, *, now: dateti
 
 
 def check_subnets(options: LaunchOptions, found: Sequence[Subnet]) -> None:
-    """Raise unless there is a subnet to launch into, in the VPC that the options name."""
+    """Raise unless there is a subnet to launch into, and it is in the VPC that the options name."""
     vpc_id, subnet_id = options.vpc_id, options.subnet_id
     if not found:
         raise _no_subnet(options)
@@ -78,14 +78,14 @@ def _no_subnet(options: LaunchOptions) -> BakeError:
 
 
 def check_named(options: LaunchOptions, found: Discovery) -> None:
-    """Raise unless the key pair, instance profile and placement group that the options name are there."""
+    """Raise unless the key pair, instance profile and placement group that the options name exist."""
     check_key_pair(options, is_there=found.has_key_pair)
     check_profile(options, is_there=found.has_profile)
     check_placement_group(options, found.placement_group)
 
 
 def check_name(name: str, found: Discovery, now: datetime) -> None:
-    """Raise if a cluster has the name already, or one that is no more left its groups."""
+    """Raise if a cluster has the name already, or if the groups of an ended cluster still have it."""
     if not found.name_groups:
         return
     if are_left_over(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
@@ -94,7 +94,7 @@ def check_name(name: str, found: Discovery, now: datetime) -> None:
 
 
 def choose_image(options: LaunchOptions, found: Discovery) -> Image:
-    """Return the image that the options name, else the newest verified one that was baked here and fits."""
+    """Return the image that the options name, else the account's newest verified image that fits."""
     if options.ami is None:
         by_name = {kind.name: kind for kind in found.types}
         return compatibility.newest_verified(found.images, by_name[options.type[0]])
@@ -110,7 +110,7 @@ def choose_image(options: LaunchOptions, found: Discovery) -> Image:
 def check_groups(
     options: LaunchOptions, found: Sequence[SecurityGroup], vpc_id: str
 ) -> tuple[SecurityGroup, ...]:
-    """The user's own group, if one was named: it is in the VPC that is launched into."""
+    """Return the user's own group, if the options name one; raise unless it is in the launch's VPC."""
     name, group_id = options.security_group, options.security_group_id
     if name is None and group_id is None:
         return ()
@@ -130,7 +130,7 @@ def check_groups(
 
 
 def check_sources(options: LaunchOptions, found: Sequence[SecurityGroup]) -> None:
-    """The groups that --cidr names are there."""
+    """Raise unless the security groups that ``--cidr`` names exist."""
     there = {group.id for group in found}
     for source in options.cidr:
         if source.startswith("sg-") and source not in there:
@@ -141,7 +141,7 @@ def check_sources(options: LaunchOptions, found: Sequence[SecurityGroup]) -> Non
 
 
 def check_key_pair(options: LaunchOptions, *, is_there: bool) -> None:
-    """The key pair that --keyname names is there."""
+    """Raise unless the key pair that ``--keyname`` names exists."""
     if not is_there:
         raise UsageError(
             f"--keyname {options.keyname}: there is no such key pair in this region",
@@ -150,7 +150,7 @@ def check_key_pair(options: LaunchOptions, *, is_there: bool) -> None:
 
 
 def check_profile(options: LaunchOptions, *, is_there: bool | None) -> None:
-    """The instance profile is there, as far as that is to be known."""
+    """Raise if the instance profile does not exist; accept one that cannot be read."""
     if is_there is False:
         raise UsageError(
             f"--iaminstance-name {options.iaminstance_name}: there is no such instance profile",
@@ -159,7 +159,7 @@ def check_profile(options: LaunchOptions, *, is_there: bool | None) -> None:
 
 
 def check_placement_group(options: LaunchOptions, found: PlacementGroup | None) -> None:
-    """The placement group that was named is there, and takes so many nodes."""
+    """Raise unless the placement group exists, is available, and takes ``--count`` nodes."""
     name = options.placement_group
     if name is None:
         return
@@ -181,7 +181,7 @@ def check_placement_group(options: LaunchOptions, found: PlacementGroup | None) 
 
 
 def check_disk(options: LaunchOptions, image: Image) -> None:
-    """The root volumes are large enough for the image."""
+    """Raise if ``--volume-size`` is too small for the image."""
     size, least = options.volume_size, image.root_size
     if size is not None and least is not None and size < least:
         raise UsageError(
@@ -191,7 +191,7 @@ def check_disk(options: LaunchOptions, image: Image) -> None:
 
 
 def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
-    """EC2 knows every type, sells the workers' on spot if they must be, and the least fits on them."""
+    """Raise unless every type exists, is sold on spot if required, and has room for ``--min-workers``."""
     by_name = {kind.name: kind for kind in types}
     for name in (*options.head_types, *options.type):
         if name not in by_name:

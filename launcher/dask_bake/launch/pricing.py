@@ -1,4 +1,4 @@
-"""What a cluster costs an hour, item by item: what is not known is said to be unknown, never guessed."""
+"""Hourly cost of a cluster, item by item; an unknown price is reported as unknown, never estimated."""
 
 import time
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from dask_bake.models.cloud import Market
 from dask_bake.system.concurrency import BackgroundCall
 
 HOURS_OF_A_MONTH = 730
-"""By which AWS makes an hour's price of a month's."""
+"""Hours per month in AWS's prices."""
 
 
 @dataclass(frozen=True)
 class Prices:
-    """In dollars: an hour of an instance or of an address, a month of a GiB; ``None`` is unknown."""
+    """Prices in dollars: per hour of an instance or address, per GiB-month of disk; ``None`` is unknown."""
 
     head: float | None = None
     worker: float | None = None
@@ -24,7 +24,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Item:
-    """Something that costs, so many times; ``each`` is dollars an hour."""
+    """A billed item and its count; ``each`` is in dollars per hour."""
 
     what: str
     count: int
@@ -32,29 +32,29 @@ class Item:
 
     @property
     def total(self) -> float | None:
-        """Dollars an hour for all of them."""
+        """Dollars per hour for the whole count; ``None`` if unknown."""
         return None if self.each is None else self.count * self.each
 
 
 @dataclass(frozen=True)
 class Cost:
-    """All that a cluster costs; nothing where there are no items."""
+    """Cost of a cluster; zero if there are no items."""
 
     items: tuple[Item, ...] = ()
 
     @property
     def known(self) -> float:
-        """Dollars an hour for what is known."""
+        """Dollars per hour of the items with a known price."""
         return sum(item.total for item in self.items if item.total is not None)
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """What is not known."""
+        """Items with an unknown price."""
         return tuple(item.what for item in self.items if item.total is None)
 
     @property
     def total(self) -> float | None:
-        """Dollars an hour; ``None`` where a part of it is unknown."""
+        """Dollars per hour; ``None`` if the price of an item is unknown."""
         return None if self.unknown else self.known
 
 
@@ -77,7 +77,7 @@ def look_up_prices(prices: PriceList, plan: LaunchPlan) -> Prices:
 
 
 def cost(plan: LaunchPlan, prices: Prices) -> Cost:
-    """The cost of the plan where it is tried first, with the types that are preferred."""
+    """Return the cost of the plan for its first candidate, with the preferred types."""
     options, candidate = plan.options, plan.first
     size = options.volume_size or plan.target.image.root_size
     disk = None if prices.disk is None or size is None else prices.disk * size / HOURS_OF_A_MONTH
@@ -93,7 +93,7 @@ def cost(plan: LaunchPlan, prices: Prices) -> Cost:
 
 
 def in_words(found: Cost) -> str:
-    """The cost in a line."""
+    """Return the cost as one line of text."""
     if not found.items:
         return "nothing"
     if not found.unknown:
@@ -104,5 +104,5 @@ def in_words(found: Cost) -> str:
 
 
 def dollars(amount: float) -> str:
-    """An amount of dollars, in cents, or more exactly where it is less than ten of them."""
+    """Format an amount of dollars with two decimals, or four if it is less than ten cents."""
     return f"${amount:.2f}" if amount >= 0.1 else f"${amount:.4f}"

@@ -1,4 +1,4 @@
-"""Request head and workers, candidate by candidate, until EC2 has capacity for all of them in one zone."""
+"""Requests for head and workers, candidate by candidate, until a zone has capacity for all of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -30,17 +30,17 @@ class CapacityFailure:
 
 @dataclass
 class Provisioner:
-    """The attempts to start a cluster's nodes.
+    """Attempts to start a cluster's nodes.
 
     Args:
-        run: makes a request, and records the nodes that it returns.
+        run: sends a request, and records the nodes that it returns.
         groups: ids of the security groups of all nodes.
-        head_groups: ids of those of the head alone.
-        abandoned: heads that were terminated because there was no capacity for workers beside them.
+        head_groups: ids of the security groups of the head only.
+        abandoned: heads that were terminated because their zone had no capacity for workers.
         exhausted_quotas: quotas, by role, that are too small; requests that count against them are skipped.
         quota_error: EC2's error for the last of these quotas.
         head: the head of the candidate that was tried last, if there was capacity for it.
-        remaining: candidates not yet tried.
+        remaining: candidates that have not been tried.
     """
 
     plan: LaunchPlan
@@ -63,7 +63,7 @@ class Provisioner:
         """Start head and workers with the first candidate that has capacity for both.
 
         Raises:
-            CapacityError: if no candidate has; the message names each that was tried.
+            CapacityError: if no candidate has capacity; the message names each that was tried.
             QuotaError: if the account's quotas are too small for every type, in all zones of the region.
         """
         while self.remaining:
@@ -75,7 +75,7 @@ class Provisioner:
                 self.remaining = [each for each in self.remaining if each.market is not candidate.market]
                 if self.head is None or not self.remaining:
                     raise
-                # Spot and on-demand instances have separate quotas: the head can stay.
+                # Spot and on-demand instances have separate quotas: the head stays.
                 self.notify(Note(f"No spot instances: {error.message}."))
                 self.remaining.sort(key=lambda each: each.subnet != candidate.subnet)
                 continue
@@ -166,13 +166,13 @@ class Provisioner:
 
 
 def _quota_of(request: InstanceSpec) -> tuple[Role, Market, str]:
-    """Return the quota that the request counts against; the type, where its quota is not known."""
+    """Return role, market and quota code of the request; the type instead of an unknown code."""
     code = quota_code(request.instance_type, request.market)
     return request.role, request.market, code or request.instance_type
 
 
 def _with_request(request: InstanceSpec, kind: InstanceType, error: QuotaError) -> QuotaError:
-    """Return the error with the request and the code of the quota."""
+    """Return the error with the request and the quota code added."""
     spot = " on spot" if request.market is Market.SPOT else ""
     code = quota_code(kind.name, request.market)
     of_quota = f" of the quota {code}" if code else ""
@@ -184,7 +184,7 @@ def _with_request(request: InstanceSpec, kind: InstanceType, error: QuotaError) 
 
 
 def recommended_first(candidates: Sequence[Candidate], zones: Sequence[str]) -> list[Candidate]:
-    """Return the candidates, in each market those first whose zones EC2 recommends."""
+    """Return the candidates, with the zones that EC2 recommends first in each market."""
     order = list(dict.fromkeys(candidate.market for candidate in candidates))
     return sorted(
         candidates, key=lambda candidate: (order.index(candidate.market), candidate.subnet.zone not in zones)

@@ -1,4 +1,4 @@
-"""Which quota of the account an instance counts against, and whether a launch is beyond it by itself."""
+"""EC2 quotas of the account: the quota of an instance type, and the check of a launch against them."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,12 +23,12 @@ CODES: Mapping[str, tuple[str, str | None]] = {
     "u": ("L-43DA4232", None),
     "x": ("L-7295265B", "L-E3A00192"),
 }
-"""The codes for on-demand and for spot, by the letters that a type begins with (EC2 user guide, quotas)."""
+"""Quota codes for on-demand and for spot, by the first letters of a type (EC2 user guide, quotas)."""
 SPOT_OF_P5 = "L-C4BD4855"
 
 
 def quota_code(instance_type: str, market: Market) -> str | None:
-    """The code of the quota that instances of the type count against; ``None`` if none is known."""
+    """Return the code of the quota that the type counts against; ``None`` if it is unknown."""
     letters = re.match(r"[a-z]*", instance_type)
     on_demand, spot = CODES.get(letters[0] if letters else "", (None, None))
     if market is Market.ON_DEMAND:
@@ -37,7 +37,7 @@ def quota_code(instance_type: str, market: Market) -> str | None:
 
 
 def codes(options: LaunchOptions) -> tuple[str, ...]:
-    """The codes of the quotas that the types of the launch count against."""
+    """Return the codes of the quotas that the types of the launch count against."""
     found = [quota_code(name, Market.ON_DEMAND) for name in options.head_types]
     found += [quota_code(name, market) for name in options.type for market in markets(options)]
     return tuple(dict.fromkeys(code for code in found if code is not None))
@@ -46,10 +46,12 @@ def codes(options: LaunchOptions) -> tuple[str, ...]:
 def check_quotas(
     options: LaunchOptions, types: Sequence[InstanceType], quotas: Iterable[Quota | None]
 ) -> None:
-    """Refuses a launch that with no types and on no market is within the quotas, even if nothing else runs.
+    """Refuse a launch that exceeds the quotas with every choice of types and market.
+
+    Other instances of the account are not counted.
 
     Raises:
-        BakeError: which names the quota, its code, and the vCPUs that are asked for, of the preferred types.
+        BakeError: with the quota, its code and the requested vCPUs, for the preferred types.
     """
     by_code = {quota.code: quota for quota in quotas if quota is not None}
     by_name = {kind.name: kind for kind in types}

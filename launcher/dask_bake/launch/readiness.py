@@ -1,4 +1,4 @@
-"""Wait until a launched cluster is ready: from requested nodes to registered workers."""
+"""Wait for a launched cluster: from requested nodes to registered workers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ LOOK_AT_INSTANCES = 0.5
 LOOK_AT_CONSOLE = 0.5
 LAST_LINES = 30
 OF_EC2 = "Server."
-"""How state reasons begin that are EC2's own."""
+"""Prefix of state reasons for which EC2 itself ended the instance."""
 NO_DISK = "Client.InternalError"
 
 
 @dataclass
 class Readiness:
-    """The waiting for a launch, which polls EC2 and the scheduler and records what they answer."""
+    """Polling loop of a launch: queries EC2 and the scheduler, and records their answers."""
 
     state: LaunchState
     cloud: ClusterApi
@@ -45,10 +45,11 @@ class Readiness:
         return self.state.plan
 
     def wait(self) -> None:
-        """Return once the cluster is what the options ask for.
+        """Wait until the cluster is as the options request.
 
         Raises:
-            NotReadyError: at the deadline, or when a node ends that the cluster needs.
+            NotReadyError: at the deadline, or if a node ends that the cluster needs.
+            InstanceReclaimedError: if EC2 itself ends a node that the cluster needs.
         """
         with phase_of("head", self.notify, self.clock):
             self._until(lambda: self.state.head.state == "running", "the head to run")
@@ -105,7 +106,7 @@ class Readiness:
                 self._is_so(self._look, awaited)
 
     def _is_so(self, condition: Callable[[], bool], awaited: str) -> bool:
-        """Return the condition; false where EC2 cannot be reached, as it may be before the deadline."""
+        """Return the condition; False if EC2 is unreachable, because it may answer before the deadline."""
         try:
             return condition()
         except TransientError as error:
@@ -125,7 +126,7 @@ class Readiness:
         return True
 
     def _lose(self, node: Node) -> None:
-        """Abandon a node that has ended; raise if the cluster needs it."""
+        """Abandon a node that has ended; raise if the cluster needs the node."""
         self._show_console(node)
         reason = node.state_reason or f"it is {node.state}"
         ended = f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
@@ -139,7 +140,10 @@ class Readiness:
         self.notify(Note(f"{ended[0].upper()}{ended[1:]}."))
 
     def _end_abandoned(self) -> bool:
-        """Terminate the abandoned nodes; again while EC2 does not list them, as it may not know them yet."""
+        """Terminate the abandoned nodes, and return whether all have ended.
+
+        The request is repeated while EC2 does not list a node, because EC2 may not know it yet.
+        """
         seen = {node.id: node for node in self.cloud.nodes({Tag.LAUNCH: self.plan.launch_id})}
         unseen = self.state.abandoned - set(seen) if self.clock() < self.unseen_until else set()
         live = {each for each in self.state.abandoned & set(seen) if seen[each].is_live}

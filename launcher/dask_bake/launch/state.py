@@ -1,4 +1,4 @@
-"""A launch as last seen: its nodes, groups and registered workers, and what follows from them."""
+"""State of a launch as last seen: nodes, groups and registered workers, with the derived facts."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ ENDING = ("shutting-down", "terminated", "stopping", "stopped")
 
 @dataclass
 class LaunchState:
-    """What a launch has made, and how far that has come.
+    """Resources that a launch has created, and their progress.
 
     Args:
-        registered: worker processes that the scheduler knows, per private address.
+        registered: number of registered worker processes, by private address.
         abandoned: instances of this launch that no longer belong to the cluster.
     """
 
@@ -28,12 +28,12 @@ class LaunchState:
 
     @property
     def head(self) -> Node:
-        """The head."""
+        """The head node."""
         return next(node for node in self.nodes.values() if node.role is Role.HEAD)
 
     @property
     def snapshot(self) -> Cluster:
-        """The cluster."""
+        """The cluster as last seen."""
         plan = self.plan
         return Cluster(
             name=plan.options.name,
@@ -46,12 +46,12 @@ class LaunchState:
 
     @property
     def all_run(self) -> bool:
-        """Whether every node runs."""
+        """Return whether every node is running."""
         return all(node.state == "running" for node in self.nodes.values())
 
     @property
     def laggards(self) -> list[Node]:
-        """The worker nodes of which not every process has registered."""
+        """Worker nodes with a worker process that has not registered."""
         cluster = self.snapshot
         return [
             node for node in cluster.workers if self.registered.get(node.private_address, 0) < cluster.nprocs
@@ -59,13 +59,13 @@ class LaunchState:
 
     @property
     def has_enough_workers(self) -> bool:
-        """Whether as many worker processes as --min-workers have registered."""
+        """Return whether at least ``--min-workers`` worker processes have registered."""
         least = self.plan.options.min_workers
         there = sum(self.registered.get(node.private_address, 0) for node in self.snapshot.workers)
         return least is not None and there >= least
 
     def can_spare(self, node: Node) -> bool:
-        """Return whether the cluster is large enough without the node, by --min-workers."""
+        """Return whether ``--min-workers`` is still met without the node; never for the head."""
         cluster, least = self.snapshot, self.plan.options.min_workers
         kept = cluster.expected_workers - cluster.nprocs
         return node.role is not Role.HEAD and least is not None and kept >= least
@@ -79,7 +79,7 @@ class LaunchState:
         return late[0] if late and is_pinned(self.head) else self.head
 
     def record(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
-        """Store the nodes as they are now, and return them."""
+        """Store the current state of the nodes, and return them."""
         self.nodes.update({node.id: node for node in nodes})
         self.nodes = {key: node for key, node in self.nodes.items() if key not in self.abandoned}
         return nodes

@@ -1,4 +1,4 @@
-"""Warnings about a launch: options that are valid, but probably not what the user wants."""
+"""Warnings about a launch: options that are valid but probably unintended."""
 
 import ipaddress
 
@@ -9,7 +9,7 @@ from dask_bake.models.ec2 import InstanceType
 
 
 def notes(plan: LaunchPlan) -> tuple[str, ...]:
-    """What may be meant so, and may be a mistake."""
+    """Return warnings about options that may be intended and may be a mistake."""
     return (
         *crowds(plan),
         *_dear(plan),
@@ -21,7 +21,7 @@ def notes(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def crowds(plan: LaunchPlan) -> tuple[str, ...]:
-    """What is too much for a node of a type that the workers may have."""
+    """Warn about worker processes that need more CPUs or memory than a worker type has."""
     if not plan.options.runs_dask:
         return ()
     kinds = {kind.name: kind for kind in plan.target.types if kind.name in plan.options.type}
@@ -42,7 +42,7 @@ def crowds(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def memory_limit(text: str, kind: InstanceType) -> float:
-    """What a process may use, in MiB, as Dask reads it; 0 where Dask decides, or nothing is limited."""
+    """Return a process's memory limit in MiB, parsed as Dask does; 0 if Dask decides or there is none."""
     if text == "auto":
         return 0
     try:
@@ -55,7 +55,7 @@ def memory_limit(text: str, kind: InstanceType) -> float:
 
 
 def _dear(plan: LaunchPlan) -> tuple[str, ...]:
-    """Types that are on demand although spot was asked for."""
+    """Warn about types that are bought on demand although spot is requested."""
     if not plan.options.spot_with_fallback:
         return ()
     kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.type)
@@ -67,7 +67,7 @@ def _dear(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
-    """A subnet of the user's choice that looks private although the nodes are to have public addresses."""
+    """Warn about a chosen subnet that looks private although the nodes get public addresses."""
     options, subnet = plan.options, plan.first.subnet
     if options.private or subnet.is_public or (options.subnet_id is None and options.vpc_id is None):
         return ()
@@ -78,7 +78,7 @@ def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
-    """A public address that shall reach private ones."""
+    """Warn about SSH from a public address to nodes with private addresses only."""
     options, outside = plan.options, [each for each in plan.target.callers if _is_public(each)]
     if not options.private or options.transport is not Connect.DIRECT or options.cidr or not outside:
         return ()
@@ -89,7 +89,7 @@ def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def _endless(plan: LaunchPlan) -> tuple[str, ...]:
-    """Nodes that are told nothing, and so not when to end."""
+    """Warn about nodes without user-data, which therefore have no lifetime or idle time-out."""
     if plan.options.provision:
         return ()
     down = command_line("down", plan.options.name)
@@ -97,7 +97,7 @@ def _endless(plan: LaunchPlan) -> tuple[str, ...]:
 
 
 def _slow_to_tell(plan: LaunchPlan) -> tuple[str, ...]:
-    """Types for the head whose console, and so whose host key, EC2 does not show at once."""
+    """Warn about head types whose console, and so the host key on it, EC2 shows with a delay."""
     kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.head_types)
     return tuple(
         f"{kind.name} is not of the Nitro system: its console is read only minutes late, and a launch with"
