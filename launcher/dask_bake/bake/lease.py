@@ -23,7 +23,7 @@ LEASE_EXPIRY = 120.0
 
 @dataclass
 class _Made:
-    """What a bake may have created under its lease, and whether it is removed again."""
+    """Record of the resources that a bake may have created under its lease, and of their removal."""
 
     group: SecurityGroup | None = None
     is_unclear: bool = False

@@ -140,7 +140,7 @@ def _ids(remains: Sequence[Remains], kind: ResourceKind) -> list[str]:
 
 
 def _remove_loose(resources: Sequence[Resource], edge: ReapApi, reasons: list[str]) -> None:
-    """Delete network interfaces, without which no group can be deleted that they are in, and volumes."""
+    """Delete network interfaces and volumes; a group cannot be deleted before its interfaces."""
     for resource in resources:
         match resource.kind:
             case ResourceKind.INTERFACE:

@@ -53,10 +53,10 @@ class TaggedResources:
         self._nodes = {node.id: node for node in self.cloud.nodes(self.tags)}
 
     def terminate(self, now: float, *, may_be_unseen: bool) -> str:
-        """Terminate the instances, and return what to wait for; instances that EC2 refuses are left out."""
+        """Terminate the instances, and return which to wait for: not those that EC2 refuses to terminate."""
         live = {node.id for node in self._nodes.values() if node.is_live}
         unseen = set(self.known) - set(self._nodes) if may_be_unseen else set()
-        # An instance that EC2 did not know at the first request may be there now.
+        # EC2 may now know an instance that it did not know at the first request.
         due = {each for each in live | unseen if now >= self._terminated_at.get(each, -AGAIN) + AGAIN}
         stubborn = due & set(self._terminated_at) & live if self.refusal is not None else set()
         if new := sorted(due - stubborn):
@@ -67,7 +67,7 @@ class TaggedResources:
         return f"instances {', '.join(awaited)} to end" if awaited else ""
 
     def delete_rest(self) -> str:
-        """Delete key pairs, then the security groups, by which the rest is found; return which are in use."""
+        """Delete key pairs, then the groups by which the rest is found; return the groups still in use."""
         for key_pair in self.cloud.key_pairs(self.tags):
             self.cloud.delete_key_pair(key_pair)
         groups = self.cloud.groups(self.tags)
