@@ -63,7 +63,7 @@ def host_of_head(head: Node, keystore: Keystore, transport: Transport) -> Host:
 def ssh_command(
     host: Host, *, options: Sequence[str] = (), forwards: Sequence[Forward] = (), words: Sequence[str] = ()
 ) -> list[str]:
-    """Return an ssh command that ignores the user's files, never prompts, and accepts only pinned host keys."""
+    """Return an ssh command that ignores the user's files, never prompts and accepts only pinned keys."""
     command = [
         *("ssh", "-F", "none", "-l", host.user),
         *("-o", f'IdentityFile="{_literal(host.key)}"'),

@@ -100,7 +100,7 @@ def open_tunnel(
 
 
 def not_allowed_error(cluster: Cluster, cloud: Cloud) -> BakeError | None:
-    """Return the error for an address that the cluster does not allow; ``None`` if it is allowed or unknown."""
+    """Return the error if the cluster does not allow this address; ``None`` if it does, or if unknown."""
     if cluster.transport is not Connect.DIRECT:
         return None
     try:

@@ -111,7 +111,7 @@ class Keystore:
             raise self._not_kept("key", error) from error
 
     def alias(self, node: Node) -> str:
-        """Return the name under which the node's host key is pinned; unlike an address, it is never reused."""
+        """Return the name to pin the node's host key under; unlike an address, it is never reused."""
         return f"dask-bake-{self.launch_id}-{node.index}"
 
     def pin(self, node: Node, host_key: str) -> None:

@@ -106,7 +106,7 @@ def check_programs(way: Connect, find: Callable[[str], str | None] = shutil.whic
 
 
 def check_version(way: Connect) -> None:
-    """Raise if the transport is an Instance Connect Endpoint and the AWS CLI is version 1, without support."""
+    """Raise if the transport is an Instance Connect Endpoint and the AWS CLI is version 1, which lacks it."""
     if way is not Connect.EICE:
         return
     told = run_with_timeout(["aws", "--version"], VERSION_TIMEOUT)
