@@ -17,7 +17,7 @@ class BakeError(Exception):
 
     exit_code = 1
     may_have_happened = False
-    """Whether the operation may have succeeded despite the error."""
+    """True if the operation may have succeeded despite the error."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)

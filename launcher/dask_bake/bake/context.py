@@ -1,4 +1,4 @@
-"""What a bake uses of the world: the cloud, Packer, the verifier, folders; tests hand in fakes."""
+"""External dependencies of a bake: the cloud, Packer, the verifier, folders; tests pass fakes."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ class ImageBuilder(Protocol):
 
 
 Verify = Callable[[Image, str, BakeOptions, Notify], None]
-"""Boots the image of that digest, and raises unless it works."""
+"""Boot the image of that digest, and raise unless it works."""
 
 
 @dataclass(frozen=True)
 class BakeContext:
     """The cloud, its APIs, the installer, and the folders of a bake.
 
-    ``find_builder``, ``caller`` and ``credentials`` are asked only when there is something to build.
+    ``find_builder``, ``caller`` and ``credentials`` are called only when there is something to build.
     """
 
     cloud: Cloud

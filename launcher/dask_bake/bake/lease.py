@@ -18,12 +18,12 @@ from dask_bake.models.tags import Tag, Tags
 
 POLL_INTERVAL = 2.0
 LEASE_EXPIRY = 120.0
-"""Seconds without any instance after which a lease is nobody's: its bake was killed."""
+"""Seconds without any instance after which a lease expires, as its bake was killed."""
 
 
 @dataclass
 class _Made:
-    """What a bake may have created under its lease, and whether it is removed again."""
+    """Record of the resources that a bake may have created under its lease, and of their removal."""
 
     group: SecurityGroup | None = None
     is_unclear: bool = False
@@ -121,7 +121,7 @@ class BakeLease:
         told, holder, quiet_since = False, "", self.clock()
         while True:
             name, vpc = group_name(self.name), subnet.vpc_id
-            # When it is made, and not when this bake began: it may have waited long for another.
+            # The time of its creation, not of this bake's start: it may have waited long for another bake.
             tags = (*self.tags, (Tag.CREATED, moment(self.now())))
             try:
                 made.group = self.cloud.create_security_group(name, vpc_id=vpc, tags=tags)

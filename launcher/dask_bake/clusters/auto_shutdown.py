@@ -1,4 +1,4 @@
-"""What will end a cluster by itself, as its head tells it."""
+"""Timers that shut a cluster down, as its head reports them."""
 
 import json
 from collections.abc import Iterable
@@ -7,14 +7,14 @@ from typing import Any
 
 STATE_FILE = "/run/dask-bake/switches.json"
 EXTEND = "/usr/libexec/dask-bake/extend"
-"""The head's own program; the image brings it."""
+"""Program on the head, part of the image."""
 WARNING = 300.0
-"""So many seconds before its time a switch is worth a warning, as on the head's console."""
+"""Seconds before a timer's shutdown at which to warn; the head warns on its console at the same time."""
 
 
 @dataclass(frozen=True)
 class Switch:
-    """Something that ends the cluster in ``left`` seconds, unless ``held``: then it waits for that to end."""
+    """A timer that shuts the cluster down after ``left`` seconds, or waits while ``held`` names a reason."""
 
     name: str
     limit: float
@@ -24,7 +24,7 @@ class Switch:
 
 
 def parse_switches(text: str) -> tuple[Switch, ...] | None:
-    """The switches out of the head's file; ``None`` where it does not say."""
+    """Return the timers from the head's file; ``None`` if it cannot be parsed."""
     try:
         told: Any = json.loads(text)
         return tuple(
@@ -42,7 +42,11 @@ def parse_switches(text: str) -> tuple[Switch, ...] | None:
 
 
 def sentences(switches: Iterable[Switch]) -> tuple[str, ...]:
-    """What a person wants to know of them; what only a failure brings on is told when it comes near."""
+    """Return a sentence for each timer to show.
+
+    The lifetime and the idle time-out are always shown; the others, which only run after a failure, are shown
+    once half of their limit has passed.
+    """
     return tuple(
         sentence(one)
         for one in switches
@@ -51,7 +55,7 @@ def sentences(switches: Iterable[Switch]) -> tuple[str, ...]:
 
 
 def sentence(switch: Switch) -> str:
-    """When it ends the cluster, or why it does not."""
+    """Return when the timer shuts the cluster down, or why it does not."""
     if switch.name == "lifetime":
         return f"It ends itself in {in_words(switch.left)} at the latest."
     if switch.held:
@@ -62,12 +66,12 @@ def sentence(switch: Switch) -> str:
 
 
 def is_near(switches: Iterable[Switch]) -> bool:
-    """Whether one of them is about to act."""
+    """Return whether a timer is about to shut the cluster down."""
     return any(not one.held and one.left <= min(WARNING, one.limit / 2) for one in switches)
 
 
 def in_words(seconds: float) -> str:
-    """A time that a person can read."""
+    """Format a duration for people."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"

@@ -1,4 +1,4 @@
-"""A ``cluster.yaml`` that ``launch --file`` wrote, read again: which cluster it is about."""
+"""Reader of the ``cluster.yaml`` that ``launch --file`` writes: the cluster that it identifies."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from dask_bake.options.text_files import parse_yaml
 from dask_bake.options.values import check_name
 
 VARIABLE = "CLUSTERFILE"
-"""What dask-ec2 read the file's name from, where no ``--file`` was given."""
+"""Environment variable with the file's path, used without ``--file``, as in dask-ec2."""
 
 
 @dataclass(frozen=True)
 class ClusterFile:
-    """What a file says of its cluster; everything else of it is looked up."""
+    """The identity of a cluster from its file; everything else is looked up."""
 
     path: Path
     name: str
@@ -26,7 +26,7 @@ class ClusterFile:
     launch_id: str | None
 
     def check(self, cluster: Cluster) -> None:
-        """Raises a ``UsageError`` where another cluster has got the name since."""
+        """Raise a ``UsageError`` if the name belongs to a later cluster by now."""
         if self.launch_id is not None and cluster.launch_id != self.launch_id:
             raise UsageError(
                 f"{self.path} is about an earlier cluster {self.name}: that of today was launched later",
@@ -37,10 +37,13 @@ class ClusterFile:
 def read_cluster_file(
     given: Path | None, environ: Mapping[str, str], flags: Mapping[str, str | None]
 ) -> ClusterFile | None:
-    """The file that was given, or the variable's; one of the variable's is passed over for flags that differ.
+    """Return the given file or the variable's; ignore the variable's if flags contradict it.
 
     Args:
-        flags: ``name``, ``cloud`` and ``region`` as they were given beside it.
+        flags: ``name``, ``cloud`` and ``region`` from the command line.
+
+    Raises:
+        UsageError: if flags contradict the given file.
     """
     path = given or (Path(environ[VARIABLE]) if environ.get(VARIABLE) else None)
     if path is None:
@@ -58,7 +61,10 @@ def read_cluster_file(
 
 
 def parse_cluster_file(document: object, path: Path) -> ClusterFile:
-    """The file, parsed; one of dask-ec2's is told apart, as its cluster has none of our tags."""
+    """Parse the file.
+
+    A file of dask-ec2 raises an error of its own, since its cluster does not have dask-bake's tags.
+    """
     if not isinstance(document, Mapping):
         raise _foreign(path, "it holds no settings")
     if "instances" in document and not {"name", "cloud"} & document.keys():

@@ -1,4 +1,4 @@
-"""The clusters that there are: found by tag, from any machine, never remembered."""
+"""Look-up of clusters by their tags, from any machine; nothing is recorded locally."""
 
 import re
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from dask_bake.models.tags import Tag, Tags
 
 EVERY = {Tag.MANAGED: "true"}
 OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
-"""What a bake makes on the way is nobody's cluster, unless it is asked for by its name."""
+"""Names of a bake's temporary instances, found as a cluster only when given by name."""
 
 
 def list_clusters(edge: ClusterApi, cloud: Cloud) -> tuple[Cluster, ...]:
-    """Every cluster in the cloud's region, whoever launched it, by name."""
+    """Return every cluster in the cloud's region, sorted by name, whoever launched it."""
     nodes = [node for node in edge.nodes(EVERY) if node.state != "terminated"]
     groups = edge.groups(EVERY)
     names = {dict(tags).get(Tag.CLUSTER, "") for tags in _tags(nodes, groups)} - {""}
@@ -24,7 +24,11 @@ def list_clusters(edge: ClusterApi, cloud: Cloud) -> tuple[Cluster, ...]:
 
 
 def find(edge: ClusterApi, cloud: Cloud, name: str | None) -> Cluster:
-    """The cluster of that name; without a name, the only one there is."""
+    """Return the cluster of that name; without a name, the only cluster, not counting bakes.
+
+    Raises:
+        UsageError: if there is none, or more than one without a name.
+    """
     clusters = list_clusters(edge, cloud)
     if name is None:
         clusters = tuple(cluster for cluster in clusters if not OF_A_BAKE.fullmatch(cluster.name))

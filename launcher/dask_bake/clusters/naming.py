@@ -1,4 +1,4 @@
-"""Names, tags and rules of a cluster's security groups, and the errors about a name that is taken."""
+"""Names, tags and rules of a cluster's security groups, and the errors for a name in use."""
 
 from datetime import UTC, datetime
 
@@ -10,32 +10,32 @@ DEFAULT_USER = "admin"
 
 
 def group_name(cluster: str) -> str:
-    """The name of a cluster's security group."""
+    """Return the name of a cluster's security group."""
     return f"dask-bake-{cluster}"
 
 
 def head_group_name(cluster: str) -> str:
-    """The name of the group that lets SSH in to a cluster's head."""
+    """Return the name of the security group that allows SSH to a cluster's head."""
     return f"{group_name(cluster)}/ssh"
 
 
 def moment(when: datetime) -> str:
-    """A time as a tag holds it: by it, what a launch left is told from a launch that goes on."""
+    """Format a time for a tag; ``reap`` uses it to tell a launch in progress from leftovers."""
     return when.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def member_rule(group_id: str) -> Rule:
-    """The nodes reach each other."""
+    """Return the rule that allows all traffic between the nodes."""
     return Rule(source=group_id, description="nodes of the cluster")
 
 
 def ssh_rule(caller: str) -> Rule:
-    """SSH from there."""
+    """Return the rule that allows SSH from the address block."""
     return Rule(source=caller, description="SSH from where the cluster was launched", port=22)
 
 
 def already_there(name: str) -> BakeError:
-    """The sentence for a name that a cluster has."""
+    """Return the error for the name of an existing cluster."""
     return BakeError(
         f"a cluster named {name} already exists, or is being launched",
         hint=f"{command_line('status', name)} shows it,"
@@ -44,7 +44,7 @@ def already_there(name: str) -> BakeError:
 
 
 def ended_by_itself(name: str) -> BakeError:
-    """The sentence for a name that only the groups of a cluster have, which is no more."""
+    """Return the error for a name held only by the security groups of a cluster that has ended."""
     return BakeError(
         f"cluster {name} has ended by itself; its security groups still hold the name",
         hint=f"{command_line('down', name)} clears it",

@@ -1,4 +1,4 @@
-"""What belongs to no living cluster, decided from all that is tagged: it goes; what may be young stays."""
+"""Decide which tagged resources are orphaned; those of a recent launch are kept."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,13 +8,13 @@ from dask_bake.clusters.inventory import OF_A_BAKE
 from dask_bake.models.resources import GRACE_PERIOD, Resource, ResourceKind
 
 BAKING = timedelta(hours=6)
-"""How old an instance of a bake may be: each step ends within an hour, unless ``--timeout`` says more."""
+"""Maximum age of a bake's instance: each step ends within an hour, unless ``--timeout`` is longer."""
 PROOF = "-proof"
 
 
 @dataclass(frozen=True)
 class Remains:
-    """What is left of one launch, or of one bake; ``silent_since`` is when it last did something."""
+    """The resources left by one launch or one bake; ``silent_since`` is the time of its last activity."""
 
     region: str
     cluster: str
@@ -25,7 +25,7 @@ class Remains:
 
 @dataclass(frozen=True)
 class Spared:
-    """A launch without a head that is left alone, and why."""
+    """A launch without a head whose resources are kept, and the reason."""
 
     region: str
     cluster: str
@@ -34,7 +34,7 @@ class Spared:
 
 @dataclass(frozen=True)
 class Reaping:
-    """What is to go, and what stays though it has no head."""
+    """The launches whose resources are to be removed, and those without a head that are kept."""
 
     remains: tuple[Remains, ...] = ()
     spared: tuple[Spared, ...] = ()
@@ -44,9 +44,9 @@ class Reaping:
 
 
 def plan_reaping(region: str, resources: Iterable[Resource], now: datetime) -> Reaping:
-    """What of a region's resources belongs to no living cluster.
+    """Return which of a region's resources belong to no living cluster.
 
-    A launch is judged by itself: another one that has taken its cluster's name does not keep what it left.
+    Each launch is judged on its own: a later launch of the same name does not keep its resources.
     """
     ours = [resource for resource in resources if resource.is_ours]
     remains: list[Remains] = []
@@ -74,7 +74,7 @@ def plan_reaping(region: str, resources: Iterable[Resource], now: datetime) -> R
 
 
 def left_by(found: Reaping, cluster: str, launch_id: str | None) -> Reaping:
-    """Of it, what one launch left; without its id, what any launch of that cluster's name did."""
+    """Return the part of one launch; without its id, of every launch of that cluster's name."""
     return Reaping(
         tuple(
             each for each in found.remains if each.cluster == cluster and launch_id in (None, each.launch_id)
@@ -84,7 +84,7 @@ def left_by(found: Reaping, cluster: str, launch_id: str | None) -> Reaping:
 
 
 def together(reapings: Sequence[Reaping]) -> Reaping:
-    """All of them as one."""
+    """Merge the plans of several regions."""
     return Reaping(
         tuple(each for one in reapings for each in one.remains),
         tuple(each for one in reapings for each in one.spared),
@@ -105,7 +105,7 @@ def _silent_since(resources: Sequence[Resource]) -> datetime | None:
 
 
 def _bake(cluster: str) -> str:
-    """The bake that the name is of, which is also its proof's; empty for a cluster of somebody's."""
+    """Return the bake's name if this is the name of a bake or of its verification cluster, else ""."""
     return cluster.removesuffix(PROOF) if OF_A_BAKE.fullmatch(cluster) else ""
 
 

@@ -1,4 +1,4 @@
-"""What belongs to no living cluster: looked for in many regions at once, and removed."""
+"""Find orphaned resources in several regions at once, and remove them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,35 +18,35 @@ from dask_bake.models.tags import Tag
 from dask_bake.system.concurrency import gather
 
 AT_ONCE = 6
-"""Regions that are looked at at the same time; each takes some questions at once."""
+"""Regions looked up concurrently; each takes several concurrent requests."""
 LOOKING = 30.0
-"""Seconds for which what was removed may still be shown."""
+"""Seconds for which EC2 may still list removed resources."""
 PAUSE = 1.0
 
 
 class ReapApi(ClusterApi, Protocol):
-    """EC2 in one region, for whoever removes what was left there."""
+    """The EC2 requests of ``reap`` in one region."""
 
     def resources(self) -> tuple[Resource, ...]:
-        """All that is tagged as dask-bake's, in whatever state."""
+        """Return all resources with dask-bake's tag, in any state."""
 
     def delete_volume(self, volume_id: str) -> None:
-        """The volume is no more."""
+        """Delete the volume."""
 
     def delete_network_interface(self, interface_id: str) -> None:
-        """The network interface is no more."""
+        """Delete the network interface."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What was found, and which regions did not let themselves be looked at, each with the reason."""
+    """The orphaned resources found, and the regions that could not be read, each with its error."""
 
     reaping: Reaping
     unseen: Mapping[str, BakeError]
 
 
 def look(edges: Mapping[str, ReapApi], now: datetime) -> Look:
-    """What belongs to no living cluster, region by region."""
+    """Look up the resources that belong to no living cluster in each region."""
     regions = sorted(edges)
     seen: dict[str, tuple[Resource, ...]] = {}
     unseen: dict[str, BakeError] = {}
@@ -69,10 +69,10 @@ def remove(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> None:
-    """Removes all of it; one resource that does not go keeps nothing else, in no region.
+    """Remove all orphaned resources; a failure for one does not stop the removal of others, in any region.
 
     Raises:
-        LeftoverError: when something is still there, or after an interrupt may be; it names each resource.
+        LeftoverError: if something remains, or may remain after an interrupt; it names each resource.
     """
     rest: dict[str, list[Resource]] = {}
     for each in found.remains:
@@ -112,8 +112,8 @@ def _remove(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> list[Resource]:
-    """Removes what is left in one region; what may still be there in the end."""
-    # All at once: they end while the first is waited for.
+    """Remove the orphaned resources of one region, and return those that may remain."""
+    # Terminate all instances first, so that they end while the first teardown waits.
     _try(
         partial(edge.terminate, _ids(own, ResourceKind.INSTANCE)),
         reasons,
@@ -140,7 +140,7 @@ def _ids(remains: Sequence[Remains], kind: ResourceKind) -> list[str]:
 
 
 def _remove_loose(resources: Sequence[Resource], edge: ReapApi, reasons: list[str]) -> None:
-    """A group cannot go before the interfaces in it have gone."""
+    """Delete network interfaces and volumes; a group cannot be deleted before its interfaces."""
     for resource in resources:
         match resource.kind:
             case ResourceKind.INTERFACE:
@@ -156,7 +156,7 @@ def _until_gone(
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> list[Resource] | None:
-    """What is still there in the end; ``None`` when that cannot be said."""
+    """Wait, and return the resources that remain; ``None`` if they cannot be looked up."""
     launches, deadline = {each.launch_id for each in remains}, clock() + LOOKING
     while True:
         told = _ask(edge)
@@ -170,7 +170,7 @@ def _until_gone(
         ]
         if not left or reasons or clock() >= deadline:
             return left
-        # An instance may have left its disk behind.
+        # A terminated instance may have left its volume behind.
         _remove_loose(left, edge, reasons)
         sleep(PAUSE)
 
@@ -182,6 +182,6 @@ def _try(act: Callable[[], None], reasons: list[str], *, needed: object = True) 
         act()
     except BakeError as error:
         if isinstance(error.__cause__, KeyboardInterrupt):
-            # A removal says what it leaves; nothing else is begun then.
+            # The teardown was interrupted: its error names what remains, and no other removal is started.
             raise KeyboardInterrupt from error
         reasons.append(error.message)

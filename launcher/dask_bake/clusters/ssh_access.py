@@ -1,4 +1,4 @@
-"""Who is let in to a cluster's SSH, and what changes when somebody else shall be: rules in, rules out."""
+"""Security-group rules for SSH: the access check, and the changes for ``allow-me``."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ from dask_bake.models.ec2 import ConnectEndpoint, Rule, SecurityGroup, Subnet
 
 SSH = 22
 OURS = ssh_rule("").description
-"""By its description a rule is known as one that dask-bake made: those of others stay."""
+"""The description by which dask-bake recognises its own rules; other rules are kept."""
 
 
 @dataclass(frozen=True)
 class SshChange:
-    """The rules that are opened and closed, so that just these callers are let in by rules of ours."""
+    """The rules to add and to remove, so that dask-bake's rules allow exactly the given callers."""
 
     group: SecurityGroup
     opened: tuple[Rule, ...]
@@ -26,14 +26,14 @@ class SshChange:
 
 
 def allows_ssh_from(cluster: Cluster, address: str) -> bool:
-    """Whether a rule of the cluster's groups lets that block of addresses reach SSH."""
+    """Return whether a rule of the cluster's groups allows SSH from the address block."""
     here = ipaddress.ip_network(address)
     rules = [rule for group in cluster.groups for rule in group.rules]
     return any(_covers(rule, here) for rule in rules if rule.port in (SSH, None))
 
 
 def plan_change(cluster: Cluster, callers: Sequence[str]) -> SshChange:
-    """What to open and close so that these callers are let in, and nobody else who was before by us."""
+    """Return the changes that allow these callers, and no others that dask-bake's rules allowed before."""
     group = ssh_group(cluster)
     there = [rule for rule in group.rules if rule.port == SSH]
     sources = {_canonical(rule.source) for rule in there}
@@ -48,7 +48,7 @@ def plan_change(cluster: Cluster, callers: Sequence[str]) -> SshChange:
 
 
 def check_can_allow(cluster: Cluster, *, has_cidr: bool) -> None:
-    """Raises the sentence where there is nothing to open, or nobody to open it to."""
+    """Raise a ``UsageError`` if the transport needs no rule, or if a bastion's address is not given."""
     if cluster.transport in (Connect.SSM, Connect.EICE):
         raise UsageError(
             f"cluster {cluster.name} is entered by {cluster.transport}:"
@@ -63,7 +63,11 @@ def check_can_allow(cluster: Cluster, *, has_cidr: bool) -> None:
 
 
 def choose_endpoint(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> ConnectEndpoint:
-    """The endpoint that carries SSH: one of the subnet's VPC, the subnet's own before others."""
+    """Return the Instance Connect Endpoint for SSH: one in the subnet's VPC, preferably in the subnet.
+
+    Raises:
+        BakeError: if there is none, or only ones that keep the client's address.
+    """
     here = [each for each in endpoints if each.vpc_id == subnet.vpc_id]
     ready = [each for each in here if not each.keeps_address]
     if ready:
@@ -82,7 +86,7 @@ def choose_endpoint(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> Con
 
 
 def ssh_group(cluster: Cluster) -> SecurityGroup:
-    """The group that lets SSH in to the head."""
+    """Return the security group that allows SSH to the head."""
     for group in cluster.groups:
         if group.name == head_group_name(cluster.name):
             return group

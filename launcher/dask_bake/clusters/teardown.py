@@ -12,18 +12,18 @@ from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag
 
 TIMEOUT = 300.0
-"""Seconds for instances to terminate, and as many for their security groups to be unused."""
+"""Seconds for instances to terminate, and again for their security groups to become unused."""
 UNSEEN = 60.0
-"""Seconds for which EC2 may not list an instance that it has started."""
+"""Seconds for which EC2 may not yet list an instance that it has started."""
 SETTLE = 10.0
-"""Seconds after which EC2 lists everything that it may have made."""
+"""Seconds after which EC2 lists everything that it may have created."""
 SHORTEST, LONGEST = 0.5, 3.0
 """The polling interval in seconds; it grows to 5 % of the time elapsed."""
 AGAIN = 5.0
-"""Seconds after which an instance that has not begun to terminate is terminated once more."""
+"""Seconds after which to request termination again for an instance that has not begun to terminate."""
 REPORT_AFTER = 10.0
 LOOKS = 2
-"""How many looks in a row must find nothing."""
+"""Consecutive look-ups that must find nothing."""
 PHASE = "taking down"
 
 
@@ -49,14 +49,14 @@ class TaggedResources:
     _busy: tuple[SecurityGroup, ...] = field(default=(), init=False)
 
     def refresh(self) -> None:
-        """Look at the instances."""
+        """Look up the instances."""
         self._nodes = {node.id: node for node in self.cloud.nodes(self.tags)}
 
     def terminate(self, now: float, *, may_be_unseen: bool) -> str:
-        """Terminate the instances, and return which to wait for; not for those that EC2 refuses."""
+        """Terminate the instances, and return which to wait for: not those that EC2 refuses to terminate."""
         live = {node.id for node in self._nodes.values() if node.is_live}
         unseen = set(self.known) - set(self._nodes) if may_be_unseen else set()
-        # An instance that EC2 did not know at the first request may be there now.
+        # EC2 may now know an instance that it did not know at the first request.
         due = {each for each in live | unseen if now >= self._terminated_at.get(each, -AGAIN) + AGAIN}
         stubborn = due & set(self._terminated_at) & live if self.refusal is not None else set()
         if new := sorted(due - stubborn):
@@ -67,7 +67,7 @@ class TaggedResources:
         return f"instances {', '.join(awaited)} to end" if awaited else ""
 
     def delete_rest(self) -> str:
-        """Delete key pairs, then the groups by which the rest is found; return which group is in use."""
+        """Delete key pairs, then the groups by which the rest is found; return the groups still in use."""
         for key_pair in self.cloud.key_pairs(self.tags):
             self.cloud.delete_key_pair(key_pair)
         groups = self.cloud.groups(self.tags)
@@ -77,7 +77,7 @@ class TaggedResources:
         return f"security group {', '.join(f'{each.name} ({each.id})' for each in self._busy)} to be free"
 
     def remaining(self) -> list[str]:
-        """List what there is; where EC2 cannot be reached, what there was at the last look."""
+        """List the resources that exist; if EC2 cannot be reached, those of the last look-up."""
         try:
             found = [_named(node) for node in self.cloud.nodes(self.tags) if not is_terminated(node)]
             found += map(self._with_holders, self.cloud.groups(self.tags))
@@ -87,11 +87,11 @@ class TaggedResources:
         return found
 
     def last_seen(self) -> list[str]:
-        """List what there was at the last look."""
+        """List the resources of the last look-up, and the tag of any that EC2 has not reported."""
         found = [_named(node) for node in self._nodes.values() if not is_terminated(node)]
         found += [f"instance {each}" for each in self.known if each not in self._nodes]
         found += map(_named_group, self.known_groups)
-        # EC2 may have made something without its answer reaching this machine.
+        # EC2 may have created something without its response reaching this machine.
         return [*found, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
 
     def _request_termination(self, instance_ids: list[str]) -> None:
@@ -103,7 +103,7 @@ class TaggedResources:
             self.refusal = error
 
     def _with_holders(self, group: SecurityGroup) -> str:
-        """Name the group, with what still uses it after its instances have terminated."""
+        """Return the group's name and the resources that still use it after its instances have terminated."""
         is_held = group in self._busy and self.refusal is None
         holders = self.cloud.holders(group.id) if is_held else ()
         return _named_group(group) + (f", used by {', '.join(holders)}" if holders else "")
@@ -114,7 +114,7 @@ class Teardown:
     """The removal of tagged resources, repeated until EC2 lists none of them.
 
     Args:
-        settle: seconds for which EC2 may still turn out to have made something.
+        settle: minimum seconds to keep looking, for resources that EC2 may have created but not yet list.
     """
 
     resources: TaggedResources
@@ -146,7 +146,7 @@ class Teardown:
             raise self._left(error, self.resources.last_seen()) from error
 
     def leftover(self, error: BaseException) -> LeftoverError:
-        """Return an error that names what remains because of this one."""
+        """Return an error with this one as its reason, and with the names of all remaining resources."""
         return self._left(error, self.resources.remaining())
 
     def _run(self) -> None:
@@ -172,7 +172,7 @@ class Teardown:
                 looks += 1
 
     def _step(self, start: float) -> str:
-        """Remove what can be removed now, and return what has to be waited for."""
+        """Remove the resources that can be removed now, and return what to wait for."""
         self.resources.refresh()
         now = self.clock()
         if awaited := self.resources.terminate(now, may_be_unseen=now < start + UNSEEN):

@@ -47,7 +47,7 @@ class Failure(StrEnum):
 ATTEMPTS = {Failure.THROTTLED: 8, Failure.FAULT: 4, Failure.PERMANENT: 1}
 """The most attempts, the first one included."""
 SECONDS = {Failure.NOT_LISTED_YET: 30.0, Failure.NEW_PROFILE: 60.0, Failure.NO_RESPONSE: 120.0}
-"""How long a request is retried."""
+"""Seconds for which a request is retried."""
 SECONDS_READ_ONLY = 10.0
 """The same for a read-only request without a response, so that a missing network is reported soon."""
 NOTES = {

@@ -14,7 +14,7 @@ from dask_bake.models.ec2 import Image, Snapshot
 from dask_bake.models.tags import Verified
 
 GRACE = timedelta(hours=24)
-"""How long a bake or a copy may take before what it has made so far counts as abandoned."""
+"""Maximum duration of a bake or a copy; after it, an unfinished image counts as abandoned."""
 
 
 @dataclass(frozen=True)

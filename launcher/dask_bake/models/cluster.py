@@ -74,12 +74,12 @@ class Cluster:
 
     @property
     def has_dask(self) -> bool:
-        """Whether the cluster runs a scheduler and workers."""
+        """True if the cluster runs a scheduler and workers."""
         return self._tag(Tag.WITHOUT_DASK, "false") != "true"
 
     @property
     def has_tls(self) -> bool:
-        """Whether scheduler, workers and clients use TLS."""
+        """True if scheduler, workers and clients use TLS."""
         return self._tag(Tag.TLS, "false") == "true"
 
     @property

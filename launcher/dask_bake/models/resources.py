@@ -21,14 +21,14 @@ class ResourceKind(StrEnum):
 
 
 GRACE_PERIOD = timedelta(minutes=15)
-"""How long nothing may have been made or ended before a launch is taken to be over.
+"""Time without any creation or termination after which a launch counts as over.
 
-A launch asks for its head seconds after it made its group. Its clock and the clock here may differ by 10
-minutes: AWS answers nobody whose clock is off by more than 5.
+A launch requests its head seconds after it has created its security group. Its clock and the clock here may
+differ by 10 minutes, as AWS rejects requests from a clock that is off by more than 5.
 """
 ENDED = ("terminated", "shutting-down")
 UNATTACHED = "available"
-"""The state of a volume or an interface that no instance has; one that is attached goes with its instance."""
+"""State of a volume or interface without an instance; an attached one is deleted with its instance."""
 
 
 def creation_time(tags: Tags) -> datetime | None:

@@ -44,4 +44,4 @@ class Verified(StrEnum):
 
 
 READY = (Verified.YES, Verified.SKIPPED)
-"""What makes an image count."""
+"""Values of the tag ``verified`` with which an image can be used."""

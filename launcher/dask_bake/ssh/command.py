@@ -1,4 +1,4 @@
-"""The system's ssh, as lists of words: who is asked, with which key, and whose host key is believed."""
+"""Command lines of the system's ssh: address, key and pinned host keys."""
 
 import os
 import shlex
@@ -17,12 +17,12 @@ from dask_bake.ssh.transport import DIRECT, Transport
 from dask_bake.system.subprocesses import run_with_timeout
 
 COMMAND_TIMEOUT = 60.0
-"""Seconds, the connection included, for a command whose work is nothing."""
+"""Seconds for a short command, including the connection."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """A node as ssh reaches it; ``proxy`` is the command that carries the connection, where one does."""
+    """A node as ssh reaches it; ``proxy`` is ssh's proxy command, empty for a direct connection."""
 
     user: str
     address: str
@@ -34,14 +34,14 @@ class Host:
 
 @dataclass(frozen=True)
 class Forward:
-    """A port of this machine that is the port of the other."""
+    """A port of this machine that is forwarded to a port of the node."""
 
     local_port: int
     remote_port: int
 
 
 def host(cluster: Cluster, node: Node, keystore: Keystore, transport: Transport = DIRECT) -> Host:
-    """The node as reached from here: the head by the cluster's way, every other one through the head."""
+    """Return how to reach a node: the head by the cluster's transport, other nodes through the head."""
     head = cluster.head
     if node.index == 0:
         return host_of_head(node, keystore, transport)
@@ -56,14 +56,14 @@ def host(cluster: Cluster, node: Node, keystore: Keystore, transport: Transport 
 
 
 def host_of_head(head: Node, keystore: Keystore, transport: Transport) -> Host:
-    """The head as reached from here."""
+    """Return how to reach the head."""
     return _host(head, transport.address(head), keystore, transport.proxy(head))
 
 
 def ssh_command(
     host: Host, *, options: Sequence[str] = (), forwards: Sequence[Forward] = (), words: Sequence[str] = ()
 ) -> list[str]:
-    """The ssh command line: reads no file of the user's, asks nothing, and believes pinned host keys only."""
+    """Return an ssh command that ignores the user's files, never prompts and accepts only pinned keys."""
     command = [
         *("ssh", "-F", "none", "-l", host.user),
         *("-o", f'IdentityFile="{_literal(host.key)}"'),
@@ -81,12 +81,15 @@ def ssh_command(
 
 
 def tunnel_command(host: Host, forwards: Sequence[Forward]) -> list[str]:
-    """The ssh that only forwards."""
+    """Return the ssh command that only forwards ports."""
     return ssh_command(host, options=("-N", "-T", "-o", "ExitOnForwardFailure=yes"), forwards=forwards)
 
 
 def shell_command(host: Host, words: Sequence[str], *, is_terminal: bool) -> list[str]:
-    """The ssh that runs the command, or a login shell; one word is a shell's line, several are kept apart."""
+    """Return the ssh command for a remote command or a login shell.
+
+    A single word is passed on as a shell command line; several words are quoted as separate arguments.
+    """
     remote = words if len(words) < 2 else [shlex.join(words)]
     return ssh_command(
         host, options=("-t",) if is_terminal and not words else ("-T",) if words else (), words=remote
@@ -94,7 +97,7 @@ def shell_command(host: Host, words: Sequence[str], *, is_terminal: bool) -> lis
 
 
 def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object] = os.execvp) -> None:
-    """Becomes the command: its input, output and exit code are ours from here on."""
+    """Replace this process by the command, which keeps input, output and exit code."""
     try:
         execute(command[0], list(command))
     except FileNotFoundError as error:
@@ -104,12 +107,12 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
 def run_there(
     host: Host, words: Sequence[str], seconds: float = COMMAND_TIMEOUT
 ) -> "subprocess.CompletedProcess[str]":
-    """What became of a command on the node that asks nothing; one that takes longer is ended."""
+    """Run a non-interactive command on the node with a time limit, and return its outcome."""
     return run_with_timeout(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
 
 
 def read_file(host: Host, path: str) -> str:
-    """What a file on the node holds, without white space around it; empty where it cannot be read."""
+    """Return a node's file without surrounding white space; "" if it cannot be read."""
     return run_there(host, ["cat", path]).stdout.strip()
 
 
@@ -125,5 +128,5 @@ def _host(node: Node, address: str, keystore: Keystore, proxy: tuple[str, ...]) 
 
 
 def _literal(path: Path) -> str:
-    # ssh takes % in a file name as the start of a token.
+    # In a file name, ssh expands tokens that begin with %.
     return str(path).replace("%", "%%")

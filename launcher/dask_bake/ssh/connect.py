@@ -1,4 +1,4 @@
-"""A cluster's nodes as they are reached from here, and why they are not."""
+"""Connections to a cluster's nodes, and the errors that explain why one fails."""
 
 import os
 import time
@@ -24,7 +24,7 @@ CONNECT_TIMEOUT = 10.0
 
 
 def find_node(cluster: Cluster, index: int) -> Node:
-    """The cluster's node of that number."""
+    """Return the cluster's node of that number."""
     for node in cluster.nodes:
         if node.index == index:
             return node
@@ -33,12 +33,12 @@ def find_node(cluster: Cluster, index: int) -> Node:
 
 
 def local_keystore(cluster: Cluster, cloud: Cloud) -> Keystore:
-    """The cluster's keystore on this machine, if it has any."""
+    """Return the cluster's keystore on this machine; its folder may not exist."""
     return keystore_of(cloud, cluster.name, cluster.launch_id, os.environ)
 
 
 def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
-    """What a client here shows to the scheduler, by the names that Dask has for it; nothing without TLS."""
+    """Return the paths of a client's TLS files by Dask's parameter names; empty without TLS."""
     if not cluster.has_tls:
         return {}
     keystore = local_keystore(cluster, cloud)
@@ -56,7 +56,7 @@ def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
 
 
 def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) -> Host:
-    """The node as ssh reaches it from here, its host key known."""
+    """Check programs and keys, pin the host keys that are missing, and return how to reach the node."""
     check_programs(cluster.transport)
     keystore = local_keystore(cluster, cloud)
     if trouble := keystore.key_trouble:
@@ -73,7 +73,7 @@ def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) ->
 
 
 def check_reachable(cluster: Cluster, cloud: Cloud, answers: Callable[[str], bool] = is_ssh_server) -> None:
-    """Raises the sentence where the head does not answer because this address is not let in."""
+    """Raise if the head does not answer because its security group does not allow this address."""
     if cluster.transport is not Connect.DIRECT or cluster.head is None or answers(cluster.head.address):
         return
     if (shut := not_allowed_error(cluster, cloud)) is not None:
@@ -87,7 +87,7 @@ def open_tunnel(
     forwards: Sequence[Forward],
     timeout: float = CONNECT_TIMEOUT,
 ) -> Tunnel:
-    """Ports of this machine that are the head's, open; the caller closes it."""
+    """Open a tunnel from ports of this machine to the head; the caller closes it."""
     tunnel = Tunnel(reached, forwards)
     try:
         tunnel.wait(timeout, status=cluster_command("status", cluster.name))
@@ -100,13 +100,13 @@ def open_tunnel(
 
 
 def not_allowed_error(cluster: Cluster, cloud: Cloud) -> BakeError | None:
-    """The sentence for a machine whose address is none of those that the cluster lets in."""
+    """Return the error if the cluster does not allow this address; ``None`` if it does, or if unknown."""
     if cluster.transport is not Connect.DIRECT:
         return None
     try:
         here = caller_address(cloud)
     except BakeError:
-        return None  # then this is not what is known to be wrong
+        return None  # without an address, there is nothing to compare
     if allows_ssh_from(cluster, here):
         return None
     return BakeError(
@@ -119,10 +119,10 @@ def not_allowed_error(cluster: Cluster, cloud: Cloud) -> BakeError | None:
 def query_head(
     cluster: Cluster, cloud: Cloud, ec2: ClusterApi, notify: Notify
 ) -> tuple[Mapping[str, int] | None, str]:
-    """The worker processes per address, and the file of the head's switches.
+    """Return the worker processes per address, and the head's file of shutdown timers.
 
-    The former is ``None`` without Dask and, with a note, where the scheduler cannot be asked; the latter is
-    empty where SSH does not let in.
+    The former is ``None`` without Dask and, with a note, if the scheduler cannot be reached; the latter is ""
+    if SSH cannot connect.
     """
     if cluster.head is None or cluster.head.state != "running":
         return None, ""

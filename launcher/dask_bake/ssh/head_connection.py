@@ -1,4 +1,4 @@
-"""The way into a cluster: its key, its pinned host keys, and a tunnel to the scheduler's dashboard."""
+"""SSH connection to the head: keys, pinned host keys, and a tunnel to the scheduler's dashboard."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ REQUEST_TIMEOUT = 5.0
 
 
 class SshHeadConnection:
-    """SSH to the head, by whatever carries it, with the key that the cluster was made with."""
+    """An SSH connection to the head over any transport, with the cluster's own key."""
 
     def __init__(self, keystore: Keystore, keys: Keys | None = None, transport: Transport = DIRECT) -> None:
         self._keystore = keystore
@@ -29,39 +29,42 @@ class SshHeadConnection:
 
     @property
     def trouble(self) -> str:
-        """What ssh last complained of."""
+        """Return ssh's last error message."""
         return self._tunnel.trouble if self._tunnel else ""
 
     def prepare(self) -> None:
-        """Keeps the cluster's keys on this machine."""
+        """Store the cluster's keys on this machine."""
         if self._keys is not None:
             self._keystore.write(self._keys)
 
     def pin(self, node: Node, host_key: str) -> None:
-        """Keeps the node's host key."""
+        """Store the node's host key."""
         self._keystore.pin(node, host_key)
 
     def is_pinned(self, node: Node) -> bool:
-        """True when the node's host key is kept."""
+        """Return whether the node's host key is stored."""
         return self._keystore.is_pinned(node)
 
     def opens(self, head: Node) -> bool:
-        """True when SSH lets in."""
+        """Return whether the tunnel is open; take the next step to open it."""
         return self._tunnel_to(head).advance()
 
     def registered(self, head: Node) -> Mapping[str, int] | None:
-        """The worker processes that the scheduler knows, per private address."""
+        """Return the worker processes that the scheduler knows, per private address.
+
+        Return ``None`` if the tunnel is not open or the scheduler does not respond.
+        """
         tunnel = self._tunnel_to(head)
         return self._ask(tunnel.forwards[0].local_port) if tunnel.advance() else None
 
     def close(self) -> None:
-        """Ends the tunnel."""
+        """Close the tunnel."""
         if self._tunnel is not None:
             self._tunnel.close()
             self._tunnel = None
 
     def forget(self) -> None:
-        """Deletes the keystore."""
+        """Close the tunnel and delete the keystore."""
         self.close()
         self._keystore.delete()
 
@@ -74,7 +77,7 @@ class SshHeadConnection:
         return self._tunnel
 
     def _ask(self, port: int) -> Mapping[str, int] | None:
-        # The counts are small; who they are is asked only when they change.
+        # The counts are a small document; the workers' identities are requested only when the counts change.
         counts = get_json(port, "/json/counts.json")
         if counts is None:
             return None
@@ -88,12 +91,16 @@ class SshHeadConnection:
 
 
 def workers_per_host(identity: Mapping[str, Any]) -> Mapping[str, int]:
-    """How many worker processes each host has, out of the scheduler's account of itself."""
+    """Count the worker processes of each host in the scheduler's identity document."""
     return Counter(worker["host"] for worker in identity.get("workers", {}).values())
 
 
 def get_json(port: int, path: str) -> Mapping[str, Any] | None:
-    """The answer of the server behind that port of this machine; ``None`` when there is none."""
+    """Return the JSON object at the path on a port of this machine; ``None`` without a usable response.
+
+    Raises:
+        BakeError: if the response is not JSON.
+    """
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT)
     try:
         connection.request("GET", path)

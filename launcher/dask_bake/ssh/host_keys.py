@@ -1,4 +1,4 @@
-"""What a node printed to its console: its host key, and its last words."""
+"""Parser of a node's console output: its host key, and its last lines."""
 
 import re
 
@@ -6,13 +6,13 @@ BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 KIND = "ssh-ed25519"
 OURS = "DASK-BAKE-"
-"""What the image's own programs print begins so; a shutdown's many lines come after it."""
+"""Prefix of lines from the image's own programs; the many lines of a shutdown follow them."""
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
-"""Colours, cursor movements and other control characters (ECMA-48): not for somebody else's screen."""
+"""Colours, cursor movements and other control characters (ECMA-48), removed before lines are shown."""
 
 
 def host_key_from_console(text: str) -> str | None:
-    """The ed25519 host key (kind and base64) of the last complete block; ``None`` before there is one."""
+    """Return the ed25519 host key (kind and base64) of the last complete block; ``None`` if there is none."""
     found: str | None = None
     block: list[str] | None = None
     for line in map(str.strip, text.splitlines()):
@@ -26,7 +26,7 @@ def host_key_from_console(text: str) -> str | None:
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """The last lines that say something, as plain text; before them what the node says of its own end."""
+    """Return the last non-empty lines as plain text, after any earlier lines of the image's own programs."""
     lines = [line for line in (CONTROL.sub("", each).rstrip() for each in text.splitlines()) if line]
     return [*(line for line in lines[:-count] if line.startswith(OURS)), *lines[-count:]]
 

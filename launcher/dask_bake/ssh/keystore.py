@@ -1,4 +1,4 @@
-"""A cluster's keystore on this machine: keys, certificates, its nodes' host keys; one private folder each."""
+"""Keystore of a cluster on this machine: a private folder of keys, certificates and pinned host keys."""
 
 import re
 import shutil
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----.+-----END [A-Z0-9 ]*KEY-----", re.DOTALL)
-"""A key of any kind; some programs write about it around it."""
+"""A private key of any kind; some programs write other text around it."""
 
 
 @dataclass(frozen=True)
 class KeyPair:
-    """An SSH key, as OpenSSH writes its two files; ``path`` is the file of one that is the user's own."""
+    """An SSH key pair in OpenSSH's file formats; ``path`` is the file if the key is the user's own."""
 
     private: str
     public: str
@@ -32,7 +32,7 @@ class KeyPair:
 
 @dataclass(frozen=True)
 class ClientTls:
-    """What stays here of a cluster's certificates: the authority, and what clients show to the scheduler."""
+    """The certificates kept on this machine: the cluster's CA, and the one that clients present."""
 
     authority: Authority
     client: Certificate
@@ -40,7 +40,7 @@ class ClientTls:
 
 @dataclass(frozen=True)
 class Keys:
-    """Everything with which a cluster is entered from here."""
+    """Keys and certificates for access to a cluster from this machine."""
 
     pair: KeyPair
     tls: ClientTls | None = None
@@ -48,19 +48,19 @@ class Keys:
 
 @dataclass(frozen=True)
 class Keystore:
-    """The folder of one cluster."""
+    """The keystore folder of one cluster."""
 
     folder: Path
     launch_id: str
 
     @property
     def key(self) -> Path:
-        """The private key's file."""
+        """The file of the private key."""
         return self.folder / "id_ed25519"
 
     @property
     def key_trouble(self) -> str:
-        """Why nobody can enter with the private key's file; nothing where it is there and whole."""
+        """Return why the private key cannot be used; "" if it exists and is complete."""
         try:
             text = self.key.read_text(errors="replace")
         except FileNotFoundError:
@@ -76,26 +76,26 @@ class Keystore:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate of the cluster's authority."""
+        """The file of the cluster's CA certificate."""
         return self.folder / "ca.pem"
 
     @property
     def client_cert(self) -> Path:
-        """The certificate that a client shows to the scheduler."""
+        """The file of the certificate that a client presents to the scheduler."""
         return self.folder / "client.pem"
 
     @property
     def client_key(self) -> Path:
-        """The key of that certificate."""
+        """The file of the client certificate's key."""
         return self.folder / "client.key"
 
     @property
     def has_certificates(self) -> bool:
-        """Whether a client here can speak TLS with the cluster."""
+        """Return whether the files for a TLS client of the cluster exist."""
         return all(path.exists() for path in (self.ca_file, self.client_cert, self.client_key))
 
     def write(self, keys: Keys) -> None:
-        """Keeps the keys, in place of whatever an earlier cluster of the name left."""
+        """Store the keys, in place of those of an earlier cluster of the same name."""
         pair = keys.pair
         try:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -111,11 +111,11 @@ class Keystore:
             raise self._not_kept("key", error) from error
 
     def alias(self, node: Node) -> str:
-        """The name under which the node's host key is pinned: addresses are used again, this is not."""
+        """Return the name to pin the node's host key under; unlike an address, it is never reused."""
         return f"dask-bake-{self.launch_id}-{node.index}"
 
     def pin(self, node: Node, host_key: str) -> None:
-        """Keeps the node's host key."""
+        """Store the node's host key."""
         try:
             with self.known_hosts.open("a+", errors="replace") as file:
                 file.seek(0)
@@ -125,14 +125,14 @@ class Keystore:
             raise self._not_kept("host key", error) from error
 
     def is_pinned(self, node: Node) -> bool:
-        """True when the node's host key is kept, and whole: a line that has no end was cut short."""
+        """Return whether the node's host key is stored completely; a line without a newline was truncated."""
         if not self.known_hosts.exists():
             return False
         lines = self.known_hosts.read_text(errors="replace").split("\n")[:-1]
         return any(line.split(" ")[0] == self.alias(node) and line.count(" ") == 2 for line in lines)
 
     def delete(self) -> None:
-        """Removes the folder."""
+        """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _write_certificates(self, tls: ClientTls) -> None:
@@ -154,12 +154,12 @@ def _write(path: Path, text: str) -> None:
 
 
 def keystore_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Keystore:
-    """The keystore of the cluster of that name."""
+    """Return the keystore of the cluster of that name."""
     return Keystore(state_home(environ) / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
 
 
 def read_key(path: Path) -> KeyPair:
-    """The key that a user keeps in a file, used where it is; a copy, where ssh cannot read that format."""
+    """Read a user's key, to be used from its file, or as a converted copy if ssh cannot read its format."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -182,7 +182,7 @@ def read_key(path: Path) -> KeyPair:
             hint="leave it out: the cluster gets a key of its own",
         ) from error
     if isinstance(key, Ed25519PrivateKey) and "OPENSSH" not in text:
-        # OpenSSH before 9.6 takes ed25519 in its own format alone.
+        # OpenSSH before 9.6 reads ed25519 keys only in its own format.
         return KeyPair(_openssh(key), public.decode())
     if path.stat().st_mode & 0o077:
         raise UsageError(
@@ -193,7 +193,7 @@ def read_key(path: Path) -> KeyPair:
 
 
 def new_key(comment: str) -> KeyPair:
-    """A fresh ed25519 key."""
+    """Generate an ed25519 key."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 

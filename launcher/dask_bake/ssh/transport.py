@@ -1,4 +1,4 @@
-"""What carries SSH to a cluster's head: who is asked for the connection, and by which program."""
+"""SSH transports: direct, bastion, Session Manager, Instance Connect Endpoint."""
 
 import re
 import shutil
@@ -24,19 +24,19 @@ INSTALL_HINTS = {
     " --connect eice does without",
 }
 VERSION_TIMEOUT = 30.0
-"""Seconds in which a program says which version it is; one that does not is tried all the same."""
+"""Seconds for a program to print its version; after that it is used without the check."""
 WITH_PORT = re.compile(r"(?:[^@]+@)?[^:@\[\]]+:\d+")
-"""A host and a port, which ssh takes as a URL alone."""
+"""A host with a port, which ssh accepts only as a URL."""
 
 
 @dataclass(frozen=True)
 class Transport:
-    """The way to the head.
+    """The transport of SSH to the head.
 
     Args:
-        environment: what AWS's programs need to reach the same cloud.
-        profile: the one of the user's AWS profiles that was asked for.
-        endpoint: the Instance Connect endpoint's id; without it the AWS CLI takes whichever it finds.
+        environment: variables with which the AWS CLI reaches the same cloud.
+        profile: the AWS profile that the user chose.
+        endpoint: the Instance Connect Endpoint's id; without it the AWS CLI chooses one.
     """
 
     kind: Connect = Connect.DIRECT
@@ -47,7 +47,7 @@ class Transport:
     endpoint: str | None = None
 
     def address(self, head: Node) -> str:
-        """What ssh calls the head: the address that whoever carries the connection dials, or its id."""
+        """Return the head's address for ssh: public, private behind a bastion, else the instance id."""
         match self.kind:
             case Connect.DIRECT:
                 return head.address
@@ -56,12 +56,12 @@ class Transport:
         return head.id
 
     def proxy(self, head: Node) -> tuple[str, ...]:
-        """The command whose input and output are the connection to port 22; none where ssh dials itself."""
+        """Return ssh's proxy command for the connection to port 22; empty if ssh connects directly."""
         match self.kind:
             case Connect.DIRECT:
                 return ()
             case Connect.BASTION:
-                # The user's own ssh: its configuration, keys and known hosts are what the bastion wants.
+                # The bastion needs the configuration, keys and known hosts of the user's own ssh.
                 bastion = self.bastion or ""
                 host = f"ssh://{bastion}" if WITH_PORT.fullmatch(bastion) else bastion
                 return ("ssh", "-o", "BatchMode=yes", "-W", f"[{head.private_address}]:22", "--", host)
@@ -75,7 +75,7 @@ class Transport:
     def _aws(self, *words: str) -> tuple[str, ...]:
         variables = tuple(f"{key}={value}" for key, value in self.environment)
         program = ("env", *variables, "aws") if variables else ("aws",)
-        # Keys in the environment go before a profile that is named there, and not before one that is said.
+        # Keys in the environment take precedence over AWS_PROFILE, but not over --profile.
         profile = ("--profile", self.profile) if self.profile else ()
         return (*program, *words, "--region", self.region, *profile)
 
@@ -84,21 +84,21 @@ DIRECT = Transport()
 
 
 def requested_transport(options: LaunchOptions, cloud: Cloud, endpoint: str | None = None) -> Transport:
-    """The way that a launch was asked for."""
+    """Return the transport that the options of a launch choose."""
     return Transport(
         options.transport, options.bastion, cloud.region, cloud.environment, cloud.profile, endpoint
     )
 
 
 def transport_of(cluster: Cluster, cloud: Cloud) -> Transport:
-    """The way that the cluster's tags tell."""
+    """Return the transport in the cluster's tags."""
     return Transport(
         cluster.transport, cluster.bastion, cloud.region, cloud.environment, cloud.profile, cluster.endpoint
     )
 
 
 def check_programs(way: Connect, find: Callable[[str], str | None] = shutil.which) -> None:
-    """Raises the sentence for the first program that the way needs and this machine has not."""
+    """Raise if a program that the transport needs is not installed."""
     for program in PROGRAMS[way]:
         if find(program) is None:
             needed = "" if way is Connect.DIRECT else f", and --connect {way} needs it"
@@ -106,7 +106,7 @@ def check_programs(way: Connect, find: Callable[[str], str | None] = shutil.whic
 
 
 def check_version(way: Connect) -> None:
-    """Raises the sentence for an AWS CLI that knows no Instance Connect endpoints, as version 1 does not."""
+    """Raise if the transport is an Instance Connect Endpoint and the AWS CLI is version 1, which lacks it."""
     if way is not Connect.EICE:
         return
     told = run_with_timeout(["aws", "--version"], VERSION_TIMEOUT)

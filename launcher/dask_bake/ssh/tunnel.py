@@ -1,4 +1,4 @@
-"""Ports of this machine that are the head's: an ssh, started when it can work, and again when it ends."""
+"""Port forwarding to the head by an ssh process, started when the head answers and restarted if it ends."""
 
 import socket
 import tempfile
@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 PROBE_TIMEOUT = 1.0
 PROXY_RESTART_INTERVAL = 1.0
-"""Seconds from one start of ssh to the next, where each is a request to somebody's service."""
+"""Minimum seconds between starts of ssh with a proxy, as each is a request to a remote service."""
 SSH_NOISE = (
     "kex_exchange_identification:",
     "Connection closed by",
     "Connection to UNKNOWN",
     "banner exchange:",
 )
-"""What ssh adds when the program that carries it has ended, and has said why."""
+"""Messages that ssh adds after the proxy command has ended with a message of its own."""
 
 
 class Tunnel:
-    """``ssh -N -L``: ``advance`` brings it a step nearer to being up and never waits long."""
+    """An ``ssh -N -L`` process; ``advance`` takes the next step to open it and never blocks for long."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Tunnel:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.host = host
-        # What is carried by another program is dialled by nobody here: ssh itself is the question.
+        # Behind a proxy the address cannot be probed from here: ssh itself is the probe.
         self._answers = answers or (assume_ssh_server if host.proxy else is_ssh_server)
         self._pause = PROXY_RESTART_INTERVAL if host.proxy else 0.0
         self._clock = clock
@@ -58,7 +58,7 @@ class Tunnel:
         self.close()
 
     def advance(self) -> bool:
-        """True when the ports are open; otherwise the next step was taken."""
+        """Return whether the ports are open; if not, take the next step to open them."""
         if self._process is not None and self._process.poll() is not None:
             self.trouble = self._last_complaint() or f"ssh ended with {self._process.returncode}"
             self.close()
@@ -69,7 +69,7 @@ class Tunnel:
                 self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
                 return False
             self._start()
-        # ssh opens all ports or none; asking at one, until it answers, wakes nothing behind the others.
+        # ssh forwards all ports or none, so probing one is enough (and does not start JupyterLab's socket).
         self._is_up = self._is_up or is_open(self.forwards[0].local_port)
         return self._is_up
 
@@ -81,7 +81,11 @@ class Tunnel:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Returns when the ports are open; ``status`` is the command that shows the cluster."""
+        """Wait until the ports are open; ``status`` is the command that the error suggests.
+
+        Raises:
+            BakeError: if they are not open in time.
+        """
         deadline = clock() + seconds
         while not self.advance():
             if clock() >= deadline:
@@ -92,7 +96,7 @@ class Tunnel:
             sleep(0.1)
 
     def close(self) -> None:
-        """Ends ssh."""
+        """Stop ssh."""
         self._is_up = False
         if self._process is not None:
             stop(self._process)
@@ -105,8 +109,8 @@ class Tunnel:
         self._next_start = self._clock() + self._pause
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - close() closes it
         try:
-            # Its own session: Ctrl-C is for us, and we end it. One that outlived us would be somebody
-            # who is connected, and keep the cluster from ending by itself.
+            # In its own session, ssh gets no Ctrl-C; this process stops it. If ssh outlived this process, it
+            # would count as a connected user and delay the cluster's idle time-out.
             self._process = start(
                 die_with_parent(tunnel_command(self.host, self.forwards)), stderr=self._complaints
             )
@@ -124,12 +128,12 @@ class Tunnel:
 
 
 def assume_ssh_server(_address: str) -> bool:
-    """True: whether an SSH server answers is found out by ssh."""
+    """Return true, because only ssh itself can find out."""
     return True
 
 
 def is_ssh_server(address: str, port: int = 22) -> bool:
-    """True when an SSH server greets."""
+    """Return whether an SSH server sends its greeting."""
     try:
         with socket.create_connection((address, port), timeout=PROBE_TIMEOUT) as connection:
             return connection.recv(4) == b"SSH-"
@@ -138,14 +142,14 @@ def is_ssh_server(address: str, port: int = 22) -> bool:
 
 
 def is_open(port: int) -> bool:
-    """True when something listens on the port of this machine."""
+    """Return whether a program listens on the port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(PROBE_TIMEOUT)
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port(preferred: int = 0) -> int:
-    """The port, if it is free on this machine; else any that is."""
+    """Return the preferred port if it is free on this machine, else any free port."""
     for port in (preferred, 0):
         with socket.socket() as probe:
             try:

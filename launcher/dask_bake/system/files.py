@@ -1,15 +1,15 @@
-"""Files hashed, and packed so that nothing of this machine is in the archive."""
+"""Hash files, and pack them so that the archive does not depend on this machine."""
 
 import hashlib
 import tarfile
 from pathlib import Path
 
-# Packed files are as old as the century: tar warns of files from 1970.
+# 2000-01-01, because tar warns about files from 1970.
 PACKED_AT = 946_684_800
 
 
 def add_file(archive: tarfile.TarFile, path: Path, name: str) -> None:
-    """The file is in the archive, with nothing of this machine: no owner, no time."""
+    """Add the file to the archive with a fixed owner, mode and time."""
     member = tarfile.TarInfo(name)
     member.size = path.stat().st_size
     member.mode = 0o755 if is_executable(path) else 0o644
@@ -25,6 +25,6 @@ def is_executable(path: Path) -> bool:
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of what the file holds."""
+    """Return the SHA-256 of the file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -37,7 +37,7 @@ class Slot:
     console_tail: bytes = b""
     """The console of a terminated instance, whose files are gone."""
     reason: Reason | None = None
-    """Why the instance ends, where no user requested it."""
+    """The reason for the instance's end, if no user requested it."""
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def console(self) -> bytes:
