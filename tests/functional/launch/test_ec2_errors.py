@@ -1001,7 +1001,7 @@ def test_a_network_that_goes_for_good_in_the_midst_is_told_with_what_may_be_ther
         cloud.clear_faults()
         assert (seen.code, seen.hint) == (3, "dask-bake down dask")
         assert "whatever is tagged dask-bake:cluster=dask" in seen.message
-        assert [note for note in seen.notes if note.startswith("AWS does not answer ")]
+        assert [note for note in seen.notes if note.startswith("AWS does not respond to ")]
         assert [note for note in seen.notes if note.startswith("Waiting for EC2: ")]
         assert len(tokens(cloud)) <= 2
         assert left(cloud) != []
