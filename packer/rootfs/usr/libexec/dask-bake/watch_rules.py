@@ -67,7 +67,7 @@ class History(NamedTuple):
 
 
 class ShutdownTimer(NamedTuple):
-    """What ends the node: its limit, the seconds that are left unless it is ``held``, and why it ends it."""
+    """A limit that ends the node: its value, the seconds left unless it is ``held``, and the reason."""
 
     name: str
     limit: float
@@ -77,12 +77,12 @@ class ShutdownTimer(NamedTuple):
 
     @property
     def is_due(self) -> bool:
-        """Whether it ends the node now."""
+        """Return whether it ends the node now."""
         return not self.held and self.left <= 0
 
     @property
     def is_near(self) -> bool:
-        """Whether it is time to warn."""
+        """Return whether it is time to warn."""
         return not self.held and self.left <= min(WARNING, self.limit / 2)
 
 
