@@ -134,6 +134,13 @@ def cluster(cloud, image, shared):
     return shared[-1]
 
 
+@pytest.fixture(scope="module")
+def no_shared_cluster(cloud, shared):
+    """For modules that end the local cloud: the shared cluster is down; who needs it launches it again."""
+    if shared and is_alive(cloud, shared[-1]):
+        cloud.run("down", SHARED)
+
+
 def is_alive(cloud, launched):
     """Whether all its nodes are there."""
     return {node["id"] for node in launched["nodes"]} <= set(cloud.live_instances())

@@ -30,7 +30,7 @@ def as_root():
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(cloud):
+def nothing_left(cloud, no_shared_cluster):
     """After each of these tests no instance, no group and no secret is there that was not before."""
     cloud.bring_up()
     before = (cloud.live_instances(), cloud.groups(), cloud.secrets())
