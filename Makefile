@@ -46,11 +46,11 @@ test: setup ## test that it works, with nine nodes too: ten minutes; names what 
 
 .PHONY: test-all
 test-all: setup ## run every test: each fault, each way in, each way to end a cluster; half an hour
-	@$(TIERS) quick mission nodes slow
+	@$(TIERS) quick mission nodes slow other
 
 .PHONY: test-rest
 test-rest: setup ## run the tests of test-all that test leaves out
-	@$(TIERS) slow
+	@$(TIERS) slow other
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that need neither root nor a network: three minutes
