@@ -46,11 +46,11 @@ test: setup ## test that it works, with nine nodes too: ten minutes; names what 
 
 .PHONY: test-all
 test-all: setup ## run every test: each fault, each way in, each way to end a cluster; half an hour
-	@$(TIERS) quick mission nodes slow other
+	@$(TIERS) quick mission nodes slow
 
 .PHONY: test-rest
 test-rest: setup ## run the tests of test-all that test leaves out
-	@$(TIERS) slow other
+	@$(TIERS) slow
 
 .PHONY: test-fast
 test-fast: $(INSTALLED) ## run the tests that need neither root nor a network: three minutes

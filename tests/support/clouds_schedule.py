@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 SHARING = ("test_cluster", "test_bastion", "test_image_checks", "test_security_groups", "test_taxi")
 """The modules that share one cluster, which each leaves as it was."""
 LONGEST_FIRST = (
+    "test_other_debian",
     "test_bake_faults",
     "test_ways_in",
     "test_survival",

@@ -15,7 +15,6 @@ PROCESSORS = os.cpu_count() or 1
 INTERRUPTED = 2
 QUICK = ("--ignore=tests/integration", "-m", "not slow", "--dist=worksteal")
 MISSION = "tests/integration/test_mission.py"
-OTHER = "tests/integration/test_other_debian.py"
 CLOUDS = ("--dist=loadscope", f"--numprocesses={os.environ.get('CLOUDS', '3')}")
 """A local cloud for each process. Most of the time a process waits for machines."""
 TIERS: dict[str, tuple[str, ...]] = {
@@ -24,11 +23,7 @@ TIERS: dict[str, tuple[str, ...]] = {
     # Nine nodes need the whole machine.
     "mission": (MISSION,),
     "nodes": ("tests/integration", f"--ignore={MISSION}", "-m", "not slow", *CLOUDS),
-    "slow": (
-        *("tests/integration", "tests/unit", "tests/functional", f"--ignore={OTHER}", "-m", "slow", *CLOUDS),
-    ),
-    # Its local cloud is on this machine's network, with the other release's nft: nothing else runs beside it.
-    "other": (OTHER,),
+    "slow": ("tests/integration", "tests/unit", "tests/functional", "-m", "slow", *CLOUDS),
 }
 
 
