@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 def losing(cloud, image):
     """A head, and four workers of two processes on spot instances, missed sooner than by default."""
     words = ("--count", "5", "--nprocs", "2", "--nthreads", "1", "--spot", "--max-lifetime", "0")
-    words += ("--env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=5s")
+    words += ("--env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=12s")
     for cluster in started(cloud, image, "losing", *words):
         cluster.tune(0, pause=1)
         yield cluster
@@ -83,13 +83,13 @@ def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, 
     with (
         fault_row(
             "On a node",
-            "a worker node is terminated while it computes (Dask's `tcp` time-out being 5 s)",
+            "a worker node is terminated while it computes (Dask's `tcp` time-out being 12 s)",
             "the scheduler gives it up; what it computed or had is computed again elsewhere",
             left="the other nodes",
         ),
         fault_row(
             "On a node",
-            "a worker node is cut off from the network (Dask's `tcp` time-out being 5 s)",
+            "a worker node is cut off from the network (Dask's `tcp` time-out being 12 s)",
             "the scheduler gives it up; what it computed or had is computed again elsewhere",
             left="the other nodes, and this one until it has lost its head for 10 minutes",
         ),
