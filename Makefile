@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PYTEST := AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
 TIERS := AWS_EC2_METADATA_DISABLED=true $(BIN)/python tests/support/tiers.py
 PROWLER := .venv-security/.installed
 SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
