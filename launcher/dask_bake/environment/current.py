@@ -12,6 +12,7 @@ from pathlib import Path
 import yaml
 
 from dask_bake.environment.spec import normalized_name
+from dask_bake.models.debian import RUNNING_PYTHON
 
 DASK_BAKE = "dask-bake"
 # Their dependencies stay, even if dask-bake requires them, too.
@@ -44,7 +45,7 @@ def own_environment(
         for name, each in sorted(by_name.items())
         if name not in dropped and name not in from_conda and name != "pip"
     ]
-    python = f"python={sys.version_info.major}.{sys.version_info.minor}"
+    python = f"python={RUNNING_PYTHON}"
     specs = [
         f"{name}={version}"
         for name, version in sorted(conda.items())

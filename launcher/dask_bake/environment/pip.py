@@ -15,7 +15,7 @@ from dask_bake.environment.pip_lock import Package, requirement
 from dask_bake.environment.spec import normalized_name
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
-from dask_bake.models.debian import OLDEST
+from dask_bake.models.debian import OLDEST, RUNNING_PYTHON, minor
 from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import sha256_of
 from dask_bake.system.subprocesses import start, stop
@@ -113,10 +113,9 @@ def _pip_error(command: str, lines: list[str]) -> Exception:
 
 def _check_interpreter(python_version: str) -> None:
     """Raise if pip's own Python is another: pip evaluates environment markers for that one."""
-    running = f"{sys.version_info.major}.{sys.version_info.minor}"
-    if not python_version.startswith(f"{running}."):
+    if minor(python_version) != RUNNING_PYTHON:
         raise BakeError(
-            f"a lock for Python {python_version} cannot be made by Python {running}",
+            f"a lock for Python {python_version} cannot be made by Python {RUNNING_PYTHON}",
             hint="run dask-bake lock with the minor version of Python that the image has",
         )
 

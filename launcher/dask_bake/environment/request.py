@@ -1,7 +1,6 @@
 """Requests for an environment: the parsed environment.yml, its lock files and its channels."""
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.spec import Environment, parse_environment
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
-from dask_bake.models.debian import DebianRelease
+from dask_bake.models.debian import RUNNING_PYTHON, DebianRelease
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Request:
     locks: LockFiles
     channels: Channels
     base: DebianRelease | None = None
-    caller: str = f"{sys.version_info.major}.{sys.version_info.minor}"
+    caller: str = RUNNING_PYTHON
 
     def locks_for(self, python: str) -> LockFiles:
         """Return the locks for that minor version; an environment that names its Python has one set."""

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 import time
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -17,7 +16,7 @@ from dask_bake.local.pidfile import running_pid
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
 from dask_bake.local.settings import Settings, read_settings
-from dask_bake.models.debian import NEWEST, DebianRelease, release_with
+from dask_bake.models.debian import NEWEST, RUNNING_PYTHON, DebianRelease, release_with
 from dask_bake.system.subprocesses import RUN_TIMEOUT, run, run_with_timeout
 
 START_TIMEOUT = 900
@@ -103,7 +102,7 @@ def _ensure_base(settings: Settings, base: DebianRelease | None, notify: Notify)
     present = ask("GET", "bases", settings=settings)
     if base is None and present:
         return
-    base = base or release_with(f"{sys.version_info.major}.{sys.version_info.minor}") or NEWEST
+    base = base or release_with(RUNNING_PYTHON) or NEWEST
     if base.name in present:
         return
     phase = f"make the {base} base tree"

@@ -1,6 +1,7 @@
 """The Debian releases that images are baked from, with their Python, C library and kernel."""
 
 import re
+import sys
 from dataclasses import dataclass
 
 from dask_bake.models.cloud import Architecture
@@ -46,6 +47,8 @@ BOOKWORM = DebianRelease(12, "bookworm", "3.11.2", (2, 36), "6.1")
 TRIXIE = DebianRelease(13, "trixie", "3.13.5", (2, 41), "6.12")
 RELEASES = (BOOKWORM, TRIXIE)
 OLDEST, NEWEST = RELEASES[0], RELEASES[-1]
+RUNNING_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The minor version of the Python that dask-bake runs in."""
 
 
 def minor(python: str) -> str:
