@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 import yaml
 
+from base_release import BASE, PYTHON
 from dask_bake.local.settings import S3_DOMAIN
 
 
@@ -183,7 +184,7 @@ print(answers(gateway, 80), answers(gateway, 5666), answers("192.0.2.1", 80))
 
 
 @pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version"
+    BASE.python_minor != PYTHON, reason="client and cluster need the same Python minor version"
 )
 def test_a_client_on_this_machine_computes_through_the_way_in(cloud, cluster):
     """`connect()` gives a client whose results are right, and its tunnel ends with it."""

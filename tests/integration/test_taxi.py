@@ -1,11 +1,12 @@
 """The example, on real nodes and real input, against pandas on the same rows."""
 
 import json
-import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+
+from base_release import BASE, PYTHON
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +54,7 @@ def test_the_figures_of_a_year_are_pandas_s(figures, rides):
 
 
 @pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="client and cluster need the same Python minor version"
+    BASE.python_minor != PYTHON, reason="client and cluster need the same Python minor version"
 )
 def test_it_runs_from_this_machine_as_on_the_head(cloud, cluster, rides):
     """The same script, through the way in; of one month."""
