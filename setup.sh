@@ -46,7 +46,8 @@ install_packages() {
     # A source that fails may be one that none of these packages comes from.
     as_root apt-get update >"$work/log" 2>&1 || true
     packages=$missing
-    if ! has_packer && apt-cache policy packer | grep -q 'Candidate: [^(]'; then
+    # awk reads all of it: a reader that stops early makes apt-cache fail.
+    if ! has_packer && [ -n "$(apt-cache policy packer | awk '/Candidate: [^(]/ { print $2 }')" ]; then
         packages="$packages packer"
     fi
     [ -n "$packages" ] || return 0
@@ -76,7 +77,7 @@ fetch_packer() {
             unpack_packer
             return
         fi
-        reason=$(sed -n '/^E: /{ s///; s/\.$//; p; }' "$work/log" | head -n 1)
+        reason=$(sed -n '/^E: /{ s///; s/\.$//; p; q; }' "$work/log")
     done
     echo "Packer is not installed: ${reason:-apt-get failed}. $packer_elsewhere" >&2
 }

@@ -136,7 +136,10 @@ def cluster(cloud, image, shared):
 
 @pytest.fixture(scope="module")
 def no_shared_cluster(cloud, shared):
-    """For modules that end the local cloud: the shared cluster is down; who needs it launches it again."""
+    """Take the shared cluster down, for tests that stop the local cloud or expect it to be empty.
+
+    The next module that shares the cluster launches it again.
+    """
     if shared and is_alive(cloud, shared[-1]):
         cloud.run("down", SHARED)
 

@@ -30,7 +30,7 @@ def test_a_second_bake_finds_the_first(cloud, image):
     assert len(told.splitlines()) == 1
 
 
-def test_packer_leaves_nothing_in_the_cloud(cloud, image):
+def test_packer_leaves_nothing_in_the_cloud(cloud, image, no_shared_cluster):
     """No instance, key pair or security group of the bake is left."""
     assert cloud.live_instances() == []
     assert cloud.ec2().describe_key_pairs()["KeyPairs"] == []

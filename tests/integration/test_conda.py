@@ -40,8 +40,8 @@ def environment(channel, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def conda_image(cloud, environment):
-    """The baked image, as `bake --json` tells of it."""
+def conda_image(cloud, environment, no_shared_cluster):
+    """The JSON of the bake; nothing else is in the cloud."""
     return cloud.json("bake", "--env", str(environment), "--installer", "conda", timeout=900)
 
 

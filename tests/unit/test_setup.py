@@ -17,12 +17,12 @@ TOOLS = (
     "cp",
     "env",
     "grep",
-    "head",
     "mkdir",
     "mktemp",
     "mv",
     "rm",
     "sed",
+    "seq",
     "tail",
 )
 NEEDED = ["dnsmasq", "ip", "mmdebstrap", "nft", "shellcheck", "ssh", "systemd-nspawn"]
@@ -35,6 +35,11 @@ update) echo "$*" >>"$TMPDIR/apt" ;;
 *download*) : >packer_1.6.6_amd64.deb ;;
 esac
 """
+APT_CACHE = """
+printf 'packer:\\n  Installed: (none)\\n  Candidate: {candidate}\\n'
+for line in $(seq 20000); do echo '        500 http://mirror.example/debian bookworm/main amd64 Packages'; done
+"""
+"""As apt-cache, it fails if its reader does not read all of a long version table."""
 MIRRORS = r"""
 Docker|stable|bookworm|http://docker.example/
 Debian|main|trixie|http://mirror.example/debian/
@@ -78,7 +83,7 @@ class Machine:
     ) -> None:
         """Make it a Debian; ``candidate`` is its own Packer's version, ``fetch`` what its mirror does."""
         self.add("apt-get", APT_GET.format(mirrors=mirrors, fetch=fetch, install=install))
-        self.add("apt-cache", f"printf 'packer:\\n  Installed: (none)\\n  Candidate: {candidate}\\n'")
+        self.add("apt-cache", APT_CACHE.format(candidate=candidate))
         self.add("dpkg", "echo amd64")
         self.add("dpkg-deb", UNPACK)
 
