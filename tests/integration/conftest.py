@@ -15,7 +15,7 @@ import pytest
 
 from clouds_schedule import SHARING, CloudsScheduling, rank
 from dask_bake.bake.packer.packer import find_packer
-from dask_bake.commands.bake import places_of
+from dask_bake.commands.bake import directories_of
 from dask_bake.errors import BakeError
 from dask_bake.local import control
 from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, seen, until
@@ -29,7 +29,7 @@ def why_not() -> str | None:
     """Why this machine cannot run the local cloud, or None."""
     try:
         control.require_programs()
-        find_packer(log=Path(os.devnull), cache=places_of(os.environ).cache / "packer")
+        find_packer(log=Path(os.devnull), cache=directories_of(os.environ).cache / "packer")
         privilege = control.root_prefix()
     except BakeError as error:
         return f"{error.message} {error.hint}"

@@ -37,7 +37,7 @@ esac
 """
 APT_CACHE = """
 printf 'packer:\\n  Installed: (none)\\n  Candidate: {candidate}\\n'
-for line in $(seq 20000); do echo '        500 http://mirror.example/debian bookworm/main amd64 Packages'; done
+for line in $(seq 20000); do echo '        500 http://mirror.example bookworm/main amd64'; done
 """
 """As apt-cache, it fails if its reader does not read all of a long version table."""
 MIRRORS = r"""

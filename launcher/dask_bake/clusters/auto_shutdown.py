@@ -13,7 +13,7 @@ WARNING = 300.0
 
 
 @dataclass(frozen=True)
-class Switch:
+class ShutdownTimer:
     """A timer that shuts the cluster down after ``left`` seconds, or waits while ``held`` names a reason."""
 
     name: str
@@ -23,25 +23,25 @@ class Switch:
     why: str
 
 
-def parse_switches(text: str) -> tuple[Switch, ...] | None:
+def parse_timers(text: str) -> tuple[ShutdownTimer, ...] | None:
     """Return the timers from the head's file; ``None`` if it cannot be parsed."""
     try:
-        told: Any = json.loads(text)
+        reported: Any = json.loads(text)
         return tuple(
-            Switch(
+            ShutdownTimer(
                 name=str(each["name"]),
                 limit=float(each["limit"]),
                 left=max(0.0, float(each["left"])),
                 held=str(each["held"]),
                 why=str(each["why"]),
             )
-            for each in told["switches"]
+            for each in reported["switches"]
         )
     except (ValueError, LookupError, TypeError):
         return None
 
 
-def sentences(switches: Iterable[Switch]) -> tuple[str, ...]:
+def sentences(timers: Iterable[ShutdownTimer]) -> tuple[str, ...]:
     """Return a sentence for each timer to show.
 
     The lifetime and the idle time-out are always shown; the others, which only run after a failure, are shown
@@ -49,25 +49,25 @@ def sentences(switches: Iterable[Switch]) -> tuple[str, ...]:
     """
     return tuple(
         sentence(one)
-        for one in switches
+        for one in timers
         if one.name in ("lifetime", "idle") or (not one.held and one.left <= one.limit / 2)
     )
 
 
-def sentence(switch: Switch) -> str:
+def sentence(timer: ShutdownTimer) -> str:
     """Return when the timer shuts the cluster down, or why it does not."""
-    if switch.name == "lifetime":
-        return f"It ends itself in {in_words(switch.left)} at the latest."
-    if switch.held:
-        return f"It is in use: {switch.held}."
-    if switch.name == "idle":
-        return f"It ends itself in {in_words(switch.left)} unless somebody connects or something runs."
-    return f"It ends itself in {in_words(switch.left)}: {switch.why}."
+    if timer.name == "lifetime":
+        return f"It ends itself in {in_words(timer.left)} at the latest."
+    if timer.held:
+        return f"It is in use: {timer.held}."
+    if timer.name == "idle":
+        return f"It ends itself in {in_words(timer.left)} unless somebody connects or something runs."
+    return f"It ends itself in {in_words(timer.left)}: {timer.why}."
 
 
-def is_near(switches: Iterable[Switch]) -> bool:
+def is_near(timers: Iterable[ShutdownTimer]) -> bool:
     """Return whether a timer is about to shut the cluster down."""
-    return any(not one.held and one.left <= min(WARNING, one.limit / 2) for one in switches)
+    return any(not one.held and one.left <= min(WARNING, one.limit / 2) for one in timers)
 
 
 def in_words(seconds: float) -> str:

@@ -13,7 +13,7 @@ PROOF = "-proof"
 
 
 @dataclass(frozen=True)
-class Remains:
+class OrphanedLaunch:
     """The resources left by one launch or one bake; ``silent_since`` is the time of its last activity."""
 
     region: str
@@ -24,7 +24,7 @@ class Remains:
 
 
 @dataclass(frozen=True)
-class Spared:
+class Skipped:
     """A launch without a head whose resources are kept, and the reason."""
 
     region: str
@@ -33,24 +33,24 @@ class Spared:
 
 
 @dataclass(frozen=True)
-class Reaping:
+class ReapPlan:
     """The launches whose resources are to be removed, and those without a head that are kept."""
 
-    remains: tuple[Remains, ...] = ()
-    spared: tuple[Spared, ...] = ()
+    orphans: tuple[OrphanedLaunch, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.remains)
+        return bool(self.orphans)
 
 
-def plan_reaping(region: str, resources: Iterable[Resource], now: datetime) -> Reaping:
+def plan_reap(region: str, resources: Iterable[Resource], now: datetime) -> ReapPlan:
     """Return which of a region's resources belong to no living cluster.
 
     Each launch is judged on its own: a later launch of the same name does not keep its resources.
     """
     ours = [resource for resource in resources if resource.is_ours]
-    remains: list[Remains] = []
-    spared: list[Spared] = []
+    orphans: list[OrphanedLaunch] = []
+    skipped: list[Skipped] = []
     for cluster, launch_id in sorted({(resource.cluster, resource.launch_id) for resource in ours}):
         own = [
             resource for resource in ours if (resource.cluster, resource.launch_id) == (cluster, launch_id)
@@ -65,29 +65,29 @@ def plan_reaping(region: str, resources: Iterable[Resource], now: datetime) -> R
             continue
         match _silent_since(kin):
             case None:
-                spared.append(Spared(region, cluster, "nothing tells its age"))
+                skipped.append(Skipped(region, cluster, "nothing tells its age"))
             case since if now - since < GRACE_PERIOD:
-                spared.append(Spared(region, cluster, "it may be starting, or ending, just now"))
+                skipped.append(Skipped(region, cluster, "it may be starting, or ending, just now"))
             case since:
-                remains.append(Remains(region, cluster, launch_id, since, left))
-    return Reaping(tuple(remains), tuple(spared))
+                orphans.append(OrphanedLaunch(region, cluster, launch_id, since, left))
+    return ReapPlan(tuple(orphans), tuple(skipped))
 
 
-def left_by(found: Reaping, cluster: str, launch_id: str | None) -> Reaping:
+def left_by(found: ReapPlan, cluster: str, launch_id: str | None) -> ReapPlan:
     """Return the part of one launch; without its id, of every launch of that cluster's name."""
-    return Reaping(
+    return ReapPlan(
         tuple(
-            each for each in found.remains if each.cluster == cluster and launch_id in (None, each.launch_id)
+            each for each in found.orphans if each.cluster == cluster and launch_id in (None, each.launch_id)
         ),
-        tuple(each for each in found.spared if each.cluster == cluster),
+        tuple(each for each in found.skipped if each.cluster == cluster),
     )
 
 
-def together(reapings: Sequence[Reaping]) -> Reaping:
+def merge(plans: Sequence[ReapPlan]) -> ReapPlan:
     """Merge the plans of several regions."""
-    return Reaping(
-        tuple(each for one in reapings for each in one.remains),
-        tuple(each for one in reapings for each in one.spared),
+    return ReapPlan(
+        tuple(each for one in plans for each in one.orphans),
+        tuple(each for one in plans for each in one.skipped),
     )
 
 

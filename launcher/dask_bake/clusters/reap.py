@@ -6,8 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import Protocol
 
-from dask_bake.clusters import orphans as reaping
-from dask_bake.clusters.orphans import Reaping, Remains, plan_reaping
+from dask_bake.clusters.orphans import OrphanedLaunch, ReapPlan, merge, plan_reap
 from dask_bake.clusters.teardown import TaggedResources, Teardown
 from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, LeftoverError
@@ -19,7 +18,7 @@ from dask_bake.system.concurrency import gather
 
 AT_ONCE = 6
 """Regions looked up concurrently; each takes several concurrent requests."""
-LOOKING = 30.0
+LISTING_DELAY = 30.0
 """Seconds for which EC2 may still list removed resources."""
 PAUSE = 1.0
 
@@ -38,31 +37,31 @@ class ReapApi(ClusterApi, Protocol):
 
 
 @dataclass(frozen=True)
-class Look:
+class Survey:
     """The orphaned resources found, and the regions that could not be read, each with its error."""
 
-    reaping: Reaping
-    unseen: Mapping[str, BakeError]
+    plan: ReapPlan
+    unreadable: Mapping[str, BakeError]
 
 
-def look(edges: Mapping[str, ReapApi], now: datetime) -> Look:
+def survey(edges: Mapping[str, ReapApi], now: datetime) -> Survey:
     """Look up the resources that belong to no living cluster in each region."""
     regions = sorted(edges)
     seen: dict[str, tuple[Resource, ...]] = {}
-    unseen: dict[str, BakeError] = {}
+    unreadable: dict[str, BakeError] = {}
     for first in range(0, len(regions), AT_ONCE):
         some = regions[first : first + AT_ONCE]
-        for region, told in zip(some, gather(*(partial(_ask, edges[each]) for each in some)), strict=True):
-            if isinstance(told, BakeError):
-                unseen[region] = told
+        for region, answer in zip(some, gather(*(partial(_ask, edges[each]) for each in some)), strict=True):
+            if isinstance(answer, BakeError):
+                unreadable[region] = answer
             else:
-                seen[region] = told
-    found = [plan_reaping(region, resources, now) for region, resources in seen.items()]
-    return Look(reaping.together(found), unseen)
+                seen[region] = answer
+    plans = [plan_reap(region, resources, now) for region, resources in seen.items()]
+    return Survey(merge(plans), unreadable)
 
 
 def remove(
-    found: Reaping,
+    found: ReapPlan,
     edges: Mapping[str, ReapApi],
     *,
     notify: Notify,
@@ -75,12 +74,12 @@ def remove(
         LeftoverError: if something remains, or may remain after an interrupt; it names each resource.
     """
     rest: dict[str, list[Resource]] = {}
-    for each in found.remains:
+    for each in found.orphans:
         rest.setdefault(each.region, []).extend(each.resources)
     reasons: list[str] = []
     try:
         for region in tuple(rest):
-            own = [each for each in found.remains if each.region == region]
+            own = [each for each in found.orphans if each.region == region]
             trouble: list[str] = []
             rest[region] = _remove(own, edges[region], trouble, notify, clock, sleep)
             reasons += trouble
@@ -105,7 +104,7 @@ def _left(rest: Mapping[str, Sequence[Resource]], before: str, after: str) -> Le
 
 
 def _remove(
-    own: Sequence[Remains],
+    own: Sequence[OrphanedLaunch],
     edge: ReapApi,
     reasons: list[str],
     notify: Notify,
@@ -135,8 +134,8 @@ def _ask(edge: ReapApi) -> tuple[Resource, ...] | BakeError:
         return error
 
 
-def _ids(remains: Sequence[Remains], kind: ResourceKind) -> list[str]:
-    return [resource.id for each in remains for resource in each.resources if resource.kind is kind]
+def _ids(orphans: Sequence[OrphanedLaunch], kind: ResourceKind) -> list[str]:
+    return [resource.id for each in orphans for resource in each.resources if resource.kind is kind]
 
 
 def _remove_loose(resources: Sequence[Resource], edge: ReapApi, reasons: list[str]) -> None:
@@ -150,22 +149,22 @@ def _remove_loose(resources: Sequence[Resource], edge: ReapApi, reasons: list[st
 
 
 def _until_gone(
-    remains: Sequence[Remains],
+    orphans: Sequence[OrphanedLaunch],
     edge: ReapApi,
     reasons: list[str],
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> list[Resource] | None:
     """Wait, and return the resources that remain; ``None`` if they cannot be looked up."""
-    launches, deadline = {each.launch_id for each in remains}, clock() + LOOKING
+    launches, deadline = {each.launch_id for each in orphans}, clock() + LISTING_DELAY
     while True:
-        told = _ask(edge)
-        if isinstance(told, BakeError):
-            reasons.append(told.message)
+        answer = _ask(edge)
+        if isinstance(answer, BakeError):
+            reasons.append(answer.message)
             return None
         left = [
             resource
-            for resource in told
+            for resource in answer
             if resource.is_ours and resource.exists and resource.launch_id in launches
         ]
         if not left or reasons or clock() >= deadline:

@@ -20,7 +20,7 @@ from dask_bake.ec2.images import Ec2Images, connect_images
 from dask_bake.ec2.session import credentials_for_others
 from dask_bake.environment.installers import Installer
 from dask_bake.environment.options import EnvironmentOptions
-from dask_bake.environment.request import Places, Request, read_request
+from dask_bake.environment.request import Directories, Request, read_request
 from dask_bake.environment.resolve import prepare
 from dask_bake.events import phase_of
 from dask_bake.models.cloud import Cloud
@@ -55,12 +55,12 @@ def run(command: BakeCommand, terminal: Terminal, open_cloud: OpenCloud) -> int:
 
     The environment is resolved first: one that cannot be resolved fails before any request to a cloud.
     """
-    places, began = places_of(os.environ), time.monotonic()
+    directories, began = directories_of(os.environ), time.monotonic()
     base = command.options.base
     with terminal.baking():
         _, installer = _prepare(
             command.environment,
-            places,
+            directories,
             terminal,
             keep=not command.explain,
             base=base if isinstance(base, DebianRelease) else None,
@@ -69,7 +69,7 @@ def run(command: BakeCommand, terminal: Terminal, open_cloud: OpenCloud) -> int:
     options = replace(command.options, base=base or default_base(installer))
     cloud, ec2 = open_cloud(options.base if isinstance(options.base, DebianRelease) else None)
     images = connect_images(cloud, terminal.notify)
-    context = _bake_context(cloud, ec2, images, installer, places)
+    context = _bake_context(cloud, ec2, images, installer, directories)
     if command.explain:
         show_explanation(explain(options, context), terminal, json_output=command.json_output)
         return 0
@@ -101,7 +101,7 @@ def show_explanation(explanation: Explanation, terminal: Terminal, *, json_outpu
 def lock(environment: EnvironmentOptions, terminal: Terminal) -> int:
     """Resolve the environment and write its lock files; return the exit code."""
     with terminal.baking():
-        request, installer = _prepare(environment, places_of(os.environ), terminal, renew=True)
+        request, installer = _prepare(environment, directories_of(os.environ), terminal, renew=True)
     for path in written(request, installer):
         terminal.out.print(f"{path} is up to date", soft_wrap=True)
     return 0
@@ -114,32 +114,34 @@ def written(request: Request, installer: Installer) -> list[Path]:
     return [path for path in map(locks.path, names) if path.exists()]
 
 
-def places_of(environ: Mapping[str, str]) -> Places:
+def directories_of(environ: Mapping[str, str]) -> Directories:
     """Return the folders of this machine, by the XDG base directory specification."""
     cache, state = xdg.cache_home(environ) / "dask-bake", xdg.state_home(environ) / "dask-bake"
-    return Places(packer_directory(), state, cache, is_installed())
+    return Directories(packer_directory(), state, cache, is_installed())
 
 
 def _bake_context(
-    cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, places: Places
+    cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, directories: Directories
 ) -> BakeContext:
     return BakeContext(
         cloud=cloud,
         ec2=ec2,
         images=images,
-        find_builder=lambda: find_packer(log=places.state / "bake.log", cache=places.cache / "packer"),
+        find_builder=lambda: find_packer(
+            log=directories.state / "bake.log", cache=directories.cache / "packer"
+        ),
         verify=Verifier(cloud, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep).verify,
         installer=installer,
         caller=lambda: caller_address(cloud),
         credentials=lambda: credentials_for_others(cloud),
-        source=places.source,
-        cache=places.cache,
+        source=directories.source,
+        cache=directories.cache,
     )
 
 
 def _prepare(
     environment: EnvironmentOptions,
-    places: Places,
+    directories: Directories,
     terminal: Terminal,
     *,
     renew: bool = False,
@@ -147,6 +149,8 @@ def _prepare(
     base: DebianRelease | None = None,
 ) -> tuple[Request, Installer]:
     """Read the environment, and return it with an installer that has its lock."""
-    request = read_request(environment, places, notify=terminal.notify, renew=renew, keep=keep, base=base)
+    request = read_request(
+        environment, directories, notify=terminal.notify, renew=renew, keep=keep, base=base
+    )
     with phase_of(RESOLVE, terminal.notify, time.monotonic):
         return request, prepare(request, notify=terminal.notify)

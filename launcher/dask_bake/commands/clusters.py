@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from dask_bake.clusters import teardown
-from dask_bake.clusters.auto_shutdown import EXTEND, parse_switches
+from dask_bake.clusters.auto_shutdown import EXTEND, parse_timers
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
@@ -40,13 +40,13 @@ def show_list(found: Sequence[Cluster], terminal: Terminal, *, json_output: bool
 def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
     """Show one cluster, with its workers and timers if its head can be reached."""
     cluster = find(ec2, cloud, name)
-    registered, timers = query_head(cluster, cloud, ec2, terminal.notify)
-    switches = parse_switches(timers)
+    registered, timer_text = query_head(cluster, cloud, ec2, terminal.notify)
+    timers = parse_timers(timer_text)
     if json_output:
-        terminal.write_json(cluster_json.cluster_document(cluster, registered, switches))
+        terminal.write_json(cluster_json.cluster_document(cluster, registered, timers))
     else:
         terminal.out.print(
-            clusters.cluster_view(cluster, registered, datetime.now(UTC), switches, terminal.flags)
+            clusters.cluster_view(cluster, registered, datetime.now(UTC), timers, terminal.flags)
         )
     return 0
 
@@ -72,17 +72,17 @@ def extend(
     head = prepare_host(cluster, find_node(cluster, 0), cloud, ec2)
     check_reachable(cluster, cloud)
     done = run_there(head, ["sudo", "-n", EXTEND, str(seconds)])
-    switches = parse_switches(done.stdout)
-    if switches is None:
+    timers = parse_timers(done.stdout)
+    if timers is None:
         reason = " ".join(done.stderr.split()) or "no answer"
         raise BakeError(
             f"the end of cluster {cluster.name} was not put off: {reason}",
             hint=f"{cluster_command('status', cluster.name)}; a cluster without time-outs needs no extension",
         )
     if json_output:
-        terminal.write_json({"switches": [asdict(switch) for switch in switches]})
+        terminal.write_json({"switches": [asdict(timer) for timer in timers]})
     else:
-        terminal.out.print(clusters.switches_text(cluster, switches, terminal.flags))
+        terminal.out.print(clusters.timers_text(cluster, timers, terminal.flags))
     return 0
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from dask_bake.clusters import reap
 from dask_bake.clusters.cluster_file import ClusterFile
-from dask_bake.clusters.orphans import Reaping, left_by
+from dask_bake.clusters.orphans import ReapPlan, left_by
 from dask_bake.commands.confirm import confirm
 from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT, PriceList
 from dask_bake.ec2.resources import Ec2Resources, connect_resources
@@ -36,9 +36,9 @@ class ReapOptions:
 def run(options: ReapOptions, cloud: Cloud, terminal: Terminal) -> int:
     """Show orphaned resources, and remove them once that is confirmed."""
     now, edges = datetime.now(UTC), _edges(cloud, terminal, all_regions=options.all_regions)
-    seen = _look(edges, now, terminal)
+    seen = _survey(edges, now, terminal)
     file = options.file
-    found = seen.reaping if file is None else left_by(seen.reaping, file.name, file.launch_id)
+    found = seen.plan if file is None else left_by(seen.plan, file.name, file.launch_id)
     costs = {} if cloud.is_free else costs_of(found, edges)
     removes = bool(found) and not options.dry_run
     if removes and options.asks and not confirm(terminal, reap_view(found, costs, now)):
@@ -47,8 +47,8 @@ def run(options: ReapOptions, cloud: Cloud, terminal: Terminal) -> int:
         with terminal.working():
             reap.remove(found, edges, notify=terminal.notify, clock=time.monotonic, sleep=time.sleep)
     if options.json_output:
-        unseen = {region: error.message for region, error in seen.unseen.items()}
-        terminal.write_json(reap_document(found, costs, now, unseen=unseen, removed=removes))
+        unreadable = {region: error.message for region, error in seen.unreadable.items()}
+        terminal.write_json(reap_document(found, costs, now, unreadable=unreadable, removed=removes))
     elif removes:
         terminal.out.print(f"{counted(found)} gone.", soft_wrap=True)
     else:
@@ -61,9 +61,9 @@ def show_nothing(terminal: Terminal, *, json_output: bool) -> int:
     """Show an empty result, for a local cloud that is not running."""
     now = datetime.now(UTC)
     if json_output:
-        terminal.write_json(reap_document(Reaping(), {}, now, unseen={}, removed=False))
+        terminal.write_json(reap_document(ReapPlan(), {}, now, unreadable={}, removed=False))
     else:
-        terminal.out.print(reap_view(Reaping(), {}, now))
+        terminal.out.print(reap_view(ReapPlan(), {}, now))
     return 0
 
 
@@ -75,34 +75,34 @@ def _edges(cloud: Cloud, terminal: Terminal, *, all_regions: bool) -> dict[str, 
     return {each: here if each == cloud.region else edge(each) for each in regions}
 
 
-def _look(edges: Mapping[str, Ec2Resources], now: datetime, terminal: Terminal) -> reap.Look:
+def _survey(edges: Mapping[str, Ec2Resources], now: datetime, terminal: Terminal) -> reap.Survey:
     """Return what was found; raise if no region could be read."""
-    seen = reap.look(edges, now)
-    if len(edges) == len(seen.unseen):
-        raise next(iter(seen.unseen.values()))
-    for region, error in seen.unseen.items():
+    seen = reap.survey(edges, now)
+    if len(edges) == len(seen.unreadable):
+        raise next(iter(seen.unreadable.values()))
+    for region, error in seen.unreadable.items():
         terminal.notify(Note(f"{region} could not be read: {error.message}"))
     return seen
 
 
-def _check_seen(seen: reap.Look) -> None:
-    if seen.unseen:
+def _check_seen(seen: reap.Survey) -> None:
+    if seen.unreadable:
         raise LeftoverError(
-            f"not all regions could be read; orphaned resources may remain in {', '.join(seen.unseen)}",
-            hint=command_line("reap", region=next(iter(seen.unseen))),
+            f"not all regions could be read; orphaned resources may remain in {', '.join(seen.unreadable)}",
+            hint=command_line("reap", region=next(iter(seen.unreadable))),
         )
 
 
-def costs_of(found: Reaping, edges: Mapping[str, Ec2Resources]) -> Costs:
+def costs_of(found: ReapPlan, edges: Mapping[str, Ec2Resources]) -> Costs:
     """Return the cost of each instance and volume an hour, as far as AWS answers before the deadline."""
     deadline = time.monotonic() + PRICE_LOOKUP_TIMEOUT
     keys = {
         resource.id: (each.region, resource.kind, resource.type, resource.is_spot)
-        for each in found.remains
+        for each in found.orphans
         for resource in each.resources
         if resource.kind in (ResourceKind.INSTANCE, ResourceKind.VOLUME)
     }
-    resources = {resource.id: resource for each in found.remains for resource in each.resources}
+    resources = {resource.id: resource for each in found.orphans for resource in each.resources}
     calls = {key: _ask(edges[key[0]].prices, resources[id_]) for id_, key in keys.items()}
     prices = {key: call.result_within(max(0.0, deadline - time.monotonic())) for key, call in calls.items()}
     return {id_: _cost(resources[id_], prices[key]) for id_, key in keys.items()}

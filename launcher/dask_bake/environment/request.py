@@ -17,7 +17,7 @@ from dask_bake.models.debian import RUNNING_PYTHON, DebianRelease
 
 
 @dataclass(frozen=True)
-class Places:
+class Directories:
     """Folders: the project's own files, the user's state, and the cache.
 
     ``is_installed`` is true if ``source`` belongs to an installed package and is read-only.
@@ -40,7 +40,7 @@ class Request:
     """
 
     options: EnvironmentOptions
-    places: Places
+    directories: Directories
     origin: str
     environment: Environment
     locks: LockFiles
@@ -57,7 +57,7 @@ class Request:
 
 def read_request(
     options: EnvironmentOptions,
-    places: Places,
+    directories: Directories,
     *,
     notify: Notify,
     renew: bool = False,
@@ -70,23 +70,23 @@ def read_request(
     Raises:
         UsageError: if the environment or conda's settings are invalid.
     """
-    file = None if options.from_env else options.file or places.source / "environment.yml"
+    file = None if options.from_env else options.file or directories.source / "environment.yml"
     origin = file.name if file else "this Python's environment"
     environment = parse_environment(_own_text(notify) if file is None else _read(file), origin)
     locks = lock_files(
         environment,
         file,
         architecture=options.architecture,
-        state=places.state,
-        shipped=places.source if options.file is None and file and places.is_installed else None,
+        state=directories.state,
+        shipped=directories.source if options.file is None and file and directories.is_installed else None,
         given=options.lock,
         renew=renew,
         keep=keep,
     )
     settings = read_conda_settings(environ)
     names = effective_channels(options.channels, environment.channels, settings)
-    channels = Channels(names, settings, places.cache / "repodata")
-    return Request(options, places, origin, environment, locks, channels, base)
+    channels = Channels(names, settings, directories.cache / "repodata")
+    return Request(options, directories, origin, environment, locks, channels, base)
 
 
 def _read(path: Path) -> bytes:

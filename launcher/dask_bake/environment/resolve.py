@@ -95,7 +95,7 @@ def _pip(request: Request, notify: Notify) -> PipInstaller:
         return lock.platform == machine and minor(lock.python) == release.python_minor
 
     text = request.locks_for(release.python_minor).text("pip.lock", make, holds=holds)
-    return PipInstaller(request.environment, text, request.places.cache / "wheels")
+    return PipInstaller(request.environment, text, request.directories.cache / "wheels")
 
 
 def pip_release(request: Request) -> DebianRelease:

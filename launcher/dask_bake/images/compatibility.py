@@ -27,7 +27,7 @@ class Packages:
 
 
 @dataclass(frozen=True)
-class Difference:
+class Mismatch:
     """A package whose version differs; a grave one prevents the client from using the cluster."""
 
     what: str
@@ -36,7 +36,7 @@ class Difference:
     is_grave: bool
 
 
-def differences(image: Image, client: Packages) -> tuple[Difference, ...]:
+def differences(image: Image, client: Packages) -> tuple[Mismatch, ...]:
     """Return the packages that both have in different versions; a patch release of Python is none."""
     compared = (
         ("Python", image.tag(Tag.PYTHON), client.python, True),
@@ -46,7 +46,7 @@ def differences(image: Image, client: Packages) -> tuple[Difference, ...]:
         ("pandas", image.tag(Tag.PANDAS), client.pandas, False),
     )
     return tuple(
-        Difference(what, theirs, ours, is_grave)
+        Mismatch(what, theirs, ours, is_grave)
         for what, theirs, ours, is_grave in compared
         if theirs and ours and not _agree(what, theirs, ours)
     )
@@ -158,7 +158,7 @@ def _agree(what: str, theirs: str, ours: str) -> bool:
     return theirs == ours
 
 
-def _consequence(difference: Difference) -> str:
+def _consequence(difference: Mismatch) -> str:
     if difference.is_grave:
         return "a client here may not understand the cluster."
     return "what one side sends may mean something else on the other."

@@ -11,16 +11,16 @@ from dask_bake.models.ec2 import InstanceType
 def notes(plan: LaunchPlan) -> tuple[str, ...]:
     """Return warnings about options that may be intended and may be a mistake."""
     return (
-        *crowds(plan),
-        *_dear(plan),
-        *_unreachable(plan),
-        *_from_outside(plan),
-        *_endless(plan),
-        *_slow_to_tell(plan),
+        *oversubscription(plan),
+        *_on_demand_fallback(plan),
+        *_private_subnet(plan),
+        *_public_caller(plan),
+        *_no_lifetime(plan),
+        *_delayed_console(plan),
     )
 
 
-def crowds(plan: LaunchPlan) -> tuple[str, ...]:
+def oversubscription(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about worker processes that need more CPUs or memory than a worker type has."""
     if not plan.options.runs_dask:
         return ()
@@ -54,7 +54,7 @@ def memory_limit(text: str, kind: InstanceType) -> float:
     return number * kind.memory if number <= 1 else number / 2**20
 
 
-def _dear(plan: LaunchPlan) -> tuple[str, ...]:
+def _on_demand_fallback(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about types that are bought on demand although spot is requested."""
     if not plan.options.spot_with_fallback:
         return ()
@@ -66,7 +66,7 @@ def _dear(plan: LaunchPlan) -> tuple[str, ...]:
     )
 
 
-def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
+def _private_subnet(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about a chosen subnet that looks private although the nodes get public addresses."""
     options, subnet = plan.options, plan.first.subnet
     if options.private or subnet.is_public or (options.subnet_id is None and options.vpc_id is None):
@@ -77,7 +77,7 @@ def _unreachable(plan: LaunchPlan) -> tuple[str, ...]:
     )
 
 
-def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
+def _public_caller(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about SSH from a public address to nodes with private addresses only."""
     options, outside = plan.options, [each for each in plan.target.callers if _is_public(each)]
     if not options.private or options.transport is not Connect.DIRECT or options.cidr or not outside:
@@ -88,7 +88,7 @@ def _from_outside(plan: LaunchPlan) -> tuple[str, ...]:
     )
 
 
-def _endless(plan: LaunchPlan) -> tuple[str, ...]:
+def _no_lifetime(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about nodes without user-data, which therefore have no lifetime or idle time-out."""
     if plan.options.provision:
         return ()
@@ -96,7 +96,7 @@ def _endless(plan: LaunchPlan) -> tuple[str, ...]:
     return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
 
 
-def _slow_to_tell(plan: LaunchPlan) -> tuple[str, ...]:
+def _delayed_console(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about head types whose console, and so the host key on it, EC2 shows with a delay."""
     kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.head_types)
     return tuple(

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from dask_bake.cloud_init.render import mask_private_keys
-from dask_bake.clusters.auto_shutdown import Switch
+from dask_bake.clusters.auto_shutdown import ShutdownTimer
 from dask_bake.errors import UsageError
 from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.launch.dry_run import Permission, planned_calls
@@ -26,9 +26,9 @@ def scheduler_address(cluster: Cluster) -> str:
 def cluster_document(
     cluster: Cluster,
     registered: Mapping[str, int] | None = None,
-    switches: Sequence[Switch] | None = None,
+    timers: Sequence[ShutdownTimer] | None = None,
 ) -> dict[str, Any]:
-    """Return a cluster; ``workers`` and ``switches`` are null where the head was not queried."""
+    """Return a cluster; ``workers`` and ``timers`` are null where the head was not queried."""
     return {
         "name": cluster.name,
         "cloud": cluster.cloud,
@@ -39,7 +39,7 @@ def cluster_document(
         "scheduler": scheduler_address(cluster),
         "workers": None if registered is None else sum(registered.values()),
         "workers_expected": cluster.expected_workers,
-        "switches": None if switches is None else [asdict(switch) for switch in switches],
+        "switches": None if timers is None else [asdict(timer) for timer in timers],
         "nodes": [_node(node, registered) for node in cluster.nodes],
         "security_groups": [{"id": group.id, "name": group.name} for group in cluster.groups],
     }

@@ -8,7 +8,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from dask_bake.clusters.auto_shutdown import Switch, is_near, sentences
+from dask_bake.clusters.auto_shutdown import ShutdownTimer, is_near, sentences
 from dask_bake.clusters.inventory import OF_A_BAKE
 from dask_bake.clusters.naming import ended_by_itself
 from dask_bake.hints import cluster_command, complete, python_call
@@ -92,7 +92,7 @@ def cluster_view(
     cluster: Cluster,
     registered: Mapping[str, int] | None,
     now: datetime,
-    switches: Sequence[Switch] | None = None,
+    timers: Sequence[ShutdownTimer] | None = None,
     flags: Sequence[str] = (),
 ) -> RenderableType:
     """Return a cluster: its nodes with their worker processes, and the timers that will end it."""
@@ -100,15 +100,15 @@ def cluster_view(
         Text.assemble((cluster.name, "bold"), _summary(cluster, registered, now)),
         _nodes_table(cluster, registered) if cluster.nodes else Text(_without_nodes(cluster, now, flags)),
     ]
-    if switches:
-        lines.append(switches_text(cluster, switches, flags))
+    if timers:
+        lines.append(timers_text(cluster, timers, flags))
     return Group(*lines)
 
 
-def switches_text(cluster: Cluster, switches: Sequence[Switch], flags: Sequence[str] = ()) -> Text:
+def timers_text(cluster: Cluster, timers: Sequence[ShutdownTimer], flags: Sequence[str] = ()) -> Text:
     """Return when a cluster ends by itself, and the command that puts it off."""
-    near = is_near(switches)
-    text = Text("\n".join(sentences(switches)), "yellow" if near else "dim")
+    near = is_near(timers)
+    text = Text("\n".join(sentences(timers)), "yellow" if near else "dim")
     extend = complete(cluster_command("extend", cluster.name), flags)
     return text.append(f"\n{extend} puts it off.") if near else text
 

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dask_bake.clusters.orphans import Reaping
+from dask_bake.clusters.orphans import ReapPlan
 from dask_bake.launch.pricing import dollars
 from dask_bake.models.resources import Resource, ResourceKind
 from dask_bake.view import layout
@@ -19,29 +19,29 @@ DESCRIPTION = 2
 """Column of a resource's type, size and name."""
 
 
-def reap_view(found: Reaping, costs: Costs, now: datetime) -> RenderableType:
+def reap_view(found: ReapPlan, costs: Costs, now: datetime) -> RenderableType:
     """Return orphaned resources with age and cost, and the clusters that are left alone."""
     parts: list[RenderableType] = []
-    for each in found.remains:
+    for each in found.orphans:
         title = f"{each.cluster}  {each.region}, inactive for {layout.age_text(now - each.silent_since)}"
         rows = [_row(resource, costs, now) for resource in each.resources]
         parts += [
             Text(title, "bold red"),
             layout.indented(layout.grid(rows, wraps=DESCRIPTION, right=DESCRIPTION + 1)),
         ]
-    if found.spared:
+    if found.skipped:
         parts.append(Text("left alone", "bold green"))
-        rows = [(each.cluster, each.region, each.why) for each in found.spared]
+        rows = [(each.cluster, each.region, each.why) for each in found.skipped]
         parts.append(layout.indented(layout.grid(rows)))
     return Group(*parts, Text(f"{counted(found)} to be removed{_total_cost(found, costs)}."))
 
 
 def reap_document(
-    found: Reaping,
+    found: ReapPlan,
     costs: Costs,
     now: datetime,
     *,
-    unseen: Mapping[str, str],
+    unreadable: Mapping[str, str],
     removed: bool,
 ) -> dict[str, Any]:
     """Return what was found, and whether it was removed; unknown values are null."""
@@ -55,18 +55,18 @@ def reap_document(
                 "silent_seconds": int((now - each.silent_since).total_seconds()),
                 "pieces": [_resource(resource, costs, now) for resource in each.resources],
             }
-            for each in found.remains
+            for each in found.orphans
         ],
         "left_alone": [
-            {"region": each.region, "cluster": each.cluster, "why": each.why} for each in found.spared
+            {"region": each.region, "cluster": each.cluster, "why": each.why} for each in found.skipped
         ],
-        "regions_not_seen": dict(unseen),
+        "regions_not_seen": dict(unreadable),
     }
 
 
-def counted(found: Reaping) -> str:
+def counted(found: ReapPlan) -> str:
     """Return the number of resources of each kind, as the start of a sentence."""
-    counts = Counter(resource.kind for each in found.remains for resource in each.resources)
+    counts = Counter(resource.kind for each in found.orphans for resource in each.resources)
     if not counts:
         return "Nothing is"
     what = [layout.counted(counts[kind], kind) for kind in ResourceKind if counts[kind]]
@@ -90,12 +90,12 @@ def _cost(cost: float | None) -> str:
     return "?" if cost is None else f"{dollars(cost)}/h"
 
 
-def _total_cost(found: Reaping, costs: Costs) -> str:
-    prices = [costs.get(resource.id) for each in found.remains for resource in each.resources]
+def _total_cost(found: ReapPlan, costs: Costs) -> str:
+    prices = [costs.get(resource.id) for each in found.orphans for resource in each.resources]
     known = [cost for cost in prices if cost is not None]
     if not known:
         return ""
-    unknown = sum(resource.id in costs for each in found.remains for resource in each.resources) > len(known)
+    unknown = sum(resource.id in costs for each in found.orphans for resource in each.resources) > len(known)
     return f", {dollars(sum(known))} an hour{' plus unknown costs' if unknown else ''}"
 
 

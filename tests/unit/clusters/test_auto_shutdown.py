@@ -8,18 +8,18 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from dask_bake.clusters.auto_shutdown import STATE_FILE, Switch, is_near, parse_switches, sentences
+from dask_bake.clusters.auto_shutdown import STATE_FILE, ShutdownTimer, is_near, parse_timers, sentences
 from dask_bake.view import clusters
 from dask_bake.view.cluster_json import cluster_document
 from fakes import a_cluster
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
-LIFETIME = Switch("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
-IDLE = Switch("idle", limit=1_800, left=1_200, held="", why="no client, task or session for 30 min")
-USED = Switch(
+LIFETIME = ShutdownTimer("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
+IDLE = ShutdownTimer("idle", limit=1_800, left=1_200, held="", why="no client, task or session for 30 min")
+USED = ShutdownTimer(
     "idle", limit=1_800, left=1_800, held="a task is running", why="no client, task or session for 30 min"
 )
-LOST = Switch("lost", limit=600, left=600, held="", why="no answer from the scheduler for 10 min")
+LOST = ShutdownTimer("lost", limit=600, left=600, held="", why="no answer from the scheduler for 10 min")
 
 
 def shown(renderable):
@@ -34,20 +34,20 @@ def told(*switches, **others):
 
 
 def test_the_head_s_file_is_read():
-    assert parse_switches(told(LIFETIME, USED, extended=0.0)) == (LIFETIME, USED)
-    assert parse_switches(told()) == ()
+    assert parse_timers(told(LIFETIME, USED, extended=0.0)) == (LIFETIME, USED)
+    assert parse_timers(told()) == ()
 
 
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", "null", '{"switches": [{"name": "idle"}]}', '{"switches": 1}']
 )
 def test_what_is_no_such_file_tells_nothing(text):
-    assert parse_switches(text) is None
+    assert parse_timers(text) is None
 
 
 def test_what_is_overdue_is_due_now():
-    late = Switch("idle", limit=10, left=-3, held="", why="")
-    assert parse_switches(told(late)) == (Switch("idle", limit=10, left=0, held="", why=""),)
+    late = ShutdownTimer("idle", limit=10, left=-3, held="", why="")
+    assert parse_timers(told(late)) == (ShutdownTimer("idle", limit=10, left=0, held="", why=""),)
 
 
 def test_a_person_reads_when_it_ends_and_what_keeps_it():
@@ -59,8 +59,8 @@ def test_a_person_reads_when_it_ends_and_what_keeps_it():
 
 
 def test_a_failure_is_told_when_half_of_its_time_has_passed():
-    near = Switch("lost", limit=600, left=300, held="", why=LOST.why)
-    held = Switch("lost", limit=600, left=300, held="an SSH session is open", why=LOST.why)
+    near = ShutdownTimer("lost", limit=600, left=300, held="", why=LOST.why)
+    held = ShutdownTimer("lost", limit=600, left=300, held="an SSH session is open", why=LOST.why)
 
     assert sentences([near]) == ("It ends itself in 5 min: no answer from the scheduler for 10 min.",)
     assert sentences([held]) == ()
@@ -68,12 +68,12 @@ def test_a_failure_is_told_when_half_of_its_time_has_passed():
 
 def test_five_minutes_before_it_is_a_warning():
     assert not is_near([LIFETIME, USED, LOST])
-    assert is_near([Switch("lifetime", limit=43_200, left=300, held="", why="")])
-    assert not is_near([Switch("idle", limit=1_800, left=200, held="a client is connected", why="")])
+    assert is_near([ShutdownTimer("lifetime", limit=43_200, left=300, held="", why="")])
+    assert not is_near([ShutdownTimer("idle", limit=1_800, left=200, held="a client is connected", why="")])
 
 
 def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
-    near = Switch("lifetime", limit=43_200, left=240, held="", why="")
+    near = ShutdownTimer("lifetime", limit=43_200, left=240, held="", why="")
     calm, alarmed = (
         shown(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
     )

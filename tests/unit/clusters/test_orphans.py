@@ -10,7 +10,7 @@ from rich.console import Console
 from dask_bake.bake.lease import BakeLease
 from dask_bake.clusters import reap
 from dask_bake.clusters.naming import group_name, moment
-from dask_bake.clusters.orphans import BAKING, Reaping, plan_reaping
+from dask_bake.clusters.orphans import BAKING, ReapPlan, plan_reap
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Node
@@ -51,17 +51,17 @@ def head(state: str = "running", **changes) -> Resource:
     return resource(ResourceKind.INSTANCE, state, role=Role.HEAD, id="i-head", **changes)
 
 
-def plan(*resources: Resource) -> Reaping:
-    return plan_reaping("us-east-1", resources, NOW)
+def plan(*resources: Resource) -> ReapPlan:
+    return plan_reap("us-east-1", resources, NOW)
 
 
 def going(*resources: Resource) -> list[str]:
-    return [each.id for remains in plan(*resources).remains for each in remains.resources]
+    return [each.id for remains in plan(*resources).orphans for each in remains.resources]
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "stopping", "stopped"])
 def test_a_cluster_lives_as_long_as_its_head(state):
-    assert plan(head(state), *(resource(kind) for kind in ResourceKind)) == Reaping()
+    assert plan(head(state), *(resource(kind) for kind in ResourceKind)) == ReapPlan()
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
@@ -87,7 +87,7 @@ def test_whatever_is_young_keeps_its_launch(kind):
     found = plan(resource(ResourceKind.GROUP), young)
 
     assert not found
-    assert [each.cluster for each in found.spared] == ["taxi"]
+    assert [each.cluster for each in found.skipped] == ["taxi"]
 
 
 def test_a_clock_that_is_ahead_makes_nothing_old():
@@ -104,7 +104,7 @@ def test_a_group_whose_age_nothing_tells_is_left_to_people():
     found = plan(resource(ResourceKind.GROUP, created=None))
 
     assert not found
-    assert [each.why for each in found.spared] == ["nothing tells its age"]
+    assert [each.why for each in found.skipped] == ["nothing tells its age"]
     assert going(resource(ResourceKind.GROUP, created=None), resource(ResourceKind.KEY_PAIR)) == [
         "sg-0",
         "key-0",
@@ -124,7 +124,7 @@ def test_a_launch_is_judged_by_itself():
 
 @pytest.mark.parametrize("name", [BAKE, f"{BAKE}-proof"])
 def test_a_bake_lives_as_long_as_a_bake_can_take(name):
-    def claim(age: timedelta) -> Reaping:
+    def claim(age: timedelta) -> ReapPlan:
         return plan(resource(ResourceKind.GROUP, cluster=BAKE), head(cluster=name, created=NOW - age))
 
     assert not claim(BAKING - timedelta(seconds=1))
@@ -222,8 +222,8 @@ def a_region(*names: str, **more) -> Region:
 
 def remove(**regions: Region) -> None:
     clock = FakeClock()
-    found = reap.look(regions, NOW)
-    reap.remove(found.reaping, regions, notify=lambda _: None, clock=clock, sleep=clock.sleep)
+    found = reap.survey(regions, NOW)
+    reap.remove(found.plan, regions, notify=lambda _: None, clock=clock, sleep=clock.sleep)
 
 
 def test_interfaces_go_before_the_groups_that_they_are_in():
@@ -303,10 +303,10 @@ def test_an_interrupt_in_the_last_region_tells_the_command_for_it():
 
 
 def test_a_region_that_does_not_answer_hides_no_other():
-    seen = reap.look({"far": Region(silent=True), "here": a_region("taxi")}, NOW)
+    seen = reap.survey({"far": Region(silent=True), "here": a_region("taxi")}, NOW)
 
-    assert [each.cluster for each in seen.reaping.remains] == ["taxi"]
-    assert {region: error.message for region, error in seen.unseen.items()} == {
+    assert [each.cluster for each in seen.plan.orphans] == ["taxi"]
+    assert {region: error.message for region, error in seen.unreadable.items()} == {
         "far": "EC2 could not be reached"
     }
 
@@ -342,11 +342,11 @@ def test_what_is_found_is_shown_with_age_and_cost_in_80_columns():
 
 def test_where_nothing_costs_no_cost_is_shown():
     assert "hour" not in shown(reap_view(FOUND, {}, NOW))
-    assert "unknown" not in shown(reap_view(Reaping(), {}, NOW))
+    assert "unknown" not in shown(reap_view(ReapPlan(), {}, NOW))
 
 
 def test_a_script_reads_the_same():
-    document = reap_document(FOUND, {}, NOW, unseen={}, removed=False)
+    document = reap_document(FOUND, {}, NOW, unreadable={}, removed=False)
 
     assert document["left_alone"] == [
         {"region": "us-east-1", "cluster": "young", "why": "it may be starting, or ending, just now"}

@@ -10,7 +10,7 @@ import pytest
 
 from dask_bake import clouds
 from dask_bake.cli.main import run
-from dask_bake.clusters.auto_shutdown import Switch
+from dask_bake.clusters.auto_shutdown import ShutdownTimer
 from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Connect
@@ -20,13 +20,13 @@ from dask_bake.ssh.keystore import Keys, new_key
 from dask_bake.view.terminal import Terminal
 from fakes import FakeCloud, a_plan, head_of, hint_of, workers_of
 
-LIFETIME = Switch("lifetime", limit=50_400, left=50_000, held="", why="its lifetime of 14 h is over")
-IDLE = Switch("idle", limit=1_800, left=7_200, held="", why="no client, task or session for 30 min")
-NEAR = Switch("lifetime", limit=43_200, left=200, held="", why="its lifetime of 12 h is over")
+LIFETIME = ShutdownTimer("lifetime", limit=50_400, left=50_000, held="", why="its lifetime of 14 h is over")
+IDLE = ShutdownTimer("idle", limit=1_800, left=7_200, held="", why="no client, task or session for 30 min")
+NEAR = ShutdownTimer("lifetime", limit=43_200, left=200, held="", why="its lifetime of 12 h is over")
 
 
-def timers(*switches: Switch) -> str:
-    return json.dumps({"role": "head", "switches": [asdict(one) for one in switches]})
+def timers(*timers: ShutdownTimer) -> str:
+    return json.dumps({"role": "head", "switches": [asdict(one) for one in timers]})
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from dask_bake.environment.installers import CondaInstaller, Installer, PipInsta
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.pip import Target, resolve
 from dask_bake.environment.pip_lock import Lock, Package, render_lock
-from dask_bake.environment.request import Places, Request, read_request
+from dask_bake.environment.request import Directories, Request, read_request
 from dask_bake.environment.resolve import pip_release, prepare
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note, Notify
@@ -147,7 +147,7 @@ class Project:
         asked = EnvironmentOptions(file=self.file, installer=installer)
         request = read_request(
             replace(asked, **options),  # type: ignore[arg-type]
-            Places(source, self.home / "state", self.home / "cache"),
+            Directories(source, self.home / "state", self.home / "cache"),
             notify=self.events.append,
             renew=renew,
             base=base,

@@ -7,7 +7,7 @@ import pytest
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images.compatibility import (
-    Difference,
+    Mismatch,
     Packages,
     base_names,
     check_architecture,
@@ -53,17 +53,17 @@ def baked(verified: str | None = Verified.YES, *, base: str = BASE, **changes) -
     [
         ({}, ()),
         ({Tag.PYTHON: "3.11.2"}, ()),
-        ({Tag.PYTHON: "3.12.7"}, (Difference("Python", "3.12.7", "3.11.7", is_grave=True),)),
-        ({Tag.PYTHON: "3.1.7"}, (Difference("Python", "3.1.7", "3.11.7", is_grave=True),)),
+        ({Tag.PYTHON: "3.12.7"}, (Mismatch("Python", "3.12.7", "3.11.7", is_grave=True),)),
+        ({Tag.PYTHON: "3.1.7"}, (Mismatch("Python", "3.1.7", "3.11.7", is_grave=True),)),
         (
             {Tag.DISTRIBUTED: "2025.1.0", Tag.DASK: "2025.1.0"},
             (
-                Difference("distributed", "2025.1.0", "2026.8.0", is_grave=True),
-                Difference("dask", "2025.1.0", "2026.8.0", is_grave=False),
+                Mismatch("distributed", "2025.1.0", "2026.8.0", is_grave=True),
+                Mismatch("dask", "2025.1.0", "2026.8.0", is_grave=False),
             ),
         ),
-        ({Tag.NUMPY: "2.0.0"}, (Difference("numpy", "2.0.0", "2.4.6", is_grave=False),)),
-        ({Tag.PANDAS: "2.2.0"}, (Difference("pandas", "2.2.0", "3.1.1", is_grave=False),)),
+        ({Tag.NUMPY: "2.0.0"}, (Mismatch("numpy", "2.0.0", "2.4.6", is_grave=False),)),
+        ({Tag.PANDAS: "2.2.0"}, (Mismatch("pandas", "2.2.0", "3.1.1", is_grave=False),)),
     ],
 )
 def test_what_both_have_in_other_versions_differs_and_patch_releases_of_python_do_not(tags, expected):

@@ -55,10 +55,10 @@ class CondaLocking:
             environment=request.environment,
             conda_lock=lock,
             pip_text=self._pip_part(lock) if request.environment.requirements else "",
-            tool_text=(request.places.source / "rattler.lock").read_text(),
+            tool_text=(request.directories.source / "rattler.lock").read_text(),
             architecture=request.options.architecture,
             channels=request.channels,
-            cache=request.places.cache,
+            cache=request.directories.cache,
         )
 
     def is_locked(self) -> bool:
