@@ -41,23 +41,6 @@ class BakeOptions:
     timeout: int = 3600
     user: str = "admin"
 
-    def __post_init__(self) -> None:
-        for flag, value, least, unit in (
-            ("--volume-size", self.volume_size, 8, "GiB"),
-            ("--deprecate-after", self.deprecate_after, 0, "days"),
-            ("--timeout", self.timeout, 1, "seconds"),
-        ):
-            if value < least:
-                raise UsageError(
-                    f"{flag} is in {unit}: at least {least}, not {value}", hint=f"{flag} {least}"
-                )
-
-        if self.deprecate_after > DEPRECATION:
-            raise UsageError(
-                f"--deprecate-after is in days: at most {DEPRECATION}, not {self.deprecate_after}",
-                hint="EC2 takes no later date; 0 is never",
-            )
-
     @property
     def instance_type(self) -> str:
         """The type of the instances that the image is baked and verified on."""
@@ -71,8 +54,30 @@ class BakeOptions:
 
 
 def bake_options(flags: Mapping[str, Any], configuration: Configuration, **more: Any) -> BakeOptions:
-    """Resolve the options: a flag, then the configuration file, then the default."""
+    """Resolve the options: a flag, then the configuration file, then the default.
+
+    Raises:
+        UsageError: if a value is out of range; the error names its source.
+    """
     section = f"{IMAGE_SECTION}."
     values = resolve(BAKE, flags, configuration, section=section)
     with sources_in_errors(BAKE, flags, configuration, section=section):
-        return BakeOptions(**values, **more)
+        options = BakeOptions(**values, **more)
+        check(options)
+        return options
+
+
+def check(options: BakeOptions) -> None:
+    """Raise ``UsageError`` if a value is out of range."""
+    for flag, value, least, unit in (
+        ("--volume-size", options.volume_size, 8, "GiB"),
+        ("--deprecate-after", options.deprecate_after, 0, "days"),
+        ("--timeout", options.timeout, 1, "seconds"),
+    ):
+        if value < least:
+            raise UsageError(f"{flag} is in {unit}: at least {least}, not {value}", hint=f"{flag} {least}")
+    if options.deprecate_after > DEPRECATION:
+        raise UsageError(
+            f"--deprecate-after is in days: at most {DEPRECATION}, not {options.deprecate_after}",
+            hint="EC2 takes no later date; 0 is never",
+        )

@@ -32,15 +32,15 @@ class EnvironmentOptions:
     channels: tuple[str, ...] = ()
     architecture: Architecture = Architecture.X86_64
 
-    def __post_init__(self) -> None:
-        if self.file is not None and self.from_env:
-            raise UsageError("--env and --from-env are two environments", hint="give one of them")
-
 
 def environment_options(
     flags: Mapping[str, Any], configuration: Configuration, *, lock: Path | None = None
 ) -> EnvironmentOptions:
-    """Return the options: flags, then configuration, then defaults."""
+    """Return the options: flags, then configuration, then defaults.
+
+    Raises:
+        UsageError: if two environments are given.
+    """
     configured = dict(configuration)
     if lock is not None:
         # The format of a given lock decides the installer.
@@ -49,8 +49,11 @@ def environment_options(
     if flags.get("from_env"):
         configured.pop(f"{IMAGE_SECTION}.env", None)
     values = resolve(ENVIRONMENT, flags, configured, section=f"{IMAGE_SECTION}.")
-    return EnvironmentOptions(
+    options = EnvironmentOptions(
         from_env=bool(flags.get("from_env")),
         lock=lock,
         **{FIELDS.get(name, name): value for name, value in values.items()},
     )
+    if options.file is not None and options.from_env:
+        raise UsageError("--env and --from-env are two environments", hint="give one of them")
+    return options

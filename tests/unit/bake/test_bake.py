@@ -13,7 +13,7 @@ import pytest
 from dask_bake.bake.bake import BakeResult, bake
 from dask_bake.bake.context import BakeContext
 from dask_bake.bake.lease import LEASE_EXPIRY
-from dask_bake.bake.options import BakeOptions
+from dask_bake.bake.options import BakeOptions, bake_options
 from dask_bake.clusters.naming import ssh_rule
 from dask_bake.environment.pip_lock import Lock, Package
 from dask_bake.environment.spec import parse_environment
@@ -665,7 +665,7 @@ def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Benc
 )
 def test_options_that_cannot_be_are_refused(options: dict[str, int], sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
-        BakeOptions(**options)  # type: ignore[arg-type]
+        bake_options(options, {})
     assert caught.value.message == sentence
 
 

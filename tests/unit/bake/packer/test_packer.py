@@ -23,7 +23,7 @@ from dask_bake.bake.packer.packer import (
 )
 from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
-from dask_bake.commands.bake import places_of
+from dask_bake.commands.bake import directories_of
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
 from dask_bake.models.cloud import Cloud
@@ -31,7 +31,7 @@ from dask_bake.ssh.keystore import new_key
 
 FAKES = Path(__file__).parents[3] / "support/bin"
 LAUNCHER = Path(__file__).parents[4] / "launcher"
-CACHE = places_of(os.environ).cache / "packer"  # before a test has a home of its own
+CACHE = directories_of(os.environ).cache / "packer"  # before a test has a home of its own
 
 
 @pytest.fixture
