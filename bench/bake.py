@@ -27,7 +27,7 @@ from conda_channel import serve, small_channel  # noqa: E402
 from dask_bake.assets import packer_directory  # noqa: E402
 from dask_bake.bake.recipe import pack_rootfs, stage  # noqa: E402
 from dask_bake.environment.options import EnvironmentOptions  # noqa: E402
-from dask_bake.environment.request import Places, read_request  # noqa: E402
+from dask_bake.environment.request import Directories, read_request  # noqa: E402
 from dask_bake.environment.resolve import prepare  # noqa: E402
 from dask_bake.events import Event  # noqa: E402
 from dask_bake.local.settings import read_settings  # noqa: E402
@@ -123,7 +123,7 @@ def sizes(image: str) -> Figures:
 def floor(work: Path, installer: str, cache: Path) -> Figures:
     """Return the seconds that the same scripts take in the same tree, on the host."""
     options = EnvironmentOptions(file=work / "environment.yml", installer=InstallerChoice(installer))
-    places = Places(packer_directory(), work / "state", cache / "dask-bake")
+    places = Directories(packer_directory(), work / "state", cache / "dask-bake")
     ready = prepare(read_request(options, places, notify=ignore), notify=ignore)
     template = work / f"floor-{installer}"
     stage(packer_directory(), template, ready.files)
