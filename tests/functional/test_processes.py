@@ -159,9 +159,9 @@ def test_a_second_interrupt_says_what_is_left_and_down_removes_it(cloud, started
     struck(cloud, slow)
     with fault_row(
         PART,
-        "Ctrl-C, and once more while all is taken down",
-        "exit code 3: each piece is named, and the command that removes it",
-        left="what is named, until `down`",
+        "Ctrl-C during a launch, and again during its clean-up",
+        "exit code 3, with the resources that remain and the command that removes them",
+        left="the named resources, until `down`",
     ):
         process.send_signal(second)
         code, said = process.ended()
@@ -208,8 +208,8 @@ def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
     os.close(theirs)
     with fault_row(
         PART,
-        "the terminal is closed while a cluster is launched",
-        "it is undone; exit code 130",
+        "the terminal is closed during a launch",
+        "the launcher removes what it created; exit code 130",
         left="nothing",
     ):
         os.close(ours)
@@ -260,8 +260,8 @@ def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, a
 
     with fault_row(
         PART,
-        "the launcher is killed (SIGKILL), whichever of its requests is on its way",
-        "`down` finds by tags whatever was made, and ends it",
+        "the launcher is killed (SIGKILL) during any of its requests",
+        "`down` finds all resources by their tags and removes them",
         left="nothing, after `down`",
     ):
         assert started("down").ended()[0] == 0
@@ -277,42 +277,42 @@ def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, a
             "DescribeInstances",
             130,
             "Ctrl-C while `down` looks for the cluster",
-            "it says that nothing was ended; the next `down` ends all",
+            "`down` reports that nothing was ended; the next `down` removes everything",
         ),
         (
             signal.SIGTERM,
             "TerminateInstances",
             3,
-            "SIGTERM while `down` ends the instances",
-            "exit code 3: each piece is named; the next `down` ends it",
+            "SIGTERM while `down` terminates the instances",
+            "exit code 3, with the resources that remain; the next `down` removes them",
         ),
         (
             signal.SIGINT,
             "DeleteSecurityGroup",
             3,
-            "Ctrl-C while `down` deletes the groups",
-            "exit code 3: each piece is named; the next `down` ends it",
+            "Ctrl-C while `down` deletes the security groups",
+            "exit code 3, with the resources that remain; the next `down` removes them",
         ),
         (
             signal.SIGHUP,
             "TerminateInstances",
             0,
-            "the terminal is closed while `down` ends the instances",
-            "it goes on to the end",
+            "the terminal is closed while `down` terminates the instances",
+            "`down` continues and finishes",
         ),
         (
             signal.SIGKILL,
             "TerminateInstances",
             -signal.SIGKILL,
-            "`down` is killed (SIGKILL) while it ends the instances",
-            "the next `down` ends what is left",
+            "`down` is killed (SIGKILL) while it terminates the instances",
+            "the next `down` removes what remains",
         ),
         (
             signal.SIGKILL,
             "DeleteSecurityGroup",
             -signal.SIGKILL,
-            "`down` is killed (SIGKILL) while it deletes the groups",
-            "the next `down` ends what is left",
+            "`down` is killed (SIGKILL) while it deletes the security groups",
+            "the next `down` removes what remains",
         ),
     ],
     ids=lambda each: each.name if isinstance(each, signal.Signals) else "",
@@ -354,9 +354,9 @@ def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes
     until(lambda: any(lost in each["faults"] for each in cloud.asked("RunInstances")))
     with fault_row(
         PART,
-        "the laptop's lid is closed while a cluster is launched (SIGSTOP; the answer on its way is lost)",
-        "awake again it asks once more, with the same token, and goes on",
-        left="the cluster that was asked for",
+        "the laptop sleeps during a launch (SIGSTOP; the response to the current request is lost)",
+        "after SIGCONT the launcher retries with the same client token and continues",
+        left="the cluster",
     ):
         process.send_signal(signal.SIGCONT)
         code, said = process.ended()
@@ -368,7 +368,10 @@ def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes
 def test_without_room_for_the_key_nothing_is_started(cloud, started, fault_row):
     before = things(cloud.ec2)
     with fault_row(
-        PART, "the disk is full before the key is written", "nothing is started; exit code 1", left="nothing"
+        PART,
+        "the disk is full before the SSH key is written",
+        "the launcher starts nothing; exit code 1",
+        left="nothing",
     ):
         code, said = started("launch", largest_file=0).ended()
 
@@ -387,8 +390,8 @@ def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, faul
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
     with fault_row(
         PART,
-        "the disk is full when the instances run (the host key cannot be kept)",
-        "the launch is undone; exit code 1",
+        "the disk is full once the instances run (the host key cannot be stored)",
+        "the launcher removes what it created; exit code 1",
         left="nothing",
     ):
         code, said = process.ended()
@@ -402,8 +405,8 @@ def test_without_room_for_its_file_a_launch_says_that_the_cluster_is_up(cloud, s
     before = things(cloud.ec2)
     with fault_row(
         PART,
-        "the disk is full when cluster.yaml is written",
-        "exit code 3: the cluster is up, and how it ends",
+        "the disk is full when `--file` is written",
+        "exit code 3; the message says that the cluster is up, and how to end it",
         left="the cluster",
     ):
         code, said = started("launch", "dask", "--file", "/dev/full").ended()
@@ -422,8 +425,8 @@ def test_a_launch_whose_state_folder_is_deleted_is_undone(cloud, started, state,
     shutil.rmtree(state)
     with fault_row(
         PART,
-        "the folder of the cluster's secrets is deleted while it is launched",
-        "the launch is undone; exit code 1",
+        "the folder with the cluster's keys is deleted during the launch",
+        "the launcher removes what it created; exit code 1",
         left="nothing",
     ):
         code, said = process.ended()
@@ -439,8 +442,8 @@ def test_a_cluster_whose_secrets_are_lost_is_seen_and_ended_and_not_entered(clou
 
     with fault_row(
         PART,
-        "the folder of a cluster's secrets is lost",
-        "`status` and `ssh` say so; `down` works by the tags alone",
+        "the folder with a cluster's keys is lost",
+        "`status` and `ssh` report it; `down` needs only the tags",
         left="nothing, after `down`",
     ):
         seen = started("status").ended()
@@ -459,8 +462,9 @@ def test_what_did_not_become_ready_is_kept_for_whoever_wants_to_look(cloud, star
     with fault_row(
         PART,
         "nodes do not become ready, and `--keep-on-failure` was given",
-        "exit code 3: all is kept, each piece named, and how it is entered and ended",
-        left="what is named, until `down`",
+        "the launcher keeps everything; exit code 3, with the resources, the SSH command and the command"
+        " that removes them",
+        left="the named resources, until `down`",
     ):
         process = started("launch", "dask", "--never-ready", "--keep-on-failure", "--timeout", "1")
         code, said = process.ended()

@@ -45,9 +45,9 @@ def test_a_cluster_ends_when_nobody_is_there_and_whoever_is_there_keeps_it(cloud
     shown = cloud.run("status", "idle")
     with fault_row(
         "On a node",
-        "nobody comes back to a cluster, and its last task ends (its `idle` limit being 15 s)",
-        "after a warning the head tells its workers, and all of them end",
-        left="nothing but the security groups",
+        "nobody is connected to a cluster, and its last task ends (`idle` limit 15 s)",
+        "after a warning, the head tells its workers, and all nodes power off",
+        left="the security groups",
     ):
         until(lambda: idle.live() == [], timeout=60)
 
@@ -127,8 +127,9 @@ def test_a_node_that_cannot_be_configured_says_so_and_ends_itself(cloud, boots, 
     """So the launch fails long before its deadline, with the node's own words."""
     with fault_row(
         "At boot",
-        "a stage of cloud-init fails, as by a command of `--user-data`",
-        "the node says why and powers off; the launch fails with its words, exit code 1",
+        "a stage of cloud-init fails, for example a command of `--user-data`",
+        "the node prints the reason on its console and powers off; the launch fails with that reason, exit"
+        " code 1",
         left="nothing",
     ) as row:
         row.seconds = boots["failing"].seconds
@@ -145,8 +146,9 @@ def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
     """It knows neither key nor role: nobody could enter it."""
     with fault_row(
         "At boot",
-        "the metadata service knows nothing of a node (404)",
-        "the node says so and powers off; the launch fails with its words, exit code 1",
+        "the metadata service answers every request of a node with 404",
+        "the node prints the reason on its console and powers off; the launch fails with that reason, exit"
+        " code 1",
         left="nothing",
     ) as row:
         row.seconds = boots["untold"].seconds
@@ -158,8 +160,9 @@ def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
 def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots, fault_row):
     with fault_row(
         "At boot",
-        "the metadata service refuses a node all that it asks (401)",
-        "the node says so and powers off; the launch fails with its words, exit code 1",
+        "the metadata service answers every request of a node with 401",
+        "the node prints the reason on its console and powers off; the launch fails with that reason, exit"
+        " code 1",
         left="nothing",
     ) as row:
         row.seconds = boots["refused"].seconds
@@ -171,8 +174,8 @@ def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots,
 def test_a_node_whose_metadata_service_is_slow_boots(boots, fault_row):
     with fault_row(
         "At boot",
-        "the metadata service takes half a second for each answer",
-        "the node boots, later",
+        "the metadata service takes half a second for each response",
+        "the node boots, more slowly",
         left="everything",
     ) as row:
         row.seconds = boots["slow"].seconds
@@ -187,7 +190,10 @@ def test_a_node_that_the_metadata_service_refuses_once_boots(boots, fault_row, n
         "unready": "the metadata service answers a node's first request with 401",
     }[name]
     with fault_row(
-        "At boot", fault, "cloud-init's next stage asks again, and the node boots", left="everything"
+        "At boot",
+        fault,
+        "the next stage of cloud-init repeats the request, and the node boots",
+        left="everything",
     ) as row:
         row.seconds = boots[name].seconds
         assert boots[name].code == 0, boots[name].said
@@ -205,8 +211,8 @@ def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
     with fault_row(
         "At boot",
         "a stage of cloud-init fails, with `--keep-on-failure`",
-        "the node says why and stays, until its lifetime is over",
-        left="everything, to be looked into",
+        "the node prints the reason on its console and runs until its lifetime ends",
+        left="everything, for examination",
     ):
         until(lambda: kept.said(0), timeout=30)
 
@@ -240,9 +246,9 @@ def test_a_cluster_ends_with_its_lifetime_however_it_is_used_and_extend_puts_it_
     shown = cloud.run("status", "kept")
     with fault_row(
         "On a node",
-        "the lifetime of a cluster is over while a client is connected (its limit being 20 s)",
-        "the head tells its workers, and all of them end",
-        left="nothing but the security groups",
+        "the lifetime of a cluster ends while a client is connected (limit 20 s)",
+        "the head tells its workers, and all nodes power off",
+        left="the security groups",
     ):
         until(lambda: kept.live() == [], timeout=60)
 

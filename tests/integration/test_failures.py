@@ -190,7 +190,7 @@ def test_nodes_whose_disk_is_full_are_reached_and_go_on(full, fault_row):
     with fault_row(
         "On a node",
         "the disks of all nodes are full",
-        "they are reached by SSH, and compute; worker processes that die are replaced",
+        "SSH and computations still work; nannies replace worker processes that die",
         left="everything",
     ):
         assert full.compute("print(json.dumps(client.submit(sum, range(100)).result()))") == 4950

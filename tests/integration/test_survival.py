@@ -63,7 +63,7 @@ def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, 
     with fault_row(
         "On a node",
         "a worker process is killed",
-        "its nanny starts another; the others of the node go on, and its tasks run again",
+        "its nanny starts another, and its tasks run again; the node's other processes continue",
         left="the other processes of the node",
     ):
         losing.run(4, "sudo", "kill", "-KILL", str(pid))
@@ -72,8 +72,8 @@ def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, 
 
     with fault_row(
         "On a node",
-        "EC2 takes a spot instance back while it computes",
-        "its workers hand on what they have and leave; nothing starts them again",
+        "EC2 reclaims a spot instance while it computes",
+        "its workers transfer their data and leave; nothing restarts them",
         left="the other nodes, with all results",
     ):
         cloud.fault("spot-notice", "--instance", losing.ids[2], "--notice", "30")
@@ -83,15 +83,15 @@ def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, 
     with (
         fault_row(
             "On a node",
-            "a worker node is terminated while it computes (Dask's `tcp` time-out being 12 s)",
-            "the scheduler gives it up; what it computed or had is computed again elsewhere",
+            "a worker node is terminated while it computes (Dask's `tcp` time-out 12 s)",
+            "the scheduler removes its workers; other nodes compute its tasks and results again",
             left="the other nodes",
         ),
         fault_row(
             "On a node",
-            "a worker node is cut off from the network (Dask's `tcp` time-out being 12 s)",
-            "the scheduler gives it up; what it computed or had is computed again elsewhere",
-            left="the other nodes, and this one until it has lost its head for 10 minutes",
+            "a worker node loses the network while it computes (Dask's `tcp` time-out 12 s)",
+            "the scheduler removes its workers; other nodes compute its tasks and results again",
+            left="the other nodes, and this one until it has not reached the head for 10 minutes",
         ),
     ):
         cloud.fault("terminated", "--instance", losing.ids[1])
@@ -100,7 +100,7 @@ def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, 
 
     with fault_row(
         "On a node",
-        "a worker node that was cut off is reached again",
+        "a worker node that lost the network gets it back",
         "its workers join again",
         left="everything",
     ):
@@ -142,8 +142,8 @@ def test_a_scheduler_that_dies_or_hangs_is_started_again_and_its_clients_are_tol
     with fault_row(
         "On a node",
         fault,
-        "it is started again, and the workers come back; clients are told, and go on with new tasks",
-        left="the nodes; all tasks and results are gone",
+        "systemd restarts it, and the workers reconnect; clients get an error and can submit new tasks",
+        left="the nodes; all tasks and results are lost",
     ):
         losing.run(0, "sudo", "rm", "/tmp/waits")
         losing.run(0, "sudo", "kill", f"-{signal}", str(before))
@@ -162,7 +162,7 @@ def test_a_nanny_that_is_killed_comes_again_with_its_workers(losing, fault_row):
     with fault_row(
         "On a node",
         "the nanny of all workers of a node is killed",
-        "systemd starts it again, with its workers",
+        "systemd restarts it, and it starts its workers",
         left="the other nodes",
     ):
         losing.run(4, "sudo", "kill", "-KILL", str(losing.main_process(4, "dask-worker")))
@@ -202,9 +202,9 @@ BUSY, IDLE = 10, 5
 def test_a_notebook_that_computes_keeps_an_idle_cluster_and_one_that_does_not_lets_it_end(losing, fault_row):
     with fault_row(
         "On a node",
-        "nobody is connected, and a notebook computes",
-        "the cluster stays until it has computed, and then for the time that it may be idle",
-        left="nothing but the security groups",
+        "nobody is connected, but a notebook computes",
+        "the idle time-out starts when the computation ends; then all nodes power off",
+        left="the security groups",
     ):
         losing.run(0, *AS_USER, "--wait", *PYTHON, NOTEBOOK.replace("BUSY", str(BUSY)))
         for node in (3, 4):

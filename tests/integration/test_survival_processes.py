@@ -50,8 +50,9 @@ def hogged(cluster: Watched, megabytes: int) -> tuple[str, int]:
 def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_in_words(eight, fault_row):
     with fault_row(
         "On a node",
-        "a task takes more memory than its process may",
-        "its nanny ends that process and starts another; in the end the task fails as KilledWorker",
+        "a task exceeds the memory limit of its worker process",
+        "the nanny kills the process and starts another; after several attempts the task fails with"
+        " KilledWorker",
         left="the other seven processes of the node",
     ):
         said, ended = hogged(eight, 1200)
@@ -66,7 +67,8 @@ def test_the_process_that_the_kernel_ends_for_want_of_memory_ends_alone(eight, f
         fault_row(
             "On a node",
             "a node's memory runs out",
-            "the kernel ends the worker process that took it, seldom another too; their nannies start others",
+            "the kernel kills the worker process that uses most, rarely a second one; their nannies start"
+            " others",
             left="the other processes of the node",
         ),
     ):
@@ -114,8 +116,8 @@ def test_a_process_that_hangs_is_given_up_and_replaced(eight, fault_row):
     here = f"addresses({eight.host(1)!r})"
     with fault_row(
         "On a node",
-        "a worker process hangs (its `worker-ttl` being 15 s)",
-        "the others go on; the scheduler gives it up, and its nanny replaces it",
+        "a worker process hangs (`worker-ttl` 15 s)",
+        "the other processes continue; the scheduler removes it, and its nanny replaces it",
         left="the other seven processes of the node",
     ):
         eight.run(1, "sudo", "kill", "-STOP", str(pid))
@@ -132,8 +134,8 @@ def test_workers_whose_head_is_cut_off_end(cloud, eight, fault_row):
     eight.tune(1, pause=1, lost=3)
     with fault_row(
         "On a node",
-        "the head is cut off from the network (`DASK_BAKE_LOST` being 3 s)",
-        "the workers end themselves; the head ends when nobody has been there for long enough",
+        "the head loses the network (`DASK_BAKE_LOST` 3 s)",
+        "the worker nodes power off; the head powers off after the idle time-out",
         left="the head",
     ):
         cloud.fault("cut", "--instance", eight.ids[0])

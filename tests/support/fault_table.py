@@ -1,8 +1,8 @@
-"""``docs/faults.md``: what tests saw of the faults that they brought about, recorded and written down.
+"""Record the results of fault tests and write ``docs/faults.md`` from them.
 
-Each row is a file below ``build/faults``, so that processes do not get in each other's way, and a test that
-runs again replaces its own. ``python -m fault_table`` writes the page: rows that were recorded here replace
-those of the page, and a row that no test tells any more is left out.
+Each row is a file below ``build/faults``, so that parallel processes do not conflict; a test that runs again
+replaces its row. ``python -m fault_table`` writes the page: recorded rows replace those of the page, and rows
+without a test are dropped.
 """
 
 import ast
@@ -23,21 +23,20 @@ COLUMNS = "| fault | what happens | seconds | what is left |\n|---|---|---|---|\
 ABOUT = """\
 # Faults
 
-Each row is a test that brings the fault about and holds what stands here. The test run makes the page:
-`make test` records what it saw, `make faults` writes it down, and a test fails whose row is not here, word
-for word.
+Each row is a test that causes the fault and checks what this page says. `make test` records the results and
+`make faults` writes this page from them. A test fails if its row is missing here or differs.
 
-Launches and ends of clusters were tried in a pretended cloud: the local cloud's EC2 without machines, where
-requests are refused, or get lost, by rule. Nodes were real machines, booted by systemd-nspawn in the local
-cloud from a baked image. The seconds are those of one run; where a launch pauses before it asks EC2 again,
-they are of its own clock, and the pauses were pretended.
+The rows of launches and of ends of clusters come from a simulated EC2: the local cloud's API without
+machines, which refuses or loses requests by rule. The rows of nodes come from real machines, which
+systemd-nspawn boots in the local cloud from a baked image. The seconds are those of one run. Where the
+launcher pauses before a retry, they include the pauses by a simulated clock.
 """
 Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a test saw."""
+    """The result of one fault test."""
 
     part: str
     fault: str
@@ -47,7 +46,7 @@ class Row:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """All that does not differ from run to run."""
+        """Return the cells that are the same in every run."""
         return (self.part, self.fault, self.happens, self.left)
 
     def __str__(self) -> str:
@@ -56,19 +55,19 @@ class Row:
 
 
 def store(row: Row, folder: Path = RECORDED) -> None:
-    """Records the row in place of an earlier one of the same fault."""
+    """Record the row; replace an earlier one of the same fault."""
     folder.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(f"{row.part}\n{row.fault}".encode()).hexdigest()[:16]
     (folder / f"{name}.json").write_text(json.dumps(asdict(row)))
 
 
 def recorded(folder: Path = RECORDED) -> list[Row]:
-    """What the last runs saw."""
+    """Return the recorded rows."""
     return [Row(**json.loads(path.read_text())) for path in folder.glob("*.json")]
 
 
 def told_in(folder: Path = TESTS) -> dict[str, Place]:
-    """Every string that is written out in a test with ``fault_row``, and where."""
+    """Return the string literals of tests that use ``fault_row``, with the first place of each."""
     found: dict[str, Place] = {}
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text()
@@ -80,7 +79,7 @@ def told_in(folder: Path = TESTS) -> dict[str, Place]:
 
 
 def rows_of(page: str) -> list[Row]:
-    """The rows that the page has."""
+    """Return the rows of the page."""
     found, part = [], ""
     for line in page.splitlines():
         part = line.removeprefix("## ") if line.startswith("## ") else part
@@ -91,7 +90,7 @@ def rows_of(page: str) -> list[Row]:
 
 
 def render(rows: Iterable[Row], places: Mapping[str, Place]) -> str:
-    """The page: part by part, in the order in which the tests tell of it."""
+    """Render the page part by part, in the order of the tests."""
     by_key = {(row.part, row.fault): row for row in rows if row.fault in places}
     ordered = sorted(by_key.values(), key=lambda row: places[row.fault])
     page = ABOUT
@@ -102,25 +101,25 @@ def render(rows: Iterable[Row], places: Mapping[str, Place]) -> str:
 
 
 def check(rows: Iterable[Row], page: Path = PAGE) -> None:
-    """Fails for a row that the page does not have in the same words."""
+    """Raise AssertionError for a row that is not on the page in the same words."""
     there, places = {row.words for row in rows_of(page.read_text())}, told_in()
     for row in rows:
         assert row.part in PARTS, f"{row.part!r} is none of {PARTS}"
         assert "|" not in "".join(row.words), f"a row of a table cannot hold |: {row}"
-        assert row.fault in places, f"the words of a fault are written out in its test, whole: {row.fault!r}"
+        assert row.fault in places, f"a test has to have its fault written out as one string: {row.fault!r}"
         assert row.words in there, f"docs/{page.name} does not have this row; run make faults: {row}"
 
 
 def main() -> None:
-    """Writes the page."""
+    """Write the page."""
     before = rows_of(PAGE.read_text()) if PAGE.exists() else []
     places = told_in()
     page = render([*before, *recorded()], places)
     PAGE.write_text(page)
     for row in before:
         if row.fault not in places:
-            click.echo(f"no test tells of this any more: {row.part}: {row.fault}")
-    click.echo(f"docs/faults.md has {len(rows_of(page))} rows, {len(recorded())} of them seen here.")
+            click.echo(f"dropped, as no test has it: {row.part}: {row.fault}")
+    click.echo(f"docs/faults.md has {len(rows_of(page))} rows, {len(recorded())} of them recorded here.")
 
 
 if __name__ == "__main__":

@@ -142,7 +142,8 @@ def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_them(cloud, capsys
     with fault_row(
         "At launch",
         "no zone has spot instances, and `--spot-with-fallback` was given",
-        "each zone is asked once, then on demand; the head goes where its workers go",
+        "the launcher tries each zone once, then on-demand instances; the head is in the same zone as its"
+        " workers",
         left="the cluster",
     ):
         launch(cloud, spot_with_fallback=True, zone=("us-east-1a", "us-east-1b"))
@@ -163,7 +164,7 @@ def test_spot_alone_does_not_fall_back(cloud, fault_row):
     with fault_row(
         "At launch",
         "no zone has spot instances, and `--spot` was given",
-        "each zone is asked once; exit code 1 names each, and `--spot-with-fallback`",
+        "the launcher tries each zone once; exit code 1, with the zones and a hint to `--spot-with-fallback`",
         left="nothing",
     ):
         with pytest.raises(CapacityError, match="on spot in us-east-1a") as caught:
@@ -179,7 +180,7 @@ def test_a_spot_quota_that_is_used_up_falls_back_beside_the_same_head(cloud, cap
     with fault_row(
         "At launch",
         "the quota of spot instances is used up, and `--spot-with-fallback` was given",
-        "no other zone: the workers are on demand, beside the same head",
+        "the launcher tries no other zone; it starts on-demand workers and keeps the head",
         left="the cluster",
     ):
         launch(cloud, spot_with_fallback=True)
@@ -208,7 +209,8 @@ def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(clo
     with fault_row(
         "At launch",
         "the account's quota is smaller than the launch",
-        "told from the look-ups, with the quota's name and code and the vCPUs asked for",
+        "the launch fails before it creates anything, with the quota's name and code and the vCPUs"
+        " requested; exit code 1",
         left="nothing",
     ):
         with pytest.raises(BakeError) as caught:
@@ -225,9 +227,9 @@ def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys, 
 
     with fault_row(
         "At launch",
-        "a zone has room for some of the workers, enough for `--min-workers`",
-        "those are started, by the same one request; how many there are is told",
-        left="the cluster, with the workers that there are",
+        "a zone has capacity for some of the workers, enough for `--min-workers`",
+        "one request starts as many as possible; the launcher reports their number",
+        left="the cluster, with fewer workers",
     ):
         assert launch(cloud, head_type=(SMALL,), count=5, min_workers=3) == 0
         output = capsys.readouterr()
@@ -240,8 +242,8 @@ def test_workers_that_ec2_takes_back_at_once_are_started_once_more_and_then_end_
 
     with fault_row(
         "At launch",
-        "EC2 takes spot workers back while they start, twice (`Server.SpotInstanceTermination`)",
-        "two zones are tried; exit code 1 with EC2's reason",
+        "EC2 reclaims spot workers while they start, twice (`Server.SpotInstanceTermination`)",
+        "the launcher tries two zones; exit code 1, with EC2's reason",
         left="nothing",
     ):
         with pytest.raises(NotReadyError, match=r"ended while the cluster was.*SpotInstanceTermination"):

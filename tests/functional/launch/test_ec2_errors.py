@@ -173,25 +173,26 @@ MARKETPLACE = (
     "In order to use this AWS Marketplace product you need to accept terms and subscribe. To do so please"
     " visit https://aws.amazon.com/marketplace/pp?sku=abc"
 )
-ONCE = "one request, and no other zone; exit code 1 says what to do"
+ONCE = "one request, no other zone; exit code 1, with a hint"
 REFUSALS = (
     Refusal(
         "the quota of vCPUs is used up (`VcpuLimitExceeded`)",
-        "one request, and no other zone; exit code 1 names the quota's code and the vCPUs asked for",
+        "one request, no other zone; exit code 1, with the quota's code and the vCPUs requested",
         "VcpuLimitExceeded",
         says="1 m6i.2xlarge in us-east-1a are 8 vCPUs of the quota L-1216C47A",
         hint="ask for more under Service Quotas, EC2, 'Running On-Demand",
     ),
     Refusal(
         "the quota of instances is used up (`InstanceLimitExceeded`)",
-        "one request, and no other zone; exit code 1 names the quota's code and the vCPUs asked for",
+        "one request, no other zone; exit code 1, with the quota's code and the vCPUs requested",
         "InstanceLimitExceeded",
         says="1 m6i.2xlarge in us-east-1a are 8 vCPUs of the quota L-1216C47A",
         hint="ask for more under Service Quotas, EC2",
     ),
     Refusal(
         "the quota of spot instances is used up (`MaxSpotInstanceCountExceeded`)",
-        "no other zone; the head ends; exit code 1 names the quota's code and the vCPUs asked for",
+        "no other zone; the launcher terminates the head; exit code 1, with the quota's code and the vCPUs"
+        " requested",
         "MaxSpotInstanceCountExceeded",
         says="2 m6i.2xlarge on spot in us-east-1a are 16 vCPUs of the quota L-34B43A08",
         hint="'Spot Instance Requests'",
@@ -199,20 +200,21 @@ REFUSALS = (
         options={"spot": True},
     ),
     Refusal(
-        "the quota of disks is used up (`VolumeLimitExceeded`)",
-        "one request, and no other zone; exit code 1 names the quota",
+        "the quota of EBS storage is used up (`VolumeLimitExceeded`)",
+        "one request, no other zone; exit code 1, with the quota's name",
         "VolumeLimitExceeded",
         hint="Amazon EBS, 'Storage for … volumes'",
     ),
     Refusal(
-        "the quota of a disk's IOPS is used up (`MaxIOPSLimitExceeded`)",
-        "one request, and no other zone; exit code 1 names the quota",
+        "the quota of EBS IOPS is used up (`MaxIOPSLimitExceeded`)",
+        "one request, no other zone; exit code 1, with the quota's name",
         "MaxIOPSLimitExceeded",
         hint="Amazon EBS, 'IOPS for … volumes'",
     ),
     Refusal(
         "a permission is missing (`UnauthorizedOperation`)",
-        "one request; exit code 1 names the action, the caller and where the policy is; no encoded words",
+        "one request; exit code 1, with the action, the caller and the command that prints the policy,"
+        " without EC2's encoded message",
         "UnauthorizedOperation",
         says="may not call ec2:RunInstances: You are not authorized to perform this operation."
         " User: arn:aws:iam::123456789012:user/ann",
@@ -221,50 +223,51 @@ REFUSALS = (
     ),
     Refusal(
         "the account has never used spot (`AuthFailure.ServiceLinkedRoleCreationNotPermitted`)",
-        "the head ends; exit code 1 says the command that makes the role",
+        "the launcher terminates the head; exit code 1, with the command that creates the role",
         "AuthFailure.ServiceLinkedRoleCreationNotPermitted",
         hint="aws iam create-service-linked-role --aws-service-name spot.amazonaws.com",
         of_workers=True,
         options={"spot": True},
     ),
     Refusal(
-        "a parameter that EC2 does not take (`InvalidParameterValue`)",
-        "one request; exit code 1 with EC2's words",
+        "EC2 rejects a parameter's value (`InvalidParameterValue`)",
+        "one request; exit code 1, with EC2's message",
         "InvalidParameterValue",
         says="RunInstances failed: Value (x) for parameter y is invalid. (InvalidParameterValue)",
         hint="--dry-run shows the request",
         message="Value (x) for parameter y is invalid.",
     ),
     Refusal(
-        "parameters that exclude each other (`InvalidParameterCombination`)",
-        "one request; exit code 1 with EC2's words",
+        "EC2 rejects a combination of parameters (`InvalidParameterCombination`)",
+        "one request; exit code 1, with EC2's message",
         "InvalidParameterCombination",
         hint="--dry-run shows the request",
     ),
     Refusal(
-        "a parameter that EC2 misses (`MissingParameter`)",
-        "one request; exit code 1 with EC2's words",
+        "a required parameter is missing (`MissingParameter`)",
+        "one request; exit code 1, with EC2's message",
         "MissingParameter",
         hint="--dry-run shows the request",
     ),
     Refusal(
-        "EC2 takes the instance profile for none (`InvalidParameterValue`)",
-        "one request; exit code 1 with EC2's words",
+        "EC2 rejects the instance profile (`InvalidParameterValue`)",
+        "one request; exit code 1, with EC2's message",
         "InvalidParameterValue",
         says="Invalid IAM Instance Profile name",
         message="Invalid IAM Instance Profile name",
     ),
     Refusal(
-        "EC2 does not take the user-data (`InvalidUserData.Malformed`)",
-        "one request; exit code 1 with EC2's words",
+        "EC2 rejects the user-data (`InvalidUserData.Malformed`)",
+        "one request; exit code 1, with EC2's message",
         "InvalidUserData.Malformed",
         says="User data is limited to 16384 bytes",
         message="User data is limited to 16384 bytes",
     ),
     *(
         Refusal(
-            "the image is deregistered meanwhile (`InvalidAMIID.NotFound`, `.Unavailable`, `.Malformed`)",
-            "one request; exit code 1 says how to make another",
+            "the image is deregistered during the launch (`InvalidAMIID.NotFound`, `.Unavailable`,"
+            " `.Malformed`)",
+            "one request; exit code 1, with the command that bakes another",
             f"InvalidAMIID.{why}",
             hint="dask-bake bake makes one in this region",
         )
@@ -272,7 +275,7 @@ REFUSALS = (
     ),
     Refusal(
         "the image is not shared with the account (`AuthFailure`)",
-        "one request; exit code 1 says that the credentials are not what is wrong",
+        "one request; exit code 1; the message names the image, not the credentials, as the cause",
         "AuthFailure",
         says="this account may not launch from the image: Not authorized for images: [ami-1] (AuthFailure)",
         hint="its owner can share it",
@@ -280,7 +283,7 @@ REFUSALS = (
     ),
     Refusal(
         "the image's terms are not accepted (`OptInRequired`)",
-        "one request; exit code 1 with the address where they can be",
+        "one request; exit code 1, with the URL where they can be accepted",
         "OptInRequired",
         says="https://aws.amazon.com/marketplace/pp?sku=abc",
         hint="accept the image's terms where the message says",
@@ -300,8 +303,8 @@ REFUSALS = (
     ),
     Refusal("the account is blocked (`Blocked`)", ONCE, "Blocked", hint="contact AWS Support"),
     Refusal(
-        "a token that had other parameters (`IdempotentParameterMismatch`)",
-        "one request, never made again; exit code 1: the next launch has other tokens",
+        "a client token was already used with other parameters (`IdempotentParameterMismatch`)",
+        "one request, no retry; exit code 1; the next launch uses new tokens",
         "IdempotentParameterMismatch",
         hint="launch again: each launch has its own client tokens",
     ),
@@ -342,8 +345,8 @@ def test_credentials_that_do_not_count_are_told_before_anything_is_made(cloud, f
 
     with fault_row(
         LAUNCH,
-        "the credentials do not count any more (`ExpiredToken`, `AuthFailure`, `RequestExpired` …)",
-        "each look-up is asked once; exit code 1 says to log in and to look at the clock",
+        "AWS rejects the credentials (`ExpiredToken`, `AuthFailure`, `RequestExpired` …)",
+        "no look-up is retried; exit code 1, with a hint to log in and to check the clock",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -405,10 +408,10 @@ def test_credentials_that_expire_in_the_midst_leave_what_is_named_and_down_remov
 ):
     with fault_row(
         LAUNCH,
-        "the credentials expire in the midst of a launch (`ExpiredToken`)",
-        "no request is made again; exit code 3 names each piece, and `dask-bake down` removes it after the"
-        " next login",
-        left="what was made by then",
+        "the credentials expire during a launch (`ExpiredToken`)",
+        "no request is retried; exit code 3, with the resources that remain; `dask-bake down` removes them"
+        " after the next login",
+        left="what the launch had created",
     ) as row:
         seen = attempt(
             cloud, before=before, strike=lambda: cloud.fault("error", code="ExpiredToken", times=0)
@@ -464,8 +467,8 @@ def test_a_zone_without_room_is_asked_once_and_then_the_next(cloud, fault_row, c
 
     with fault_row(
         LAUNCH,
-        "a zone has no room (`InsufficientInstanceCapacity`, and four codes like it)",
-        "asked once, then the next zone: head and workers are there",
+        "a zone has no capacity (`InsufficientInstanceCapacity` and four similar codes)",
+        "one request, then head and workers start in the next zone",
         left="the cluster",
     ) as row:
         in_the_next_zone(cloud, row, code)
@@ -476,8 +479,8 @@ def test_a_subnet_whose_addresses_are_gone_is_asked_once_and_then_the_next(cloud
 
     with fault_row(
         LAUNCH,
-        "a subnet's addresses are gone meanwhile (`InsufficientFreeAddressesInSubnet`)",
-        "asked once, then the next zone's subnet: head and workers are there",
+        "a subnet runs out of addresses during the launch (`InsufficientFreeAddressesInSubnet`)",
+        "one request, then head and workers start in the next zone's subnet",
         left="the cluster",
     ) as row:
         in_the_next_zone(cloud, row, "InsufficientFreeAddressesInSubnet")
@@ -488,8 +491,8 @@ def test_a_zone_that_does_not_take_the_type_is_asked_once_and_then_the_next(clou
 
     with fault_row(
         LAUNCH,
-        "a zone does not take the type after all (`Unsupported`)",
-        "asked once, then the next zone: head and workers are there",
+        "a zone does not offer the instance type, contrary to the look-up (`Unsupported`)",
+        "one request, then head and workers start in the next zone",
         left="the cluster",
     ) as row:
         in_the_next_zone(cloud, row, "Unsupported")
@@ -504,8 +507,8 @@ def test_where_there_is_no_room_anywhere_each_place_is_named(cloud, fault_row, c
 
     with fault_row(
         LAUNCH,
-        "no zone has room",
-        "each zone is asked once; exit code 1 names each with EC2's code",
+        "no zone has capacity",
+        "the launcher tries each zone once; exit code 1, with EC2's code for each zone",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -521,8 +524,8 @@ def test_workers_without_room_end_their_head_before_the_next_zone(cloud, fault_r
 
     with fault_row(
         LAUNCH,
-        "a zone has room for the head, and none for the workers",
-        "the head ends, and head and workers start in the next zone",
+        "a zone has capacity for the head, but not for the workers",
+        "the launcher terminates the head; head and workers start in the next zone",
         left="the cluster",
     ) as row:
         seen = attempt(cloud)
@@ -537,8 +540,8 @@ def test_workers_without_room_anywhere_leave_no_head(cloud, fault_row):
 
     with fault_row(
         LAUNCH,
-        "every zone has room for the head, and none for the workers",
-        "each head ends; exit code 1 names each try; `--min-workers` would take what there is",
+        "every zone has capacity for the head, but not for the workers",
+        "the launcher terminates each head; exit code 1, with every attempt and a hint to `--min-workers`",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -553,8 +556,8 @@ def test_spot_whose_price_is_too_low_falls_back_where_it_may(cloud, fault_row):
 
     with fault_row(
         LAUNCH,
-        "spot instances cost more than what is offered (`SpotMaxPriceTooLow`)",
-        "each zone is asked once, then on demand with `--spot-with-fallback`",
+        "the spot price is above the maximum price (`SpotMaxPriceTooLow`)",
+        "with `--spot-with-fallback` the launcher tries each zone once, then on-demand instances",
         left="the cluster",
     ) as row:
         seen = attempt(cloud, spot_with_fallback=True, zone=(A, B))
@@ -589,9 +592,10 @@ def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud,
 
     with fault_row(
         LAUNCH,
-        "any request is throttled four times (`RequestLimitExceeded`), then AWS fails at it three times"
+        "AWS throttles any request four times (`RequestLimitExceeded`), then fails three times"
         " (`InternalError`)",
-        "made again with the same token, after at most 1 s, 2 s, 4 s …; told after 5 s",
+        "the launcher retries with the same client token, after at most 1 s, 2 s, 4 s …; it reports the"
+        " retries after 5 s",
         left="the cluster",
     ) as row:
         seen = attempt(cloud, provision=False, nprocs=1)
@@ -620,8 +624,8 @@ def test_a_request_that_is_throttled_without_end_is_made_eight_times(cloud, faul
 
     with fault_row(
         LAUNCH,
-        "a request of a launch is throttled without end",
-        "eight tries; exit code 1",
+        "AWS throttles a request of a launch every time",
+        "eight attempts; exit code 1",
         left="nothing",
     ) as row:
         seen = attempt(cloud, provision=False, nprocs=1)
@@ -638,8 +642,8 @@ def test_a_request_at_which_aws_fails_without_end_is_made_four_times(cloud, faul
 
     with fault_row(
         LAUNCH,
-        "AWS fails at a request of a launch without end",
-        "four tries; exit code 1, once ten seconds have shown that nothing was made unheard",
+        "AWS fails at a request of a launch every time",
+        "four attempts; the launcher checks for ten seconds that no resource was created; exit code 1",
         left="nothing",
     ) as row:
         seen = attempt(cloud, provision=False, nprocs=1)
@@ -657,8 +661,8 @@ def test_an_end_goes_on_though_it_is_throttled_and_aws_fails(cloud, fault_row, a
 
     with fault_row(
         END,
-        "any request is throttled four times, and then AWS fails three times",
-        "made again, more slowly; told after 5 s",
+        "AWS throttles any request four times, then fails three times",
+        "the launcher retries more slowly and reports the retries after 5 s",
         left="nothing",
     ) as row:
         seen = end(cloud)
@@ -676,8 +680,8 @@ def test_a_launch_is_undone_though_that_is_throttled(cloud, fault_row, action):
 
     with fault_row(
         LAUNCH,
-        "a launch fails, and what undoes it is throttled",
-        "made again, more slowly; exit code 1 with what failed first",
+        "a launch fails, and AWS throttles its clean-up",
+        "the launcher retries more slowly; exit code 1, with the first error",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -699,8 +703,8 @@ def test_what_ec2_does_not_know_yet_is_asked_for_again(cloud, fault_row, action,
 
     with fault_row(
         LAUNCH,
-        "EC2 does not know the group, or the key pair, that it has just made (`InvalidGroup.NotFound`)",
-        "made again, for 30 s at most; told after 5 s",
+        "EC2 does not find a security group or key pair that it has just created (`InvalidGroup.NotFound`)",
+        "the launcher retries for at most 30 s and reports the retries after 5 s",
         left="the cluster",
     ) as row:
         seen = attempt(cloud, provision=False, nprocs=1)
@@ -726,8 +730,9 @@ def test_an_instance_profile_that_is_new_is_asked_for_again_for_a_minute(cloud, 
 
     with fault_row(
         LAUNCH,
-        "EC2 does not know the instance profile yet",
-        "made again with the same token, for a minute at most; told after 5 s",
+        "EC2 does not find a new instance profile yet",
+        "the launcher retries with the same client token for at most a minute and reports the retries after"
+        " 5 s",
         left="the cluster",
     ) as row:
         seen = attempt(cloud)
@@ -748,8 +753,8 @@ def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_aga
 
     with fault_row(
         LAUNCH,
-        "EC2 does not show new instances for a while (`InvalidInstanceID.NotFound`)",
-        "they are waited for, and started once",
+        "EC2 does not list new instances for a while (`InvalidInstanceID.NotFound`)",
+        "the launcher waits for them; no instance is started twice",
         left="the cluster",
     ):
         seen = attempt(cloud, timeout=86_400)
@@ -763,8 +768,9 @@ def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud
 
     with fault_row(
         LAUNCH,
-        "the workers find no room, and EC2 does not know their head yet, which is to end",
-        "it is told to end again until it does; the cluster starts in the next zone",
+        "there is no capacity for the workers, and EC2 does not find their head yet, which has to be"
+        " terminated",
+        "the launcher retries TerminateInstances until it succeeds; the cluster starts in the next zone",
         left="the cluster",
     ):
         seen = attempt(cloud, timeout=86_400)
@@ -777,8 +783,8 @@ def test_a_rule_that_is_there_is_no_error(cloud, fault_row):
 
     with fault_row(
         LAUNCH,
-        "a group's rule is there already (`InvalidPermission.Duplicate`)",
-        "that is no error",
+        "a security group's rule exists already (`InvalidPermission.Duplicate`)",
+        "the launch continues",
         left="the cluster",
     ) as row:
         seen = attempt(cloud)
@@ -804,9 +810,9 @@ def test_a_name_that_a_cluster_has_is_refused_and_the_cluster_stays(cloud, fault
 
     with fault_row(
         LAUNCH,
-        "there is a cluster of that name",
-        "nothing is asked for that makes anything; exit code 1 says how to see it, and to end it",
-        left="that cluster, untouched",
+        "a cluster of that name exists",
+        "the launcher creates nothing; exit code 1, with the commands that show and end that cluster",
+        left="that cluster, unchanged",
     ) as row:
         seen = attempt(cloud, launch_id="launch2")
         row.seconds = seen.seconds
@@ -827,9 +833,9 @@ def test_a_name_that_only_old_groups_hold_is_told_with_what_clears_it(cloud, fau
 
     with fault_row(
         LAUNCH,
-        "a cluster of that name has ended by itself, and its groups hold the name",
-        "exit code 1 says so, and the command that clears it",
-        left="those groups",
+        "a cluster of that name has shut itself down, and its security groups still have the name",
+        "exit code 1, with the command that deletes them",
+        left="those security groups",
     ) as row:
         seen = attempt(cloud)
         row.seconds = seen.seconds
@@ -846,9 +852,9 @@ def test_somebody_elses_group_of_that_name_is_never_touched(cloud, fault_row):
 
     with fault_row(
         LAUNCH,
-        "somebody else's security group has the name (`InvalidGroup.Duplicate`)",
-        "one request; exit code 1 says that dask-bake did not make it",
-        left="that group, untouched",
+        "a security group that dask-bake did not create has the name (`InvalidGroup.Duplicate`)",
+        "one request; exit code 1, with the group's name",
+        left="that group, unchanged",
     ) as row:
         seen = attempt(cloud)
         row.seconds = seen.seconds
@@ -865,8 +871,8 @@ def test_a_group_that_is_still_in_use_is_waited_for(cloud, fault_row, code):
 
     with fault_row(
         END,
-        "a group is still in use for a while (`DependencyViolation`)",
-        "it is deleted when it is free",
+        "a security group is still in use for a while (`DependencyViolation`)",
+        "the launcher retries until the group can be deleted",
         left="nothing",
     ) as row:
         seen = end(cloud)
@@ -889,9 +895,9 @@ def test_a_group_that_somebody_elses_interface_holds_is_named_with_it(cloud, fau
 
     with fault_row(
         END,
-        "somebody else's network interface is in the group (`DependencyViolation`)",
-        "told while it is waited for; after five minutes exit code 3 names group and interface; the next"
-        " `down` goes on",
+        "a network interface that dask-bake did not create uses the security group (`DependencyViolation`)",
+        "the launcher reports what it waits for; exit code 3 after five minutes, with the group and the"
+        " interface; the next `down` continues",
         left="that group",
     ) as row:
         seen = end(cloud)
@@ -915,8 +921,8 @@ def test_an_instance_that_ec2_itself_ends_is_started_once_more_elsewhere(cloud, 
 
     with fault_row(
         LAUNCH,
-        "EC2 itself ends a node while it starts (`Server.InternalError` …)",
-        "told with EC2's reason; all nodes are started once more, in the next zone",
+        "EC2 terminates a node while it starts (`Server.InternalError` …)",
+        "the launcher reports EC2's reason and starts all nodes once more, in the next zone",
         left="the cluster",
     ) as row:
         seen = attempt(cloud)
@@ -930,8 +936,8 @@ def test_an_instance_that_ec2_itself_ends_twice_ends_the_launch(cloud, fault_row
 
     with fault_row(
         LAUNCH,
-        "EC2 itself ends nodes while they start, wherever they do",
-        "two zones are tried; exit code 1 with EC2's reason and the console's last lines",
+        "EC2 terminates nodes while they start, in every zone",
+        "the launcher tries two zones; exit code 1, with EC2's reason and the last lines of the console",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -954,8 +960,9 @@ def test_an_instance_that_ends_for_a_reason_of_ours_ends_the_launch(cloud, fault
 
     with fault_row(
         LAUNCH,
-        "a node ends while it starts, for want of a key, a quota or a snapshot (`Client.InternalError` …)",
-        "no other zone; exit code 1 with EC2's reason, and what it often is",
+        "a node terminates while it starts, because of a KMS key, a quota or a snapshot"
+        " (`Client.InternalError` …)",
+        "no other zone; exit code 1, with EC2's reason and its usual cause",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -970,8 +977,8 @@ def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, f
 
     with fault_row(
         LAUNCH,
-        "a node does not get well in time",
-        "after `--timeout`, 60 s here, exit code 1 says what was waited for, with the console's last lines",
+        "a node stays `pending`",
+        "exit code 1 after `--timeout` (60 s here), with the late node and the last lines of its console",
         left="nothing",
     ) as row:
         seen = attempt(cloud, timeout=60)
@@ -991,10 +998,10 @@ def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, f
 def test_a_network_that_goes_for_good_in_the_midst_is_told_with_what_may_be_there(cloud, fault_row, before):
     with fault_row(
         LAUNCH,
-        "the network goes for good in the midst of a launch",
-        "what makes something is asked for again for two minutes, with the same token; told after 5 s; exit"
-        " code 3 names what is known to be there, and the tag of what may be",
-        left="what was made by then",
+        "the network fails during a launch and does not come back",
+        "the launcher retries requests that create something for two minutes, with the same client token,"
+        " and reports it after 5 s; exit code 3, with the known resources and the tag of possible others",
+        left="what the launch had created",
     ) as row:
         seen = attempt(cloud, before=before, strike=lambda: cloud.fault("drop-before", times=0))
         row.seconds = seen.seconds
@@ -1014,7 +1021,7 @@ def test_a_network_that_is_gone_from_the_start_is_told_soon(cloud, fault_row):
     with fault_row(
         LAUNCH,
         "there is no network",
-        "look-ups are made again for 10 s; exit code 1 says what to look at",
+        "the launcher retries look-ups for 10 s; exit code 1, with a hint what to check",
         left="nothing",
     ) as row:
         seen = attempt(cloud)
@@ -1048,8 +1055,9 @@ def is_told_beforehand(cloud, row, says: str, hint: str = "", **options) -> None
 def test_what_is_not_there_is_told_before_anything_is_made(cloud, fault_row, options, says):
     with fault_row(
         LAUNCH,
-        "key pair, subnet, type, image or instance profile is not there (`InvalidKeyPair.NotFound` …)",
-        "told from the look-ups, by the option's name",
+        "key pair, subnet, instance type, image or instance profile does not exist"
+        " (`InvalidKeyPair.NotFound` …)",
+        "the launch fails before it creates anything, with the option's name",
         left="nothing",
     ) as row:
         is_told_beforehand(cloud, row, says, **options)
@@ -1063,8 +1071,8 @@ def test_a_subnet_that_is_too_small_is_told_before_anything_is_made(cloud, fault
 
     with fault_row(
         LAUNCH,
-        "the subnet has fewer addresses than nodes are asked for",
-        "told from the look-ups, with how many it has",
+        "the subnet has fewer free addresses than the cluster has nodes",
+        "the launch fails before it creates anything, with the number of free addresses",
         left="nothing",
     ) as row:
         is_told_beforehand(
@@ -1078,8 +1086,8 @@ def test_user_data_that_is_too_long_is_told_before_anything_is_made(cloud, fault
 
     with fault_row(
         LAUNCH,
-        "user-data is longer than EC2 takes, 16 KB",
-        "told before anything is made",
+        "user-data is longer than EC2's limit of 16 KB",
+        "the launch fails before it creates anything",
         left="nothing",
     ) as row:
         is_told_beforehand(cloud, row, "16384", user_data=config)
@@ -1092,7 +1100,7 @@ def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_r
     with fault_row(
         LAUNCH,
         "there is no default VPC, or it has no subnets",
-        "told from the look-ups, with the command that makes one, and `--subnet-id`",
+        "the launch fails before it creates anything, with the command that creates one and `--subnet-id`",
         left="nothing",
     ) as row:
         is_told_beforehand(
@@ -1103,8 +1111,8 @@ def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_r
 def test_a_region_that_is_none_is_told_before_anybody_is_asked(cloud, fault_row):
     with fault_row(
         LAUNCH,
-        "there is no such region",
-        "told before anybody is asked, with those that are like it; exit code 2",
+        "the region does not exist",
+        "no request is sent; exit code 2, with regions of similar names",
         left="nothing",
     ):
         with pytest.raises(UsageError, match="there is no region eu-wset-1") as caught:
@@ -1118,8 +1126,8 @@ def test_without_credentials_that_is_told_before_anybody_is_asked(cloud, fault_r
 
     with fault_row(
         LAUNCH,
-        "there are no AWS credentials, or the profile is none",
-        "told before anybody is asked; exit code 2",
+        "there are no AWS credentials, or the profile does not exist",
+        "no request is sent; exit code 2",
         left="nothing",
     ):
         assert run(["launch", "--cloud", "aws", "--region", "us-east-1"]) == 2

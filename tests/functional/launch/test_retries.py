@@ -65,8 +65,8 @@ def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, fault_ro
 
     with fault_row(
         "At launch",
-        "the answer to a request that makes something is lost, cut short, or a page of HTML, twice",
-        "asked for again with the same token: all is made once",
+        "twice, the response to a request that creates something is lost, truncated or an HTML page",
+        "the launcher retries with the same client token; everything is created once",
         left="the cluster",
     ):
         assert launch(cloud, provision=False, nprocs=1) == 0
@@ -98,8 +98,8 @@ def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, fault
 
     with fault_row(
         "At the end of a cluster",
-        "answers are lost, cut short, or a page of HTML, twice for each request",
-        "asked for again",
+        "twice for each request, the response is lost, truncated or an HTML page",
+        "the launcher retries",
         left="nothing",
     ):
         assert down(cloud) == 0
@@ -136,10 +136,10 @@ def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that
 
     with fault_row(
         "At launch",
-        "a launch fails, and the credentials expire while it is undone",
-        "nothing is asked again; exit code 3 names each piece, and `dask-bake down` removes it after the next"
-        " login",
-        left="what was made",
+        "a launch fails, and the credentials expire during its clean-up",
+        "no request is retried; exit code 3, with the resources that remain; `dask-bake down` removes them"
+        " after the next login",
+        left="what the launch had created",
     ):
         with pytest.raises(LeftoverError) as caught:
             launch(cloud)
@@ -167,8 +167,9 @@ def test_an_instance_that_may_not_be_ended_keeps_no_other_alive(cloud, capsys, f
     with fault_row(
         "At the end of a cluster",
         "an instance is protected from termination",
-        "the others end; exit code 3 names what is left, and the next `down` removes it",
-        left="that instance, the groups",
+        "the other instances are terminated; exit code 3, with what remains; once the protection is off,"
+        " the next `down` removes it",
+        left="that instance, the security groups",
     ):
         with pytest.raises(LeftoverError, match=rf"{kept} \(running\).*OperationNotPermitted"):
             down(cloud)
