@@ -118,12 +118,12 @@ def make_bridge(network: Network) -> None:
     instances still have the old one in their ARP tables.
     """
     mac = mac_address(str(network.gateway))
-    run(["ip", "link", "add", network.bridge, "address", mac, "type", "bridge", "forward_delay", "0"])
+    run(["ip", "link", "add", "name", network.bridge, "address", mac, "type", "bridge", "forward_delay", "0"])
     try:
         run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
         for kind, name, value in FORWARDING_SETTINGS:
             Path(f"/proc/sys/net/ipv4/{kind}/{network.bridge}/{name}").write_text(value)
-        run(["ip", "link", "set", network.bridge, "addrgenmode", "none", "up"])
+        run(["ip", "link", "set", "dev", network.bridge, "addrgenmode", "none", "up"])
     except BaseException:
         remove_bridge(network.bridge)
         raise
@@ -140,7 +140,7 @@ def is_own_bridge(name: str, interfaces: Path = Path("/sys/class/net")) -> bool:
 
 def remove_bridge(name: str) -> None:
     """Remove the bridge."""
-    attempt(["ip", "link", "delete", name])
+    attempt(["ip", "link", "delete", "dev", name])
 
 
 def cable_name(machine: str) -> str:

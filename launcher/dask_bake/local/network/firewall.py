@@ -12,8 +12,12 @@ FAMILIES = ("ip", "inet", "bridge")
 
 
 def firewall_table(bridge: str) -> str:
-    """Return the name of a local cloud's nftables tables, one in each of ``FAMILIES``."""
-    return bridge.replace("-", "_")
+    """Return the name of a local cloud's nftables tables, one in each of ``FAMILIES``.
+
+    It has an underscore, as no keyword of nft has: nft rejects a keyword as a name, quoted too.
+    """
+    name = bridge.replace("-", "_")
+    return name if "_" in name else f"_{name}"
 
 
 def firewall_rules(network: Network) -> str:

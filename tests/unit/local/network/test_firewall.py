@@ -39,4 +39,10 @@ table ip dask_bake {
 def test_each_local_cloud_has_tables_of_its_own():
     names = ("dask-bake", "dask-bake-test", "second")
 
-    assert [firewall_table(name) for name in names] == ["dask_bake", "dask_bake_test", "second"]
+    assert [firewall_table(name) for name in names] == ["dask_bake", "dask_bake_test", "_second"]
+
+
+def test_a_table_never_has_the_name_of_a_keyword_of_nft():
+    names = ("ip", "inet", "rule", "gc-interval")
+
+    assert [firewall_table(name) for name in names] == ["_ip", "_inet", "_rule", "gc_interval"]
