@@ -64,6 +64,7 @@ def server_command(settings: Settings) -> list[str]:
         "DASK_BAKE_LOCAL_PORT": str(settings.port),
         "AWS_EC2_METADATA_DISABLED": "true",
         "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONDONTWRITEBYTECODE": "1",  # root's files would be in the user's checkout
         "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin",
     }
     if settings.block:

@@ -49,6 +49,7 @@ def test_the_server_gets_our_settings_and_a_mount_namespace_of_its_own(monkeypat
         "DASK_BAKE_LOCAL_PORT=6000",
         "AWS_EC2_METADATA_DISABLED=true",
         f"PYTHONPATH={Path(__file__).parents[3] / 'launcher'}",
+        "PYTHONDONTWRITEBYTECODE=1",
         "PATH=/bin:/usr/sbin:/sbin",
         "unshare",
         "--mount",
