@@ -210,7 +210,7 @@ def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(clo
         "At launch",
         "the account's quota is smaller than the launch",
         "the launch fails before it creates anything, with the quota's name and code and the vCPUs"
-        " requested; exit code 1",
+        " requested",
         left="nothing",
     ):
         with pytest.raises(BakeError) as caught:
