@@ -209,8 +209,7 @@ def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(clo
     with fault_row(
         "At launch",
         "the account's quota is smaller than the launch",
-        "the launch fails before it creates anything, with the quota's name and code and the vCPUs"
-        " requested",
+        "the launch fails before it creates anything, with the quota's name and code and the vCPUs requested",
         left="nothing",
     ):
         with pytest.raises(BakeError) as caught:
