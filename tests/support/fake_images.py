@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError
 from dask_bake.images import manifest
+from dask_bake.images.copy_plan import CopyPlan, plan_copy
 from dask_bake.images.facts import ImageFacts
 from dask_bake.images.manifest import File, Manifest
 from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
@@ -168,3 +169,15 @@ class FakeImages:
 def refused(message: str = "no") -> BakeError:
     """What an edge says when EC2 refuses."""
     return BakeError(message, hint="a way out")
+
+
+def a_copy_plan(facts=None, *, there=(), region="eu-west-1", **settings) -> CopyPlan:
+    """Return the plan of a copy from us-east-1 to the region; ``there`` are the region's images."""
+    return plan_copy(
+        facts or some_facts(),
+        ImageSettings(**settings),
+        from_region="us-east-1",
+        to_region=region,
+        there=there,
+        now=NOW,
+    )

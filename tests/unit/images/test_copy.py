@@ -1,0 +1,123 @@
+"""Copies of images in other regions: complete, or removed again."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from dask_bake.errors import BakeError, CommandInterruptedError, LeftoverError, OutcomeUnknownError
+from dask_bake.events import PhaseEnded, PhaseStarted
+from dask_bake.images import copy
+from dask_bake.images.copy_plan import CopyStep
+from dask_bake.models.tags import Tag
+from fake_images import NOW, FakeImages, a_copy_plan, an_image, refused
+from fakes import hint_of
+
+TOKEN = iter(f"token-{number}" for number in range(1000))
+
+
+def carry_out(plans, edges, told=None):
+    notify = (lambda _: None) if told is None else told.append
+    return copy.copy(plans, edges, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
+
+
+def test_a_copy_that_is_there_is_not_made_again():
+    there = replace(an_image(), id="ami-there", name="theirs")
+    plan = a_copy_plan(there=(an_image(2), there))
+    assert (plan.step, plan.there, plan.name) == (CopyStep.NOTHING, there, "theirs")
+
+    edge = FakeImages()
+    assert carry_out([plan], {"eu-west-1": edge}) == (there,)
+    assert edge.calls == []
+
+
+@pytest.mark.parametrize("state", ["available", "pending"])
+def test_a_copy_that_was_begun_is_finished(state):
+    begun = replace(an_image(verified=None, state=state), id="ami-begun")
+    edge = FakeImages(images=[begun])
+    plan = a_copy_plan(there=edge.mine())
+    assert plan.step is CopyStep.FINISH
+
+    (copied,) = carry_out([plan], {"eu-west-1": edge})
+    assert (copied.id, copied.tag(Tag.VERIFIED)) == ("ami-begun", "yes")
+    assert "copy" not in [call[0] for call in edge.calls]
+
+
+def test_a_copy_is_verified_last_and_as_closed_and_as_short_lived_as_its_source():
+    edge, told = FakeImages(), []
+    later = NOW + timedelta(days=90)
+    (copied,) = carry_out([a_copy_plan(deprecation=later)], {"eu-west-1": edge}, told)
+
+    assert edge.calls == [
+        ("copy", an_image().id, "dask-bake-000000000001"),
+        ("wait_available", "ami-copy0"),
+        ("require_imdsv2", "ami-copy0"),
+        ("deprecate", "ami-copy0", later),
+        ("tag", "snap-copy"),
+        ("tag", "ami-copy0"),
+    ]
+    assert copied == edge.images[0]
+    assert dict(copied.tags) == {**dict(an_image().tags), "Name": "dask-bake-000000000001"}
+    assert told == [PhaseStarted("copy to eu-west-1"), PhaseEnded("copy to eu-west-1", 0.0)]
+
+
+@pytest.mark.parametrize("operation", ["wait_available", "require_imdsv2", "tag"])
+def test_a_copy_that_fails_is_taken_back_and_the_others_are_made(operation):
+    broken, whole = FakeImages(faults={operation: [refused("not now")]}), FakeImages()
+    plans = [a_copy_plan(), a_copy_plan(region="us-west-2")]
+
+    with pytest.raises(BakeError) as caught:
+        carry_out(plans, {"eu-west-1": broken, "us-west-2": whole})
+
+    assert (caught.value.message, hint_of(caught.value), caught.value.exit_code) == (
+        "no copy in eu-west-1: not now",
+        "a way out",
+        1,
+    )
+    assert (broken.images, [each.tag(Tag.VERIFIED) for each in whole.images]) == ([], ["yes"])
+
+
+def test_a_copy_that_is_refused_is_not_asked_for_again():
+    edge = FakeImages(faults={"copy": [refused("quota")]})
+    with pytest.raises(BakeError, match="no copy in eu-west-1: quota"):
+        carry_out([a_copy_plan()], {"eu-west-1": edge})
+    assert [call[0] for call in edge.calls] == ["copy"]
+
+
+def unheard() -> BakeError:
+    """What is refused at last, after a try whose answer was lost."""
+    error = refused("you may not")
+    error.may_have_happened = True
+    return error
+
+
+@pytest.mark.parametrize("error", [OutcomeUnknownError("no answer"), unheard(), KeyboardInterrupt()])
+def test_a_copy_that_may_have_begun_is_found_by_its_token_and_taken_back(error):
+    edge = FakeImages(faults={"copy": [error]})
+    with pytest.raises((BakeError, KeyboardInterrupt)):
+        carry_out([a_copy_plan()], {"eu-west-1": edge})
+    assert (edge.images, edge.calls[-1]) == ([], ("remove", "ami-copy0"))
+
+
+def test_an_interrupt_takes_back_every_copy_that_goes_on_and_leaves_those_that_are_done():
+    done, going_on = FakeImages(), FakeImages(faults={"wait_available": [KeyboardInterrupt()]})
+    with pytest.raises(CommandInterruptedError, match="what was copied stays: ami-copy0 in eu-west-1"):
+        carry_out(
+            [a_copy_plan(), a_copy_plan(region="us-west-2")], {"eu-west-1": done, "us-west-2": going_on}
+        )
+    assert (len(done.images), going_on.images) == (1, [])
+
+
+def test_a_copy_that_somebody_else_began_is_not_taken_back():
+    begun = replace(an_image(verified=None), id="ami-begun")
+    edge = FakeImages(images=[begun], faults={"wait_available": [KeyboardInterrupt()]})
+    with pytest.raises(KeyboardInterrupt):
+        carry_out([a_copy_plan(there=edge.mine())], {"eu-west-1": edge})
+    assert edge.images == [begun]
+
+
+@pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
+def test_a_copy_that_cannot_be_taken_back_is_named(error):
+    edge = FakeImages(faults={"wait_available": [error], "remove": [refused("no")]})
+    with pytest.raises(LeftoverError, match="something may be left that costs money: ami-copy0 in eu-west-1"):
+        carry_out([a_copy_plan()], {"eu-west-1": edge})

@@ -1,0 +1,182 @@
+"""The choice of images to remove, and their removal."""
+
+from dataclasses import replace
+
+import pytest
+
+from dask_bake.errors import LeftoverError, UsageError
+from dask_bake.events import Note
+from dask_bake.images.facts import ImageFacts
+from dask_bake.images.prune import Verdict, check_keep, look_up_prune, plan_prune, plan_removal, prune
+from dask_bake.models.ec2 import ImageSettings
+from fake_images import NOW, FakeImages, a_snapshot, an_image, refused, some_facts
+
+
+def going(facts, **options) -> list[tuple[int, str]]:
+    """The numbers of the images that would go, with the reason."""
+    plan = plan_prune(facts, **{"keep": 1, "now": NOW, **options})
+    return [(int(verdict.facts.image.id[4:], 16), verdict.why) for verdict in plan.remove]
+
+
+def staying(facts, **options) -> list[tuple[int, str]]:
+    plan = plan_prune(facts, **{"keep": 1, "now": NOW, **options})
+    return [(int(verdict.facts.image.id[4:], 16), verdict.why) for verdict in plan.keep]
+
+
+def test_the_newest_of_each_environment_and_architecture_stay():
+    arm = replace(some_facts(5, days=5), image=replace(an_image(5, days=5), architecture="arm64"))
+    facts = [
+        some_facts(1, days=1),
+        some_facts(2, days=2),
+        some_facts(3, days=3, environment="gpu"),
+        some_facts(4, days=4),
+        arm,
+        some_facts(6, days=6, environment="gpu"),
+    ]
+    assert going(facts) == [(2, "not the newest"), (4, "not the newest"), (6, "not the newest")]
+    assert going(facts, keep=2) == [(4, "not one of the newest 2")]
+    assert staying(facts) == [(1, "the newest"), (3, "the newest"), (5, "the newest")]
+    assert staying(facts, keep=2)[1] == (2, "one of the newest 2")
+
+
+def test_an_image_in_use_stays():
+    facts = [some_facts(1), some_facts(2, days=2, users=("docs", "i-1"))]
+    assert staying(facts) == [(1, "the newest"), (2, "in use by docs, i-1")]
+
+
+def test_a_shared_image_stays_for_nobody_sees_the_instances_of_others():
+    facts = [some_facts(1), replace(some_facts(2, days=2), shared_with=("123456789012",))]
+    assert staying(facts)[1] == (2, "shared with 123456789012")
+
+
+def test_the_newest_image_that_was_checked_stays_behind_newer_ones_that_were_not():
+    facts = [
+        some_facts(1, days=1, verified="skipped"),
+        some_facts(2, days=2, verified="skipped"),
+        some_facts(3, days=3),
+        some_facts(4, days=4),
+    ]
+    assert staying(facts) == [(1, "the newest"), (3, "the newest that was checked")]
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        ({"verified": None}, "not verified for more than 24 h"),
+        ({"state": "failed"}, "failed for more than 24 h"),
+        ({"state": "pending"}, "pending for more than 24 h"),
+    ],
+)
+def test_what_was_given_up_goes_when_it_is_a_day_old_and_does_not_count_as_kept(image, reason):
+    young, ready = some_facts(1, days=0.99, **image), some_facts(3, days=3)
+    old = some_facts(2, days=1.01, **image)
+    assert going([young, old, ready]) == [(2, reason)]
+    assert staying([young, old, ready]) == [
+        (1, "not verified: it may be in the making"),
+        (3, "the newest"),
+    ]
+
+
+def test_an_image_that_somebody_disabled_stays():
+    assert staying([some_facts(1), some_facts(2, days=9, state="disabled")])[1] == (2, "disabled by somebody")
+
+
+def test_a_snapshot_whose_image_is_gone_goes_when_it_is_a_day_old():
+    snapshots = [a_snapshot(1, days=9), a_snapshot(2, days=0.5), a_snapshot(3, days=2)]
+    plan = plan_prune([some_facts(1)], keep=1, now=NOW, snapshots=snapshots)
+    assert (plan.loose, plan.remove, plan.bytes) == ((snapshots[2],), (), 1_234_000_000)
+    assert plan
+
+
+@pytest.mark.parametrize("keep", [0, -3])
+def test_less_than_one_cannot_be_kept(keep):
+    with pytest.raises(UsageError, match=f"at least 1, not {keep}"):
+        check_keep(keep)
+
+
+def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
+    edge = FakeImages(
+        images=[an_image(1), an_image(2, days=2), an_image(3, days=3), an_image(4, days=4, verified=None)],
+        settings={an_image(2).id: ImageSettings(shared_with=("123456789012",))},
+    )
+    plan = look_up_prune(edge, keep=1, now=NOW)
+    assert [verdict.facts.image.id[-1] for verdict in plan.remove] == ["3", "4"]
+    assert [call[1][-1] for call in edge.calls if call[0] == "settings_of"] == ["2", "3"]
+
+
+def a_prune(edge):
+    return look_up_prune(edge, keep=1, now=NOW)
+
+
+def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
+    edge = FakeImages(
+        images=[an_image(1), an_image(2, days=2)],
+        snapshot_list=[a_snapshot(1), a_snapshot(2), a_snapshot(7, days=7)],
+    )
+    removed = prune(a_prune(edge), edge, notify=lambda _: None)
+    assert removed == (an_image(2, days=2),)
+    assert (edge.images, edge.snapshot_list) == ([an_image(1)], [a_snapshot(1)])
+
+
+def test_what_has_come_into_use_since_it_was_shown_stays():
+    told = []
+    edge = FakeImages(images=[an_image(1), an_image(2, days=2)])
+    plan = a_prune(edge)
+    edge.users = {an_image(2).id: ("taxi",)}
+
+    assert prune(plan, edge, notify=told.append) == ()
+    assert told == [Note("ami-00000000000000002 stays: it has come into use by taxi.")]
+    assert len(edge.images) == 2
+
+
+def test_what_cannot_be_removed_is_named_and_all_else_goes():
+    edge = FakeImages(
+        images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
+        snapshot_list=[a_snapshot(7, days=7)],
+        faults={"remove": [refused("in use")], "remove_snapshot": [refused("locked")]},
+    )
+    with pytest.raises(LeftoverError) as caught:
+        prune(a_prune(edge), edge, notify=lambda _: None)
+    assert caught.value.message == (
+        "something could not be removed: image ami-00000000000000002 or its snapshot snap-00000000000000002:"
+        " in use; snapshot snap-00000000000000007: locked"
+    )
+    assert ("remove", an_image(3).id) in edge.calls
+
+
+def test_an_interrupt_does_not_leave_half_a_removal():
+    edge = FakeImages(
+        images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
+        snapshot_list=[a_snapshot(2), a_snapshot(3)],
+        faults={"remove": [KeyboardInterrupt()]},
+    )
+    with pytest.raises(KeyboardInterrupt):
+        prune(a_prune(edge), edge, notify=lambda _: None)
+    assert [each.id[-1] for each in edge.images] == ["1", "3"]
+    assert [each.id[-1] for each in edge.snapshot_list] == ["3"]
+
+
+@pytest.mark.parametrize("again", [refused("no network"), KeyboardInterrupt()])
+def test_an_interrupt_after_which_nothing_can_be_removed_ends_it_and_names_what_may_be_left(again):
+    edge = FakeImages(
+        images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
+        snapshot_list=[a_snapshot(7, days=7)],
+        faults={"remove": [KeyboardInterrupt(), again]},
+    )
+    with pytest.raises(LeftoverError, match="image ami-00000000000000002 or its snapshot"):
+        prune(a_prune(edge), edge, notify=lambda _: None)
+    assert [each.id[-1] for each in edge.images] == ["1", "3"]
+    assert [each.id[-1] for each in edge.snapshot_list] == ["7"]
+
+
+def test_a_removal_takes_just_what_it_is_told_each_once():
+    one, other = ImageFacts(an_image(1), a_snapshot(1)), ImageFacts(an_image(2))
+    plan = plan_removal([one, other, one])
+    assert plan.remove == (Verdict(one, "asked for"), Verdict(other, "asked for"))
+    assert (plan.keep, plan.loose) == ((), ())
+
+
+def test_an_image_in_use_is_not_removed():
+    with pytest.raises(UsageError) as caught:
+        plan_removal([ImageFacts(an_image(1)), ImageFacts(an_image(2), users=("docs", "taxi"))])
+    assert caught.value.message == f"{an_image(2).id} is in use by docs, taxi"

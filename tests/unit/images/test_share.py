@@ -1,0 +1,57 @@
+"""Sharing an image with other accounts."""
+
+import pytest
+
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.images.share import SharePlan, check_accounts, plan_share, share
+from fake_images import FakeImages, an_image, refused
+from fakes import hint_of
+
+
+@pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
+def test_who_may_have_access_all_the_same_is_told(error):
+    edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
+    with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
+        share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
+    assert hint_of(caught.value) == (
+        f"dask-bake images share {an_image().id} --with 123456789012 --stop ends that"
+    )
+
+
+ONE, TWO = "111111111111", "222222222222"
+
+
+def test_only_what_changes_is_asked_for():
+    assert plan_share(an_image(), [ONE, TWO, ONE], shared_with=[TWO], stop=False) == SharePlan(
+        an_image(), (ONE,), (TWO,)
+    )
+    assert plan_share(an_image(), [ONE, TWO], shared_with=[TWO], stop=True) == SharePlan(
+        an_image(), (TWO,), (ONE,), stop=True
+    )
+
+
+def test_sharing_that_fails_halfway_is_undone():
+    edge = FakeImages(faults={"share": [refused("own key")]})
+    with pytest.raises(BakeError, match="own key"):
+        share(SharePlan(an_image(), (ONE,), ()), edge)
+    assert edge.calls == [("share", an_image().id, ONE), ("unshare", an_image().id, ONE)]
+
+
+@pytest.mark.parametrize(
+    ("plan", "calls"),
+    [
+        (SharePlan(an_image(), (ONE, TWO), ()), [("share", an_image().id, ONE, TWO)]),
+        (SharePlan(an_image(), (ONE,), (), stop=True), [("unshare", an_image().id, ONE)]),
+        (SharePlan(an_image(), (), (ONE,)), []),
+    ],
+)
+def test_sharing_is_one_step_for_all_accounts(plan, calls):
+    edge = FakeImages()
+    share(plan, edge)
+    assert edge.calls == calls
+
+
+@pytest.mark.parametrize("account", ["1111-1111-1111", "12345678901", "self", "", "12345678901\u0662"])
+def test_an_account_is_a_number_of_twelve_digits(account):
+    with pytest.raises(UsageError, match="is not the number of an AWS account"):
+        check_accounts([ONE, account])
