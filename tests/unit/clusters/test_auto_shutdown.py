@@ -3,15 +3,10 @@
 import json
 from dataclasses import asdict
 from datetime import UTC, datetime
-from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from dask_bake.clusters.auto_shutdown import STATE_FILE, ShutdownTimer, is_near, parse_timers, sentences
-from dask_bake.view import clusters
-from dask_bake.view.cluster_json import cluster_document
-from fakes import a_cluster
 
 NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
 LIFETIME = ShutdownTimer("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
@@ -20,13 +15,6 @@ USED = ShutdownTimer(
     "idle", limit=1_800, left=1_800, held="a task is running", why="no client, task or session for 30 min"
 )
 LOST = ShutdownTimer("lost", limit=600, left=600, held="", why="no answer from the scheduler for 10 min")
-
-
-def shown(renderable):
-    """As it is at 80 columns."""
-    console = Console(file=StringIO(), width=80, highlight=False, record=True)
-    console.print(renderable)
-    return "\n".join(line.rstrip() for line in console.export_text().splitlines())
 
 
 def told(*switches, **others):
@@ -70,21 +58,6 @@ def test_five_minutes_before_it_is_a_warning():
     assert not is_near([LIFETIME, USED, LOST])
     assert is_near([ShutdownTimer("lifetime", limit=43_200, left=300, held="", why="")])
     assert not is_near([ShutdownTimer("idle", limit=1_800, left=200, held="a client is connected", why="")])
-
-
-def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
-    near = ShutdownTimer("lifetime", limit=43_200, left=240, held="", why="")
-    calm, alarmed = (
-        shown(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
-    )
-
-    assert calm.endswith("It ends itself in 11 h 56 min at the latest.\nIt is in use: a task is running.")
-    assert alarmed.endswith("\ndask-bake extend dask puts it off.")
-
-
-def test_a_script_reads_it_whole_and_null_where_the_head_was_not_asked():
-    assert cluster_document(a_cluster(), {}, [LIFETIME])["switches"] == [asdict(LIFETIME)]
-    assert cluster_document(a_cluster())["switches"] is None
 
 
 def test_the_file_is_the_one_that_a_node_writes(request):

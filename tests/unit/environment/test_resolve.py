@@ -4,7 +4,6 @@ import hashlib
 import json
 import sys
 import tarfile
-import time
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -55,13 +54,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_package(channel, "anaconda", "1", PYTHONS)
     index_channel(channel)
     return channel
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settled() -> Iterator[None]:
-    """Wait once, after the last test, for rattler's threads."""
-    yield
-    time.sleep(conda_client.SHUTDOWN_GRACE)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """A plan is decided from options and look-ups alone."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -99,3 +100,13 @@ def test_the_check_of_user_data_looks_at_every_role_and_type():
         ("worker", "m5.2xlarge", "255.255.255.255"),
         ("worker", "m6i.2xlarge", "255.255.255.255"),
     ]
+
+
+NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def test_all_that_a_launch_makes_says_when_it_began():
+    began = replace(a_plan(), begun=NOW)
+
+    for tags in (began.group_tags, head_of(began).tags, workers_of(began).tags):
+        assert dict(tags)[Tag.CREATED] == "2026-01-02T12:00:00+00:00"

@@ -8,14 +8,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from dask_bake.ec2.prices import PriceList, prices_of
+from dask_bake.ec2.prices import PriceList
 from dask_bake.errors import BakeError
-from dask_bake.launch.dry_run import NOT_ASKED, ask_permissions, planned_calls
 from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words, look_up_prices
 from dask_bake.models.cloud import Connect
-from dask_bake.view.cluster_json import cost_document, plan_document
-from dask_bake.view.launch_plan import plan_view
-from fakes import IMAGE, FakeQueries, a_plan, in_a_group
+from dask_bake.view.cluster_json import cost_document
+from fakes import IMAGE, a_plan
 
 SIZED = replace(IMAGE, root_size=73)
 ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
@@ -175,43 +173,3 @@ def test_a_price_that_does_not_come_is_not_waited_for():
     may_answer.set()
 
     assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
-
-
-def test_only_what_is_paid_for_on_demand_is_a_price():
-    assert list(prices_of(json.loads(product("0.384")))) == [0.384]
-    assert list(prices_of({})) == []
-
-
-def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
-    plan = in_a_group(a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge")))
-    text = shown(
-        plan_view(plan, ask_permissions(plan, FakeQueries(denied=("RunInstances",))), cost(plan, ALL))
-    )
-    lines = [line.rstrip() for line in text.splitlines()]
-
-    places = lines.index("Tried in this order")
-    types = "head m6i.2xlarge or m5.2xlarge, workers m6i.2xlarge or m5.2xlarge"
-    assert lines[places + 1 : places + 5] == [
-        f"1. us-east-1a, subnet-1: {types} on spot",
-        f"2. us-east-1b, subnet-2: {types} on spot",
-        f"3. us-east-1a, subnet-1: {types}",
-        f"4. us-east-1b, subnet-2: {types}",
-    ]
-    permissions = lines.index("Permissions, as reported by EC2")
-    assert [line.split() for line in lines[permissions + 1 : permissions + 3]] == [
-        ["CreateSecurityGroup", "its", "group", "yes"],
-        ["AuthorizeSecurityGroupIngress", "its", "group", "?", *NOT_ASKED.split()],
-    ]
-    assert lines[permissions + 3].split() == ["RunInstances", "the", "head", "no"]
-    assert "Cost: $0.65 an hour" in lines
-    assert "workers, m6i.2xlarge on spot  2 ×  $0.10 an hour" in lines  # noqa: RUF001 - a sign
-
-
-def test_keys_are_masked_in_a_plan_that_is_shown():
-    pem = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
-    plan = a_plan()
-    secret = replace(plan, bootstrap=replace(plan.bootstrap, public_key=pem))
-
-    assert "c2VjcmV0" in str(planned_calls(secret))
-    assert "c2VjcmV0" not in shown(plan_view(secret)) + json.dumps(plan_document(secret))
-    assert "a private key, not shown" in json.dumps(plan_document(secret))

@@ -1,6 +1,9 @@
 """What a node's console says, as plain text."""
 
-from dask_bake.ssh.host_keys import last_lines
+import pytest
+
+from dask_bake.ssh.host_keys import host_key_from_console, last_lines
+from fakes import CONSOLE, HOST_KEY
 
 
 def test_the_last_lines_that_say_something_are_plain_text():
@@ -16,3 +19,21 @@ def test_what_a_node_says_of_its_own_end_is_not_lost_in_its_shutdown():
 
     assert last_lines(text, 2) == ["DASK-BAKE-FAILED init: why", "two", "three"]
     assert last_lines(text, 4) == ["DASK-BAKE-FAILED init: why", "one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        (CONSOLE, HOST_KEY),
+        (CONSOLE + CONSOLE.replace("Host", "Other"), HOST_KEY.replace("Host", "Other")),
+        (CONSOLE.replace("\n", "\r\n"), HOST_KEY),
+        (CONSOLE.replace("ssh-ed25519", "[   3.1] unit[1]: ssh-ed25519"), HOST_KEY),
+        (CONSOLE + "-----BEGIN SSH HOST KEY KEYS-----\nssh-ed25519 AAAAPart", HOST_KEY),
+        (CONSOLE.split("-----END", maxsplit=1)[0], None),
+        ("-----BEGIN SSH HOST KEY KEYS-----\nssh-rsa AAAA x\n-----END SSH HOST KEY KEYS-----\n", None),
+        ("booting\n", None),
+        ("", None),
+    ],
+)
+def test_the_host_key_is_that_of_the_last_complete_block(text, key):
+    assert host_key_from_console(text) == key

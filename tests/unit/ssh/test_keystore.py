@@ -8,11 +8,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from dask_bake.errors import UsageError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.models.cloud import Role
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.ssh.keystore import Keys, Keystore, read_key
+from dask_bake.ssh.keystore import Keys, Keystore, keystore_of, new_key, read_key
+from fakes import CLOUD, HOST_KEY, a_cluster
 
 KEYS = {
     "rsa": rsa.generate_private_key(65537, 2048),
@@ -155,3 +156,50 @@ def test_without_tls_there_are_no_certificates(tmp_path):
     keystore.write(keys)
 
     assert (bootstrap_files(options, keys).tls, keystore.has_certificates) == ({}, False)
+
+
+def test_secrets_are_private_and_a_later_clusters_take_their_place(tmp_path):
+    folder = tmp_path / "dask-bake" / "aws-us-east-1-dask"
+    (folder / "old").mkdir(parents=True)
+    keystore = keystore_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)})
+
+    keystore.write(Keys(new_key("dask-bake dask")))
+
+    assert keystore.folder == folder
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()} == {
+        "id_ed25519": 0o600,
+        "id_ed25519.pub": 0o600,
+    }
+    keystore.delete()
+    assert not folder.exists()
+
+
+def test_the_key_is_one_that_ssh_takes(tmp_path):
+    keystore, pair = Keystore(tmp_path / "keystore", "launch1"), new_key("dask-bake dask")
+    keystore.write(Keys(pair))
+
+    shown = subprocess.run(
+        ["ssh-keygen", "-y", "-f", keystore.key], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert shown.split()[:2] == pair.public.split()[:2]
+    assert pair.public.endswith(" dask-bake dask")
+
+
+def test_a_host_key_is_pinned_for_one_node_of_one_launch(tmp_path):
+    keystore = Keystore(tmp_path, "launch1")
+    head, worker, _ = a_cluster().nodes
+
+    keystore.pin(head, HOST_KEY)
+
+    assert keystore.known_hosts.read_text() == f"dask-bake-launch1-0 {HOST_KEY}\n"
+    assert [keystore.is_pinned(head), keystore.is_pinned(worker)] == [True, False]
+    assert not Keystore(tmp_path, "launch2").is_pinned(head)
+
+
+def test_secrets_that_cannot_be_kept_are_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(BakeError, match="the cluster's key could not be kept"):
+        Keystore(tmp_path / "file" / "dask", "launch1").write(Keys(new_key("x")))

@@ -1,10 +1,11 @@
 """Clusters as text, at 80 columns and without colour, and as data."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import pytest
 
+from dask_bake.clusters.auto_shutdown import ShutdownTimer
 from dask_bake.errors import UsageError
 from dask_bake.models.resources import GRACE_PERIOD
 from dask_bake.models.tags import Tag
@@ -128,3 +129,24 @@ def test_jupyterlab_is_shown_if_the_image_has_it(token, names):
     panel = rendered(clusters.connection_panel(addresses))
     assert [line.split()[1] for line in panel.splitlines()[1:-2]] == names
     assert addresses.get("jupyter") == ("http://127.0.0.1:40003/lab?token=t0" if token else None)
+
+
+LIFETIME = ShutdownTimer("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
+USED = ShutdownTimer(
+    "idle", limit=1_800, left=1_800, held="a task is running", why="no client, task or session for 30 min"
+)
+
+
+def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
+    near = ShutdownTimer("lifetime", limit=43_200, left=240, held="", why="")
+    calm, alarmed = (
+        rendered(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
+    )
+
+    assert calm.endswith("It ends itself in 11 h 56 min at the latest.\nIt is in use: a task is running.")
+    assert alarmed.endswith("\ndask-bake extend dask puts it off.")
+
+
+def test_a_script_reads_it_whole_and_null_where_the_head_was_not_asked():
+    assert cluster_document(a_cluster(), {}, [LIFETIME])["switches"] == [asdict(LIFETIME)]
+    assert cluster_document(a_cluster())["switches"] is None

@@ -1,0 +1,103 @@
+"""The lease of a bake."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from baking import BASE, NOW, Bench, other_bake
+from dask_bake.bake.lease import LEASE_EXPIRY, BakeLease
+from dask_bake.clusters.naming import group_name, moment
+from dask_bake.errors import BakeError
+from dask_bake.models.ec2 import Image
+from dask_bake.models.tags import Tag
+from fakes import SUBNETS, FakeClock, FakeCloud, a_plan, head_of, hint_of
+
+
+def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
+    """By the start of the bake it would be old before its machine is there."""
+    clock, cloud = FakeClock(), FakeCloud()
+
+    def sleep(seconds: float) -> None:
+        clock.sleep(seconds)
+        if clock.now > 150:
+            cloud.security_groups.clear()
+
+    def now() -> datetime:
+        return NOW + timedelta(seconds=clock.now)
+
+    lease = BakeLease(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
+    cloud.create_security_group(group_name(lease.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
+
+    with lease.held(SUBNETS[0], "192.0.2.7/32") as group:
+        made = now()
+        assert dict(group.tags)[Tag.CREATED] == moment(made)
+    assert made > NOW + timedelta(seconds=150)
+
+
+def test_a_second_bake_waits_for_the_first_and_takes_its_image(bench: Bench) -> None:
+    group = other_bake(bench)
+    made = Image("ami-other", "dask-bake-x", "available", NOW)
+
+    def sleep(seconds: float) -> None:
+        bench.clock.now += seconds
+        if bench.clock.now > 130:
+            digest = bench.packer.variables[0]["image_tags"]["dask-bake:digest"]  # type: ignore[index]
+            tags = ((Tag.DIGEST, digest), (Tag.VERIFIED, "yes"))
+            bench.cloud.listed = [replace(made, tags=tags), BASE]
+            bench.cloud.delete_security_group(group.id)
+
+    result = bench.bake(sleep=sleep)
+    assert (result.image.id, result.built) == ("ami-other", False)
+    assert bench.notes == ["Another bake of this image is going on: waiting for it to end."]
+    assert len(bench.packer.variables) == 1
+    bench.assert_nothing_left()
+
+
+def test_a_bake_that_was_killed_is_not_waited_for(bench: Bench) -> None:
+    other_bake(bench)
+    began = bench.clock.now
+    assert bench.bake().built
+    assert LEASE_EXPIRY <= bench.clock.now - began < LEASE_EXPIRY + 10
+    assert bench.notes[1] == "That bake was abandoned: going on in its place."
+    bench.assert_nothing_left()
+
+
+def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
+    """Somebody else waited as long, and is at work now: his claim is not the abandoned one."""
+    first = other_bake(bench)
+    began = bench.clock.now
+
+    def sleep(seconds: float) -> None:
+        bench.clock.now += seconds
+        if first in bench.cloud.security_groups and bench.clock.now - began > LEASE_EXPIRY - 10:
+            bench.cloud.security_groups = [replace(first, id="sg-theirs")]
+
+    result = bench.bake(sleep=sleep)
+    assert result.built
+    assert bench.clock.now - began > 2 * LEASE_EXPIRY - 20
+
+
+def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) -> None:
+    group = other_bake(bench)
+    proof = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
+    bench.cloud.run_instances(replace(head_of(a_plan(), group.id), tags=proof))
+    with pytest.raises(BakeError, match="has gone on for"):
+        bench.bake(timeout=60)
+    assert [node.is_live for node in bench.cloud.instances] == [True]
+
+
+def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> None:
+    group = other_bake(bench)
+    spec = head_of(a_plan(), group.id)
+    bench.cloud.run_instances(replace(spec, tags=group.tags))
+    began = bench.clock.now
+    with pytest.raises(BakeError) as caught:
+        bench.bake(timeout=600)
+    assert caught.value.message == "another bake of this image has gone on for 600 s"
+    assert (
+        hint_of(caught.value)
+        == f"if it was killed, dask-bake down {dict(group.tags)[Tag.CLUSTER]} ends what it left"
+    )
+    assert bench.clock.now - began >= 600
+    assert [each.id for each in bench.cloud.security_groups] == [group.id]

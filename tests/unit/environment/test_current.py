@@ -1,0 +1,81 @@
+"""The environment of this Python."""
+
+import importlib.metadata
+import json
+import sys
+from importlib.metadata import PathDistribution
+
+import yaml
+
+from dask_bake.environment.current import own_environment
+from dask_bake.environment.spec import parse_environment
+
+
+def distribution(folder, name, version, *, needs=(), installer="pip", local=False, requested=False):
+    """Return an installed project."""
+    place = folder / f"{name}-{version}.dist-info"
+    place.mkdir(parents=True)
+    lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {each}" for each in needs)]
+    (place / "METADATA").write_text("\n".join(lines) + "\n")
+    (place / "INSTALLER").write_text(installer + "\n")
+    if requested:
+        (place / "REQUESTED").touch()
+    if local:
+        (place / "direct_url.json").write_text("{}")
+    return PathDistribution(place)
+
+
+def test_this_python_s_packages_without_what_is_ours_or_local(tmp_path):
+    there = [
+        distribution(
+            tmp_path,
+            "dask-bake",
+            "1",
+            needs=["boto3>=1", "dask", "rich", "moto; extra == 'local'", "boto3-stubs; extra == 'dev'"],
+        ),
+        distribution(tmp_path, "boto3", "2", needs=["botocore"]),
+        distribution(tmp_path, "rich", "3"),
+        distribution(tmp_path, "dask", "4"),
+        distribution(tmp_path, "My_Science", "5", needs=["rich>=1"]),
+        distribution(tmp_path, "moto", "6"),
+        distribution(tmp_path, "our-lab", "7", local=True),
+        distribution(tmp_path, "pip", "8"),
+        distribution(tmp_path, "botocore", "9"),
+        distribution(tmp_path, "boto3-stubs", "9", requested=True),
+    ]
+    own = own_environment(tmp_path, there)
+    content = yaml.safe_load(own.text)
+    assert own.left_out == ("our-lab",)
+    assert content["dependencies"][2:] == [{"pip": ["boto3-stubs==9", "dask==4", "my-science==5", "rich==3"]}]
+    assert parse_environment(own.text).name == "from-env"
+
+
+def test_conda_s_packages_stay_conda_s(tmp_path):
+    (tmp_path / "conda-meta").mkdir()
+    for name, version, depends in (
+        ("numpy", "2.1", ["python >=3.11"]),
+        ("libblas", "3", []),
+        ("python", "3.11.9", []),
+        ("dask-bake", "0.1", ["python >=3.11"]),
+    ):
+        record = {"name": name, "version": version, "depends": depends}
+        (tmp_path / "conda-meta" / f"{name}.json").write_text(json.dumps(record))
+    there = [
+        distribution(tmp_path, "numpy", "2.1", installer="conda"),
+        distribution(tmp_path, "from-pip", "1"),
+    ]
+    dependencies = yaml.safe_load(own_environment(tmp_path, there).text)["dependencies"]
+    assert dependencies[1:] == ["pip", "numpy=2.1", {"pip": ["from-pip==1"]}]
+
+
+def test_this_program_s_own_environment_is_an_environment_with_its_distributed():
+    environment = parse_environment(own_environment().text, "this Python's environment")
+    specs = [spec.partition("=")[0] for spec in environment.specs]
+    asked = [*specs, *(each.partition("==")[0] for each in environment.requirements)]
+    version = importlib.metadata.version("distributed")
+    assert {f"distributed=={version}", f"distributed={version}"} & {
+        *environment.requirements,
+        *environment.specs,
+    }
+    assert environment.specs[0] == "python={}.{}".format(*sys.version_info)
+    assert "dask-bake" not in asked

@@ -1,0 +1,25 @@
+"""The connection to the head during a launch."""
+
+from dask_bake.ssh.head_connection import SshHeadConnection, workers_per_host
+from dask_bake.ssh.keystore import Keys, Keystore, new_key
+from fakes import HOST_KEY, a_cluster
+
+CLUSTER = a_cluster()
+
+
+def test_worker_processes_are_counted_per_host():
+    identity = {
+        "workers": {"tcp://10.0.0.5:1": {"host": "10.0.0.5"}, "tcp://10.0.0.5:2": {"host": "10.0.0.5"}}
+    }
+
+    assert workers_per_host(identity) == {"10.0.0.5": 2}
+
+
+def test_a_way_in_that_is_not_up_yet_knows_no_workers(tmp_path):
+    connection = SshHeadConnection(Keystore(tmp_path / "keystore", "launch1"), Keys(new_key("x")))
+    connection.prepare()
+    connection.pin(CLUSTER.nodes[0], HOST_KEY)
+
+    assert connection.is_pinned(CLUSTER.nodes[0])
+    connection.forget()
+    assert not (tmp_path / "keystore").exists()

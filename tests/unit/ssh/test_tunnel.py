@@ -1,0 +1,107 @@
+"""A tunnel lives as long as its ssh, and opens only when the head answers."""
+
+import os
+import socket
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from dask_bake.errors import BakeError
+from dask_bake.ssh.command import Forward, host
+from dask_bake.ssh.head_connection import get_json
+from dask_bake.ssh.keystore import Keystore
+from dask_bake.ssh.tunnel import Tunnel, free_port, is_ssh_server
+from fakes import a_cluster
+
+SECRETS = Keystore(Path("/state/aws-us-east-1-dask"), "launch1")
+CLUSTER = a_cluster()
+FAKE_SSH = """#!{python}
+import socket, sys
+if "{mode}" == "fail":
+    sys.exit("Host key verification failed.")
+port = int(sys.argv[sys.argv.index("-L") + 1].split(":")[1])
+with socket.create_server(("127.0.0.1", port)) as server:
+    while True:
+        server.accept()[0].close()
+"""
+
+
+@pytest.fixture
+def fake_ssh(tmp_path, monkeypatch):
+    def install(mode):
+        path = tmp_path / "bin" / "ssh"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(FAKE_SSH.format(python=sys.executable, mode=mode))
+        path.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+    return install
+
+
+def a_tunnel(*, answers=True):
+    return Tunnel(
+        host(CLUSTER, CLUSTER.nodes[0], SECRETS), [Forward(free_port(), 8787)], answers=lambda _: answers
+    )
+
+
+def test_a_tunnel_is_up_when_its_ports_are_open_and_ends_with_its_block(fake_ssh):
+    fake_ssh("listen")
+    with a_tunnel() as tunnel:
+        tunnel.wait(10)
+        port = tunnel.forwards[0].local_port
+        assert tunnel.advance()
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", port))
+
+
+def test_a_tunnel_whose_ssh_ended_starts_another(fake_ssh):
+    fake_ssh("listen")
+    with a_tunnel() as tunnel:
+        tunnel.wait(10)
+        tunnel._process.kill()
+        tunnel._process.wait()
+        tunnel.wait(10)
+        assert tunnel.advance()
+
+
+def test_a_tunnel_that_cannot_be_says_what_ssh_said(fake_ssh):
+    fake_ssh("fail")
+    with a_tunnel() as tunnel, pytest.raises(BakeError, match="Host key verification failed"):
+        tunnel.wait(1.0)
+
+
+def test_ssh_is_not_started_before_the_other_side_answers(fake_ssh):
+    fake_ssh("listen")
+    with a_tunnel(answers=False) as tunnel:
+        assert not tunnel.advance()
+        assert tunnel._process is None
+        assert tunnel.trouble == "nothing answers at 10.0.0.4 port 22"
+
+
+@pytest.mark.parametrize(
+    ("greeting", "answers"), [(b"SSH-2.0-OpenSSH\r\n", True), (b"HTTP/1.1 400\r\n", False)]
+)
+def test_only_an_ssh_server_is_an_answer(greeting, answers):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet():
+            with server.accept()[0] as connection:
+                connection.sendall(greeting)
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        assert is_ssh_server("127.0.0.1", server.getsockname()[1]) is answers
+        thread.join()
+
+
+def test_nothing_that_listens_is_no_answer():
+    assert not is_ssh_server("127.0.0.1", free_port())
+    assert get_json(free_port(), "/json/counts.json") is None
+
+
+def test_a_port_that_is_taken_is_replaced_by_a_free_one():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        taken = server.getsockname()[1]
+        assert free_port(taken) not in (0, taken)
