@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,10 +114,20 @@ def _keep(cloud_flags: CloudFlags) -> None:
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
-    """Return the options of a launch, from the command line and the configuration."""
-    from dask_bake.options import parse
+    """Return the options of a launch, from the command line and the configuration.
 
-    return parse.launch_options(flags, configuration())
+    An image without a name is one of the environment that ``bake`` takes by the same configuration.
+    """
+    from dask_bake.options import parse
+    from dask_bake.options.settings_table import IMAGE_SECTION
+
+    configured = configuration()
+    options = parse.launch_options(flags, configured)
+    if options.image_name is None and options.ami is None and f"{IMAGE_SECTION}.env" in configured:
+        from dask_bake.environment.request import environment_name
+
+        options = replace(options, image_name=environment_name(environment_options({})))
+    return options
 
 
 def environment_options(flags: Mapping[str, Any], *, lock: Path | None = None) -> "EnvironmentOptions":

@@ -14,6 +14,7 @@ from dask_bake.environment.spec import Environment, parse_environment
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.models.debian import RUNNING_PYTHON, DebianRelease
+from dask_bake.models.tags import DEFAULT_ENVIRONMENT
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,17 @@ def read_request(
     names = effective_channels(options.channels, environment.channels, settings)
     channels = Channels(names, settings, directories.cache / "repodata")
     return Request(options, directories, origin, environment, locks, channels, base)
+
+
+def environment_name(options: EnvironmentOptions) -> str:
+    """Return the name of the environment, by which its images are found.
+
+    Raises:
+        UsageError: if the file cannot be read, or is no environment.
+    """
+    if options.file is None:
+        return DEFAULT_ENVIRONMENT
+    return parse_environment(_read(options.file), options.file.name).name
 
 
 def _read(path: Path) -> bytes:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import yaml
 
 from dask_bake.errors import UsageError
+from dask_bake.models.tags import DEFAULT_ENVIRONMENT
 from dask_bake.options.text_files import parse_yaml
 
 KEYS = frozenset({"name", "channels", "dependencies", "prefix", "platforms", "category"})
@@ -66,7 +67,7 @@ def parse_environment(text: bytes, origin: str = "environment.yml") -> Environme
         raise UsageError(f"{origin} has {', '.join(unknown)}, which an image cannot have", hint=HINT)
     specs, requirements = _dependencies(content["dependencies"], origin)
     return Environment(
-        name=_text(content.get("name") or "dask", "name", origin),
+        name=_text(content.get("name") or DEFAULT_ENVIRONMENT, "name", origin),
         channels=tuple(
             _text(each, "channels", origin) for each in _list(content.get("channels"), "channels", origin)
         ),

@@ -2,6 +2,7 @@
 
 import platform
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.ec2 import Image, InstanceType
-from dask_bake.models.tags import READY, Tag, Verified
+from dask_bake.models.tags import DEFAULT_ENVIRONMENT, READY, Tag, Verified
 
 OLD = timedelta(days=90)
 TYPE_FOR = {Architecture.X86_64: "m6i.2xlarge", Architecture.ARM64: "m6g.2xlarge"}
@@ -71,14 +72,26 @@ def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple
 
 
 def newest_verified(
-    images: Sequence[Image], instance_type: InstanceType, *, python: str = platform.python_version()
+    images: Sequence[Image],
+    instance_type: InstanceType,
+    *,
+    environment: str | None = None,
+    python: str = platform.python_version(),
 ) -> Image:
-    """Return the first image that is verified and runs on the type, else the first that is verified.
+    """Return the environment's first verified image that runs on the type, else its first verified image.
 
     Images with the minor version of the client's ``python`` come before others: they are of use to it.
+
+    Args:
+        images: the account's baked images, newest first.
+        environment: the name in its environment.yml; ``None`` for the default one.
     """
     if not images:
-        raise BakeError("there is no image to launch from", hint="dask-bake bake makes one")
+        raise BakeError(
+            "there is no image to launch from",
+            hint="dask-bake bake makes one; dask-bake images copy brings one from another region",
+        )
+    images = _of_environment(images, environment or DEFAULT_ENVIRONMENT)
     verified = [image for image in images if is_verified(image)]
     if not verified:
         raise BakeError(
@@ -88,6 +101,19 @@ def newest_verified(
     fitting = [image for image in verified if image.architecture in instance_type.architectures]
     useful = [image for image in fitting if _agree("Python", image.tag(Tag.PYTHON), python)]
     return (useful or fitting or verified)[0]
+
+
+def _of_environment(images: Sequence[Image], environment: str) -> tuple[Image, ...]:
+    """Return the images of that environment; images without a name are of the default one."""
+    names = [image.tag(Tag.ENVIRONMENT) or DEFAULT_ENVIRONMENT for image in images]
+    found = tuple(image for image, name in zip(images, names, strict=True) if name == environment)
+    if not found:
+        others = ", ".join(f"--image {shlex.quote(name)}" for name in dict.fromkeys(names))
+        raise BakeError(
+            f"there is no image of the environment {environment}",
+            hint=f"dask-bake bake makes one; images of others: {others}",
+        )
+    return found
 
 
 def check_architecture(

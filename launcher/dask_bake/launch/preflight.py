@@ -97,7 +97,9 @@ def choose_image(options: LaunchOptions, found: Discovery) -> Image:
     """Return the image that the options name, else the account's newest verified image that fits."""
     if options.ami is None:
         by_name = {kind.name: kind for kind in found.types}
-        return compatibility.newest_verified(found.images, by_name[options.type[0]])
+        return compatibility.newest_verified(
+            found.images, by_name[options.type[0]], environment=options.image_name
+        )
     (image,) = found.images
     if image.state != "available":
         raise BakeError(

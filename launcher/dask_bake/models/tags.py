@@ -35,6 +35,10 @@ class Tag:
     MANIFEST = "dask-bake:manifest-"
 
 
+DEFAULT_ENVIRONMENT = "dask"
+"""Value of ``Tag.ENVIRONMENT`` for an environment.yml without a name; dask-bake's own has this name."""
+
+
 class Verified(StrEnum):
     """Values of ``Tag.VERIFIED``; an image without one is not ready yet, and one that failed never is."""
 

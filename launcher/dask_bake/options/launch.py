@@ -17,6 +17,7 @@ class LaunchOptions:
     Plain data without checks; ``parse`` builds checked objects.
 
     Args:
+        image_name: the environment of the image; ``None`` for that of dask-bake's own environment.yml.
         nprocs: ``None`` for auto: Dask's own rule for the instance type.
         nthreads: ``None`` for an equal share of the vCPUs.
         min_workers: ``None`` for all workers.
@@ -25,6 +26,7 @@ class LaunchOptions:
 
     name: str = "dask"
     count: int = 4
+    image_name: str | None = None
     ami: str | None = None
     timeout: int = 300
     file: Path | None = None

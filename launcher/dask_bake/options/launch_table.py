@@ -55,7 +55,14 @@ def _switch(name: str, help_text: str, *, is_on: bool = False) -> Option:
 CLUSTER = (
     Option("name", ("--name",), "NAME", values.string, "Cluster name. [default: dask]"),
     Option("count", ("--count",), "N", values.integer, "Number of nodes, including the head. [default: 4]"),
-    Option("ami", ("--ami",), "ID", values.string, "Image to launch. [default: the newest baked image]"),
+    Option(
+        "image_name",
+        ("--image", "--image-name"),
+        "NAME",
+        values.line,
+        "Environment whose newest baked image to launch. [default: the name in the environment.yml of bake]",
+    ),
+    Option("ami", ("--ami",), "ID", values.string, "Image to launch, instead of the newest baked one."),
     Option(
         "timeout",
         ("--timeout",),

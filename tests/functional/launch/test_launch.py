@@ -215,7 +215,7 @@ def test_without_an_image_the_way_to_one_is_told(aws, cloud):
     with pytest.raises(BakeError, match="there is no image to launch from") as caught:
         launch(cloud)
 
-    assert caught.value.hint == "dask-bake bake makes one"
+    assert caught.value.hint.startswith("dask-bake bake makes one")
 
 
 def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, cloud, capsys):

@@ -48,7 +48,12 @@ BAKED = replace(
     root_size=10,
     tags=((Tag.MANAGED, "true"), (Tag.PYTHON, "3.11.7"), (Tag.USER, "admin"), (Tag.VERIFIED, Verified.YES)),
 )
-OTHER = replace(BAKED, id="ami-other", created=datetime(2025, 1, 1, tzinfo=UTC))
+OTHER = replace(
+    BAKED,
+    id="ami-other",
+    created=datetime(2025, 1, 1, tzinfo=UTC),
+    tags=(*BAKED.tags, (Tag.ENVIRONMENT, "torch")),
+)
 ELSEWHERE = Subnet("subnet-9", "vpc-9", "us-east-1c", 4091)
 OURS = SecurityGroup("sg-11111111", "ours", "vpc-1")
 
@@ -260,6 +265,12 @@ CASES = (
         "--count 5",
         removed=("workers: MaxCount=3", "workers: MinCount=3"),
         added=("workers: MaxCount=4", "workers: MinCount=4"),
+    ),
+    Case(
+        "image_name",
+        "--image torch",
+        removed=on_both("ImageId=ami-0123456789abcdef0"),
+        added=on_both("ImageId=ami-other"),
     ),
     Case(
         "ami",

@@ -153,13 +153,30 @@ def test_an_image_that_this_python_can_talk_to_comes_before_a_newer_one():
     assert newest_verified((newer, older), INTEL, python="3.12.0") == newer
 
 
+def test_the_image_is_of_the_environment_that_was_asked_for():
+    """Images without the tag are of the default environment."""
+    mine, torch, old = baked(id="ami-1"), baked(id="ami-3"), baked(id="ami-2")
+    mine = replace(mine, tags=(*mine.tags, (Tag.ENVIRONMENT, "dask")))
+    torch = replace(torch, tags=(*torch.tags, (Tag.ENVIRONMENT, "torch")))
+
+    assert newest_verified((torch, mine), INTEL) == mine
+    assert newest_verified((torch, old, mine), INTEL) == old
+    assert newest_verified((mine, torch), INTEL, environment="torch") == torch
+    with pytest.raises(BakeError) as caught:
+        newest_verified((mine, torch), INTEL, environment="taxi")
+    assert (caught.value.message, caught.value.hint) == (
+        "there is no image of the environment taxi",
+        "dask-bake bake makes one; images of others: --image dask, --image torch",
+    )
+
+
 def test_without_images_the_way_to_one_is_told():
     with pytest.raises(BakeError) as caught:
         newest_verified((), INTEL)
 
     assert (caught.value.message, caught.value.hint) == (
         "there is no image to launch from",
-        "dask-bake bake makes one",
+        "dask-bake bake makes one; dask-bake images copy brings one from another region",
     )
 
 
