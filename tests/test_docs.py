@@ -126,13 +126,13 @@ def resolved(line: str) -> tuple[click.Command, list[str]]:
 def test_the_readme_has_every_command_with_its_own_help():
     """Its table is what `dask-bake --help` says, in the same order."""
     listed = [(name, what) for name, what in table(README, 2) if name.startswith("`dask-bake ")]
-    said = [
+    expected = [
         (f"`dask-bake {name}`", cli.commands[name].get_short_help_str(200))
         for names in cli.sections.values()
         for name in names
     ]
-    assert listed == said
-    assert len(said) == sum(not command.hidden for command in cli.commands.values())
+    assert listed == expected
+    assert len(expected) == sum(not command.hidden for command in cli.commands.values())
 
 
 def test_the_local_cloud_s_page_has_its_commands():
@@ -219,8 +219,8 @@ def test_links_within_the_project_lead_somewhere(document):
 def test_variables_are_documented_and_documented_ones_exist():
     """What the code, the units and the scripts read is in the documents, and nothing else is."""
     read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/integration", ".ci")))
-    told = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
-    assert told == read - OF_TESTS
+    documented = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
+    assert documented == read - OF_TESTS
 
 
 def test_every_option_of_dask_ec2_has_its_counterpart():
@@ -246,10 +246,10 @@ def test_settings_that_are_named_as_variables_exist():
 
 def test_errors_that_are_explained_are_said_by_something():
     """What the troubleshooting page quotes stands in the code, word for word; … is for what differs."""
-    said = " ".join(re.sub(r"\"\s*f?\"", "", source("launcher", "packer")).split())
+    messages = " ".join(re.sub(r"\"\s*f?\"", "", source("launcher", "packer")).split())
     quoted = re.findall(r"^\| `([^`]+)` \|", (HOME / "docs/troubleshooting.md").read_text(), re.MULTILINE)
     parts = [part.strip() for text in quoted for part in text.split("…")]
-    assert [part for part in parts if part not in said] == []
+    assert [part for part in parts if part not in messages] == []
     assert len(quoted) > 20
 
 

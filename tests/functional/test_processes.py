@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 
 from fake_local_cloud import DEBIAN
-from forks import PATIENCE, SUPPORT, Forks, Process, until
+from forks import SUPPORT, TIMEOUT, Forks, Process, until
 from functional.launch.test_capacity import left
 from invariant import check, things
 
@@ -41,7 +41,7 @@ def started(cloud, tmp_path, forks):
 
     yield start
     for process in processes:
-        process.end()
+        process.kill()
 
 
 @pytest.fixture
@@ -50,27 +50,30 @@ def state(tmp_path):
     return tmp_path / "dask-bake" / "local-us-east-1-dask"
 
 
-def words(said: str) -> str:
-    return " ".join(said.split())
+def words(output: str) -> str:
+    return " ".join(output.split())
 
 
-def struck(cloud, rule: str) -> None:
+def wait_until_struck(cloud, rule: str) -> None:
     """Returns when a request has met the rule."""
     until(lambda: next(each for each in cloud.faults() if each["id"] == rule)["struck"])
 
 
-def held_to(cloud, before, code: int, said: str) -> None:
+def check_resources(cloud, before, code: int, output: str) -> None:
     """What there is now is what that launch claims."""
-    check(before, things(cloud.ec2), code=code, said=said, nodes=3)
+    check(before, things(cloud.ec2), code=code, message=output, nodes=3)
 
 
 def test_of_ten_launches_of_one_name_one_wins_and_nine_touch_nothing(cloud, started):
-    ends = [process.ended() for process in [started("launch", "dask") for _ in range(10)]]
+    ends = [process.wait() for process in [started("launch", "dask") for _ in range(10)]]
 
     assert sorted(code for code, _ in ends) == [0, *9 * [1]], ends
-    assert all("a cluster named dask already exists" in said for code, said in ends if code == 1)
+    assert all("a cluster named dask already exists" in output for code, output in ends if code == 1)
     assert len(left(cloud)) == 3 + 2
-    assert [len(cloud.asked(action)) for action in ("TerminateInstances", "DeleteSecurityGroup")] == [0, 0]
+    assert [len(cloud.requests_for(action)) for action in ("TerminateInstances", "DeleteSecurityGroup")] == [
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("shown", [(), ("--for-people",)], ids=["json", "for-people"])
@@ -79,19 +82,19 @@ def test_a_launch_whose_result_nobody_can_read_says_that_the_cluster_is_up(cloud
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "commands", "pretended-launch", cloud.url, "dask", *shown]
-    said = subprocess.run(
+    output = subprocess.run(
         ["sh", "-c", f'exec "$@" {REDIRECTED[stdout]}', "sh", *command, "--ami", DEBIAN.id],
         cwd=SUPPORT,
         env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
         stdout=writing,
         stderr=subprocess.PIPE,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
     os.close(writing)
 
-    words = " ".join(said.stderr.split())
-    assert said.returncode == 3, words
+    words = " ".join(output.stderr.split())
+    assert output.returncode == 3, words
     assert "the cluster dask is up, and costs" in words
     assert "dask-bake down dask" in words
     assert "Traceback" not in words
@@ -99,9 +102,9 @@ def test_a_launch_whose_result_nobody_can_read_says_that_the_cluster_is_up(cloud
 
 
 def test_two_at_once_take_a_cluster_down(cloud, started):
-    assert started("launch", "dask").ended()[0] == 0
+    assert started("launch", "dask").wait()[0] == 0
 
-    ends = [process.ended() for process in (started("down", "dask"), started("down", "dask"))]
+    ends = [process.wait() for process in (started("down", "dask"), started("down", "dask"))]
 
     # The second may have come when nothing was left to find.
     assert ends[0][0] == 0 or ends[1][0] == 0
@@ -111,14 +114,14 @@ def test_two_at_once_take_a_cluster_down(cloud, started):
 
 def test_a_cluster_is_taken_down_while_it_is_launched(cloud, started):
     launch = started("launch", "dask", "--never-ready")
-    until(lambda: len(cloud.asked("RunInstances")) == 2)
+    until(lambda: len(cloud.requests_for("RunInstances")) == 2)
 
-    down = started("down", "dask").ended()
+    down = started("down", "dask").wait()
 
     assert down[0] == 0, down
-    code, said = launch.ended()
-    assert code == 1, said
-    assert "ended while the cluster was launched" in " ".join(said.split())
+    code, output = launch.wait()
+    assert code == 1, output
+    assert "ended while the cluster was launched" in " ".join(output.split())
     assert left(cloud) == []
 
 
@@ -140,13 +143,13 @@ def test_an_interrupted_launch_leaves_nothing_of_what_ec2_was_about_to_make(
     """The request is on its way when the signal comes, and is carried out afterwards."""
     rule = cloud.fault("delay", action, skip=skip, seconds=1)
     process = started("launch", "dask")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     process.send_signal(number)
 
-    code, said = process.ended()
+    code, output = process.wait()
 
-    assert (code, left(cloud)) == (130, []), said
-    assert "Interrupted; this command has left nothing behind." in said
+    assert (code, left(cloud)) == (130, []), output
+    assert "Interrupted; this command has left nothing behind." in output
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
@@ -154,9 +157,9 @@ def test_a_second_interrupt_says_what_is_left_and_down_removes_it(cloud, started
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=1)
     slow = cloud.fault("delay", "TerminateInstances", seconds=2)
     process = started("launch")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGINT)
-    struck(cloud, slow)
+    wait_until_struck(cloud, slow)
     with fault_row(
         PART,
         "Ctrl-C during a launch, and again during its clean-up",
@@ -164,11 +167,11 @@ def test_a_second_interrupt_says_what_is_left_and_down_removes_it(cloud, started
         left="the named resources, until `down`",
     ):
         process.send_signal(second)
-        code, said = process.ended()
+        code, output = process.wait()
 
-    assert code == 3, said
-    assert "dask-bake down dask" in said
-    assert started("down").ended()[0] == 0
+    assert code == 3, output
+    assert "dask-bake down dask" in output
+    assert started("down").wait()[0] == 0
     assert left(cloud) == []
 
 
@@ -177,34 +180,34 @@ def test_however_often_a_launch_is_interrupted_it_says_truly_what_is_left(cloud,
     before = things(cloud.ec2)
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     while not process.has_ended:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGINT)
 
-    code, said = process.ended()
+    code, output = process.wait()
 
-    assert "Traceback" not in said
+    assert "Traceback" not in output
     # The signals may all have come before the undoing, which then goes to its end.
-    assert (code, left(cloud)) == (130, []) or code == 3, said
+    assert (code, left(cloud)) == (130, []) or code == 3, output
     if code == 3:
-        assert "dask-bake down dask" in said
-        check_named(cloud, before, said)
-        assert started("down").ended()[0] == 0
+        assert "dask-bake down dask" in output
+        check_named(cloud, before, output)
+        assert started("down").wait()[0] == 0
     assert left(cloud) == []
 
 
-def check_named(cloud, before, said: str) -> None:
+def check_named(cloud, before, output: str) -> None:
     """Whatever is there is named; what was told to end may have ended since."""
-    unnamed = [each for each in things(cloud.ec2) - before if not each.is_named_in(said)]
-    assert not unnamed, f"{unnamed} is there, and was not named: {said}"
+    unnamed = [each for each in things(cloud.ec2) - before if not each.is_named_in(output)]
+    assert not unnamed, f"{unnamed} is there, and was not named: {output}"
 
 
 def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
     ours, theirs = pty.openpty()
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready", terminal=os.ttyname(theirs))
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     os.close(theirs)
     with fault_row(
         PART,
@@ -213,7 +216,7 @@ def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
         left="nothing",
     ):
         os.close(ours)
-        code, _ = process.ended()
+        code, _ = process.wait()
 
     assert (code, left(cloud)) == (130, [])
 
@@ -221,10 +224,10 @@ def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
 def test_a_launch_that_shall_outlive_its_terminal_goes_on(cloud, started):
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch", ignored=[signal.SIGHUP])
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGHUP)
 
-    assert process.ended()[0] == 0
+    assert process.wait()[0] == 0
     assert len(left(cloud)) == 3 + 2
 
 
@@ -232,10 +235,10 @@ def test_an_interrupted_launch_is_undone_though_nobody_hears_it(cloud, started):
     """As where ``tee`` has ended by the same Ctrl-C, or the disk of the log is full."""
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready", stderr="/dev/full")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGINT)
 
-    assert (process.ended()[0], left(cloud)) == (130, [])
+    assert (process.wait()[0], left(cloud)) == (130, [])
 
 
 @pytest.mark.parametrize(
@@ -253,9 +256,9 @@ def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, a
     """The request is on its way when the launcher is killed, and is carried out afterwards."""
     rule = cloud.fault("delay", action, skip=skip, seconds=0.5)
     process = started("launch")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGKILL)
-    until(lambda: any(rule in each["faults"] for each in cloud.asked(action)))
+    until(lambda: any(rule in each["faults"] for each in cloud.requests_for(action)))
     assert left(cloud) != []
 
     with fault_row(
@@ -264,7 +267,7 @@ def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, a
         "`down` finds all resources by their tags and removes them",
         left="nothing, after `down`",
     ):
-        assert started("down").ended()[0] == 0
+        assert started("down").wait()[0] == 0
 
     assert left(cloud) == []
 
@@ -320,10 +323,10 @@ def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, a
 def test_a_down_that_is_ended_says_what_is_left_and_the_next_one_ends_it_all(
     cloud, started, fault_row, number, action, code, fault, happens
 ):
-    assert started("launch").ended()[0] == 0
+    assert started("launch").wait()[0] == 0
     rule = cloud.fault("delay", action, seconds=0.5)
     process = started("down")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     with fault_row(
         PART,
         fault,
@@ -331,15 +334,15 @@ def test_a_down_that_is_ended_says_what_is_left_and_the_next_one_ends_it_all(
         left="nothing" if code == 0 else "nothing, after the next `down`",
     ):
         process.send_signal(number)
-        ended, said = process.ended()
-        assert ended == code, said
+        wait, output = process.wait()
+        assert wait == code, output
         if code == 3:
-            check_named(cloud, frozenset(), said)
+            check_named(cloud, frozenset(), output)
         elif code == 130:
-            assert "interrupted before anything was ended" in words(said)
+            assert "interrupted before anything was ended" in words(output)
             assert len(left(cloud)) == 3 + 2
         # What was on its way may have been carried out since.
-        assert (code == 0 and not left(cloud)) or started("down").ended()[0] in (0, 2)
+        assert (code == 0 and not left(cloud)) or started("down").wait()[0] in (0, 2)
 
     assert left(cloud) == []
 
@@ -349,9 +352,9 @@ def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.3)
     lost = cloud.fault("drop-after", "RunInstances", skip=1)
     process = started("launch")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGSTOP)
-    until(lambda: any(lost in each["faults"] for each in cloud.asked("RunInstances")))
+    until(lambda: any(lost in each["faults"] for each in cloud.requests_for("RunInstances")))
     with fault_row(
         PART,
         "the laptop sleeps during a launch (SIGSTOP; the response to the current request is lost)",
@@ -359,9 +362,9 @@ def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes
         left="the cluster",
     ):
         process.send_signal(signal.SIGCONT)
-        code, said = process.ended()
+        code, output = process.wait()
 
-    assert code == 0, said
+    assert code == 0, output
     assert len(left(cloud)) == 3 + 2
 
 
@@ -373,12 +376,12 @@ def test_without_room_for_the_key_nothing_is_started(cloud, started, fault_row):
         "the launcher starts nothing; exit code 1",
         left="nothing",
     ):
-        code, said = started("launch", largest_file=0).ended()
+        code, output = started("launch", largest_file=0).wait()
 
-    assert code == 1, said
-    assert "the cluster's key could not be kept in" in words(said)
-    held_to(cloud, before, code, said)
-    assert not cloud.asked("RunInstances")
+    assert code == 1, output
+    assert "the cluster's key could not be kept in" in words(output)
+    check_resources(cloud, before, code, output)
+    assert not cloud.requests_for("RunInstances")
 
 
 def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, fault_row):
@@ -386,7 +389,7 @@ def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, faul
     before = things(cloud.ec2)
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
     with fault_row(
         PART,
@@ -394,11 +397,11 @@ def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, faul
         "the launcher removes what it created; exit code 1",
         left="nothing",
     ):
-        code, said = process.ended()
+        code, output = process.wait()
 
-    assert code == 1, said
-    assert "the cluster's host key could not be kept in" in words(said)
-    held_to(cloud, before, code, said)
+    assert code == 1, output
+    assert "the cluster's host key could not be kept in" in words(output)
+    check_resources(cloud, before, code, output)
 
 
 def test_without_room_for_its_file_a_launch_says_that_the_cluster_is_up(cloud, started, fault_row):
@@ -409,19 +412,19 @@ def test_without_room_for_its_file_a_launch_says_that_the_cluster_is_up(cloud, s
         "exit code 3; the message says that the cluster is up, and how to end it",
         left="the cluster",
     ):
-        code, said = started("launch", "dask", "--file", "/dev/full").ended()
+        code, output = started("launch", "dask", "--file", "/dev/full").wait()
 
-    assert code == 3, said
-    assert "/dev/full could not be written: No space left on device" in words(said)
-    assert "dask-bake down dask" in words(said)
-    held_to(cloud, before, code, words(said))
+    assert code == 3, output
+    assert "/dev/full could not be written: No space left on device" in words(output)
+    assert "dask-bake down dask" in words(output)
+    check_resources(cloud, before, code, words(output))
 
 
 def test_a_launch_whose_state_folder_is_deleted_is_undone(cloud, started, state, fault_row):
     before = things(cloud.ec2)
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch")
-    struck(cloud, rule)
+    wait_until_struck(cloud, rule)
     shutil.rmtree(state)
     with fault_row(
         PART,
@@ -429,15 +432,15 @@ def test_a_launch_whose_state_folder_is_deleted_is_undone(cloud, started, state,
         "the launcher removes what it created; exit code 1",
         left="nothing",
     ):
-        code, said = process.ended()
+        code, output = process.wait()
 
-    assert code == 1, said
-    assert "could not be kept" in words(said)
-    held_to(cloud, before, code, said)
+    assert code == 1, output
+    assert "could not be kept" in words(output)
+    check_resources(cloud, before, code, output)
 
 
 def test_a_cluster_whose_secrets_are_lost_is_seen_and_ended_and_not_entered(cloud, started, state, fault_row):
-    assert started("launch").ended()[0] == 0
+    assert started("launch").wait()[0] == 0
     shutil.rmtree(state)
 
     with fault_row(
@@ -446,12 +449,12 @@ def test_a_cluster_whose_secrets_are_lost_is_seen_and_ended_and_not_entered(clou
         "`status` and `ssh` report it; `down` needs only the tags",
         left="nothing, after `down`",
     ):
-        seen = started("status").ended()
-        entered = started("ssh").ended()
-        down = started("down").ended()
+        seen = started("status").wait()
+        entered = started("ssh").wait()
+        down = started("down").wait()
 
-    for _, said in (seen, entered):
-        assert "the key of cluster dask is not on this machine" in words(said), said
+    for _, output in (seen, entered):
+        assert "the key of cluster dask is not on this machine" in words(output), output
     assert (seen[0], entered[0], down[0]) == (0, 1, 0), (seen, entered, down)
     assert "Hint" in entered[1]
     assert left(cloud) == []
@@ -467,16 +470,16 @@ def test_what_did_not_become_ready_is_kept_for_whoever_wants_to_look(cloud, star
         left="the named resources, until `down`",
     ):
         process = started("launch", "dask", "--never-ready", "--keep-on-failure", "--timeout", "1")
-        code, said = process.ended()
+        code, output = process.wait()
 
-    assert code == 3, said
-    assert "--keep-on-failure keeps what there is" in words(said)
-    assert "dask-bake ssh --name dask" in words(said)
-    assert "dask-bake down dask" in words(said)
-    held_to(cloud, before, code, said)
+    assert code == 3, output
+    assert "--keep-on-failure keeps what there is" in words(output)
+    assert "dask-bake ssh --name dask" in words(output)
+    assert "dask-bake down dask" in words(output)
+    check_resources(cloud, before, code, output)
     assert len(left(cloud)) == 3 + 2
     assert (state / "id_ed25519").exists()
-    assert started("down").ended()[0] == 0
+    assert started("down").wait()[0] == 0
     assert left(cloud) == []
 
 
@@ -487,9 +490,9 @@ def test_what_is_no_fault_of_the_nodes_is_undone_whatever_was_to_be_kept(cloud, 
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=0.3)
     process = started("launch", "dask", "--keep-on-failure", "--never-ready")
     if trouble == "an interrupt":
-        struck(cloud, rule)
+        wait_until_struck(cloud, rule)
         process.send_signal(signal.SIGINT)
 
-    code, said = process.ended()
+    code, output = process.wait()
 
-    assert (code, left(cloud)) == (1 if trouble == "no room" else 130, []), said
+    assert (code, left(cloud)) == (1 if trouble == "no room" else 130, []), output

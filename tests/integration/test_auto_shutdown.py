@@ -55,12 +55,14 @@ def test_a_cluster_ends_when_nobody_is_there_and_whoever_is_there_keeps_it(cloud
     assert "It is in use: a task is running." in shown
     reason = "no client, task or session for 15 s"
     warned = [
-        line for line in idle.said(0) if line.startswith("DASK-BAKE-WARNING idle: this cluster ends in ")
+        line
+        for line in idle.console_lines(0)
+        if line.startswith("DASK-BAKE-WARNING idle: this cluster ends in ")
     ]
     assert warned
     assert warned[-1].endswith("To postpone it: dask-bake extend idle")
-    assert idle.said(0)[-1] == f"DASK-BAKE-END idle: {reason}"
-    assert idle.said(1)[-1] == f"DASK-BAKE-END over: the head has ended the cluster: {reason}"
+    assert idle.console_lines(0)[-1] == f"DASK-BAKE-END idle: {reason}"
+    assert idle.console_lines(1)[-1] == f"DASK-BAKE-END over: the head has ended the cluster: {reason}"
 
 
 # ---- what fails at boot
@@ -79,7 +81,7 @@ class Launch:
     """How a launch ended, and after how many seconds."""
 
     code: int
-    said: str
+    stderr: str
     seconds: float
 
 
@@ -112,8 +114,8 @@ def boots(cloud, image, failing):
         assert time.monotonic() - begin < LONGEST, f"these launches do not end: {sorted(begun)}"
         for name in [name for name, process in begun.items() if process.poll() is not None]:
             process = begun.pop(name)
-            _, said = process.communicate()
-            ended[name] = Launch(process.returncode, said, time.monotonic() - begin)
+            _, stderr = process.communicate()
+            ended[name] = Launch(process.returncode, stderr, time.monotonic() - begin)
         time.sleep(0.05)
     cloud.clear_faults()
     ending = [cloud.start("down", name) for name, launch in ended.items() if launch.code == 0]
@@ -133,8 +135,8 @@ def test_a_node_that_cannot_be_configured_says_so_and_ends_itself(cloud, boots, 
         left="nothing",
     ) as row:
         row.seconds = boots["failing"].seconds
-        assert boots["failing"].code == 1, boots["failing"].said
-        assert "DASK-BAKE-FAILED init: " in boots["failing"].said
+        assert boots["failing"].code == 1, boots["failing"].stderr
+        assert "DASK-BAKE-FAILED init: " in boots["failing"].stderr
     assert "dask-bake-failing" not in cloud.groups()
 
 
@@ -152,8 +154,8 @@ def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
         left="nothing",
     ) as row:
         row.seconds = boots["untold"].seconds
-        assert boots["untold"].code == 1, boots["untold"].said
-        assert SILENCE in boots["untold"].said
+        assert boots["untold"].code == 1, boots["untold"].stderr
+        assert SILENCE in boots["untold"].stderr
 
 
 @pytest.mark.slow
@@ -166,8 +168,8 @@ def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots,
         left="nothing",
     ) as row:
         row.seconds = boots["refused"].seconds
-        assert boots["refused"].code == 1, boots["refused"].said
-        assert SILENCE in boots["refused"].said
+        assert boots["refused"].code == 1, boots["refused"].stderr
+        assert SILENCE in boots["refused"].stderr
 
 
 @pytest.mark.slow
@@ -179,7 +181,7 @@ def test_a_node_whose_metadata_service_is_slow_boots(boots, fault_row):
         left="everything",
     ) as row:
         row.seconds = boots["slow"].seconds
-        assert boots["slow"].code == 0, boots["slow"].said
+        assert boots["slow"].code == 0, boots["slow"].stderr
 
 
 @pytest.mark.parametrize("name", ["late", "unready"])
@@ -196,7 +198,7 @@ def test_a_node_that_the_metadata_service_refuses_once_boots(boots, fault_row, n
         left="everything",
     ) as row:
         row.seconds = boots[name].seconds
-        assert boots[name].code == 0, boots[name].said
+        assert boots[name].code == 0, boots[name].stderr
 
 
 @pytest.fixture(scope="module")
@@ -214,9 +216,9 @@ def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
         "the node prints the reason on its console and runs until its lifetime ends",
         left="everything, for examination",
     ):
-        until(lambda: kept.said(0), timeout=30)
+        until(lambda: kept.console_lines(0), timeout=30)
 
-    assert kept.said(0)[0].startswith("DASK-BAKE-FAILED init: ")
+    assert kept.console_lines(0)[0].startswith("DASK-BAKE-FAILED init: ")
     assert kept.run(0, "sh", "-c", f"systemctl is-failed {NETWORK_STAGE}") == "failed\n"
     assert kept.live() == kept.ids
 
@@ -256,7 +258,8 @@ def test_a_cluster_ends_with_its_lifetime_however_it_is_used_and_extend_puts_it_
     assert (launched, lifetime["limit"]) == (3600, 20)
     assert re.search(r"It ends itself in \d+ s at the latest\.\nIt is in use: a client is connected\.", shown)
     assert time.monotonic() - begin > lifetime["left"] - 2
-    assert kept.said(0)[-1] == "DASK-BAKE-END lifetime: its lifetime of 20 s is over"
+    assert kept.console_lines(0)[-1] == "DASK-BAKE-END lifetime: its lifetime of 20 s is over"
     assert (
-        kept.said(1)[-1] == "DASK-BAKE-END over: the head has ended the cluster: its lifetime of 20 s is over"
+        kept.console_lines(1)[-1]
+        == "DASK-BAKE-END over: the head has ended the cluster: its lifetime of 20 s is over"
     )

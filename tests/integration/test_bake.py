@@ -23,11 +23,11 @@ def test_a_bake_ends_with_an_image_that_says_what_it_holds(cloud, image):
 def test_a_second_bake_finds_the_first(cloud, image):
     """Nothing is built, and one line says so."""
     again = cloud.json("bake")
-    told = cloud.run("bake")
+    output = cloud.run("bake")
 
     assert (again["image"], again["built"]) == (image, False)
-    assert told.startswith(f"{image} exists: Python {BASE.python}, dask")
-    assert len(told.splitlines()) == 1
+    assert output.startswith(f"{image} exists: Python {BASE.python}, dask")
+    assert len(output.splitlines()) == 1
 
 
 def test_packer_leaves_nothing_in_the_cloud(cloud, image, no_shared_cluster):
@@ -44,10 +44,10 @@ def test_images_survive_the_server(cloud, image):
     cloud.run("local", "up")
     after = cloud.ec2().describe_images(Owners=["self"])["Images"]
 
-    def told(images):
+    def described(images):
         return [(one["ImageId"], one["Name"], sorted(map(json.dumps, one["Tags"]))) for one in images]
 
-    assert told(before) == told(after)
+    assert described(before) == described(after)
     assert image in [one["ImageId"] for one in after]
 
 

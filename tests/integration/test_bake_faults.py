@@ -58,10 +58,10 @@ class Bake:
 
     def ended(self) -> str:
         """What it said, once it has ended."""
-        told, said = self.process.communicate(timeout=600)
-        assert "Traceback" not in told + said
+        stdout, stderr = self.process.communicate(timeout=600)
+        assert "Traceback" not in stdout + stderr
         assert self.user.secrets() == []
-        return said
+        return stderr
 
 
 def begun(folder, tiny, *, script="15-mine.sh", text, words=()):
@@ -122,34 +122,34 @@ def stages(cloud):
 
 
 def test_a_failing_script_is_named_with_its_last_lines_and_the_log(failed):
-    bake, said = failed["fails"]
+    bake, stderr = failed["fails"]
     assert bake.process.returncode == 1
-    assert "Error: 15-mine.sh failed: Script exited with non-zero exit status: 3" in said
-    assert "\n  the reason\n" in said
-    assert f"{bake.user.home}/state/dask-bake/bake.log" in said
+    assert "Error: 15-mine.sh failed: Script exited with non-zero exit status: 3" in stderr
+    assert "\n  the reason\n" in stderr
+    assert f"{bake.user.home}/state/dask-bake/bake.log" in stderr
 
 
 def test_a_script_that_hangs_is_ended(failed):
-    bake, said = failed["hangs"]
+    bake, stderr = failed["hangs"]
     assert bake.process.returncode == 1
-    assert "Error: 15-mine.sh failed: it did not end in time" in said
-    assert "Hint: --timeout gives the scripts longer" in said
+    assert "Error: 15-mine.sh failed: it did not end in time" in stderr
+    assert "Hint: --timeout gives the scripts longer" in stderr
 
 
 def test_an_image_that_does_not_compute_is_removed(failed):
     """Its workers join, and their sums are wrong: the image is built, and does not prove itself."""
-    bake, said = failed["cannot count"]
+    bake, stderr = failed["cannot count"]
     assert bake.process.returncode == 1
-    assert "does not compute: it answered [7, 1]" in " ".join(said.split())
-    assert "was removed" in said
+    assert "does not compute: it answered [7, 1]" in " ".join(stderr.split())
+    assert "was removed" in stderr
 
 
 def test_an_image_with_a_secret_in_it_is_never_made(failed):
     """The image's own check finds what a script of somebody's left, and names it."""
-    bake, said = failed["keeps a secret"]
+    bake, stderr = failed["keeps a secret"]
     assert bake.process.returncode == 1
-    assert "90-clean.sh failed" in said
-    assert "/root/.aws/credentials" in said
+    assert "90-clean.sh failed" in stderr
+    assert "/root/.aws/credentials" in stderr
 
 
 def test_a_base_image_that_does_not_exist(cloud, tiny):
@@ -188,18 +188,18 @@ def test_interrupted_bakes_leave_nothing(cloud, tiny, moments, tmp_path):
 
     until(all_are_interrupted, timeout=600)
     for moment, bake in bakes.items():
-        said = bake.ended()
-        assert bake.process.returncode == 130, (moment, said)
+        stderr = bake.ended()
+        assert bake.process.returncode == 130, (moment, stderr)
 
 
 def test_two_bakes_of_one_image_are_one(cloud, tiny, tmp_path):
     """One builds, the other says that it waits, and has the same image."""
     both = [begun(tmp_path / which, tiny, text=": two", words=("--json",)) for which in "ab"]
     ended = [bake.process.communicate(timeout=600) for bake in both]
-    results = [json.loads(told) for told, _ in ended]
+    results = [json.loads(stdout) for stdout, _ in ended]
     assert sorted(result["built"] for result in results) == [False, True]
     assert results[0]["image"] == results[1]["image"]
-    assert "Another bake of this image is going on" in "".join(said for _, said in ended)
+    assert "Another bake of this image is going on" in "".join(stderr for _, stderr in ended)
     cloud.ec2().deregister_image(ImageId=results[0]["image"], DeleteAssociatedSnapshots=True)
 
 

@@ -43,8 +43,8 @@ def test_a_cluster_is_entered_through_a_bastion(cloud, image, cluster, through_s
         computes(through_shared, "behind")
         without = cloud.attempt("ssh", "--name", "behind", "--", "true")
         assert without.returncode == 255
-        told = cloud.attempt("allow-me", "behind")
-        assert (told.returncode, "is entered through jump" in told.stderr) == (2, True)
+        refused = cloud.attempt("allow-me", "behind")
+        assert (refused.returncode, "is entered through jump" in refused.stderr) == (2, True)
 
 
 def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster):

@@ -34,9 +34,9 @@ def test_a_launch_makes_two_calls_for_instances(cluster):
 
 def test_the_client_on_the_head_sees_every_worker(cloud, cluster):
     """`Client()` needs no address there."""
-    told = cloud.on_head("from distributed import Client; print(Client())", name="shared")
+    output = cloud.on_head("from distributed import Client; print(Client())", name="shared")
 
-    assert "processes=4 threads=16" in told
+    assert "processes=4 threads=16" in output
     assert cluster["workers"] == cluster["workers_expected"] == 4
 
 

@@ -87,10 +87,10 @@ def test_what_a_change_would_do_is_explained(cloud, environment, conda_image, tm
     changed.write_text(
         environment.read_text().replace("    - xyzservices\n", "    - xyzservices\n    - sh\n")
     )
-    told = cloud.json("bake", "--env", str(changed), "--installer", "conda", "--explain")
-    assert (told["would_build"], told["compared_with"]) == (True, conda_image["image"])
-    assert [each["name"] for each in told["differences"]["packages"]] == ["sh"]
-    files = sorted(each["name"] for each in told["differences"]["files"])
+    explained = cloud.json("bake", "--env", str(changed), "--installer", "conda", "--explain")
+    assert (explained["would_build"], explained["compared_with"]) == (True, conda_image["image"])
+    assert [each["name"] for each in explained["differences"]["packages"]] == ["sh"]
+    files = sorted(each["name"] for each in explained["differences"]["files"])
     assert files == ["conda.lock", "environment.yml", "pip.lock"]
 
 
@@ -103,8 +103,8 @@ client.wait_for_workers(2)
 everywhere = client.run(lambda: (sys.version.split()[0], sys.prefix, __import__("xyzservices").__name__))
 print(sorted(set(everywhere.values())), client.submit(sum, range(100)).result())
 """
-    told = cloud.on_head(code, name="conda")
-    assert told.strip() == f"[('{conda_image['python']}', '/opt/dask', 'xyzservices')] 4950"
+    output = cloud.on_head(code, name="conda")
+    assert output.strip() == f"[('{conda_image['python']}', '/opt/dask', 'xyzservices')] 4950"
 
 
 def on_head(cloud, *words):
@@ -133,8 +133,8 @@ print(json.dumps({
     "prefix": os.environ.get("CONDA_PREFIX"),
 }))
 """
-    told = json.loads(cloud.on_head(code, name="conda"))
-    assert told == {"urls": [channel.url], "history": True, "writable": True, "prefix": "/opt/dask"}
+    found = json.loads(cloud.on_head(code, name="conda"))
+    assert found == {"urls": [channel.url], "history": True, "writable": True, "prefix": "/opt/dask"}
     assert on_head(cloud, "sudo -u dask test -w /opt/dask/lib || echo no").strip() == "no"
 
 

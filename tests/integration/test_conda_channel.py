@@ -25,7 +25,7 @@ def small(request: pytest.FixtureRequest) -> Path:
     return small_channel(request.config.cache.mkdir("conda-channel"))
 
 
-def said(prefix: Path, *words: str) -> str:
+def output_of(prefix: Path, *words: str) -> str:
     """What a program of the prefix says, in an environment that leads nowhere else."""
     path = f"{prefix}/bin:/usr/bin:/bin"
     command = [str(prefix / "bin" / words[0]), *words[1:]]
@@ -46,12 +46,15 @@ def test_a_python_works_from_another_prefix(python: str, tmp_path: Path) -> None
     index_channel(channel)
     prefix = installed(solved(channel.as_uri(), ["pip"], tmp_path), tmp_path)
     packages = f"{prefix}/lib/python{PYTHON}/site-packages"
-    asked = "import ssl, sqlite3, ctypes, lzma, bz2, zlib, sys, sysconfig, pip"
-    told = said(
-        prefix, "python", "-c", f"{asked}; print(sys.prefix, sysconfig.get_path('purelib'), pip.__path__[0])"
+    imports = "import ssl, sqlite3, ctypes, lzma, bz2, zlib, sys, sysconfig, pip"
+    output = output_of(
+        prefix,
+        "python",
+        "-c",
+        f"{imports}; print(sys.prefix, sysconfig.get_path('purelib'), pip.__path__[0])",
     )
-    assert told == f"{prefix} {packages} {packages}/pip"
-    assert said(prefix, "pip", "--version").endswith(f"from {packages}/pip (python {PYTHON})")
+    assert output == f"{prefix} {packages} {packages}/pip"
+    assert output_of(prefix, "pip", "--version").endswith(f"from {packages}/pip (python {PYTHON})")
 
 
 def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
@@ -65,6 +68,6 @@ def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
 def test_dask_runs_from_the_small_channel(small: Path, tmp_path: Path) -> None:
     with serve(small) as channel:
         prefix = installed(solved(channel.url, ["python", "pip", "dask"], tmp_path), tmp_path)
-    version = said(prefix, "python", "-c", "import distributed; print(distributed.__version__)")
-    assert said(prefix, "dask", "--version") == f"dask, version {version}"
-    assert said(prefix, "pip", "check") == "No broken requirements found."
+    version = output_of(prefix, "python", "-c", "import distributed; print(distributed.__version__)")
+    assert output_of(prefix, "dask", "--version") == f"dask, version {version}"
+    assert output_of(prefix, "pip", "check") == "No broken requirements found."

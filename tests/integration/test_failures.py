@@ -15,9 +15,9 @@ from local_watched import started
 
 def assert_said(done, code, *words):
     """It ended so, and the last words are a sentence with these words and a hint; no traceback."""
-    told = done.stdout + done.stderr
-    assert done.returncode == code, told
-    assert "Traceback" not in told
+    output = done.stdout + done.stderr
+    assert done.returncode == code, output
+    assert "Traceback" not in output
     assert "Error: " in done.stderr
     assert "Hint: " in done.stderr
     for word in words:
@@ -46,10 +46,10 @@ def test_an_interrupted_launch_leaves_nothing(cloud, image):
         if "instances" in line:
             break
     process.send_signal(signal.SIGINT)
-    told, said = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=60)
 
-    assert process.returncode == 130, told + said
-    assert "Traceback" not in told + said
+    assert process.returncode == 130, stdout + stderr
+    assert "Traceback" not in stdout + stderr
     assert (cloud.live_instances(), cloud.groups()) == ([], [])
 
 

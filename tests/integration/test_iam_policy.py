@@ -5,7 +5,7 @@ import urllib.request
 
 from dask_bake.iam.grants import Purpose
 from dask_bake.models.tags import Tag
-from iam_actions import PACKER, Asked, needed, permitted
+from iam_actions import PACKER, RecordedRequest, needed, permitted
 
 
 def test_a_bake_by_packer_asks_for_nothing_that_the_policy_does_not_allow(cloud, tiny):
@@ -13,13 +13,13 @@ def test_a_bake_by_packer_asks_for_nothing_that_the_policy_does_not_allow(cloud,
     log = f"{cloud.json('local', 'status')['url']}/_dask_bake/requests"
     urllib.request.urlopen(urllib.request.Request(log, method="DELETE"))
     made = cloud.json("bake", "--env", str(tiny), "--force", "--no-verify", timeout=300)["image"]
-    asked = [
-        Asked(each["service"], each["action"], each["parameters"])
+    requests = [
+        RecordedRequest(each["service"], each["action"], each["parameters"])
         for each in json.load(urllib.request.urlopen(log))
     ]
     cloud.run("images", "remove", made, "--yes")
 
-    assert needed(asked) <= permitted(Purpose.BAKE)
-    assert needed(asked) >= PACKER
-    (started,) = (each for each in asked if each.operation == "RunInstances")
+    assert needed(requests) <= permitted(Purpose.BAKE)
+    assert needed(requests) >= PACKER
+    (started,) = (each for each in requests if each.operation == "RunInstances")
     assert [started.tagged(kind)[Tag.MANAGED] for kind in ("instance", "volume")] == ["true", "true"]

@@ -31,9 +31,9 @@ def test_every_unit_of_every_node_is_well(on_node):
 
 def test_a_stage_of_cloud_init_before_ours_cannot_take_for_ever(on_node):
     stages = ("cloud-init-local", NETWORK_STAGE)
-    told = on_node("0", "systemctl", "show", "--property", "TimeoutStartUSec", "--value", *stages)
+    output = on_node("0", "systemctl", "show", "--property", "TimeoutStartUSec", "--value", *stages)
 
-    assert told.split() == ["15min", "15min"]
+    assert output.split() == ["15min", "15min"]
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ def test_a_stage_of_cloud_init_before_ours_cannot_take_for_ever(on_node):
 )
 def test_each_node_has_an_identity_of_its_own(on_node, file):
     """Nothing of the kind came with the image."""
-    told = {on_node(node, "cat", file).strip() for node in NODES}
+    identities = {on_node(node, "cat", file).strip() for node in NODES}
 
-    assert len(told) == len(NODES)
-    assert all(len(identity) >= 10 for identity in told)
+    assert len(identities) == len(NODES)
+    assert all(len(identity) >= 10 for identity in identities)
 
 
 def test_there_is_one_host_key(on_node):
@@ -86,8 +86,8 @@ def test_nothing_of_the_bake_is_on_a_node(on_node):
 @pytest.mark.parametrize("user", ["dask", "admin"])
 def test_every_package_imports_on_a_node(on_node, user):
     """For the user whom the units run as, and for the one who logs in."""
-    told = on_node("1", "sudo", "-u", user, CHECK)
-    assert re.fullmatch(r"\d+ modules of \d+ packages imported in [\d.]+ s\n", told)
+    output = on_node("1", "sudo", "-u", user, CHECK)
+    assert re.fullmatch(r"\d+ modules of \d+ packages imported in [\d.]+ s\n", output)
 
 
 def test_nothing_in_the_environment_was_written_since_the_bake(on_node):

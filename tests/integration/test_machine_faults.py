@@ -44,8 +44,8 @@ def source_of_data(cloud, instance: str) -> str:
     found: list[str] = []
 
     def is_said() -> bool:
-        said = cloud.ec2().get_console_output(InstanceId=instance).get("Output", "")
-        found[:] = re.findall(r"finished at .* Datasource (\w+)", said)
+        console = cloud.ec2().get_console_output(InstanceId=instance).get("Output", "")
+        found[:] = re.findall(r"finished at .* Datasource (\w+)", console)
         return bool(found)
 
     until(is_said, timeout=120)

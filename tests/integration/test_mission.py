@@ -19,8 +19,8 @@ def test_sixty_four_workers_register(mission):
 
 def test_the_head_s_client_says_64(cloud, mission):
     """As in `ipython`, then `c = Client()`."""
-    told = cloud.on_head("from distributed import Client; print(Client())", name="mission")
-    assert "processes=64 threads=64" in told
+    output = cloud.on_head("from distributed import Client; print(Client())", name="mission")
+    assert "processes=64 threads=64" in output
 
 
 def test_all_of_them_compute(cloud, mission):
@@ -39,10 +39,10 @@ print(sum(value for value, _ in results), len(everywhere))
 
 def test_down_removes_all_of_it(cloud, mission):
     """Instances, security group and the secrets on this machine; a second `down` has nothing to end."""
-    told = cloud.run("down", "mission")
+    output = cloud.run("down", "mission")
     again = cloud.attempt("down", "mission")
 
-    assert "9 nodes" in told
+    assert "9 nodes" in output
     assert (cloud.live_instances(), cloud.groups(), cloud.secrets()) == ([], [], [])
     assert again.returncode == 2
     assert "mission" in again.stderr

@@ -185,11 +185,11 @@ def test_the_host_alone_answers_who_asks_for_an_instance(nodes, outsiders):
     """Nothing goes from cable to cable, past the rules: neither among members nor from outside."""
     target = nodes[0]["PrivateIpAddress"]
     host = Path(f"/sys/class/net/{NAME}/address").read_text().strip()
-    asked = [
+    answers = [
         in_instance(one).who_has(target, own=one["PrivateIpAddress"]) for one in (nodes[1], outsiders[0])
     ]
 
-    assert asked == [{host}, {host}]
+    assert answers == [{host}, {host}]
 
 
 ASK_FROM_WORKERS = """
@@ -211,6 +211,6 @@ print(*client.gather(futures))
 
 def test_code_that_a_worker_runs_gets_nothing_from_the_metadata_address(cloud, cluster):
     """Not even a token: the system does not let the user that runs tasks send there."""
-    told = cloud.on_head(ASK_FROM_WORKERS, name="shared").split()
+    output = cloud.on_head(ASK_FROM_WORKERS, name="shared").split()
 
-    assert told == ["PermissionError"] * cluster["workers"]
+    assert output == ["PermissionError"] * cluster["workers"]

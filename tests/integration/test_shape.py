@@ -56,9 +56,9 @@ def chosen(environment):
 
 def test_threads_memory_and_options_reach_the_worker_processes(shaped):
     workers = shaped.compute("print(json.dumps(client.scheduler_info(n_workers=-1)['workers']))").values()
-    told = [(each["nthreads"], each["memory_limit"], each["resources"]) for each in workers]
+    limits = [(each["nthreads"], each["memory_limit"], each["resources"]) for each in workers]
 
-    assert told == [(3, 200 * 2**20, {"MINE": 2, "YOURS": 3})] * 2
+    assert limits == [(3, 200 * 2**20, {"MINE": 2, "YOURS": 3})] * 2
 
 
 def test_options_reach_the_scheduler(shaped):
@@ -74,10 +74,10 @@ def loaded(dask_worker):
     return [*dask_worker.set_up, "tabnanny" in sys.modules]
 print(json.dumps(list(client.run(loaded).values())))
 """
-    told = shaped.compute(code)
+    loaded = shaped.compute(code)
 
-    assert [(name, module) for name, _, module in told] == [("set_up.py", True)] * 2
-    assert len({worker for _, worker, _ in told}) == 2
+    assert [(name, module) for name, _, module in loaded] == [("set_up.py", True)] * 2
+    assert len({worker for _, worker, _ in loaded}) == 2
 
 
 def test_variables_reach_scheduler_and_workers(shaped):
@@ -94,10 +94,10 @@ print(json.dumps([client.run_on_scheduler(environment), *client.run(environment)
 def test_variables_reach_every_session(shaped, node):
     """A bare command by ssh, a login shell, and one that came by sudo."""
     shells = (("python", "-"), ("bash", "-lc", "python -"), ("sudo", "-i", "python", "-"))
-    told = [json.loads(shaped.run(node, *shell, text=PRINT_ENVIRONMENT)) for shell in shells]
+    environments = [json.loads(shaped.run(node, *shell, text=PRINT_ENVIRONMENT)) for shell in shells]
 
-    assert [chosen(environment) for environment in told] == [VARIABLES] * 3
-    assert all(environment["PATH"].split(":")[0] == "/opt/dask/bin" for environment in told)
+    assert [chosen(environment) for environment in environments] == [VARIABLES] * 3
+    assert all(environment["PATH"].split(":")[0] == "/opt/dask/bin" for environment in environments)
 
 
 START_KERNEL = """

@@ -48,8 +48,8 @@ def begin(cluster: Watched, unit: str, code: str) -> None:
 
 def answer(cluster: Watched, unit: str, timeout: float):
     """What it printed, as JSON, once it has ended."""
-    told = f"until grep . /tmp/{unit}; do systemctl is-active --quiet {unit} || exit 1; sleep 0.1; done"
-    return json.loads(cluster.run(0, "timeout", str(timeout), "sh", "-c", f"{told} 2>/dev/null"))
+    script = f"until grep . /tmp/{unit}; do systemctl is-active --quiet {unit} || exit 1; sleep 0.1; done"
+    return json.loads(cluster.run(0, "timeout", str(timeout), "sh", "-c", f"{script} 2>/dev/null"))
 
 
 def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, losing, fault_row):
@@ -123,10 +123,10 @@ while not any(client.processing().values()):
     time.sleep(0.05)
 open("/tmp/waits", "w").close()
 try:
-    said = task.result()
+    message = task.result()
 except Exception as error:
-    said = f"{type(error).__name__}: {error}"
-print(json.dumps([said, client.submit(sum, range(100)).result()]))
+    message = f"{type(error).__name__}: {error}"
+print(json.dumps([message, client.submit(sum, range(100)).result()]))
 """
 
 
@@ -150,9 +150,9 @@ def test_a_scheduler_that_dies_or_hangs_is_started_again_and_its_clients_are_tol
         until(lambda: losing.main_process(0, "dask-scheduler") not in (0, before), timeout=60)
         losing.until(f"{counted} == {workers}", timeout=60)
     losing.tune(0, hung=30)
-    said, total = answer(losing, f"lost-{signal.lower()}", timeout=60)
+    message, total = answer(losing, f"lost-{signal.lower()}", timeout=60)
 
-    assert "Cancelled" in said, said
+    assert "Cancelled" in message, message
     assert total == 4950
 
 
@@ -216,4 +216,4 @@ def test_a_notebook_that_computes_keeps_an_idle_cluster_and_one_that_does_not_le
         until(lambda: losing.live() == [], timeout=120)
 
     assert time.monotonic() - began > BUSY + IDLE - 1
-    assert losing.said(0)[-1] == f"DASK-BAKE-END idle: no client, task or session for {IDLE} s"
+    assert losing.console_lines(0)[-1] == f"DASK-BAKE-END idle: no client, task or session for {IDLE} s"

@@ -28,10 +28,10 @@ def hog(size):
     time.sleep(30)
     return len(held)
 try:
-    said = client.submit(hog, SIZE).result(timeout=60)
+    message = client.submit(hog, SIZE).result(timeout=60)
 except Exception as error:
-    said = f"{type(error).__name__}: {error}"
-print(json.dumps([said, client.submit(sum, range(100)).result()]))
+    message = f"{type(error).__name__}: {error}"
+print(json.dumps([message, client.submit(sum, range(100)).result()]))
 """
 
 
@@ -39,12 +39,12 @@ def hogged(cluster: Watched, megabytes: int) -> tuple[str, int]:
     """What came of a task that takes so much memory, and how many processes ended; the node goes on."""
     before = set(cluster.processes(1).values())
     unit = cluster.main_process(1, "dask-worker")
-    said, total = cluster.compute(HOG.replace("SIZE", str(megabytes * 2**20)))
+    message, total = cluster.compute(HOG.replace("SIZE", str(megabytes * 2**20)))
     cluster.until(f"len(addresses({cluster.host(1)!r})) == 8", timeout=60)
 
     assert total == 4950
     assert cluster.main_process(1, "dask-worker") == unit
-    return str(said), len(before - set(cluster.processes(1).values()))
+    return str(message), len(before - set(cluster.processes(1).values()))
 
 
 def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_in_words(eight, fault_row):
@@ -55,8 +55,8 @@ def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_in_word
         " KilledWorker",
         left="the other seven processes of the node",
     ):
-        said, ended = hogged(eight, 1200)
-    assert said.startswith("KilledWorker: Attempted to run task 'hog-")
+        message, ended = hogged(eight, 1200)
+    assert message.startswith("KilledWorker: Attempted to run task 'hog-")
     assert ended == 1
 
 
@@ -72,11 +72,11 @@ def test_the_process_that_the_kernel_ends_for_want_of_memory_ends_alone(eight, f
             left="the other processes of the node",
         ),
     ):
-        said, ended = hogged(eight, 600)
+        message, ended = hogged(eight, 600)
         assert 1 <= ended <= killed()
         assert ended < 8
 
-    assert said.startswith("KilledWorker: Attempted to run task 'hog-")
+    assert message.startswith("KilledWorker: Attempted to run task 'hog-")
     assert eight.run(1, "systemctl", "show", "--property=OOMPolicy", "--value", "dask-worker") == "continue\n"
 
 
@@ -141,4 +141,4 @@ def test_workers_whose_head_is_cut_off_end(cloud, eight, fault_row):
         cloud.fault("cut", "--instance", eight.ids[0])
         until(lambda: eight.live() == eight.ids[:1], timeout=150)
 
-    assert eight.said(1)[-1] == "DASK-BAKE-END lost: no connection to the head for 3 s"
+    assert eight.console_lines(1)[-1] == "DASK-BAKE-END lost: no connection to the head for 3 s"

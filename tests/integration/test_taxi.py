@@ -16,10 +16,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "nyc_taxi.py"
 @pytest.fixture(scope="module")
 def figures(cloud, cluster):
     """What the example says on the head, as JSON; it is the first to ask for the files."""
-    told = cloud.run(
+    output = cloud.run(
         "ssh", "--name", "shared", "--", "python", "-", "--json", text=EXAMPLE.read_text(), timeout=300
     )
-    return json.loads(told)
+    return json.loads(output)
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +39,12 @@ def check(figures, every):
     by_passengers = fraction.groupby(rides.passenger_count).mean()
     by_hour = fraction.groupby(rides.tpep_pickup_datetime.dt.hour).mean()
 
-    told = figures["tip_fraction"]
+    computed = figures["tip_fraction"]
     assert figures["rows"] == len(every)
-    assert {int(key): value for key, value in told["by_passengers"].items()} == pytest.approx(
+    assert {int(key): value for key, value in computed["by_passengers"].items()} == pytest.approx(
         by_passengers.to_dict()
     )
-    assert {int(key): value for key, value in told["by_hour"].items()} == pytest.approx(by_hour.to_dict())
+    assert {int(key): value for key, value in computed["by_hour"].items()} == pytest.approx(by_hour.to_dict())
 
 
 def test_the_figures_of_a_year_are_pandas_s(figures, rides):

@@ -30,10 +30,10 @@ def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
     known.write_text("\n".join([f"{first.split()[0]} {other.stdout.strip()}", *others]) + "\n")
 
     entered = cloud.attempt("ssh", "--name", name, "--", "echo", "in")
-    asked = cloud.json("status", name)
+    status = cloud.json("status", name)
 
     known.write_text(right)
-    assert (entered.returncode, entered.stdout, asked["workers"]) == (255, "", None)
+    assert (entered.returncode, entered.stdout, status["workers"]) == (255, "", None)
     assert "Host key verification failed" in entered.stderr
 
 
@@ -82,8 +82,8 @@ def test_a_cluster_is_entered_through_an_instance_connect_endpoint(
         assert opened(cloud, "inside") == [(endpoint["group"], OURS)]
         assert nothing_answers(launch)
         computes(with_aws, "inside")
-        told = with_aws.attempt("allow-me", "inside")
-        assert (told.returncode, "nothing need be opened" in told.stderr) == (2, True)
+        refused = with_aws.attempt("allow-me", "inside")
+        assert (refused.returncode, "nothing need be opened" in refused.stderr) == (2, True)
 
     called = set((tmp_path / "aws.log").read_text().splitlines())
     head = launch["nodes"][0]["id"]
@@ -148,8 +148,8 @@ def test_nodes_without_user_data_boot_and_are_entered_by_a_key_pair_of_the_clust
                 ),
                 timeout=60,
             )
-            told = cloud.run("ssh", "--name", "plain", str(node), "--", "ls", "/etc/dask-bake")
-            assert "env" not in told
+            output = cloud.run("ssh", "--name", "plain", str(node), "--", "ls", "/etc/dask-bake")
+            assert "env" not in output
         assert described(cloud, launch, 0)["KeyName"] == "dask-bake-plain"
         names = [each["KeyName"] for each in cloud.ec2().describe_key_pairs()["KeyPairs"]]
         assert "dask-bake-plain" in names

@@ -187,8 +187,8 @@ def _relocatable(program: bytes) -> bytes:
 
 def _linked(paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
     """The shared libraries of each, and where they are."""
-    told = subprocess.run(["ldd", *map(str, paths)], capture_output=True, text=True, check=False).stdout
-    parts = re.split(r"^(/.*):$", told, flags=re.MULTILINE)[1:]
+    output = subprocess.run(["ldd", *map(str, paths)], capture_output=True, text=True, check=False).stdout
+    parts = re.split(r"^(/.*):$", output, flags=re.MULTILINE)[1:]
     return {
         Path(path): {
             Path(name).name: where

@@ -82,14 +82,14 @@ class _Handler(SimpleHTTPRequestHandler):
             super().handle()
 
     def do_GET(self) -> None:
-        asked = urlsplit(self.path).path
-        path = Path(self.translate_path(asked.removeprefix(self.prefix)))
+        name = urlsplit(self.path).path
+        path = Path(self.translate_path(name.removeprefix(self.prefix)))
         self.served.requests.append(self.path)
         if self.served.hanging:
             self.served.closed.wait()
         elif self.served.unavailable:
             self.send_error(503)
-        elif self.expected not in (None, self.headers["Authorization"]) or not asked.startswith(self.prefix):
+        elif self.expected not in (None, self.headers["Authorization"]) or not name.startswith(self.prefix):
             self.send_response(401)
             self.send_header("WWW-Authenticate", 'Basic realm="channel"')
             self.send_header("Content-Length", "0")

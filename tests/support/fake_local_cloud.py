@@ -47,13 +47,13 @@ class FakeMachine:
     def __init__(self, host: "FakeHost", spec, on_end: Callable[[], None]) -> None:
         self.spec = spec
         self.cleaned_up = threading.Event()
-        self.asked_to_power_off = 0
+        self.power_off_requests = 0
         self._host = host
         self._on_end = on_end
         self._ending = threading.Lock()
 
     def power_off(self) -> None:
-        self.asked_to_power_off += 1
+        self.power_off_requests += 1
         if not self._host.ignores_power_off:
             self._end()
 
@@ -121,7 +121,7 @@ class Server:
             one_service("s3"),
             self.api,
             caller_address="10.9.0.1",
-            load_samples=lambda: self.sample_requests.append("asked"),
+            load_samples=lambda: self.sample_requests.append("load"),
             status=lambda: {"pid": 1},
             bases=BaseImages(self.store, region="us-east-1", publish=ec2.images.publish),
         )
@@ -178,9 +178,9 @@ class Server:
         self.ec2.stop_instances(InstanceIds=[instance["InstanceId"]])
         return self.until(instance, "stopped")
 
-    def fault(self, kind: str, action: str | None = None, **said: Any) -> str:
+    def fault(self, kind: str, action: str | None = None, **options: Any) -> str:
         """Puts a fault rule in force, as ``POST /_dask_bake/faults`` takes it; its id."""
-        rule = {"kind": kind, **said} if action is None else {"kind": kind, "action": action, **said}
+        rule = {"kind": kind, **options} if action is None else {"kind": kind, "action": action, **options}
         answer = requests.post(f"{self.url}/_dask_bake/faults", json=rule, timeout=5)
         assert answer.ok, answer.text
         return str(answer.json()["id"])
@@ -192,7 +192,7 @@ class Server:
         """The rules in force, with how often each has struck."""
         return list(requests.get(f"{self.url}/_dask_bake/faults", timeout=5).json())
 
-    def asked(self, action: str = "*") -> list[dict[str, Any]]:
+    def requests_for(self, action: str = "*") -> list[dict[str, Any]]:
         """The requests for that action since the start, or since ``forget_requests``."""
         logged = requests.get(f"{self.url}/_dask_bake/requests", timeout=5).json()
         return [request for request in logged if fnmatchcase(request["action"], action)]
@@ -202,8 +202,8 @@ class Server:
 
     def set_quotas(self, **values: float) -> None:
         """Sets quotas by their code, with ``_`` for ``-``."""
-        said = {code.replace("_", "-"): value for code, value in values.items()}
-        assert requests.post(f"{self.url}/_dask_bake/quotas", json=said, timeout=5).ok
+        quotas = {code.replace("_", "-"): value for code, value in values.items()}
+        assert requests.post(f"{self.url}/_dask_bake/quotas", json=quotas, timeout=5).ok
 
     def terminate(self, *instances: dict[str, Any]) -> None:
         self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in instances])

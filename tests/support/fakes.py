@@ -285,14 +285,14 @@ class FakeQueries:
     there: Sequence[Node] = ()
     denied: Sequence[str] = ()
     broken: Sequence[str] = ()
-    asked: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
+    image_queries: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
     ) -> tuple[Image, ...]:
         (owner,) = owners
-        self.asked.append((owner, dict(filters)))
+        self.image_queries.append((owner, dict(filters)))
         if owner in self.refused:
             raise BakeError("these AWS credentials may not call ec2:DescribeImages")
         found = [image for image in self.images.get(owner, ()) if self._matches(image, filters)]
@@ -386,7 +386,7 @@ class FakeHeadConnection:
     pinned: dict[str, str] = field(default_factory=dict)
     secrets: bool = False
     closed: bool = False
-    asked: int = 0
+    queries: int = 0
 
     def prepare(self) -> None:
         self.secrets = True
@@ -403,9 +403,11 @@ class FakeHeadConnection:
     def registered(self, head: Node) -> Mapping[str, int] | None:
         if not self.answers:
             return None
-        self.asked += 1
+        self.queries += 1
         workers = [node for node in self.cloud.instances if node.role is Role.WORKER]
-        return Counter(workers[i % len(workers)].private_address for i in range(min(self.asked, self.limit)))
+        return Counter(
+            workers[i % len(workers)].private_address for i in range(min(self.queries, self.limit))
+        )
 
     def close(self) -> None:
         self.closed = True

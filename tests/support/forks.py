@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 SUPPORT = Path(__file__).parent
-PATIENCE = 120
+TIMEOUT = 120
 
 
 def until(condition: Callable[[], Any]) -> Any:
     """What the condition returns once it is true."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -40,7 +40,7 @@ class Process:
         return int(until(lambda: _read(self.place.with_suffix(".pid"))))
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         """What it has written so far."""
         return _read(self.place.with_suffix(".out"))
 
@@ -51,15 +51,15 @@ class Process:
     def send_signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Ends it, if it goes on."""
         if not self.has_ended:
             self.send_signal(signal.SIGKILL)
-            self.ended()
+            self.wait()
 
-    def ended(self) -> tuple[int, str]:
+    def wait(self) -> tuple[int, str]:
         """Exit code, or the signal's number below zero, and what it said."""
-        return int(until(lambda: _read(self.place.with_suffix(".code")))), self.said
+        return int(until(lambda: _read(self.place.with_suffix(".code")))), self.output
 
 
 class Forks:
@@ -99,10 +99,10 @@ class Forks:
 
     def close(self) -> None:
         for process in self._processes:
-            process.end()
+            process.kill()
         assert self._parent.stdin
         self._parent.stdin.close()
-        self._parent.wait(PATIENCE)
+        self._parent.wait(TIMEOUT)
 
 
 def _read(path: Path) -> str:
@@ -135,8 +135,8 @@ def _become(job: dict[str, Any], out: int) -> None:
     code: Any = 1
     try:
         cli.main(job["arguments"])
-    except SystemExit as ended:
-        code = ended.code
+    except SystemExit as wait:
+        code = wait.code
     except BaseException:
         traceback.print_exc()
     finally:

@@ -34,7 +34,7 @@ TAG = re.compile(r"TagSpecification\.\d+\.ResourceType")
 
 
 @dataclass(frozen=True)
-class Asked:
+class RecordedRequest:
     """A request, its parameters by their names on the wire, where they are EC2's."""
 
     service: str
@@ -69,26 +69,26 @@ class Asked:
 
 
 @contextmanager
-def recording() -> Iterator[list[Asked]]:
+def recording() -> Iterator[list[RecordedRequest]]:
     """Every request that a client of boto3 makes which is made meanwhile, whatever comes of it."""
-    asked: list[Asked] = []
+    requests: list[RecordedRequest] = []
 
     def note(model: Any, params: Mapping[str, Any], **_: Any) -> None:
         body = params["body"]
         parameters = {key: str(value) for key, value in body.items()} if isinstance(body, dict) else {}
-        asked.append(Asked(model.service_model.signing_name, model.name, parameters))
+        requests.append(RecordedRequest(model.service_model.signing_name, model.name, parameters))
 
     handler = ("before-call", note)
     BUILTIN_HANDLERS.append(handler)
     try:
-        yield asked
+        yield requests
     finally:
         BUILTIN_HANDLERS.remove(handler)
 
 
-def needed(asked: Collection[Asked]) -> set[str]:
+def needed(requests: Collection[RecordedRequest]) -> set[str]:
     """What a policy has to allow for all of them."""
-    return {action for each in asked for action in each.actions}
+    return {action for each in requests for action in each.actions}
 
 
 def permitted(*needs: Need) -> set[str]:

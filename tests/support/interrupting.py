@@ -68,6 +68,6 @@ def words_of(act: Callable[[], object]) -> str | None:
     try:
         act()
     except (BakeError, KeyboardInterrupt) as error:
-        told = main._leftover(error)
-        return told.message if told else ""
+        leftover = main._leftover(error)
+        return leftover.message if leftover else ""
     return None

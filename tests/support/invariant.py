@@ -72,28 +72,28 @@ def things(client: Any) -> frozenset[Thing]:
 
 
 def check(
-    before: frozenset[Thing], after: frozenset[Thing], *, code: int, said: str = "", nodes: int | None = 0
+    before: frozenset[Thing], after: frozenset[Thing], *, code: int, message: str = "", nodes: int | None = 0
 ) -> None:
     """Fails unless what is there now is what the command claims.
 
     Args:
-        said: what it wrote for people.
-        nodes: how many instances it was asked for; ``None`` is some, as with ``--min-workers``.
+        message: the text that it printed for people.
+        nodes: the number of instances requested; ``None`` is at least one, as with ``--min-workers``.
     """
-    more, named = after - before, ID.findall(said)
+    more, named = after - before, ID.findall(message)
     if code == 0:
         started = [each for each in more if each.kind == "instance"]
-        assert len(started) == nodes or (nodes is None and started), f"{nodes} asked for: {sorted(started)}"
+        assert len(started) == nodes or (nodes is None and started), f"{nodes} requested: {sorted(started)}"
         assert len({each.cluster for each in more}) == (nodes != 0), f"there is more: {sorted(more)}"
     elif code in NOTHING_MORE:
         assert not more, f"exit code {code}, and there is more: {sorted(more)}"
     else:
         assert code == 3, f"exit code {code} says nothing of what there is"
-        unnamed = [each for each in more if not each.is_named_in(said)]
-        assert not unnamed, f"there is more than was named in {said!r}: {unnamed}"
+        unnamed = [each for each in more if not each.is_named_in(message)]
+        assert not unnamed, f"there is more than was named in {message!r}: {unnamed}"
         unreal = set(named) - {each.id for each in after}
         assert not unreal, f"{unreal} is named as left, and is not there"
-        assert named or more or UP.search(said), f"exit code 3 names nothing: {said!r}"
+        assert named or more or UP.search(message), f"exit code 3 names nothing: {message!r}"
 
 
 def watched(client: Any, command: Callable[[], int], *, nodes: int | None = 0) -> int:
@@ -102,7 +102,7 @@ def watched(client: Any, command: Callable[[], int], *, nodes: int | None = 0) -
     try:
         code = command()
     except BakeError as error:
-        check(before, things(client), code=error.exit_code, said=f"{error.message} {error.hint}")
+        check(before, things(client), code=error.exit_code, message=f"{error.message} {error.hint}")
         raise
     except KeyboardInterrupt:
         check(before, things(client), code=130)

@@ -33,8 +33,8 @@ class Command:
 
     words: tuple[str, ...]
     code: int | None = None
-    told: str = ""
-    said: str = ""
+    stdout: str = ""
+    stderr: str = ""
 
     @property
     def cluster(self) -> str | None:
@@ -62,13 +62,13 @@ class Command:
     @property
     def error(self) -> str:
         """The error that it ended with, on one line."""
-        return " ".join(self.said.rpartition("Error: ")[2].split())
+        return " ".join(self.stderr.rpartition("Error: ")[2].split())
 
     @property
     def built(self) -> str:
         """The image that a bake tells of as JSON, made now or long ago; nothing if there is none."""
-        is_told = self.words[0] == "bake" and self.code == 0 and "--json" in self.words
-        return str(json.loads(self.told).get("image") or "") if is_told else ""
+        has_json = self.words[0] == "bake" and self.code == 0 and "--json" in self.words
+        return str(json.loads(self.stdout).get("image") or "") if has_json else ""
 
     def option(self, name: str) -> str:
         """The value of an option; nothing if it has none."""
@@ -103,11 +103,11 @@ class Watch:
         self.commands.append(command)
         return command
 
-    def end(self, command: Command | None, code: int, told: str, said: str) -> None:
+    def end(self, command: Command | None, code: int, stdout: str, stderr: str) -> None:
         """Call when the command has ended, with its exit code and what it wrote."""
         if command is None or command.code is not None:
             return
-        command.code, command.told, command.said = code, told, said
+        command.code, command.stdout, command.stderr = code, stdout, stderr
         if not self.goes_on:
             judge(self.before, self.look(), self.commands)
 
@@ -127,7 +127,7 @@ def judge(before: Seen, after: Seen, commands: Sequence[Command]) -> None:
         launched = any(command.words[0] == "launch" for command in about)
         if not launched and any(command.words[0] == "down" and command.code == 0 for command in about):
             left = sorted(thing for thing in after.things if thing.cluster == name)
-            assert not left, f"{name} is said to be gone, and there is {left}"
+            assert not left, f"{name} was reported as gone, but there is {left}"
     others = [command for command in commands if not command.cluster]
     _judge_some(before, after, others, lambda thing: thing.cluster not in names)
     _judge_reaps(after, [command for command in others if command.words[0] == "reap"])
@@ -146,7 +146,7 @@ def _judge_some(
         frozenset(filter(about, before.things)),
         frozenset(filter(about, after.things)),
         code=next((code for code in (0, 3) if code in codes), min(codes)),
-        said=" ".join(command.error for command in commands if command.code == 3),
+        message=" ".join(command.error for command in commands if command.code == 3),
         nodes=None if None in launches else sum(launches),
     )
 
@@ -156,22 +156,24 @@ def _judge_reaps(after: Seen, reaps: Sequence[Command]) -> None:
     there = {thing.id for thing in after.things}
     for reap in reaps:
         if reap.code == 0 and "--json" in reap.words:
-            told = json.loads(reap.told)
-            pieces = [piece["id"] for each in told["leftovers"] for piece in each["pieces"]]
+            document = json.loads(reap.stdout)
+            pieces = [piece["id"] for each in document["leftovers"] for piece in each["pieces"]]
             still = there & set(pieces)
-            assert not told["removed"] or not still, f"{sorted(still)} is told as removed, and is there"
+            assert not document["removed"] or not still, (
+                f"{sorted(still)} was reported as removed, but exists"
+            )
 
 
 def _judge_images(before: Seen, after: Seen, bakes: Sequence[Command]) -> None:
     """Each new image is one that a bake tells of, and has a snapshot."""
     if not (before.is_up and after.is_up and all(bake.claims for bake in bakes)):
         return
-    told = {image for bake in bakes if bake.code == 0 for image in IMAGE.findall(bake.told)}
+    reported = {image for bake in bakes if bake.code == 0 for image in IMAGE.findall(bake.stdout)}
     more, snapshots = after.images - before.images, after.snapshots - before.snapshots
-    assert more <= told, f"images that no bake told of: {sorted(more - told)}"
+    assert more <= reported, f"images that no bake reported: {sorted(more - reported)}"
     assert len(snapshots) == len(more), f"{sorted(snapshots)} for {sorted(more)}"
     built = {bake.built for bake in bakes} - {""}
-    assert built <= after.images, f"{sorted(built)} is told as made, and is not there"
+    assert built <= after.images, f"{sorted(built)} was reported as built, but does not exist"
 
 
 def look(client: Any) -> Seen:

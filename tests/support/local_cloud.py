@@ -77,9 +77,9 @@ class Started(subprocess.Popen[str]):
 
     def communicate(self, *arguments: Any, **options: Any) -> tuple[str, str]:
         """What it wrote that nobody has read, when it has ended."""
-        told, said = super().communicate(*arguments, **options)
-        WATCH.end(self._command, self.returncode, told, said)
-        return told, said
+        stdout, stderr = super().communicate(*arguments, **options)
+        WATCH.end(self._command, self.returncode, stdout, stderr)
+        return stdout, stderr
 
 
 STARTED: list[Started] = []

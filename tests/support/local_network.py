@@ -119,8 +119,8 @@ class Place:
     def reached(self, targets: Iterable[Target]) -> set[Target]:
         """Which of the targets answer, be it with a refusal; a ping, or a new connection to a port."""
         targets = list(targets)
-        told = json.loads(self.python(PROBE, text=json.dumps(targets)))
-        return {target for target, answered in zip(targets, told, strict=True) if answered}
+        answers = json.loads(self.python(PROBE, text=json.dumps(targets)))
+        return {target for target, answered in zip(targets, answers, strict=True) if answered}
 
     def who_has(self, address: str, *, own: str) -> set[str]:
         """The hardware addresses of all who answer when this address asks for another's."""

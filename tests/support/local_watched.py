@@ -67,8 +67,8 @@ class Watched:
 
     def switch(self, name: str) -> dict[str, Any]:
         """A switch, as the head's watch has written it."""
-        told = json.loads(self.run(0, "cat", STATE))
-        return next(one for one in told["switches"] if one["name"] == name)
+        state = json.loads(self.run(0, "cat", STATE))
+        return next(one for one in state["switches"] if one["name"] == name)
 
     def compute(self, code: str) -> Any:
         """What code on the head printed as JSON that has a `client`."""
@@ -92,7 +92,7 @@ class Watched:
         alive = self.cloud.live_instances()
         return [name for name in self.ids if name in alive]
 
-    def said(self, node: int) -> list[str]:
+    def console_lines(self, node: int) -> list[str]:
         """What of ours is on a node's console, whether it still runs or not."""
         output = self.cloud.ec2().get_console_output(InstanceId=self.ids[node]).get("Output", "")
         return [line.strip() for line in output.splitlines() if line.startswith("DASK-BAKE-")]

@@ -224,7 +224,7 @@ class Cycle:
     def command(self, name: str, act: Callable[[], None], nodes=None, *, faulty: bool = True) -> int:
         """The exit code of a command, once what there is has been held to it."""
         before = self.there
-        code, said, wrong = 0, "", ""
+        code, message, wrong = 0, "", ""
         with self.faults() if faulty else _quiet() as struck:
             self.clock.allow()
             faulthandler.dump_traceback_later(STUCK, exit=True, file=sys.__stderr__)
@@ -234,7 +234,7 @@ class Cycle:
             try:
                 act()
             except BakeError as error:
-                code, said = error.exit_code, f"{error.message} {error.hint}"
+                code, message = error.exit_code, f"{error.message} {error.hint}"
             except HangError:
                 wrong = f"hangs:\n{traceback.format_exc(limit=-8)}"
             except Exception:
@@ -245,9 +245,9 @@ class Cycle:
         after = self.there = self.look()
         try:
             if not wrong:
-                self.hold(before, after, code, said, nodes)
+                self.hold(before, after, code, message, nodes)
         except AssertionError as error:
-            wrong = f"{error}; exit code {code}: {said}"
+            wrong = f"{error}; exit code {code}: {message}"
         if wrong:
             self.report.findings.append(Finding(self.seed, self.number, name, wrong, tuple(struck)))
         self.report.codes[f"{name} {code}"] += 1
@@ -257,18 +257,18 @@ class Cycle:
         """Before this process is ended, with the stacks of all threads as its last words."""
         print(Finding(self.seed, self.number, name, "hangs", ()), file=sys.__stderr__, flush=True)
 
-    def hold(self, before, after, code: int, said: str, options: LaunchOptions | None) -> None:
+    def hold(self, before, after, code: int, message: str, options: LaunchOptions | None) -> None:
         """Fails unless what there is now is what the command claims."""
         if code == 3:  # more may be named than there is where EC2 did not let anybody look
-            unnamed = [each for each in after if not each.is_named_in(said)]
-            assert not unnamed or ALL_OF_IT in said, f"there is more than was named: {unnamed}"
+            unnamed = [each for each in after if not each.is_named_in(message)]
+            assert not unnamed or ALL_OF_IT in message, f"there is more than was named: {unnamed}"
         elif options is not None:
             some = options.min_workers or self.some_end
-            check(before, after, code=code, said=said, nodes=None if some else options.count)
+            check(before, after, code=code, message=message, nodes=None if some else options.count)
         elif code == 0:
             assert not after, f"there is still {sorted(after)}"
         else:
-            check(before, after, code=code, said=said)
+            check(before, after, code=code, message=message)
 
     def look(self) -> frozenset[Thing]:
         """What there is, once what is hidden for a while is to be seen, and what ends has ended."""
@@ -370,12 +370,12 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--seed", type=int, default=Random().getrandbits(32))
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="clouds at a time")
-    said = parser.parse_args()
-    print(f"seed {said.seed}", flush=True)
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
     start, report, done = time.monotonic(), Report(), 0
-    with ProcessPoolExecutor(said.jobs, get_context("spawn"), _begin) as pool:
-        tried = batches(said.first, said.cycles)
-        running = {pool.submit(soak, said.seed, batch): len(batch) for batch in tried}
+    with ProcessPoolExecutor(options.jobs, get_context("spawn"), _begin) as pool:
+        tried = batches(options.first, options.cycles)
+        running = {pool.submit(soak, options.seed, batch): len(batch) for batch in tried}
         try:
             for each in as_completed(running):
                 report.add(each.result())
@@ -383,9 +383,9 @@ def main() -> int:
                 for finding in each.result().findings:
                     print(finding)
                 so_far = f"{len(report.findings)} findings, {time.monotonic() - start:.0f} s"
-                print(f"{done} of {said.cycles} cycles: {so_far}", flush=True)
+                print(f"{done} of {options.cycles} cycles: {so_far}", flush=True)
         except BrokenProcessPool:
-            print("One hung, and said so: the rest was not tried.")
+            print("One cycle hangs, as reported above; the remaining cycles were not run.")
             return 1
     for counted in (report.codes, report.kinds):
         print(", ".join(f"{name}: {number}" for name, number in sorted(counted.items())))

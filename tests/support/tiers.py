@@ -29,19 +29,19 @@ TIERS: dict[str, tuple[str, ...]] = {
 
 def main(names: Sequence[str]) -> int:
     """Run these tiers; return the worst exit code."""
-    told, worst = [], 0
+    summary, worst = [], 0
     for name in names:
         began = time.monotonic()
         code = subprocess.run(
             [sys.executable, "-m", "pytest", *TIERS[name]], cwd=HOME, check=False
         ).returncode
-        told.append(
+        summary.append(
             f"{name:8} {time.monotonic() - began:5.0f} s  {'passed' if code == 0 else f'failed ({code})'}"
         )
         worst = max(worst, abs(code))
         if code == INTERRUPTED:
             break
-    sys.stdout.write("\n".join(["", *told, ""]))
+    sys.stdout.write("\n".join(["", *summary, ""]))
     return worst
 
 

@@ -33,9 +33,9 @@ def test_a_command_takes_the_cluster_of_the_file(file, capsys):
     capsys.readouterr()
     assert run(["address", "--file", str(file), "--json"]) == 0
 
-    said = json.loads(capsys.readouterr().out)
+    document = json.loads(capsys.readouterr().out)
     head = yaml.safe_load(file.read_text())["instances"][0]["private_ip"]
-    assert said == {
+    assert document == {
         "name": "mine",
         "scheduler": f"tcp://{head}:8786",
         "dashboard_on_head": "http://127.0.0.1:8787/status",

@@ -259,11 +259,11 @@ def test_it_takes_what_the_policy_for_it_allows(aws, capsys):
     for pair in dead.backend.key_pairs.values():
         pair.create_time = LONG_AGO
 
-    with recording() as asked:
+    with recording() as requests:
         reaped(capsys, "--yes", "--all-regions")
 
     assert things(aws) == frozenset()
-    assert needed(asked) == permitted(Purpose.REAP)
+    assert needed(requests) == permitted(Purpose.REAP)
 
 
 def test_nothing_is_said_to_be_nothing(aws, capsys):

@@ -58,9 +58,9 @@ def launched(cloud: Server, cluster: str, *roles: Role, region: str = "us-east-1
 
 def changed(cloud: Server) -> set[str]:
     """The ids that were named in requests that change something."""
-    asked = [each for each in cloud.asked() if not each["action"].startswith(LOOKS)]
+    changes = [each for each in cloud.requests_for() if not each["action"].startswith(LOOKS)]
     return {
-        value for each in asked for value in each["parameters"].values() if value.startswith(("i-", "sg-"))
+        value for each in changes for value in each["parameters"].values() if value.startswith(("i-", "sg-"))
     }
 
 
@@ -175,12 +175,12 @@ def test_regions_that_are_closed_are_named_and_keep_no_other(aws, capsys):
     code = run(["reap", "--yes", "--all-regions"])
 
     captured = capsys.readouterr()
-    said = " ".join(captured.err.split())
+    message = " ".join(captured.err.split())
     assert (code, captured.out.splitlines()[-1]) == (3, "2 instances and 2 security groups are gone.")
     assert (left(aws), left(aws, "eu-north-1")) == (set(), set())
-    assert all(f"{region} could not be read: " in said for region in closed)
-    assert "orphaned resources may remain in eu-west-1, me-south-1" in said
-    assert "dask-bake reap --region eu-west-1" in said
+    assert all(f"{region} could not be read: " in message for region in closed)
+    assert "orphaned resources may remain in eu-west-1, me-south-1" in message
+    assert "dask-bake reap --region eu-west-1" in message
 
 
 def test_a_region_in_which_nothing_may_be_removed_is_named_and_keeps_no_other(aws, capsys):
@@ -191,11 +191,11 @@ def test_a_region_in_which_nothing_may_be_removed_is_named_and_keeps_no_other(aw
 
     code = run(["reap", "--yes", "--all-regions"])
 
-    said = " ".join(capsys.readouterr().err.split())
+    message = " ".join(capsys.readouterr().err.split())
     assert (code, left(aws), left(aws, "eu-north-1")) == (3, set(), kept)
-    assert "may be left that costs money in eu-north-1: " in said
-    assert all(each in said for each in kept)
-    assert "dask-bake reap --region eu-north-1" in said
+    assert "may be left that costs money in eu-north-1: " in message
+    assert all(each in message for each in kept)
+    assert "dask-bake reap --region eu-north-1" in message
 
 
 def test_a_region_that_is_closed_and_the_only_one_fails_and_says_why(aws, capsys):

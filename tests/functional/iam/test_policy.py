@@ -73,10 +73,10 @@ def a_cluster_s_life() -> None:
 
 
 def test_a_cluster_s_life_takes_what_the_policy_for_launching_allows(aws):
-    with recording() as asked:
+    with recording() as requests:
         a_cluster_s_life()
 
-    assert needed(asked) == permitted(Purpose.LAUNCH)
+    assert needed(requests) == permitted(Purpose.LAUNCH)
 
 
 @pytest.mark.parametrize(
@@ -94,17 +94,17 @@ def test_an_option_takes_what_the_policy_for_it_adds(aws, extra, options):
     aws.create_key_pair(KeyName="mine")
     (vpc,) = aws.describe_vpcs()["Vpcs"]
     aws.create_security_group(GroupName="storage", Description="of mine", VpcId=vpc["VpcId"])
-    with recording() as asked:
+    with recording() as requests:
         assert launch(replace(OPTIONS, **options)) == 0
         assert run(["down"]) == 0
 
-    assert needed(asked) <= permitted(Purpose.LAUNCH, extra)
-    assert permitted(extra) - permitted(Purpose.LAUNCH) <= needed(asked)
+    assert needed(requests) <= permitted(Purpose.LAUNCH, extra)
+    assert permitted(extra) - permitted(Purpose.LAUNCH) <= needed(requests)
 
 
 def test_what_is_made_is_tagged_as_the_policy_asks(aws):
     """Its conditions would refuse anything else: on every kind of thing, and metadata with tokens alone."""
-    with recording() as asked:
+    with recording() as requests:
         assert launch(replace(OPTIONS, spot=True, provision=False)) == 0
 
     made = {
@@ -112,7 +112,7 @@ def test_what_is_made_is_tagged_as_the_policy_asks(aws):
         "ImportKeyPair": ["key-pair"],
         "RunInstances": ["instance", "volume"],
     }
-    making = [each for each in asked if each.operation in made]
+    making = [each for each in requests if each.operation in made]
     assert {each.operation for each in making} == set(made)
     for each in making:
         for kind in made[each.operation]:
@@ -137,12 +137,12 @@ def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(clo
     cloud.ec2.create_instance_connect_endpoint(SubnetId=subnet["SubnetId"])
     cloud.ec2.create_placement_group(GroupName="near", Strategy="cluster")
     a_baked_image(cloud)
-    with recording() as asked:
+    with recording() as requests:
         edge = api.connect(local, lambda _: None)
         a_target(LaunchOptions(**options), local, edge)
 
-    assert needed(asked) | besides <= permitted(Purpose.LAUNCH, extra)
-    assert permitted(extra) <= needed(asked) | besides
+    assert needed(requests) | besides <= permitted(Purpose.LAUNCH, extra)
+    assert permitted(extra) <= needed(requests) | besides
 
 
 def test_programs_of_aws_s_are_allowed_what_they_are_called_for():
@@ -153,9 +153,9 @@ def test_programs_of_aws_s_are_allowed_what_they_are_called_for():
         Extra.EICE: Transport(Connect.EICE, region="us-east-1").proxy(head)[1:3],
     }
 
-    asked = {extra: f"{service}:{pascal(operation)}" for extra, (service, operation) in called.items()}
-    assert permitted(Extra.SSM) == {asked[Extra.SSM], *CARRYING}
-    assert permitted(Extra.EICE) - {"ec2:DescribeInstanceConnectEndpoints"} == {asked[Extra.EICE]}
+    actions = {extra: f"{service}:{pascal(operation)}" for extra, (service, operation) in called.items()}
+    assert permitted(Extra.SSM) == {actions[Extra.SSM], *CARRYING}
+    assert permitted(Extra.EICE) - {"ec2:DescribeInstanceConnectEndpoints"} == {actions[Extra.EICE]}
 
 
 def pascal(words: str) -> str:
@@ -189,7 +189,7 @@ class Building:
 def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer):
     """With what Packer asks for; and one that fails removes its image again."""
     local = clouds.local_cloud(cloud.url, None)
-    with recording() as asked:
+    with recording() as requests:
         edge = Asked(api.connect(local, lambda _: None))
         context = BakeContext(
             cloud=local,
@@ -208,7 +208,7 @@ def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer)
         except NotReadyError:
             assert answer == "nothing"
 
-    made = needed(asked) | PACKER | PACKER_ON_AWS | PACKER_NEWER
+    made = needed(requests) | PACKER | PACKER_ON_AWS | PACKER_NEWER
     assert made <= permitted(Purpose.BAKE)
     if answer == "nothing":
         assert made == permitted(Purpose.BAKE)
@@ -231,7 +231,7 @@ def test_the_images_commands_take_what_the_policy_for_images_allows(cloud, capsy
     local, terminal = clouds.local_cloud(cloud.url, None), Terminal()
     first, second = a_baked_image(cloud, "dask-bake-1"), a_baked_image(cloud, "dask-bake-2")
     plain = {"dry_run": False, "json_output": True}
-    with recording() as asked:
+    with recording() as requests:
         images.list_all(local, terminal, json_output=True)
         images.show(local, terminal, reference=first, json_output=True)
         images.diff(local, terminal, before=first, after=second, json_output=True)
@@ -243,7 +243,7 @@ def test_the_images_commands_take_what_the_policy_for_images_allows(cloud, capsy
         kept = [image["ImageId"] for image in cloud.ec2.describe_images(Owners=["self"])["Images"]]
         images.remove(local, terminal, references=kept, asks=False, **plain)
 
-    assert needed(asked) == permitted(Purpose.IMAGES)
+    assert needed(requests) == permitted(Purpose.IMAGES)
 
 
 class Caller:

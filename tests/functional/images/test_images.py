@@ -77,7 +77,7 @@ def launch(aws, image_id: str, cluster: str) -> str:
     return answer["Instances"][0]["InstanceId"]
 
 
-def said(capsys, *words: str) -> object:
+def json_of(capsys, *words: str) -> object:
     """What the command answered as JSON."""
     assert run([*words, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -94,7 +94,7 @@ def refused(capsys, *words: str) -> tuple[int, str]:
 def test_without_images_a_list_is_empty(aws, capsys):
     assert run(["images"]) == 0
     assert capsys.readouterr().out == "There are no images in this region. dask-bake bake makes one.\n"
-    assert said(capsys, "images") == []
+    assert json_of(capsys, "images") == []
 
 
 def test_images_are_listed_with_what_uses_them(aws, capsys):
@@ -104,7 +104,7 @@ def test_images_are_listed_with_what_uses_them(aws, capsys):
     ended = launch(aws, new, "taxi")
     aws.terminate_instances(InstanceIds=[ended])
 
-    listed = said(capsys, "images")
+    listed = json_of(capsys, "images")
 
     assert {each["id"]: (each["in_use_by"], each["verified"]) for each in listed} == {
         old: (["docs"], "yes"),
@@ -121,7 +121,7 @@ def test_an_image_is_shown_by_digest_with_its_whole_manifest(aws, capsys):
     image_id = bake(aws, "dask-bake-a")
     bake(aws, "dask-bake-b")
 
-    shown = said(capsys, "images", "show", "aa")
+    shown = json_of(capsys, "images", "show", "aa")
 
     assert (shown["id"], shown["shared_with"]) == (image_id, [])
     assert manifest.parse(shown["manifest"]) == replace(MANIFEST, digest="a" * 64)
@@ -131,7 +131,7 @@ def test_two_images_are_compared(aws, capsys):
     bake(aws, "dask-bake-a")
     bake(aws, "dask-bake-b", held=replace(MANIFEST, packages=MANIFEST.packages[:1]))
 
-    found = said(capsys, "images", "diff", "dask-bake-a", "dask-bake-b")
+    found = json_of(capsys, "images", "diff", "dask-bake-a", "dask-bake-b")
 
     assert (found["inputs"], found["files"]) == ([], [])
     assert found["packages"] == [
@@ -154,9 +154,9 @@ def test_an_sbom_says_which_hashes_the_tags_had_no_room_for(aws, capsys):
     bake(aws, "dask-bake-a", held=replace(MANIFEST, packages=without))
 
     assert run(["images", "sbom"]) == 0
-    told = capsys.readouterr()
-    assert "no room for all hashes" in told.err
-    assert all("hashes" not in component for component in json.loads(told.out)["components"])
+    output = capsys.readouterr()
+    assert "no room for all hashes" in output.err
+    assert all("hashes" not in component for component in json.loads(output.out)["components"])
 
 
 def test_old_images_go_with_their_snapshots_but_not_those_in_use(aws, capsys):
@@ -164,9 +164,9 @@ def test_old_images_go_with_their_snapshots_but_not_those_in_use(aws, capsys):
     launch(aws, used, "docs")
     kept = sorted(snapshot_of(aws, each) for each in (used, new))
 
-    assert said(capsys, "images", "prune", "--keep", "1", "--dry-run")["removed"] is None
+    assert json_of(capsys, "images", "prune", "--keep", "1", "--dry-run")["removed"] is None
     assert len(images(aws)) == 3
-    assert said(capsys, "images", "prune", "--keep", "1", "--yes")["removed"] == [old]
+    assert json_of(capsys, "images", "prune", "--keep", "1", "--yes")["removed"] == [old]
     assert (images(aws), snapshots(aws)) == (sorted([used, new]), kept)
 
     assert run(["images", "prune", "--keep", "1", "--yes"]) == 0
@@ -178,7 +178,7 @@ def test_a_shared_image_is_not_pruned(aws, capsys):
     assert run(["images", "share", old, "--with", ONE]) == 0
     capsys.readouterr()
 
-    assert said(capsys, "images", "prune", "--keep", "1", "--yes")["removed"] == []
+    assert json_of(capsys, "images", "prune", "--keep", "1", "--yes")["removed"] == []
     assert images(aws) == sorted([old, new])
 
 
@@ -213,14 +213,14 @@ def test_a_copy_is_whole_and_a_second_one_finds_the_first(aws, capsys):
     source = bake(aws, "dask-bake-a")
     elsewhere = boto3.client("ec2", region_name=ELSEWHERE)
 
-    assert said(capsys, "images", "copy", "--to-region", ELSEWHERE, "--dry-run")[0]["image"] is None
+    assert json_of(capsys, "images", "copy", "--to-region", ELSEWHERE, "--dry-run")[0]["image"] is None
     assert images(elsewhere) == []
-    (first,) = said(capsys, "images", "copy", "--to-region", ELSEWHERE)
-    (second,) = said(capsys, "images", "copy", source, "--to-region", ELSEWHERE)
+    (first,) = json_of(capsys, "images", "copy", "--to-region", ELSEWHERE)
+    (second,) = json_of(capsys, "images", "copy", source, "--to-region", ELSEWHERE)
 
     assert (first["step"], second["step"]) == ("copy", "nothing")
     assert images(elsewhere) == [first["image"]] == [second["image"]]
-    shown = said(capsys, "images", "show", "--region", ELSEWHERE)
+    shown = json_of(capsys, "images", "show", "--region", ELSEWHERE)
     assert (shown["verified"], shown["name"]) == ("yes", "dask-bake-a")
     assert manifest.parse(shown["manifest"]) == replace(MANIFEST, digest="a" * 64)
 
@@ -239,14 +239,14 @@ def test_an_image_is_shared_with_its_snapshot_and_no_longer(aws, capsys):
     image_id = bake(aws, "dask-bake-a")
     permission = {"SnapshotId": snapshot_of(aws, image_id), "Attribute": "createVolumePermission"}
 
-    assert said(capsys, "images", "share", "--with", ONE, "--dry-run")["carried_out"] is False
-    assert said(capsys, "images", "show")["shared_with"] == []
-    assert said(capsys, "images", "share", "--with", ONE)["accounts"] == [ONE]
-    assert said(capsys, "images", "show")["shared_with"] == [ONE]
+    assert json_of(capsys, "images", "share", "--with", ONE, "--dry-run")["carried_out"] is False
+    assert json_of(capsys, "images", "show")["shared_with"] == []
+    assert json_of(capsys, "images", "share", "--with", ONE)["accounts"] == [ONE]
+    assert json_of(capsys, "images", "show")["shared_with"] == [ONE]
     assert aws.describe_snapshot_attribute(**permission)["CreateVolumePermissions"] == [{"UserId": ONE}]
-    assert said(capsys, "images", "share", "--with", ONE)["unchanged"] == [ONE]
-    assert said(capsys, "images", "share", "--with", ONE, "--stop")["accounts"] == [ONE]
-    assert said(capsys, "images", "show")["shared_with"] == []
+    assert json_of(capsys, "images", "share", "--with", ONE)["unchanged"] == [ONE]
+    assert json_of(capsys, "images", "share", "--with", ONE, "--stop")["accounts"] == [ONE]
+    assert json_of(capsys, "images", "show")["shared_with"] == []
     assert aws.describe_snapshot_attribute(**permission)["CreateVolumePermissions"] == []
 
 
@@ -268,9 +268,9 @@ def test_an_image_is_shared_with_its_snapshot_and_no_longer(aws, capsys):
     ],
 )
 def test_what_is_wrong_is_one_sentence(aws, capsys, words, code, sentence):
-    told = refused(capsys, "images", *words)
-    assert (told[0], sentence in told[1]) == (code, True), told
-    assert "Traceback" not in told[1]
+    outcome = refused(capsys, "images", *words)
+    assert (outcome[0], sentence in outcome[1]) == (code, True), outcome
+    assert "Traceback" not in outcome[1]
 
 
 @pytest.mark.parametrize(
@@ -286,5 +286,5 @@ def test_what_an_old_image_cannot_do_is_one_sentence(aws, capsys, words, code, s
     image_id = aws.register_image(Name="old")["ImageId"]
     aws.create_tags(Resources=[image_id], Tags=tagged(managed="true", digest="a" * 64, verified="yes"))
 
-    told = refused(capsys, "images", *words)
-    assert (told[0], sentence in told[1], "Hint: " in told[1]) == (code, True, True), told
+    outcome = refused(capsys, "images", *words)
+    assert (outcome[0], sentence in outcome[1], "Hint: " in outcome[1]) == (code, True, True), outcome

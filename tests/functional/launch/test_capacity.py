@@ -56,14 +56,14 @@ def runs(cloud):
     zones = {each["SubnetId"]: each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]}
     return [
         (
-            next(role for role in Role if str(role) in said.values()),
-            said["InstanceType"],
-            zones[said["NetworkInterface.1.SubnetId"]][-1],
-            said.get("InstanceMarketOptions.MarketType", "on-demand"),
+            next(role for role in Role if str(role) in parameters.values()),
+            parameters["InstanceType"],
+            zones[parameters["NetworkInterface.1.SubnetId"]][-1],
+            parameters.get("InstanceMarketOptions.MarketType", "on-demand"),
             request["code"],
         )
-        for request in cloud.asked("RunInstances")
-        if (said := request["parameters"])
+        for request in cloud.requests_for("RunInstances")
+        if (parameters := request["parameters"])
     ]
 
 
@@ -101,8 +101,8 @@ def test_types_and_zones_are_tried_once_each_and_the_head_goes_with_its_workers(
         ("worker", BIG, "b", "on-demand", NONE),
         ("worker", OLD, "b", "on-demand", None),
     ]
-    said = document(capsys)
-    assert [(node["role"], node["state"]) for node in said["nodes"]] == [
+    plan = document(capsys)
+    assert [(node["role"], node["state"]) for node in plan["nodes"]] == [
         ("head", "running"),
         ("worker", "running"),
         ("worker", "running"),
@@ -218,7 +218,7 @@ def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(clo
             "--count 3 asks for 24 vCPUs at once, and the account's quota 'Running On-Demand Standard"
             " (A, C, D, H, I, M, R, T, Z) instances' (L-1216C47A) is 16"
         )
-        assert [action for action in MAKES if cloud.asked(action)] == []
+        assert [action for action in MAKES if cloud.requests_for(action)] == []
 
 
 def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys, fault_row):
@@ -285,7 +285,7 @@ def test_what_the_cloud_does_not_have_is_refused_before_anything_is_made(cloud, 
         launch(cloud, **options)
 
     assert sentence in caught.value.message
-    assert [action for action in MAKES if cloud.asked(action)] == []
+    assert [action for action in MAKES if cloud.requests_for(action)] == []
     assert left(cloud) == []
 
 
@@ -301,7 +301,7 @@ def test_a_group_of_another_vpc_is_told_with_both(cloud):
     assert caught.value.message == (
         f"--security-group theirs is in the VPC {other}, and the launch is in {here}"
     )
-    assert [action for action in MAKES if cloud.asked(action)] == []
+    assert [action for action in MAKES if cloud.requests_for(action)] == []
 
 
 def test_what_the_cloud_has_is_used(cloud, capsys):
@@ -358,17 +358,17 @@ def test_ssh_goes_by_the_endpoint_whose_groups_the_head_lets_in(cloud, tmp_path,
 def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, capsys):
     assert launch(cloud, dry_run=True) == 0
 
-    said = document(capsys)
-    assert [(each["operation"], each["what"], each["allowed"]) for each in said["permissions"]] == [
+    plan = document(capsys)
+    assert [(each["operation"], each["what"], each["allowed"]) for each in plan["permissions"]] == [
         ("CreateSecurityGroup", "its group", True),
         ("AuthorizeSecurityGroupIngress", "its group", None),
         ("RunInstances", "the head", True),
         ("RunInstances", "the workers", True),
     ]
-    assert said["cost"] == {"dollars_per_hour": 0, "items": []}
-    assert [place["zone"] for place in said["places"]] == ["us-east-1a", "us-east-1b", "us-east-1c"]
-    asked = [request for action in MAKES for request in cloud.asked(action)]
-    assert {request["parameters"].get("DryRun") for request in asked} == {"true"}
+    assert plan["cost"] == {"dollars_per_hour": 0, "items": []}
+    assert [place["zone"] for place in plan["places"]] == ["us-east-1a", "us-east-1b", "us-east-1c"]
+    requests = [request for action in MAKES for request in cloud.requests_for(action)]
+    assert {request["parameters"].get("DryRun") for request in requests} == {"true"}
     assert left(cloud) == []
 
 
@@ -390,5 +390,5 @@ def test_a_dry_run_fails_at_no_refusal_that_a_policy_for_own_groups_alone_gives(
     cloud.fault("error", "RunInstances", code="UnauthorizedOperation")
 
     assert launch(cloud, dry_run=True) == 0
-    asked = document(capsys)["permissions"][2:]
-    assert [(each["allowed"], each["why"]) for each in asked] == 2 * [(None, NOT_CERTAIN)]
+    permissions = document(capsys)["permissions"][2:]
+    assert [(each["allowed"], each["why"]) for each in permissions] == 2 * [(None, NOT_CERTAIN)]

@@ -61,7 +61,7 @@ class Clock(FakeClock):
 
 
 @dataclass
-class Seen:
+class Outcome:
     """What came of a command, and what was said while it went on."""
 
     code: int = 0
@@ -72,7 +72,7 @@ class Seen:
     before: tuple[str, int] = ("", 0)
     strike: Callable[[], Any] = lambda: None
 
-    def hear(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         """Keeps it; strikes before the call whose turn it is."""
         self.events.append(event)
         if event == Called(self.before[0]) and self.events.count(event) == self.before[1]:
@@ -83,29 +83,29 @@ class Seen:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
-def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **said) -> Seen:
+def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **about) -> Outcome:
     """The command's outcome; what exists afterwards is held to it by somebody whom no fault hinders."""
-    seen, clock = Seen(**said), Clock()
+    outcome, clock = Outcome(**about), Clock()
     there = clouds.local_cloud(cloud.url, None)
-    retries = RetryPolicy(seen.hear, clock, clock.sleep, jitter=lambda: 1.0)
-    edge = Printing(api.connect(there, seen.hear, retries=retries))
+    retries = RetryPolicy(outcome.notify, clock, clock.sleep, jitter=lambda: 1.0)
+    edge = Printing(api.connect(there, outcome.notify, retries=retries))
     aside = cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2")
 
     def go() -> int:
-        command(there, edge, {"notify": seen.hear, "clock": clock, "sleep": clock.sleep})
+        command(there, edge, {"notify": outcome.notify, "clock": clock, "sleep": clock.sleep})
         return 0
 
     try:
         watched(aside, go, nodes=nodes) if is_watched else go()
     except BakeError as error:
-        seen.code, seen.message, seen.hint = error.exit_code, error.message, hint_of(error)
-    seen.seconds = clock() - 100
-    return seen
+        outcome.code, outcome.message, outcome.hint = error.exit_code, error.message, hint_of(error)
+    outcome.seconds = clock() - 100
+    return outcome
 
 
 def attempt(
     cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, is_watched=True, **options
-) -> Seen:
+) -> Outcome:
     """A launch of a head and two workers, unless the options say otherwise.
 
     Args:
@@ -127,7 +127,7 @@ def attempt(
     )
 
 
-def end(cloud) -> Seen:
+def end(cloud) -> Outcome:
     """The end of the only cluster."""
 
     def command(there, edge, world) -> None:
@@ -136,17 +136,19 @@ def end(cloud) -> Seen:
     return carried_out(cloud, command)
 
 
-def asked(cloud) -> Counter[str]:
+def change_counts(cloud) -> Counter[str]:
     """How often each thing was asked for that makes or ends something."""
-    return Counter(request["action"] for request in cloud.asked() if request["action"] in MAKERS + ENDERS)
+    return Counter(
+        request["action"] for request in cloud.requests_for() if request["action"] in MAKERS + ENDERS
+    )
 
 
 def tokens(cloud) -> Counter[str]:
-    return Counter(request["parameters"]["ClientToken"] for request in cloud.asked("RunInstances"))
+    return Counter(request["parameters"]["ClientToken"] for request in cloud.requests_for("RunInstances"))
 
 
 def codes(cloud, action="RunInstances") -> list[str | None]:
-    return [request["code"] for request in cloud.asked(action)]
+    return [request["code"] for request in cloud.requests_for(action)]
 
 
 @dataclass(frozen=True)
@@ -317,17 +319,20 @@ def test_a_launch_that_is_refused_is_asked_for_once_and_says_why(cloud, fault_ro
     cloud.fault("error", "RunInstances", code=case.code, message=case.message, where=where, times=0)
 
     with fault_row(LAUNCH, case.fault, case.happens, left="nothing") as row:
-        seen = attempt(cloud, **case.options)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (1, [])
-        assert f"({case.code})" in seen.message
-        assert case.says in seen.message
-        assert case.hint in seen.hint
-        assert seen.hint
-        assert "ncoded" not in seen.message
+        outcome = attempt(cloud, **case.options)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (1, [])
+        assert f"({case.code})" in outcome.message
+        assert case.says in outcome.message
+        assert case.hint in outcome.hint
+        assert outcome.hint
+        assert "ncoded" not in outcome.message
         assert codes(cloud) == [*([None] if case.of_workers else []), case.code]
-        assert (asked(cloud)["CreateSecurityGroup"], asked(cloud)["AuthorizeSecurityGroupIngress"]) == (2, 2)
-        assert asked(cloud)["TerminateInstances"] == int(case.of_workers)
+        assert (
+            change_counts(cloud)["CreateSecurityGroup"],
+            change_counts(cloud)["AuthorizeSecurityGroupIngress"],
+        ) == (2, 2)
+        assert change_counts(cloud)["TerminateInstances"] == int(case.of_workers)
 
 
 CREDENTIALS = (
@@ -349,24 +354,24 @@ def test_credentials_that_do_not_count_are_told_before_anything_is_made(cloud, f
         "no look-up is retried; exit code 1, with a hint to log in and to check the clock",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, asked(cloud)) == (1, Counter())
-        assert "AWS does not accept the credentials: " in seen.message
-        assert f"({code})" in seen.message
-        assert "log in again (aws sso login, aws configure) and check this machine's clock" in seen.hint
-        assert {request["code"] for request in cloud.asked()} == {code}
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, change_counts(cloud)) == (1, Counter())
+        assert "AWS does not accept the credentials: " in outcome.message
+        assert f"({code})" in outcome.message
+        assert "log in again (aws sso login, aws configure) and check this machine's clock" in outcome.hint
+        assert {request["code"] for request in cloud.requests_for()} == {code}
 
 
 def test_credentials_that_expire_before_the_first_thing_is_made_leave_nothing(cloud):
-    seen = attempt(
+    outcome = attempt(
         cloud,
         before=("CreateSecurityGroup", 1),
         strike=lambda: cloud.fault("error", code="ExpiredToken", times=0),
     )
 
     cloud.clear_faults()
-    assert (seen.code, left(cloud), asked(cloud)) == (1, [], Counter(CreateSecurityGroup=1))
+    assert (outcome.code, left(cloud), change_counts(cloud)) == (1, [], Counter(CreateSecurityGroup=1))
 
 
 def test_credentials_that_expire_when_the_first_answer_was_lost_leave_what_is_named(cloud):
@@ -374,22 +379,22 @@ def test_credentials_that_expire_when_the_first_answer_was_lost_leave_what_is_na
     cloud.fault("error", "CreateSecurityGroup", code="ExpiredToken", times=0)
     cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
 
-    seen = attempt(cloud, is_watched=False)
+    outcome = attempt(cloud, is_watched=False)
 
     cloud.clear_faults()
-    assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
-    assert "whatever is tagged dask-bake:cluster=dask" in seen.message
+    assert (outcome.code, left(cloud)) == (3, ["dask-bake-dask"])
+    assert "whatever is tagged dask-bake:cluster=dask" in outcome.message
 
 
 def test_credentials_that_expire_while_it_is_looked_whose_the_name_is_leave_what_is_named(cloud):
     cloud.fault("drop-after", "CreateSecurityGroup")
     cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
 
-    seen = attempt(cloud, is_watched=False)
+    outcome = attempt(cloud, is_watched=False)
 
     cloud.clear_faults()
-    assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
-    assert "whatever is tagged dask-bake:cluster=dask" in seen.message
+    assert (outcome.code, left(cloud)) == (3, ["dask-bake-dask"])
+    assert "whatever is tagged dask-bake:cluster=dask" in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -413,13 +418,13 @@ def test_credentials_that_expire_in_the_midst_leave_what_is_named_and_down_remov
         " after the next login",
         left="what the launch had created",
     ) as row:
-        seen = attempt(
+        outcome = attempt(
             cloud, before=before, strike=lambda: cloud.fault("error", code="ExpiredToken", times=0)
         )
-        row.seconds = seen.seconds
+        row.seconds = outcome.seconds
         cloud.clear_faults()
-        assert (seen.code, seen.hint) == (3, "dask-bake down dask")
-        assert "AWS does not accept the credentials: The provided token has expired." in seen.message
+        assert (outcome.code, outcome.hint) == (3, "dask-bake down dask")
+        assert "AWS does not accept the credentials: The provided token has expired." in outcome.message
         assert left(cloud) != []
         assert max(tokens(cloud).values(), default=1) == 1
         assert (end(cloud).code, left(cloud)) == (0, [])
@@ -453,12 +458,12 @@ def zones_of(cloud) -> set[str]:
 
 
 def in_the_next_zone(cloud, row, code: str) -> None:
-    seen = attempt(cloud)
-    row.seconds = seen.seconds
-    assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+    outcome = attempt(cloud)
+    row.seconds = outcome.seconds
+    assert (outcome.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
     assert codes(cloud) == [code, None, None]
     assert set(tokens(cloud).values()) == {1}
-    assert f"No room for m6i.2xlarge in us-east-1a ({code})." in seen.notes
+    assert f"No room for m6i.2xlarge in us-east-1a ({code})." in outcome.notes
 
 
 @pytest.mark.parametrize("code", NO_ROOM)
@@ -511,12 +516,12 @@ def test_where_there_is_no_room_anywhere_each_place_is_named(cloud, fault_row, c
         "the launcher tries each zone once; exit code 1, with EC2's code for each zone",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (1, [])
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (1, [])
         assert codes(cloud) == [code] * len(zones)
-        assert all(f"m6i.2xlarge in {zone} ({code})" in seen.message for zone in zones)
-        assert "--type takes several types" in seen.hint
+        assert all(f"m6i.2xlarge in {zone} ({code})" in outcome.message for zone in zones)
+        assert "--type takes several types" in outcome.hint
 
 
 def test_workers_without_room_end_their_head_before_the_next_zone(cloud, fault_row):
@@ -528,9 +533,9 @@ def test_workers_without_room_end_their_head_before_the_next_zone(cloud, fault_r
         "the launcher terminates the head; head and workers start in the next zone",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
         assert codes(cloud) == [None, "InsufficientInstanceCapacity", None, None]
         assert set(tokens(cloud).values()) == {1}
 
@@ -544,11 +549,11 @@ def test_workers_without_room_anywhere_leave_no_head(cloud, fault_row):
         "the launcher terminates each head; exit code 1, with every attempt and a hint to `--min-workers`",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (1, [])
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (1, [])
         assert codes(cloud) == 3 * [None, "InsufficientInstanceCapacity"]
-        assert "--min-workers takes what there is" in seen.hint
+        assert "--min-workers takes what there is" in outcome.hint
 
 
 def test_spot_whose_price_is_too_low_falls_back_where_it_may(cloud, fault_row):
@@ -560,9 +565,9 @@ def test_spot_whose_price_is_too_low_falls_back_where_it_may(cloud, fault_row):
         "with `--spot-with-fallback` the launcher tries each zone once, then on-demand instances",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud, spot_with_fallback=True, zone=(A, B))
-        row.seconds = seen.seconds
-        assert (seen.code, len(left(cloud))) == (0, 3 + 2)
+        outcome = attempt(cloud, spot_with_fallback=True, zone=(A, B))
+        row.seconds = outcome.seconds
+        assert (outcome.code, len(left(cloud))) == (0, 3 + 2)
         assert codes(cloud) == [None, "SpotMaxPriceTooLow", None, "SpotMaxPriceTooLow", None, None]
 
 
@@ -580,7 +585,7 @@ OF_AN_END = ("DescribeInstances", "TerminateInstances", "DescribeSecurityGroups"
 def made_once(cloud, *, again=()) -> None:
     """A launch without user-data made all that it makes, with no token for two things."""
     once = Counter(CreateSecurityGroup=2, AuthorizeSecurityGroupIngress=2, ImportKeyPair=1, RunInstances=2)
-    assert asked(cloud) == once + Counter(again)
+    assert change_counts(cloud) == once + Counter(again)
     assert len(tokens(cloud)) == 2
     assert len(left(cloud)) == 3 + 2
 
@@ -598,12 +603,12 @@ def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud,
         " retries after 5 s",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud, provision=False, nprocs=1)
-        row.seconds = seen.seconds
-        assert seen.code == 0
+        outcome = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = outcome.seconds
+        assert outcome.code == 0
         made_once(cloud, again=7 * [action] if action in MAKERS else ())
-        assert f"AWS is throttling {action}: retrying, more slowly." in seen.notes
-        assert seen.seconds >= (1 + 2 + 4 + 8) + (1 + 2 + 4)
+        assert f"AWS is throttling {action}: retrying, more slowly." in outcome.notes
+        assert outcome.seconds >= (1 + 2 + 4 + 8) + (1 + 2 + 4)
 
 
 @pytest.mark.parametrize(
@@ -612,9 +617,9 @@ def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud,
 def test_the_other_codes_that_say_the_same_are_taken_as_the_same(cloud, code, times):
     cloud.fault("error", "RunInstances", code=code, times=times)
 
-    seen = attempt(cloud)
+    outcome = attempt(cloud)
 
-    assert (seen.code, len(left(cloud))) == (0, 3 + 2)
+    assert (outcome.code, len(left(cloud))) == (0, 3 + 2)
     assert sorted(tokens(cloud).values()) == [1, times + 1]
 
 
@@ -628,12 +633,12 @@ def test_a_request_that_is_throttled_without_end_is_made_eight_times(cloud, faul
         "eight attempts; exit code 1",
         left="nothing",
     ) as row:
-        seen = attempt(cloud, provision=False, nprocs=1)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud), asked(cloud)[action]) == (1, [], 8)
-        assert f"AWS is throttling {action}" in seen.message
-        assert "(RequestLimitExceeded)" in seen.message
-        assert seen.hint == "wait a minute and try again"
+        outcome = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud), change_counts(cloud)[action]) == (1, [], 8)
+        assert f"AWS is throttling {action}" in outcome.message
+        assert "(RequestLimitExceeded)" in outcome.message
+        assert outcome.hint == "wait a minute and try again"
 
 
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "RunInstances"])
@@ -646,11 +651,11 @@ def test_a_request_at_which_aws_fails_without_end_is_made_four_times(cloud, faul
         "four attempts; the launcher checks for ten seconds that no resource was created; exit code 1",
         left="nothing",
     ) as row:
-        seen = attempt(cloud, provision=False, nprocs=1)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud), asked(cloud)[action]) == (1, [], 4)
-        assert f"AWS failed at {action}: An internal error has occurred (InternalError)" in seen.message
-        assert seen.hint == "try again later"
+        outcome = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud), change_counts(cloud)[action]) == (1, [], 4)
+        assert f"AWS failed at {action}: An internal error has occurred (InternalError)" in outcome.message
+        assert outcome.hint == "try again later"
 
 
 @pytest.mark.parametrize("action", OF_AN_END)
@@ -665,10 +670,10 @@ def test_an_end_goes_on_though_it_is_throttled_and_aws_fails(cloud, fault_row, a
         "the launcher retries more slowly and reports the retries after 5 s",
         left="nothing",
     ) as row:
-        seen = end(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (0, [])
-        assert f"AWS is throttling {action}: retrying, more slowly." in seen.notes
+        outcome = end(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (0, [])
+        assert f"AWS is throttling {action}: retrying, more slowly." in outcome.notes
 
 
 @pytest.mark.parametrize("action", OF_AN_END)
@@ -684,10 +689,10 @@ def test_a_launch_is_undone_though_that_is_throttled(cloud, fault_row, action):
         "the launcher retries more slowly; exit code 1, with the first error",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (1, [])
-        assert "(VcpuLimitExceeded)" in seen.message
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (1, [])
+        assert "(VcpuLimitExceeded)" in outcome.message
 
 
 @pytest.mark.parametrize(
@@ -707,21 +712,21 @@ def test_what_ec2_does_not_know_yet_is_asked_for_again(cloud, fault_row, action,
         "the launcher retries for at most 30 s and reports the retries after 5 s",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud, provision=False, nprocs=1)
-        row.seconds = seen.seconds
-        assert seen.code == 0
+        outcome = attempt(cloud, provision=False, nprocs=1)
+        row.seconds = outcome.seconds
+        assert outcome.code == 0
         made_once(cloud, again=3 * [action])
-        assert f"AWS does not list yet what it has just created: retrying {action}." in seen.notes
+        assert f"AWS does not list yet what it has just created: retrying {action}." in outcome.notes
 
 
 def test_what_ec2_never_knows_is_asked_for_again_for_30_seconds(cloud):
     cloud.fault("error", "AuthorizeSecurityGroupIngress", code="InvalidGroup.NotFound", times=0)
 
-    seen = attempt(cloud)
+    outcome = attempt(cloud)
 
-    assert (seen.code, left(cloud)) == (1, [])
-    assert "(InvalidGroup.NotFound)" in seen.message
-    assert 30 <= seen.seconds < 60
+    assert (outcome.code, left(cloud)) == (1, [])
+    assert "(InvalidGroup.NotFound)" in outcome.message
+    assert 30 <= outcome.seconds < 60
 
 
 def test_an_instance_profile_that_is_new_is_asked_for_again_for_a_minute(cloud, fault_row):
@@ -735,17 +740,17 @@ def test_an_instance_profile_that_is_new_is_asked_for_again_for_a_minute(cloud, 
         " 5 s",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, len(left(cloud))) == (0, 3 + 2)
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, len(left(cloud))) == (0, 3 + 2)
         assert sorted(tokens(cloud).values()) == [1, 6]
 
     assert end(cloud).code == 0
     cloud.fault("error", "RunInstances", code="InvalidParameterValue", message=text, times=0)
-    seen = attempt(cloud, launch_id="launch2")
-    assert (seen.code, left(cloud)) == (1, [])
-    assert "(InvalidParameterValue)" in seen.message
-    assert 60 <= seen.seconds < 90
+    outcome = attempt(cloud, launch_id="launch2")
+    assert (outcome.code, left(cloud)) == (1, [])
+    assert "(InvalidParameterValue)" in outcome.message
+    assert 60 <= outcome.seconds < 90
 
 
 def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_again(cloud, fault_row):
@@ -757,8 +762,8 @@ def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_aga
         "the launcher waits for them; no instance is started twice",
         left="the cluster",
     ):
-        seen = attempt(cloud, timeout=86_400)
-        assert (seen.code, len(left(cloud)), codes(cloud)) == (0, 3 + 2, [None, None])
+        outcome = attempt(cloud, timeout=86_400)
+        assert (outcome.code, len(left(cloud)), codes(cloud)) == (0, 3 + 2, [None, None])
 
 
 def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud, fault_row):
@@ -773,9 +778,9 @@ def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud
         "the launcher retries TerminateInstances until it succeeds; the cluster starts in the next zone",
         left="the cluster",
     ):
-        seen = attempt(cloud, timeout=86_400)
-        assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
-        assert asked(cloud)["TerminateInstances"] >= 4
+        outcome = attempt(cloud, timeout=86_400)
+        assert (outcome.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        assert change_counts(cloud)["TerminateInstances"] >= 4
 
 
 def test_a_rule_that_is_there_is_no_error(cloud, fault_row):
@@ -787,15 +792,15 @@ def test_a_rule_that_is_there_is_no_error(cloud, fault_row):
         "the launch continues",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, asked(cloud)["AuthorizeSecurityGroupIngress"]) == (0, 2)
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, change_counts(cloud)["AuthorizeSecurityGroupIngress"]) == (0, 2)
 
 
 def holds_the_name(cloud, tags: dict[str, str]) -> str:
     (vpc,) = {each["VpcId"] for each in cloud.ec2.describe_subnets()["Subnets"]}
-    said = [{"Key": key, "Value": value} for key, value in tags.items()]
-    specification = [{"ResourceType": "security-group", "Tags": said}] if said else []
+    pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
+    specification = [{"ResourceType": "security-group", "Tags": pairs}] if pairs else []
     group = cloud.ec2.create_security_group(
         GroupName="dask-bake-dask", Description="x", VpcId=vpc, TagSpecifications=specification
     )["GroupId"]
@@ -814,11 +819,11 @@ def test_a_name_that_a_cluster_has_is_refused_and_the_cluster_stays(cloud, fault
         "the launcher creates nothing; exit code 1, with the commands that show and end that cluster",
         left="that cluster, unchanged",
     ) as row:
-        seen = attempt(cloud, launch_id="launch2")
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud), asked(cloud)) == (1, before, Counter())
-        assert seen.message == "a cluster named dask already exists, or is being launched"
-        assert "dask-bake status dask shows it, dask-bake down dask ends it" in seen.hint
+        outcome = attempt(cloud, launch_id="launch2")
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud), change_counts(cloud)) == (1, before, Counter())
+        assert outcome.message == "a cluster named dask already exists, or is being launched"
+        assert "dask-bake status dask shows it, dask-bake down dask ends it" in outcome.hint
 
 
 def test_a_name_that_only_old_groups_hold_is_told_with_what_clears_it(cloud, fault_row):
@@ -837,11 +842,11 @@ def test_a_name_that_only_old_groups_hold_is_told_with_what_clears_it(cloud, fau
         "exit code 1, with the command that deletes them",
         left="those security groups",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, asked(cloud)) == (1, Counter())
-        assert "cluster dask has ended by itself; its security groups still hold the name" in seen.message
-        assert "dask-bake down dask" in seen.hint
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, change_counts(cloud)) == (1, Counter())
+        assert "cluster dask has ended by itself; its security groups still hold the name" in outcome.message
+        assert "dask-bake down dask" in outcome.hint
 
     assert end(cloud).code == 0
     assert attempt(cloud).code == 0
@@ -856,12 +861,12 @@ def test_somebody_elses_group_of_that_name_is_never_touched(cloud, fault_row):
         "one request; exit code 1, with the group's name",
         left="that group, unchanged",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (1, ["dask-bake-dask"])
-        assert asked(cloud) == Counter(CreateSecurityGroup=1)
-        assert "the security group dask-bake-dask exists, and dask-bake did not make it" in seen.message
-        assert seen.hint == "--name gives the cluster another name"
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (1, ["dask-bake-dask"])
+        assert change_counts(cloud) == Counter(CreateSecurityGroup=1)
+        assert "the security group dask-bake-dask exists, and dask-bake did not make it" in outcome.message
+        assert outcome.hint == "--name gives the cluster another name"
 
 
 @pytest.mark.parametrize("code", ["DependencyViolation", "InvalidGroup.InUse"])
@@ -875,10 +880,10 @@ def test_a_group_that_is_still_in_use_is_waited_for(cloud, fault_row, code):
         "the launcher retries until the group can be deleted",
         left="nothing",
     ) as row:
-        seen = end(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (0, [])
-        assert len(cloud.asked("DeleteSecurityGroup")) == 9 + 2
+        outcome = end(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (0, [])
+        assert len(cloud.requests_for("DeleteSecurityGroup")) == 9 + 2
 
 
 def test_a_group_that_somebody_elses_interface_holds_is_named_with_it(cloud, fault_row):
@@ -900,13 +905,13 @@ def test_a_group_that_somebody_elses_interface_holds_is_named_with_it(cloud, fau
         " interface; the next `down` continues",
         left="that group",
     ) as row:
-        seen = end(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (3, ["dask-bake-dask"])
-        assert f"security group dask-bake-dask ({group['GroupId']}), used by {interface}" in seen.message
-        assert seen.hint == "dask-bake down dask"
-        assert f"Waiting for security group dask-bake-dask ({group['GroupId']}) to be free." in seen.notes
-        assert 300 <= seen.seconds < 310
+        outcome = end(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (3, ["dask-bake-dask"])
+        assert f"security group dask-bake-dask ({group['GroupId']}), used by {interface}" in outcome.message
+        assert outcome.hint == "dask-bake down dask"
+        assert f"Waiting for security group dask-bake-dask ({group['GroupId']}) to be free." in outcome.notes
+        assert 300 <= outcome.seconds < 310
 
     cloud.ec2.delete_network_interface(NetworkInterfaceId=interface)
     assert (end(cloud).code, left(cloud)) == (0, [])
@@ -925,10 +930,12 @@ def test_an_instance_that_ec2_itself_ends_is_started_once_more_elsewhere(cloud, 
         "the launcher reports EC2's reason and starts all nodes once more, in the next zone",
         left="the cluster",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
-        assert [note for note in seen.notes if re.search(rf"{code}.*started once more, elsewhere\.$", note)]
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
+        assert [
+            note for note in outcome.notes if re.search(rf"{code}.*started once more, elsewhere\.$", note)
+        ]
 
 
 def test_an_instance_that_ec2_itself_ends_twice_ends_the_launch(cloud, fault_row):
@@ -940,11 +947,11 @@ def test_an_instance_that_ec2_itself_ends_twice_ends_the_launch(cloud, fault_row
         "the launcher tries two zones; exit code 1, with EC2's reason and the last lines of the console",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud), len(codes(cloud))) == (1, [], 4)
-        assert re.search(r"ended while the cluster was launched: .*Server\.InternalError", seen.message)
-        assert any(isinstance(event, Output) for event in seen.events)
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud), len(codes(cloud))) == (1, [], 4)
+        assert re.search(r"ended while the cluster was launched: .*Server\.InternalError", outcome.message)
+        assert any(isinstance(event, Output) for event in outcome.events)
 
 
 @pytest.mark.parametrize(
@@ -965,11 +972,11 @@ def test_an_instance_that_ends_for_a_reason_of_ours_ends_the_launch(cloud, fault
         "no other zone; exit code 1, with EC2's reason and its usual cause",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud), codes(cloud)) == (1, [], [None, None])
-        assert code in seen.message
-        assert hint in seen.hint
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud), codes(cloud)) == (1, [], [None, None])
+        assert code in outcome.message
+        assert hint in outcome.hint
 
 
 def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, fault_row):
@@ -981,13 +988,13 @@ def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, f
         "exit code 1 after `--timeout` (60 s here), with the late node and the last lines of its console",
         left="nothing",
     ) as row:
-        seen = attempt(cloud, timeout=60)
-        row.seconds = seen.seconds
-        assert (seen.code, left(cloud)) == (1, [])
-        assert "waited 60 s for the head to run" in seen.message
-        assert "node 0 is late" in seen.message
-        assert any(isinstance(event, Output) for event in seen.events)
-        assert 60 <= seen.seconds < 80
+        outcome = attempt(cloud, timeout=60)
+        row.seconds = outcome.seconds
+        assert (outcome.code, left(cloud)) == (1, [])
+        assert "waited 60 s for the head to run" in outcome.message
+        assert "node 0 is late" in outcome.message
+        assert any(isinstance(event, Output) for event in outcome.events)
+        assert 60 <= outcome.seconds < 80
 
 
 @pytest.mark.parametrize(
@@ -1003,13 +1010,13 @@ def test_a_network_that_goes_for_good_in_the_midst_is_told_with_what_may_be_ther
         " and reports it after 5 s; exit code 3, with the known resources and the tag of possible others",
         left="what the launch had created",
     ) as row:
-        seen = attempt(cloud, before=before, strike=lambda: cloud.fault("drop-before", times=0))
-        row.seconds = seen.seconds
+        outcome = attempt(cloud, before=before, strike=lambda: cloud.fault("drop-before", times=0))
+        row.seconds = outcome.seconds
         cloud.clear_faults()
-        assert (seen.code, seen.hint) == (3, "dask-bake down dask")
-        assert "whatever is tagged dask-bake:cluster=dask" in seen.message
-        assert [note for note in seen.notes if note.startswith("AWS does not respond to ")]
-        assert [note for note in seen.notes if note.startswith("Waiting for EC2: ")]
+        assert (outcome.code, outcome.hint) == (3, "dask-bake down dask")
+        assert "whatever is tagged dask-bake:cluster=dask" in outcome.message
+        assert [note for note in outcome.notes if note.startswith("AWS does not respond to ")]
+        assert [note for note in outcome.notes if note.startswith("Waiting for EC2: ")]
         assert len(tokens(cloud)) <= 2
         assert left(cloud) != []
         assert (end(cloud).code, left(cloud)) == (0, [])
@@ -1024,13 +1031,13 @@ def test_a_network_that_is_gone_from_the_start_is_told_soon(cloud, fault_row):
         "the launcher retries look-ups for 10 s; exit code 1, with a hint what to check",
         left="nothing",
     ) as row:
-        seen = attempt(cloud)
-        row.seconds = seen.seconds
+        outcome = attempt(cloud)
+        row.seconds = outcome.seconds
         cloud.clear_faults()
-        assert (seen.code, asked(cloud), left(cloud)) == (1, Counter(), [])
-        assert "EC2 could not be reached" in seen.message
-        assert seen.hint == "check the network, the region and the proxy"
-        assert 10 <= seen.seconds < 20
+        assert (outcome.code, change_counts(cloud), left(cloud)) == (1, Counter(), [])
+        assert "EC2 could not be reached" in outcome.message
+        assert outcome.hint == "check the network, the region and the proxy"
+        assert 10 <= outcome.seconds < 20
 
 
 BEFOREHAND = (
@@ -1043,12 +1050,12 @@ BEFOREHAND = (
 
 
 def is_told_beforehand(cloud, row, says: str, hint: str = "", **options) -> None:
-    seen = attempt(cloud, **options)
-    row.seconds = seen.seconds
-    assert (seen.code in (1, 2), asked(cloud), left(cloud)) == (True, Counter(), [])
-    assert says in seen.message
-    assert hint in seen.hint
-    assert seen.hint
+    outcome = attempt(cloud, **options)
+    row.seconds = outcome.seconds
+    assert (outcome.code in (1, 2), change_counts(cloud), left(cloud)) == (True, Counter(), [])
+    assert says in outcome.message
+    assert hint in outcome.hint
+    assert outcome.hint
 
 
 @pytest.mark.parametrize(("options", "says"), BEFOREHAND, ids=[each[1] for each in BEFOREHAND])

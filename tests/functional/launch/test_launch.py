@@ -225,8 +225,8 @@ def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, clou
         launch(cloud)
 
     assert launch(cloud, replace(OPTIONS, ami=image), dry_run=True) == 0
-    said = " ".join(capsys.readouterr().err.split())
-    assert f"The image {image} is still being tested, or its test failed" in said
+    message = " ".join(capsys.readouterr().err.split())
+    assert f"The image {image} is still being tested, or its test failed" in message
 
 
 def test_an_image_of_another_python_is_launched_only_when_that_is_allowed(aws, image, cloud, capsys):

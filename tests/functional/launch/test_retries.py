@@ -73,7 +73,9 @@ def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, fault_ro
         assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
         assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
         assert len(all_left(cloud)) == 3 + 2 + 1
-        made = Counter(request["parameters"].get("ClientToken") for request in cloud.asked("RunInstances"))
+        made = Counter(
+            request["parameters"].get("ClientToken") for request in cloud.requests_for("RunInstances")
+        )
         assert sorted(made.values()) == ([1, 3] if action == "RunInstances" else [1, 1])
 
 
@@ -84,10 +86,10 @@ def test_what_is_asked_for_again_is_the_same_to_the_user_data(cloud, capsys, kin
 
     assert launch(cloud) == 0
 
-    asked = [request["parameters"] for request in cloud.asked("RunInstances")]
-    assert len(asked) == 4
-    assert asked[0] == asked[1] == asked[2]
-    assert asked[0]["UserData"].startswith(base64.b64encode(b"#cloud-config")[:16].decode())
+    requests = [request["parameters"] for request in cloud.requests_for("RunInstances")]
+    assert len(requests) == 4
+    assert requests[0] == requests[1] == requests[2]
+    assert requests[0]["UserData"].startswith(base64.b64encode(b"#cloud-config")[:16].decode())
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
@@ -116,7 +118,7 @@ def test_a_throttled_launch_that_fails_is_undone_though_that_is_throttled_too(cl
 
     assert all_left(cloud) == []
     assert "AWS is throttling CreateSecurityGroup" in capsys.readouterr().err
-    assert [request["code"] for request in cloud.asked("RunInstances")] == [None, "VcpuLimitExceeded"]
+    assert [request["code"] for request in cloud.requests_for("RunInstances")] == [None, "VcpuLimitExceeded"]
 
 
 def test_an_instance_that_ec2_does_not_show_yet_is_ended_when_it_does(cloud):
@@ -143,12 +145,12 @@ def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that
     ):
         with pytest.raises(LeftoverError) as caught:
             launch(cloud)
-        asked = len(cloud.asked("TerminateInstances"))
+        terminations = len(cloud.requests_for("TerminateInstances"))
         cloud.clear_faults()
         assert all(piece in caught.value.message for piece in left(cloud))
         assert "AWS does not accept the credentials" in caught.value.message
         assert (caught.value.exit_code, hint_of(caught.value)) == (3, "dask-bake down dask")
-        assert asked <= 1
+        assert terminations <= 1
 
     assert down(cloud) == 0
     assert all_left(cloud) == []

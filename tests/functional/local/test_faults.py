@@ -175,9 +175,9 @@ def test_a_delay_holds_up_its_request_and_no_other(cloud):
 def test_no_capacity_is_told_with_the_zones_that_have_some(cloud, kind):
     for zone in ("us-east-1a", "us-east-1c"):
         cloud.fault(**kind, times=0, where={"AvailabilityZone": zone})
-    asked = {"InstanceType": "m5.large", "Placement": {"AvailabilityZone": "us-east-1a"}}
+    parameters = {"InstanceType": "m5.large", "Placement": {"AvailabilityZone": "us-east-1a"}}
 
-    assert error_of(cloud.run, **asked) == (
+    assert error_of(cloud.run, **parameters) == (
         NO_CAPACITY,
         500,
         "We currently do not have sufficient m5.large capacity in the Availability Zone you requested "
@@ -396,7 +396,7 @@ def test_a_rule_for_whatever_is_asked_is_not_used_up_by_metadata(cloud):
     assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
 
 
-# What was asked
+# The request log
 
 
 def test_a_rule_is_for_one_region_if_it_says_so(cloud):
@@ -413,7 +413,7 @@ def test_requests_are_logged_with_what_came_of_them(cloud):
     refusal(cloud.run, KeyName="nobody's")
     cloud.run()
 
-    logged = cloud.asked("RunInstances")
+    logged = cloud.requests_for("RunInstances")
 
     assert [(request["status"], request["code"], request["faults"]) for request in logged] == [
         (None, None, [rule]),
@@ -425,7 +425,7 @@ def test_requests_are_logged_with_what_came_of_them(cloud):
     assert "SubnetId" not in logged[2]["parameters"]
     assert (logged[0]["service"], logged[0]["region"]) == ("ec2", "us-east-1")
     cloud.forget_requests()
-    assert cloud.asked() == []
+    assert cloud.requests_for() == []
 
 
 def test_whoever_looks_past_the_faults_meets_none_and_is_not_counted(cloud):
@@ -437,7 +437,7 @@ def test_whoever_looks_past_the_faults_meets_none_and_is_not_counted(cloud):
     seen = cloud.describe(instance, cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2"))
 
     assert seen["InstanceId"] == instance["InstanceId"]
-    assert cloud.asked() == []
+    assert cloud.requests_for() == []
     assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
 
 
@@ -452,7 +452,7 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
 
 
 @pytest.mark.parametrize(
-    ("rule", "said"),
+    ("rule", "message"),
     [
         ({"kind": "flood"}, "there is no fault of the kind 'flood'"),
         ({"kind": "error", "color": "red"}, "a fault has no 'color'"),
@@ -486,10 +486,10 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
         (["html"], "the request's body is not a JSON object"),
     ],
 )
-def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, said):
+def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, message):
     answer = requests.post(f"{cloud.url}/_dask_bake/faults", json=rule, timeout=5)
 
-    assert (answer.status_code, answer.json()["error"]) == (400, said)
+    assert (answer.status_code, answer.json()["error"]) == (400, message)
     assert answer.json()["hint"]
     assert cloud.faults() == []
 
@@ -564,17 +564,17 @@ def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(
     lasting = ["--seconds", "0.5"] if kind in OPTION_KINDS["seconds"] else []
     options = [*lasting, "--skip", "1", "--times", "0"]
 
-    said = options if of_launches else [*options, "--action", action]
-    assert run(["local", "fault", "add", kind, *said]) == 0
+    arguments = options if of_launches else [*options, "--action", action]
+    assert run(["local", "fault", "add", kind, *arguments]) == 0
     assert run(["local", "fault", "ls"]) == 0
 
-    told = capsys.readouterr().out.splitlines()[-1]
-    assert told == " ".join([f"fault-1: {kind} {action} --skip 1", *lasting]) + ", struck 0 of all"
+    listed = capsys.readouterr().out.splitlines()[-1]
+    assert listed == " ".join([f"fault-1: {kind} {action} --skip 1", *lasting]) + ", struck 0 of all"
     assert [(rule["kind"], rule["action"]) for rule in by_hand.faults()] == [(kind, action)]
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["error", "--where", "InstanceType"], "--where is InstanceType, which has no value"),
         (["error", "--times", "often"], "a fault's 'times' is 'often'"),
@@ -589,11 +589,11 @@ def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(
         ([], "Missing argument 'KIND'"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_is_wrong_use_with_a_way_out(by_hand, capsys, words, said):
+def test_a_rule_that_cannot_be_meant_is_wrong_use_with_a_way_out(by_hand, capsys, words, message):
     assert run(["local", "fault", "add", *words]) == 2
 
     captured = capsys.readouterr()
-    assert (captured.out, said in " ".join(captured.err.split())) == ("", True), captured.err
+    assert (captured.out, message in " ".join(captured.err.split())) == ("", True), captured.err
     assert all(len(line) <= 80 for line in captured.err.splitlines())
     assert by_hand.faults() == []
 
@@ -621,5 +621,5 @@ def test_without_a_local_cloud_there_is_nobody_to_tell(monkeypatch, capsys):
     monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))
 
     assert run(["local", "fault", "ls"]) == 1
-    said = f"the local cloud does not answer at http://127.0.0.1:{port}"
-    assert said in capsys.readouterr().err
+    message = f"the local cloud does not answer at http://127.0.0.1:{port}"
+    assert message in capsys.readouterr().err

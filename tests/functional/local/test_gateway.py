@@ -33,11 +33,11 @@ def test_an_instance_is_pending_until_its_machine_is_on_and_ends_when_it_is_off(
 def test_an_instance_has_an_address_of_the_block_and_never_a_public_one(cloud):
     plain = cloud.running()
     interface = {"DeviceIndex": 0, "AssociatePublicIpAddress": True}
-    asked = cloud.running(NetworkInterfaces=[interface])
+    requesting = cloud.running(NetworkInterfaces=[interface])
 
-    assert (plain["PrivateIpAddress"], asked["PrivateIpAddress"]) == ("10.9.0.4", "10.9.0.5")
-    assert [instance.get("PublicIpAddress") for instance in (plain, asked)] == [None, None]
-    assert not asked["NetworkInterfaces"][0].get("Association")
+    assert (plain["PrivateIpAddress"], requesting["PrivateIpAddress"]) == ("10.9.0.4", "10.9.0.5")
+    assert [instance.get("PublicIpAddress") for instance in (plain, requesting)] == [None, None]
+    assert not requesting["NetworkInterfaces"][0].get("Association")
 
 
 def test_as_many_are_launched_as_max_count_says(cloud):
@@ -210,12 +210,12 @@ def test_what_a_guest_that_powers_itself_off_becomes_can_be_changed(cloud):
     ending = {"InstanceInitiatedShutdownBehavior": {"Value": "terminate"}}
     cloud.ec2.modify_instance_attribute(InstanceId=instance["InstanceId"], **ending)
 
-    told = cloud.ec2.describe_instance_attribute(
+    attribute = cloud.ec2.describe_instance_attribute(
         InstanceId=instance["InstanceId"], Attribute="instanceInitiatedShutdownBehavior"
     )
     cloud.host.machine(instance).guest_powers_off()
 
-    assert told["InstanceInitiatedShutdownBehavior"] == {"Value": "terminate"}
+    assert attribute["InstanceInitiatedShutdownBehavior"] == {"Value": "terminate"}
     assert cloud.until(instance, "terminated")["SecurityGroups"] == instance["SecurityGroups"]
 
 
@@ -229,10 +229,10 @@ def test_an_attribute_that_cannot_be_changed_here_is_refused_and_changes_no_othe
     assert cloud.describe(instance) == instance
 
 
-@pytest.mark.parametrize("asked", [{}, {"NetworkInterfaces": [{"DeviceIndex": 0}]}])
-def test_the_interface_of_a_launch_and_its_tags_end_with_the_instance(cloud, asked):
+@pytest.mark.parametrize("parameters", [{}, {"NetworkInterfaces": [{"DeviceIndex": 0}]}])
+def test_the_interface_of_a_launch_and_its_tags_end_with_the_instance(cloud, parameters):
     tags = [{"ResourceType": "network-interface", "Tags": [{"Key": "a", "Value": "1"}]}]
-    instance = cloud.running(TagSpecifications=tags, **asked)
+    instance = cloud.running(TagSpecifications=tags, **parameters)
     assert len(cloud.ec2.describe_network_interfaces()["NetworkInterfaces"]) == 1
 
     cloud.terminate(instance)
@@ -278,7 +278,7 @@ def test_an_instance_is_asked_to_power_off_once_however_often_it_is_stopped(clou
     cloud.until(instance, "stopped")
     cloud.ec2.stop_instances(InstanceIds=[instance["InstanceId"]])
     assert cloud.state(instance) == "stopped"
-    assert cloud.host.machine(instance).asked_to_power_off == 1
+    assert cloud.host.machine(instance).power_off_requests == 1
 
 
 def test_a_guest_that_will_not_power_off_can_be_terminated(cloud):
@@ -325,12 +325,12 @@ def test_a_stopped_instance_can_be_terminated(cloud, settings):
 
 def test_the_console_is_what_the_machine_printed_and_outlives_it(cloud):
     instance = cloud.running()
-    said = f"booting {instance['PrivateIpAddress']}\n"
-    assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == said
+    console = f"booting {instance['PrivateIpAddress']}\n"
+    assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == console
 
     cloud.terminate(instance)
     cloud.until(instance, "terminated")
-    assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == said
+    assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == console
 
 
 def test_the_console_is_the_last_64_kilobytes(cloud):
@@ -380,7 +380,7 @@ def test_the_samples_are_made_when_their_bucket_is_asked_for(cloud):
     assert cloud.sample_requests == []
 
     requests.get(f"{cloud.guest_url}/a", headers={"Host": "dask-data.s3.dask-bake.internal"}, timeout=5)
-    assert cloud.sample_requests == ["asked"]
+    assert cloud.sample_requests == ["load"]
 
 
 @pytest.mark.parametrize("service", ["ec2", "sts", "iam"])
@@ -398,9 +398,9 @@ def test_instances_learn_nothing_of_the_server(cloud, path):
 
 @pytest.mark.parametrize("place", ["body", "address"])
 def test_instances_cannot_launch_by_leaving_out_the_signature(cloud, place):
-    asked = {"Action": "RunInstances", "Version": "2016-11-15", "ImageId": DEBIAN.id, "MinCount": "1"}
+    parameters = {"Action": "RunInstances", "Version": "2016-11-15", "ImageId": DEBIAN.id, "MinCount": "1"}
 
-    requests.post(cloud.guest_url, timeout=5, **{"data" if place == "body" else "params": asked})
+    requests.post(cloud.guest_url, timeout=5, **{"data" if place == "body" else "params": parameters})
 
     assert cloud.ec2.describe_instances()["Reservations"] == []
 
@@ -443,4 +443,4 @@ def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
 
 
 def unasked(environ, start_response):
-    raise AssertionError("moto was asked")
+    raise AssertionError("moto was called")

@@ -369,8 +369,8 @@ def test_launch_permissions_are_kept_as_they_change(serve):
         )
 
     with serve() as cloud:
-        asked = {"ImageId": image["ImageId"], "Attribute": "launchPermission"}
-        assert cloud.ec2.describe_image_attribute(**asked)["LaunchPermissions"] == users[:1]
+        parameters = {"ImageId": image["ImageId"], "Attribute": "launchPermission"}
+        assert cloud.ec2.describe_image_attribute(**parameters)["LaunchPermissions"] == users[:1]
         assert describe_image(cloud, image["ImageId"])["Public"] is False
 
 
@@ -395,12 +395,12 @@ def test_instances_of_an_image_with_imds_support_need_tokens_unless_they_say_oth
 
     with serve() as cloud:
         assert describe_image(cloud, image_id)["ImdsSupport"] == "v2.0"
-        said = cloud.ec2.describe_image_attribute(ImageId=image_id, Attribute="imdsSupport")
-        assert said["ImdsSupport"] == {"Value": "v2.0"}
+        attribute = cloud.ec2.describe_image_attribute(ImageId=image_id, Attribute="imdsSupport")
+        assert attribute["ImdsSupport"] == {"Value": "v2.0"}
         plain = cloud.running(ImageId=image_id)
-        asked = cloud.running(ImageId=image_id, MetadataOptions={"HttpTokens": "optional"})
+        optional = cloud.running(ImageId=image_id, MetadataOptions={"HttpTokens": "optional"})
 
-    options = [instance["MetadataOptions"] for instance in (plain, asked)]
+    options = [instance["MetadataOptions"] for instance in (plain, optional)]
     assert [option["HttpTokens"] for option in options] == ["required", "optional"]
     assert options[0]["HttpPutResponseHopLimit"] == 2
 
@@ -428,9 +428,9 @@ def test_a_deprecation_is_told_and_kept_until_it_is_cancelled(serve):
         assert cloud.ec2.enable_image_deprecation(ImageId=image_id, DeprecateAt=TOMORROW)["Return"] is True
 
     with serve() as cloud:
-        told = datetime.fromisoformat(describe_image(cloud, image_id)["DeprecationTime"])
-        assert abs(told - TOMORROW) <= timedelta(seconds=30)
-        assert told.second == 0
+        deprecated = datetime.fromisoformat(describe_image(cloud, image_id)["DeprecationTime"])
+        assert abs(deprecated - TOMORROW) <= timedelta(seconds=30)
+        assert deprecated.second == 0
         cloud.running(ImageId=image_id)
         assert cloud.ec2.disable_image_deprecation(ImageId=image_id)["Return"] is True
 
@@ -528,7 +528,7 @@ def test_a_copy_and_its_source_can_each_go_without_the_other(cloud, settings):
 
 
 @pytest.mark.parametrize(
-    ("asked", "image_tags", "snapshot_tags"),
+    ("parameters", "image_tags", "snapshot_tags"),
     [
         ({}, [], []),
         ({"CopyImageTags": True}, TAGS, []),
@@ -544,11 +544,11 @@ def test_a_copy_and_its_source_can_each_go_without_the_other(cloud, settings):
         ),
     ],
 )
-def test_a_copy_has_the_tags_that_were_asked_for(cloud, asked, image_tags, snapshot_tags):
+def test_a_copy_has_the_tags_that_were_asked_for(cloud, parameters, image_tags, snapshot_tags):
     image = bake(cloud)
     cloud.ec2.create_tags(Resources=[image["ImageId"], snapshot_id(image)], Tags=TAGS)
 
-    copied = describe_image(cloud, copy(cloud, image, "us-east-1", Name="copy", **asked))
+    copied = describe_image(cloud, copy(cloud, image, "us-east-1", Name="copy", **parameters))
 
     assert copied.get("Tags", []) == image_tags
     assert describe_snapshot(cloud, copied).get("Tags", []) == snapshot_tags
@@ -563,13 +563,13 @@ def test_a_copy_has_neither_permissions_nor_deprecation_but_imds_support(cloud):
 
     copied = describe_image(cloud, copy(cloud, image, "us-east-1", Name="copy"))
 
-    asked = {"ImageId": copied["ImageId"], "Attribute": "launchPermission"}
-    assert cloud.ec2.describe_image_attribute(**asked)["LaunchPermissions"] == []
+    parameters = {"ImageId": copied["ImageId"], "Attribute": "launchPermission"}
+    assert cloud.ec2.describe_image_attribute(**parameters)["LaunchPermissions"] == []
     assert (copied.get("DeprecationTime"), copied["ImdsSupport"]) == (None, "v2.0")
 
 
 @pytest.mark.parametrize(
-    ("source", "asked", "encrypted"),
+    ("source", "parameters", "encrypted"),
     [
         (False, {}, False),
         (False, {"Encrypted": True}, True),
@@ -578,15 +578,15 @@ def test_a_copy_has_neither_permissions_nor_deprecation_but_imds_support(cloud):
         (True, {"Encrypted": False}, True),
     ],
 )
-def test_a_copy_can_be_encrypted_and_never_decrypted(cloud, source, asked, encrypted):
+def test_a_copy_can_be_encrypted_and_never_decrypted(cloud, source, parameters, encrypted):
     image = bake(cloud, Encrypted=source)
 
-    copied = describe_image(cloud, copy(cloud, image, "us-east-1", Name="copy", **asked))
+    copied = describe_image(cloud, copy(cloud, image, "us-east-1", Name="copy", **parameters))
 
     assert copied["BlockDeviceMappings"][0]["Ebs"]["Encrypted"] is encrypted
     snapshot = describe_snapshot(cloud, copied)
     assert snapshot["Encrypted"] is encrypted
-    assert (snapshot.get("KmsKeyId") == KEY) == ("KmsKeyId" in asked)
+    assert (snapshot.get("KmsKeyId") == KEY) == ("KmsKeyId" in parameters)
 
 
 def test_somebody_else_s_public_image_can_be_copied_without_its_tags(cloud):
@@ -609,7 +609,7 @@ def test_a_copy_with_the_same_token_is_made_once(cloud):
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("parameters", "code"),
     [
         ({"SourceImageId": "ami-0123456789abcdef0"}, "InvalidAMIID.NotFound"),
         ({"SourceRegion": "eu-west-1"}, "InvalidAMIID.NotFound"),
@@ -618,11 +618,11 @@ def test_a_copy_with_the_same_token_is_made_once(cloud):
         ({"KmsKeyId": KEY}, "InvalidParameterDependency"),
     ],
 )
-def test_a_copy_that_cannot_be_made_is_refused(cloud, asked, code):
+def test_a_copy_that_cannot_be_made_is_refused(cloud, parameters, code):
     image = bake(cloud)
     copy(cloud, image, Name="taken")
 
-    assert refusal(copy, cloud=cloud, image=image, **asked) == code
+    assert refusal(copy, cloud=cloud, image=image, **parameters) == code
 
 
 def test_a_deregistered_image_cannot_be_launched(cloud):

@@ -16,8 +16,8 @@ def test_a_placement_group_is_told_with_its_tags_and_is_gone_once_deleted(cloud)
         GroupName="tight", Strategy="cluster", **tagged("placement-group")
     )["PlacementGroup"]
 
-    told = cloud.ec2.describe_placement_groups(GroupNames=["tight"])["PlacementGroups"]
-    assert told == [made]
+    described = cloud.ec2.describe_placement_groups(GroupNames=["tight"])["PlacementGroups"]
+    assert described == [made]
     assert (made["GroupName"], made["Strategy"], made["State"], made["Tags"]) == (
         "tight",
         "cluster",
@@ -94,8 +94,8 @@ def test_an_instance_connect_endpoint_is_told_and_is_gone_once_deleted(cloud):
     )["InstanceConnectEndpoint"]
 
     vpc = [{"Name": "vpc-id", "Values": [subnet["VpcId"]]}, {"Name": "state", "Values": ["create-complete"]}]
-    told = cloud.ec2.describe_instance_connect_endpoints(Filters=vpc)["InstanceConnectEndpoints"]
-    assert told == [made]
+    described = cloud.ec2.describe_instance_connect_endpoints(Filters=vpc)["InstanceConnectEndpoints"]
+    assert described == [made]
     assert (made["SubnetId"], made["VpcId"], made["State"], made["Tags"]) == (
         subnet["SubnetId"],
         subnet["VpcId"],
@@ -111,13 +111,13 @@ def test_an_instance_connect_endpoint_is_told_and_is_gone_once_deleted(cloud):
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("parameters", "code"),
     [
         ({"SubnetId": "subnet-0fffffffffffffff0"}, "InvalidSubnetID.NotFound"),
         ({"SecurityGroupIds": ["sg-0fffffffffffffff0"]}, "InvalidGroup.NotFound"),
     ],
 )
-def test_an_endpoint_needs_what_exists(cloud, asked, code):
+def test_an_endpoint_needs_what_exists(cloud, parameters, code):
     subnet = cloud.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
 
-    assert refusal(cloud.ec2.create_instance_connect_endpoint, **{"SubnetId": subnet, **asked}) == code
+    assert refusal(cloud.ec2.create_instance_connect_endpoint, **{"SubnetId": subnet, **parameters}) == code

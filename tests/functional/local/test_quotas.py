@@ -15,10 +15,10 @@ def quota(cloud, code: str) -> dict:
 def test_a_quota_has_a_name_and_the_value_that_was_set(cloud, code):
     cloud.set_quotas(**{code.replace("-", "_"): 32})
 
-    told = quota(cloud, code)
+    described = quota(cloud, code)
 
-    assert (told["ServiceCode"], told["QuotaCode"], told["Value"]) == ("ec2", code, 32.0)
-    assert "Standard (A, C, D, H, I, M, R, T, Z)" in told["QuotaName"]
+    assert (described["ServiceCode"], described["QuotaCode"], described["Value"]) == ("ec2", code, 32.0)
+    assert "Standard (A, C, D, H, I, M, R, T, Z)" in described["QuotaName"]
 
 
 def test_a_quota_that_there_is_not_is_refused(cloud):

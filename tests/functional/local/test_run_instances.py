@@ -121,14 +121,14 @@ def test_tags_are_on_all_that_a_launch_makes(cloud):
 @pytest.mark.parametrize("place", ["interface", "instance"])
 def test_an_instance_tells_its_groups_wherever_they_were_given(cloud, place):
     group = cloud.ec2.create_security_group(GroupName="dask", Description="dask")["GroupId"]
-    asked = {"SecurityGroupIds": [group]}
+    parameters = {"SecurityGroupIds": [group]}
     if place == "interface":
-        asked = {"NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group]}]}
+        parameters = {"NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group]}]}
 
-    instance = cloud.run(**asked)[0]
+    instance = cloud.run(**parameters)[0]
 
-    told = [{"GroupId": group, "GroupName": "dask"}]
-    assert (instance["SecurityGroups"], instance["NetworkInterfaces"][0]["Groups"]) == (told, told)
+    expected = [{"GroupId": group, "GroupName": "dask"}]
+    assert (instance["SecurityGroups"], instance["NetworkInterfaces"][0]["Groups"]) == (expected, expected)
     for name in ("instance.group-id", "network-interface.group-id"):
         found = cloud.ec2.describe_instances(Filters=[{"Name": name, "Values": [group]}])
         assert len(found["Reservations"]) == 1
@@ -192,7 +192,7 @@ def test_a_group_of_another_network_than_the_subnet_is_refused(cloud):
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("parameters", "code"),
     [
         ({"SecurityGroupIds": ["sg-0fffffffffffffff0"]}, "InvalidGroup.NotFound"),
         (
@@ -217,8 +217,8 @@ def test_a_group_of_another_network_than_the_subnet_is_refused(cloud):
         ),
     ],
 )
-def test_what_does_not_exist_or_does_not_go_together_is_refused_and_nothing_is_launched(cloud, asked, code):
-    assert refusal(cloud.run, **asked) == code
+def test_missing_or_conflicting_resources_are_refused_and_nothing_is_launched(cloud, parameters, code):
+    assert refusal(cloud.run, **parameters) == code
     assert cloud.ec2.describe_instances()["Reservations"] == []
 
 
@@ -258,8 +258,8 @@ def test_tags_have_the_limits_that_ec2_has(cloud, values, code):
     for kind in ("instance", "volume"):
         assert refusal(cloud.run, TagSpecifications=[tags(kind, **values)]) == code
     group = {"GroupName": "dask", "Description": "dask"}
-    asked = [tags("security-group", **values)]
-    assert refusal(cloud.ec2.create_security_group, **group, TagSpecifications=asked) == code
+    parameters = [tags("security-group", **values)]
+    assert refusal(cloud.ec2.create_security_group, **group, TagSpecifications=parameters) == code
 
 
 def test_the_longest_tags_are_taken(cloud):

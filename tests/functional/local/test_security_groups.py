@@ -23,9 +23,9 @@ def read(cloud):
 def groups_of(cloud, instance):
     """Told of the instance, and of its interface."""
     seen = cloud.describe(instance)
-    told = [sorted(group["GroupId"] for group in seen["SecurityGroups"])]
+    of_instance = [sorted(group["GroupId"] for group in seen["SecurityGroups"])]
     return [
-        *told,
+        *of_instance,
         *(sorted(group["GroupId"] for group in nic["Groups"]) for nic in seen["NetworkInterfaces"]),
     ]
 
@@ -92,7 +92,7 @@ def test_an_instance_s_groups_are_those_that_it_was_last_given(cloud, by_interfa
 def test_the_firewall_is_told_of_every_change_once(cloud):
     loaded = []
     firewall_sync = FirewallSync("bridge", cloud.moto.instances.all, load=loaded.append)
-    told = []
+    counts = []
     group_id = make_group(cloud, "one")
     cloud.run(SecurityGroupIds=[group_id])
     for change in (
@@ -104,9 +104,9 @@ def test_the_firewall_is_told_of_every_change_once(cloud):
     ):
         change()
         firewall_sync.update()
-        told.append(len(loaded))
+        counts.append(len(loaded))
 
-    assert told == [1, 1, 2, 3, 4]
+    assert counts == [1, 1, 2, 3, 4]
     assert loaded[0] == loaded[2]
     assert "ip saddr 10.9.0.1/32 tcp dport 22 accept" in loaded[1]
 

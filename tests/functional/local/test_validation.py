@@ -57,8 +57,8 @@ def test_a_rule_that_ec2_takes_is_taken(cloud, rule):
 
     cloud.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
 
-    told = cloud.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
-    assert [each["IpProtocol"] for each in told] == [rule["IpProtocol"]]
+    described = cloud.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    assert [each["IpProtocol"] for each in described] == [rule["IpProtocol"]]
 
 
 def test_a_block_is_kept_without_the_bits_beyond_its_length(cloud):
@@ -68,8 +68,8 @@ def test_a_block_is_kept_without_the_bits_beyond_its_length(cloud):
     authorize = cloud.ec2.authorize_security_group_ingress
     authorize(GroupId=group, IpPermissions=[rule])
 
-    told = cloud.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
-    assert [each["IpRanges"] for each in told] == [[{"CidrIp": "100.68.0.0/18"}]]
+    described = cloud.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
+    assert [each["IpRanges"] for each in described] == [[{"CidrIp": "100.68.0.0/18"}]]
     assert refusal(authorize, GroupId=group, **plain) == "InvalidPermission.Duplicate"
     cloud.ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule])
     authorize(GroupId=group, **plain)
@@ -184,14 +184,14 @@ def test_a_region_that_there_is_not_is_refused(cloud):
 # Spot requests
 
 
-def request_of(cloud, **asked: Any) -> dict[str, Any]:
-    return dict(cloud.ec2.describe_spot_instance_requests(**asked)["SpotInstanceRequests"][0])
+def request_of(cloud, **parameters: Any) -> dict[str, Any]:
+    return dict(cloud.ec2.describe_spot_instance_requests(**parameters)["SpotInstanceRequests"][0])
 
 
 def test_a_spot_instance_has_a_request_that_names_it(cloud):
     tags = [{"Key": "owner", "Value": "dask & co"}]
-    asked = [{"ResourceType": "spot-instances-request", "Tags": tags}]
-    instance = cloud.running(TagSpecifications=asked, **SPOT)
+    specification = [{"ResourceType": "spot-instances-request", "Tags": tags}]
+    instance = cloud.running(TagSpecifications=specification, **SPOT)
     cloud.running()
 
     requests = cloud.ec2.describe_spot_instance_requests()["SpotInstanceRequests"]
@@ -267,8 +267,8 @@ def test_what_a_launch_says_of_metadata_is_told_and_holds(cloud):
     }
     instance = cloud.running(MetadataOptions=options)
 
-    told, facts = instance["MetadataOptions"], cloud.facts(instance)
-    assert {name: told[name] for name in options} == options
+    described, facts = instance["MetadataOptions"], cloud.facts(instance)
+    assert {name: described[name] for name in options} == options
     assert (facts.token_required, facts.is_enabled, facts.hop_limit, facts.shows_tags) == (
         True,
         False,

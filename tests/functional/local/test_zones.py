@@ -36,13 +36,13 @@ def test_a_region_that_has_two_zones_on_ec2_has_two(cloud):
 @pytest.mark.parametrize("wording", ["subnet", "interface", "zone"])
 def test_an_instance_is_in_the_zone_that_was_asked_for_however_it_was_said(cloud, wording):
     subnet = subnet_in(cloud, "us-east-1b")["SubnetId"]
-    asked = {
+    parameters = {
         "subnet": {"SubnetId": subnet},
         "interface": {"NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet}]},
         "zone": {"Placement": {"AvailabilityZone": "us-east-1b"}},
     }[wording]
 
-    instance = cloud.run(**asked)[0]
+    instance = cloud.run(**parameters)[0]
 
     assert (
         instance["Placement"]["AvailabilityZone"],
@@ -114,7 +114,7 @@ def test_a_full_zone_leaves_the_others(serve):
 
 
 @pytest.mark.parametrize(
-    ("asked", "code"),
+    ("parameters", "code"),
     [
         ({"SubnetId": "subnet-0fffffffffffffff0"}, "InvalidSubnetID.NotFound"),
         ({"Placement": {"AvailabilityZone": "eu-west-1a"}}, "InvalidParameterValue"),
@@ -122,8 +122,8 @@ def test_a_full_zone_leaves_the_others(serve):
         ({"Placement": {"Tenancy": "dedicated"}}, "UnsupportedOperation"),
     ],
 )
-def test_places_that_there_are_not_are_refused(cloud, asked, code):
-    assert refusal(cloud.run, **asked) == code
+def test_places_that_there_are_not_are_refused(cloud, parameters, code):
+    assert refusal(cloud.run, **parameters) == code
 
 
 def test_a_subnet_in_another_zone_than_was_asked_for_is_refused(cloud):

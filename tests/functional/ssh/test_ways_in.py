@@ -253,8 +253,8 @@ def test_a_head_tells_what_ends_it_also_where_no_worker_has_registered(
     shutil.copytree(scene.keystore.folder, local_keystore(cluster, CLOUD).folder)
     notes = []
 
-    asked = query_head(cluster, CLOUD, FakeCloud(), notes.append)
+    answer = query_head(cluster, CLOUD, FakeCloud(), notes.append)
 
-    assert asked == ({} if has_dask else None, "head")
+    assert answer == ({} if has_dask else None, "head")
     assert scene.head.commands == ["cat /run/dask-bake/switches.json"]
     assert notes == []

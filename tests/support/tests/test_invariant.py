@@ -39,16 +39,16 @@ def test_a_launch_started_as_many_as_it_was_asked_for_of_one_cluster():
 
 
 def test_what_is_left_is_named_piece_by_piece_and_is_there():
-    assert holds(HEAD, DISK, GROUP, code=3, said=LEFT)
-    assert not holds(HEAD, DISK, GROUP, KEY, code=3, said=LEFT)
-    assert holds(HEAD, DISK, GROUP, KEY, code=3, said=f"{LEFT}; key pair dask-bake-taxi")
-    assert not holds(HEAD, code=3, said=LEFT)
-    assert not holds(code=3, said="something went wrong")
+    assert holds(HEAD, DISK, GROUP, code=3, message=LEFT)
+    assert not holds(HEAD, DISK, GROUP, KEY, code=3, message=LEFT)
+    assert holds(HEAD, DISK, GROUP, KEY, code=3, message=f"{LEFT}; key pair dask-bake-taxi")
+    assert not holds(HEAD, code=3, message=LEFT)
+    assert not holds(code=3, message="something went wrong")
 
 
 def test_a_cluster_that_is_said_to_be_up_may_be_left():
-    assert holds(HEAD, DISK, GROUP, code=3, said=UNWRITTEN)
-    assert not holds(HEAD, Thing("instance", "i-2", cluster="other"), code=3, said=UNWRITTEN)
+    assert holds(HEAD, DISK, GROUP, code=3, message=UNWRITTEN)
+    assert not holds(HEAD, Thing("instance", "i-2", cluster="other"), code=3, message=UNWRITTEN)
 
 
 def test_a_traceback_s_exit_code_says_nothing():

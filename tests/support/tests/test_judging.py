@@ -77,12 +77,12 @@ def test_the_rules_name_each_check_once_and_give_reasons():
 
 def test_prowler_is_told_nothing_of_the_user_s_and_reaches_the_endpoint_alone(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_PROFILE", "mine")
-    told = environment("http://127.0.0.1:5665", str(tmp_path))
+    variables = environment("http://127.0.0.1:5665", str(tmp_path))
 
-    assert "AWS_PROFILE" not in told
-    assert (told["AWS_ENDPOINT_URL"], told["HTTPS_PROXY"], told["NO_PROXY"]) == (
+    assert "AWS_PROFILE" not in variables
+    assert (variables["AWS_ENDPOINT_URL"], variables["HTTPS_PROXY"], variables["NO_PROXY"]) == (
         "http://127.0.0.1:5665",
         "http://127.0.0.1:9",
         "127.0.0.1,localhost",
     )
-    assert told["AWS_ACCESS_KEY_ID"] == "local"
+    assert variables["AWS_ACCESS_KEY_ID"] == "local"

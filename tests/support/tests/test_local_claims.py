@@ -32,16 +32,16 @@ def holds(after: Seen, *commands: Command, before: Seen = BEFORE) -> bool:
     return True
 
 
-def launch(name: str, count: int, code: int = 0, said: str = "") -> Command:
-    return Command(("launch", "--name", name, "--count", str(count)), code, said=said)
+def launch(name: str, count: int, code: int = 0, stderr: str = "") -> Command:
+    return Command(("launch", "--name", name, "--count", str(count)), code, stderr=stderr)
 
 
 def bake(image: str, code: int = 0) -> Command:
-    return Command(BAKED, code, told=json.dumps({"image": image}) if code == 0 else "")
+    return Command(BAKED, code, stdout=json.dumps({"image": image}) if code == 0 else "")
 
 
 @pytest.mark.parametrize(
-    ("words", "cluster", "asked"),
+    ("words", "cluster", "nodes"),
     [
         (("launch", "--count=9", "--name", "taxi"), "taxi", 9),
         (("launch",), "dask", 4),
@@ -52,9 +52,9 @@ def bake(image: str, code: int = 0) -> Command:
         (("bake", "--force"), None, 0),
     ],
 )
-def test_a_command_s_words_say_what_it_is_to_make(words, cluster, asked):
+def test_a_command_s_words_say_what_it_is_to_make(words, cluster, nodes):
     command = Command(words)
-    assert (command.cluster, command.nodes) == (cluster, asked)
+    assert (command.cluster, command.nodes) == (cluster, nodes)
 
 
 def test_a_launch_made_its_nodes_under_its_name_and_nothing_else():
@@ -80,10 +80,10 @@ def test_of_two_launches_of_one_name_one_has_made_it():
 def test_what_is_left_is_named():
     (left,) = nodes("a")
     assert holds(
-        more(left), launch("a", 2, code=3, said=f"Error: it may be left: instance\n{left.id} (running)")
+        more(left), launch("a", 2, code=3, stderr=f"Error: it may be left: instance\n{left.id} (running)")
     )
     assert not holds(
-        more(left), launch("a", 2, code=3, said=f"started {left.id}\nError: something may be left")
+        more(left), launch("a", 2, code=3, stderr=f"started {left.id}\nError: something may be left")
     )
 
 
@@ -95,11 +95,11 @@ def test_a_cluster_that_was_ended_is_no_more():
 
 
 def test_what_was_reaped_is_no_more():
-    told = {"leftovers": [{"pieces": [{"id": "i-0"}]}], "removed": True}
-    reap = Command(("reap", "--yes", "--json"), 0, told=json.dumps(told))
+    document = {"leftovers": [{"pieces": [{"id": "i-0"}]}], "removed": True}
+    reap = Command(("reap", "--yes", "--json"), 0, stdout=json.dumps(document))
     assert not holds(more(), reap)
     assert holds(Seen(), reap, before=Seen(BEFORE.things))
-    assert holds(more(), Command(reap.words, 0, told=json.dumps({**told, "removed": False})))
+    assert holds(more(), Command(reap.words, 0, stdout=json.dumps({**document, "removed": False})))
 
 
 def test_a_bake_made_the_image_that_it_tells_of_and_its_snapshot():
@@ -137,7 +137,7 @@ def test_commands_are_judged_when_the_last_has_ended():
     there.append(Seen(nodes("a"), BEFORE.images, BEFORE.snapshots))
     watch.end(second, 0, "", "")
     last = watch.begin(("down", "a"))
-    with pytest.raises(AssertionError, match="a is said to be gone"):
+    with pytest.raises(AssertionError, match="a was reported as gone"):
         watch.end(last, 0, "", "")
     assert watch.begin(("ssh", "--name", "a")) is None
 

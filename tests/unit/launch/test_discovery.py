@@ -39,7 +39,7 @@ def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
     ec2 = FakeQueries({"self": (IMAGE, BAKED, newer, pending, unverified)})
 
     assert chosen(LaunchOptions(), ec2) == newer
-    assert ec2.asked == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]
+    assert ec2.image_queries == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]
 
 
 def test_any_available_image_can_be_asked_for_by_its_id():
@@ -62,7 +62,7 @@ def test_the_newest_base_is_debians_newest_of_the_same_series():
     ec2 = FakeQueries({DEBIAN_ACCOUNT: bases, "self": (a_base("debian-12-amd64-20260701-1234", days=5),)})
 
     assert newest_base(BAKED, ec2) == "debian-12-amd64-20260401-1234"
-    assert ec2.asked == [
+    assert ec2.image_queries == [
         (
             DEBIAN_ACCOUNT,
             {"name": "debian-12-amd64-*", "architecture": "x86_64", "state": "available"},
@@ -73,7 +73,7 @@ def test_the_newest_base_is_debians_newest_of_the_same_series():
 def test_the_newest_base_is_asked_for_only_where_the_base_is_debians():
     ec2 = FakeQueries()
 
-    assert (newest_base(IMAGE, ec2), ec2.asked) == (None, [])
+    assert (newest_base(IMAGE, ec2), ec2.image_queries) == (None, [])
 
 
 @pytest.mark.parametrize("ec2", [FakeQueries(), FakeQueries(refused=[DEBIAN_ACCOUNT])])

@@ -229,7 +229,7 @@ def test_a_console_without_a_host_key_ends_the_launch_unentered():
     with pytest.raises(BakeError, match="host key"):
         start(cloud, connection)
 
-    assert (connection.pinned, connection.asked, cloud.left) == ({}, 0, [])
+    assert (connection.pinned, connection.queries, cloud.left) == ({}, 0, [])
 
 
 def test_a_node_that_ends_while_it_is_launched_is_told_with_ec2s_reason():
