@@ -1,4 +1,4 @@
-"""Seconds of each phase of a bake, by pip and by conda, and the floor: the same scripts without a cloud.
+"""Measure each phase of a bake with pip and with conda, and the scripts alone, run without a cloud.
 
 It takes root, the local cloud, and 10 minutes on 2 cores. pip bakes the default environment; conda bakes it
 too, from a channel of the same wheels that this process serves. Each bakes without a cache, with one, and
@@ -71,14 +71,14 @@ def tables(columns: Mapping[str, Figures]) -> list[Table]:
 
 
 def channel() -> Path:
-    """Return a channel with the packages of the default environment, kept in the user's cache."""
+    """Return a channel with the packages of the default environment, cached for the user."""
     cache = xdg.cache_home(os.environ) / "dask-bake" / "bench-channel"
     cache.mkdir(parents=True, exist_ok=True)
     return small_channel(cache, *NAMES)
 
 
 def environment(url: str) -> str:
-    """Return the default environment with that channel, without conda and mamba, which are no wheels."""
+    """Return the default environment with that channel, without conda and mamba, which have no wheels."""
     lines = (packer_directory() / "environment.yml").read_text().splitlines()
     kept = [line for line in lines if line.strip() not in ("- conda", "- mamba", "- conda-forge")]
     kept[kept.index("channels:")] = f"channels: [{url}]"
@@ -104,7 +104,7 @@ def dask_bake(work: Path, installer: str, cache: Path, *flags: str) -> Mapping[s
 
 
 def nothing_to_do(work: Path, installer: str, cache: Path) -> float:
-    """Return the median time of bakes that find their image, each a whole process."""
+    """Return the median time of bakes that find an existing image, each in a new process."""
     seconds = []
     for _ in range(REPEATS):
         began = time.monotonic()
@@ -121,7 +121,7 @@ def sizes(image: str) -> Figures:
 
 
 def floor(work: Path, installer: str, cache: Path) -> Figures:
-    """Return the seconds that the same scripts take in the same tree, on the host."""
+    """Return the seconds of the same scripts in the same tree, run on the host."""
     options = EnvironmentOptions(file=work / "environment.yml", installer=InstallerChoice(installer))
     places = Directories(packer_directory(), work / "state", cache / "dask-bake")
     ready = prepare(read_request(options, places, notify=ignore), notify=ignore)
@@ -159,7 +159,7 @@ def floor(work: Path, installer: str, cache: Path) -> Figures:
 
 @contextmanager
 def tree(work: Path, payload: Path) -> Iterator[Path]:
-    """Mount the local cloud's Debian tree, writable, with the payload in it."""
+    """Mount the local cloud's Debian tree, writable, with the payload."""
     base = next(read_settings().layers.glob("base-*"))
     folders = {name: work / f"tree-{payload.parent.name}-{name}" for name in ("upper", "work", "root")}
     for folder in folders.values():
@@ -176,7 +176,7 @@ def tree(work: Path, payload: Path) -> Iterator[Path]:
 
 
 def mount(mounts: ExitStack, kind: str, place: Path, *options: str) -> None:
-    """Mount it until the stack ends."""
+    """Mount a file system until the stack closes."""
     subprocess.run(["mount", "-t", kind, kind, *options, str(place)], check=True)
     mounts.callback(subprocess.run, ["umount", str(place)], check=True)
 

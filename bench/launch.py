@@ -1,4 +1,4 @@
-"""EC2 calls, time and memory of launches of 9, 100 and 1000 nodes, beside dask-cloudprovider's EC2Cluster.
+"""Measure EC2 calls, time and memory of launches of 9, 100 and 1000 nodes, with dask-bake and EC2Cluster.
 
 It takes no root, and some minutes on 2 cores; more the first time, when pip installs the peer. Both
 launchers talk to a moto server on loopback, a fresh one for each run, whose instances are running at once.
@@ -57,7 +57,7 @@ def tables(figures: Mapping[str, Mapping[str, Any]]) -> list[Table]:
 
 
 def calls_table(runs: Runs) -> Table:
-    """Return how often each operation was called."""
+    """Return a table of the number of calls of each operation."""
     table = Table("EC2 call", title="EC2 calls by number of nodes")
     for count in COUNTS:
         for name in NAMES:
@@ -70,7 +70,7 @@ def calls_table(runs: Runs) -> Table:
 
 
 def costs_table(runs: Runs) -> Table:
-    """Return time, memory, and bytes of user-data."""
+    """Return a table of time, memory and bytes of user-data."""
     table = Table("", "nodes", title="one launch against moto, whose instances are running at once")
     for heading in ("seconds", "in moto, summed", "peak memory, MiB", "user-data: head", "worker"):
         table.add_column(heading, justify="right")
@@ -83,7 +83,7 @@ def costs_table(runs: Runs) -> Table:
 
 
 def measured(command: list[str]) -> Mapping[str, Any]:
-    """Run a launcher, and return its own figures and those of its server."""
+    """Run a launcher, and return its figures and those of its server."""
     with subprocess.Popen(
         [sys.executable, __file__, "serve"],
         stdin=subprocess.PIPE,
@@ -106,7 +106,7 @@ def measured(command: list[str]) -> Mapping[str, Any]:
 
 
 def environment(url: str) -> dict[str, str]:
-    """Return variables with which any AWS client talks to that server only."""
+    """Return variables with which an AWS client uses that server only."""
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_ENDPOINT_URL": url,
@@ -152,7 +152,7 @@ def launch(count: int, *, tls: bool) -> None:
 
 
 class AllThere:
-    """A connection to a head where all workers have registered; it makes no EC2 calls."""
+    """A connection to a head with which all workers have registered; it makes no EC2 calls."""
 
     trouble = ""
 
@@ -170,7 +170,7 @@ class AllThere:
         return {node.private_address: NPROCS for node in self._terminal.last_seen.cluster.workers}
 
     def prepare(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: there are no keys to keep."""
 
     close = forget = prepare
 
@@ -186,7 +186,7 @@ class Counting:
         self.forget()
 
     def forget(self) -> None:
-        """Start counting from zero."""
+        """Reset the counts."""
         self.calls: Counter[str] = Counter()
         self.user_data: dict[str, int] = {}
         self.seconds = 0.0
@@ -210,7 +210,7 @@ class Counting:
 
 
 def console(start_response: Any) -> list[bytes]:
-    """Answer with a console that has a host key; moto's own is a fixed text."""
+    """Return a console with a host key; moto's is a fixed text."""
     from fakes import CONSOLE
 
     output = base64.b64encode(CONSOLE.encode()).decode()
@@ -253,7 +253,7 @@ def prepare(url: str) -> None:
 
 
 def peer_python() -> str:
-    """Return the Python of an environment with the peer, kept in the user's cache."""
+    """Return the Python of an environment with dask-cloudprovider, cached for the user."""
     from dask_bake.system import xdg
 
     cache = xdg.cache_home(os.environ) / "dask-bake" / "bench-peer"

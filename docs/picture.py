@@ -72,7 +72,7 @@ class Frame:
 
 
 class Screen:
-    """A terminal that understands what rich's live displays write: lines, cursor up, and erase line."""
+    """A terminal that understands the output of rich's live displays: lines, cursor up, erase line."""
 
     def __init__(self) -> None:
         self._lines = [""]
@@ -97,12 +97,12 @@ class Screen:
 
     @property
     def text(self) -> str:
-        """Everything that is shown."""
+        """The text on the screen."""
         return "\n".join(self._lines).rstrip()
 
 
 def output(command: list[str]) -> Iterator[str]:
-    """Yield what the command writes to a terminal, each time that it pauses.
+    """Yield a command's output in a terminal, one item for each pause.
 
     Raises:
         subprocess.CalledProcessError: when it fails.
@@ -127,7 +127,7 @@ def output(command: list[str]) -> Iterator[str]:
 
 
 def record(command: list[str]) -> tuple[Frame, ...]:
-    """Run the command in a terminal, and return what it showed."""
+    """Run the command in a terminal, and return the frames."""
     screen, began = Screen(), time.monotonic()
     frames = [Frame(0.0, "")]
     for text in output(command):

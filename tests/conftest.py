@@ -1,4 +1,4 @@
-"""No test reaches a real account or anything outside this machine, but for the local cloud's own."""
+"""Isolate all tests: none reaches a real account or another machine, apart from the local cloud's."""
 
 import os
 import signal
@@ -20,21 +20,21 @@ os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 os.environ.setdefault("MOTO_ENABLE_AMI_VALIDATION", "true")
 os.environ.setdefault("MOTO_EC2_ENABLE_INSTANCE_TYPE_VALIDATION", "true")
 
-# Commands are started by the hundred: each would compile all modules again.
+# Hundreds of commands are started: each would compile all modules again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# A shell ignores Ctrl-C for what it starts in the background, and so would all that is started here.
+# A background job of a shell ignores SIGINT, and its child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache
 def model(path: str) -> Any:
-    """A model of botocore's: each session would read it anew, which is most of the time of a short test."""
+    """Return a model of botocore; reading it for each session takes most of the time of a short test."""
     return JSONFileLoader().load_file(path)
 
 
 class ReadOnce(JSONFileLoader):
-    """Reads each file once for all sessions, which leave what they read as it is."""
+    """Read each file once for all sessions, which do not change it."""
 
     def load_file(self, file_path: str) -> Any:
         return model(file_path)
@@ -45,14 +45,14 @@ Loader.FILE_LOADER_CLASS = ReadOnce
 
 @pytest.fixture(autouse=True)
 def apart(request, monkeypatch, tmp_path) -> None:
-    """Dummy credentials, an empty home, and no network but this machine's own."""
+    """Set dummy credentials, an empty home, and no network beyond loopback."""
     if not request.node.get_closest_marker("local"):
         isolate(monkeypatch, tmp_path)
 
 
 @dataclass
 class Happening:
-    """What a test sees of a fault: it may say what is left, and seconds of another clock than the wall's."""
+    """The result of a fault as the test saw it; ``seconds`` replaces the measured time."""
 
     left: str
     seconds: float | None = None
@@ -60,7 +60,7 @@ class Happening:
 
 @pytest.fixture
 def fault_row() -> Iterator[Callable[..., AbstractContextManager[Happening]]]:
-    """Records a row of docs/faults.md once its block has ended well; at last the test is held to the page."""
+    """Record a row of docs/faults.md when its block has succeeded, and check that the page has it."""
     rows: list[fault_table.Row] = []
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Imports go down only, and each outside package has its one place."""
+"""Imports go down only, and each third-party library is imported in one place."""
 
 import ast
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ LOCAL_ROWS = (
     ("settings", "__init__"),
 )
 MOST_MODULES = 13
-"""In one package: more are several things."""
+"""Maximal number of modules in a package."""
 ONLY_PLACES = {
     "boto3": ("ec2.client",),
     "botocore": ("ec2", "local.moto.app"),
@@ -67,18 +67,18 @@ def modules() -> list[Path]:
 
 
 def dotted(path: Path) -> str:
-    """A module's name within ours; a package's own for its ``__init__``."""
+    """Return a module's name within dask_bake; for ``__init__`` the package's."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     return ".".join(parts[:-1] if len(parts) > 1 and parts[-1] == "__init__" else parts)
 
 
 def is_in(module: str, places: tuple[str, ...]) -> bool:
-    """Whether it is one of these modules, or in one of these packages."""
+    """Return whether it is one of these modules, or in one of these packages."""
     return any(f"{module}.".startswith(f"{place}.") for place in places)
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The modules that the file imports, wherever in it, as dotted names."""
+    """Return the dotted names of all modules that the file imports."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -88,13 +88,13 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def parts_of(folder: Path) -> set[str]:
-    """The modules and packages in a folder."""
+    """Return the modules and packages in a folder."""
     paths = {*folder.glob("*.py"), *(path.parent for path in folder.glob("*/__init__.py"))}
     return {path.stem for path in paths}
 
 
 def part(name: str, rows: tuple[tuple[str, ...], ...], package: str = "dask_bake") -> str | None:
-    """The part of a package that a dotted name is in, by its rows; ``None`` for a name from outside it."""
+    """Return the part of a package that a dotted name is in; ``None`` for a name from elsewhere."""
     if not f"{name}.".startswith(f"{package}."):
         return None
     first = name.removeprefix(package).lstrip(".").split(".")[0]
@@ -102,7 +102,7 @@ def part(name: str, rows: tuple[tuple[str, ...], ...], package: str = "dask_bake
 
 
 def upward(path: Path, rows: tuple[tuple[str, ...], ...], package: str = "dask_bake") -> set[str]:
-    """The parts of the package that the file imports from above its own row, or from its neighbours in it."""
+    """Return the parts of the package that the file imports from its own row or from rows above."""
     row_of = {name: number for number, row in enumerate(rows) for name in row}
     here = part(f"dask_bake.{dotted(path)}", rows, package)
     assert here is not None
@@ -113,21 +113,21 @@ def upward(path: Path, rows: tuple[tuple[str, ...], ...], package: str = "dask_b
 @pytest.mark.parametrize(
     ("folder", "rows"), [(PACKAGE, ROWS), (PACKAGE / "local", LOCAL_ROWS)], ids=["dask_bake", "local"]
 )
-def test_every_package_has_its_row(folder, rows):
+def test_every_package_has_a_row(folder, rows):
     assert parts_of(folder) == {name for row in rows for name in row}
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_every_module_imports_from_its_own_package_or_from_below(path):
+def test_modules_import_from_their_own_package_or_lower_rows(path):
     assert upward(path, ROWS) == set()
 
 
 @pytest.mark.parametrize("path", [path for path in modules() if is_in(dotted(path), ("local",))], ids=dotted)
-def test_every_module_of_the_local_cloud_imports_from_below(path):
+def test_modules_of_the_local_cloud_import_from_lower_rows(path):
     assert upward(path, LOCAL_ROWS, "dask_bake.local") == set()
 
 
-def test_no_modules_import_each_other_in_a_circle():
+def test_there_are_no_import_cycles():
     paths = {f"dask_bake.{dotted(path)}": path for path in modules()}
     graph = {
         name: {found if found in paths else found.rpartition(".")[0] for found in imported(path)} - {name}
@@ -137,7 +137,7 @@ def test_no_modules_import_each_other_in_a_circle():
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_each_outside_package_is_used_in_its_place_alone(path):
+def test_each_third_party_library_is_imported_in_one_place(path):
     for name in imported(path):
         package = name.split(".")[0]
         if package in ONLY_PLACES:
@@ -145,8 +145,8 @@ def test_each_outside_package_is_used_in_its_place_alone(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_programs_are_started_in_one_place(path):
-    """By system.subprocesses, which waits for whatever it stops."""
+def test_subprocesses_are_started_in_one_place(path):
+    """In system.subprocesses, which waits for every process that it stops."""
     names = [
         ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
     ]
@@ -155,13 +155,13 @@ def test_programs_are_started_in_one_place(path):
 
 
 @pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_the_local_cloud_is_known_only_where_it_is_started(path):
+def test_the_local_cloud_is_imported_only_where_it_is_started(path):
     if not is_in(dotted(path), KNOW_THE_LOCAL_CLOUD):
         assert "local" not in [part(name, ROWS) for name in imported(path)]
 
 
-def test_the_command_line_starts_without_what_its_commands_need():
-    """``--help`` is at once because these import click and nothing else from outside."""
+def test_the_command_line_imports_only_click():
+    """``--help`` is fast because these modules import nothing but click."""
     paths = sorted((PACKAGE / "cli").rglob("*.py"))
     for path in paths:
         tree = ast.parse(path.read_text())
@@ -170,7 +170,7 @@ def test_the_command_line_starts_without_what_its_commands_need():
     assert paths
 
 
-def test_a_package_has_few_modules_and_says_what_it_is():
+def test_a_package_has_few_modules_and_a_docstring():
     sizes: dict[Path, int] = {}
     for path in modules():
         sizes[path.parent] = sizes.get(path.parent, 0) + (path.stem != "__init__")

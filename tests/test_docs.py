@@ -1,4 +1,4 @@
-"""What the documents say of the code is so."""
+"""Compare the documents with the code."""
 
 import re
 import shlex
@@ -79,23 +79,23 @@ OF_DASK_EC2 = (
 
 
 def source(*folders: str) -> str:
-    """All text of these folders."""
+    """Return all text of these folders."""
     files = (path for folder in folders for path in (HOME / folder).rglob("*") if path.is_file())
     return "\n".join(path.read_text() for path in files if path.suffix != ".pyc")
 
 
 def blocks(document: Path) -> list[str]:
-    """What stands in fences."""
+    """Return the fenced code blocks."""
     return FENCE.findall(document.read_text())
 
 
 def spellings(command: click.Command) -> set[str]:
-    """Every spelling of its options."""
+    """Return every spelling of a command's options."""
     return {name for each in command.params for name in (*each.opts, *each.secondary_opts)}
 
 
 def table(document: Path, columns: int) -> Iterator[list[str]]:
-    """The rows of its tables that have so many columns."""
+    """Return the rows of the document's tables of that many columns."""
     for line in document.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split(" | ")] if line.startswith("|") else []
         if len(cells) == columns:
@@ -103,7 +103,7 @@ def table(document: Path, columns: int) -> Iterator[list[str]]:
 
 
 def command_lines() -> Iterator[tuple[str, str]]:
-    """Every `dask-bake …` in a block or between backticks, with the document's name before it."""
+    """Return every `dask-bake …` in a block or between backticks, with the document's name."""
     for document in DOCUMENTS:
         shown = [line for block in blocks(document) for line in block.splitlines()]
         shown += re.findall(r"`([^`\n]+)`", FENCE.sub("", document.read_text()))
@@ -113,7 +113,7 @@ def command_lines() -> Iterator[tuple[str, str]]:
 
 
 def resolved(line: str) -> tuple[click.Command, list[str]]:
-    """The command that a command line calls, and its words, up to ``--``."""
+    """Return the command that a command line calls, and its words up to ``--``."""
     quoted_whole = line.partition(" -- ")[0]
     words = shlex.split(CONTROL_WORDS.sub("", re.split(r"  +", quoted_whole)[0]))[1:]
     command: click.Command = cli
@@ -123,8 +123,8 @@ def resolved(line: str) -> tuple[click.Command, list[str]]:
     return command, words
 
 
-def test_the_readme_has_every_command_with_its_own_help():
-    """Its table is what `dask-bake --help` says, in the same order."""
+def test_the_readme_lists_every_command_with_its_help():
+    """The table is `dask-bake --help` in the same order."""
     listed = [(name, what) for name, what in table(README, 2) if name.startswith("`dask-bake ")]
     expected = [
         (f"`dask-bake {name}`", cli.commands[name].get_short_help_str(200))
@@ -135,15 +135,15 @@ def test_the_readme_has_every_command_with_its_own_help():
     assert len(expected) == sum(not command.hidden for command in cli.commands.values())
 
 
-def test_the_local_cloud_s_page_has_its_commands():
-    """Likewise for `dask-bake local`."""
+def test_the_local_cloud_s_page_lists_its_commands():
+    """The table is `dask-bake local --help`."""
     local = cli.commands["local"]
     assert isinstance(local, click.Group)
     listed = re.findall(r"^dask-bake local (\w+) ", blocks(HOME / "docs/local-cloud.md")[0], re.MULTILINE)
     assert sorted(listed) == sorted(local.commands)
 
 
-def test_commands_that_are_shown_exist_with_their_options():
+def test_documented_commands_exist_with_their_options():
     """No document shows a command or an option that the command line does not have."""
     lines = list(command_lines())
     for document, line in lines:
@@ -155,14 +155,14 @@ def test_commands_that_are_shown_exist_with_their_options():
 
 
 def every_command(command: click.Command) -> Iterator[click.Command]:
-    """A command, and those below it."""
+    """Yield a command and its subcommands."""
     yield command
     for other in command.commands.values() if isinstance(command, click.Group) else ():
         yield from every_command(other)
 
 
-def test_options_that_are_named_exist():
-    """An option between backticks is one of dask-bake's, or of a program that it runs."""
+def test_documented_options_exist():
+    """An option between backticks belongs to dask-bake or to a program that it runs."""
     ours = {name for command in every_command(cli) for name in spellings(command)}
     text = "\n".join(FENCE.sub("", document.read_text()) for document in DOCUMENTS if document != COMING)
     # There the first cell of a row has the words of others.
@@ -175,8 +175,8 @@ def test_options_that_are_named_exist():
     [*SECTIONS, ("Cloud", CLOUD), ("Image", ENVIRONMENT + BAKE)],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_the_page_about_launching_has_every_option_with_its_help(title, options):
-    """Section by section, in the order of the table that the command line is made from."""
+def test_the_page_about_launching_lists_every_option_with_its_help(title, options):
+    """Section by section, in the order of the option table."""
     part = LAUNCHING.read_text().partition(f"\n### {title}\n")[2].partition("\n#")[0]
     listed = re.findall(r"^\| (`.+?`) \| (.+) \|$", part, re.MULTILINE)
     assert listed == [
@@ -185,15 +185,15 @@ def test_the_page_about_launching_has_every_option_with_its_help(title, options)
     ]
 
 
-def test_the_packages_of_the_architecture_are_those_there_are():
-    """Each in its row, from the top down, `__init__` apart."""
+def test_the_architecture_page_lists_all_packages():
+    """In the right rows from the top down, except `__init__`."""
     listed = [(int(row), module.strip("`")) for row, module, _ in table(ARCHITECTURE, 3) if row.isdigit()]
     there = [(number, name) for number, row in enumerate(ROWS, start=1) for name in row if name != "__init__"]
     assert sorted(listed) == sorted(there)
 
 
-def test_the_local_cloud_s_modules_and_packages_are_those_there_are():
-    """Each with a line."""
+def test_the_architecture_page_lists_the_local_cloud_s_modules_and_packages():
+    """Each has a row."""
     part = ARCHITECTURE.read_text().partition("| local module or package |")[2].partition("\n\n")[0]
     listed = re.findall(r"^\| `(\w+/?)` \| \S", part, re.MULTILINE)
     local = HOME / "launcher/dask_bake/local"
@@ -202,7 +202,7 @@ def test_the_local_cloud_s_modules_and_packages_are_those_there_are():
     assert sorted(listed) == sorted(there)
 
 
-def test_the_units_of_a_node_are_on_its_page():
+def test_the_nodes_page_lists_all_units():
     """Every unit of the image is described, and no other."""
     described = set(re.findall(r"^\| `(dask-[\w.@-]+)` \|", NODES.read_text(), re.MULTILINE))
     there = {path.name for path in (HOME / "packer/rootfs/etc/systemd/system").iterdir() if path.is_file()}
@@ -210,21 +210,21 @@ def test_the_units_of_a_node_are_on_its_page():
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_links_within_the_project_lead_somewhere(document):
+def test_relative_links_are_valid(document):
     """Every relative link names a file that is there."""
     targets = re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text())
     assert [target for target in targets if not (document.parent / target).exists()] == []
 
 
-def test_variables_are_documented_and_documented_ones_exist():
-    """What the code, the units and the scripts read is in the documents, and nothing else is."""
+def test_documented_variables_are_those_in_use():
+    """Variables read by code, units and scripts are documented, and no others."""
     read = set(VARIABLE.findall(source("launcher", "userdata", "packer", "tests/integration", ".ci")))
     documented = {name for document in DOCUMENTS for name in VARIABLE.findall(document.read_text())}
     assert documented == read - OF_TESTS
 
 
-def test_every_option_of_dask_ec2_has_its_counterpart():
-    """The options of its last `up`; what is not an option of a launch is documented as not available."""
+def test_every_option_of_dask_ec2_is_documented():
+    """The options of its last `up`; options without a counterpart are documented as unavailable."""
     rows = {cell: ours for cell, ours in table(COMING, 2) if cell.startswith("`--")}
     launch = spellings(cli.commands["launch"])
     for name in OF_DASK_EC2:
@@ -233,7 +233,7 @@ def test_every_option_of_dask_ec2_has_its_counterpart():
         assert (f"--{name}" in launch) is not answer.startswith("not available"), name
 
 
-def test_settings_that_are_named_as_variables_exist():
+def test_documented_settings_exist():
     """`DASK_BAKE__…` in a document, or below `bake:` in a block of YAML, is a setting."""
     text = "\n".join(document.read_text() for document in DOCUMENTS)
     for name in re.findall(r"\bDASK_BAKE__([A-Z_]+)\b", text):
@@ -244,8 +244,8 @@ def test_settings_that_are_named_as_variables_exist():
     assert written
 
 
-def test_errors_that_are_explained_are_said_by_something():
-    """What the troubleshooting page quotes stands in the code, word for word; … is for what differs."""
+def test_documented_errors_are_in_the_code():
+    """Errors on the troubleshooting page are in the code, word for word; … stands for a variable part."""
     messages = " ".join(re.sub(r"\"\s*f?\"", "", source("launcher", "packer")).split())
     quoted = re.findall(r"^\| `([^`]+)` \|", (HOME / "docs/troubleshooting.md").read_text(), re.MULTILINE)
     parts = [part.strip() for text in quoted for part in text.split("…")]
@@ -253,7 +253,7 @@ def test_errors_that_are_explained_are_said_by_something():
     assert len(quoted) > 20
 
 
-def test_what_is_kept_of_a_cluster_is_on_the_page_about_nodes(tmp_path):
+def test_the_nodes_page_lists_the_files_of_a_cluster_s_folder(tmp_path):
     """Every file of a cluster's folder, with --tls and without."""
     secrets = Keystore(tmp_path / "folder", "launch1")
     secrets.write(keys_for(LaunchOptions(tls=True)))
@@ -262,8 +262,8 @@ def test_what_is_kept_of_a_cluster_is_on_the_page_about_nodes(tmp_path):
     assert {path.name for path in secrets.folder.iterdir()} == set(re.findall(r"`([a-z_0-9.]+)`", part))
 
 
-def test_what_a_launch_makes_is_on_the_page_about_aws():
-    """Both groups; what differs by an option is said with it, and that a cluster ends itself."""
+def test_the_aws_page_lists_what_a_launch_creates():
+    """Both groups, what depends on options, and that clusters end themselves."""
     page = AWS.read_text()
     made = page.partition("`dask-bake launch` creates:")[2].partition("\n\nAll of it")[0]
     named = [f"`{name('NAME')}`" for name in (group_name, head_group_name)]
@@ -274,17 +274,17 @@ def test_what_a_launch_makes_is_on_the_page_about_aws():
 
 
 def test_the_readme_fits_a_terminal():
-    """No line of its blocks is wider than 80 columns."""
+    """No line of its code blocks is wider than 80 columns."""
     assert [line for block in blocks(README) for line in block.splitlines() if len(line) > 80] == []
 
 
-def test_the_readme_s_test_command_is_the_one_that_ci_runs():
-    """CI runs what the README tells a user to run."""
+def test_ci_runs_the_readme_s_test_command():
+    """CI runs the test command of the README."""
     assert "make test\n" in blocks(README)
     assert "\ntimed make test\n" in (HOME / ".ci/run").read_text()
 
 
-def test_targets_of_make_that_are_shown_exist():
+def test_documented_make_targets_exist():
     """`make …` in a document is a target of the Makefile."""
     targets = set(re.findall(r"^([a-z-]+):", (HOME / "Makefile").read_text(), re.MULTILINE))
     for document in DOCUMENTS:

@@ -1,4 +1,4 @@
-"""The wheel holds what git holds: no more, such as a forgotten secret, and no less."""
+"""The wheel holds the files that git tracks, and nothing else, such as a forgotten secret."""
 
 import stat
 import subprocess
@@ -22,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
 
 
 def in_git() -> list[Path]:
-    """Tracked, or new and not ignored; what was deleted and not committed is not there to be packed."""
+    """Return the tracked files and the new ones that are not ignored, without deleted ones."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *SHIPPED]
     answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if answer.returncode:
@@ -43,7 +43,7 @@ def test_the_wheel_holds_what_git_holds(wheel: zipfile.ZipFile) -> None:
     assert sorted(names) == sorted(in_wheel(path) for path in in_git())
 
 
-def test_what_is_executable_stays_so(wheel: zipfile.ZipFile) -> None:
+def test_executable_files_stay_executable(wheel: zipfile.ZipFile) -> None:
     executable = [in_wheel(path) for path in in_git() if (ROOT / path).stat().st_mode & stat.S_IXUSR]
     modes = {info.filename: info.external_attr >> 16 for info in wheel.infolist()}
     assert [name for name in executable if not modes[name] & stat.S_IXUSR] == []

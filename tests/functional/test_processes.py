@@ -12,9 +12,9 @@ from contextlib import suppress
 import pytest
 
 from fake_local_cloud import DEBIAN
-from forks import SUPPORT, TIMEOUT, Forks, Process, until
+from forked_commands import SUPPORT, TIMEOUT, Forks, Process, wait_for
 from functional.launch.test_capacity import left
-from invariant import check, things
+from resource_check import check, resources
 
 REDIRECTED = {"full": ">/dev/full", "unread": "", "closed": ">&-"}
 PART = "In the launcher's process"
@@ -56,15 +56,15 @@ def words(output: str) -> str:
 
 def wait_until_struck(cloud, rule: str) -> None:
     """Returns when a request has met the rule."""
-    until(lambda: next(each for each in cloud.faults() if each["id"] == rule)["struck"])
+    wait_for(lambda: next(each for each in cloud.faults() if each["id"] == rule)["struck"])
 
 
 def check_resources(cloud, before, code: int, output: str) -> None:
     """What there is now is what that launch claims."""
-    check(before, things(cloud.ec2), code=code, message=output, nodes=3)
+    check(before, resources(cloud.ec2), code=code, message=output, nodes=3)
 
 
-def test_of_ten_launches_of_one_name_one_wins_and_nine_touch_nothing(cloud, started):
+def test_of_ten_launches_of_one_name_one_succeeds_and_nine_change_nothing(cloud, started):
     ends = [process.wait() for process in [started("launch", "dask") for _ in range(10)]]
 
     assert sorted(code for code, _ in ends) == [0, *9 * [1]], ends
@@ -78,10 +78,10 @@ def test_of_ten_launches_of_one_name_one_wins_and_nine_touch_nothing(cloud, star
 
 @pytest.mark.parametrize("shown", [(), ("--for-people",)], ids=["json", "for-people"])
 @pytest.mark.parametrize("stdout", REDIRECTED)
-def test_a_launch_whose_result_nobody_can_read_says_that_the_cluster_is_up(cloud, tmp_path, stdout, shown):
+def test_a_launch_that_cannot_print_its_result_reports_that_the_cluster_is_up(cloud, tmp_path, stdout, shown):
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "commands", "pretended-launch", cloud.url, "dask", *shown]
+    command = [sys.executable, "-m", "pretended_commands", "pretended-launch", cloud.url, "dask", *shown]
     output = subprocess.run(
         ["sh", "-c", f'exec "$@" {REDIRECTED[stdout]}', "sh", *command, "--ami", DEBIAN.id],
         cwd=SUPPORT,
@@ -101,7 +101,7 @@ def test_a_launch_whose_result_nobody_can_read_says_that_the_cluster_is_up(cloud
     assert len(left(cloud)) == 3 + 2
 
 
-def test_two_at_once_take_a_cluster_down(cloud, started):
+def test_two_downs_at_once_take_a_cluster_down(cloud, started):
     assert started("launch", "dask").wait()[0] == 0
 
     ends = [process.wait() for process in (started("down", "dask"), started("down", "dask"))]
@@ -112,9 +112,9 @@ def test_two_at_once_take_a_cluster_down(cloud, started):
     assert left(cloud) == []
 
 
-def test_a_cluster_is_taken_down_while_it_is_launched(cloud, started):
+def test_down_ends_a_cluster_that_is_being_launched(cloud, started):
     launch = started("launch", "dask", "--never-ready")
-    until(lambda: len(cloud.requests_for("RunInstances")) == 2)
+    wait_for(lambda: len(cloud.requests_for("RunInstances")) == 2)
 
     down = started("down", "dask").wait()
 
@@ -137,7 +137,7 @@ def test_a_cluster_is_taken_down_while_it_is_launched(cloud, started):
         ("DescribeInstances", 0, signal.SIGHUP),
     ],
 )
-def test_an_interrupted_launch_leaves_nothing_of_what_ec2_was_about_to_make(
+def test_an_interrupted_launch_removes_what_ec2_creates_after_the_signal(
     cloud, started, action, skip, number
 ):
     """The request is on its way when the signal comes, and is carried out afterwards."""
@@ -153,7 +153,7 @@ def test_an_interrupted_launch_leaves_nothing_of_what_ec2_was_about_to_make(
 
 
 @pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
-def test_a_second_interrupt_says_what_is_left_and_down_removes_it(cloud, started, fault_row, second):
+def test_a_second_interrupt_names_the_leftovers_and_down_removes_them(cloud, started, fault_row, second):
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=1)
     slow = cloud.fault("delay", "TerminateInstances", seconds=2)
     process = started("launch")
@@ -175,9 +175,9 @@ def test_a_second_interrupt_says_what_is_left_and_down_removes_it(cloud, started
     assert left(cloud) == []
 
 
-def test_however_often_a_launch_is_interrupted_it_says_truly_what_is_left(cloud, started):
+def test_a_launch_interrupted_repeatedly_reports_its_leftovers_correctly(cloud, started):
     """As by a key that is held down: no signal ends it between the undoing and what is said of it."""
-    before = things(cloud.ec2)
+    before = resources(cloud.ec2)
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready")
     wait_until_struck(cloud, rule)
@@ -199,11 +199,11 @@ def test_however_often_a_launch_is_interrupted_it_says_truly_what_is_left(cloud,
 
 def check_named(cloud, before, output: str) -> None:
     """Whatever is there is named; what was told to end may have ended since."""
-    unnamed = [each for each in things(cloud.ec2) - before if not each.is_named_in(output)]
+    unnamed = [each for each in resources(cloud.ec2) - before if not each.is_named_in(output)]
     assert not unnamed, f"{unnamed} is there, and was not named: {output}"
 
 
-def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
+def test_closing_the_terminal_undoes_the_launch(cloud, started, fault_row):
     ours, theirs = pty.openpty()
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready", terminal=os.ttyname(theirs))
@@ -221,7 +221,7 @@ def test_a_launch_whose_terminal_is_closed_is_undone(cloud, started, fault_row):
     assert (code, left(cloud)) == (130, [])
 
 
-def test_a_launch_that_shall_outlive_its_terminal_goes_on(cloud, started):
+def test_a_launch_that_ignores_hangup_continues(cloud, started):
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch", ignored=[signal.SIGHUP])
     wait_until_struck(cloud, rule)
@@ -231,7 +231,7 @@ def test_a_launch_that_shall_outlive_its_terminal_goes_on(cloud, started):
     assert len(left(cloud)) == 3 + 2
 
 
-def test_an_interrupted_launch_is_undone_though_nobody_hears_it(cloud, started):
+def test_an_interrupted_launch_is_undone_without_a_writable_stderr(cloud, started):
     """As where ``tee`` has ended by the same Ctrl-C, or the disk of the log is full."""
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready", stderr="/dev/full")
@@ -252,13 +252,13 @@ def test_an_interrupted_launch_is_undone_though_nobody_hears_it(cloud, started):
         ("DescribeInstances", 1),
     ],
 )
-def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, action, skip):
+def test_down_finds_what_a_killed_launch_left(cloud, started, fault_row, action, skip):
     """The request is on its way when the launcher is killed, and is carried out afterwards."""
     rule = cloud.fault("delay", action, skip=skip, seconds=0.5)
     process = started("launch")
     wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGKILL)
-    until(lambda: any(rule in each["faults"] for each in cloud.requests_for(action)))
+    wait_for(lambda: any(rule in each["faults"] for each in cloud.requests_for(action)))
     assert left(cloud) != []
 
     with fault_row(
@@ -320,7 +320,7 @@ def test_what_a_killed_launch_left_is_found_by_down(cloud, started, fault_row, a
     ],
     ids=lambda each: each.name if isinstance(each, signal.Signals) else "",
 )
-def test_a_down_that_is_ended_says_what_is_left_and_the_next_one_ends_it_all(
+def test_an_interrupted_down_names_the_leftovers_and_the_next_one_removes_them(
     cloud, started, fault_row, number, action, code, fault, happens
 ):
     assert started("launch").wait()[0] == 0
@@ -347,14 +347,14 @@ def test_a_down_that_is_ended_says_what_is_left_and_the_next_one_ends_it_all(
     assert left(cloud) == []
 
 
-def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes(cloud, started, fault_row):
+def test_a_suspended_launch_that_lost_its_connection_continues(cloud, started, fault_row):
     """As on a laptop whose lid was closed: EC2 has started the workers, and its answer is lost."""
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.3)
     lost = cloud.fault("drop-after", "RunInstances", skip=1)
     process = started("launch")
     wait_until_struck(cloud, rule)
     process.send_signal(signal.SIGSTOP)
-    until(lambda: any(lost in each["faults"] for each in cloud.requests_for("RunInstances")))
+    wait_for(lambda: any(lost in each["faults"] for each in cloud.requests_for("RunInstances")))
     with fault_row(
         PART,
         "the laptop sleeps during a launch (SIGSTOP; the response to the current request is lost)",
@@ -368,8 +368,8 @@ def test_a_launch_that_sleeps_while_its_connection_is_lost_goes_on_when_it_wakes
     assert len(left(cloud)) == 3 + 2
 
 
-def test_without_room_for_the_key_nothing_is_started(cloud, started, fault_row):
-    before = things(cloud.ec2)
+def test_a_full_disk_before_the_key_is_written_starts_nothing(cloud, started, fault_row):
+    before = resources(cloud.ec2)
     with fault_row(
         PART,
         "the disk is full before the SSH key is written",
@@ -384,9 +384,9 @@ def test_without_room_for_the_key_nothing_is_started(cloud, started, fault_row):
     assert not cloud.requests_for("RunInstances")
 
 
-def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, fault_row):
+def test_a_full_disk_before_the_host_key_is_written_undoes_the_launch(cloud, started, fault_row):
     """No file of the launcher's grows any more from then on."""
-    before = things(cloud.ec2)
+    before = resources(cloud.ec2)
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch")
     wait_until_struck(cloud, rule)
@@ -404,8 +404,8 @@ def test_without_room_for_the_host_key_the_launch_is_undone(cloud, started, faul
     check_resources(cloud, before, code, output)
 
 
-def test_without_room_for_its_file_a_launch_says_that_the_cluster_is_up(cloud, started, fault_row):
-    before = things(cloud.ec2)
+def test_a_full_disk_for_the_cluster_file_reports_that_the_cluster_is_up(cloud, started, fault_row):
+    before = resources(cloud.ec2)
     with fault_row(
         PART,
         "the disk is full when `--file` is written",
@@ -420,8 +420,8 @@ def test_without_room_for_its_file_a_launch_says_that_the_cluster_is_up(cloud, s
     check_resources(cloud, before, code, words(output))
 
 
-def test_a_launch_whose_state_folder_is_deleted_is_undone(cloud, started, state, fault_row):
-    before = things(cloud.ec2)
+def test_deleting_the_state_folder_undoes_the_launch(cloud, started, state, fault_row):
+    before = resources(cloud.ec2)
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch")
     wait_until_struck(cloud, rule)
@@ -439,7 +439,9 @@ def test_a_launch_whose_state_folder_is_deleted_is_undone(cloud, started, state,
     check_resources(cloud, before, code, output)
 
 
-def test_a_cluster_whose_secrets_are_lost_is_seen_and_ended_and_not_entered(cloud, started, state, fault_row):
+def test_a_cluster_whose_keys_are_lost_is_listed_and_ended_but_not_connected_to(
+    cloud, started, state, fault_row
+):
     assert started("launch").wait()[0] == 0
     shutil.rmtree(state)
 
@@ -460,8 +462,8 @@ def test_a_cluster_whose_secrets_are_lost_is_seen_and_ended_and_not_entered(clou
     assert left(cloud) == []
 
 
-def test_what_did_not_become_ready_is_kept_for_whoever_wants_to_look(cloud, started, state, fault_row):
-    before = things(cloud.ec2)
+def test_keep_on_failure_keeps_a_cluster_that_did_not_become_ready(cloud, started, state, fault_row):
+    before = resources(cloud.ec2)
     with fault_row(
         PART,
         "nodes do not become ready, and `--keep-on-failure` was given",
@@ -484,7 +486,7 @@ def test_what_did_not_become_ready_is_kept_for_whoever_wants_to_look(cloud, star
 
 
 @pytest.mark.parametrize("trouble", ["no room", "an interrupt"])
-def test_what_is_no_fault_of_the_nodes_is_undone_whatever_was_to_be_kept(cloud, started, trouble):
+def test_keep_on_failure_does_not_keep_after_interrupts_and_missing_capacity(cloud, started, trouble):
     if trouble == "no room":
         cloud.fault("error", "RunInstances", skip=1, times=0, code="InsufficientInstanceCapacity")
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=0.3)

@@ -10,7 +10,7 @@ SEED = 12
 
 
 @pytest.mark.slow
-def test_nothing_hangs_leaks_or_breaks_in_200_cycles_in_which_a_fifth_of_the_requests_fail():
+def test_200_cycles_with_a_fifth_of_requests_failing_neither_hang_nor_leak_nor_crash():
     report = Report()
     for batch in batches(0, 200):
         report.add(soak(SEED, batch))

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from clouds_schedule import SHARING, CloudsScheduling, rank
 from dask_bake.bake.packer.packer import find_packer
 from dask_bake.commands.bake import directories_of
 from dask_bake.errors import BakeError
 from dask_bake.local import control
-from local_cloud import WATCH, LocalCloud, interrupt_what_goes_on, seen, until
+from local_cloud import WATCH, LocalCloud, interrupt_running_commands, state
+from polling import until
+from xdist_schedule import SHARING, CloudsScheduling, rank
 
 HERE = Path(__file__).parent
 SHARED = "shared"
@@ -83,7 +84,7 @@ def cloud(tmp_path_factory):
     local.begin()
     yield local
     local.end()
-    until(lambda: local.left_over() == [], timeout=10, but=local.left_over)
+    until(lambda: local.leftovers() == [], timeout=10, describe=local.leftovers)
 
 
 @pytest.fixture(scope="session")
@@ -104,16 +105,16 @@ def tiny(tmp_path_factory):
 def nothing_goes_on():
     """What a test that failed has left running keeps no other from passing."""
     yield
-    interrupt_what_goes_on()
+    interrupt_running_commands()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_more():
     """After a module nothing is there but what was before, and the shared cluster; no command goes on."""
-    before = seen().things
+    before = state().resources
     yield
     assert WATCH.abandoned() == []
-    assert sorted(each for each in seen().things - before if each.cluster != SHARED) == []
+    assert sorted(each for each in state().resources - before if each.cluster != SHARED) == []
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import pytest
 
 from base_release import NETWORK_STAGE
-from local_cloud import LONGEST, until
-from local_watched import AS_USER, PYTHON, STATE, started
+from local_cloud import LONGEST
+from local_cluster import AS_USER, PYTHON, STATE, started
+from polling import until
 
 CLIENT = "import time; from distributed import Client; client = Client(); time.sleep(600)"
 TASK = """
@@ -33,7 +34,7 @@ def idle(cloud, image):
         yield nodes
 
 
-def test_a_cluster_ends_when_nobody_is_there_and_whoever_is_there_keeps_it(cloud, idle, fault_row):
+def test_an_idle_cluster_ends_and_sessions_clients_and_tasks_keep_it(cloud, idle, fault_row):
     """A session, a client, a task whose client has gone; then nobody, a warning, and the end."""
     assert idle.run(0, "sh", "-c", f"sleep 2; cat {STATE}").count('"an SSH session is open"') > 0
     idle.run(0, *A_USER_S, CLIENT)
@@ -54,11 +55,8 @@ def test_a_cluster_ends_when_nobody_is_there_and_whoever_is_there_keeps_it(cloud
     assert time.monotonic() - begin > 30  # the task's 20 seconds, without a session, and 15 without anybody
     assert "It is in use: a task is running." in shown
     reason = "no client, task or session for 15 s"
-    warned = [
-        line
-        for line in idle.console_lines(0)
-        if line.startswith("DASK-BAKE-WARNING idle: this cluster ends in ")
-    ]
+    warning = "DASK-BAKE-WARNING idle: this cluster ends in "
+    warned = [line for line in idle.console_lines(0) if line.startswith(warning)]
     assert warned
     assert warned[-1].endswith("To postpone it: dask-bake extend idle")
     assert idle.console_lines(0)[-1] == f"DASK-BAKE-END idle: {reason}"
@@ -125,7 +123,7 @@ def boots(cloud, image, failing):
 
 
 @pytest.mark.slow
-def test_a_node_that_cannot_be_configured_says_so_and_ends_itself(cloud, boots, fault_row):
+def test_a_node_that_cannot_be_configured_reports_it_and_ends_itself(cloud, boots, fault_row):
     """So the launch fails long before its deadline, with the node's own words."""
     with fault_row(
         "At boot",
@@ -144,7 +142,7 @@ SILENCE = 'DASK-BAKE-FAILED init: "the metadata service does not answer"'
 
 
 @pytest.mark.slow
-def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
+def test_a_node_without_user_data_reports_it_and_ends_itself(boots, fault_row):
     """It knows neither key nor role: nobody could enter it."""
     with fault_row(
         "At boot",
@@ -159,7 +157,7 @@ def test_a_node_that_is_told_nothing_says_so_and_ends_itself(boots, fault_row):
 
 
 @pytest.mark.slow
-def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots, fault_row):
+def test_a_node_refused_by_the_metadata_service_reports_it_and_ends_itself(boots, fault_row):
     with fault_row(
         "At boot",
         "the metadata service answers every request of a node with 401",
@@ -173,7 +171,7 @@ def test_a_node_that_the_metadata_service_refuses_says_so_and_ends_itself(boots,
 
 
 @pytest.mark.slow
-def test_a_node_whose_metadata_service_is_slow_boots(boots, fault_row):
+def test_a_node_with_a_slow_metadata_service_boots(boots, fault_row):
     with fault_row(
         "At boot",
         "the metadata service takes half a second for each response",
@@ -186,7 +184,7 @@ def test_a_node_whose_metadata_service_is_slow_boots(boots, fault_row):
 
 @pytest.mark.parametrize("name", ["late", "unready"])
 @pytest.mark.slow
-def test_a_node_that_the_metadata_service_refuses_once_boots(boots, fault_row, name):
+def test_a_node_refused_once_by_the_metadata_service_boots(boots, fault_row, name):
     fault = {
         "late": "the metadata service answers a node's first request with 404",
         "unready": "the metadata service answers a node's first request with 401",
@@ -209,7 +207,7 @@ def kept(cloud, image, failing):
 
 
 @pytest.mark.slow
-def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
+def test_keep_on_failure_keeps_a_node_that_fails(kept, fault_row):
     with fault_row(
         "At boot",
         "a stage of cloud-init fails, with `--keep-on-failure`",
@@ -224,7 +222,7 @@ def test_a_node_that_fails_stays_if_it_is_asked_to(kept, fault_row):
 
 
 @pytest.mark.slow
-def test_a_node_that_is_kept_and_was_never_told_its_limits_still_has_its_lifetime(kept):
+def test_a_kept_node_without_limits_still_ends_after_its_lifetime(kept):
     """As where cloud-init hung before it had written them."""
     limits, aside = "/etc/dask-bake/limits.env", "/root/limits.env"
     fails = f"mv {limits} {aside}; /usr/libexec/dask-bake/failed {NETWORK_STAGE}; mv {aside} {limits}"
@@ -238,7 +236,7 @@ def test_a_node_that_is_kept_and_was_never_told_its_limits_still_has_its_lifetim
 
 
 @pytest.mark.slow
-def test_a_cluster_ends_with_its_lifetime_however_it_is_used_and_extend_puts_it_off(cloud, kept, fault_row):
+def test_a_cluster_in_use_ends_after_its_lifetime_and_extend_postpones_it(cloud, kept, fault_row):
     launched = kept.switch("lifetime")["limit"]
     kept.run(0, *A_USER_S, CLIENT)
     kept.tune(1, pause=1)

@@ -6,7 +6,7 @@ import re
 from base_release import BASE
 
 
-def test_a_bake_ends_with_an_image_that_says_what_it_holds(cloud, image):
+def test_a_bake_makes_an_image_whose_tags_describe_its_contents(cloud, image):
     """The image is EC2's own record: available, tagged with what is in it, its snapshot too."""
     described = cloud.ec2().describe_images(ImageIds=[image])["Images"][0]
     tags = {tag["Key"]: tag["Value"] for tag in described["Tags"]}
@@ -20,7 +20,7 @@ def test_a_bake_ends_with_an_image_that_says_what_it_holds(cloud, image):
     assert tags["dask-bake:dask"] == tags["dask-bake:distributed"]
 
 
-def test_a_second_bake_finds_the_first(cloud, image):
+def test_a_second_bake_finds_the_image(cloud, image):
     """Nothing is built, and one line says so."""
     again = cloud.json("bake")
     output = cloud.run("bake")
@@ -51,7 +51,7 @@ def test_images_survive_the_server(cloud, image):
     assert image in [one["ImageId"] for one in after]
 
 
-def test_a_second_up_finds_the_first(cloud):
+def test_a_second_up_finds_the_running_server(cloud):
     """The same server answers."""
     first, second = cloud.json("local", "status"), cloud.json("local", "up")
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from base_release import PYTHON
-from local_cloud import LocalCloud, Started, until
+from local_cloud import LocalCloud, RunningCommand
+from polling import until
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +49,7 @@ class Bake:
     """A bake that goes on, of a user who has one more script in dask-bake's packer folder."""
 
     user: LocalCloud
-    process: Started
+    process: RunningCommand
 
     @property
     def log(self) -> str:
@@ -129,14 +130,14 @@ def test_a_failing_script_is_named_with_its_last_lines_and_the_log(failed):
     assert f"{bake.user.home}/state/dask-bake/bake.log" in stderr
 
 
-def test_a_script_that_hangs_is_ended(failed):
+def test_a_script_that_hangs_is_stopped(failed):
     bake, stderr = failed["hangs"]
     assert bake.process.returncode == 1
     assert "Error: 15-mine.sh failed: it did not end in time" in stderr
     assert "Hint: --timeout gives the scripts longer" in stderr
 
 
-def test_an_image_that_does_not_compute_is_removed(failed):
+def test_an_image_that_fails_verification_is_removed(failed):
     """Its workers join, and their sums are wrong: the image is built, and does not prove itself."""
     bake, stderr = failed["cannot count"]
     assert bake.process.returncode == 1
@@ -152,13 +153,13 @@ def test_an_image_with_a_secret_in_it_is_never_made(failed):
     assert "/root/.aws/credentials" in stderr
 
 
-def test_a_base_image_that_does_not_exist(cloud, tiny):
+def test_a_base_image_that_does_not_exist_is_an_error(cloud, tiny):
     done = cloud.attempt("bake", "--env", str(tiny), "--base", "ami-0123456789abcdef0")
     assert done.returncode == 1
     assert "Error: the image ami-0123456789abcdef0 does not exist in this region" in done.stderr
 
 
-def test_an_architecture_that_this_machine_has_not(cloud, tiny):
+def test_another_architecture_is_an_error_in_the_local_cloud(cloud, tiny):
     """The lock for it is made, from wheels for it; the instance would be another machine."""
     done = cloud.attempt("bake", "--env", str(tiny), "--arch", "arm64")
     locked = tiny.with_name(f"arm64.{LOCK}").read_text()
@@ -192,7 +193,7 @@ def test_interrupted_bakes_leave_nothing(cloud, tiny, moments, tmp_path):
         assert bake.process.returncode == 130, (moment, stderr)
 
 
-def test_two_bakes_of_one_image_are_one(cloud, tiny, tmp_path):
+def test_two_concurrent_bakes_build_one_image(cloud, tiny, tmp_path):
     """One builds, the other says that it waits, and has the same image."""
     both = [begun(tmp_path / which, tiny, text=": two", words=("--json",)) for which in "ab"]
     ended = [bake.process.communicate(timeout=600) for bake in both]
@@ -203,7 +204,7 @@ def test_two_bakes_of_one_image_are_one(cloud, tiny, tmp_path):
     cloud.ec2().deregister_image(ImageId=results[0]["image"], DeleteAssociatedSnapshots=True)
 
 
-def test_what_a_killed_bake_leaves_is_listed_and_taken_down(cloud, tiny):
+def test_leftovers_of_a_killed_bake_are_listed_and_taken_down(cloud, tiny):
     """`kill -9` of the command and of Packer: `ls` shows it under the image's name, `down` ends it."""
     process = cloud.start("bake", "--env", str(tiny), "--force")
     until(cloud.live_instances, timeout=60)
@@ -219,6 +220,6 @@ def test_what_a_killed_bake_leaves_is_listed_and_taken_down(cloud, tiny):
         shutil.rmtree(path)
 
 
-def test_a_killed_bake_can_be_done_again(cloud, tiny):
+def test_a_killed_bake_can_be_repeated(cloud, tiny):
     """Once its remains are down, the next one finds its name free."""
     assert not cloud.json("bake", "--env", str(tiny))["built"]

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from entering import OURS, Elsewhere, computes, launched, nothing_answers, opened
+from cluster_access import OURS, Elsewhere, computes, launched, nothing_answers, opened
 from local_network import STRANGER
 
 pytestmark = pytest.mark.slow
@@ -32,7 +32,7 @@ def through_shared(cloud, cluster, tmp_path):
     return Elsewhere(home=cloud.home, more=(("PATH", f"{program.parent}:{os.environ['PATH']}"),))
 
 
-def test_a_cluster_is_entered_through_a_bastion(cloud, image, cluster, through_shared):
+def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_shared):
     """The bastion is another cluster's head: that cluster's members are let in, and nobody else."""
     members = next(each for each in cluster["security_groups"] if "/" not in each["name"])["id"]
     words = ("--private", "--connect", "bastion", "--bastion", "jump", "--cidr", members)
@@ -47,7 +47,7 @@ def test_a_cluster_is_entered_through_a_bastion(cloud, image, cluster, through_s
         assert (refused.returncode, "is entered through jump" in refused.stderr) == (2, True)
 
 
-def test_a_machine_whose_address_has_changed_lets_itself_in_again(cloud, cluster):
+def test_allow_me_restores_access_after_the_address_has_changed(cloud, cluster):
     """It is told why it cannot enter, and by one command it can; what others opened stays open."""
     ec2, (here,) = cloud.ec2(), opened(cloud, "shared")
     (group,) = [each["id"] for each in cluster["security_groups"] if each["name"].endswith("/ssh")]

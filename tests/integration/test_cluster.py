@@ -14,7 +14,7 @@ from base_release import BASE, PYTHON
 from dask_bake.local.settings import S3_DOMAIN
 
 
-def test_a_launch_makes_two_calls_for_instances(cluster):
+def test_a_launch_makes_two_run_instances_calls(cluster):
     """One RunInstances for the head, one for all workers, and the poll does not ask per node."""
     assert cluster["calls"].count("RunInstances") == 2
     assert set(cluster["calls"]) == {
@@ -52,7 +52,7 @@ def test_ipython_starts_in_a_shell_on_the_head(cloud, cluster):
     )
 
 
-def test_a_command_s_output_and_exit_code_are_handed_on(cloud, cluster):
+def test_ssh_passes_on_output_and_exit_code(cloud, cluster):
     """Both streams, and the code; nothing of ssh's own in between."""
     done = cloud.attempt("ssh", "--name", "shared", "--", "sh", "-c", "echo out; echo err >&2; exit 42")
 
@@ -61,13 +61,13 @@ def test_a_command_s_output_and_exit_code_are_handed_on(cloud, cluster):
 
 
 @pytest.mark.parametrize("node", [0, 1, 2])
-def test_each_node_is_reached_by_its_number(cloud, cluster, node):
+def test_ssh_reaches_each_node_by_its_number(cloud, cluster, node):
     """0 is the head; the others are reached through it."""
     address = cluster["nodes"][node]["private_address"]
     assert address in cloud.run("ssh", "--name", "shared", str(node), "--", "hostname", "-I").split()
 
 
-def test_the_user_data_is_what_cloud_init_accepts(cloud, cluster):
+def test_cloud_init_accepts_the_user_data(cloud, cluster):
     """The real `cloud-init schema` of the image judges both roles; no secret and no command is in them."""
     for node in ("0", "1"):
         words = ("ssh", "--name", "shared", node, "--", "sudo")
@@ -97,7 +97,7 @@ print(ask("meta-data/instance-id", headers={"X-aws-ec2-metadata-token": str(toke
 """
 
 
-def test_metadata_is_version_2_only_and_closed_to_dask(cloud, cluster):
+def test_metadata_requires_imdsv2_and_is_blocked_for_dask(cloud, cluster):
     """Without a token 401, with one an answer; the user that runs tasks cannot reach the address at all."""
     words = ("ssh", "--name", "shared", "1", "--")
     as_login_user = cloud.run(*words, "python", "-", text=ASK_METADATA).split()
@@ -107,7 +107,7 @@ def test_metadata_is_version_2_only_and_closed_to_dask(cloud, cluster):
     assert as_dask == ["PermissionError", "PermissionError"]
 
 
-def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
+def test_the_dashboard_and_jupyter_answer_through_the_tunnel(cloud, cluster):
     """`dask-bake connect` prints their addresses on this machine; Jupyter wants the head's token."""
     process = cloud.start("connect", "shared", "--json")
     try:
@@ -122,7 +122,7 @@ def test_the_dashboard_and_jupyter_answer_through_the_way_in(cloud, cluster):
         process.communicate(timeout=30)
 
 
-def test_the_dashboard_opens_in_a_browser_until_ctrl_c(cloud, cluster, tmp_path):
+def test_ui_opens_the_dashboard_in_a_browser_until_ctrl_c(cloud, cluster, tmp_path):
     """`dask-bake ui` prints its address and hands it to the user's browser, here a script that says so."""
     browser = tmp_path / "browser"
     browser.write_text('#!/bin/sh\necho "opened $1"\n')
@@ -144,7 +144,7 @@ def test_the_dashboard_opens_in_a_browser_until_ctrl_c(cloud, cluster, tmp_path)
         process.communicate(timeout=30)
 
 
-def test_list_and_status_say_what_is_there(cloud, cluster):
+def test_ls_and_status_show_the_cluster(cloud, cluster):
     """In words and as JSON, the same."""
     listed = cloud.json("ls")
     status = cloud.json("status", "shared")
@@ -157,13 +157,13 @@ def test_list_and_status_say_what_is_there(cloud, cluster):
     assert all(node["private_address"] in words for node in status["nodes"])
 
 
-def test_a_cluster_is_seen_to_use_its_image(cloud, image, cluster):
+def test_images_shows_the_cluster_that_uses_the_image(cloud, image, cluster):
     """By name."""
     (listed,) = [each for each in cloud.json("images") if each["id"] == image]
     assert listed["in_use_by"] == ["shared"]
 
 
-def test_the_nodes_reach_s3_and_nothing_beyond(cloud, cluster):
+def test_nodes_reach_s3_only(cloud, cluster):
     """The local cloud's S3 answers; the host's other ports and the world do not."""
     code = f"""
 import socket
@@ -186,7 +186,7 @@ print(answers(gateway, 80), answers(gateway, 5666), answers("192.0.2.1", 80))
 @pytest.mark.skipif(
     BASE.python_minor != PYTHON, reason="client and cluster need the same Python minor version"
 )
-def test_a_client_on_this_machine_computes_through_the_way_in(cloud, cluster):
+def test_a_client_on_this_machine_computes_through_the_tunnel(cloud, cluster):
     """`connect()` gives a client whose results are right, and its tunnel ends with it."""
     import subprocess
 

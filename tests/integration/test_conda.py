@@ -53,7 +53,7 @@ def conda_cluster(cloud, conda_image):
     cloud.run("down", "conda")
 
 
-def test_the_image_says_who_made_it_and_that_it_has_proved_itself(cloud, conda_image):
+def test_the_image_is_tagged_with_its_installer_and_as_verified(cloud, conda_image):
     shown = cloud.json("images", "show", conda_image["image"])
     assert (conda_image["built"], conda_image["installer"], conda_image["verified"]) == (True, "conda", "yes")
     assert (shown["environment"], shown["verified"]) == ("small", "yes")
@@ -62,27 +62,27 @@ def test_the_image_says_who_made_it_and_that_it_has_proved_itself(cloud, conda_i
     assert cloud.ec2().describe_key_pairs()["KeyPairs"] == []
 
 
-def test_the_lock_is_kept_beside_the_environment_and_holds_no_secret(environment, conda_image):
+def test_the_lock_is_written_beside_the_environment_without_credentials(environment, conda_image):
     lock = environment.with_name("conda.lock").read_text()
     assert re.findall(r"^- conda: \S+/linux-64/python-3\.11\.\S+\.conda$", lock, re.MULTILINE)
     assert "xyzservices==" in environment.with_name("conda.pip.lock").read_text()
     assert "s3cret" not in lock
 
 
-def test_an_unchanged_environment_is_neither_solved_nor_built_again(cloud, channel, environment, conda_image):
+def test_an_unchanged_environment_is_neither_solved_nor_built_twice(cloud, channel, environment, conda_image):
     channel.requests.clear()
     again = cloud.json("bake", "--env", str(environment), "--installer", "conda")
     assert (again["image"], again["built"]) == (conda_image["image"], False)
     assert channel.requests == []
 
 
-def test_a_lock_given_back_is_the_same_image(cloud, environment, conda_image):
+def test_the_same_lock_finds_the_same_image(cloud, environment, conda_image):
     lock = str(environment.with_name("conda.lock"))
     again = cloud.json("bake", "--env", str(environment), "--lock", lock)
     assert (again["image"], again["built"]) == (conda_image["image"], False)
 
 
-def test_what_a_change_would_do_is_explained(cloud, environment, conda_image, tmp_path):
+def test_explain_shows_the_effect_of_a_change(cloud, environment, conda_image, tmp_path):
     changed = tmp_path / "environment.yml"
     changed.write_text(
         environment.read_text().replace("    - xyzservices\n", "    - xyzservices\n    - sh\n")
@@ -121,7 +121,7 @@ def test_the_manifest_in_the_image_is_the_one_in_its_tags(cloud, conda_image, co
     assert "s3cret" not in json.dumps(inside)
 
 
-def test_conda_finds_an_environment_that_it_can_change(cloud, channel, conda_cluster):
+def test_conda_on_the_node_can_change_the_environment(cloud, channel, conda_cluster):
     """Its records name their channel, and the login user may write; the workers' user may not."""
     code = """
 import glob, json, os
@@ -138,7 +138,7 @@ print(json.dumps({
     assert on_head(cloud, "sudo -u dask test -w /opt/dask/lib || echo no").strip() == "no"
 
 
-def test_the_bill_of_materials_is_cyclonedx(cloud, conda_image):
+def test_the_sbom_is_cyclonedx(cloud, conda_image):
     bom = json.loads(cloud.run("images", "sbom", conda_image["image"]))
     purls = {component["name"]: component["purl"] for component in bom["components"]}
     assert (bom["bomFormat"], bom["specVersion"]) == ("CycloneDX", "1.6")
@@ -146,7 +146,7 @@ def test_the_bill_of_materials_is_cyclonedx(cloud, conda_image):
     assert purls["distributed"].startswith("pkg:conda/distributed@")
 
 
-def test_an_environment_that_cannot_be_solved_fails_before_any_machine(cloud, environment, tmp_path):
+def test_an_unsolvable_environment_fails_before_any_instance(cloud, environment, tmp_path):
     wrong = tmp_path / "environment.yml"
     wrong.write_text(environment.read_text().replace("- dask\n", "- dask >3000\n"))
     done = cloud.attempt("bake", "--env", str(wrong), "--installer", "conda", timeout=20)
@@ -156,7 +156,9 @@ def test_an_environment_that_cannot_be_solved_fails_before_any_machine(cloud, en
     assert list(tmp_path.iterdir()) == [wrong]
 
 
-def test_a_package_that_is_not_the_locked_one_is_refused(cloud, channel, environment, conda_image, tmp_path):
+def test_a_package_with_another_hash_than_the_lock_is_refused(
+    cloud, channel, environment, conda_image, tmp_path
+):
     """The channel serves other bytes under the same name, and nothing is in the cache."""
     before = cloud.live_instances()
     channel.corrupt.add("toolz-" + conda_image["packages"]["toolz"] + "-py_0.conda")

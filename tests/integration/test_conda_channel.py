@@ -37,7 +37,7 @@ def output_of(prefix: Path, *words: str) -> str:
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_a_python_works_from_another_prefix(python: str, tmp_path: Path) -> None:
+def test_the_channel_s_python_works_in_another_prefix(python: str, tmp_path: Path) -> None:
     channel = tmp_path / "channel"
     program = "import sys, pathlib, conda_packages; conda_packages.make_python(pathlib.Path(sys.argv[1]))"
     paths = os.pathsep.join([str(HERE), sysconfig.get_path("purelib")])
@@ -57,7 +57,7 @@ def test_a_python_works_from_another_prefix(python: str, tmp_path: Path) -> None
     assert output_of(prefix, "pip", "--version").endswith(f"from {packages}/pip (python {PYTHON})")
 
 
-def test_what_was_built_is_not_built_again(tmp_path: Path) -> None:
+def test_packages_are_built_once(tmp_path: Path) -> None:
     built = build_channel(tmp_path, [pip_wheel()])
     before = built.stat()
     assert build_channel(tmp_path, [pip_wheel()]) == built

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from local_cloud import NAME, until
-from local_watched import started
+from local_cloud import NAME
+from local_cluster import started
+from polling import until
+from root import as_root
 
 
 def assert_said(done, code, *words):
@@ -22,11 +24,6 @@ def assert_said(done, code, *words):
     assert "Hint: " in done.stderr
     for word in words:
         assert word in done.stderr
-
-
-def as_root():
-    """The words before a command that needs root."""
-    return [] if os.geteuid() == 0 else ["sudo", "-n"]
 
 
 @pytest.fixture(autouse=True)
@@ -54,13 +51,13 @@ def test_an_interrupted_launch_leaves_nothing(cloud, image):
 
 
 @pytest.mark.slow
-def test_a_launch_that_takes_too_long_ends_itself(cloud, image):
+def test_a_launch_beyond_its_deadline_is_undone(cloud, image):
     """At the deadline everything that it made is taken down, and the late node's console is shown."""
     assert_said(cloud.attempt("launch", "--name", "late", "--count", "3", "--timeout", "2"), 1, "2 s")
 
 
 @pytest.mark.slow
-def test_a_full_disk_during_a_bake(cloud, image, small_disk):
+def test_a_full_disk_fails_the_bake(cloud, image, small_disk):
     """The bake fails in words, and nothing of it is left."""
     done = cloud.attempt("bake", "--force", timeout=300)
 
@@ -81,7 +78,7 @@ def second(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_port_in_use(cloud, second):
+def test_a_port_in_use_is_an_error(cloud, second):
     """The local cloud names the port, and how to choose another."""
     port = second["DASK_BAKE_LOCAL_PORT"]
     with socket.create_server(("127.0.0.1", int(port))):
@@ -89,7 +86,7 @@ def test_a_port_in_use(cloud, second):
 
 
 @pytest.mark.slow
-def test_an_address_block_in_use(cloud, second):
+def test_an_address_block_in_use_is_an_error(cloud, second):
     """The block that was asked for collides with a route of this machine."""
     taken = {**second, "DASK_BAKE_LOCAL_BLOCK": "10.99.0.0/24"}
     prefix = as_root()
@@ -120,14 +117,14 @@ def programs(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_machine_without_packer(cloud, programs, tmp_path):
+def test_a_bake_without_packer_is_an_error(cloud, programs, tmp_path):
     """A bake says how to get it; the local cloud itself needs none."""
     without = {"PATH": programs("packer"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     assert_said(cloud.attempt("bake", "--force", **without), 1, "Packer is not installed", "make setup")
 
 
 @pytest.mark.slow
-def test_a_missing_debian_package(cloud, programs, second):
+def test_a_missing_program_is_named_by_its_debian_package(cloud, programs, second):
     """Missing programs are named by their Debian package, also by `local doctor`."""
     without = {**second, "PATH": programs("systemd-nspawn")}
     assert_said(cloud.attempt("local", "up", **without), 1, "apt-get install systemd-container")
@@ -135,7 +132,7 @@ def test_a_missing_debian_package(cloud, programs, second):
 
 
 @pytest.mark.slow
-def test_a_user_without_root(cloud, second):
+def test_the_local_cloud_without_root_is_an_error(cloud, second):
     """Neither root nor sudo: the local cloud says what it needs and why."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     settings = [
@@ -151,7 +148,7 @@ def test_a_user_without_root(cloud, second):
 
 
 @pytest.mark.slow
-def test_a_killed_server_is_named_and_cleared_away(cloud, image):
+def test_leftovers_of_a_killed_server_are_named_and_removed(cloud, image):
     """After `kill -9`, `local doctor` names machine, interface, rules, files; `local down` removes them."""
     cloud.run("launch", "--name", "orphan", "--count", "2", "--nprocs", "1")
     pid = cloud.json("local", "status")["pid"]
@@ -184,7 +181,7 @@ def full(cloud, image, small_disk):
 
 
 @pytest.mark.slow
-def test_nodes_whose_disk_is_full_are_reached_and_go_on(full, fault_row):
+def test_nodes_with_a_full_disk_are_reachable_and_continue(full, fault_row):
     before = full.processes(1)
     here = f"addresses({full.host(1)!r})"
     with fault_row(

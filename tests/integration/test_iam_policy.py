@@ -8,7 +8,7 @@ from dask_bake.models.tags import Tag
 from iam_actions import PACKER, RecordedRequest, needed, permitted
 
 
-def test_a_bake_by_packer_asks_for_nothing_that_the_policy_does_not_allow(cloud, tiny):
+def test_packer_s_requests_are_allowed_by_the_bake_policy(cloud, tiny):
     """And for all that it allows because of Packer; instance and volume have the tag that it asks for."""
     log = f"{cloud.json('local', 'status')['url']}/_dask_bake/requests"
     urllib.request.urlopen(urllib.request.Request(log, method="DELETE"))

@@ -18,7 +18,7 @@ def on_node(cloud, cluster):
     return Nodes(cloud, cluster["name"]).run
 
 
-def test_every_unit_of_every_node_is_well(on_node):
+def test_no_unit_fails_on_any_node(on_node):
     """cloud-init is done, no unit failed, and ours are what systemd accepts."""
     for node in NODES:
         assert on_node(node, "cloud-init", "status", "--wait").strip() == "status: done"
@@ -29,7 +29,7 @@ def test_every_unit_of_every_node_is_well(on_node):
     assert on_node("0", "sh", "-c", f"{verify} 2>&1") == ""
 
 
-def test_a_stage_of_cloud_init_before_ours_cannot_take_for_ever(on_node):
+def test_early_cloud_init_stages_have_a_time_limit(on_node):
     stages = ("cloud-init-local", NETWORK_STAGE)
     output = on_node("0", "systemctl", "show", "--property", "TimeoutStartUSec", "--value", *stages)
 
@@ -45,7 +45,7 @@ def test_a_stage_of_cloud_init_before_ours_cannot_take_for_ever(on_node):
         "/var/lib/cloud/data/instance-id",
     ],
 )
-def test_each_node_has_an_identity_of_its_own(on_node, file):
+def test_each_node_has_its_own_identity(on_node, file):
     """Nothing of the kind came with the image."""
     identities = {on_node(node, "cat", file).strip() for node in NODES}
 
@@ -53,13 +53,13 @@ def test_each_node_has_an_identity_of_its_own(on_node, file):
     assert all(len(identity) >= 10 for identity in identities)
 
 
-def test_there_is_one_host_key(on_node):
+def test_a_node_has_one_host_key(on_node):
     """Its two files, and no other."""
     files = on_node("1", "sh", "-c", "ls /etc/ssh/ssh_host_*").split()
     assert files == ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub"]
 
 
-def test_the_cluster_s_key_is_the_only_one_that_opens_a_node(cloud, on_node):
+def test_only_the_cluster_s_key_is_authorized_on_a_node(cloud, on_node):
     """Not Packer's, nor the one of whoever baked."""
     folder = next(name for name in cloud.secrets() if name.endswith("-shared"))
     ours = (cloud.home / "state/dask-bake" / folder / "id_ed25519.pub").read_text().split()[1]
@@ -71,7 +71,7 @@ def test_the_cluster_s_key_is_the_only_one_that_opens_a_node(cloud, on_node):
         assert set(re.findall(r"ssh-\S+ (\S+)", text)) == {ours}
 
 
-def test_nothing_of_the_bake_is_on_a_node(on_node):
+def test_no_file_of_the_bake_is_on_a_node(on_node):
     """No payload, no package lists, no history; the logs begin with this boot."""
     leftovers = (
         "find /var/tmp /tmp -name 'dask-bake*' -o -name 'script_*.sh'; "
@@ -90,7 +90,7 @@ def test_every_package_imports_on_a_node(on_node, user):
     assert re.fullmatch(r"\d+ modules of \d+ packages imported in [\d.]+ s\n", output)
 
 
-def test_nothing_in_the_environment_was_written_since_the_bake(on_node):
+def test_no_file_of_the_environment_was_written_since_the_bake(on_node):
     """All bytecode came with the image, after a scheduler, workers and every package were imported."""
     on_node("0", "sudo", CHECK)
     for node in NODES:

@@ -56,7 +56,7 @@ def test_an_image_does_not_differ_from_itself(cloud, image):
     assert (found["inputs"], found["files"], found["packages"]) == ([], [], [])
 
 
-def test_a_copy_in_another_region_is_whole_and_private(cloud, image, elsewhere):
+def test_a_copy_in_another_region_is_complete_and_private(cloud, image, elsewhere):
     """It can be told from its source only by its id, its region and its encryption."""
     source = cloud.json("images", "show", image)
     copied = cloud.json("images", "show", "--region", ELSEWHERE)

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from base_release import BASE
-from local_cloud import until
+from polling import until
 
 pytestmark = pytest.mark.slow
 
@@ -52,14 +52,14 @@ def source_of_data(cloud, instance: str) -> str:
     return found[0]
 
 
-def test_an_instance_boots_in_the_zone_that_was_asked_for_and_reaches_its_metadata(cloud, launch):
+def test_an_instance_boots_in_the_requested_zone_and_reaches_its_metadata(cloud, launch):
     instance = launch(Placement={"AvailabilityZone": "us-east-1c"})
 
     assert source_of_data(cloud, instance) == "DataSourceEc2Local"
     assert described(cloud, instance)["Placement"]["AvailabilityZone"] == "us-east-1c"
 
 
-def test_a_running_machine_ends_with_the_reason_of_a_fault(cloud, launch):
+def test_a_fault_ends_a_running_machine_with_its_reason(cloud, launch):
     instance = launch()
     until(lambda: state(cloud, instance) == "running", timeout=30)
 

@@ -17,13 +17,13 @@ def test_sixty_four_workers_register(mission):
     assert mission["calls"].count("RunInstances") == 2
 
 
-def test_the_head_s_client_says_64(cloud, mission):
+def test_the_client_on_the_head_shows_64_processes(cloud, mission):
     """As in `ipython`, then `c = Client()`."""
     output = cloud.on_head("from distributed import Client; print(Client())", name="mission")
     assert "processes=64 threads=64" in output
 
 
-def test_all_of_them_compute(cloud, mission):
+def test_all_worker_processes_compute(cloud, mission):
     """Work reaches every worker process, and the sum is right."""
     code = """
 from distributed import Client, get_worker
@@ -37,7 +37,7 @@ print(sum(value for value, _ in results), len(everywhere))
     assert cloud.on_head(code, name="mission").split() == [str(sum(x * x for x in range(640))), "64"]
 
 
-def test_down_removes_all_of_it(cloud, mission):
+def test_down_removes_everything(cloud, mission):
     """Instances, security group and the secrets on this machine; a second `down` has nothing to end."""
     output = cloud.run("down", "mission")
     again = cloud.attempt("down", "mission")

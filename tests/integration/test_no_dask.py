@@ -14,7 +14,7 @@ def bare(cloud, image):
 
 
 @pytest.mark.parametrize("node", ["0", "1"])
-def test_without_dask_none_of_its_units_runs_but_the_environment_is_there(bare, node):
+def test_without_dask_the_environment_is_there_but_no_dask_unit_runs(bare, node):
     units = ("dask-scheduler", "dask-worker", "dask-jupyter.socket")
 
     assert bare.states(node, *units) == ["inactive"] * 3

@@ -49,7 +49,7 @@ def other(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_fresh_clone_bakes_launches_computes_and_ends_there(other):
+def test_a_fresh_clone_runs_from_bake_to_down(other):
     """From `git clone` to `down`, with the committed files and changes to them."""
     commit = git("stash", "create") or git("rev-parse", "HEAD")
     other.run("git", "clone", "--quiet", "--shared", "--no-checkout", "/repository", CLONE)

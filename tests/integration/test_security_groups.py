@@ -77,17 +77,17 @@ def changed(change, undo):
         undo()
 
 
-def test_from_an_address_that_is_not_the_caller_s_nothing_answers(nodes, far):
+def test_no_node_answers_an_address_other_than_the_caller_s(nodes, far):
     """Neither port nor ping, on any node."""
     assert far.reached(everything(*nodes)) == set()
 
 
-def test_the_caller_reaches_ssh_of_the_head_alone(nodes):
+def test_the_caller_reaches_only_ssh_of_the_head(nodes):
     """Scheduler, dashboard, JupyterLab and ping are closed to the caller too, and so are the workers."""
     assert CALLER.reached(everything(*nodes)) == ssh_of(nodes[0])
 
 
-def test_members_reach_each_other_and_nobody_else_does(nodes, outsiders):
+def test_only_members_reach_each_other(nodes, outsiders):
     """Nodes reach every port of nodes; an instance of another group none; and none of its own from there."""
     head, worker, outsider = (in_instance(one) for one in (nodes[0], nodes[1], outsiders[0]))
 
@@ -97,14 +97,14 @@ def test_members_reach_each_other_and_nobody_else_does(nodes, outsiders):
     assert worker.reached(everything(*outsiders)) == set()
 
 
-def test_instances_that_come_and_go_do_not_change_who_the_host_is(cloud, outsiders):
+def test_the_host_s_hardware_address_is_constant(cloud, outsiders):
     """The host's hardware address is its own, and none of a cable: instances remember it."""
     gateway = str(IPv4Network(cloud.json("local", "status")["block"])[1])
 
     assert Path(f"/sys/class/net/{NAME}/address").read_text().strip() == mac_address(gateway)
 
 
-def test_the_default_group_lets_its_members_in_and_nobody_else(outsiders, far):
+def test_the_default_group_allows_only_its_members(outsiders, far):
     """As in every VPC of EC2's."""
     first = in_instance(outsiders[0])
     in_instance(outsiders[1])
@@ -114,7 +114,7 @@ def test_the_default_group_lets_its_members_in_and_nobody_else(outsiders, far):
     assert far.reached(everything(*outsiders)) == set()
 
 
-def test_a_rule_opens_at_once_and_closes_at_once(ec2, nodes, far):
+def test_authorize_and_revoke_take_effect_at_once(ec2, nodes, far):
     """For the port and the address that it names; what is connected stays connected."""
     address = {"GroupId": groups_of(nodes[0])[0], "IpPermissions": [SSH_FROM_STRANGER]}
 
@@ -128,7 +128,7 @@ def test_a_rule_opens_at_once_and_closes_at_once(ec2, nodes, far):
     assert (opened, closed) == (ssh_of(nodes[0]), set())
 
 
-def test_a_revoked_rule_leaves_what_is_connected_alone(ec2, nodes):
+def test_a_revoked_rule_keeps_open_connections(ec2, nodes):
     """The caller's open connection goes on, a new one does not come about, until the rule is there again."""
     groups = {"GroupIds": groups_of(nodes[0])}
     group, rule = next(
@@ -153,7 +153,7 @@ def test_a_revoked_rule_leaves_what_is_connected_alone(ec2, nodes):
     assert CALLER.reached(ssh_of(nodes[0])) == ssh_of(nodes[0])
 
 
-def test_an_instance_that_joins_the_group_is_let_in_until_it_leaves(ec2, nodes, outsiders):
+def test_an_instance_that_joins_the_group_is_allowed_until_it_leaves(ec2, nodes, outsiders):
     """By ModifyInstanceAttribute, and by ModifyNetworkInterfaceAttribute; running, and without a restart."""
     outsider, target = in_instance(outsiders[0]), everything(nodes[1])
     groups, own = groups_of(nodes[1]), groups_of(outsiders[0])
@@ -169,7 +169,7 @@ def test_an_instance_that_joins_the_group_is_let_in_until_it_leaves(ec2, nodes, 
     assert reached == [set(target), set(), set(target), set()]
 
 
-def test_nobody_speaks_with_a_members_address(nodes, outsiders):
+def test_a_forged_source_address_is_dropped(nodes, outsiders):
     """A datagram that says it comes from a worker reaches the head from that worker alone."""
     head, worker, outsider = (in_instance(one) for one in (nodes[0], nodes[1], outsiders[0]))
     source, target = nodes[1]["PrivateIpAddress"], nodes[0]["PrivateIpAddress"]
@@ -181,7 +181,7 @@ def test_nobody_speaks_with_a_members_address(nodes, outsiders):
     assert heard == "own"
 
 
-def test_the_host_alone_answers_who_asks_for_an_instance(nodes, outsiders):
+def test_only_the_host_answers_arp_requests(nodes, outsiders):
     """Nothing goes from cable to cable, past the rules: neither among members nor from outside."""
     target = nodes[0]["PrivateIpAddress"]
     host = Path(f"/sys/class/net/{NAME}/address").read_text().strip()
@@ -209,7 +209,7 @@ print(*client.gather(futures))
 """
 
 
-def test_code_that_a_worker_runs_gets_nothing_from_the_metadata_address(cloud, cluster):
+def test_tasks_cannot_reach_the_metadata_service(cloud, cluster):
     """Not even a token: the system does not let the user that runs tasks send there."""
     output = cloud.on_head(ASK_FROM_WORKERS, name="shared").split()
 

@@ -115,7 +115,7 @@ print(json.dumps([kernel.owner(), dict(pair.split("=", 1) for pair in pairs if p
 """
 
 
-def test_jupyter_s_kernels_run_as_the_login_user_with_the_variables(shaped):
+def test_jupyter_kernels_run_as_the_login_user_with_the_variables(shaped):
     """And only he can read the token."""
     user, environment = json.loads(shaped.run("0", "python", "-", text=START_KERNEL))
 
@@ -126,7 +126,7 @@ def test_jupyter_s_kernels_run_as_the_login_user_with_the_variables(shaped):
 
 
 @pytest.mark.parametrize("node", ["0", "1"])
-def test_the_login_user_is_the_one_asked_for(shaped, node):
+def test_the_login_user_is_the_requested_one(shaped, node):
     """With sudo; the image's own has no key."""
     assert shaped.run(node, "whoami") == "alice\n"
     assert shaped.run(node, "sudo", "-n", "whoami") == "root\n"
@@ -136,7 +136,7 @@ def test_the_login_user_is_the_one_asked_for(shaped, node):
 
 
 @pytest.mark.parametrize("node", ["0", "1"])
-def test_the_user_s_own_cloud_config_adds_to_ours(shaped, node):
+def test_the_user_s_cloud_config_is_merged(shaped, node):
     """Keys, users, files and commands; cloud-init has nothing to remark, and knows every key."""
     assert shaped.run(node, "cloud-init", "status", "--wait").strip() == "status: done"
     assert shaped.run(node, "cat", "/etc/mine") == "é 😀"

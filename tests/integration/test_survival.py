@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from local_cloud import until
-from local_watched import AS_USER, PYTHON, Watched, started
+from local_cluster import AS_USER, PYTHON, LocalCluster, started
+from polling import until
 
 pytestmark = pytest.mark.slow
 
@@ -40,19 +40,19 @@ print(json.dumps([count, client.submit(sum, sums).result()]))
 """Sums of squares until it is enough, of which the workers keep the sums alone; then the sum of all."""
 
 
-def begin(cluster: Watched, unit: str, code: str) -> None:
+def begin(cluster: LocalCluster, unit: str, code: str) -> None:
     """Code of a user's on the head goes on without us; what it prints is in /tmp/UNIT."""
     words = (f"--unit={unit}", f"--property=StandardOutput=file:/tmp/{unit}")
     cluster.run(0, *AS_USER, *words, *PYTHON, code)
 
 
-def answer(cluster: Watched, unit: str, timeout: float):
+def answer(cluster: LocalCluster, unit: str, timeout: float):
     """What it printed, as JSON, once it has ended."""
     script = f"until grep . /tmp/{unit}; do systemctl is-active --quiet {unit} || exit 1; sleep 0.1; done"
     return json.loads(cluster.run(0, "timeout", str(timeout), "sh", "-c", f"{script} 2>/dev/null"))
 
 
-def test_what_is_computed_is_right_whatever_happens_to_workers_meanwhile(cloud, losing, fault_row):
+def test_results_are_right_when_workers_are_lost(cloud, losing, fault_row):
     """A process is killed, a node ends, EC2 takes one back, one is cut off and comes back."""
     begin(losing, "squares", COMPUTING)
     losing.until("os.path.exists('/tmp/squared')", timeout=60)
@@ -131,7 +131,7 @@ print(json.dumps([message, client.submit(sum, range(100)).result()]))
 
 
 @pytest.mark.parametrize("signal", ["KILL", "STOP"])
-def test_a_scheduler_that_dies_or_hangs_is_started_again_and_its_clients_are_told(losing, fault_row, signal):
+def test_a_scheduler_that_dies_or_hangs_is_restarted_and_clients_get_an_error(losing, fault_row, signal):
     begin(losing, f"lost-{signal.lower()}", LOST)
     losing.until("os.path.exists('/tmp/waits')", timeout=60)
     before = losing.main_process(0, "dask-scheduler")
@@ -156,7 +156,7 @@ def test_a_scheduler_that_dies_or_hangs_is_started_again_and_its_clients_are_tol
     assert total == 4950
 
 
-def test_a_nanny_that_is_killed_comes_again_with_its_workers(losing, fault_row):
+def test_a_killed_nanny_is_restarted_with_its_workers(losing, fault_row):
     before = set(losing.processes(4))
     here = f"addresses({losing.host(4)!r})"
     with fault_row(
@@ -199,7 +199,7 @@ time.sleep(BUSY)
 BUSY, IDLE = 10, 5
 
 
-def test_a_notebook_that_computes_keeps_an_idle_cluster_and_one_that_does_not_lets_it_end(losing, fault_row):
+def test_only_a_notebook_that_computes_keeps_an_idle_cluster(losing, fault_row):
     with fault_row(
         "On a node",
         "nobody is connected, but a notebook computes",

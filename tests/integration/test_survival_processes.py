@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from dask_bake.local.machines.cgroups import group_paths
-from local_cloud import NAME, as_root, until
-from local_watched import Watched, started
+from local_cloud import NAME
+from local_cluster import LocalCluster, started
+from polling import until
+from root import run_as_root
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +37,7 @@ print(json.dumps([message, client.submit(sum, range(100)).result()]))
 """
 
 
-def hogged(cluster: Watched, megabytes: int) -> tuple[str, int]:
+def hogged(cluster: LocalCluster, megabytes: int) -> tuple[str, int]:
     """What came of a task that takes so much memory, and how many processes ended; the node goes on."""
     before = set(cluster.processes(1).values())
     unit = cluster.main_process(1, "dask-worker")
@@ -47,7 +49,7 @@ def hogged(cluster: Watched, megabytes: int) -> tuple[str, int]:
     return str(message), len(before - set(cluster.processes(1).values()))
 
 
-def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_in_words(eight, fault_row):
+def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_with_an_error(eight, fault_row):
     with fault_row(
         "On a node",
         "a task exceeds the memory limit of its worker process",
@@ -60,7 +62,7 @@ def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_in_word
     assert ended == 1
 
 
-def test_the_process_that_the_kernel_ends_for_want_of_memory_ends_alone(eight, fault_row):
+def test_a_process_killed_by_the_kernel_s_oom_killer_ends_alone(eight, fault_row):
     """Alone but for those that the kernel ends too, because what the first had is not free at once."""
     with (
         memory_limit(eight.ids[1], 400) as killed,
@@ -102,15 +104,15 @@ def memory_limit(instance: str, megabytes: int):
     def killed() -> int:
         return int(re.search(r"^oom_kill (\d+)$", events.read_text(), re.MULTILINE)[1])
 
-    as_root("sh", "-c", begin)
+    run_as_root("sh", "-c", begin)
     earlier = killed()
     try:
         yield lambda: killed() - earlier
     finally:
-        as_root("sh", "-c", end)
+        run_as_root("sh", "-c", end)
 
 
-def test_a_process_that_hangs_is_given_up_and_replaced(eight, fault_row):
+def test_a_process_that_hangs_is_replaced(eight, fault_row):
     before = eight.processes(1)
     address, pid = next(iter(before.items()))
     here = f"addresses({eight.host(1)!r})"
@@ -130,7 +132,7 @@ def test_a_process_that_hangs_is_given_up_and_replaced(eight, fault_row):
     assert set(before.values()) - after == {pid}
 
 
-def test_workers_whose_head_is_cut_off_end(cloud, eight, fault_row):
+def test_workers_whose_head_is_unreachable_end(cloud, eight, fault_row):
     eight.tune(1, pause=1, lost=3)
     with fault_row(
         "On a node",

@@ -47,7 +47,7 @@ def check(figures, every):
     assert {int(key): value for key, value in computed["by_hour"].items()} == pytest.approx(by_hour.to_dict())
 
 
-def test_the_figures_of_a_year_are_pandas_s(figures, rides):
+def test_the_figures_of_a_year_equal_pandas_s(figures, rides):
     """Of at least a million rides."""
     assert figures["rows"] >= 1_000_000
     check(figures, pd.concat(rides))
@@ -56,7 +56,7 @@ def test_the_figures_of_a_year_are_pandas_s(figures, rides):
 @pytest.mark.skipif(
     BASE.python_minor != PYTHON, reason="client and cluster need the same Python minor version"
 )
-def test_it_runs_from_this_machine_as_on_the_head(cloud, cluster, rides):
+def test_the_example_also_runs_from_this_machine(cloud, cluster, rides):
     """The same script, through the way in; of one month."""
     january = ("--data", "s3://dask-data/nyc-taxi/2015/*-01.csv")
     check(json.loads(cloud.python(str(EXAMPLE), "--name", "shared", "--json", *january)), rides[0])

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from entering import computes
+from cluster_access import computes
 from local_nodes import launched
 
 KEYS = (("0", "scheduler"), ("0", "client"), ("1", "worker"))
@@ -17,7 +17,7 @@ def closed(cloud, image):
     yield from launched(cloud, image, "closed", "--nprocs", "2", "--tls", "--no-notebook")
 
 
-def test_with_tls_client_on_the_head_and_tasks_are_served(closed):
+def test_with_tls_the_head_s_client_and_tasks_connect(closed):
     """`Client()` needs no certificate named, nor does a task that is a client."""
     code = """
 def within(number):
@@ -39,11 +39,11 @@ except OSError:
 """
 
 
-def test_with_tls_nobody_is_served_without_a_certificate(closed):
+def test_with_tls_connections_without_a_certificate_are_refused(closed):
     assert closed.run("0", "python", "-", "tls://127.0.0.1:8786", text=REFUSED) == "refused\n"
 
 
-def test_with_tls_each_key_is_for_whom_it_serves(closed):
+def test_with_tls_each_key_is_readable_only_by_its_service(closed):
     folder = "/etc/dask-bake/tls"
     files = [
         closed.run(node, "sudo", "stat", "--format", "%n %U %a", f"{folder}/{name}.pem")
@@ -86,9 +86,7 @@ except OSError:
 """
 
 
-def test_with_tls_the_laptop_computes_by_the_certificates_that_it_kept_and_by_no_others(
-    cloud, closed, tmp_path
-):
+def test_with_tls_this_machine_computes_only_with_its_stored_certificates(cloud, closed, tmp_path):
     assert cloud.json("status", "closed")["scheduler"].startswith("tls://")
     computes(cloud, "closed", scheme="tls", workers=2)
     for which in ("none", "foreign"):

@@ -10,9 +10,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from entering import OURS, Elsewhere, computes, launched, nothing_answers, opened
-from local_cloud import LocalCloud, until
-from local_network import as_root, in_instance
+from cluster_access import OURS, Elsewhere, computes, launched, nothing_answers, opened
+from local_cloud import LocalCloud
+from local_network import in_instance
+from polling import until
+from root import as_root
 
 pytestmark = pytest.mark.slow
 
@@ -74,7 +76,7 @@ def with_aws(cloud, endpoint, tmp_path):
     return Elsewhere(home=cloud.home, more=(("PATH", path), ("FAKE_AWS", str(tmp_path / "aws.json"))))
 
 
-def test_a_cluster_is_entered_through_an_instance_connect_endpoint(
+def test_a_cluster_is_reached_through_an_instance_connect_endpoint(
     cloud, image, endpoint, with_aws, tmp_path
 ):
     """No port of it is open to any address; it is the endpoint's group that is let in."""
@@ -110,7 +112,7 @@ def rsa_key(tmp_path):
     )
 
 
-def test_a_key_of_the_user_s_enters_and_so_does_the_one_that_ec2_has(cloud, image, rsa_key, tmp_path):
+def test_keypair_and_keyname_are_both_accepted(cloud, image, rsa_key, tmp_path):
     """--keypair is what dask-bake uses; --keyname is one that the nodes accept as well."""
     path, _ = rsa_key
     other = tmp_path / "other"
@@ -134,7 +136,7 @@ def test_a_key_of_the_user_s_enters_and_so_does_the_one_that_ec2_has(cloud, imag
     assert path.exists()
 
 
-def test_nodes_without_user_data_boot_and_are_entered_by_a_key_pair_of_the_cluster_s(cloud, image):
+def test_no_provision_nodes_accept_the_cluster_s_key_pair(cloud, image):
     """--no-provision: the key comes by EC2's key pair, which goes with the cluster."""
     with launched(cloud, image, "plain", "--no-provision") as launch:
         for node in (0, 1):
@@ -157,7 +159,7 @@ def test_nodes_without_user_data_boot_and_are_entered_by_a_key_pair_of_the_clust
     assert "dask-bake-plain" not in names
 
 
-def test_a_private_cluster_is_dialled_at_its_private_address(cloud, image):
+def test_a_private_cluster_is_reached_at_its_private_address(cloud, image):
     """As from within its VPC, or its VPN."""
     with launched(cloud, image, "near", "--private", "--connect", "direct") as launch:
         assert [node["public_address"] for node in launch["nodes"]] == [None, None]

@@ -1,6 +1,6 @@
-"""prowler's EC2 checks on clusters: ``python -m security [ENDPOINT]``, as ``make security`` runs it.
+"""Run prowler's EC2 checks on clusters: ``python -m security [ENDPOINT]``, as ``make security`` does.
 
-Without an endpoint clusters are launched for it; with one, the local cloud that answers there is looked at.
+Without an endpoint clusters are launched; with one, the local cloud at that endpoint is scanned.
 """
 
 import logging
@@ -11,7 +11,7 @@ import tempfile
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
-from security.judging import Finding, judge, read_findings, read_rules, table
+from security.findings import Finding, judge, read_findings, read_rules, table
 
 HERE = Path(__file__).parent
 PROWLER = HERE.parents[1] / ".venv-security/bin/prowler"
@@ -24,17 +24,17 @@ CREDENTIALS = {
     "AWS_EC2_METADATA_DISABLED": "true",
 }
 NOWHERE = "http://127.0.0.1:9"
-"""What goes anywhere but to the endpoint is sent here, where nobody listens."""
+"""Proxy without a listener, for all connections other than to the endpoint."""
 
 
 def environment(endpoint: str, home: str) -> dict[str, str]:
-    """All that prowler is told: nothing of the user's own AWS settings, and no way but to the endpoint."""
+    """Return prowler's environment: no AWS settings of the user, and no network beyond the endpoint."""
     proxies = {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1,localhost"}
     return {**CREDENTIALS, **proxies, "AWS_ENDPOINT_URL": endpoint, "HOME": home, "PATH": os.defpath}
 
 
 def scan(endpoint: str) -> tuple[Finding, ...]:
-    """What prowler finds there."""
+    """Return prowler's findings."""
     with tempfile.TemporaryDirectory() as folder:
         command = [str(PROWLER), "aws", "--region", REGION, "--service", "ec2", "--ignore-exit-code-3"]
         output = ["--no-banner", "--no-color", "-M", "csv", "-o", folder, "-F", "found"]
@@ -54,24 +54,24 @@ def scan(endpoint: str) -> tuple[Finding, ...]:
             return read_findings(lines)
 
 
-def clusters(endpoint: str | None) -> AbstractContextManager[str]:
-    """Where there are clusters to look at."""
+def scanned_cloud(endpoint: str | None) -> AbstractContextManager[str]:
+    """Return the endpoint; without one, launch clusters and return theirs."""
     if endpoint:
         return nullcontext(endpoint)
-    from security.launched import launched_clusters
+    from security.clusters import launched_clusters
 
     return launched_clusters()
 
 
 def main(endpoint: str | None = None) -> int:
-    """The exit code: 0 when every check passes that is not excepted."""
+    """Return the exit code: 0 if every check passes that is not excepted."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_BAKE_", "XDG_"))]:
         del os.environ[name]
     os.environ.update(CREDENTIALS)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request
     rules = read_rules((HERE / "checks.toml").read_text())
-    with clusters(endpoint) as address:
-        print(f"prowler looks at {address}: this takes a minute or two", flush=True)
+    with scanned_cloud(endpoint) as address:
+        print(f"prowler scans {address}: this takes a minute or two", flush=True)
         verdict = judge(scan(address), rules)
     print(*table(verdict, rules), sep="\n")
     return 0 if verdict.is_good else 1

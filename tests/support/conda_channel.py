@@ -1,4 +1,4 @@
-"""A real conda channel on disk, made of this Python and of locked wheels."""
+"""A conda channel on disk, built from the running Python and from locked wheels."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ LOCK = Path(__file__).parents[2] / "packer" / f"py{sys.version_info.major}{sys.v
 
 
 def index_channel(folder: Path) -> None:
-    """``repodata.json`` of noarch and linux-64 is there, made by rattler."""
+    """Write ``repodata.json`` for noarch and linux-64 with rattler."""
     for subdir in ("noarch", LINUX):
         (folder / subdir).mkdir(parents=True, exist_ok=True)
     asyncio.run(index_fs(folder, force=True))
@@ -31,7 +31,7 @@ def index_channel(folder: Path) -> None:
 def build_channel(
     folder: Path, wheels: Sequence[Path], extras: Mapping[str, Iterable[str]] | None = None
 ) -> Path:
-    """A channel of ``python`` and the wheels, in a subfolder that is named by a hash of all inputs."""
+    """Build a channel of ``python`` and the wheels, in a subfolder named by a hash of all inputs."""
     extras = {name: sorted(given) for name, given in (extras or {}).items()}
     key = hashlib.sha256(json.dumps([sys.version, sys.base_prefix, extras], sort_keys=True).encode())
     for path in (Path(conda_packages.__file__), *sorted(wheels)):
@@ -50,9 +50,9 @@ def build_channel(
 
 
 def small_channel(cache: Path, *names: str) -> Path:
-    """A channel of ``python``, ``pip``, ``dask`` with ``distributed``, and of more that the lock has.
+    """Build a channel of ``python``, ``pip``, ``dask``, ``distributed`` and the named packages of the lock.
 
-    A name may have extras, such as ``dask[dataframe]``. Wheels come by pip, and are kept in the cache.
+    A name may have extras, such as ``dask[dataframe]``. pip downloads the wheels into the cache.
     """
     wheels, extras = fetch_wheels(cache / "wheels", "dask[distributed]", *names)
     return build_channel(cache, [pip_wheel(), *wheels], extras)
@@ -61,7 +61,7 @@ def small_channel(cache: Path, *names: str) -> Path:
 def fetch_wheels(
     folder: Path, *names: str, lock: Path = LOCK
 ) -> tuple[tuple[Path, ...], dict[str, set[str]]]:
-    """The locked wheels of these and all that they require, and the extras with which they are required."""
+    """Return the locked wheels of these packages and their dependencies, and the extras required of each."""
     locked = {line.split("==")[0]: line for line in lock.read_text().splitlines() if "==" in line}
     extras: dict[str, set[str]] = {}
     found: dict[str, Path] = {}
@@ -86,7 +86,7 @@ def _name(wheel: Path) -> str:
 
 
 def _download(folder: Path, locked: Sequence[str]) -> dict[str, Path]:
-    """The wheels of these lines of the lock, brought by pip if the folder lacks them, and verified."""
+    """Return the wheels of these lines of the lock; download with pip those that the folder lacks."""
     folder.mkdir(parents=True, exist_ok=True)
     hashes = {line.split("sha256:")[1] for line in locked}
     missing = hashes - {path.name for path in folder.iterdir()}
@@ -106,7 +106,7 @@ def _download(folder: Path, locked: Sequence[str]) -> dict[str, Path]:
 
 
 def solved(url: str, specs: Sequence[str], cache: Path) -> list[RepoDataRecord]:
-    """What rattler finds for the specs in the channel at that address, for this machine."""
+    """Return rattler's solution of the specs in that channel, for this machine."""
     gateway = Gateway(cache_dir=cache / "repodata")
     detected = VirtualPackage.detect()
     wanted = solve([url], specs, gateway=gateway, platforms=["linux-64", "noarch"], virtual_packages=detected)
@@ -114,6 +114,6 @@ def solved(url: str, specs: Sequence[str], cache: Path) -> list[RepoDataRecord]:
 
 
 def installed(records: list[RepoDataRecord], home: Path) -> Path:
-    """A prefix that holds the packages."""
+    """Install the packages and return the prefix."""
     asyncio.run(install(records, home / "prefix", cache_dir=home / "packages", show_progress=False))
     return home / "prefix"

@@ -1,4 +1,4 @@
-"""conda packages for tests: of any files, of the Python that runs the tests, and of wheels."""
+"""Build conda packages: from any files, from the Python that runs the tests, and from wheels."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ STDLIB = f"lib/python{PYTHON}"
 PLACEHOLDER = "/what/rattler/puts/the/prefix/for"
 WHEN = 1_750_000_000
 
-# What a Debian 12 with its own Python has, and so what a module may be linked to.
+# Libraries of Debian 12 with its own Python: a module may be linked to these only.
 LIBRARIES = {
     *("linux-vdso.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0"),
     *("librt.so.1", "libutil.so.1", "libgcc_s.so.1", "libstdc++.so.6", "libcrypt.so.1", "libcrypto.so.3"),
@@ -39,7 +39,7 @@ LEFT_OUT = {
     *("site-packages", "dist-packages", "test", "tests", "idlelib", "tkinter", "turtledemo", "__pycache__"),
     *("_bundled", "sitecustomize.py", "EXTERNALLY-MANAGED"),
 }
-# Debian's Python knows site-packages only in virtual environments; site is frozen into it, sysconfig is not.
+# Debian's Python uses site-packages only in virtual environments; site is frozen into it, sysconfig is not.
 DEBIAN_SITE = b"""import site, sys
 site.addsitedir(f"{sys.prefix}/lib/python%d.%d/site-packages" % sys.version_info[:2])
 """
@@ -67,7 +67,7 @@ def make_package(
     constrains: Sequence[str] = (),
     **index: Any,
 ) -> Path:
-    """A package in the channel, of any files; the channel must be indexed afterwards."""
+    """Write a package of any files into the channel, which must be indexed afterwards."""
     contents = {path: _file(given) for path, given in (files or {}).items()}
     index = {"build": str(build_number), "noarch": "generic" if subdir == "noarch" else None, **index}
     index |= {"name": name, "version": version, "subdir": subdir, "build_number": build_number}
@@ -76,14 +76,14 @@ def make_package(
 
 
 def make_python(folder: Path) -> Path:
-    """The ``python`` package: the installation that runs the tests, for any prefix."""
+    """Write the ``python`` package: the Python that runs the tests, relocatable to any prefix."""
     files, version = _python_files(), platform.python_version()
     needed = _glibc(files.values())
     return make_package(folder, "python", version, needed, files, subdir=LINUX, build="0_cpython")
 
 
 def make_from_wheel(folder: Path, wheel: Path, extras: Iterable[str] = ()) -> Path:
-    """A package of a wheel: for every platform where it is pure, with what it requires with these extras."""
+    """Write a package of a wheel, noarch if it is pure Python, that depends on these extras' requirements."""
     name, version, _, tags = parse_wheel_filename(wheel.name)
     is_pure = all(tag.platform == "any" for tag in tags)
     info = distribution_of(wheel)
@@ -109,7 +109,7 @@ def make_from_wheel(folder: Path, wheel: Path, extras: Iterable[str] = ()) -> Pa
 
 
 def pip_wheel() -> Path:
-    """The wheel of pip that Python brings for its own environments."""
+    """Return the wheel of pip that Python bundles for ensurepip."""
     folders = [
         sysconfig.get_config_var("WHEEL_PKG_DIR"),
         Path(sysconfig.get_path("stdlib"), "ensurepip/_bundled"),
@@ -178,7 +178,7 @@ def _is_kept(path: Path) -> bool:
 
 
 def _relocatable(program: bytes) -> bytes:
-    """The program, looking for its shared library next to itself rather than in its old prefix."""
+    """Return the program with its library path relative to itself instead of to its old prefix."""
     old, new = f"{sys.base_prefix}/lib\0".encode(), b"$ORIGIN/../lib\0"
     return (
         program.replace(b"\0" + old, b"\0" + new.ljust(len(old), b"\0")) if len(new) <= len(old) else program
@@ -186,7 +186,7 @@ def _relocatable(program: bytes) -> bytes:
 
 
 def _linked(paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
-    """The shared libraries of each, and where they are."""
+    """Return the shared libraries of each file, and their paths."""
     output = subprocess.run(["ldd", *map(str, paths)], capture_output=True, text=True, check=False).stdout
     parts = re.split(r"^(/.*):$", output, flags=re.MULTILINE)[1:]
     return {
@@ -199,7 +199,7 @@ def _linked(paths: Sequence[Path]) -> dict[Path, dict[str, str]]:
 
 
 def _glibc(files: Iterable[File]) -> list[str]:
-    """The C library that the files need, by the versions of its symbols that they name."""
+    """Return the dependency on glibc: the newest symbol version that the files use."""
     binaries = [file.data for file in files if file.data.startswith(b"\x7fELF")]
     minors = {int(minor) for data in binaries for minor in re.findall(rb"\0GLIBC_2\.(\d+)", data)}
     return [f"__glibc >=2.{max(minors)},<3.0.a0"] if minors else []
@@ -216,7 +216,7 @@ def _scripts(info: Distribution) -> Iterator[Any]:
 
 
 def requirements_of(info: Distribution, extras: Iterable[str]) -> list[Requirement]:
-    """What holds on the target, which is Linux and this Python."""
+    """Return the requirements that apply to Linux and this Python."""
     target = {
         "sys_platform": "linux",
         "platform_system": "Linux",
@@ -236,14 +236,14 @@ def _depends(requirement: Requirement) -> str:
 
 
 def _version_spec(specifiers: SpecifierSet) -> str:
-    """Conda's way to say it; what is arbitrary or local has none."""
+    """Return conda's spelling of the specifiers; leave out ``===`` and local versions, which conda lacks."""
     usable = [each for each in specifiers if each.operator != "===" and "+" not in each.version]
     texts = [each.version if each.operator == "==" and "*" in each.version else str(each) for each in usable]
     return ",".join(sorted(texts))
 
 
 def _wheel_files(archive: zipfile.ZipFile, name: str, packages: str) -> Iterator[tuple[str, File]]:
-    """Every file of a wheel, where it belongs in a package."""
+    """Yield every file of a wheel with its path in the package."""
     scripts = "python-scripts" if packages == "site-packages" else "bin"
     schemes = {"purelib": packages, "platlib": packages, "scripts": scripts, "data": "."}
     schemes["headers"] = f"include/python{PYTHON}/{name}"

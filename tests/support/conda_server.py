@@ -1,4 +1,4 @@
-"""A folder served on loopback as a conda channel: to those who may, and with the faults that servers have."""
+"""Serve a folder on loopback as a conda channel, with authentication and with faults."""
 
 import base64
 import ssl
@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 @dataclass
 class Served:
-    """A channel that is being served; its switches may be set at any time, the sets hold names of files."""
+    """A channel that is being served. Its faults may be set at any time; the sets hold file names."""
 
     url: str
     requests: list[str] = field(default_factory=list)
@@ -36,10 +36,10 @@ def serve(
     token: str | None = None,
     certificate: Path | None = None,
 ) -> Iterator[Served]:
-    """The channel, served on loopback, and to those who take it for a proxy.
+    """Serve the channel on loopback, also as a proxy.
 
-    With a name and a password, or a token in the address, only to those who give them. The certificate's file
-    holds its key too.
+    Requests need the name and password, or the token in the URL, if these are given. The file of the
+    certificate also holds its key.
     """
     served = Served("")
     expected = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode() if username else None
@@ -67,7 +67,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, *arguments: Any) -> None:
-        """What a client does not like, such as a certificate, is the client's to say."""
+        """Print nothing: the client reports errors such as a rejected certificate."""
 
 
 class _Handler(SimpleHTTPRequestHandler):

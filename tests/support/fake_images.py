@@ -1,4 +1,4 @@
-"""Images, snapshots and facts for tests, and an EC2 that keeps them in a list."""
+"""Sample images, snapshots and facts, and an in-memory EC2 of images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ MANIFEST = Manifest(
 
 
 def an_image(number: int = 1, *, days: float = 1, state: str = "available", **tags: str | None) -> Image:
-    """An image with a digest of its own; ``verified=None`` leaves a tag out, ``dask="1"`` sets one."""
+    """Return an image with its own digest; ``verified=None`` leaves a tag out, ``dask="1"`` sets one."""
     values: dict[str, str | None] = {
         "managed": "true",
         "digest": f"{number:x}" * 64,
@@ -57,25 +57,25 @@ def an_image(number: int = 1, *, days: float = 1, state: str = "available", **ta
 
 
 def a_snapshot(number: int = 1, *, days: float = 1, **fields) -> Snapshot:
-    """The snapshot of the image of that number."""
+    """Return the snapshot of the image of that number."""
     values = {"volume_size": 10, "bytes": 1_234_000_000, "encrypted": True, **fields}
     return Snapshot(f"snap-{number:017x}", started=NOW - timedelta(days=days), **values)
 
 
 def some_facts(number: int = 1, *, users: tuple[str, ...] = (), newest_base: str = "", **image) -> ImageFacts:
-    """What is known of the image of that number."""
+    """Return the facts of the image of that number."""
     return ImageFacts(an_image(number, **image), a_snapshot(number), users, newest_base)
 
 
 def holding(facts: ImageFacts, held: Manifest = MANIFEST) -> ImageFacts:
-    """The same image, with a manifest in its tags."""
+    """Return the same image with a manifest in its tags."""
     tags = {**dict(facts.image.tags), **dict(manifest.as_tags(held)[0]), Tag.DIGEST: held.digest}
     return replace(facts, image=replace(facts.image, tags=tuple(sorted(tags.items()))))
 
 
 @dataclass
 class FakeImages:
-    """The images of one region in a list; a call named in ``faults`` raises, once it has done its work."""
+    """In-memory images of one region; a call named in ``faults`` raises after it has done its work."""
 
     images: list[Image] = field(default_factory=list)
     snapshot_list: list[Snapshot] = field(default_factory=list)
@@ -167,7 +167,7 @@ class FakeImages:
 
 
 def refused(message: str = "no") -> BakeError:
-    """What an edge says when EC2 refuses."""
+    """Return the error of a request that EC2 refuses."""
     return BakeError(message, hint="a way out")
 
 

@@ -1,4 +1,4 @@
-"""A local cloud without root: its endpoints, its clients, and machines that are only pretended."""
+"""The local cloud's endpoints without root: its machines are pretended."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ TAGS = [{"Key": "dask-bake:recipe", "Value": "snapshot"}]
 
 
 class FakeMachine:
-    """A machine without a guest: ends when it is told to, or when a test lets its guest power off."""
+    """A machine that does not boot; it ends on request, or when a test makes its guest power off."""
 
     def __init__(self, host: "FakeHost", spec, on_end: Callable[[], None]) -> None:
         self.spec = spec
@@ -69,7 +69,7 @@ class FakeMachine:
 
 @dataclass
 class FakeHost:
-    """Where machines boot, as soon as they may."""
+    """The host of the fake machines; a test decides when they boot and end."""
 
     machines: list[FakeMachine] = field(default_factory=list)
     may_boot: threading.Event = field(default_factory=threading.Event)
@@ -101,7 +101,7 @@ class FakeHost:
 
 
 class Server:
-    """A local cloud without root: its endpoints, its clients, and its host."""
+    """The local cloud's endpoints, clients for them, and the fake host."""
 
     def __init__(self, settings: Settings, block: str) -> None:
         from dask_bake.local.moto.app import moto_app, one_service
@@ -158,11 +158,11 @@ class Server:
         return self.describe(instance, ec2)["State"]["Name"]
 
     def facts(self, instance: dict[str, Any]):
-        """What the metadata service would tell the instance."""
+        """Return the instance's metadata."""
         return find_metadata(self.moto.instances, instance["PrivateIpAddress"])
 
     def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
-        """The instance as described once it is in that state."""
+        """Wait for the state and return the instance's description."""
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             seen = self.describe(instance, ec2)
@@ -179,7 +179,7 @@ class Server:
         return self.until(instance, "stopped")
 
     def fault(self, kind: str, action: str | None = None, **options: Any) -> str:
-        """Puts a fault rule in force, as ``POST /_dask_bake/faults`` takes it; its id."""
+        """Add a fault rule with ``POST /_dask_bake/faults`` and return its id."""
         rule = {"kind": kind, **options} if action is None else {"kind": kind, "action": action, **options}
         answer = requests.post(f"{self.url}/_dask_bake/faults", json=rule, timeout=5)
         assert answer.ok, answer.text
@@ -189,11 +189,11 @@ class Server:
         requests.delete(f"{self.url}/_dask_bake/faults", timeout=5)
 
     def faults(self) -> list[dict[str, Any]]:
-        """The rules in force, with how often each has struck."""
+        """Return the rules in force, each with the number of times it has struck."""
         return list(requests.get(f"{self.url}/_dask_bake/faults", timeout=5).json())
 
     def requests_for(self, action: str = "*") -> list[dict[str, Any]]:
-        """The requests for that action since the start, or since ``forget_requests``."""
+        """Return the logged requests for an action since the start or the last ``forget_requests``."""
         logged = requests.get(f"{self.url}/_dask_bake/requests", timeout=5).json()
         return [request for request in logged if fnmatchcase(request["action"], action)]
 
@@ -201,7 +201,7 @@ class Server:
         requests.delete(f"{self.url}/_dask_bake/requests", timeout=5)
 
     def set_quotas(self, **values: float) -> None:
-        """Sets quotas by their code, with ``_`` for ``-``."""
+        """Set quotas by their code, with ``_`` for ``-``."""
         quotas = {code.replace("_", "-"): value for code, value in values.items()}
         assert requests.post(f"{self.url}/_dask_bake/quotas", json=quotas, timeout=5).ok
 
@@ -224,7 +224,7 @@ def listening_at(app) -> Iterator[str]:
 
 
 def refusal(call: Callable[..., Any], **parameters) -> str:
-    """The code that the call is refused with."""
+    """Return the error code of a request that must be refused."""
     with pytest.raises(ClientError) as caught:
         call(**parameters)
     return str(caught.value.response["Error"]["Code"])

@@ -1,4 +1,4 @@
-"""An EC2 in a list, a way in that is no SSH, and a clock that only sleeping moves."""
+"""In-memory EC2, a head connection without SSH, and a clock that only ``sleep`` moves."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -60,7 +60,7 @@ PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
 def a_plan(
     *, launch_id: str = "launch1", image: Image = IMAGE, subnets: tuple[Subnet, ...] = SUBNETS, **options
 ) -> LaunchPlan:
-    """A plan of two workers, of two processes where there is Dask, unless told otherwise."""
+    """Return a plan of a head and two workers; of two processes each unless the options differ."""
     target = LaunchTarget(
         "aws",
         "us-east-1",
@@ -78,29 +78,29 @@ def a_plan(
 def a_target(
     options: LaunchOptions, cloud: Cloud, ec2: LaunchQueries, caller: str = "192.0.2.7/32"
 ) -> LaunchTarget:
-    """Return where a launch with these options goes, as it is found in that cloud."""
+    """Return the target of a launch with these options, as discovered in that cloud."""
     found = discover(options, ec2, lambda: caller)
     return preflight.check(options, cloud, found, now=datetime.now(UTC))
 
 
 def in_a_group(plan: LaunchPlan) -> LaunchPlan:
-    """Return the same plan, its nodes also in a group of the user's own, which is there."""
+    """Return the same plan with an additional security group of the user's."""
     groups = (SecurityGroup("sg-7", "storage", "vpc-1"),)
     return replace(plan, target=replace(plan.target, groups=groups))
 
 
 def head_of(plan: LaunchPlan, *groups: str) -> InstanceSpec:
-    """The request for the head that comes first."""
+    """Return the first request for the head."""
     return plan.head(plan.first, plan.first.head_types[0], groups or ("sg-1", "sg-2"))
 
 
 def workers_of(plan: LaunchPlan, address: str = "10.0.0.4", *groups: str) -> InstanceSpec:
-    """The request for the workers that comes first."""
+    """Return the first request for the workers."""
     return plan.workers(plan.first, plan.first.worker_types[0], address, groups or ("sg-1",))
 
 
 class FakeClock:
-    """A clock that only sleeping moves."""
+    """A clock that only ``sleep`` moves."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -114,7 +114,7 @@ class FakeClock:
 
 @dataclass
 class Fault:
-    """The nth call of an operation raises, before or after it has done its work."""
+    """An error that the nth call of an operation raises, before or after its work."""
 
     operation: str
     error: BaseException
@@ -124,7 +124,7 @@ class Fault:
 
 @dataclass
 class FakeCloud:
-    """An EC2 in a list: nodes run at the second look, and need two looks to end."""
+    """In-memory EC2: nodes are running at the second description, and need two descriptions to terminate."""
 
     faults: list[Fault] = field(default_factory=list)
     instances: list[Node] = field(default_factory=list)
@@ -232,7 +232,7 @@ class FakeCloud:
 
     @property
     def left(self) -> list[str]:
-        """Everything that still costs or locks."""
+        """The ids and names of everything that still costs money or occupies a name."""
         live = [node.id for node in self.instances if node.state not in ("terminated", "shutting-down")]
         return live + [group.id for group in self.security_groups] + list(self.keys)
 
@@ -270,7 +270,7 @@ class FakeCloud:
 
 @dataclass
 class FakeQueries:
-    """What there is to be found; the images under the accounts that own them."""
+    """In-memory look-ups of a region; images are listed by the account that owns them."""
 
     images: Mapping[str, Sequence[Image]] = field(default_factory=dict)
     types: Sequence[InstanceType] = (TYPE,)
@@ -377,7 +377,7 @@ class _Call:
 
 @dataclass
 class FakeHeadConnection:
-    """Answers as the scheduler would: one more worker process at each question."""
+    """A connection to a scheduler that has one more worker process at each query."""
 
     cloud: FakeCloud
     limit: int = 1000
@@ -416,18 +416,19 @@ class FakeHeadConnection:
         self.secrets = False
 
 
-class Answering(FakeHeadConnection):
-    """A way in to whose head all workers have come, so many from each node."""
+class AllRegistered(FakeHeadConnection):
+    """A connection to a head with which all worker processes have registered."""
 
-    each = 2
+    processes = 2
+    """Worker processes of each node."""
 
     def registered(self, head: Node) -> Mapping[str, int]:
         nodes = self.cloud.nodes({Tag.MANAGED: "true"})
-        return {node.private_address: self.each for node in nodes if node.role is Role.WORKER}
+        return {node.private_address: self.processes for node in nodes if node.role is Role.WORKER}
 
 
-class Printing:
-    """An EC2 whose consoles print a host key: moto's print one fixed text, pretended machines nothing."""
+class Ec2WithHostKey:
+    """EC2 API whose console output is a host key: moto and pretended machines print none."""
 
     def __init__(self, edge: Any) -> None:
         self._edge = edge
@@ -435,12 +436,14 @@ class Printing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._edge, name)
 
-    def console_output(self, _instance_id: str) -> str:
+    def console_output(self, instance_id: str) -> str:
+        """Send the request, but return the console of a node that is ready."""
+        self._edge.console_output(instance_id)
         return CONSOLE
 
 
 def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
-    """A cluster that is up, of the plan's size."""
+    """Return a running cluster of the plan's size."""
     plan, cloud = plan or a_plan(), FakeCloud()
     (head,) = cloud.run_instances(head_of(plan))
     workers = cloud.run_instances(workers_of(plan, head.private_address))
@@ -455,10 +458,10 @@ def a_cluster(plan: LaunchPlan | None = None) -> Cluster:
 
 
 def has(tags: Tags, wanted: Mapping[str, str]) -> bool:
-    """True when all the wanted tags are there."""
+    """Return whether all the wanted tags are there."""
     return wanted.items() <= dict(tags).items()
 
 
 def hint_of(error: BakeError, *flags: str) -> str:
-    """Return the error's hint as it is printed for somebody who typed these flags."""
+    """Return the error's hint as printed for a user who typed these flags."""
     return complete(error.hint or "", flags)

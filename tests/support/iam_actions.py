@@ -1,4 +1,4 @@
-"""Which of IAM's actions a request needs: its operation, and what EC2 does of itself because of it."""
+"""The IAM actions that a request needs: its operation, and what EC2 does implicitly for it."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -25,17 +25,17 @@ PACKER = frozenset(
         "TerminateInstances",
     )
 )
-"""What Packer 1.6.6 asks for when it builds from our template: an integration test holds a build to it."""
+"""Actions that Packer 1.6.6 needs for our template; an integration test compares them with a build."""
 PACKER_ON_AWS = frozenset({"ec2:DescribeRegions"})
-"""Asked where the template does not tell it to skip the check of the region's name, as it does here."""
+"""Needed unless the template skips validation of the region, as in the local cloud."""
 PACKER_NEWER = frozenset({"ec2:DescribeInstanceStatus"})
-"""Asked by the plugin of Packer 1.7 and newer while it waits for an instance."""
+"""Needed by the plugin of Packer 1.7 and newer to wait for an instance."""
 TAG = re.compile(r"TagSpecification\.\d+\.ResourceType")
 
 
 @dataclass(frozen=True)
 class RecordedRequest:
-    """A request, its parameters by their names on the wire, where they are EC2's."""
+    """A request; EC2's parameters have their names of the wire."""
 
     service: str
     operation: str
@@ -43,7 +43,7 @@ class RecordedRequest:
 
     @property
     def actions(self) -> frozenset[str]:
-        """What a policy has to allow for it."""
+        """The actions that a policy has to allow for the request."""
         names = set(self.parameters)
         because = {
             "ec2:CreateTags": any(map(TAG.fullmatch, names)),
@@ -55,7 +55,7 @@ class RecordedRequest:
         )
 
     def tagged(self, kind: str) -> dict[str, str]:
-        """The tags that it gives to what it makes of that kind."""
+        """Return the tags that the request puts on resources of that kind."""
         for name, value in self.parameters.items():
             if TAG.fullmatch(name) and value == kind:
                 tag = name.removesuffix("ResourceType") + "Tag"
@@ -70,7 +70,7 @@ class RecordedRequest:
 
 @contextmanager
 def recording() -> Iterator[list[RecordedRequest]]:
-    """Every request that a client of boto3 makes which is made meanwhile, whatever comes of it."""
+    """Record every request of the boto3 clients created in this context, whether it succeeds or not."""
     requests: list[RecordedRequest] = []
 
     def note(model: Any, params: Mapping[str, Any], **_: Any) -> None:
@@ -87,10 +87,10 @@ def recording() -> Iterator[list[RecordedRequest]]:
 
 
 def needed(requests: Collection[RecordedRequest]) -> set[str]:
-    """What a policy has to allow for all of them."""
+    """Return the actions that a policy has to allow for all the requests."""
     return {action for each in requests for action in each.actions}
 
 
 def permitted(*needs: Need) -> set[str]:
-    """What the policy for these needs allows."""
+    """Return the actions that the policy for these needs allows."""
     return {action for grant in GRANTS if set(needs) & set(grant.needs) for action in grant.actions}

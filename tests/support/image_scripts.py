@@ -1,4 +1,4 @@
-"""The scripts of a bake, run on a folder in place of an instance's root."""
+"""Run a bake's scripts on a folder instead of an instance's root."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def put(root: Path, name: str, text: str = "x\n") -> Path:
 
 
 def run_script(name: str, root: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run a script of packer/scripts on a folder; of this machine it uses only the programs."""
+    """Run a script of packer/scripts on a folder; only programs of this machine are used."""
     programs = root.with_name(root.name + "-programs")
     for program, line in PROGRAMS.items():
         put(programs, program, f"#!/bin/sh\n{line}\n").chmod(0o755)

@@ -1,4 +1,4 @@
-"""A process that reaches no real account, no home and nothing outside this machine."""
+"""Isolate a test process: dummy credentials, an empty home, no network beyond loopback."""
 
 import os
 import socket
@@ -17,11 +17,11 @@ CREDENTIALS = {
 
 
 class OutsideError(AssertionError):
-    """A test tried to reach something outside this machine."""
+    """A test tried to reach another machine."""
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Give it dummy credentials, this home, and no network but this machine's own."""
+    """Set dummy credentials and this home, and refuse connections beyond loopback."""
     for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_", "XDG_", "CLUSTERFILE"))]:
         patch.delenv(name)
     files = {"AWS_CONFIG_FILE": "aws-config", "AWS_SHARED_CREDENTIALS_FILE": "aws-credentials", "HOME": ""}

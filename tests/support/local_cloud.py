@@ -1,6 +1,6 @@
-"""What the local cloud's tests share: the command line in a home of its own, and what is on the machine.
+"""The local cloud of the integration tests: its command line as a user has it, and what it leaves behind.
 
-Each process that runs tests has a local cloud of its own. All begin with what earlier runs have kept.
+Each process of pytest-xdist has its own local cloud, which starts with the image of earlier runs.
 """
 
 import fcntl
@@ -11,8 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -23,8 +22,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
+from command_check import Command, State, Watch, look
 from dask_bake.local.machines.cgroups import hierarchies
-from local_claims import Command, Seen, Watch, look
+from root import run_as_root
 
 NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 """The number of this process among those of pytest-xdist."""
@@ -33,18 +33,18 @@ PORT = str(5690 + NUMBER)
 ROOT = Path(f"/var/lib/{NAME}")
 RUNTIME = Path(f"/run/dask-bake.{NAME}")
 KEPT = Path("/var/lib/dask-bake-tests")
-"""What all processes start with and later runs too: hard links to the files of a local cloud's root."""
+"""Images and samples for all processes and later runs: hard links to files of a local cloud."""
 USERS_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 CACHE = USERS_CACHE / "dask-bake-test" / NAME
 """The cache of bakes. Downloads are linked to the user's own, so nothing is downloaded twice."""
 DOWNLOADS = ("conda", "packer", "repodata", "wheels")
 LONGEST = 360
-"""Seconds for a command: a launch that takes long ends itself before, and says why."""
+"""Time-out of a command in seconds; a slow launch reaches its own deadline before, and explains itself."""
 
 
 @cache
-def past_faults() -> Any:
-    """boto3's client for what there is, whatever faults are in force."""
+def faultless_client() -> Any:
+    """Return a boto3 client that no fault rule affects."""
     return boto3.client(
         "ec2",
         endpoint_url=f"http://127.0.0.1:{PORT}/_dask_bake/ec2",
@@ -55,40 +55,40 @@ def past_faults() -> Any:
     )
 
 
-def seen() -> Seen:
-    """What there is in the local cloud: without one, nothing."""
+def state() -> State:
+    """Return the local cloud's state; empty if it is down."""
     try:
-        return look(past_faults())
+        return look(faultless_client())
     except EndpointConnectionError:
-        return Seen(is_up=False)
+        return State(is_up=False)
 
 
-WATCH = Watch(seen)
-"""One for the commands of all users: there is one local cloud."""
+WATCH = Watch(state)
+"""One for the commands of all users, because there is one local cloud."""
 
 
-class Started(subprocess.Popen[str]):
-    """A command that goes on; once it is known to have ended it is held to what it claims."""
+class RunningCommand(subprocess.Popen[str]):
+    """A running command; when it has ended, its result is checked."""
 
     def __init__(self, command: Command | None, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._command = command
-        STARTED.append(self)
+        RUNNING.append(self)
 
     def communicate(self, *arguments: Any, **options: Any) -> tuple[str, str]:
-        """What it wrote that nobody has read, when it has ended."""
+        """Wait for the end, and return the unread output."""
         stdout, stderr = super().communicate(*arguments, **options)
         WATCH.end(self._command, self.returncode, stdout, stderr)
         return stdout, stderr
 
 
-STARTED: list[Started] = []
+RUNNING: list[RunningCommand] = []
 
 
-def interrupt_what_goes_on() -> None:
-    """Ends the commands that a test has started and not seen end."""
-    while STARTED:
-        process = STARTED.pop()
+def interrupt_running_commands() -> None:
+    """Interrupt the commands that a test has started and not waited for."""
+    while RUNNING:
+        process = RUNNING.pop()
         if process.poll() is None:
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=120)
@@ -96,7 +96,7 @@ def interrupt_what_goes_on() -> None:
 
 @dataclass(frozen=True)
 class LocalCloud:
-    """A local cloud under a name of its own, reached as a user does: by ``dask-bake``."""
+    """The local cloud with its own name, used as by a user: with ``dask-bake``."""
 
     home: Path
     root: Path = ROOT
@@ -122,12 +122,12 @@ class LocalCloud:
 
     @property
     def cache(self) -> Path:
-        """Where bakes work."""
+        """The folder of bakes."""
         return CACHE / "dask-bake"
 
     def begin(self) -> None:
-        """Start it with the image of earlier runs, or bake one while the other processes wait."""
-        self.run("local", "down")  # what an earlier run has left that was killed
+        """Start the cloud with the image of earlier runs; without one bake it, while other processes wait."""
+        self.run("local", "down")  # leftovers of an earlier run that was killed
         shutil.rmtree(CACHE, ignore_errors=True)
         self.cache.mkdir(parents=True)
         for name in DOWNLOADS:
@@ -148,12 +148,12 @@ class LocalCloud:
                 link_folders(self.root, KEPT)
 
     def command(self, *words: str) -> list[str]:
-        """The command line."""
+        """Return the command line."""
         return [sys.executable, "-m", "dask_bake", *words]
 
-    def start(self, *words: str, **environment: str) -> Started:
-        """Start a command, to be interrupted, or to go on beside others."""
-        return Started(
+    def start(self, *words: str, **environment: str) -> RunningCommand:
+        """Start a command in the background."""
+        return RunningCommand(
             WATCH.begin(words),
             self.command(*words),
             env={**self.environment, **environment},
@@ -186,21 +186,21 @@ class LocalCloud:
         return done
 
     def run(self, *words: str, timeout: float = LONGEST, text: str = "") -> str:
-        """What a command printed that must not fail."""
+        """Return the output of a command that must not fail."""
         done = self.attempt(*words, timeout=timeout, text=text)
         assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
     def json(self, *words: str, timeout: float = LONGEST) -> Any:
-        """What a command printed as JSON."""
+        """Return the JSON that a command prints."""
         return json.loads(self.run(*words, "--json", timeout=timeout))
 
     def on_head(self, code: str, *, name: str) -> str:
-        """What Python code printed that ran on a cluster's head."""
+        """Run Python code on a cluster's head and return its output."""
         return self.run("ssh", "--name", name, "--", "python -", text=code)
 
     def python(self, *words: str) -> str:
-        """What Python printed that ran on this machine, as the user."""
+        """Run Python on this machine as the user and return its output."""
         done = subprocess.run(
             [sys.executable, *words],
             env=self.environment,
@@ -213,7 +213,7 @@ class LocalCloud:
         return done.stdout
 
     def ec2(self) -> Any:
-        """boto3's client for this cloud."""
+        """Return a boto3 client of this cloud."""
         return boto3.client(
             "ec2",
             endpoint_url=f"http://127.0.0.1:{PORT}",
@@ -223,35 +223,35 @@ class LocalCloud:
         )
 
     def fault(self, kind: str, *options: str) -> str:
-        """Puts a fault rule in force, as ``dask-bake local fault add`` does; its id."""
+        """Add a fault rule with ``dask-bake local fault add`` and return its id."""
         return self.run("local", "fault", "add", kind, *options).strip()
 
     def bring_up(self) -> None:
-        """Starts the local cloud if a test has ended it."""
-        if not seen().is_up:
+        """Start the local cloud if a test has stopped it."""
+        if not state().is_up:
             self.run("local", "up")
 
     def clear_faults(self) -> None:
-        """Takes all fault rules out of force."""
+        """Remove all fault rules."""
         self.run("local", "fault", "clear")
 
     def live_instances(self) -> list[str]:
-        """The ids of the instances that are not terminated."""
+        """Return the ids of the instances that are not terminated."""
         reservations = self.ec2().describe_instances()["Reservations"]
         instances = [instance for reservation in reservations for instance in reservation["Instances"]]
         return [instance["InstanceId"] for instance in instances if instance["State"]["Name"] != "terminated"]
 
     def groups(self) -> list[str]:
-        """The names of the security groups that somebody made."""
+        """Return the names of the security groups other than the default ones."""
         groups = self.ec2().describe_security_groups()["SecurityGroups"]
         return [group["GroupName"] for group in groups if group["GroupName"] != "default"]
 
     def secrets(self) -> list[str]:
-        """The folders with a cluster's secrets on this machine."""
+        """Return the folders of clusters' keys on this machine."""
         folder = self.home / "state" / "dask-bake"
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
 
-    def left_over(self) -> list[str]:
+    def leftovers(self) -> list[str]:
         """Return what a stopped local cloud has left behind, apart from its images."""
         kept = {*OUTLIVING, "server.log", "instances"}
         return [
@@ -267,8 +267,8 @@ class LocalCloud:
 
 
 def link_folders(source: Path, target: Path) -> None:
-    """Make the target hold what outlives a local cloud in the source, as hard links."""
-    as_root("sh", "-c", LINK, "link", str(source), str(target), *OUTLIVING)
+    """Replace the target with hard links to the images, layers, samples and snapshots of the source."""
+    run_as_root("sh", "-c", LINK, "link", str(source), str(target), *OUTLIVING)
 
 
 LINK = """
@@ -286,29 +286,15 @@ OUTLIVING = ("images", "layers", "samples", "snapshots")
 
 @contextmanager
 def one_at_a_time() -> Iterator[None]:
-    """Let one process in at a time."""
+    """Hold a lock that one process at a time can have."""
     CACHE.parent.mkdir(parents=True, exist_ok=True)
     with (CACHE.parent / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def as_root(*command: str) -> str:
-    """Return the output of a command that needs root."""
-    privilege = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    return subprocess.run([*privilege, *command], capture_output=True, text=True, check=True).stdout
-
-
-def until(condition: Callable[[], object], *, timeout: float, but: Callable[[], object] = str) -> None:
-    """Return once the condition holds; if it never does, fail with what there was instead."""
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {timeout} s in vain {but()}"
-        time.sleep(0.05)
-
-
 def left_on_machine() -> list[str]:
-    """Return what of this local cloud is on the machine, and cables of no bridge, whosever they are."""
+    """Return what this local cloud has left on the machine, and any network cable without a bridge."""
     interfaces = Path("/sys/class/net")
     groups = (path for hierarchy in hierarchies() for path in hierarchy.glob(f"{NAME}-*"))
     return [
@@ -316,7 +302,7 @@ def left_on_machine() -> list[str]:
         *(str(path) for path in interfaces.glob(f"{NAME}/brif/*")),
         *(
             line
-            for line in as_root("nft", "list", "tables").splitlines()
+            for line in run_as_root("nft", "list", "tables").splitlines()
             if NAME.replace("-", "_") in line.split()
         ),
         *(
@@ -325,7 +311,7 @@ def left_on_machine() -> list[str]:
             if str(ROOT) in line or NAME in line
         ),
         *(str(path) for path in groups),
-        *as_root("sh", "-c", PROCESSES, "processes", NAME).splitlines(),
+        *run_as_root("sh", "-c", PROCESSES, "processes", NAME).splitlines(),
     ]
 
 
@@ -337,7 +323,7 @@ for process in /proc/[0-9]*; do
     echo
 done 2>/dev/null
 """
-"""Print the processes with our name in their environment, or with a machine or file of ours as argument."""
+"""Print processes with the cloud's name in their environment, or its machines or files as arguments."""
 
 
 def _hangs_loose(interface: Path) -> bool:

@@ -1,7 +1,6 @@
-"""Places on the local cloud's network to try connections from: the caller's, a stranger's, an instance's."""
+"""Networks from which to try connections: the caller's, a stranger's, an instance's."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,10 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local_cloud import NAME, until
+from local_cloud import NAME
+from polling import until
+from root import as_root
 
 STRANGER = "198.18.93.2"
-"""An address of the block for tests of networks (RFC 2544), which no machine of anybody's has."""
+"""An address of the block for network benchmarks (RFC 2544), which no machine has."""
 HOST_SIDE = "198.18.93.1"
 PING = "ping"
 
@@ -98,41 +99,36 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806)) as r
 Target = tuple[str, int | str]
 
 
-def as_root(*words: str) -> list[str]:
-    """A command that needs root."""
-    return [*words] if os.geteuid() == 0 else ["sudo", "-n", *words]
-
-
 @dataclass(frozen=True)
 class Place:
-    """Where a program's packets come from: the words before its own."""
+    """A network; ``prefix`` is the command that enters it."""
 
     prefix: tuple[str, ...] = ()
 
     def python(self, code: str, *words: str, text: str = "") -> str:
-        """What this Python printed there."""
+        """Run Python code in this network and return its output."""
         command = as_root(*self.prefix, sys.executable, "-c", code, *words)
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
     def reached(self, targets: Iterable[Target]) -> set[Target]:
-        """Which of the targets answer, be it with a refusal; a ping, or a new connection to a port."""
+        """Return the targets that answer a ping or a new connection to a port; a refusal is an answer."""
         targets = list(targets)
         answers = json.loads(self.python(PROBE, text=json.dumps(targets)))
         return {target for target, answered in zip(targets, answers, strict=True) if answered}
 
     def who_has(self, address: str, *, own: str) -> set[str]:
-        """The hardware addresses of all who answer when this address asks for another's."""
+        """Return the hardware addresses that answer an ARP request of ``own`` for the address."""
         return set(self.python(WHO_HAS, own, address).split())
 
     def send_as(self, source: str, host: str, port: int, word: str) -> None:
-        """Send a datagram that says it comes from another address."""
+        """Send a datagram with a forged source address."""
         self.python(FORGE, source, host, str(port), word)
 
     @contextmanager
     def hearing(self, port: int) -> Iterator[Iterator[str]]:
-        """The words that datagrams bring to a port here, while it lasts."""
+        """Yield the texts of the datagrams that arrive at a port."""
         command = as_root(*self.prefix, sys.executable, "-c", HEAR, str(port))
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout
@@ -149,7 +145,7 @@ CALLER = Place()
 
 @contextmanager
 def stranger() -> Iterator[Place]:
-    """A network of its own behind this machine, as another machine's would be."""
+    """Make a network namespace behind this machine, which looks like another machine."""
     holding = as_root("unshare", "--net", "sh", "-c", "echo $$; exec sleep infinity")
     with subprocess.Popen(holding, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -174,7 +170,7 @@ def stranger() -> Iterator[Place]:
 
 
 def in_instance(instance: dict[str, Any]) -> Place:
-    """An instance's own network, once it has its address."""
+    """Return an instance's network, once it has its address."""
     nspawn = _find(f"--machine={NAME}-{instance['InstanceId']}")
     children = Path(f"/proc/{nspawn}/task/{nspawn}/children")
     found: list[tuple[str, ...]] = []
@@ -196,7 +192,7 @@ def _addresses(prefix: tuple[str, ...]) -> str:
 
 
 def _find(argument: str) -> int:
-    """The process with that argument, once there is one."""
+    """Return the nspawn process with that argument, once there is one."""
     found: list[int] = []
 
     def look() -> bool:

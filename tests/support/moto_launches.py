@@ -1,4 +1,4 @@
-"""Launches on moto's EC2 in this process: an image that was baked, this machine's address, a way in."""
+"""Launch on moto's EC2 in this process."""
 
 import http.server
 import threading
@@ -16,8 +16,8 @@ from dask_bake.models.cloud import Cloud
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
-from fakes import Answering, Printing
-from invariant import watched
+from fakes import AllRegistered, Ec2WithHostKey
+from resource_check import checked
 
 OPTIONS = LaunchOptions(count=3, nprocs=2)
 
@@ -38,23 +38,23 @@ def tag(aws: Any, image_id: str, tags: dict[str, str]) -> None:
     aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
 
-class Address(http.server.BaseHTTPRequestHandler):
-    """Says what this machine's address is."""
+class AddressHandler(http.server.BaseHTTPRequestHandler):
+    """Answer with the caller's address."""
 
     def do_GET(self) -> None:
-        """Answer every question."""
+        """Send the address."""
         self.send_response(200)
         self.end_headers()
         self.wfile.write(b"192.0.2.7")
 
     def log_message(self, *_: Any) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def answering_cloud() -> Iterator[Cloud]:
-    """AWS, where this machine's address is looked up here."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Address) as server:
+    """Return AWS, with a server of this process that answers with the caller's address."""
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), AddressHandler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         url = f"http://127.0.0.1:{server.server_port}"
@@ -67,13 +67,13 @@ def launch(
     cloud: Cloud,
     options: LaunchOptions = OPTIONS,
     *,
-    connection: type[Answering] = Answering,
+    connection: type[AllRegistered] = AllRegistered,
     dry_run: bool = False,
 ) -> int:
-    """Launch, and hold what there is afterwards to what it claims."""
+    """Launch, and check the resources."""
     terminal = Terminal()
-    edge = Printing(ec2.connect(cloud, terminal.notify))
-    return watched(
+    edge = Ec2WithHostKey(ec2.connect(cloud, terminal.notify))
+    return checked(
         boto3.client("ec2", region_name=cloud.region),
         lambda: launch_command.run(
             options,

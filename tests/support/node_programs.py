@@ -1,4 +1,4 @@
-"""A node's programs, loaded into the test's process, and fakes of the commands that they run."""
+"""Load a node's programs into the test's process, and fake the commands that they run."""
 
 from collections.abc import Iterator
 from importlib.machinery import SourceFileLoader
@@ -20,7 +20,7 @@ def load(name: str) -> ModuleType:
 
 
 class FakeCommands:
-    """Commands that only record that they were run."""
+    """Commands that only record their command lines."""
 
     def __init__(self, folder: Path, *names: str) -> None:
         self._log = folder / "commands.log"
@@ -33,7 +33,7 @@ class FakeCommands:
 
     @property
     def lines(self) -> list[str]:
-        """The command lines that were run."""
+        """The recorded command lines."""
         return list(self._read())
 
     def _read(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A machine with the Debian release that this machine does not have: a tree of it in namespaces of its own.
+"""A machine with the Debian release that this machine does not run: a tree of it in its own namespaces.
 
 It shares this machine's network and its settings of proxies, certificates, pip and apt. Its mounts and
 processes end with the process that started it, even when that is killed.
@@ -17,6 +17,7 @@ from pathlib import Path
 
 from dask_bake.local.storage.apt import host_options, host_sources
 from dask_bake.models.debian import RELEASES, DebianRelease
+from root import as_root, run_as_root
 
 ROOT = Path("/var/lib/dask-bake-other")
 """Folder of what is kept between runs, and of what the machine writes while it runs."""
@@ -106,7 +107,7 @@ def other_release() -> DebianRelease:
 def machine(
     release: DebianRelease, given: Sequence[tuple[Path, str]], scratch: Path, **environment: str
 ) -> Iterator[Machine]:
-    """Run a machine, and end it with the block.
+    """Run a machine for the duration of the block.
 
     Args:
         release: its release of Debian.
@@ -143,7 +144,7 @@ def machine(
 
 
 def make_tree(release: DebianRelease) -> Path:
-    """Return a tree of the release; make it if there is none of today's recipe."""
+    """Return a tree of the release; build it if the recipe has changed."""
     recipe = [
         "--quiet",
         "--variant=minbase",
@@ -163,7 +164,7 @@ def make_tree(release: DebianRelease) -> Path:
 
 
 def handed_in(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that decide how registries are reached."""
+    """Return the environment variables for registries and certificates."""
     return {
         name: value
         for name, value in environ.items()
@@ -172,25 +173,12 @@ def handed_in(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def files_of(environment: Mapping[str, str]) -> list[Path]:
-    """Return the files and folders with settings, and those that variables name."""
+    """Return the settings files, and the files that the variables name."""
     named = [Path(value) for name, value in environment.items() if name not in PATHS and value[:1] == "/"]
     return [path for path in (*map(Path, SETTINGS), *named) if path.exists()]
 
 
 def apt_settings() -> str:
-    """Return this machine's apt.conf lines that decide how mirrors are reached."""
+    """Return the lines of this machine's apt configuration about mirrors."""
     dump = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True, check=True)
     return "".join(line for line in dump.stdout.splitlines(keepends=True) if line.startswith(REACHING))
-
-
-def as_root() -> list[str]:
-    """Return the prefix of a command that needs root."""
-    return [] if os.geteuid() == 0 else ["sudo", "-n"]
-
-
-def run_as_root(*command: str, timeout: float = 300) -> None:
-    """Run a command that must not fail."""
-    done = subprocess.run(
-        [*as_root(), *command], capture_output=True, text=True, timeout=timeout, check=False
-    )
-    assert done.returncode == 0, f"{command} ended with {done.returncode}:\n{done.stderr}"

@@ -1,4 +1,4 @@
-"""Text of renderables, as a terminal of 80 columns without colour shows it."""
+"""Render rich objects as text for a terminal of 80 columns without colour."""
 
 from io import StringIO
 
@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 
 
 def a_console(width: int = 80, *, is_terminal: bool = False) -> Console:
-    """Return a console that writes into a string, like one of a Terminal."""
+    """Return a console that writes into a string, as Terminal has one."""
     return Console(
         width=width,
         file=StringIO(),
@@ -20,7 +20,7 @@ def a_console(width: int = 80, *, is_terminal: bool = False) -> Console:
 
 
 def written(console: Console) -> str:
-    """Return everything that was printed on such a console."""
+    """Return all text printed on such a console."""
     assert isinstance(console.file, StringIO)
     return console.file.getvalue()
 

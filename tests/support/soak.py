@@ -1,11 +1,11 @@
-"""RunInstances and ends of clusters, one after the other, in a cloud where a fifth of the requests go wrong.
+"""Launch and take down clusters, one after the other, while a fifth of the requests fail.
 
-Every kind of fault strikes: a fifth of all requests go wrong in one of the ways of a request, and a launch
-meets each fate of instances once in twenty times. Two things cannot be had here. Machines are only pretended,
-so that nobody asks for metadata, and what befalls instances is seen in EC2's answers alone. And a delay is
-short: to a client one that outlasts its patience is an answer that was lost, as by ``drop-after``.
+Every kind of fault is used: a fifth of all requests meet a request fault, and a launch meets each kind of
+instance fault with a probability of 5 %. There are two limits: machines are pretended, so metadata is never
+requested and instance faults are visible in EC2's responses only; and delays are short, because a delay
+beyond the client's time-out is the same as a lost response (``drop-after``).
 
-``python -m soak --cycles 10000`` does it at length, ``--seed S --first N --cycles 1`` does cycle N again.
+``python -m soak --cycles 10000`` runs many cycles; ``--seed S --first N --cycles 1`` repeats cycle N.
 """
 
 import argparse
@@ -43,56 +43,56 @@ from dask_bake.local.storage.image_store import ImageStore
 from dask_bake.models.cloud import Cloud
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN, Server
-from fakes import CONSOLE, PUBLIC_KEY, FakeHeadConnection, a_target
-from invariant import Thing, check, things
+from fakes import PUBLIC_KEY, Ec2WithHostKey, FakeHeadConnection, a_target
+from resource_check import Resource, check, resources
 
 ACCOUNT = "123456789012"
 CHANCE = 0.2
-"""Of each request, to go wrong."""
+"""Probability of a fault for each request."""
 FATE = 0.05
-"""Of each launch, to meet a fate of instances: of each fate that there is."""
+"""Probability of each instance fault for each launch."""
 HIDDEN = 0.03
-"""Seconds after which all is to be seen, and has ended."""
+"""Seconds after which hidden resources are visible, and ending ones have ended."""
 CYCLES_OF_A_CLOUD = 100
-"""As many cycles are in one cloud: all its answers to client tokens are kept."""
+"""Cycles for each cloud, which stores all its responses to client tokens."""
 ENDED_THAT_ARE_SHOWN = 20
-"""EC2 shows ended instances for an hour, which is as long as a thousand cycles."""
+"""Terminated instances described by the cloud; EC2's hour would be a thousand cycles."""
 TIMEOUT = 20
 ALL_OF_IT = "whatever is tagged dask-bake:cluster=dask"
 LONGEST, LONGEST_HERE = 3_000.0, 60.0
-"""Seconds of the launcher's clock, and of a processor's work, after which a command goes on without end."""
+"""Limits in seconds of the launcher's clock, and of processor time: beyond them a command hangs."""
 STUCK = 600
-"""Seconds after which a command waits for what never comes: all stacks are told, and the process ends."""
+"""Seconds after which a command is blocked for ever: all stacks are printed, and the process ends."""
 LOOKS_AT_LAST = 100
-"""Tries to end what a cycle has left, with no fault in force."""
+"""Attempts to remove a cycle's leftovers without faults."""
 LATER = (FaultKind.TERMINATED, FaultKind.SPOT_NOTICE)
-"""What may end an instance after the launch has succeeded."""
+"""Faults that may end an instance after the launch has succeeded."""
 CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
 REQUESTS_GO_WRONG = (
     *((FaultKind.ERROR, code) for code in CODES),
     *((kind, "") for kind in sorted((RESPONSE_FAULTS | {FaultKind.DELAY}) - {FaultKind.ERROR})),
 )
-"""All kinds that are of a request, of whatever action."""
+"""All request faults, for any action."""
 FATES = tuple(sorted(FOR_INSTANCES | {FaultKind.CAPACITY}))
-"""All kinds that are of the instances of a launch."""
+"""All instance faults."""
 UNDONE = (FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.HTML)
-"""With these a request is not carried out."""
+"""Faults with which a request is not carried out."""
 
 
 @dataclass
 class HangError(Exception):
-    """A command takes longer than any may."""
+    """A command exceeds its time limit."""
 
 
 class Clock:
-    """A clock that only sleeping moves, a thousand times as fast as this machine's."""
+    """A clock that only ``sleep`` moves; it sleeps a thousandth of the time."""
 
     def __init__(self) -> None:
         self.now = 0.0
         self.allow()
 
     def allow(self) -> None:
-        """From now on a command may take so long."""
+        """Restart the time limit."""
         self.end, self.end_here = self.now + LONGEST, time.process_time() + LONGEST_HERE
 
     def __call__(self) -> float:
@@ -105,23 +105,9 @@ class Clock:
             raise HangError
 
 
-class Edge:
-    """The cloud's EC2, whose consoles print a host key: pretended machines print nothing."""
-
-    def __init__(self, edge: api.Ec2) -> None:
-        self._edge = edge
-
-    def __getattr__(self, name):
-        return getattr(self._edge, name)
-
-    def console_output(self, instance_id: str) -> str:
-        self._edge.console_output(instance_id)
-        return CONSOLE
-
-
 @dataclass
-class Registering(FakeHeadConnection):
-    """A way in to a scheduler with which every machine's workers have registered, or none's."""
+class MachinesRegistered(FakeHeadConnection):
+    """A connection to a scheduler with which all machines' workers have registered, or none."""
 
     host: object = None
     nprocs: int = 2
@@ -135,7 +121,7 @@ class Registering(FakeHeadConnection):
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that is wrong, and where."""
+    """A defect, and where it was found."""
 
     seed: int
     cycle: int
@@ -150,7 +136,7 @@ class Finding:
 
 @dataclass
 class Report:
-    """What came of all cycles."""
+    """Exit codes, faults and findings of all cycles."""
 
     codes: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -164,16 +150,16 @@ class Report:
 
 @dataclass
 class Cycle:
-    """One cluster, launched and ended; ``random`` decides what is asked for and what goes wrong."""
+    """A cluster that is launched and taken down; ``random`` chooses options and faults."""
 
     seed: int
     number: int
     server: Server
     report: Report
     cloud: Cloud
-    edge: Edge
+    edge: Ec2WithHostKey
     clock: Clock
-    there: frozenset[Thing] = frozenset()
+    there: frozenset[Resource] = frozenset()
     some_end: bool = False
 
     def __post_init__(self) -> None:
@@ -205,7 +191,7 @@ class Cycle:
         target = a_target(options, self.cloud, edge)
         plan = LaunchPlan(options, target, f"{self.random.getrandbits(48):012x}", Bootstrap(PUBLIC_KEY))
         answers = self.random.random() < 0.95
-        connection = Registering(edge, answers=answers, host=self.server.host)
+        connection = MachinesRegistered(edge, answers=answers, host=self.server.host)
         launch(plan, edge, connection, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
 
     def down(self) -> None:
@@ -222,7 +208,7 @@ class Cycle:
                 break
 
     def command(self, name: str, act: Callable[[], None], nodes=None, *, faulty: bool = True) -> int:
-        """The exit code of a command, once what there is has been held to it."""
+        """Run a command, check the resources, and return its exit code."""
         before = self.there
         code, message, wrong = 0, "", ""
         with self.faults() if faulty else _quiet() as struck:
@@ -254,12 +240,12 @@ class Cycle:
         return code
 
     def tell_that_it_hangs(self, name: str) -> None:
-        """Before this process is ended, with the stacks of all threads as its last words."""
+        """Print the finding, just before the process ends with all threads' stacks."""
         print(Finding(self.seed, self.number, name, "hangs", ()), file=sys.__stderr__, flush=True)
 
     def hold(self, before, after, code: int, message: str, options: LaunchOptions | None) -> None:
-        """Fails unless what there is now is what the command claims."""
-        if code == 3:  # more may be named than there is where EC2 did not let anybody look
+        """Fail unless the resources match the command's exit code and message."""
+        if code == 3:  # more may be named than exists if EC2 refused the look-up
             unnamed = [each for each in after if not each.is_named_in(message)]
             assert not unnamed or ALL_OF_IT in message, f"there is more than was named: {unnamed}"
         elif options is not None:
@@ -270,10 +256,10 @@ class Cycle:
         else:
             check(before, after, code=code, message=message)
 
-    def look(self) -> frozenset[Thing]:
-        """What there is, once what is hidden for a while is to be seen, and what ends has ended."""
+    def look(self) -> frozenset[Resource]:
+        """Return the resources, once hidden ones are visible and ending ones have ended."""
         time.sleep(HIDDEN)
-        return things(self.server.ec2)
+        return resources(self.server.ec2)
 
     @contextmanager
     def faults(self) -> Iterator[list[str]]:
@@ -294,7 +280,7 @@ class Cycle:
 
 
 def faults(random: Random) -> Iterator[Fault]:
-    """Rules by which a fifth of the requests go wrong, and some launches, in every way that there is."""
+    """Yield rules for every kind of fault, so that a fifth of the requests fail."""
     chance = 1 - (1 - CHANCE) ** (1 / len(REQUESTS_GO_WRONG))
     rules = [("*", kind, code, chance) for kind, code in REQUESTS_GO_WRONG]
     rules += [("RunInstances", kind, "", FATE) for kind in FATES]
@@ -313,12 +299,12 @@ def faults(random: Random) -> Iterator[Fault]:
 
 
 def soak(seed: int, numbers: Iterable[int]) -> Report:
-    """The cycles of these numbers, one after the other, in a cloud of their own."""
+    """Run these cycles, one after the other, in a new cloud."""
     report = Report()
     with a_cloud() as server:
         cloud, clock = clouds.local_cloud(server.url, None), Clock()
         retries = RetryPolicy(_nobody, clock, clock.sleep)
-        edge = Edge(api.connect(cloud, _nobody, retries=retries))
+        edge = Ec2WithHostKey(api.connect(cloud, _nobody, retries=retries))
         for number in numbers:
             Cycle(seed, number, server, report, cloud, edge, clock).run()
             server.host.machines.clear()
@@ -326,7 +312,7 @@ def soak(seed: int, numbers: Iterable[int]) -> Report:
 
 
 def batches(first: int, cycles: int) -> list[range]:
-    """The numbers of so many cycles, for one cloud each."""
+    """Return the numbers of the cycles in batches, one for each cloud."""
     end = first + cycles
     return [range(at, min(at + CYCLES_OF_A_CLOUD, end)) for at in range(first, end, CYCLES_OF_A_CLOUD)]
 
@@ -356,7 +342,7 @@ def _nobody(_event: object) -> None:
 
 
 def _forget_the_account() -> None:
-    """No credentials of anybody's sign what is sent to a cloud that is none."""
+    """Replace the user's AWS settings with dummy credentials."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ |= {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}

@@ -1,4 +1,4 @@
-"""SSH servers on the loopback, each in a thread of its own: a head, a worker, a bastion."""
+"""SSH servers on loopback, each in a thread: a head, a worker, a bastion."""
 
 import asyncio
 import threading
@@ -13,11 +13,11 @@ Target = tuple[str, int]
 
 @dataclass
 class SshServer:
-    """A server that lets one key in.
+    """An SSH server that accepts one key.
 
     Args:
         name: what its ``hostname`` says.
-        routes: where a connection goes that is asked of it, by what it was asked for.
+        routes: actual destinations of forwarded connections, by the requested ones.
     """
 
     name: str
@@ -31,12 +31,12 @@ class SshServer:
 
     @property
     def public_host_key(self) -> str:
-        """Its host key, as a console prints it."""
+        """The host key as a console prints it."""
         return self.host_key.export_public_key().decode().strip()
 
     @contextmanager
     def listening(self) -> Iterator["SshServer"]:
-        """The server, while it listens."""
+        """Run the server for the duration of the block."""
         loop = asyncio.new_event_loop()
         thread = threading.Thread(target=loop.run_forever)
         thread.start()
@@ -80,7 +80,7 @@ class SshServer:
         process.exit(0)
 
     def carry(self, host: str, port: int) -> Callable | bool:
-        """Whoever carries a connection there, if there is a route."""
+        """Forward a connection, if there is a route for it."""
         self.requested_transport.append((host, port))
         target = self.routes.get((host, port))
         if target is None:

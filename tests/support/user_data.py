@@ -1,4 +1,4 @@
-"""Render user-data for tests, and read what is in it."""
+"""Render user-data, and read its parts."""
 
 import shlex
 from email import message_from_string
@@ -30,7 +30,7 @@ UNUSUAL = [
 
 
 def rendered(role, **changes):
-    """Return the user-data of a node whose settings differ from the defaults in these."""
+    """Return a node's user-data; its settings are the defaults with these changes."""
     values = {"cluster": "dask", "public_key": KEY, "scheduler": "tcp://10.0.0.5:8786"}
     return render(role, NodeSettings(**{**values, "nprocs": 2, "nthreads": 4, **changes}))
 

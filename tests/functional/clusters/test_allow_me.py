@@ -71,14 +71,14 @@ def opened(aws, group):
 OURS = "SSH from where the cluster was launched"
 
 
-def test_the_new_address_takes_the_old_one_s_place_and_others_rules_stay(aws, group, allow, capsys):
+def test_allow_me_replaces_the_old_address_and_keeps_other_rules(aws, group, allow, capsys):
     assert allow() == 0
 
     assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
     assert capsys.readouterr().out == f"SSH of taxi is open to {NEW} and is closed to {OLD}.\n"
 
 
-def test_a_second_time_changes_nothing_and_says_so(aws, group, allow, capsys):
+def test_allow_me_again_reports_no_change(aws, group, allow, capsys):
     allow()
     before = opened(aws, group)
     capsys.readouterr()
@@ -89,7 +89,9 @@ def test_a_second_time_changes_nothing_and_says_so(aws, group, allow, capsys):
     assert capsys.readouterr().out == "SSH of taxi is open to this address already; nothing was changed.\n"
 
 
-def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, edge, monkeypatch):
+def test_an_interrupt_between_authorize_and_revoke_names_the_rules_that_may_be_open(
+    aws, group, allow, edge, monkeypatch
+):
     def interrupted(*_):
         raise KeyboardInterrupt
 
@@ -107,7 +109,7 @@ def test_an_interrupt_between_the_two_says_what_may_be_open(aws, group, allow, e
     assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
 
 
-def test_a_dry_run_says_what_it_would_do_and_does_nothing(aws, group, allow, capsys):
+def test_a_dry_run_reports_the_changes_and_makes_none(aws, group, allow, capsys):
     before = opened(aws, group)
 
     allow(dry_run=True, json_output=True)
@@ -124,7 +126,7 @@ def test_a_dry_run_says_what_it_would_do_and_does_nothing(aws, group, allow, cap
     assert capsys.readouterr().out == f"SSH of taxi would be opened to {NEW} and would be closed to {OLD}.\n"
 
 
-def test_blocks_that_are_given_are_let_in_instead_of_this_machine(aws, group, allow):
+def test_given_cidr_blocks_are_allowed_instead_of_this_machine(aws, group, allow):
     allow(cidr=("10.1.2.0/28", "2001:db8::/64"))
 
     assert opened(aws, group) == {("10.1.2.0/28", OURS), ("2001:db8::/64", OURS), (OFFICE, "the office")}
@@ -139,7 +141,7 @@ def test_blocks_that_are_given_are_let_in_instead_of_this_machine(aws, group, al
         (("10.0.0.0/16",), False, "--cidr 10.0.0.0/16"),
     ],
 )
-def test_a_block_that_is_too_wide_is_refused_as_at_launch(aws, group, allow, cidr, wide, sentence):
+def test_a_cidr_block_that_is_too_wide_is_refused(aws, group, allow, cidr, wide, sentence):
     before = opened(aws, group)
 
     with pytest.raises(UsageError, match=sentence):
@@ -147,13 +149,13 @@ def test_a_block_that_is_too_wide_is_refused_as_at_launch(aws, group, allow, cid
     assert opened(aws, group) == before
 
 
-def test_a_wide_block_is_taken_if_insisted_on(aws, group, allow):
+def test_a_wide_cidr_block_is_accepted_with_its_option(aws, group, allow):
     allow(cidr=("10.0.0.0/16",), wide=True)
 
     assert ("10.0.0.0/16", OURS) in opened(aws, group)
 
 
-def test_the_key_pair_of_a_cluster_is_gone_once_it_is_removed(aws, edge):
+def test_removing_a_cluster_deletes_its_key_pair(aws, edge):
     edge.import_key_pair("dask-bake-taxi", public_key=new_key("taxi").public, tags=TAGS)
     edge.import_key_pair("somebody-s", public_key=new_key("other").public, tags=(("whose", "theirs"),))
 
@@ -163,7 +165,7 @@ def test_the_key_pair_of_a_cluster_is_gone_once_it_is_removed(aws, edge):
     assert [each["KeyName"] for each in aws.describe_key_pairs()["KeyPairs"]] == ["somebody-s"]
 
 
-def test_a_rule_that_is_there_is_opened_and_one_that_is_gone_is_closed(aws, group, edge):
+def test_duplicate_and_missing_rules_are_no_errors(aws, group, edge):
     """What another machine did meanwhile is no error; the other rules of the same call come about."""
     edge.authorize(group, (ssh_rule(OLD), ssh_rule(NEW)))
     edge.revoke(group, (ssh_rule("10.9.9.9/32"), ssh_rule(OLD)))

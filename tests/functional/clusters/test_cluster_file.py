@@ -29,7 +29,7 @@ def file(tmp_path_factory):
         yield folder / "cluster.yaml"
 
 
-def test_a_command_takes_the_cluster_of_the_file(file, capsys):
+def test_a_command_uses_the_cluster_in_the_file(file, capsys):
     capsys.readouterr()
     assert run(["address", "--file", str(file), "--json"]) == 0
 
@@ -45,7 +45,7 @@ def test_a_command_takes_the_cluster_of_the_file(file, capsys):
     }
 
 
-def test_addresses_are_told_within_80_columns(file, capsys, monkeypatch):
+def test_addresses_are_printed_within_80_columns(file, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     capsys.readouterr()
     assert run(["address", "mine"]) == 0
@@ -66,13 +66,13 @@ def test_the_variable_of_dask_ec2_names_the_file(file, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("command", ["status", "connect", "ui", "address", "allow-me", "down", "destroy"])
-def test_a_name_beside_a_file_that_has_another_is_refused(file, command, capsys):
+def test_a_name_that_differs_from_the_file_is_refused(file, command, capsys):
     assert run([command, "other", "--file", str(file)]) == 2
 
     assert f"{file} is about name mine, and the command line says other" in capsys.readouterr().err
 
 
-def test_a_list_of_the_file_is_its_cluster_alone(file, capsys, monkeypatch):
+def test_ls_with_a_file_lists_only_its_cluster(file, capsys, monkeypatch):
     capsys.readouterr()
     assert run(["ls", "--file", str(file), "--json"]) == 0
     assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine"]
@@ -82,7 +82,7 @@ def test_a_list_of_the_file_is_its_cluster_alone(file, capsys, monkeypatch):
     assert [each["name"] for each in json.loads(capsys.readouterr().out)] == ["mine", "other"]
 
 
-def test_python_s_way_in_takes_the_cluster_of_the_file(file, monkeypatch):
+def test_connect_in_python_uses_the_cluster_in_the_file(file, monkeypatch):
     def refused(**given):
         with pytest.raises(BakeError) as caught:
             api.connect(**given)

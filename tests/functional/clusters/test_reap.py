@@ -15,7 +15,7 @@ from dask_bake.iam.grants import Purpose
 from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from iam_actions import needed, permitted, recording
-from invariant import things
+from resource_check import resources
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=5)
 JUST_NOW = datetime.now(UTC)
@@ -54,7 +54,7 @@ class Launch:
         return self
 
     def node(self, role: Role = Role.HEAD) -> str:
-        name = f"image-{len(things(self.client))}"
+        name = f"image-{len(resources(self.client))}"
         image = self.client.register_image(Name=name, RootDeviceName="/dev/xvda")
         (instance,) = self.client.run_instances(
             ImageId=image["ImageId"],
@@ -111,10 +111,10 @@ def found(document) -> list[tuple[str, str, list[str]]]:
     ]
 
 
-def test_of_a_file_s_cluster_what_that_launch_left_is_removed_and_nothing_else(aws, capsys, tmp_path):
+def test_with_a_file_only_that_launch_s_resources_are_removed(aws, capsys, tmp_path):
     a_living_cluster(aws)
     Launch(aws, "other").group().node(Role.WORKER)
-    kept = things(aws)
+    kept = resources(aws)
     dead = Launch(aws, "dead").group()
     dead.node(Role.WORKER)
     path = tmp_path / "cluster.yaml"
@@ -126,10 +126,10 @@ def test_of_a_file_s_cluster_what_that_launch_left_is_removed_and_nothing_else(a
     document = reaped(capsys, "--file", str(path), "--yes")
 
     assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
-    assert things(aws) == kept
+    assert resources(aws) == kept
 
 
-def test_a_file_is_about_one_region(aws, capsys, tmp_path):
+def test_a_file_cannot_be_combined_with_all_regions(aws, capsys, tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text("cloud: aws\nregion: us-east-1\nname: dead\n")
 
@@ -138,9 +138,9 @@ def test_a_file_is_about_one_region(aws, capsys, tmp_path):
     assert "--all-regions searches every region, and --file names a cluster of one region" in error
 
 
-def test_what_belongs_to_no_living_cluster_is_removed_and_nothing_else(aws, capsys):
+def test_only_orphaned_resources_are_removed(aws, capsys):
     a_living_cluster(aws)
-    kept = things(aws)
+    kept = resources(aws)
     dead = Launch(aws, "dead").group()
     dead.node(Role.WORKER)
     dead.interface()
@@ -151,41 +151,41 @@ def test_what_belongs_to_no_living_cluster_is_removed_and_nothing_else(aws, caps
     kinds = ["instance", "volume", "network interface", "security group"]
     assert found(document) == [("us-east-1", "dead", kinds)]
     assert document["removed"] is True
-    assert things(aws) == kept
+    assert resources(aws) == kept
 
 
 def test_a_dry_run_shows_and_removes_nothing(aws, capsys):
     Launch(aws, "dead").group().node(Role.WORKER)
-    before = things(aws)
+    before = resources(aws)
 
     document = reaped(capsys, "--dry-run")
 
     assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
-    assert (document["removed"], things(aws)) == (False, before)
+    assert (document["removed"], resources(aws)) == (False, before)
 
 
-def test_where_nobody_can_be_asked_it_is_refused_before_anything_is_looked_at(aws, capsys):
+def test_without_a_terminal_or_yes_it_is_refused_before_any_request(aws, capsys):
     Launch(aws, "dead").group()
-    before = things(aws)
+    before = resources(aws)
 
     assert run(["reap"]) == 2
 
     assert "--yes removes them, --dry-run shows what would be removed" in capsys.readouterr().err
-    assert things(aws) == before
+    assert resources(aws) == before
 
 
 @pytest.mark.parametrize("begun", [JUST_NOW, None])
-def test_a_group_that_may_be_a_launch_s_which_goes_on_is_left_alone(aws, capsys, begun):
+def test_a_group_of_a_launch_in_progress_is_kept(aws, capsys, begun):
     Launch(aws, "young", begun=begun).group()
-    before = things(aws)
+    before = resources(aws)
 
     document = reaped(capsys, "--yes")
 
     assert [each["cluster"] for each in document["left_alone"]] == ["young"]
-    assert (document["leftovers"], document["removed"], things(aws)) == ([], False, before)
+    assert (document["leftovers"], document["removed"], resources(aws)) == ([], False, before)
 
 
-def test_a_key_pair_tells_its_own_age(aws, capsys):
+def test_a_recent_key_pair_without_other_resources_is_kept(aws, capsys):
     Launch(aws, "old").key_pair()
 
     document = reaped(capsys, "--yes")
@@ -193,7 +193,7 @@ def test_a_key_pair_tells_its_own_age(aws, capsys):
     assert (document["leftovers"], [each["cluster"] for each in document["left_alone"]]) == ([], ["old"])
 
 
-def test_what_is_not_tagged_as_ours_is_never_touched(aws, capsys):
+def test_untagged_resources_are_never_touched(aws, capsys):
     other = Launch(aws, "other")
     other.tags[Tag.MANAGED] = "false"
     other.group().node(Role.WORKER)
@@ -208,7 +208,7 @@ def test_what_is_not_tagged_as_ours_is_never_touched(aws, capsys):
     assert [each["VolumeId"] for each in aws.describe_volumes()["Volumes"]] == before
 
 
-def test_every_region_is_looked_at_when_that_is_asked_for(aws, capsys):
+def test_all_regions_are_searched_on_request(aws, capsys):
     elsewhere = boto3.client("ec2", region_name="eu-west-1")
     Launch(elsewhere, "far").group().node(Role.WORKER)
     Launch(aws, "near").group()
@@ -216,12 +216,12 @@ def test_every_region_is_looked_at_when_that_is_asked_for(aws, capsys):
     assert found(reaped(capsys, "--dry-run")) == [("us-east-1", "near", ["security group"])]
     reaped(capsys, "--yes", "--all-regions")
 
-    assert (things(aws), things(elsewhere)) == (frozenset(), frozenset())
+    assert (resources(aws), resources(elsewhere)) == (frozenset(), frozenset())
 
 
-def test_what_an_earlier_launch_of_a_living_cluster_s_name_left_is_removed(aws, capsys):
+def test_leftovers_of_an_earlier_launch_of_a_running_cluster_s_name_are_removed(aws, capsys):
     living = a_living_cluster(aws)
-    kept = things(aws)
+    kept = resources(aws)
     before = Launch(aws, "living", launch_id="earlier")
     before.group_id = living.group_id
     lost = before.node(Role.WORKER)
@@ -229,28 +229,28 @@ def test_what_an_earlier_launch_of_a_living_cluster_s_name_left_is_removed(aws, 
     document = reaped(capsys, "--yes")
 
     assert [piece["id"] for each in document["leftovers"] for piece in each["pieces"]] == [lost]
-    assert things(aws) == kept
+    assert resources(aws) == kept
 
 
-def test_the_claim_of_a_bake_that_was_killed_is_removed_with_its_machine(aws, capsys):
+def test_the_lease_and_the_instance_of_a_killed_bake_are_removed(aws, capsys):
     name, begun = "image-0123456789ab", datetime.now(UTC) - timedelta(hours=7)
     Launch(aws, name, begun=begun).group().node()
 
     assert found(reaped(capsys, "--yes")) == [("us-east-1", name, ["instance", "security group"])]
-    assert things(aws) == frozenset()
+    assert resources(aws) == frozenset()
 
 
-def test_a_bake_whose_proof_goes_on_keeps_its_claim(aws, capsys):
+def test_a_bake_that_is_being_verified_keeps_its_lease(aws, capsys):
     name = "image-0123456789ab"
     Launch(aws, name).group()
     Launch(aws, f"{name}-proof", begun=JUST_NOW).group().node()
-    before = things(aws)
+    before = resources(aws)
 
     assert reaped(capsys, "--yes")["leftovers"] == []
-    assert things(aws) == before
+    assert resources(aws) == before
 
 
-def test_it_takes_what_the_policy_for_it_allows(aws, capsys):
+def test_reap_needs_exactly_the_actions_of_its_policy(aws, capsys):
     dead = Launch(aws, "dead").group()
     dead.node(Role.WORKER)
     dead.interface()
@@ -262,10 +262,10 @@ def test_it_takes_what_the_policy_for_it_allows(aws, capsys):
     with recording() as requests:
         reaped(capsys, "--yes", "--all-regions")
 
-    assert things(aws) == frozenset()
+    assert resources(aws) == frozenset()
     assert needed(requests) == permitted(Purpose.REAP)
 
 
-def test_nothing_is_said_to_be_nothing(aws, capsys):
+def test_without_orphans_it_reports_none(aws, capsys):
     assert run(["reap", "--yes"]) == 0
     assert capsys.readouterr().out == "Nothing is to be removed.\n"

@@ -14,7 +14,7 @@ from dask_bake.clusters.naming import moment
 from dask_bake.models.cloud import Role
 from dask_bake.models.tags import Tag
 from fake_local_cloud import Server
-from invariant import things
+from resource_check import resources
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=5)
 LOOKS = ("Describe", "Get", "List")
@@ -65,7 +65,7 @@ def changed(cloud: Server) -> set[str]:
 
 
 def left(cloud: Server, region: str = "us-east-1") -> set[str]:
-    found = things(cloud.client("ec2", region))
+    found = resources(cloud.client("ec2", region))
     return {each.id for each in found if each.kind in ("instance", "security group")}
 
 
@@ -103,7 +103,7 @@ def through_a_pipe(*options: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.parametrize(("answer", "removes"), [(b"n\n", False), (b"\n", False), (b"y\n", True)])
-def test_at_a_terminal_it_shows_what_there_is_and_asks_before_it_removes_that(aws, answer, removes):
+def test_at_a_terminal_it_asks_before_it_removes_orphans(aws, answer, removes):
     living = launched(aws, "living", Role.HEAD, Role.WORKER)
     dead = launched(aws, "a-cluster-with-a-long-name-that-nobody-ended", Role.WORKER, Role.WORKER)
 
@@ -121,7 +121,7 @@ def test_at_a_terminal_it_shows_what_there_is_and_asks_before_it_removes_that(aw
     assert ("2 instances and 1 security group are gone." in seen) == removes
 
 
-def test_through_a_pipe_it_does_not_ask_and_a_dry_run_is_plain_text_of_80_columns(aws):
+def test_in_a_pipe_a_dry_run_is_plain_text_of_80_columns_without_a_question(aws):
     dead = launched(aws, "dead", Role.WORKER)
     command = [sys.executable, "-m", "dask_bake", "reap"]
 
@@ -139,7 +139,7 @@ def test_through_a_pipe_it_does_not_ask_and_a_dry_run_is_plain_text_of_80_column
     assert left(aws) == dead
 
 
-def test_of_a_living_cluster_and_of_somebody_else_nothing_is_so_much_as_asked_for(aws, capsys):
+def test_resources_of_running_clusters_and_of_others_are_in_no_request_that_changes_something(aws, capsys):
     launched(aws, "living", Role.HEAD, Role.WORKER)
     launched(aws, "theirs", Role.WORKER, managed="false")
     plain = aws.ec2.create_security_group(GroupName="dask-bake-plain", Description="somebody else")["GroupId"]
@@ -165,7 +165,7 @@ def instances(cloud: Server) -> list[dict]:
     return [instance for reservation in found for instance in reservation["Instances"]]
 
 
-def test_regions_that_are_closed_are_named_and_keep_no_other(aws, capsys):
+def test_regions_without_access_are_named_and_the_others_are_reaped(aws, capsys):
     for region in ("us-east-1", "eu-north-1"):
         launched(aws, "dead", Role.WORKER, region=region)
     closed = {"eu-west-1": "UnauthorizedOperation", "me-south-1": "OptInRequired"}
@@ -183,7 +183,7 @@ def test_regions_that_are_closed_are_named_and_keep_no_other(aws, capsys):
     assert "dask-bake reap --region eu-west-1" in message
 
 
-def test_a_region_in_which_nothing_may_be_removed_is_named_and_keeps_no_other(aws, capsys):
+def test_a_region_where_removal_is_denied_is_named_and_the_others_are_reaped(aws, capsys):
     kept = launched(aws, "dead", Role.WORKER, region="eu-north-1")
     launched(aws, "dead", Role.WORKER)
     for action in ("TerminateInstances", "DeleteSecurityGroup"):
@@ -198,7 +198,7 @@ def test_a_region_in_which_nothing_may_be_removed_is_named_and_keeps_no_other(aw
     assert "dask-bake reap --region eu-north-1" in message
 
 
-def test_a_region_that_is_closed_and_the_only_one_fails_and_says_why(aws, capsys):
+def test_a_single_region_without_access_fails_with_the_reason(aws, capsys):
     aws.fault("error", "DescribeInstances", code="UnauthorizedOperation", times=0)
 
     assert run(["reap", "--yes"]) == 1

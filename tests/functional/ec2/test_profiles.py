@@ -66,7 +66,7 @@ def opened(profile, choice=CloudChoice.AUTO, region=None):
     return clouds.open_cloud(choice, region, profile=profile, notify=[].append)
 
 
-def test_a_profile_means_aws_its_region_and_its_keys():
+def test_a_profile_selects_aws_with_its_region_and_keys():
     cloud = opened("keys")
 
     assert (cloud.name, cloud.region, cloud.profile) == ("aws", "eu-west-1", "keys")
@@ -75,13 +75,13 @@ def test_a_profile_means_aws_its_region_and_its_keys():
     assert opened("keys", region="us-east-2").region == "us-east-2"
 
 
-def test_another_program_is_given_the_profile_s_keys_and_no_profile():
+def test_subprocesses_get_the_profile_s_keys_and_no_profile():
     given = session.credentials_for_others(opened("keys"))
 
     assert (given["AWS_ACCESS_KEY_ID"], given["AWS_PROFILE"]) == ("AKIAKEYS", "")
 
 
-def test_calls_are_made_with_the_profile_s_keys():
+def test_requests_are_signed_with_the_profile_s_keys():
     used = []
     with mock_aws():
         client = Clients(opened("keys"), [].append).ec2()
@@ -103,7 +103,7 @@ def test_a_role_is_assumed():
     assert assumed.token
 
 
-def test_a_role_that_may_not_be_assumed_is_one_sentence(monkeypatch):
+def test_a_role_that_may_not_be_assumed_is_an_error_of_one_sentence(monkeypatch):
     class Refusing(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.rfile.read(int(self.headers["Content-Length"]))
@@ -125,7 +125,7 @@ def test_a_role_that_may_not_be_assumed_is_one_sentence(monkeypatch):
         thread.join()
 
 
-def test_the_local_cloud_s_keys_in_the_environment_are_no_place_for_a_profile(monkeypatch):
+def test_a_profile_is_refused_with_the_local_cloud_s_keys_in_the_environment(monkeypatch):
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
 
     with pytest.raises(UsageError, match="are the local cloud's"):
@@ -134,7 +134,7 @@ def test_the_local_cloud_s_keys_in_the_environment_are_no_place_for_a_profile(mo
 
 @pytest.mark.parametrize("flags", [["--profile", "nope"], ["--profile", "nope", "--region", "eu-west-1"]])
 @pytest.mark.parametrize("command", ["ls", "status", "launch", "images", "down"])
-def test_an_unknown_profile_is_one_sentence(command, flags, capsys):
+def test_an_unknown_profile_is_an_error_of_one_sentence(command, flags, capsys):
     assert run([command, *flags]) == 2
 
     assert capsys.readouterr().err == (
@@ -149,7 +149,7 @@ def test_a_profile_can_be_configured(monkeypatch, capsys):
     assert "The config profile (nope) could not be found" in capsys.readouterr().err
 
 
-def test_a_profile_without_credentials_is_one_sentence(capsys):
+def test_a_profile_without_credentials_is_an_error_of_one_sentence(capsys):
     assert run(["ls", "--profile", "empty"]) == 2
 
     assert "the AWS profile empty has no credentials" in capsys.readouterr().err
@@ -157,7 +157,7 @@ def test_a_profile_without_credentials_is_one_sentence(capsys):
 
 @pytest.mark.parametrize("begun", [False, True], ids=["never begun", "expired"])
 @pytest.mark.parametrize(("profile", "key"), [("portal", PORTAL), ("session", "lab")])
-def test_a_single_sign_on_that_has_run_out_is_one_sentence_with_the_way_back(tmp_path, profile, key, begun):
+def test_an_expired_single_sign_on_is_an_error_with_the_login_command(tmp_path, profile, key, begun):
     """As a process of its own: botocore looks for its home when it is imported."""
     if begun:
         cached = tmp_path / ".aws/sso/cache" / f"{hashlib.sha1(key.encode()).hexdigest()}.json"

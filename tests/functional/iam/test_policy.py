@@ -28,10 +28,10 @@ from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.ssh.transport import Transport
 from dask_bake.view.terminal import Terminal
-from fakes import a_cluster, a_target
+from fakes import Ec2WithHostKey, a_cluster, a_target
 from functional.images.test_images_local_cloud import bake as a_baked_image
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
-from security.launched import Asked, Registered
+from security.clusters import OneProcessRegistered
 from unit.bake.test_bake import Brought
 
 OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
@@ -53,7 +53,7 @@ def aws():
 
 def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
     terminal = Terminal()
-    edge = Asked(api.connect(CLOUD, terminal.notify))
+    edge = Ec2WithHostKey(api.connect(CLOUD, terminal.notify))
     return launch_command.run(
         options,
         CLOUD,
@@ -61,7 +61,7 @@ def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
         terminal,
         dry_run=dry_run,
         json_output=True,
-        make_connection=lambda *_: Registered(edge),
+        make_connection=lambda *_: OneProcessRegistered(edge),
     )
 
 
@@ -72,7 +72,7 @@ def a_cluster_s_life() -> None:
         assert run(command) == 0
 
 
-def test_a_cluster_s_life_takes_what_the_policy_for_launching_allows(aws):
+def test_launch_to_down_needs_exactly_the_actions_of_the_launch_policy(aws):
     with recording() as requests:
         a_cluster_s_life()
 
@@ -89,7 +89,7 @@ def test_a_cluster_s_life_takes_what_the_policy_for_launching_allows(aws):
         (Extra.SECURITY_GROUP, {"security_group": "storage"}),
     ],
 )
-def test_an_option_takes_what_the_policy_for_it_adds(aws, extra, options):
+def test_an_option_needs_the_actions_that_the_policy_adds_for_it(aws, extra, options):
     boto3.client("iam").create_instance_profile(InstanceProfileName="reader")
     aws.create_key_pair(KeyName="mine")
     (vpc,) = aws.describe_vpcs()["Vpcs"]
@@ -102,7 +102,7 @@ def test_an_option_takes_what_the_policy_for_it_adds(aws, extra, options):
     assert permitted(extra) - permitted(Purpose.LAUNCH) <= needed(requests)
 
 
-def test_what_is_made_is_tagged_as_the_policy_asks(aws):
+def test_resources_are_tagged_as_the_policy_s_conditions_require(aws):
     """Its conditions would refuse anything else: on every kind of thing, and metadata with tokens alone."""
     with recording() as requests:
         assert launch(replace(OPTIONS, spot=True, provision=False)) == 0
@@ -131,7 +131,9 @@ def test_what_is_made_is_tagged_as_the_policy_asks(aws):
         (Extra.EICE, {"connect": Connect.EICE}, {"ec2-instance-connect:OpenTunnel"}),
     ],
 )
-def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(cloud, extra, options, besides):
+def test_an_option_that_moto_lacks_needs_the_actions_that_the_policy_adds_for_it(
+    cloud, extra, options, besides
+):
     local = clouds.local_cloud(cloud.url, None)
     (subnet, *_) = cloud.ec2.describe_subnets()["Subnets"]
     cloud.ec2.create_instance_connect_endpoint(SubnetId=subnet["SubnetId"])
@@ -145,7 +147,7 @@ def test_an_option_that_moto_does_not_know_takes_what_the_policy_for_it_adds(clo
     assert permitted(extra) <= needed(requests) | besides
 
 
-def test_programs_of_aws_s_are_allowed_what_they_are_called_for():
+def test_the_policy_allows_the_aws_cli_commands_that_carry_ssh():
     """What carries SSH is a command of the AWS CLI: service and operation stand in it."""
     head = a_cluster().head
     called = {
@@ -186,11 +188,11 @@ class Building:
 
 
 @pytest.mark.parametrize("answer", ["[4950, 1]", "nothing"])
-def test_a_bake_takes_what_the_policy_for_baking_allows(cloud, tmp_path, answer):
+def test_a_bake_needs_exactly_the_actions_of_the_bake_policy(cloud, tmp_path, answer):
     """With what Packer asks for; and one that fails removes its image again."""
     local = clouds.local_cloud(cloud.url, None)
     with recording() as requests:
-        edge = Asked(api.connect(local, lambda _: None))
+        edge = Ec2WithHostKey(api.connect(local, lambda _: None))
         context = BakeContext(
             cloud=local,
             ec2=edge,
@@ -222,12 +224,12 @@ def proves(cloud, edge, answer: str) -> Verifier:
         lambda: "192.0.2.7/32",
         clock,
         lambda _: None,
-        make_connection=lambda *_: Registered(edge),
+        make_connection=lambda *_: OneProcessRegistered(edge),
         compute=lambda *_: answer,
     )
 
 
-def test_the_images_commands_take_what_the_policy_for_images_allows(cloud, capsys):
+def test_the_images_commands_need_exactly_the_actions_of_the_images_policy(cloud, capsys):
     local, terminal = clouds.local_cloud(cloud.url, None), Terminal()
     first, second = a_baked_image(cloud, "dask-bake-1"), a_baked_image(cloud, "dask-bake-2")
     plain = {"dry_run": False, "json_output": True}
@@ -273,7 +275,7 @@ def allowed() -> set[str]:
     return {action for each in policy([Purpose.LAUNCH])["Statement"] for action in each["Action"]}
 
 
-def test_with_what_the_policy_allows_a_cluster_lives_and_ends(aws, caller):
+def test_the_launch_policy_suffices_from_launch_to_down(aws, caller):
     caller.may(allowed())
     set_initial_no_auth_action_count(0)(a_cluster_s_life)()
 
@@ -282,7 +284,7 @@ def test_with_what_the_policy_allows_a_cluster_lives_and_ends(aws, caller):
     "operation",
     ["RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "DescribeInstanceTypes"],
 )
-def test_without_one_action_a_launch_names_it(aws, caller, operation):
+def test_a_launch_names_the_action_that_the_policy_lacks(aws, caller, operation):
     caller.may(allowed() - {f"ec2:{operation}"})
 
     with pytest.raises(BakeError, match=f"may not call ec2:{operation}"):

@@ -97,7 +97,7 @@ def test_without_images_a_list_is_empty(aws, capsys):
     assert json_of(capsys, "images") == []
 
 
-def test_images_are_listed_with_what_uses_them(aws, capsys):
+def test_images_are_listed_with_the_clusters_that_use_them(aws, capsys):
     aws.register_image(Name="somebody-else-s")
     old, new = bake(aws, "dask-bake-1"), bake(aws, "dask-bake-2", verified="")
     launch(aws, old, "docs")
@@ -141,7 +141,7 @@ def test_two_images_are_compared(aws, capsys):
     assert capsys.readouterr().out.endswith("Nothing differs.\n")
 
 
-def test_an_sbom_is_printed_as_it_is(aws, capsys):
+def test_an_sbom_is_printed_unchanged(aws, capsys):
     bake(aws, "dask-bake-a")
 
     assert run(["images", "sbom"]) == 0
@@ -149,7 +149,7 @@ def test_an_sbom_is_printed_as_it_is(aws, capsys):
     assert [each["name"] for each in document["components"]] == ["dask", "numpy"]
 
 
-def test_an_sbom_says_which_hashes_the_tags_had_no_room_for(aws, capsys):
+def test_an_sbom_warns_when_the_tags_had_no_room_for_the_hashes(aws, capsys):
     without = tuple(replace(package, sha256="") for package in MANIFEST.packages)
     bake(aws, "dask-bake-a", held=replace(MANIFEST, packages=without))
 
@@ -159,7 +159,7 @@ def test_an_sbom_says_which_hashes_the_tags_had_no_room_for(aws, capsys):
     assert all("hashes" not in component for component in json.loads(output.out)["components"])
 
 
-def test_old_images_go_with_their_snapshots_but_not_those_in_use(aws, capsys):
+def test_prune_removes_old_images_with_their_snapshots_except_those_in_use(aws, capsys):
     used, old, new = (bake(aws, f"dask-bake-{number}") for number in "123")
     launch(aws, used, "docs")
     kept = sorted(snapshot_of(aws, each) for each in (used, new))
@@ -183,7 +183,7 @@ def test_a_shared_image_is_not_pruned(aws, capsys):
 
 
 @pytest.mark.parametrize(("answer", "left"), [(b"n\n", 2), (b"y\n", 1)])
-def test_at_a_terminal_a_prune_asks(aws, capsys, monkeypatch, answer, left):
+def test_at_a_terminal_prune_asks(aws, capsys, monkeypatch, answer, left):
     bake(aws, "dask-bake-1")
     bake(aws, "dask-bake-2")
     ours, theirs = pty.openpty()
@@ -199,7 +199,7 @@ def test_at_a_terminal_a_prune_asks(aws, capsys, monkeypatch, answer, left):
     os.close(ours)
 
 
-def test_without_a_terminal_a_prune_needs_to_be_told(aws, capsys, monkeypatch):
+def test_without_a_terminal_prune_requires_yes(aws, capsys, monkeypatch):
     with Path(os.devnull).open() as nothing:
         monkeypatch.setattr("sys.stdin", nothing)
         assert refused(capsys, "images", "prune", "--keep", "1") == (
@@ -209,7 +209,7 @@ def test_without_a_terminal_a_prune_needs_to_be_told(aws, capsys, monkeypatch):
         )
 
 
-def test_a_copy_is_whole_and_a_second_one_finds_the_first(aws, capsys):
+def test_a_copy_is_complete_and_a_second_copy_finds_it(aws, capsys):
     source = bake(aws, "dask-bake-a")
     elsewhere = boto3.client("ec2", region_name=ELSEWHERE)
 
@@ -225,7 +225,7 @@ def test_a_copy_is_whole_and_a_second_one_finds_the_first(aws, capsys):
     assert manifest.parse(shown["manifest"]) == replace(MANIFEST, digest="a" * 64)
 
 
-def test_options_before_the_subcommand_count_as_well(aws, capsys):
+def test_options_before_the_subcommand_apply(aws, capsys):
     elsewhere = boto3.client("ec2", region_name=ELSEWHERE)
     here, there = bake(aws, "dask-bake-a"), bake(elsewhere, "dask-bake-b")
 
@@ -235,7 +235,7 @@ def test_options_before_the_subcommand_count_as_well(aws, capsys):
     assert json.loads(capsys.readouterr().out)["id"] == here
 
 
-def test_an_image_is_shared_with_its_snapshot_and_no_longer(aws, capsys):
+def test_an_image_is_shared_and_unshared_with_its_snapshot(aws, capsys):
     image_id = bake(aws, "dask-bake-a")
     permission = {"SnapshotId": snapshot_of(aws, image_id), "Attribute": "createVolumePermission"}
 
@@ -267,7 +267,7 @@ def test_an_image_is_shared_with_its_snapshot_and_no_longer(aws, capsys):
         (["prun"], 2, "No such command 'prun'"),
     ],
 )
-def test_what_is_wrong_is_one_sentence(aws, capsys, words, code, sentence):
+def test_an_error_is_one_sentence(aws, capsys, words, code, sentence):
     outcome = refused(capsys, "images", *words)
     assert (outcome[0], sentence in outcome[1]) == (code, True), outcome
     assert "Traceback" not in outcome[1]
@@ -282,7 +282,9 @@ def test_what_is_wrong_is_one_sentence(aws, capsys, words, code, sentence):
         (["diff", "a", "a"], 1, "has no manifest"),
     ],
 )
-def test_what_an_old_image_cannot_do_is_one_sentence(aws, capsys, words, code, sentence):
+def test_operations_that_an_old_image_lacks_data_for_fail_with_one_sentence(
+    aws, capsys, words, code, sentence
+):
     image_id = aws.register_image(Name="old")["ImageId"]
     aws.create_tags(Resources=[image_id], Tags=tagged(managed="true", digest="a" * 64, verified="yes"))
 

@@ -53,7 +53,7 @@ def copy(server, capsys) -> dict:
     return json.loads(capsys.readouterr().out)[0]
 
 
-def test_a_copy_is_as_whole_as_closed_and_as_short_lived_as_its_source(cloud, capsys):
+def test_a_copy_keeps_the_manifest_imdsv2_and_deprecation_of_its_source(cloud, capsys):
     source = bake(cloud)
 
     first, second = copy(cloud, capsys), copy(cloud, capsys)
@@ -69,7 +69,7 @@ def test_a_copy_is_as_whole_as_closed_and_as_short_lived_as_its_source(cloud, ca
     assert manifest.parse(shown["manifest"]) == MANIFEST
 
 
-def test_a_copy_asked_for_twice_with_one_token_is_one_and_is_tagged_at_once(cloud):
+def test_two_copy_requests_with_one_token_make_one_tagged_copy(cloud):
     bake(cloud)
     (source,), edge = edge_of(cloud).mine(), edge_of(cloud, ELSEWHERE)
     words = {"from_region": "us-east-1", "name": "copied", "client_token": "token", "description": ""}
@@ -84,7 +84,7 @@ def test_a_copy_asked_for_twice_with_one_token_is_one_and_is_tagged_at_once(clou
     assert (edge.mine(), edge.tagged_snapshots()) == ((), ())
 
 
-def test_an_image_with_aws_s_own_key_cannot_be_shared_and_is_shared_with_nobody_then(cloud):
+def test_an_image_encrypted_with_the_default_key_cannot_be_shared(cloud):
     bake(cloud, Encrypted=True)
 
     with pytest.raises(BakeError, match="encrypted with AWS's own key") as caught:
@@ -103,7 +103,7 @@ def test_an_image_with_aws_s_own_key_cannot_be_shared_and_is_shared_with_nobody_
     assert edge.settings_of(edge.mine()[0].id).shared_with == ()
 
 
-def test_pruned_images_and_their_snapshots_are_gone(cloud, capsys):
+def test_prune_deletes_images_and_snapshots(cloud, capsys):
     edge = edge_of(cloud)
     names = [bake(cloud, "dask-bake-1"), bake(cloud, "dask-bake-2")]
     listed = [image.id for image in edge.mine()]
@@ -117,7 +117,7 @@ def test_pruned_images_and_their_snapshots_are_gone(cloud, capsys):
     assert [each.id for each in edge.tagged_snapshots()] == [edge.mine()[0].snapshot_id]
 
 
-def test_an_image_that_is_removed_is_gone_with_its_snapshot(cloud, capsys):
+def test_removing_an_image_deletes_its_snapshot(cloud, capsys):
     edge = edge_of(cloud)
     removed, kept = bake(cloud, "dask-bake-1"), bake(cloud, "dask-bake-2")
 

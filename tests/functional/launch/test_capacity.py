@@ -15,8 +15,8 @@ from dask_bake.models.cloud import Connect, Role
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fake_local_cloud import DEBIAN
-from fakes import Answering, Printing
-from invariant import watched
+from fakes import AllRegistered, Ec2WithHostKey
+from resource_check import checked
 
 BIG, OLD, SMALL = "m6i.2xlarge", "m5.2xlarge", "m6i.large"
 MAKES = ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ImportKeyPair")
@@ -26,13 +26,13 @@ def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:
     def connection(folder, keys, transport):
         if carriers is not None:
             carriers.append(transport)
-        return Answering(edge)
+        return AllRegistered(edge)
 
     terminal = Terminal()
     there = clouds.local_cloud(cloud.url, None)
-    edge = Printing(api.connect(there, terminal.notify))
+    edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
-    return watched(
+    return checked(
         cloud.ec2,
         lambda: launch_command.run(
             LaunchOptions(**chosen),
@@ -86,7 +86,7 @@ def no_room(cloud, **where) -> None:
 NONE = "InsufficientInstanceCapacity"
 
 
-def test_types_and_zones_are_tried_once_each_and_the_head_goes_with_its_workers(cloud, capsys):
+def test_each_type_and_zone_is_tried_once_with_head_and_workers_in_one_zone(cloud, capsys):
     no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
     no_room(cloud, InstanceType=OLD, AvailabilityZone="us-east-1a")
     no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
@@ -110,7 +110,7 @@ def test_types_and_zones_are_tried_once_each_and_the_head_goes_with_its_workers(
     assert len(left(cloud)) == 3 + 2
 
 
-def test_the_zones_that_ec2_names_are_tried_first(cloud, capsys):
+def test_zones_recommended_by_ec2_are_tried_first(cloud, capsys):
     no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
     no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
 
@@ -123,7 +123,7 @@ def test_the_zones_that_ec2_names_are_tried_first(cloud, capsys):
     ]
 
 
-def test_without_room_anywhere_all_that_was_tried_is_named_and_nothing_is_left(cloud):
+def test_without_capacity_anywhere_all_attempts_are_named_and_nothing_is_left(cloud):
     no_room(cloud, InstanceType=BIG)
 
     with pytest.raises(CapacityError) as caught:
@@ -136,7 +136,7 @@ def test_without_room_anywhere_all_that_was_tried_is_named_and_nothing_is_left(c
     assert left(cloud) == []
 
 
-def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_them(cloud, capsys, fault_row):
+def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_spot_capacity(cloud, capsys, fault_row):
     no_room(cloud, MarketType="spot")
 
     with fault_row(
@@ -158,7 +158,7 @@ def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_them(cloud, capsys
     assert {node["state"] for node in document(capsys)["nodes"]} == {"running"}
 
 
-def test_spot_alone_does_not_fall_back(cloud, fault_row):
+def test_without_fallback_spot_workers_stay_spot(cloud, fault_row):
     no_room(cloud, MarketType="spot")
 
     with fault_row(
@@ -174,7 +174,7 @@ def test_spot_alone_does_not_fall_back(cloud, fault_row):
         assert left(cloud) == []
 
 
-def test_a_spot_quota_that_is_used_up_falls_back_beside_the_same_head(cloud, capsys, fault_row):
+def test_an_exhausted_spot_quota_falls_back_with_the_same_head(cloud, capsys, fault_row):
     cloud.fault("error", "RunInstances", code="MaxSpotInstanceCountExceeded", where={"*MarketType": "spot"})
 
     with fault_row(
@@ -191,7 +191,7 @@ def test_a_spot_quota_that_is_used_up_falls_back_beside_the_same_head(cloud, cap
         ]
 
 
-def test_a_quota_that_is_used_up_ends_the_launch_in_the_first_zone(cloud):
+def test_an_exhausted_quota_ends_the_launch_in_the_first_zone(cloud):
     cloud.run(InstanceType="m5.24xlarge")
     cloud.set_quotas(L_1216C47A=100)
     cloud.forget_requests()
@@ -203,7 +203,7 @@ def test_a_quota_that_is_used_up_ends_the_launch_in_the_first_zone(cloud):
     assert len(left(cloud)) == 1
 
 
-def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(cloud, fault_row):
+def test_a_quota_smaller_than_the_cluster_is_an_error_before_anything_is_made(cloud, fault_row):
     cloud.set_quotas(L_1216C47A=16)
 
     with fault_row(
@@ -221,7 +221,7 @@ def test_a_quota_that_is_too_small_in_itself_is_told_before_anything_is_made(clo
         assert [action for action in MAKES if cloud.requests_for(action)] == []
 
 
-def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys, fault_row):
+def test_min_workers_accepts_partial_capacity(cloud, capsys, fault_row):
     cloud.fault("capacity", where={"InstanceType": BIG}, count=2, times=0)
 
     with fault_row(
@@ -236,7 +236,7 @@ def test_as_many_workers_as_there_are_will_do_if_they_are_enough(cloud, capsys, 
         assert "AWS had room for 2 of 4 worker nodes" in " ".join(output.err.split())
 
 
-def test_workers_that_ec2_takes_back_at_once_are_started_once_more_and_then_end_the_launch(cloud, fault_row):
+def test_workers_reclaimed_at_once_are_restarted_once_and_then_end_the_launch(cloud, fault_row):
     cloud.fault("terminated", where={"MaxCount": "2"}, code="Server.SpotInstanceTermination", times=0)
 
     with fault_row(
@@ -280,7 +280,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("options", "sentence"), REFUSED)
-def test_what_the_cloud_does_not_have_is_refused_before_anything_is_made(cloud, options, sentence):
+def test_missing_resources_are_refused_before_anything_is_made(cloud, options, sentence):
     with pytest.raises(BakeError) as caught:
         launch(cloud, **options)
 
@@ -289,7 +289,7 @@ def test_what_the_cloud_does_not_have_is_refused_before_anything_is_made(cloud, 
     assert left(cloud) == []
 
 
-def test_a_group_of_another_vpc_is_told_with_both(cloud):
+def test_a_group_of_another_vpc_is_refused_with_both_vpcs_named(cloud):
     other = cloud.ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
     cloud.ec2.create_security_group(GroupName="theirs", Description="x", VpcId=other)
     here = cloud.ec2.describe_subnets()["Subnets"][0]["VpcId"]
@@ -304,7 +304,7 @@ def test_a_group_of_another_vpc_is_told_with_both(cloud):
     assert [action for action in MAKES if cloud.requests_for(action)] == []
 
 
-def test_what_the_cloud_has_is_used(cloud, capsys):
+def test_existing_resources_are_used(cloud, capsys):
     cloud.ec2.create_key_pair(KeyName="mine")
     cloud.ec2.create_placement_group(GroupName="near", Strategy="cluster")
     group = cloud.ec2.create_security_group(GroupName="ours", Description="x")["GroupId"]
@@ -321,7 +321,7 @@ def test_what_the_cloud_has_is_used(cloud, capsys):
         assert group in [each["GroupId"] for each in instance["SecurityGroups"]]
 
 
-def test_ssh_goes_by_the_endpoint_whose_groups_the_head_lets_in(cloud, tmp_path, monkeypatch):
+def test_ssh_uses_the_endpoint_whose_groups_the_head_allows(cloud, tmp_path, monkeypatch):
     """Of two, the AWS CLI would take either if it were told none."""
     program = tmp_path / "aws"
     program.write_text("#!/bin/sh\necho aws-cli/2.15.30\n")
@@ -355,7 +355,7 @@ def test_ssh_goes_by_the_endpoint_whose_groups_the_head_lets_in(cloud, tmp_path,
     assert find(api.connect(there, lambda _: None), there, None).endpoint == chosen
 
 
-def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, capsys):
+def test_a_dry_run_shows_permissions_and_cost_and_makes_nothing(cloud, capsys):
     assert launch(cloud, dry_run=True) == 0
 
     plan = document(capsys)
@@ -372,7 +372,7 @@ def test_a_dry_run_says_that_one_may_what_it_costs_and_makes_nothing(cloud, caps
     assert left(cloud) == []
 
 
-def test_a_dry_run_names_what_one_may_not_and_fails(cloud, capsys):
+def test_a_dry_run_fails_and_names_missing_permissions(cloud, capsys):
     cloud.fault("error", "RunInstances", code="UnauthorizedOperation", where={"MaxCount": "2"})
     (vpc,) = cloud.ec2.describe_vpcs()["Vpcs"]
     cloud.ec2.create_security_group(GroupName="storage", Description="mine", VpcId=vpc["VpcId"])
@@ -385,7 +385,7 @@ def test_a_dry_run_names_what_one_may_not_and_fails(cloud, capsys):
     assert [each["allowed"] for each in document(capsys)["permissions"]] == [True, None, True, False]
 
 
-def test_a_dry_run_fails_at_no_refusal_that_a_policy_for_own_groups_alone_gives(cloud, capsys):
+def test_a_dry_run_accepts_refusals_by_a_policy_for_own_groups_only(cloud, capsys):
     cloud.fault("error", "RunInstances", code="UnauthorizedOperation")
     cloud.fault("error", "RunInstances", code="UnauthorizedOperation")
 

@@ -28,9 +28,9 @@ from dask_bake.launch.plan import LaunchPlan, check_user_data
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing, a_target, hint_of
+from fakes import AllRegistered, Ec2WithHostKey, FakeClock, a_target, hint_of
 from functional.launch.test_capacity import left
-from invariant import watched
+from resource_check import checked
 
 LAUNCH, END = "At launch", "At the end of a cluster"
 A, B = "us-east-1a", "us-east-1b"
@@ -83,12 +83,12 @@ class Outcome:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
-def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **about) -> Outcome:
+def carried_out(cloud, command, *, nodes: int = 0, is_checked: bool = True, **about) -> Outcome:
     """The command's outcome; what exists afterwards is held to it by somebody whom no fault hinders."""
     outcome, clock = Outcome(**about), Clock()
     there = clouds.local_cloud(cloud.url, None)
     retries = RetryPolicy(outcome.notify, clock, clock.sleep, jitter=lambda: 1.0)
-    edge = Printing(api.connect(there, outcome.notify, retries=retries))
+    edge = Ec2WithHostKey(api.connect(there, outcome.notify, retries=retries))
     aside = cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2")
 
     def go() -> int:
@@ -96,7 +96,7 @@ def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **ab
         return 0
 
     try:
-        watched(aside, go, nodes=nodes) if is_watched else go()
+        checked(aside, go, nodes=nodes) if is_checked else go()
     except BakeError as error:
         outcome.code, outcome.message, outcome.hint = error.exit_code, error.message, hint_of(error)
     outcome.seconds = clock() - 100
@@ -104,7 +104,7 @@ def carried_out(cloud, command, *, nodes: int = 0, is_watched: bool = True, **ab
 
 
 def attempt(
-    cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, is_watched=True, **options
+    cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, is_checked=True, **options
 ) -> Outcome:
     """A launch of a head and two workers, unless the options say otherwise.
 
@@ -120,10 +120,10 @@ def attempt(
             chosen, target, launch_id, bootstrap_files(chosen, keys_for(chosen)), begun=datetime.now(UTC)
         )
         check_user_data(plan)
-        launch(plan, edge, Answering(edge), **world)
+        launch(plan, edge, AllRegistered(edge), **world)
 
     return carried_out(
-        cloud, command, nodes=chosen.count, is_watched=is_watched, before=before, strike=strike
+        cloud, command, nodes=chosen.count, is_checked=is_checked, before=before, strike=strike
     )
 
 
@@ -131,7 +131,7 @@ def end(cloud) -> Outcome:
     """The end of the only cluster."""
 
     def command(there, edge, world) -> None:
-        take_down(find(edge, there, None), edge, Answering(edge), **world)
+        take_down(find(edge, there, None), edge, AllRegistered(edge), **world)
 
     return carried_out(cloud, command)
 
@@ -314,7 +314,7 @@ REFUSALS = (
 
 
 @pytest.mark.parametrize("case", REFUSALS, ids=lambda case: case.code)
-def test_a_launch_that_is_refused_is_asked_for_once_and_says_why(cloud, fault_row, case):
+def test_a_permanent_refusal_is_not_retried_and_is_explained(cloud, fault_row, case):
     where = SPOT if case.of_workers else {}
     cloud.fault("error", "RunInstances", code=case.code, message=case.message, where=where, times=0)
 
@@ -345,7 +345,7 @@ CREDENTIALS = (
 
 
 @pytest.mark.parametrize("code", CREDENTIALS)
-def test_credentials_that_do_not_count_are_told_before_anything_is_made(cloud, fault_row, code):
+def test_invalid_credentials_are_an_error_before_anything_is_made(cloud, fault_row, code):
     cloud.fault("error", code=code, times=0)
 
     with fault_row(
@@ -363,7 +363,7 @@ def test_credentials_that_do_not_count_are_told_before_anything_is_made(cloud, f
         assert {request["code"] for request in cloud.requests_for()} == {code}
 
 
-def test_credentials_that_expire_before_the_first_thing_is_made_leave_nothing(cloud):
+def test_credentials_that_expire_before_the_first_creation_leave_nothing(cloud):
     outcome = attempt(
         cloud,
         before=("CreateSecurityGroup", 1),
@@ -374,23 +374,23 @@ def test_credentials_that_expire_before_the_first_thing_is_made_leave_nothing(cl
     assert (outcome.code, left(cloud), change_counts(cloud)) == (1, [], Counter(CreateSecurityGroup=1))
 
 
-def test_credentials_that_expire_when_the_first_answer_was_lost_leave_what_is_named(cloud):
+def test_credentials_that_expire_after_a_lost_first_response_leave_only_named_resources(cloud):
     cloud.fault("drop-after", "CreateSecurityGroup")
     cloud.fault("error", "CreateSecurityGroup", code="ExpiredToken", times=0)
     cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
 
-    outcome = attempt(cloud, is_watched=False)
+    outcome = attempt(cloud, is_checked=False)
 
     cloud.clear_faults()
     assert (outcome.code, left(cloud)) == (3, ["dask-bake-dask"])
     assert "whatever is tagged dask-bake:cluster=dask" in outcome.message
 
 
-def test_credentials_that_expire_while_it_is_looked_whose_the_name_is_leave_what_is_named(cloud):
+def test_credentials_that_expire_while_the_name_is_looked_up_leave_only_named_resources(cloud):
     cloud.fault("drop-after", "CreateSecurityGroup")
     cloud.fault("error", "DescribeSecurityGroups", code="ExpiredToken", skip=1, times=0)
 
-    outcome = attempt(cloud, is_watched=False)
+    outcome = attempt(cloud, is_checked=False)
 
     cloud.clear_faults()
     assert (outcome.code, left(cloud)) == (3, ["dask-bake-dask"])
@@ -408,7 +408,7 @@ def test_credentials_that_expire_while_it_is_looked_whose_the_name_is_leave_what
     ],
     ids=str,
 )
-def test_credentials_that_expire_in_the_midst_leave_what_is_named_and_down_removes_it(
+def test_credentials_that_expire_during_a_launch_leave_named_resources_that_down_removes(
     cloud, fault_row, before
 ):
     with fault_row(
@@ -467,7 +467,7 @@ def in_the_next_zone(cloud, row, code: str) -> None:
 
 
 @pytest.mark.parametrize("code", NO_ROOM)
-def test_a_zone_without_room_is_asked_once_and_then_the_next(cloud, fault_row, code):
+def test_a_zone_without_capacity_is_tried_once_before_the_next(cloud, fault_row, code):
     refused_in(cloud, code, A)
 
     with fault_row(
@@ -479,7 +479,7 @@ def test_a_zone_without_room_is_asked_once_and_then_the_next(cloud, fault_row, c
         in_the_next_zone(cloud, row, code)
 
 
-def test_a_subnet_whose_addresses_are_gone_is_asked_once_and_then_the_next(cloud, fault_row):
+def test_a_subnet_without_free_addresses_is_tried_once_before_the_next(cloud, fault_row):
     refused_in(cloud, "InsufficientFreeAddressesInSubnet", A)
 
     with fault_row(
@@ -491,7 +491,7 @@ def test_a_subnet_whose_addresses_are_gone_is_asked_once_and_then_the_next(cloud
         in_the_next_zone(cloud, row, "InsufficientFreeAddressesInSubnet")
 
 
-def test_a_zone_that_does_not_take_the_type_is_asked_once_and_then_the_next(cloud, fault_row):
+def test_a_zone_that_lacks_the_type_is_tried_once_before_the_next(cloud, fault_row):
     refused_in(cloud, "Unsupported", A)
 
     with fault_row(
@@ -506,7 +506,7 @@ def test_a_zone_that_does_not_take_the_type_is_asked_once_and_then_the_next(clou
 @pytest.mark.parametrize(
     "code", ["InsufficientInstanceCapacity", "InsufficientFreeAddressesInSubnet", "Unsupported"]
 )
-def test_where_there_is_no_room_anywhere_each_place_is_named(cloud, fault_row, code):
+def test_without_capacity_anywhere_each_zone_is_named(cloud, fault_row, code):
     zones = [each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]]
     refused_in(cloud, code, *zones)
 
@@ -524,7 +524,7 @@ def test_where_there_is_no_room_anywhere_each_place_is_named(cloud, fault_row, c
         assert "--type takes several types" in outcome.hint
 
 
-def test_workers_without_room_end_their_head_before_the_next_zone(cloud, fault_row):
+def test_without_capacity_for_workers_the_head_is_ended_before_the_next_zone(cloud, fault_row):
     cloud.fault("capacity", where={"AvailabilityZone": A, "MaxCount": "2"}, times=0)
 
     with fault_row(
@@ -540,7 +540,7 @@ def test_workers_without_room_end_their_head_before_the_next_zone(cloud, fault_r
         assert set(tokens(cloud).values()) == {1}
 
 
-def test_workers_without_room_anywhere_leave_no_head(cloud, fault_row):
+def test_without_capacity_for_workers_anywhere_no_head_is_left(cloud, fault_row):
     cloud.fault("capacity", where={"MaxCount": "2"}, times=0)
 
     with fault_row(
@@ -556,7 +556,7 @@ def test_workers_without_room_anywhere_leave_no_head(cloud, fault_row):
         assert "--min-workers takes what there is" in outcome.hint
 
 
-def test_spot_whose_price_is_too_low_falls_back_where_it_may(cloud, fault_row):
+def test_a_spot_price_that_is_too_low_falls_back_if_allowed(cloud, fault_row):
     cloud.fault("error", "RunInstances", code="SpotMaxPriceTooLow", where=SPOT, times=0)
 
     with fault_row(
@@ -591,7 +591,7 @@ def made_once(cloud, *, again=()) -> None:
 
 
 @pytest.mark.parametrize("action", [*QUESTIONS, *MAKERS])
-def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud, fault_row, action):
+def test_throttled_and_failed_requests_are_retried(cloud, fault_row, action):
     cloud.fault("error", action, code="RequestLimitExceeded", times=4)
     cloud.fault("error", action, code="InternalError", times=3)
 
@@ -614,7 +614,7 @@ def test_a_request_that_is_throttled_and_at_which_aws_fails_is_made_again(cloud,
 @pytest.mark.parametrize(
     ("code", "times"), [("EC2ThrottledException", 7), ("Unavailable", 3), ("ServiceUnavailable", 3)]
 )
-def test_the_other_codes_that_say_the_same_are_taken_as_the_same(cloud, code, times):
+def test_other_throttling_and_failure_codes_are_retried(cloud, code, times):
     cloud.fault("error", "RunInstances", code=code, times=times)
 
     outcome = attempt(cloud)
@@ -624,7 +624,7 @@ def test_the_other_codes_that_say_the_same_are_taken_as_the_same(cloud, code, ti
 
 
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "RunInstances"])
-def test_a_request_that_is_throttled_without_end_is_made_eight_times(cloud, fault_row, action):
+def test_a_request_that_is_always_throttled_is_made_eight_times(cloud, fault_row, action):
     cloud.fault("error", action, code="RequestLimitExceeded", times=0)
 
     with fault_row(
@@ -642,7 +642,7 @@ def test_a_request_that_is_throttled_without_end_is_made_eight_times(cloud, faul
 
 
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "RunInstances"])
-def test_a_request_at_which_aws_fails_without_end_is_made_four_times(cloud, fault_row, action):
+def test_a_request_that_always_fails_is_made_four_times(cloud, fault_row, action):
     cloud.fault("error", action, code="InternalError", times=0)
 
     with fault_row(
@@ -659,7 +659,7 @@ def test_a_request_at_which_aws_fails_without_end_is_made_four_times(cloud, faul
 
 
 @pytest.mark.parametrize("action", OF_AN_END)
-def test_an_end_goes_on_though_it_is_throttled_and_aws_fails(cloud, fault_row, action):
+def test_teardown_retries_throttled_and_failed_requests(cloud, fault_row, action):
     attempt(cloud)
     cloud.fault("error", action, code="RequestLimitExceeded", times=4)
     cloud.fault("error", action, code="InternalError", times=3)
@@ -677,7 +677,7 @@ def test_an_end_goes_on_though_it_is_throttled_and_aws_fails(cloud, fault_row, a
 
 
 @pytest.mark.parametrize("action", OF_AN_END)
-def test_a_launch_is_undone_though_that_is_throttled(cloud, fault_row, action):
+def test_a_failed_launch_is_torn_down_despite_throttling(cloud, fault_row, action):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     cloud.fault(
         "error", action, code="RequestLimitExceeded", times=4, skip=action == "DescribeSecurityGroups"
@@ -703,7 +703,7 @@ def test_a_launch_is_undone_though_that_is_throttled(cloud, fault_row, action):
         ("RunInstances", "InvalidKeyPair.NotFound"),
     ],
 )
-def test_what_ec2_does_not_know_yet_is_asked_for_again(cloud, fault_row, action, code):
+def test_a_resource_that_is_not_visible_yet_is_retried(cloud, fault_row, action, code):
     cloud.fault("error", action, code=code, times=3)
 
     with fault_row(
@@ -719,7 +719,7 @@ def test_what_ec2_does_not_know_yet_is_asked_for_again(cloud, fault_row, action,
         assert f"AWS does not list yet what it has just created: retrying {action}." in outcome.notes
 
 
-def test_what_ec2_never_knows_is_asked_for_again_for_30_seconds(cloud):
+def test_a_resource_that_stays_invisible_is_retried_for_30_seconds(cloud):
     cloud.fault("error", "AuthorizeSecurityGroupIngress", code="InvalidGroup.NotFound", times=0)
 
     outcome = attempt(cloud)
@@ -729,7 +729,7 @@ def test_what_ec2_never_knows_is_asked_for_again_for_30_seconds(cloud):
     assert 30 <= outcome.seconds < 60
 
 
-def test_an_instance_profile_that_is_new_is_asked_for_again_for_a_minute(cloud, fault_row):
+def test_a_new_instance_profile_is_retried_for_a_minute(cloud, fault_row):
     text = "Value (s3) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
     cloud.fault("error", "RunInstances", code="InvalidParameterValue", message=text, times=5)
 
@@ -753,7 +753,7 @@ def test_an_instance_profile_that_is_new_is_asked_for_again_for_a_minute(cloud, 
     assert 60 <= outcome.seconds < 90
 
 
-def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_again(cloud, fault_row):
+def test_instances_that_are_not_visible_yet_are_waited_for_and_not_started_twice(cloud, fault_row):
     cloud.fault("unseen", seconds=1, times=0)
 
     with fault_row(
@@ -766,7 +766,7 @@ def test_instances_that_ec2_does_not_show_yet_are_waited_for_and_not_started_aga
         assert (outcome.code, len(left(cloud)), codes(cloud)) == (0, 3 + 2, [None, None])
 
 
-def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud, fault_row):
+def test_an_abandoned_head_is_ended_as_soon_as_it_becomes_visible(cloud, fault_row):
     cloud.fault("unseen", seconds=0.3, times=0)  # much less than a minute of the launcher's clock takes
     cloud.fault("error", "TerminateInstances", code="InvalidInstanceID.NotFound", times=3)
     cloud.fault("capacity", where={"AvailabilityZone": A, "MaxCount": "2"}, times=0)
@@ -783,7 +783,7 @@ def test_a_head_that_is_given_up_before_ec2_shows_it_is_ended_when_it_does(cloud
         assert change_counts(cloud)["TerminateInstances"] >= 4
 
 
-def test_a_rule_that_is_there_is_no_error(cloud, fault_row):
+def test_a_duplicate_rule_is_no_error(cloud, fault_row):
     cloud.fault("error", "AuthorizeSecurityGroupIngress", code="InvalidPermission.Duplicate", times=0)
 
     with fault_row(
@@ -808,7 +808,7 @@ def holds_the_name(cloud, tags: dict[str, str]) -> str:
     return str(group)
 
 
-def test_a_name_that_a_cluster_has_is_refused_and_the_cluster_stays(cloud, fault_row):
+def test_the_name_of_a_running_cluster_is_refused_and_the_cluster_stays(cloud, fault_row):
     attempt(cloud)
     before = left(cloud)
     cloud.forget_requests()
@@ -826,7 +826,7 @@ def test_a_name_that_a_cluster_has_is_refused_and_the_cluster_stays(cloud, fault
         assert "dask-bake status dask shows it, dask-bake down dask ends it" in outcome.hint
 
 
-def test_a_name_that_only_old_groups_hold_is_told_with_what_clears_it(cloud, fault_row):
+def test_a_name_held_by_leftover_groups_is_refused_with_the_command_that_removes_them(cloud, fault_row):
     an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
     tags = {
         Tag.MANAGED: "true",
@@ -852,7 +852,7 @@ def test_a_name_that_only_old_groups_hold_is_told_with_what_clears_it(cloud, fau
     assert attempt(cloud).code == 0
 
 
-def test_somebody_elses_group_of_that_name_is_never_touched(cloud, fault_row):
+def test_a_foreign_group_of_that_name_is_never_touched(cloud, fault_row):
     holds_the_name(cloud, {})
 
     with fault_row(
@@ -870,7 +870,7 @@ def test_somebody_elses_group_of_that_name_is_never_touched(cloud, fault_row):
 
 
 @pytest.mark.parametrize("code", ["DependencyViolation", "InvalidGroup.InUse"])
-def test_a_group_that_is_still_in_use_is_waited_for(cloud, fault_row, code):
+def test_deletion_waits_for_a_group_that_is_in_use(cloud, fault_row, code):
     attempt(cloud)
     cloud.fault("error", "DeleteSecurityGroup", code=code, times=9)
 
@@ -886,7 +886,7 @@ def test_a_group_that_is_still_in_use_is_waited_for(cloud, fault_row, code):
         assert len(cloud.requests_for("DeleteSecurityGroup")) == 9 + 2
 
 
-def test_a_group_that_somebody_elses_interface_holds_is_named_with_it(cloud, fault_row):
+def test_a_group_held_by_a_foreign_interface_is_named_with_the_interface(cloud, fault_row):
     attempt(cloud)
     (group,) = cloud.ec2.describe_security_groups(
         Filters=[{"Name": "group-name", "Values": ["dask-bake-dask"]}]
@@ -921,7 +921,7 @@ ENDED = r"node 0 \(i-\w+\) ended while the cluster was launched: "
 
 
 @pytest.mark.parametrize("code", ["Server.InternalError", "Server.InsufficientInstanceCapacity"])
-def test_an_instance_that_ec2_itself_ends_is_started_once_more_elsewhere(cloud, fault_row, code):
+def test_an_instance_that_ec2_ends_is_restarted_once_in_the_next_zone(cloud, fault_row, code):
     cloud.fault("terminated", code=code)
 
     with fault_row(
@@ -938,7 +938,7 @@ def test_an_instance_that_ec2_itself_ends_is_started_once_more_elsewhere(cloud, 
         ]
 
 
-def test_an_instance_that_ec2_itself_ends_twice_ends_the_launch(cloud, fault_row):
+def test_an_instance_that_ec2_ends_twice_ends_the_launch(cloud, fault_row):
     cloud.fault("terminated", code="Server.InternalError", times=0)
 
     with fault_row(
@@ -962,7 +962,7 @@ def test_an_instance_that_ec2_itself_ends_twice_ends_the_launch(cloud, fault_row
         ("Client.InvalidSnapshot.NotFound", "the last lines of its console are above"),
     ],
 )
-def test_an_instance_that_ends_for_a_reason_of_ours_ends_the_launch(cloud, fault_row, code, hint):
+def test_an_instance_that_ends_for_a_client_reason_ends_the_launch(cloud, fault_row, code, hint):
     cloud.fault("terminated", code=code)
 
     with fault_row(
@@ -1002,7 +1002,7 @@ def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, f
     [("RunInstances", 2), ("DescribeInstances", 1)],
     ids=str,
 )
-def test_a_network_that_goes_for_good_in_the_midst_is_told_with_what_may_be_there(cloud, fault_row, before):
+def test_a_permanent_network_failure_names_the_resources_that_may_exist(cloud, fault_row, before):
     with fault_row(
         LAUNCH,
         "the network fails during a launch and does not come back",
@@ -1022,7 +1022,7 @@ def test_a_network_that_goes_for_good_in_the_midst_is_told_with_what_may_be_ther
         assert (end(cloud).code, left(cloud)) == (0, [])
 
 
-def test_a_network_that_is_gone_from_the_start_is_told_soon(cloud, fault_row):
+def test_a_network_that_is_down_from_the_start_is_reported_soon(cloud, fault_row):
     cloud.fault("drop-before", times=0)
 
     with fault_row(
@@ -1059,7 +1059,7 @@ def is_told_beforehand(cloud, row, says: str, hint: str = "", **options) -> None
 
 
 @pytest.mark.parametrize(("options", "says"), BEFOREHAND, ids=[each[1] for each in BEFOREHAND])
-def test_what_is_not_there_is_told_before_anything_is_made(cloud, fault_row, options, says):
+def test_unknown_resources_are_errors_before_anything_is_made(cloud, fault_row, options, says):
     with fault_row(
         LAUNCH,
         "key pair, subnet, instance type, image or instance profile does not exist"
@@ -1070,7 +1070,7 @@ def test_what_is_not_there_is_told_before_anything_is_made(cloud, fault_row, opt
         is_told_beforehand(cloud, row, says, **options)
 
 
-def test_a_subnet_that_is_too_small_is_told_before_anything_is_made(cloud, fault_row):
+def test_a_subnet_that_is_too_small_is_an_error_before_anything_is_made(cloud, fault_row):
     (vpc,) = {each["VpcId"] for each in cloud.ec2.describe_subnets()["Subnets"]}
     block = cloud.ec2.describe_vpcs()["Vpcs"][0]["CidrBlock"]
     *_, last = ip_network(block).subnets(new_prefix=28)
@@ -1087,7 +1087,7 @@ def test_a_subnet_that_is_too_small_is_told_before_anything_is_made(cloud, fault
         )
 
 
-def test_user_data_that_is_too_long_is_told_before_anything_is_made(cloud, fault_row, tmp_path):
+def test_user_data_beyond_the_limit_is_an_error_before_anything_is_made(cloud, fault_row, tmp_path):
     config = tmp_path / "user-data"
     config.write_text(f"#cloud-config\nbootcmd: [[echo, {'x' * 17_000}]]\n")
 
@@ -1100,7 +1100,7 @@ def test_user_data_that_is_too_long_is_told_before_anything_is_made(cloud, fault
         is_told_beforehand(cloud, row, "16384", user_data=config)
 
 
-def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_row):
+def test_a_region_without_default_subnets_is_an_error_that_names_the_option(cloud, fault_row):
     for subnet in cloud.ec2.describe_subnets()["Subnets"]:
         cloud.ec2.delete_subnet(SubnetId=subnet["SubnetId"])
 
@@ -1115,7 +1115,7 @@ def test_a_region_without_default_subnets_is_told_with_the_option(cloud, fault_r
         )
 
 
-def test_a_region_that_is_none_is_told_before_anybody_is_asked(cloud, fault_row):
+def test_an_unknown_region_is_an_error_without_any_request(cloud, fault_row):
     with fault_row(
         LAUNCH,
         "the region does not exist",
@@ -1127,7 +1127,7 @@ def test_a_region_that_is_none_is_told_before_anybody_is_asked(cloud, fault_row)
         assert "did you mean eu-west-1" in caught.value.hint
 
 
-def test_without_credentials_that_is_told_before_anybody_is_asked(cloud, fault_row, monkeypatch, capsys):
+def test_missing_credentials_are_an_error_without_any_request(cloud, fault_row, monkeypatch, capsys):
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
 

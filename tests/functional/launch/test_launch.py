@@ -14,7 +14,7 @@ from dask_bake.ec2 import api as ec2
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
-from fakes import Answering
+from fakes import AllRegistered
 from moto_launches import OPTIONS, answering_cloud, baked, launch, tag
 
 
@@ -47,7 +47,7 @@ def everything(aws) -> list[str]:
     return instances + [name for name in groups if name != "default"]
 
 
-def test_a_launch_says_what_it_made_and_by_which_calls(aws, image, cloud, capsys):
+def test_a_launch_reports_its_resources_and_calls(aws, image, cloud, capsys):
     assert launch(cloud) == 0
 
     document = json.loads(capsys.readouterr().out)
@@ -72,7 +72,7 @@ def test_a_launch_says_what_it_made_and_by_which_calls(aws, image, cloud, capsys
     ]
 
 
-def test_instances_are_closed_and_encrypted_and_end_with_their_disks(aws, image, cloud):
+def test_instances_require_imdsv2_with_encrypted_disks_that_are_deleted_on_termination(aws, image, cloud):
     launch(cloud)
 
     for reservation in aws.describe_instances()["Reservations"]:
@@ -90,7 +90,7 @@ def cidrs(rule) -> list[str]:
     return [each["CidrIp"] for each in rule["IpRanges"]]
 
 
-def test_only_the_group_and_the_callers_ssh_are_let_in(aws, image, cloud):
+def test_only_the_group_and_the_caller_s_ssh_are_allowed(aws, image, cloud):
     launch(cloud)
 
     filters = [{"Name": "group-name", "Values": ["dask-bake-*"]}]
@@ -107,7 +107,7 @@ def test_only_the_group_and_the_callers_ssh_are_let_in(aws, image, cloud):
     assert rules == {("dask-bake-dask", "-1", None), ("dask-bake-dask/ssh", "tcp", 22, "192.0.2.7/32")}
 
 
-def test_what_was_launched_is_listed_shown_and_taken_down(aws, image, cloud, capsys):
+def test_a_launched_cluster_is_listed_shown_and_taken_down(aws, image, cloud, capsys):
     launch(cloud)
     capsys.readouterr()
 
@@ -134,7 +134,7 @@ def test_a_name_in_use_is_refused_and_the_cluster_stays(aws, image, cloud):
 
 
 def test_an_interrupted_launch_leaves_nothing(aws, image, cloud):
-    class Interrupted(Answering):
+    class Interrupted(AllRegistered):
         def registered(self, head):
             raise KeyboardInterrupt
 
@@ -153,7 +153,7 @@ def test_a_dry_run_shows_calls_and_user_data_and_makes_nothing(aws, image, cloud
     assert everything(aws) == []
 
 
-def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_path):
+def test_the_nodes_are_written_to_a_file_in_dask_ec2_s_format(aws, image, cloud, tmp_path):
     path = tmp_path / "cluster.yaml"
     launch(cloud, replace(OPTIONS, file=path))
 
@@ -165,7 +165,7 @@ def test_the_nodes_are_written_to_a_file_as_dask_ec2_did(aws, image, cloud, tmp_
     assert [node["role"] for node in document["instances"]] == ["head", "worker", "worker"]
 
 
-def test_destroy_is_down_and_asks_nothing(aws, image, cloud, tmp_path, capsys):
+def test_destroy_is_down_without_a_question(aws, image, cloud, tmp_path, capsys):
     file = tmp_path / "cluster.yaml"
     launch(cloud, replace(OPTIONS, name="mine", file=file))
     launch(cloud, replace(OPTIONS, name="other"))
@@ -202,7 +202,7 @@ def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, t
         ({"type": ("m6g.2xlarge",)}, UsageError, "is x86_64, the type m6g.2xlarge is arm64"),
     ],
 )
-def test_what_ec2_does_not_have_is_refused_before_anything_is_made(
+def test_what_moto_s_ec2_lacks_is_refused_before_anything_is_made(
     aws, image, cloud, options, error, sentence
 ):
     with pytest.raises(error, match=sentence):
@@ -211,14 +211,14 @@ def test_what_ec2_does_not_have_is_refused_before_anything_is_made(
     assert everything(aws) == []
 
 
-def test_without_an_image_the_way_to_one_is_told(aws, cloud):
+def test_without_an_image_the_hint_is_the_bake_command(aws, cloud):
     with pytest.raises(BakeError, match="there is no image to launch from") as caught:
         launch(cloud)
 
     assert caught.value.hint.startswith("dask-bake bake makes one")
 
 
-def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, cloud, capsys):
+def test_an_unverified_image_is_launched_only_by_its_id(aws, image, cloud, capsys):
     aws.delete_tags(Resources=[image], Tags=[{"Key": Tag.VERIFIED}])
 
     with pytest.raises(BakeError, match=f"no image is verified: {image}"):
@@ -229,7 +229,7 @@ def test_an_image_that_is_not_proved_is_launched_only_by_its_id(aws, image, clou
     assert f"The image {image} is still being tested, or its test failed" in message
 
 
-def test_an_image_of_another_python_is_launched_only_when_that_is_allowed(aws, image, cloud, capsys):
+def test_an_image_of_another_python_is_launched_only_with_allow_mismatch(aws, image, cloud, capsys):
     tag(aws, image, {Tag.PYTHON: "2.7.18"})
 
     with pytest.raises(UsageError, match=r"has Python 2\.7\.18, this machine Python 3"):
@@ -243,28 +243,28 @@ def test_an_image_of_another_python_is_launched_only_when_that_is_allowed(aws, i
 @pytest.mark.parametrize(
     "command", [["status", "nope"], ["down", "nope"], ["ssh", "--name", "nope"], ["connect", "nope"]]
 )
-def test_an_unknown_cluster_is_wrong_use(aws, command, capsys):
+def test_an_unknown_cluster_is_a_usage_error(aws, command, capsys):
     assert run(command) == 2
     assert capsys.readouterr().err == (
         "Error: there is no cluster named nope in aws us-east-1\nHint: dask-bake launch starts one\n"
     )
 
 
-def test_a_node_that_the_cluster_does_not_have_is_wrong_use(aws, image, cloud, capsys):
+def test_an_unknown_node_number_is_a_usage_error(aws, image, cloud, capsys):
     launch(cloud)
 
     assert run(["ssh", "7"]) == 2
     assert "cluster dask has no node 7\nHint: its nodes: 0, 1, 2" in capsys.readouterr().err
 
 
-def test_a_cluster_whose_key_is_elsewhere_cannot_be_entered(aws, image, cloud, capsys):
+def test_a_cluster_whose_key_is_on_another_machine_cannot_be_connected_to(aws, image, cloud, capsys):
     launch(cloud)
 
     assert run(["ssh"]) == 1
     assert "the key of cluster dask is not on this machine" in capsys.readouterr().err
 
 
-def test_a_cluster_is_what_its_tags_say(aws, image, cloud):
+def test_a_cluster_s_processes_and_size_are_read_from_its_tags(aws, image, cloud):
     launch(cloud)
     cluster = clouds_cluster(cloud)
 

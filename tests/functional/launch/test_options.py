@@ -611,7 +611,7 @@ def here(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.option)
-def test_an_option_changes_the_listed_lines_of_the_plan_and_no_others(case, here):
+def test_an_option_changes_exactly_the_listed_lines_of_the_plan(case, here):
     before, after = lines_of(plan_of(case.base)), lines_of(plan_of(case.line))
 
     public = here.rpartition(" ")[0] if case.option == "keypair" else ""
@@ -644,7 +644,7 @@ def time_waited(line: str) -> str:
     return caught.value.message.partition(" for ")[0]
 
 
-def test_timeout_is_the_time_that_the_launch_waits():
+def test_timeout_limits_the_wait_of_a_launch():
     assert (time_waited(""), time_waited("--timeout 7")) == ("waited 300 s", "waited 7 s")
 
 

@@ -16,7 +16,7 @@ from dask_bake.errors import LeftoverError, QuotaError
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fake_local_cloud import DEBIAN
-from fakes import Answering, FakeClock, Printing, hint_of
+from fakes import AllRegistered, Ec2WithHostKey, FakeClock, hint_of
 from functional.launch.test_capacity import left
 
 
@@ -25,7 +25,7 @@ def connected(cloud):
     terminal, clock = Terminal(), FakeClock()
     there = clouds.local_cloud(cloud.url, None)
     retries = RetryPolicy(terminal.notify, clock, clock.sleep, jitter=lambda: 1.0)
-    return there, Printing(api.connect(there, terminal.notify, retries=retries)), terminal
+    return there, Ec2WithHostKey(api.connect(there, terminal.notify, retries=retries)), terminal
 
 
 def launch(cloud, terminal=None, **options) -> int:
@@ -38,7 +38,7 @@ def launch(cloud, terminal=None, **options) -> int:
         terminal or own,
         dry_run=False,
         json_output=True,
-        make_connection=lambda *_: Answering(edge),
+        make_connection=lambda *_: AllRegistered(edge),
     )
 
 
@@ -59,7 +59,7 @@ def all_left(cloud):
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "ImportKeyPair", "RunInstances"])
-def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, fault_row, action, kind):
+def test_a_creation_of_unknown_outcome_is_retried_and_done_once(cloud, capsys, fault_row, action, kind):
     """ImportKeyPair is asked for where there is no user-data to bring the key."""
     cloud.fault(kind, action, times=2)
 
@@ -80,7 +80,7 @@ def test_what_may_or_may_not_have_been_made_is_made_once(cloud, capsys, fault_ro
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "error"])
-def test_what_is_asked_for_again_is_the_same_to_the_user_data(cloud, capsys, kind):
+def test_a_retried_request_is_identical_including_user_data(cloud, capsys, kind):
     about = {"code": "RequestLimitExceeded"} if kind == "error" else {}
     cloud.fault(kind, "RunInstances", times=2, **about)
 
@@ -93,7 +93,7 @@ def test_what_is_asked_for_again_is_the_same_to_the_user_data(cloud, capsys, kin
 
 
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
-def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, fault_row, kind):
+def test_removal_goes_on_whichever_of_its_requests_fail(cloud, capsys, fault_row, kind):
     launch(cloud, provision=False, nprocs=1)
     for action in ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair", "DescribeInstances"):
         cloud.fault(kind, action, times=2)
@@ -108,7 +108,7 @@ def test_a_removal_goes_on_whatever_becomes_of_its_requests(cloud, capsys, fault
         assert all_left(cloud) == []
 
 
-def test_a_throttled_launch_that_fails_is_undone_though_that_is_throttled_too(cloud, capsys):
+def test_a_failed_launch_is_removed_while_all_requests_are_throttled(cloud, capsys):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     for action in ("CreateSecurityGroup", "TerminateInstances", "DescribeInstances", "DeleteSecurityGroup"):
         cloud.fault("error", action, code="RequestLimitExceeded", times=4)
@@ -121,7 +121,7 @@ def test_a_throttled_launch_that_fails_is_undone_though_that_is_throttled_too(cl
     assert [request["code"] for request in cloud.requests_for("RunInstances")] == [None, "VcpuLimitExceeded"]
 
 
-def test_an_instance_that_ec2_does_not_show_yet_is_ended_when_it_does(cloud):
+def test_an_instance_that_is_not_visible_yet_is_ended_when_it_becomes_visible(cloud):
     cloud.fault("unseen", seconds=2)
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
 
@@ -131,7 +131,7 @@ def test_an_instance_that_ec2_does_not_show_yet_is_ended_when_it_does(cloud):
     assert all_left(cloud) == []
 
 
-def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that_is_there(cloud, fault_row):
+def test_credentials_that_expire_during_teardown_are_reported_with_all_leftovers(cloud, fault_row):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     for action in ("TerminateInstances", "DescribeInstances", "DescribeSecurityGroups"):
         cloud.fault("error", action, code="ExpiredToken", times=0, skip=action == "DescribeSecurityGroups")
@@ -156,7 +156,7 @@ def test_credentials_that_expire_while_a_launch_is_undone_are_told_with_all_that
     assert all_left(cloud) == []
 
 
-def test_an_instance_that_may_not_be_ended_keeps_no_other_alive(cloud, capsys, fault_row):
+def test_an_instance_that_may_not_be_terminated_does_not_keep_others_alive(cloud, capsys, fault_row):
     launch(cloud)
     kept = next(
         instance["InstanceId"]
@@ -192,7 +192,7 @@ class Leaving(Terminal):
             raise KeyboardInterrupt
 
 
-def test_an_interrupt_while_the_view_of_a_launch_ends_says_that_the_cluster_is_up(cloud):
+def test_an_interrupt_after_the_launch_reports_that_the_cluster_is_up(cloud):
     with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs"):
         launch(cloud, Leaving())
 

@@ -49,7 +49,7 @@ def error_of(call, **parameters) -> tuple[str, int, str]:
         ("VcpuLimitExceeded", 400),
     ],
 )
-def test_an_error_has_its_code_and_the_status_that_goes_with_it_and_nothing_was_done(cloud, code, status):
+def test_an_error_has_its_code_and_status_and_the_request_is_not_carried_out(cloud, code, status):
     cloud.fault("error", "RunInstances", code=code)
 
     assert error_of(cloud.run)[:2] == (code, status)
@@ -57,7 +57,7 @@ def test_an_error_has_its_code_and_the_status_that_goes_with_it_and_nothing_was_
     assert len(cloud.run()) == 1
 
 
-def test_an_error_has_the_status_and_the_words_that_it_was_given(cloud):
+def test_an_error_has_the_status_and_message_of_its_rule(cloud):
     cloud.fault("error", "DescribeSubnets", code="Blocked", status=418, message="Not <now>.")
 
     assert error_of(cloud.ec2.describe_subnets) == ("Blocked", 418, "Not <now>.")
@@ -71,7 +71,7 @@ def test_an_error_has_the_status_and_the_words_that_it_was_given(cloud):
         ("service-quotas", "get_service_quota", {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}),
     ],
 )
-def test_other_services_have_errors_in_their_own_form(cloud, service, operation, parameters):
+def test_errors_of_other_services_have_their_format(cloud, service, operation, parameters):
     cloud.fault("error", code="ExpiredToken")
 
     call = getattr(cloud.client(service), operation)
@@ -79,7 +79,7 @@ def test_other_services_have_errors_in_their_own_form(cloud, service, operation,
     call(**parameters)
 
 
-def test_a_rule_is_for_the_requests_whose_parameters_fit(cloud):
+def test_a_rule_applies_to_requests_with_matching_parameters(cloud):
     where = {"InstanceType": "m5.*", "TagSpecification.*.Tag.*.Value": "worker"}
     cloud.fault("error", "RunInstances", code="Unavailable", where=where)
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "role", "Value": "worker"}]}]
@@ -90,7 +90,7 @@ def test_a_rule_is_for_the_requests_whose_parameters_fit(cloud):
     assert refusal(cloud.run, InstanceType="m5.large", TagSpecifications=tags) == "Unavailable"
 
 
-def test_a_rule_lets_some_requests_pass_and_then_strikes_so_often(cloud):
+def test_a_rule_skips_requests_and_then_strikes_a_number_of_times(cloud):
     cloud.fault("error", "Describe*", code="Unavailable", skip=1, times=2)
 
     cloud.ec2.describe_instances()
@@ -100,7 +100,7 @@ def test_a_rule_lets_some_requests_pass_and_then_strikes_so_often(cloud):
     assert [(rule["matched"], rule["struck"]) for rule in cloud.faults()] == [(3, 2)]
 
 
-def test_a_rule_that_is_to_strike_always_does_until_it_is_cleared(cloud):
+def test_a_rule_without_a_limit_strikes_until_it_is_cleared(cloud):
     cloud.fault("error", "DescribeSubnets", code="Unavailable", times=0)
     for _ in range(5):
         assert refusal(cloud.ec2.describe_subnets) == "Unavailable"
@@ -111,7 +111,7 @@ def test_a_rule_that_is_to_strike_always_does_until_it_is_cleared(cloud):
     assert cloud.faults() == []
 
 
-def test_of_two_rules_the_first_decides_and_the_second_waits(cloud):
+def test_of_two_matching_rules_the_first_strikes(cloud):
     for code in ("Unavailable", "InternalError"):
         cloud.fault("error", "DescribeSubnets", code=code)
 
@@ -121,7 +121,7 @@ def test_of_two_rules_the_first_decides_and_the_second_waits(cloud):
 # The connection
 
 
-def test_a_connection_that_is_dropped_before_leaves_nothing(cloud):
+def test_drop_before_does_not_carry_out_the_request(cloud):
     cloud.fault("drop-before", "RunInstances")
 
     with pytest.raises(ConnectionClosedError):
@@ -129,7 +129,7 @@ def test_a_connection_that_is_dropped_before_leaves_nothing(cloud):
     assert count(cloud) == 0
 
 
-def test_a_connection_that_is_dropped_after_leaves_what_was_asked_for_and_the_token_finds_it(cloud):
+def test_drop_after_carries_out_the_request_and_its_token_finds_the_result(cloud):
     cloud.fault("drop-after", "RunInstances")
 
     with pytest.raises(ConnectionClosedError):
@@ -139,7 +139,7 @@ def test_a_connection_that_is_dropped_after_leaves_what_was_asked_for_and_the_to
     assert count(cloud) == 2
 
 
-def test_a_truncated_answer_cannot_be_read_and_the_request_was_carried_out(cloud):
+def test_a_truncated_response_cannot_be_parsed_but_the_request_is_carried_out(cloud):
     cloud.fault("truncate", "RunInstances")
 
     with pytest.raises((HTTPClientError, ResponseParserError)):
@@ -147,7 +147,7 @@ def test_a_truncated_answer_cannot_be_read_and_the_request_was_carried_out(cloud
     assert count(cloud) == 1
 
 
-def test_a_page_of_html_comes_with_status_200_and_nothing_was_done(cloud):
+def test_an_html_page_has_status_200_and_the_request_is_not_carried_out(cloud):
     cloud.fault("html", "RunInstances")
 
     answer = cloud.ec2.run_instances(ImageId="ami-00000000000000001", MinCount=1, MaxCount=1)
@@ -157,7 +157,7 @@ def test_a_page_of_html_comes_with_status_200_and_nothing_was_done(cloud):
     assert count(cloud) == 0
 
 
-def test_a_delay_holds_up_its_request_and_no_other(cloud):
+def test_a_delay_affects_only_its_request(cloud):
     rule = cloud.fault("delay", "DescribeSubnets", seconds=0.4)
 
     cloud.ec2.describe_instances()
@@ -172,7 +172,7 @@ def test_a_delay_holds_up_its_request_and_no_other(cloud):
 
 
 @pytest.mark.parametrize("kind", [{"kind": "error", "code": NO_CAPACITY}, {"kind": "capacity"}])
-def test_no_capacity_is_told_with_the_zones_that_have_some(cloud, kind):
+def test_insufficient_capacity_names_the_zones_that_have_capacity(cloud, kind):
     for zone in ("us-east-1a", "us-east-1c"):
         cloud.fault(**kind, times=0, where={"AvailabilityZone": zone})
     parameters = {"InstanceType": "m5.large", "Placement": {"AvailabilityZone": "us-east-1a"}}
@@ -187,13 +187,13 @@ def test_no_capacity_is_told_with_the_zones_that_have_some(cloud, kind):
     assert len(cloud.run(InstanceType="m5.large", Placement={"AvailabilityZone": "us-east-1b"})) == 1
 
 
-def test_no_capacity_anywhere_names_no_zone(cloud):
+def test_insufficient_capacity_everywhere_names_no_zone(cloud):
     cloud.fault("capacity", times=0)
 
     assert error_of(cloud.run)[2].endswith("working on provisioning additional capacity.")
 
 
-def test_a_subnets_zone_is_its_zone(cloud):
+def test_a_capacity_rule_for_a_zone_applies_to_its_subnet(cloud):
     cloud.fault("capacity", where={"AvailabilityZone": "us-east-1b"})
     zone = [{"Name": "availability-zone", "Values": ["us-east-1b"]}]
     subnet = cloud.ec2.describe_subnets(Filters=zone)["Subnets"][0]["SubnetId"]
@@ -202,7 +202,7 @@ def test_a_subnets_zone_is_its_zone(cloud):
     assert refusal(cloud.run, NetworkInterfaces=[interface]) == NO_CAPACITY
 
 
-def test_spot_capacity_is_apart_from_the_rest(cloud):
+def test_spot_capacity_is_separate_from_on_demand_capacity(cloud):
     cloud.fault("capacity", times=0, where={"MarketType": "spot"})
 
     assert error_of(cloud.run, InstanceMarketOptions={"MarketType": "spot"}) == (
@@ -213,14 +213,14 @@ def test_spot_capacity_is_apart_from_the_rest(cloud):
     assert len(cloud.run()) == 1
 
 
-def test_what_capacity_there_is_is_given_if_it_is_enough(cloud):
+def test_partial_capacity_is_given_if_it_reaches_min_count(cloud):
     cloud.fault("capacity", times=0, count=3)
 
     assert len(cloud.run(MinCount=2, MaxCount=5)) == 3
     assert refusal(cloud.run, MinCount=4, MaxCount=5) == NO_CAPACITY
 
 
-def test_a_dry_run_does_not_ask_for_capacity(cloud):
+def test_a_dry_run_ignores_capacity(cloud):
     cloud.fault("capacity", times=0)
 
     assert refusal(cloud.run, DryRun=True) == "DryRunOperation"
@@ -229,7 +229,7 @@ def test_a_dry_run_does_not_ask_for_capacity(cloud):
 # Instances
 
 
-def test_an_instance_stays_pending_and_can_be_terminated(cloud):
+def test_an_instance_stuck_in_pending_can_be_terminated(cloud):
     cloud.fault("pending", count=1)
     first, second = cloud.run(MinCount=2, MaxCount=2)
 
@@ -240,7 +240,7 @@ def test_an_instance_stays_pending_and_can_be_terminated(cloud):
 
 
 @pytest.mark.parametrize("seconds", [0, 0.1])
-def test_an_instance_ends_with_the_reason_that_was_given(cloud, seconds):
+def test_an_instance_terminates_with_the_reason_of_the_rule(cloud, seconds):
     cloud.fault("terminated", seconds=seconds, code="Client.VolumeLimitExceeded")
 
     seen = cloud.until(cloud.run()[0], "terminated")
@@ -250,7 +250,7 @@ def test_an_instance_ends_with_the_reason_that_was_given(cloud, seconds):
     assert cloud.running()["PrivateIpAddress"] == seen["PrivateIpAddress"]
 
 
-def test_an_instance_that_is_never_healthy_runs_and_fails_its_check(cloud):
+def test_an_unhealthy_instance_runs_and_fails_its_status_check(cloud):
     cloud.fault("unhealthy")
     sick, well = cloud.running(), cloud.running()
 
@@ -263,7 +263,7 @@ def test_an_instance_that_is_never_healthy_runs_and_fails_its_check(cloud):
     assert cloud.facts(well).instance_id == well["InstanceId"]
 
 
-def test_a_spot_notice_is_given_and_then_the_instance_ends(cloud):
+def test_a_spot_instance_gets_an_interruption_notice_and_terminates(cloud):
     cloud.fault("spot-notice", notice=0.5)
     instance = cloud.running(InstanceMarketOptions={"MarketType": "spot"})
 
@@ -273,7 +273,7 @@ def test_a_spot_notice_is_given_and_then_the_instance_ends(cloud):
     assert seen["StateReason"]["Code"] == "Server.SpotInstanceTermination"
 
 
-def test_a_fault_can_befall_an_instance_that_runs(cloud):
+def test_a_fault_can_strike_a_running_instance(cloud):
     first, second = cloud.running(), cloud.running()
 
     cloud.fault("terminated", instance=first["InstanceId"], code="Server.InternalError")
@@ -293,7 +293,7 @@ def cut_cables(cloud) -> list[str]:
     return re.findall(r'oifname "(vb\w+)" drop', cloud.firewall[-1])
 
 
-def test_an_instance_is_cut_off_until_the_rules_are_cleared(cloud):
+def test_an_instance_is_unreachable_until_the_rules_are_cleared(cloud):
     cut, other = cloud.running(), cloud.running()
 
     cloud.fault("cut", instance=cut["InstanceId"])
@@ -306,7 +306,7 @@ def test_an_instance_is_cut_off_until_the_rules_are_cleared(cloud):
     assert cloud.facts(cut).instance_id == cut["InstanceId"]
 
 
-def test_an_instance_that_is_cut_off_ends_and_leaves_no_rule(cloud):
+def test_an_unreachable_instance_that_terminates_leaves_no_firewall_rule(cloud):
     cut = cloud.running()
     cloud.fault("cut", instance=cut["InstanceId"])
 
@@ -318,7 +318,7 @@ def test_an_instance_that_is_cut_off_ends_and_leaves_no_rule(cloud):
 
 
 @pytest.mark.parametrize("lasting", [(0.2, 1), (1, 0.2)])
-def test_an_instance_is_cut_off_for_a_while_and_the_longest_counts(cloud, lasting):
+def test_an_instance_is_unreachable_for_the_longest_of_its_rules(cloud, lasting):
     instance = cloud.running()
 
     begin = time.monotonic()
@@ -331,7 +331,7 @@ def test_an_instance_is_cut_off_for_a_while_and_the_longest_counts(cloud, lastin
     assert cloud.facts(instance) is not None
 
 
-def test_the_instances_of_a_launch_are_cut_off_before_they_boot(cloud):
+def test_a_rule_makes_the_instances_of_a_launch_unreachable_before_they_boot(cloud):
     cloud.fault("cut", count=1)
     first, second = cloud.run(MinCount=2, MaxCount=2)
 
@@ -340,7 +340,7 @@ def test_the_instances_of_a_launch_are_cut_off_before_they_boot(cloud):
     cloud.until(second, "running")
 
 
-def test_new_instances_are_not_found_for_a_while(cloud):
+def test_new_instances_are_invisible_for_the_time_of_the_rule(cloud):
     cloud.running()
     cloud.fault("unseen", seconds=0.5)
     hidden = cloud.run()[0]
@@ -371,7 +371,7 @@ def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | No
 
 
 @pytest.mark.parametrize("status", [401, 404, 500])
-def test_metadata_fails_as_often_as_it_is_told_to_and_for_whom(cloud, status):
+def test_metadata_fails_for_the_given_instance_and_number_of_times(cloud, status):
     struck, other = (cloud.running(MetadataOptions={"HttpTokens": "optional"}) for _ in range(2))
     where = {"InstanceId": struck["InstanceId"], "Path": "/latest/meta-data/*"}
     cloud.fault("error", "Metadata", status=status, times=2, where=where)
@@ -380,7 +380,7 @@ def test_metadata_fails_as_often_as_it_is_told_to_and_for_whom(cloud, status):
     assert [metadata(cloud, struck) for _ in range(3)] == [status, status, 200]
 
 
-def test_metadata_is_slow_for_as_long_as_it_is_told_to_be(cloud):
+def test_metadata_is_delayed_by_the_given_time(cloud):
     instance, slept = cloud.running(MetadataOptions={"HttpTokens": "optional"}), []
     cloud.fault("delay", "Metadata", seconds=3, where={"Path": "*/ami-id"})
 
@@ -388,7 +388,7 @@ def test_metadata_is_slow_for_as_long_as_it_is_told_to_be(cloud):
     assert (metadata(cloud, instance, "ami-id", slept), slept) == (200, [3.0])
 
 
-def test_a_rule_for_whatever_is_asked_is_not_used_up_by_metadata(cloud):
+def test_a_rule_for_all_actions_is_not_used_up_by_metadata(cloud):
     instance = cloud.running(MetadataOptions={"HttpTokens": "optional"})
     cloud.fault("error", code="Unavailable")
 
@@ -399,14 +399,14 @@ def test_a_rule_for_whatever_is_asked_is_not_used_up_by_metadata(cloud):
 # The request log
 
 
-def test_a_rule_is_for_one_region_if_it_says_so(cloud):
+def test_a_rule_can_be_limited_to_one_region(cloud):
     cloud.fault("error", "Describe*", code="OptInRequired", times=0, where={"Region": "eu-west-1"})
 
     assert refusal(cloud.client("ec2", "eu-west-1").describe_subnets) == "OptInRequired"
     assert cloud.ec2.describe_subnets()["Subnets"]
 
 
-def test_requests_are_logged_with_what_came_of_them(cloud):
+def test_requests_are_logged_with_their_results(cloud):
     rule = cloud.fault("drop-after", "RunInstances")
     with pytest.raises(ConnectionClosedError):
         cloud.run(UserData="a" * 1000)
@@ -428,7 +428,7 @@ def test_requests_are_logged_with_what_came_of_them(cloud):
     assert cloud.requests_for() == []
 
 
-def test_whoever_looks_past_the_faults_meets_none_and_is_not_counted(cloud):
+def test_the_admin_path_bypasses_faults_and_the_log(cloud):
     """As the tests do that hold a command to what it claims."""
     instance = cloud.running()
     cloud.fault("error", "Describe*", code="Unavailable")
@@ -443,7 +443,7 @@ def test_whoever_looks_past_the_faults_meets_none_and_is_not_counted(cloud):
 
 @pytest.mark.parametrize("path", ["faults", "requests", "quotas", "ec2"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_instances_can_neither_read_nor_set_them(cloud, path, method):
+def test_instances_can_neither_read_nor_set_faults(cloud, path, method):
     rule = {"kind": "error", "action": "*", "code": "Unavailable"}
     answer = requests.request(method, f"{cloud.guest_url}/_dask_bake/{path}", json=rule, timeout=5)
 
@@ -486,7 +486,7 @@ def test_instances_can_neither_read_nor_set_them(cloud, path, method):
         (["html"], "the request's body is not a JSON object"),
     ],
 )
-def test_a_rule_that_is_none_is_refused_in_words(cloud, rule, message):
+def test_an_invalid_rule_is_refused_with_a_message(cloud, rule, message):
     answer = requests.post(f"{cloud.url}/_dask_bake/faults", json=rule, timeout=5)
 
     assert (answer.status_code, answer.json()["error"]) == (400, message)
@@ -504,7 +504,7 @@ def by_hand(cloud, monkeypatch):
     return cloud
 
 
-def test_rules_are_added_listed_and_cleared_by_hand(by_hand, capsys):
+def test_rules_are_added_listed_and_cleared_on_the_command_line(by_hand, capsys):
     add = ["local", "fault", "add", "error", "--action", "RunInstances", "--where", "InstanceType=t3.*"]
     assert run([*add, "--code", "Unavailable", "--times", "2"]) == 0
     added = capsys.readouterr().out.strip()
@@ -522,7 +522,7 @@ def test_rules_are_added_listed_and_cleared_by_hand(by_hand, capsys):
     by_hand.run()
 
 
-def test_an_instance_is_struck_by_hand(by_hand):
+def test_a_running_instance_is_struck_from_the_command_line(by_hand):
     instance = by_hand.running(InstanceMarketOptions={"MarketType": "spot"})
     words = ["local", "fault", "add", "spot-notice", "--notice", "0", "--instance"]
 
@@ -530,7 +530,7 @@ def test_an_instance_is_struck_by_hand(by_hand):
     by_hand.until(instance, "terminated")
 
 
-def test_an_instance_on_demand_gets_no_notice(by_hand, capsys):
+def test_an_on_demand_instance_gets_no_spot_notice(by_hand, capsys):
     by_hand.fault("spot-notice", notice=0, times=0)
     instance = by_hand.running()
 
@@ -541,7 +541,7 @@ def test_an_instance_on_demand_gets_no_notice(by_hand, capsys):
     assert by_hand.state(instance) == "running"
 
 
-def test_a_parameter_may_have_to_hold_several_values(by_hand):
+def test_a_parameter_pattern_can_require_several_values(by_hand):
     """As where the head of one cluster is meant."""
     anywhere = "TagSpecification.*.Tag.*.Value"
     words = [f"--where={anywhere}=head", f"--where={anywhere}=taxi"]
@@ -558,7 +558,7 @@ def test_a_parameter_may_have_to_hold_several_values(by_hand):
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(by_hand, capsys, kind):
+def test_every_kind_can_be_added_on_the_command_line_and_is_listed_with_its_options(by_hand, capsys, kind):
     of_launches = kind in FOR_INSTANCES | {FaultKind.CAPACITY}
     action = "RunInstances" if of_launches else "Describe*"
     lasting = ["--seconds", "0.5"] if kind in OPTION_KINDS["seconds"] else []
@@ -589,7 +589,7 @@ def test_every_kind_can_be_added_by_hand_and_is_listed_with_what_was_said_of_it(
         ([], "Missing argument 'KIND'"),
     ],
 )
-def test_a_rule_that_cannot_be_meant_is_wrong_use_with_a_way_out(by_hand, capsys, words, message):
+def test_a_contradictory_rule_is_a_usage_error_with_a_hint(by_hand, capsys, words, message):
     assert run(["local", "fault", "add", *words]) == 2
 
     captured = capsys.readouterr()
@@ -598,7 +598,7 @@ def test_a_rule_that_cannot_be_meant_is_wrong_use_with_a_way_out(by_hand, capsys
     assert by_hand.faults() == []
 
 
-def test_whoever_else_listens_at_the_port_is_not_told(monkeypatch, capsys):
+def test_another_server_at_the_port_is_reported(monkeypatch, capsys):
     def somebody(_environ, start_response):
         start_response("404 Not Found", [("Content-Type", "text/html")])
         return [b"<html>"]
@@ -610,12 +610,12 @@ def test_whoever_else_listens_at_the_port_is_not_told(monkeypatch, capsys):
     assert f"another program answers at {url}" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_rule_that_is_none_is_wrong_use(by_hand, capsys):
+def test_an_invalid_rule_is_a_usage_error(by_hand, capsys):
     assert run(["local", "fault", "add", "flood"]) == 2
     assert "there is no fault of the kind 'flood'" in capsys.readouterr().err
 
 
-def test_without_a_local_cloud_there_is_nobody_to_tell(monkeypatch, capsys):
+def test_without_a_local_cloud_the_fault_command_fails(monkeypatch, capsys):
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
     monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))

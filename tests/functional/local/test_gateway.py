@@ -15,7 +15,7 @@ from dask_bake.local.moto.ec2 import MotoEc2
 from fake_local_cloud import DEBIAN, Server, listening_at, refusal
 
 
-def test_an_instance_is_pending_until_its_machine_is_on_and_ends_when_it_is_off(cloud):
+def test_an_instance_is_pending_until_its_machine_boots_and_terminates_when_it_is_off(cloud):
     cloud.host.may_boot.clear()
     launched = cloud.run()[0]
     assert (launched["State"]["Name"], cloud.state(launched)) == ("pending", "pending")
@@ -40,16 +40,16 @@ def test_an_instance_has_an_address_of_the_block_and_never_a_public_one(cloud):
     assert not requesting["NetworkInterfaces"][0].get("Association")
 
 
-def test_as_many_are_launched_as_max_count_says(cloud):
+def test_max_count_instances_are_launched(cloud):
     assert len(cloud.run(MinCount=1, MaxCount=3)) == 3
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 1), (2, 1)])
-def test_counts_that_do_not_fit_are_refused(cloud, least, most):
+def test_invalid_counts_are_refused(cloud, least, most):
     assert refusal(cloud.run, MinCount=least, MaxCount=most) == "InvalidParameterValue"
 
 
-def test_addresses_end_before_the_block_does_and_come_back_with_terminated_instances(serve):
+def test_addresses_run_out_at_the_end_of_the_block_and_are_reused_after_termination(serve):
     with serve("10.9.0.0/26") as cloud:
         instances = cloud.run(MinCount=1, MaxCount=40)
         assert len(instances) == 11
@@ -72,7 +72,7 @@ def until_free(cloud: Server) -> dict[str, Any]:
             assert time.monotonic() < deadline
 
 
-def test_an_address_is_not_given_out_again_before_its_machine_is_off(cloud):
+def test_an_address_is_not_reused_before_its_machine_is_off(cloud):
     interface = {"DeviceIndex": 0, "DeleteOnTermination": True}
     ending = cloud.running(NetworkInterfaces=[interface])
     cloud.host.may_end.clear()
@@ -81,7 +81,7 @@ def test_an_address_is_not_given_out_again_before_its_machine_is_off(cloud):
     assert cloud.run()[0]["PrivateIpAddress"] != ending["PrivateIpAddress"]
 
 
-def test_the_same_client_token_launches_once_and_may_not_be_used_for_another_request(cloud):
+def test_a_client_token_launches_once_and_cannot_be_used_for_another_request(cloud):
     first = cloud.run(ClientToken="once")
     again = cloud.run(ClientToken="once")
 
@@ -90,7 +90,7 @@ def test_the_same_client_token_launches_once_and_may_not_be_used_for_another_req
     assert refusal(cloud.run, ClientToken="once", MaxCount=2) == "IdempotentParameterMismatch"
 
 
-def test_many_requests_at_once_with_one_token_launch_one_instance(cloud):
+def test_concurrent_requests_with_one_token_launch_one_instance(cloud):
     threads = [threading.Thread(target=cloud.run, kwargs={"ClientToken": "once"}) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -100,13 +100,13 @@ def test_many_requests_at_once_with_one_token_launch_one_instance(cloud):
     assert len(cloud.ec2.describe_instances()["Reservations"]) == 1
 
 
-def test_user_data_has_the_limit_that_ec2_has(cloud):
+def test_user_data_has_ec2_s_limit(cloud):
     cloud.run(UserData="a" * 16384)
 
     assert refusal(cloud.run, UserData="a" * 16385) == "InvalidParameterValue"
 
 
-def test_what_does_not_exist_is_refused_as_ec2_does(cloud):
+def test_missing_resources_are_refused_as_by_ec2(cloud):
     nowhere = ["i-00000000000000000"]
     assert refusal(cloud.run, ImageId="ami-0fffffffffffffff0") == "InvalidAMIID.NotFound"
     for call in (cloud.ec2.terminate_instances, cloud.ec2.stop_instances, cloud.ec2.start_instances):
@@ -128,7 +128,7 @@ CAPACITY = {"TotalTargetCapacity": 1, "OnDemandTargetCapacity": 1}
         ("register_image", {"Name": "dask"}),
     ],
 )
-def test_what_no_machine_would_be_there_for_is_refused(cloud, operation, parameters):
+def test_actions_that_the_local_cloud_cannot_carry_out_are_refused(cloud, operation, parameters):
     assert refusal(getattr(cloud.ec2, operation), **parameters) == "UnsupportedOperation"
 
 
@@ -164,7 +164,7 @@ def test_a_group_of_the_same_name_in_another_region_is_another_group(cloud):
     assert names == ["default"]
 
 
-def test_terminating_again_changes_nothing_and_does_not_spare_the_others(cloud):
+def test_terminating_again_changes_nothing_and_terminates_the_others_of_the_request(cloud):
     interface = {"DeviceIndex": 0, "DeleteOnTermination": True}
     first, second = (cloud.running(NetworkInterfaces=[interface]) for _ in range(2))
     cloud.terminate(first)
@@ -189,7 +189,7 @@ def test_an_instance_that_is_terminated_before_it_boots_never_boots(cloud):
 
 
 @pytest.mark.parametrize(("behaviour", "state"), [("terminate", "terminated"), ("stop", "stopped")])
-def test_a_guest_that_powers_itself_off_ends_as_its_behaviour_says(cloud, behaviour, state):
+def test_a_guest_that_powers_off_stops_or_terminates_by_its_shutdown_behaviour(cloud, behaviour, state):
     instance = cloud.running(InstanceInitiatedShutdownBehavior=behaviour)
 
     cloud.host.machine(instance).guest_powers_off()
@@ -205,7 +205,7 @@ def test_a_guest_that_powers_itself_off_ends_as_its_behaviour_says(cloud, behavi
     )
 
 
-def test_what_a_guest_that_powers_itself_off_becomes_can_be_changed(cloud):
+def test_the_shutdown_behaviour_can_be_changed(cloud):
     instance = cloud.running(InstanceInitiatedShutdownBehavior="stop")
     ending = {"InstanceInitiatedShutdownBehavior": {"Value": "terminate"}}
     cloud.ec2.modify_instance_attribute(InstanceId=instance["InstanceId"], **ending)
@@ -220,7 +220,7 @@ def test_what_a_guest_that_powers_itself_off_becomes_can_be_changed(cloud):
 
 
 @pytest.mark.parametrize("attribute", ["EnaSupport", "Ramdisk"])
-def test_an_attribute_that_cannot_be_changed_here_is_refused_and_changes_no_other(cloud, attribute):
+def test_an_unsupported_attribute_is_refused_and_no_other_is_changed(cloud, attribute):
     instance = cloud.running()
     value = {"Value": True} if attribute == "EnaSupport" else {"Value": "ari-1"}
 
@@ -230,7 +230,7 @@ def test_an_attribute_that_cannot_be_changed_here_is_refused_and_changes_no_othe
 
 
 @pytest.mark.parametrize("parameters", [{}, {"NetworkInterfaces": [{"DeviceIndex": 0}]}])
-def test_the_interface_of_a_launch_and_its_tags_end_with_the_instance(cloud, parameters):
+def test_an_instance_s_interface_and_its_tags_are_deleted_on_termination(cloud, parameters):
     tags = [{"ResourceType": "network-interface", "Tags": [{"Key": "a", "Value": "1"}]}]
     instance = cloud.running(TagSpecifications=tags, **parameters)
     assert len(cloud.ec2.describe_network_interfaces()["NetworkInterfaces"]) == 1
@@ -242,7 +242,7 @@ def test_the_interface_of_a_launch_and_its_tags_end_with_the_instance(cloud, par
 
 
 @pytest.mark.parametrize("failure", [BakeError("no room"), OSError(28, "No space left on device")])
-def test_an_instance_that_does_not_boot_is_terminated_and_the_cloud_goes_on(cloud, settings, failure):
+def test_an_instance_that_does_not_boot_is_terminated_without_affecting_the_cloud(cloud, settings, failure):
     cloud.host.failure = failure
     instance = cloud.run()[0]
 
@@ -256,7 +256,7 @@ def test_an_instance_that_does_not_boot_is_terminated_and_the_cloud_goes_on(clou
     cloud.running()
 
 
-def test_a_stopped_instance_that_cannot_boot_again_stays_stopped(cloud):
+def test_a_stopped_instance_that_fails_to_boot_stays_stopped(cloud):
     instance = cloud.stopped()
     cloud.host.failure = BakeError("no room")
     cloud.ec2.start_instances(InstanceIds=[instance["InstanceId"]])
@@ -267,7 +267,7 @@ def test_a_stopped_instance_that_cannot_boot_again_stays_stopped(cloud):
     cloud.until(instance, "running")
 
 
-def test_an_instance_is_asked_to_power_off_once_however_often_it_is_stopped(cloud):
+def test_repeated_stops_power_off_an_instance_once(cloud):
     instance = cloud.running()
     cloud.host.may_end.clear()
     for _ in range(3):
@@ -281,7 +281,7 @@ def test_an_instance_is_asked_to_power_off_once_however_often_it_is_stopped(clou
     assert cloud.host.machine(instance).power_off_requests == 1
 
 
-def test_a_guest_that_will_not_power_off_can_be_terminated(cloud):
+def test_a_guest_that_ignores_power_off_can_be_terminated(cloud):
     cloud.host.ignores_power_off = True
     instance = cloud.running()
     cloud.ec2.stop_instances(InstanceIds=[instance["InstanceId"]])
@@ -292,7 +292,7 @@ def test_a_guest_that_will_not_power_off_can_be_terminated(cloud):
     cloud.until(instance, "terminated")
 
 
-def test_a_stopped_instance_starts_again_with_what_it_wrote(cloud):
+def test_a_stopped_instance_starts_with_its_disk_unchanged(cloud):
     instance = cloud.stopped()
     wrote = cloud.host.machine(instance).spec.upper / "written"
     wrote.write_text("kept")
@@ -323,7 +323,7 @@ def test_a_stopped_instance_can_be_terminated(cloud, settings):
     assert list(settings.instances.iterdir()) == []
 
 
-def test_the_console_is_what_the_machine_printed_and_outlives_it(cloud):
+def test_the_console_output_outlives_the_machine(cloud):
     instance = cloud.running()
     console = f"booting {instance['PrivateIpAddress']}\n"
     assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == console
@@ -333,20 +333,20 @@ def test_the_console_is_what_the_machine_printed_and_outlives_it(cloud):
     assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == console
 
 
-def test_the_console_is_the_last_64_kilobytes(cloud):
+def test_the_console_output_is_the_last_64_kilobytes(cloud):
     instance = cloud.running()
     cloud.host.machine(instance).spec.console.write_text("x" * 100 + "y" * 65536)
 
     assert cloud.ec2.get_console_output(InstanceId=instance["InstanceId"])["Output"] == "y" * 65536
 
 
-def test_a_launch_while_the_cloud_is_taken_down_is_refused(cloud):
+def test_a_launch_is_refused_while_the_cloud_stops(cloud):
     cloud.hypervisor.end_all()
 
     assert refusal(cloud.run) == "Unavailable"
 
 
-def test_taking_down_ends_every_machine(cloud, settings):
+def test_stopping_the_cloud_ends_every_machine(cloud, settings):
     cloud.running()
     cloud.stopped()
 
@@ -367,7 +367,7 @@ def test_instances_reach_s3(cloud):
     ("host", "path"),
     [("rides.s3.dask-bake.internal", "/year/a"), ("s3.dask-bake.internal", "/rides/year/a")],
 )
-def test_a_bucket_is_in_the_host_name_or_in_the_path(cloud, host, path):
+def test_a_bucket_is_addressed_by_host_name_or_path(cloud, host, path):
     s3 = cloud.client("s3")
     s3.create_bucket(Bucket="rides")
     s3.put_object(Bucket="rides", Key="year/a", Body=b"1", ACL="public-read")
@@ -375,7 +375,7 @@ def test_a_bucket_is_in_the_host_name_or_in_the_path(cloud, host, path):
     assert requests.get(cloud.guest_url + path, headers={"Host": host}, timeout=5).content == b"1"
 
 
-def test_the_samples_are_made_when_their_bucket_is_asked_for(cloud):
+def test_the_samples_are_made_at_the_first_request_for_their_bucket(cloud):
     requests.get(f"{cloud.guest_url}/rides/a", timeout=5)
     assert cloud.sample_requests == []
 
@@ -392,12 +392,12 @@ def test_instances_reach_no_other_service(cloud, service):
 
 
 @pytest.mark.parametrize("path", ["/_dask_bake/status", "/_dask_bake/caller"])
-def test_instances_learn_nothing_of_the_server(cloud, path):
+def test_instances_cannot_read_the_server_s_internal_paths(cloud, path):
     assert requests.get(cloud.guest_url + path, timeout=5).status_code == 403
 
 
 @pytest.mark.parametrize("place", ["body", "address"])
-def test_instances_cannot_launch_by_leaving_out_the_signature(cloud, place):
+def test_instances_cannot_launch_with_unsigned_requests(cloud, place):
     parameters = {"Action": "RunInstances", "Version": "2016-11-15", "ImageId": DEBIAN.id, "MinCount": "1"}
 
     requests.post(cloud.guest_url, timeout=5, **{"data" if place == "body" else "params": parameters})
@@ -413,13 +413,13 @@ def test_moto_cannot_be_reset_from_outside(cloud):
     assert len(cloud.ec2.describe_instances()["Reservations"]) == 1
 
 
-def test_the_server_says_who_calls_and_how_it_is(cloud):
+def test_the_server_reports_the_caller_s_address_and_its_status(cloud):
     assert requests.get(f"{cloud.url}/_dask_bake/caller", timeout=5).text == "10.9.0.1"
     assert requests.get(f"{cloud.url}/_dask_bake/status", timeout=5).json() == {"pid": 1}
     assert requests.get(f"{cloud.url}/_dask_bake/other", timeout=5).status_code == 404
 
 
-def test_samples_that_cannot_be_made_are_an_answer_of_s3(settings):
+def test_a_failure_to_make_samples_is_an_s3_error(settings):
     def fail() -> None:
         raise BakeError("cannot write the sample data <here>")
 

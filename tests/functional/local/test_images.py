@@ -71,7 +71,7 @@ def test_an_image_survives_the_server_with_its_name_tags_and_root_device(serve):
     )
 
 
-def test_an_instance_of_an_image_stands_on_what_was_written_before(cloud):
+def test_an_instance_of_an_image_has_the_files_written_before(cloud):
     instance = cloud.stopped()
     (cloud.host.machine(instance).spec.upper / "written").write_text("kept")
     image_id = cloud.ec2.create_image(InstanceId=instance["InstanceId"], Name="snapshot")["ImageId"]
@@ -82,7 +82,7 @@ def test_an_instance_of_an_image_stands_on_what_was_written_before(cloud):
     assert (layers[1] / "written").read_text() == "kept"
 
 
-def test_tags_for_the_snapshot_arrive_there(cloud):
+def test_snapshot_tags_are_put_on_the_snapshot(cloud):
     instance = cloud.stopped()
     specifications = [
         {"ResourceType": "snapshot", "Tags": [*TAGS, {"Key": "empty", "Value": ""}]},
@@ -109,7 +109,7 @@ def test_two_images_cannot_have_one_name(cloud):
 
 
 @pytest.mark.parametrize("name", ["dask?", "däsk", "d" * 129])
-def test_an_image_is_named_as_ec2_allows(cloud, name):
+def test_an_image_name_follows_ec2_s_rules(cloud, name):
     instance = cloud.stopped()
     allowed = "dask_1.0 (it's)/[a]-@b"
     image = cloud.ec2.create_image(InstanceId=instance["InstanceId"], Name=allowed)["ImageId"]
@@ -122,7 +122,7 @@ def test_an_image_is_named_as_ec2_allows(cloud, name):
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "terminated"])
-def test_an_image_is_made_of_stopped_instances_only(cloud, state):
+def test_an_image_can_be_made_only_from_a_stopped_instance(cloud, state):
     if state == "pending":
         cloud.host.may_boot.clear()
     instance = cloud.until(cloud.run()[0], "pending" if state == "pending" else "running")
@@ -134,7 +134,7 @@ def test_an_image_is_made_of_stopped_instances_only(cloud, state):
     assert cloud.ec2.describe_images(Owners=["self"])["Images"] == []
 
 
-def test_an_image_that_cannot_be_kept_is_not_there(cloud):
+def test_an_image_that_cannot_be_stored_does_not_exist(cloud):
     instance = cloud.stopped()
     cloud.host.machine(instance).spec.upper.rmdir()
 
@@ -142,7 +142,7 @@ def test_an_image_that_cannot_be_kept_is_not_there(cloud):
     assert cloud.ec2.describe_images(Owners=["self"])["Images"] == []
 
 
-def test_a_deregistered_image_loses_its_layer_when_nothing_stands_on_it(cloud, settings):
+def test_a_deregistered_image_s_layer_is_deleted_when_unused(cloud, settings):
     maker = cloud.stopped()
     first, second = (
         cloud.ec2.create_image(InstanceId=maker["InstanceId"], Name=name)["ImageId"]
@@ -160,11 +160,11 @@ def test_a_deregistered_image_loses_its_layer_when_nothing_stands_on_it(cloud, s
     assert [image.id for image in cloud.store.all()] == [DEBIAN.id]
 
 
-def test_somebody_elses_image_cannot_be_deregistered(cloud):
+def test_a_foreign_image_cannot_be_deregistered(cloud):
     assert refusal(cloud.ec2.deregister_image, ImageId=DEBIAN.id) == "AuthFailure"
 
 
-def test_tags_of_an_image_are_kept_as_they_change(serve):
+def test_changed_image_tags_are_stored(serve):
     with serve() as cloud:
         image_id = cloud.ec2.create_image(InstanceId=cloud.stopped()["InstanceId"], Name="dask")["ImageId"]
         cloud.ec2.create_tags(Resources=[image_id], Tags=[*TAGS, {"Key": "gone", "Value": "soon"}])
@@ -174,7 +174,7 @@ def test_tags_of_an_image_are_kept_as_they_change(serve):
         assert describe_image(cloud, image_id)["Tags"] == TAGS
 
 
-def test_regions_are_apart_but_for_addresses_and_public_images(serve):
+def test_regions_share_only_addresses_and_public_images(serve):
     with serve() as cloud:
         europe = cloud.client("ec2", "eu-west-1")
         here, there = cloud.running(), cloud.running(europe)
@@ -189,7 +189,7 @@ def test_regions_are_apart_but_for_addresses_and_public_images(serve):
         assert len(cloud.ec2.describe_images(ImageIds=[DEBIAN.id, image_id])["Images"]) == 2
 
 
-def test_an_image_is_described_after_a_restart_as_before(serve):
+def test_an_image_s_description_survives_a_restart(serve):
     with serve() as cloud:
         image = bake(cloud, Encrypted=True)
         snapshot = describe_snapshot(cloud, image)
@@ -200,7 +200,7 @@ def test_an_image_is_described_after_a_restart_as_before(serve):
 
 
 @pytest.mark.parametrize("encrypted", [True, False])
-def test_an_image_s_disk_is_that_of_the_instance_that_it_was_made_of(cloud, encrypted):
+def test_an_image_has_the_disk_of_its_source_instance(cloud, encrypted):
     image = bake(cloud, VolumeSize=12, Encrypted=encrypted)
 
     snapshot = describe_snapshot(cloud, image)
@@ -219,7 +219,7 @@ def test_an_image_s_disk_is_that_of_the_instance_that_it_was_made_of(cloud, encr
     assert (snapshot["VolumeSize"], snapshot["Encrypted"], snapshot["State"]) == (12, encrypted, "completed")
 
 
-def test_an_instance_has_the_disk_of_its_image_where_it_asks_for_no_other(cloud):
+def test_an_instance_has_the_disk_of_its_image_by_default(cloud):
     image = bake(cloud, VolumeSize=12, Encrypted=True)
     instance = cloud.running(ImageId=image["ImageId"])
 
@@ -234,7 +234,7 @@ def test_an_instance_has_the_disk_of_its_image_where_it_asks_for_no_other(cloud)
     ]
 
 
-def test_a_disk_that_the_image_does_not_fit_on_is_refused(cloud):
+def test_a_disk_smaller_than_the_image_is_refused(cloud):
     image = bake(cloud)
     mapping = {"DeviceName": ROOT, "Ebs": {"VolumeSize": 9}}
 
@@ -243,7 +243,7 @@ def test_a_disk_that_the_image_does_not_fit_on_is_refused(cloud):
     assert code == "InvalidBlockDeviceMapping"
 
 
-def test_a_snapshot_is_as_large_as_what_its_image_added(cloud):
+def test_a_snapshot_s_size_is_that_of_its_image_s_layer(cloud):
     instance = cloud.stopped()
     (cloud.host.machine(instance).spec.upper / "written").write_bytes(b"x" * 100_000)
     made = cloud.ec2.create_image(InstanceId=instance["InstanceId"], Name="dask")
@@ -263,7 +263,7 @@ def test_the_account_s_snapshots_are_found_by_owner(cloud):
     assert cloud.ec2.describe_snapshots(OwnerIds=[OTHER_ACCOUNT])["Snapshots"] == []
 
 
-def test_tags_of_a_snapshot_are_kept_as_they_change(serve):
+def test_changed_snapshot_tags_are_stored(serve):
     with serve() as cloud:
         image = bake(cloud)
         cloud.ec2.create_tags(Resources=[snapshot_id(image)], Tags=[*TAGS, {"Key": "gone", "Value": "soon"}])
@@ -282,7 +282,7 @@ def test_a_snapshot_cannot_be_deleted_before_its_image(cloud):
     assert refusal(cloud.ec2.delete_snapshot, SnapshotId=snapshot_id(image)) == "InvalidSnapshot.InUse"
 
 
-def test_a_deregistered_image_leaves_its_snapshot_until_that_is_deleted_too(serve):
+def test_a_deregistered_image_leaves_its_snapshot(serve):
     with serve() as cloud:
         image = bake(cloud)
         assert cloud.ec2.deregister_image(ImageId=image["ImageId"]).get("DeleteSnapshotResults", []) == []
@@ -297,7 +297,7 @@ def test_a_deregistered_image_leaves_its_snapshot_until_that_is_deleted_too(serv
         assert refusal(cloud.ec2.delete_snapshot, SnapshotId=snapshot_id(image)) == "InvalidSnapshot.NotFound"
 
 
-def test_a_deregistered_image_takes_its_snapshot_along_if_that_is_asked_for(serve):
+def test_deregistration_deletes_the_snapshot_on_request(serve):
     with serve() as cloud:
         image = bake(cloud)
         answer = cloud.ec2.deregister_image(ImageId=image["ImageId"], DeleteAssociatedSnapshots=True)
@@ -311,7 +311,7 @@ def test_a_deregistered_image_takes_its_snapshot_along_if_that_is_asked_for(serv
         assert cloud.ec2.describe_snapshots(OwnerIds=["self"])["Snapshots"] == []
 
 
-def test_a_snapshot_is_shared_with_accounts_and_stays_so(serve):
+def test_snapshot_permissions_survive_a_restart(serve):
     with serve() as cloud:
         image = bake(cloud)
         permission = {"SnapshotId": snapshot_id(image), "Attribute": "createVolumePermission"}
@@ -330,7 +330,7 @@ def test_a_snapshot_is_shared_with_accounts_and_stays_so(serve):
         assert sorted(shared, key=str) == [{"UserId": OTHER_ACCOUNT}, {"UserId": "222222222222"}]
 
 
-def test_nothing_under_the_account_s_default_key_can_be_shared(cloud):
+def test_images_and_snapshots_with_the_default_key_cannot_be_shared(cloud):
     image = bake(cloud, Encrypted=True)
     add = [{"UserId": OTHER_ACCOUNT}]
 
@@ -346,7 +346,7 @@ def test_nothing_under_the_account_s_default_key_can_be_shared(cloud):
     assert refused == "InvalidParameter"
 
 
-def test_what_is_under_a_key_that_was_named_can_be_shared_also_after_a_restart(serve):
+def test_images_with_a_named_key_can_be_shared_also_after_a_restart(serve):
     with serve() as cloud:
         image = bake(cloud, Encrypted=True, KmsKeyId=KEY)
 
@@ -357,7 +357,7 @@ def test_what_is_under_a_key_that_was_named_can_be_shared_also_after_a_restart(s
         cloud.ec2.modify_image_attribute(ImageId=image["ImageId"], LaunchPermission=add)
 
 
-def test_launch_permissions_are_kept_as_they_change(serve):
+def test_changed_launch_permissions_are_stored(serve):
     with serve() as cloud:
         image = bake(cloud)
         users = [{"UserId": OTHER_ACCOUNT}, {"UserId": "111111111111"}]
@@ -374,7 +374,7 @@ def test_launch_permissions_are_kept_as_they_change(serve):
         assert describe_image(cloud, image["ImageId"])["Public"] is False
 
 
-def test_a_public_image_of_the_account_is_still_in_its_region_alone(serve):
+def test_a_public_image_of_the_account_is_visible_only_in_its_region(serve):
     with serve() as cloud:
         image = bake(cloud)
         cloud.ec2.modify_image_attribute(
@@ -387,7 +387,7 @@ def test_a_public_image_of_the_account_is_still_in_its_region_alone(serve):
         assert [image["ImageId"] for image in elsewhere] == [DEBIAN.id]
 
 
-def test_instances_of_an_image_with_imds_support_need_tokens_unless_they_say_otherwise(serve):
+def test_instances_of_an_image_with_imds_support_require_tokens_by_default(serve):
     with serve() as cloud:
         image_id = bake(cloud)["ImageId"]
         assert "ImdsSupport" not in describe_image(cloud, image_id)
@@ -406,13 +406,13 @@ def test_instances_of_an_image_with_imds_support_need_tokens_unless_they_say_oth
 
 
 @pytest.mark.parametrize("value", ["v1.0", ""])
-def test_imds_support_is_v2_or_nothing(cloud, value):
+def test_imds_support_accepts_only_v2(cloud, value):
     change = {"ImageId": bake(cloud)["ImageId"], "Attribute": "imdsSupport", "Value": value}
 
     assert refusal(cloud.ec2.modify_image_attribute, **change) == "InvalidParameterValue"
 
 
-def test_a_description_is_changed_in_either_way_and_kept(serve):
+def test_a_description_can_be_changed_in_two_ways_and_is_stored(serve):
     with serve() as cloud:
         one, two = (bake(cloud, name)["ImageId"] for name in ("one", "two"))
         cloud.ec2.modify_image_attribute(ImageId=one, Description={"Value": "new"})
@@ -422,7 +422,7 @@ def test_a_description_is_changed_in_either_way_and_kept(serve):
         assert [describe_image(cloud, image_id)["Description"] for image_id in (one, two)] == ["new", "new"]
 
 
-def test_a_deprecation_is_told_and_kept_until_it_is_cancelled(serve):
+def test_a_deprecation_is_described_and_stored_until_cancelled(serve):
     with serve() as cloud:
         image_id = bake(cloud)["ImageId"]
         assert cloud.ec2.enable_image_deprecation(ImageId=image_id, DeprecateAt=TOMORROW)["Return"] is True
@@ -458,7 +458,7 @@ def test_a_deprecation_is_within_ten_years_from_now(cloud, days):
         ("deregister_image", {}),
     ],
 )
-def test_only_an_image_that_is_there_and_one_s_own_can_be_changed(cloud, operation, parameters):
+def test_only_existing_images_of_the_account_can_be_changed(cloud, operation, parameters):
     change = getattr(cloud.ec2, operation)
 
     assert refusal(change, ImageId="ami-0123456789abcdef0", **parameters) == "InvalidAMIID.NotFound"
@@ -482,7 +482,7 @@ def test_a_dry_run_changes_nothing(cloud):
     assert cloud.ec2.describe_images(Owners=["self"])["Images"] == [image]
 
 
-def test_a_copy_is_the_account_s_own_image_in_the_region_that_was_asked(serve):
+def test_a_copy_is_an_image_of_the_account_in_the_requested_region(serve):
     with serve() as cloud:
         instance = cloud.stopped()
         (cloud.host.machine(instance).spec.upper / "written").write_text("kept")
@@ -508,7 +508,7 @@ def test_a_copy_is_the_account_s_own_image_in_the_region_that_was_asked(serve):
         assert refusal(cloud.run, ImageId=copied_id) == "InvalidAMIID.NotFound"
 
 
-def test_a_copy_and_its_source_can_each_go_without_the_other(cloud, settings):
+def test_a_copy_and_its_source_can_be_deleted_independently(cloud, settings):
     maker = cloud.stopped()
     made = cloud.ec2.create_image(InstanceId=maker["InstanceId"], Name="dask")
     image = describe_image(cloud, made["ImageId"])
@@ -544,7 +544,7 @@ def test_a_copy_and_its_source_can_each_go_without_the_other(cloud, settings):
         ),
     ],
 )
-def test_a_copy_has_the_tags_that_were_asked_for(cloud, parameters, image_tags, snapshot_tags):
+def test_a_copy_has_the_requested_tags(cloud, parameters, image_tags, snapshot_tags):
     image = bake(cloud)
     cloud.ec2.create_tags(Resources=[image["ImageId"], snapshot_id(image)], Tags=TAGS)
 
@@ -578,7 +578,7 @@ def test_a_copy_has_neither_permissions_nor_deprecation_but_imds_support(cloud):
         (True, {"Encrypted": False}, True),
     ],
 )
-def test_a_copy_can_be_encrypted_and_never_decrypted(cloud, source, parameters, encrypted):
+def test_a_copy_can_be_encrypted_but_not_decrypted(cloud, source, parameters, encrypted):
     image = bake(cloud, Encrypted=source)
 
     copied = describe_image(cloud, copy(cloud, image, "us-east-1", Name="copy", **parameters))
@@ -589,7 +589,7 @@ def test_a_copy_can_be_encrypted_and_never_decrypted(cloud, source, parameters, 
     assert (snapshot.get("KmsKeyId") == KEY) == ("KmsKeyId" in parameters)
 
 
-def test_somebody_else_s_public_image_can_be_copied_without_its_tags(cloud):
+def test_a_foreign_public_image_is_copied_without_its_tags(cloud):
     copied = copy(cloud, describe_image(cloud, DEBIAN.id), "us-east-1", CopyImageTags=True)
 
     found = describe_image(cloud, copied)
@@ -597,7 +597,7 @@ def test_somebody_else_s_public_image_can_be_copied_without_its_tags(cloud):
     assert (found["Public"], found.get("Tags", [])) == (False, [])
 
 
-def test_a_copy_with_the_same_token_is_made_once(cloud):
+def test_copies_with_the_same_token_are_made_once(cloud):
     image = bake(cloud)
 
     first, again = (copy(cloud, image, ClientToken="token") for _ in range(2))
@@ -618,7 +618,7 @@ def test_a_copy_with_the_same_token_is_made_once(cloud):
         ({"KmsKeyId": KEY}, "InvalidParameterDependency"),
     ],
 )
-def test_a_copy_that_cannot_be_made_is_refused(cloud, parameters, code):
+def test_an_invalid_copy_request_is_refused(cloud, parameters, code):
     image = bake(cloud)
     copy(cloud, image, Name="taken")
 
@@ -659,7 +659,7 @@ def test_an_instance_type_runs_images_of_its_own_architecture(cloud):
         ("image-id", "ami-*"),
     ],
 )
-def test_images_are_found_by_what_they_are(cloud, name, value):
+def test_images_are_found_by_filters(cloud, name, value):
     image = bake(cloud)
     cloud.ec2.create_tags(Resources=[image["ImageId"]], Tags=TAGS)
     filters = [{"Name": name, "Values": [value]}]
@@ -670,7 +670,7 @@ def test_images_are_found_by_what_they_are(cloud, name, value):
     assert cloud.ec2.describe_images(Owners=["self"], Filters=other)["Images"] == []
 
 
-def test_instances_are_found_by_their_image(cloud):
+def test_instances_are_found_by_image_id(cloud):
     image_id = bake(cloud)["ImageId"]
     instance = cloud.run(ImageId=image_id)[0]
 
@@ -679,7 +679,7 @@ def test_instances_are_found_by_their_image(cloud):
     assert [found["InstanceId"] for found in reservation["Instances"]] == [instance["InstanceId"]]
 
 
-def test_an_image_that_an_older_version_wrote_has_a_snapshot_that_stays(serve, settings):
+def test_an_image_stored_by_an_older_version_has_a_stable_snapshot(serve, settings):
     old = {
         "id": "ami-00000000000000002",
         "name": "dask-old",

@@ -11,7 +11,7 @@ def tagged(kind: str) -> dict:
     return {"TagSpecifications": [{"ResourceType": kind, "Tags": TAGS}]}
 
 
-def test_a_placement_group_is_told_with_its_tags_and_is_gone_once_deleted(cloud):
+def test_a_placement_group_is_described_with_tags_until_deleted(cloud):
     made = cloud.ec2.create_placement_group(
         GroupName="tight", Strategy="cluster", **tagged("placement-group")
     )["PlacementGroup"]
@@ -55,7 +55,7 @@ def test_placement_groups_are_found_by_filters(cloud):
     )
 
 
-def test_a_placement_group_is_made_once_in_a_region(cloud):
+def test_a_placement_group_s_name_is_unique_in_its_region(cloud):
     cloud.ec2.create_placement_group(GroupName="tight")
 
     assert refusal(cloud.ec2.create_placement_group, GroupName="tight") == "InvalidPlacementGroup.Duplicate"
@@ -66,7 +66,7 @@ def test_a_placement_group_is_made_once_in_a_region(cloud):
     )
 
 
-def test_an_instance_tells_its_placement_group_which_cannot_be_deleted_meanwhile(cloud):
+def test_an_instance_s_placement_group_is_described_and_cannot_be_deleted(cloud):
     group = cloud.ec2.create_placement_group(GroupName="tight")["PlacementGroup"]
     instance = cloud.running(InstanceType="m5.large", Placement={"GroupName": "tight"})
 
@@ -80,14 +80,14 @@ def test_an_instance_tells_its_placement_group_which_cannot_be_deleted_meanwhile
     cloud.ec2.delete_placement_group(GroupName="tight")
 
 
-def test_a_cluster_group_does_not_take_every_type(cloud):
+def test_a_cluster_placement_group_refuses_some_types(cloud):
     cloud.ec2.create_placement_group(GroupName="tight", Strategy="cluster")
 
     placed = {"InstanceType": "t3.micro", "Placement": {"GroupName": "tight"}}
     assert refusal(cloud.run, **placed) == "InvalidParameterCombination"
 
 
-def test_an_instance_connect_endpoint_is_told_and_is_gone_once_deleted(cloud):
+def test_an_instance_connect_endpoint_is_described_until_deleted(cloud):
     subnet = cloud.ec2.describe_subnets()["Subnets"][0]
     made = cloud.ec2.create_instance_connect_endpoint(
         SubnetId=subnet["SubnetId"], **tagged("instance-connect-endpoint")
@@ -117,7 +117,7 @@ def test_an_instance_connect_endpoint_is_told_and_is_gone_once_deleted(cloud):
         ({"SecurityGroupIds": ["sg-0fffffffffffffff0"]}, "InvalidGroup.NotFound"),
     ],
 )
-def test_an_endpoint_needs_what_exists(cloud, parameters, code):
+def test_an_endpoint_of_missing_resources_is_refused(cloud, parameters, code):
     subnet = cloud.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
 
     assert refusal(cloud.ec2.create_instance_connect_endpoint, **{"SubnetId": subnet, **parameters}) == code

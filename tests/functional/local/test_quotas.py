@@ -12,7 +12,7 @@ def quota(cloud, code: str) -> dict:
 
 
 @pytest.mark.parametrize("code", ["L-1216C47A", "L-34B43A08"])
-def test_a_quota_has_a_name_and_the_value_that_was_set(cloud, code):
+def test_a_quota_has_a_name_and_the_configured_value(cloud, code):
     cloud.set_quotas(**{code.replace("-", "_"): 32})
 
     described = quota(cloud, code)
@@ -21,13 +21,13 @@ def test_a_quota_has_a_name_and_the_value_that_was_set(cloud, code):
     assert "Standard (A, C, D, H, I, M, R, T, Z)" in described["QuotaName"]
 
 
-def test_a_quota_that_there_is_not_is_refused(cloud):
+def test_an_unknown_quota_is_refused(cloud):
     call = cloud.client("service-quotas").get_service_quota
 
     assert refusal(call, ServiceCode="ec2", QuotaCode="L-00000000") == "NoSuchResourceException"
 
 
-def test_instances_beyond_the_quota_are_refused_until_others_have_ended(cloud):
+def test_instances_beyond_the_quota_are_refused_until_others_terminate(cloud):
     cloud.set_quotas(L_1216C47A=4)
     first = cloud.running()
     assert len(cloud.run(MinCount=1, MaxCount=5)) == 1

@@ -24,7 +24,7 @@ def make_profile(cloud, name: str = "reader") -> dict:
 # Spot
 
 
-def test_spot_instances_say_so_and_have_a_request_each(cloud):
+def test_spot_instances_are_described_with_a_request_each(cloud):
     instances = cloud.run(MinCount=2, MaxCount=2, InstanceMarketOptions=SPOT)
 
     seen = [cloud.describe(instance) for instance in instances]
@@ -35,13 +35,13 @@ def test_spot_instances_say_so_and_have_a_request_each(cloud):
     assert all(request.startswith("sir-") for request in requests)
 
 
-def test_instances_that_are_not_spot_say_nothing_of_it(cloud):
+def test_on_demand_instances_have_no_spot_fields(cloud):
     instance = cloud.run()[0]
 
     assert {"InstanceLifecycle", "SpotInstanceRequestId"} & set(instance) == set()
 
 
-def test_spot_instances_end_as_others_do_and_cannot_be_stopped(cloud):
+def test_spot_instances_can_be_terminated_but_not_stopped(cloud):
     instance = cloud.running(InstanceMarketOptions=SPOT)
 
     assert refusal(cloud.ec2.stop_instances, InstanceIds=[instance["InstanceId"]]) == "UnsupportedOperation"
@@ -62,7 +62,7 @@ def test_spot_instances_end_as_others_do_and_cannot_be_stopped(cloud):
         ({"MarketType": "capacity-block"}, "UnsupportedOperation"),
     ],
 )
-def test_what_the_spot_market_does_not_give_is_refused(cloud, options, code):
+def test_unsupported_spot_options_are_refused(cloud, options, code):
     assert refusal(cloud.run, InstanceMarketOptions=options) == code
 
 
@@ -80,7 +80,7 @@ def test_every_instance_of_a_launch_has_its_profile(cloud):
         ] * 4
 
 
-def test_an_unknown_profile_is_refused_in_ec2s_words(cloud):
+def test_an_unknown_instance_profile_is_refused_with_ec2_s_message(cloud):
     with pytest.raises(cloud.ec2.exceptions.ClientError) as caught:
         cloud.run(IamInstanceProfile={"Name": "nobody"})
 
@@ -98,7 +98,7 @@ def test_a_key_pair_must_exist(cloud):
     assert cloud.run(KeyName="laptop")[0]["KeyName"] == "laptop"
 
 
-def test_tags_are_on_all_that_a_launch_makes(cloud):
+def test_tags_are_put_on_everything_that_a_launch_creates(cloud):
     specifications = [
         tags("network-interface", of="interface"),
         tags("instance", of="instance"),
@@ -119,7 +119,7 @@ def test_tags_are_on_all_that_a_launch_makes(cloud):
 
 
 @pytest.mark.parametrize("place", ["interface", "instance"])
-def test_an_instance_tells_its_groups_wherever_they_were_given(cloud, place):
+def test_an_instance_s_groups_are_described_wherever_they_were_requested(cloud, place):
     group = cloud.ec2.create_security_group(GroupName="dask", Description="dask")["GroupId"]
     parameters = {"SecurityGroupIds": [group]}
     if place == "interface":
@@ -138,7 +138,7 @@ def test_an_instance_without_a_group_is_in_the_default_one(cloud):
     assert [group["GroupName"] for group in cloud.run()[0]["SecurityGroups"]] == ["default"]
 
 
-def test_a_disk_keeps_the_rate_at_which_it_is_filled(cloud):
+def test_a_disk_keeps_its_initialization_rate(cloud):
     disk = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeType": "gp3", "VolumeInitializationRate": 200}}
     instance = cloud.run(BlockDeviceMappings=[disk])[0]
 
@@ -155,11 +155,11 @@ def test_a_disk_keeps_the_rate_at_which_it_is_filled(cloud):
         ({"VolumeSize": 1}, "InvalidBlockDeviceMapping"),
     ],
 )
-def test_disks_that_ec2_does_not_have_are_refused(cloud, disk, code):
+def test_invalid_disk_options_are_refused(cloud, disk, code):
     assert refusal(cloud.run, BlockDeviceMappings=[{"DeviceName": "/dev/xvda", "Ebs": disk}]) == code
 
 
-def test_an_instance_is_found_by_the_token_and_by_the_reservation_of_its_launch(cloud):
+def test_an_instance_is_found_by_client_token_and_reservation(cloud):
     cloud.run()
     answer = cloud.ec2.run_instances(ImageId=DEBIAN.id, MinCount=1, MaxCount=1, ClientToken="mine")
 
@@ -171,7 +171,7 @@ def test_an_instance_is_found_by_the_token_and_by_the_reservation_of_its_launch(
     assert answer["Instances"][0]["ClientToken"] == "mine"
 
 
-def test_protected_instances_cannot_be_terminated_and_protect_the_others_of_the_call(cloud):
+def test_termination_protection_fails_the_request_for_all_its_instances(cloud):
     protected, other = cloud.running(DisableApiTermination=True), cloud.running()
 
     ids = [other["InstanceId"], protected["InstanceId"]]
@@ -222,7 +222,7 @@ def test_missing_or_conflicting_resources_are_refused_and_nothing_is_launched(cl
     assert cloud.ec2.describe_instances()["Reservations"] == []
 
 
-def test_a_token_counts_in_the_zone_that_was_asked_for(cloud):
+def test_a_client_token_is_valid_in_the_requested_zone(cloud):
     first, second = (
         cloud.run(ClientToken="once", Placement={"AvailabilityZone": zone})[0]
         for zone in ("us-east-1a", "us-east-1b")
@@ -231,7 +231,7 @@ def test_a_token_counts_in_the_zone_that_was_asked_for(cloud):
     assert first["InstanceId"] != second["InstanceId"]
 
 
-def test_what_is_said_to_be_nothing_is_not_said(cloud):
+def test_empty_parameters_are_ignored(cloud):
     empty = {"Placement": {"AvailabilityZone": ""}, "IamInstanceProfile": {"Name": ""}, "KeyName": ""}
 
     assert len(cloud.run(**empty)) == 1
@@ -250,7 +250,7 @@ def test_what_is_said_to_be_nothing_is_not_said(cloud):
         ({f"key-{number}": "1" for number in range(51)}, "TagLimitExceeded"),
     ],
 )
-def test_tags_have_the_limits_that_ec2_has(cloud, values, code):
+def test_tags_have_ec2_s_limits(cloud, values, code):
     instance = cloud.run()[0]["InstanceId"]
     listed = [{"Key": key, "Value": value} for key, value in values.items()]
 
@@ -262,13 +262,13 @@ def test_tags_have_the_limits_that_ec2_has(cloud, values, code):
     assert refusal(cloud.ec2.create_security_group, **group, TagSpecifications=parameters) == code
 
 
-def test_the_longest_tags_are_taken(cloud):
+def test_tags_of_maximal_length_are_accepted(cloud):
     values = {"k" * 128: "v" * 256, **{f"key-{number}": "1" for number in range(49)}}
 
     assert len(cloud.run(TagSpecifications=[tags("instance", **values)])[0]["Tags"]) == 50
 
 
-def test_a_key_twice_or_a_kind_that_a_launch_does_not_make_is_refused(cloud):
+def test_duplicate_tag_keys_and_other_resource_types_are_refused(cloud):
     twice = {"ResourceType": "instance", "Tags": [{"Key": "a", "Value": "1"}, {"Key": "a", "Value": "2"}]}
 
     assert refusal(cloud.run, TagSpecifications=[twice]) == "InvalidParameterValue"
@@ -286,20 +286,20 @@ def test_a_key_twice_or_a_kind_that_a_launch_does_not_make_is_refused(cloud):
         ("ami-0fffffffffffffff0", "InvalidAMIID.NotFound"),
     ],
 )
-def test_what_does_not_exist_cannot_be_tagged(cloud, resource, code):
+def test_missing_resources_cannot_be_tagged(cloud, resource, code):
     assert refusal(cloud.ec2.create_tags, Resources=[resource], Tags=[{"Key": "a", "Value": "1"}]) == code
 
 
 # Dry runs
 
 
-def test_a_dry_run_of_a_launch_that_could_be_says_so_and_launches_nothing(cloud):
+def test_a_dry_run_of_a_valid_launch_succeeds_and_launches_nothing(cloud):
     assert refusal(cloud.run, DryRun=True, ClientToken="once") == "DryRunOperation"
     assert cloud.ec2.describe_instances()["Reservations"] == []
     assert len(cloud.run(ClientToken="once")) == 1
 
 
-def test_a_dry_run_of_a_launch_that_could_not_be_says_why(cloud):
+def test_a_dry_run_of_an_invalid_launch_is_refused(cloud):
     assert refusal(cloud.run, DryRun=True, KeyName="laptop") == "InvalidKeyPair.NotFound"
 
 
@@ -318,7 +318,7 @@ def test_dry_runs_change_nothing(cloud):
     assert groups[0]["IpPermissions"] == []
 
 
-def test_a_group_may_not_be_named_like_an_id(cloud):
+def test_a_group_name_like_an_id_is_refused(cloud):
     group = {"GroupName": "sg-mine", "Description": "dask"}
 
     assert refusal(cloud.ec2.create_security_group, **group) == "InvalidParameterValue"
@@ -327,7 +327,7 @@ def test_a_group_may_not_be_named_like_an_id(cloud):
 # Terminated instances
 
 
-def test_terminated_instances_are_seen_for_a_while_and_then_no_more(cloud):
+def test_terminated_instances_are_described_for_a_limited_time(cloud):
     first = cloud.running()
     cloud.terminate(first)
     cloud.until(first, "terminated")

@@ -30,7 +30,7 @@ def groups_of(cloud, instance):
     ]
 
 
-def test_an_instance_without_a_group_is_in_the_default_one_which_lets_its_members_in(cloud):
+def test_an_instance_without_a_group_is_in_the_default_group_which_allows_its_members(cloud):
     instance = cloud.run()[0]
     (group,) = read(cloud).values()
 
@@ -38,7 +38,7 @@ def test_an_instance_without_a_group_is_in_the_default_one_which_lets_its_member
     assert group.members == (IPv4Address(instance["PrivateIpAddress"]),)
 
 
-def test_a_rule_is_read_as_it_was_authorized_and_gone_when_it_is_revoked(cloud):
+def test_an_authorized_rule_is_described_until_revoked(cloud):
     group_id, other = make_group(cloud, "one"), make_group(cloud, "other")
     instance = cloud.run(SecurityGroupIds=[group_id])[0]
     permissions = [
@@ -64,7 +64,7 @@ def test_a_rule_is_read_as_it_was_authorized_and_gone_when_it_is_revoked(cloud):
     assert revoked == Group(group_id, rules[1:], members)
 
 
-def test_a_terminated_instance_is_no_member(cloud):
+def test_a_terminated_instance_is_no_member_of_a_group(cloud):
     group_id = make_group(cloud, "one")
     stays, goes = cloud.run(SecurityGroupIds=[group_id], MinCount=2, MaxCount=2)
     cloud.until(goes, "running")
@@ -75,7 +75,7 @@ def test_a_terminated_instance_is_no_member(cloud):
 
 
 @pytest.mark.parametrize("by_interface", [False, True])
-def test_an_instance_s_groups_are_those_that_it_was_last_given(cloud, by_interface):
+def test_changed_groups_replace_those_of_the_launch(cloud, by_interface):
     """Not those of its launch besides: the interface's and the instance's groups are one."""
     first, second = make_group(cloud, "first"), make_group(cloud, "second")
     instance = cloud.run(SecurityGroupIds=[first])[0]
@@ -89,7 +89,7 @@ def test_an_instance_s_groups_are_those_that_it_was_last_given(cloud, by_interfa
     assert [*read(cloud)] == [second]
 
 
-def test_the_firewall_is_told_of_every_change_once(cloud):
+def test_each_change_loads_the_firewall_once(cloud):
     loaded = []
     firewall_sync = FirewallSync("bridge", cloud.moto.instances.all, load=loaded.append)
     counts = []
@@ -111,7 +111,7 @@ def test_the_firewall_is_told_of_every_change_once(cloud):
     assert "ip saddr 10.9.0.1/32 tcp dport 22 accept" in loaded[1]
 
 
-def test_rules_that_could_not_be_loaded_are_tried_again(cloud):
+def test_firewall_rules_that_failed_to_load_are_loaded_again(cloud):
     loaded = []
 
     def load(rules):
@@ -128,7 +128,7 @@ def test_rules_that_could_not_be_loaded_are_tried_again(cloud):
     assert len(loaded) == 2
 
 
-def test_a_group_that_an_interface_without_an_instance_is_in_stays(cloud):
+def test_a_group_in_use_by_a_detached_interface_cannot_be_deleted(cloud):
     group = cloud.ec2.create_security_group(GroupName="held", Description="x")["GroupId"]
     subnet = cloud.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
     interface = cloud.ec2.create_network_interface(SubnetId=subnet, Groups=[group])["NetworkInterface"]

@@ -37,7 +37,7 @@ def tcp(first: int, last: int, **more: Any) -> dict[str, Any]:
     ],
 )
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
-def test_a_rule_that_ec2_does_not_take_is_refused(cloud, rule, direction):
+def test_an_invalid_rule_is_refused_as_by_ec2(cloud, rule, direction):
     authorize = getattr(cloud.ec2, f"authorize_security_group_{direction}")
 
     assert refusal(authorize, GroupId=make_group(cloud), IpPermissions=[rule]) == "InvalidParameterValue"
@@ -52,7 +52,7 @@ def test_a_rule_that_ec2_does_not_take_is_refused(cloud, rule, direction):
         {"IpProtocol": "50", "IpRanges": ANYWHERE},
     ],
 )
-def test_a_rule_that_ec2_takes_is_taken(cloud, rule):
+def test_a_valid_rule_is_accepted(cloud, rule):
     group = make_group(cloud)
 
     cloud.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
@@ -61,7 +61,7 @@ def test_a_rule_that_ec2_takes_is_taken(cloud, rule):
     assert [each["IpProtocol"] for each in described] == [rule["IpProtocol"]]
 
 
-def test_a_block_is_kept_without_the_bits_beyond_its_length(cloud):
+def test_host_bits_of_a_cidr_block_are_cleared(cloud):
     group = make_group(cloud)
     rule = tcp(22, 22, IpRanges=[{"CidrIp": "100.68.0.18/18"}])
     plain = {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "CidrIp": "100.68.0.0/18"}
@@ -76,7 +76,7 @@ def test_a_block_is_kept_without_the_bits_beyond_its_length(cloud):
 
 
 @pytest.mark.parametrize("name", ["sg-dask", "däsk", "dask?", "d" * 256])
-def test_a_group_is_named_as_ec2_allows(cloud, name):
+def test_a_group_name_follows_ec2_s_rules(cloud, name):
     make_group(cloud, "dask 1.0 _-:/()#,@[]+=&;{}!$*")
 
     create = cloud.ec2.create_security_group
@@ -92,7 +92,7 @@ def test_a_group_is_named_as_ec2_allows(cloud, name):
     "operation",
     ["describe_instances", "describe_instance_status", "terminate_instances", "stop_instances"],
 )
-def test_what_is_no_instance_id_is_told_apart_from_one_that_does_not_exist(cloud, operation, instance_id):
+def test_a_malformed_instance_id_and_an_unknown_one_have_different_errors(cloud, operation, instance_id):
     call = getattr(cloud.ec2, operation)
 
     assert refusal(call, InstanceIds=[instance_id]) == "InvalidInstanceID.Malformed"
@@ -114,12 +114,12 @@ def test_what_is_no_instance_id_is_told_apart_from_one_that_does_not_exist(cloud
         ("describe_volumes", {"VolumeIds": ["vol"]}, "InvalidVolumeID.Malformed"),
     ],
 )
-def test_other_ids_have_their_forms_too(cloud, operation, parameters, code):
+def test_malformed_ids_of_other_resources_are_refused(cloud, operation, parameters, code):
     assert refusal(getattr(cloud.ec2, operation), **parameters) == code
 
 
 @pytest.mark.parametrize("image", ["debian", "resolve:ssm:/aws/service/debian/release/12/latest/amd64"])
-def test_an_image_is_named_by_its_id_alone_in_a_launch(cloud, image):
+def test_a_launch_accepts_only_ids_of_images_and_groups(cloud, image):
     assert refusal(cloud.run, ImageId=image) == "InvalidAMIID.Malformed"
     assert refusal(cloud.run, SecurityGroupIds=["dask"]) == "InvalidGroupId.Malformed"
 
@@ -139,12 +139,12 @@ def test_an_image_is_named_by_its_id_alone_in_a_launch(cloud, image):
         ("ssm", "start_session", {"Target": "i-0fffffffffffffff0"}),
     ],
 )
-def test_what_the_local_cloud_does_not_have_is_refused_as_no_action(cloud, service, operation, parameters):
+def test_unsupported_actions_are_refused_as_invalid(cloud, service, operation, parameters):
     assert refusal(getattr(cloud.client(service), operation), **parameters) == "InvalidAction"
 
 
 @pytest.mark.parametrize(("action", "code"), [("LaunchInstances", "InvalidAction"), ("", "MissingAction")])
-def test_what_is_no_action_at_all_is_refused_in_ec2s_form(cloud, action, code):
+def test_unknown_actions_are_refused_in_ec2_s_format(cloud, action, code):
     scope = "Credential=testing/20260101/us-east-1/ec2/aws4_request"
     answer = requests.post(
         cloud.url, data={"Action": action}, headers={"Authorization": f"AWS4-HMAC-SHA256 {scope}"}, timeout=5
@@ -166,7 +166,7 @@ def test_what_is_no_action_at_all_is_refused_in_ec2s_form(cloud, action, code):
         "describe_volumes",
     ],
 )
-def test_a_filter_that_there_is_not_is_refused(cloud, operation):
+def test_an_unknown_filter_is_refused(cloud, operation):
     cloud.run(**SPOT)
     cloud.ec2.create_key_pair(KeyName="laptop", KeyType="ed25519")
 
@@ -174,7 +174,7 @@ def test_a_filter_that_there_is_not_is_refused(cloud, operation):
     assert refusal(call, Filters=[{"Name": "colour", "Values": ["red"]}]) == "InvalidParameterValue"
 
 
-def test_a_region_that_there_is_not_is_refused(cloud):
+def test_an_unknown_region_is_refused(cloud):
     nowhere = cloud.client("ec2", "eu-middle-9")
 
     assert refusal(nowhere.describe_instances) == "UnsupportedOperation"
@@ -214,7 +214,7 @@ def test_a_spot_instance_has_a_request_that_names_it(cloud):
 @pytest.mark.parametrize(
     ("end", "code"), [("terminate", "by-user"), ("interrupt", "no-capacity"), ("fail", "by-service")]
 )
-def test_a_spot_request_is_closed_with_its_instance_and_says_why(cloud, end, code):
+def test_a_spot_request_is_closed_with_its_instance_and_has_the_reason(cloud, end, code):
     instance = cloud.running(**SPOT)
     if end == "terminate":
         cloud.terminate(instance)
@@ -228,7 +228,7 @@ def test_a_spot_request_is_closed_with_its_instance_and_says_why(cloud, end, cod
     assert (request["State"], request["Status"]["Code"]) == ("closed", f"instance-terminated-{code}")
 
 
-def test_a_spot_request_that_is_cancelled_leaves_its_instance(cloud):
+def test_a_cancelled_spot_request_leaves_its_instance(cloud):
     instance = cloud.running(**SPOT)
     ids = {"SpotInstanceRequestIds": [instance["SpotInstanceRequestId"]]}
 
@@ -245,7 +245,7 @@ def test_a_spot_request_that_is_cancelled_leaves_its_instance(cloud):
     assert cloud.state(instance) == "running"
 
 
-def test_a_spot_request_that_there_is_not_is_refused(cloud):
+def test_an_unknown_spot_request_is_refused(cloud):
     ids = {"SpotInstanceRequestIds": ["sir-12345678"]}
     for call in (cloud.ec2.describe_spot_instance_requests, cloud.ec2.cancel_spot_instance_requests):
         assert refusal(call, **ids) == "InvalidSpotInstanceRequestID.NotFound"
@@ -258,7 +258,7 @@ def test_a_spot_request_that_there_is_not_is_refused(cloud):
 # Metadata options
 
 
-def test_what_a_launch_says_of_metadata_is_told_and_holds(cloud):
+def test_metadata_options_of_a_launch_are_described_and_applied(cloud):
     options = {
         "HttpTokens": "required",
         "HttpEndpoint": "disabled",
@@ -277,7 +277,7 @@ def test_what_a_launch_says_of_metadata_is_told_and_holds(cloud):
     )
 
 
-def test_metadata_options_of_an_instance_that_runs_can_be_changed(cloud):
+def test_metadata_options_of_a_running_instance_can_be_changed(cloud):
     instance = cloud.running(MetadataOptions={"HttpTokens": "optional"})
     assert not cloud.facts(instance).token_required
 
@@ -297,7 +297,7 @@ def test_metadata_options_of_an_instance_that_runs_can_be_changed(cloud):
         {"InstanceMetadataTags": "yes"},
     ],
 )
-def test_metadata_options_that_there_are_not_are_refused(cloud, options):
+def test_unknown_metadata_options_are_refused(cloud, options):
     instance = cloud.running()
 
     assert refusal(cloud.run, MetadataOptions=options) == "InvalidParameterValue"

@@ -34,7 +34,7 @@ def test_a_region_that_has_two_zones_on_ec2_has_two(cloud):
 
 
 @pytest.mark.parametrize("wording", ["subnet", "interface", "zone"])
-def test_an_instance_is_in_the_zone_that_was_asked_for_however_it_was_said(cloud, wording):
+def test_an_instance_is_in_the_requested_zone_however_it_is_specified(cloud, wording):
     subnet = subnet_in(cloud, "us-east-1b")["SubnetId"]
     parameters = {
         "subnet": {"SubnetId": subnet},
@@ -55,7 +55,7 @@ def test_an_instance_is_in_the_zone_that_was_asked_for_however_it_was_said(cloud
     )
 
 
-def test_without_a_word_about_it_an_instance_is_in_the_first_zone_that_has_its_type(cloud):
+def test_by_default_an_instance_is_in_the_first_zone_that_has_its_type(cloud):
     assert cloud.run()[0]["Placement"]["AvailabilityZone"] == "us-east-1a"
     offers = cloud.ec2.describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["p4de.24xlarge"]}]
@@ -67,7 +67,7 @@ def test_without_a_word_about_it_an_instance_is_in_the_first_zone_that_has_its_t
     assert cloud.run(InstanceType="p4de.24xlarge")[0]["Placement"]["AvailabilityZone"] == zones[0]
 
 
-def test_offers_are_of_the_zones_that_there_are(cloud):
+def test_offerings_name_existing_zones(cloud):
     offers = cloud.ec2.describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["t3.micro"]}]
     )["InstanceTypeOfferings"]
@@ -75,7 +75,7 @@ def test_offers_are_of_the_zones_that_there_are(cloud):
     assert sorted(offer["Location"] for offer in offers) == ZONES
 
 
-def test_a_type_that_the_zone_does_not_have_is_refused_with_the_zones_that_have_it(cloud):
+def test_a_type_that_the_zone_lacks_is_refused_with_the_zones_that_have_it(cloud):
     placement = {"AvailabilityZone": "us-east-1a"}
 
     with pytest.raises(cloud.ec2.exceptions.ClientError) as caught:
@@ -89,7 +89,7 @@ def test_a_type_that_the_zone_does_not_have_is_refused_with_the_zones_that_have_
     )
 
 
-def test_free_addresses_are_counted_by_subnet_and_over_all_regions(cloud):
+def test_free_addresses_are_counted_per_subnet_over_all_regions(cloud):
     cloud.run(MinCount=3, MaxCount=3)
     cloud.run(cloud.client("ec2", "eu-west-1"))
 
@@ -104,7 +104,7 @@ def test_instances_of_two_regions_have_different_addresses(cloud):
     assert (here["PrivateIpAddress"], there["PrivateIpAddress"]) == ("10.9.0.4", "10.9.0.5")
 
 
-def test_a_full_zone_leaves_the_others(serve):
+def test_a_full_zone_does_not_affect_the_others(serve):
     with serve("10.9.0.0/26") as cloud:
         zone = {"Placement": {"AvailabilityZone": "us-east-1a"}}
         assert len(cloud.run(MinCount=1, MaxCount=40, **zone)) == 11
@@ -122,18 +122,18 @@ def test_a_full_zone_leaves_the_others(serve):
         ({"Placement": {"Tenancy": "dedicated"}}, "UnsupportedOperation"),
     ],
 )
-def test_places_that_there_are_not_are_refused(cloud, parameters, code):
+def test_unknown_placements_are_refused(cloud, parameters, code):
     assert refusal(cloud.run, **parameters) == code
 
 
-def test_a_subnet_in_another_zone_than_was_asked_for_is_refused(cloud):
+def test_a_subnet_outside_the_requested_zone_is_refused(cloud):
     subnet = subnet_in(cloud, "us-east-1b")["SubnetId"]
     zone = {"AvailabilityZone": "us-east-1c"}
 
     assert refusal(cloud.run, SubnetId=subnet, Placement=zone) == "InvalidParameterValue"
 
 
-def test_a_subnet_that_somebody_makes_in_the_default_network_can_be_launched_in(cloud):
+def test_a_new_subnet_of_the_default_vpc_can_be_launched_in(cloud):
     vpc = cloud.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     made = cloud.ec2.create_subnet(VpcId=vpc, CidrBlock="10.9.12.0/24", AvailabilityZone="us-east-1b")[
         "Subnet"
@@ -147,7 +147,7 @@ def test_a_subnet_that_somebody_makes_in_the_default_network_can_be_launched_in(
     )
 
 
-def test_a_network_that_is_not_on_the_bridge_is_refused_in_words(cloud):
+def test_a_vpc_outside_the_local_network_is_refused(cloud):
     vpc = cloud.ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
     subnet = cloud.ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.1.0/24")["Subnet"]["SubnetId"]
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from dask_bake.ssh.keystore import Keys, Keystore, new_key
 from dask_bake.ssh.transport import Transport, check_programs, check_version, transport_of
 from dask_bake.ssh.tunnel import Tunnel, free_port
 from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
+from polling import until
 from ssh_servers import SshServer
 
 BIN = Path(__file__).parents[2] / "support/bin"
@@ -143,7 +143,7 @@ def test_a_command_runs_on_the_head_and_on_a_worker_behind_it(scene):
     assert (scene.head.commands, scene.worker.commands) == (["hostname"], ["hostname"])
 
 
-def test_a_wrong_host_key_is_no_connection(scene):
+def test_a_wrong_host_key_is_refused(scene):
     """Whoever carries the connection could answer it, and does not get in between."""
     scene.keystore.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
 
@@ -154,7 +154,7 @@ def test_a_wrong_host_key_is_no_connection(scene):
     assert scene.head.commands == []
 
 
-def test_a_missing_host_key_is_no_connection(scene):
+def test_a_missing_host_key_is_refused(scene):
     """Nothing is believed at the first sight."""
     done = scene.run("hostname")
 
@@ -162,7 +162,7 @@ def test_a_missing_host_key_is_no_connection(scene):
     assert "Host key verification failed" in done.stderr
 
 
-def test_a_wrong_host_key_of_a_worker_is_no_connection_though_the_head_s_is_right(scene):
+def test_a_wrong_host_key_of_a_worker_is_refused_though_the_head_s_is_right(scene):
     head, worker, _ = scene.cluster.nodes
     scene.keystore.pin(head, scene.head.public_host_key)
     scene.keystore.pin(worker, HOST_KEY)
@@ -172,7 +172,7 @@ def test_a_wrong_host_key_of_a_worker_is_no_connection_though_the_head_s_is_righ
     assert (done.returncode, done.stdout, scene.worker.commands) == (255, "", [])
 
 
-def test_the_scheduler_is_asked_through_it(scene):
+def test_the_scheduler_is_queried_through_the_tunnel(scene):
     scene.pin_all()
     connection = SshHeadConnection(scene.keystore, transport=scene.transport)
     try:
@@ -184,7 +184,7 @@ def test_the_scheduler_is_asked_through_it(scene):
     assert set(scene.head.requested_transport) == {("127.0.0.1", 8787)}
 
 
-def test_a_tunnel_with_a_wrong_host_key_never_opens_and_says_why(scene):
+def test_a_tunnel_with_a_wrong_host_key_never_opens_and_reports_why(scene):
     scene.keystore.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
 
     with Tunnel(scene.reached(), [Forward(free_port(), 8787)]) as tunnel:
@@ -194,7 +194,7 @@ def test_a_tunnel_with_a_wrong_host_key_never_opens_and_says_why(scene):
     assert scene.head.requested_transport == []
 
 
-def test_a_bastion_that_cannot_be_reached_is_what_is_said(tmp_path):
+def test_an_unreachable_bastion_is_reported(tmp_path):
     keystore = Keystore(tmp_path / "keystore", "launch1")
     cluster, nobody = a_cluster(), f"me@127.0.0.1:{free_port()}"
     reached = host(cluster, cluster.nodes[0], keystore, Transport(Connect.BASTION, nobody))
@@ -206,7 +206,7 @@ def test_a_bastion_that_cannot_be_reached_is_what_is_said(tmp_path):
 
 
 @pytest.mark.parametrize("scene", [Connect.SSM, Connect.EICE], ids=str, indirect=True)
-def test_what_aws_s_program_complains_of_is_what_is_said_and_it_is_not_started_again_at_once(scene):
+def test_the_aws_cli_s_error_is_reported_and_it_is_not_restarted_at_once(scene):
     """Each start is a request to somebody's service."""
     scene.map.write_text(json.dumps({"i-0": "An error occurred (AccessDenied): you may not"}))
     log, now = scene.map.with_suffix(".log"), [0.0]
@@ -224,24 +224,18 @@ def test_what_aws_s_program_complains_of_is_what_is_said_and_it_is_not_started_a
     assert trouble == "An error occurred (AccessDenied): you may not"
 
 
-def test_no_program_is_missing_here(scene):
+def test_the_installed_programs_pass_the_checks(scene):
     check_programs(scene.kind)
     check_version(scene.kind)
 
 
 def wait_for(ask):
-    """What it answers, once that is something."""
-    deadline = time.monotonic() + 20
-    while not (answer := ask()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return answer
+    """Return the answer as soon as it is true; fail after 20 seconds."""
+    return until(ask, timeout=20)
 
 
 @pytest.mark.parametrize("has_dask", [True, False])
-def test_a_head_tells_what_ends_it_also_where_no_worker_has_registered(
-    scene, has_dask, tmp_path, monkeypatch
-):
+def test_a_head_reports_its_shutdown_timers_also_without_workers(scene, has_dask, tmp_path, monkeypatch):
     monkeypatch.setitem(COUNTS, "workers", 0)
     monkeypatch.setitem(IDENTITY, "workers", {})
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))

@@ -1,4 +1,4 @@
-"""The conda packages that tests make: rattler solves them, and what it installs is whole."""
+"""The tests' conda packages: rattler solves and installs them."""
 
 import os
 import zipfile
@@ -13,7 +13,7 @@ from conda_server import serve
 
 @pytest.fixture
 def synthetic(tmp_path: Path) -> Path:
-    """Two versions of a package, of which the newer one needs what there is not."""
+    """Two versions of a package; the newer one depends on a package that does not exist."""
     channel = tmp_path / "channel"
     make_package(channel, "a", "1.0", ["b >=1"], {"share/a": "one"})
     make_package(channel, "a", "2.0", ["b >=2"], {"share/a": "two"})
@@ -22,7 +22,7 @@ def synthetic(tmp_path: Path) -> Path:
     return channel
 
 
-def test_rattler_solves_against_it_and_installs_from_it(synthetic: Path, tmp_path: Path) -> None:
+def test_rattler_solves_and_installs_from_the_channel(synthetic: Path, tmp_path: Path) -> None:
     with serve(synthetic) as channel:
         records = solved(channel.url, ["a"], tmp_path)
         prefix = installed(records, tmp_path)
@@ -35,7 +35,7 @@ def test_rattler_solves_against_it_and_installs_from_it(synthetic: Path, tmp_pat
     assert os.access(prefix / "bin" / "b", os.X_OK)
 
 
-def test_every_file_of_a_wheel_finds_its_place(tmp_path: Path) -> None:
+def test_every_file_of_a_wheel_is_packaged(tmp_path: Path) -> None:
     wheel = tmp_path / "Some_Thing-1.0-cp311-abi3-manylinux_2_17_x86_64.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         archive.writestr("some_thing.py", "def main(): print('some')\n")

@@ -14,7 +14,7 @@ from dask_bake.events import PhaseEnded, PhaseStarted
 from dask_bake.images import manifest
 from dask_bake.models.tags import Tag
 from fakes import Fault, hint_of
-from interrupting import hidden, words_of
+from interrupts import message_of, unreported
 
 
 def test_an_image_is_built_sealed_proved_and_read_back(bench: Bench) -> None:
@@ -198,7 +198,7 @@ class Interrupted:
 
     def unsaid(self) -> list[str]:
         """What there is afterwards that was not named."""
-        said, cloud = words_of(self) or "", self.bench.cloud
+        said, cloud = message_of(self) or "", self.bench.cloud
         images = [image.name for image in cloud.listed if image.id in cloud.own_images]
         unnamed = [image for image in images if image not in said]
         return unnamed + ([] if "something may be left" in said else cloud.left)
@@ -211,4 +211,4 @@ def test_an_interrupt_at_any_line_of_a_bake_that_fails_hides_nothing_that_is_lef
 ) -> None:
     source, cache = bench.context.source, tmp_path / "cache"
 
-    assert hidden(lambda: Interrupted(source, cache, fails), Interrupted.unsaid) == {}
+    assert unreported(lambda: Interrupted(source, cache, fails), Interrupted.unsaid) == {}

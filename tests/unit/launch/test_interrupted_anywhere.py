@@ -8,7 +8,7 @@ from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, CommandInterruptedError
 from dask_bake.launch.executor import launch
 from fakes import CLOUD, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
-from interrupting import hidden, words_of
+from interrupts import message_of, unreported
 
 pytestmark = pytest.mark.slow
 
@@ -20,7 +20,7 @@ PLAN = a_plan()
 
 def unsaid(attempt) -> list[str]:
     """What there is after the command that it neither returned nor named."""
-    said, left = words_of(attempt), attempt.cloud.left
+    said, left = message_of(attempt), attempt.cloud.left
     if said is None or any(each in said for each in ALL_OF_IT):
         return []
     return [each for each in left if each not in said]
@@ -68,7 +68,7 @@ class Down:
 
 @pytest.mark.parametrize("why", FAILING)
 def test_an_interrupt_at_any_line_of_a_launch_hides_nothing_that_is_left(why):
-    assert hidden(lambda: Launch(why), unsaid) == {}
+    assert unreported(lambda: Launch(why), unsaid) == {}
 
 
 def test_an_interrupt_at_any_line_of_down_says_what_is_left():
@@ -76,4 +76,4 @@ def test_an_interrupt_at_any_line_of_down_says_what_is_left():
         named = unsaid(attempt)
         return named if attempt.has_begun and not attempt.is_untouched else []
 
-    assert hidden(Down, left) == {}
+    assert unreported(Down, left) == {}

@@ -1,4 +1,4 @@
-"""A cluster of a test's own, whose nodes are looked after: their limits, their switches, their words."""
+"""A cluster for one test module: its nodes, auto-shutdown timers and consoles."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from local_nodes import Nodes
 
 STATE = "/run/dask-bake/switches.json"
 AS_USER = ("sudo", "systemd-run", "--quiet", "--uid=admin", "--setenv=HOME=/home/admin")
-"""Something of a user's that goes on without an SSH session."""
+"""Run a command of the user without an SSH session."""
 PYTHON = ("/opt/dask/bin/python", "-c")
 UNTIL = """
 def addresses(host):
@@ -31,8 +31,8 @@ print(json.dumps(here))
 
 
 @dataclass(frozen=True)
-class Watched:
-    """A cluster's nodes, by ssh, the head's first; and what EC2 says of them."""
+class LocalCluster:
+    """A launched cluster; node 0 is the head."""
 
     cloud: LocalCloud
     launched: dict[str, Any]
@@ -43,63 +43,66 @@ class Watched:
 
     @property
     def name(self) -> str:
-        """What the cluster is called."""
+        """The cluster's name."""
         return str(self.launched["name"])
 
     @property
     def ids(self) -> list[str]:
-        """The instances, the head's first."""
+        """The instance ids, the head's first."""
         return [node["id"] for node in self.launched["nodes"]]
 
     def host(self, node: int) -> str:
-        """A node's private address, by which its workers are known."""
+        """Return a node's private address, which names its workers."""
         return str(self.launched["nodes"][node]["private_address"])
 
     def run(self, node: int, *words: str, text: str = "") -> str:
-        """What a command printed on a node."""
+        """Return the output of a command on a node."""
         return self.nodes.run(str(node), *words, text=text)
 
     def tune(self, node: int, **limits: float) -> None:
-        """Sets limits of a node's watch, which begins anew with them."""
+        """Change the limits of a node's watch, and restart it."""
         lines = "".join(f"DASK_BAKE_{name.upper()}={value}\n" for name, value in limits.items())
         script = f"cat >>/etc/dask-bake/limits.env; rm -f {STATE}; systemctl restart dask-bake-watch"
         self.run(node, "sudo", "sh", "-c", script, text=lines)
 
     def switch(self, name: str) -> dict[str, Any]:
-        """A switch, as the head's watch has written it."""
+        """Return an auto-shutdown timer, as written by the head's watch."""
         state = json.loads(self.run(0, "cat", STATE))
         return next(one for one in state["switches"] if one["name"] == name)
 
     def compute(self, code: str) -> Any:
-        """What code on the head printed as JSON that has a `client`."""
+        """Run code with a Dask ``client`` on the head and return the JSON that it prints."""
         return self.nodes.compute(code)
 
     def until(self, condition: str, *, timeout: float) -> float:
-        """Returns once Python's ``condition`` holds on the head, which can ask for a host's ``addresses``."""
+        """Wait until a Python expression holds on the head, and return the seconds.
+
+        The expression can call ``addresses(host)``.
+        """
         code = UNTIL.replace("CONDITION", condition).replace("TIMEOUT", str(timeout))
         return float(self.compute(code))
 
     def processes(self, node: int) -> dict[str, int]:
-        """The worker processes of a node, by their addresses."""
+        """Return the worker processes of a node by their addresses."""
         return dict(self.compute(f"HOST = {self.host(node)!r}" + PROCESSES))
 
     def main_process(self, node: int, unit: str) -> int:
-        """The unit's main process."""
+        """Return the unit's main process."""
         return int(self.run(node, "systemctl", "show", "--property=MainPID", "--value", unit))
 
     def live(self) -> list[str]:
-        """Those of its instances that have not ended."""
+        """Return the instances that have not ended."""
         alive = self.cloud.live_instances()
         return [name for name in self.ids if name in alive]
 
     def console_lines(self, node: int) -> list[str]:
-        """What of ours is on a node's console, whether it still runs or not."""
+        """Return the lines of dask-bake on a node's console."""
         output = self.cloud.ec2().get_console_output(InstanceId=self.ids[node]).get("Output", "")
         return [line.strip() for line in output.splitlines() if line.startswith("DASK-BAKE-")]
 
 
-def started(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[Watched]:
-    """The nodes of a cluster of that name, taken down afterwards."""
+def started(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[LocalCluster]:
+    """Launch a cluster, and take it down afterwards."""
     launched = cloud.json("launch", "--name", name, "--ami", image, *words)
-    yield Watched(cloud, launched)
+    yield LocalCluster(cloud, launched)
     cloud.run("down", name)

@@ -1,4 +1,4 @@
-"""What prowler found, against what it may find: a verdict, and a table of it."""
+"""Judge prowler's findings by the rules of ``checks.toml``."""
 
 import csv
 import tomllib
@@ -12,7 +12,7 @@ PASS = "PASS"
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check says of one resource."""
+    """The result of a check for one resource."""
 
     check: str
     status: str
@@ -22,7 +22,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Rules:
-    """Which checks must pass, and which need not, with the reason."""
+    """The checks that must pass, and the excepted ones with reasons."""
 
     must_pass: tuple[str, ...]
     excepted: Mapping[str, str]
@@ -33,11 +33,11 @@ class Verdict:
     """The findings, sorted.
 
     Args:
-        passed: for each check that says yes of everything, of how many things.
-        excepted: for each check that need not pass and does not, of how many things it says no.
-        failed: every other no.
-        unseen: checks that must pass, and found nothing to look at.
-        stale: checks that need not pass, and do.
+        passed: number of resources of each check that all of them pass.
+        excepted: number of failed resources of each excepted check.
+        failed: all other failed findings.
+        unseen: required checks without findings.
+        stale: excepted checks that do not fail.
     """
 
     passed: Mapping[str, int]
@@ -48,19 +48,19 @@ class Verdict:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing is to be done."""
+        """Whether there is nothing to fix."""
         return not (self.failed or self.unseen or self.stale)
 
 
 def read_rules(text: str) -> Rules:
-    """The rules of a ``checks.toml``."""
+    """Return the rules of a ``checks.toml``."""
     document = tomllib.loads(text)
     excepted = {each["check"]: each["reason"] for each in document["excepted"]}
     return Rules(tuple(document["must_pass"]), excepted)
 
 
 def read_findings(lines: Iterable[str]) -> tuple[Finding, ...]:
-    """The findings of prowler's CSV."""
+    """Return the findings in prowler's CSV."""
     return tuple(map(_finding, csv.DictReader(lines, delimiter=";")))
 
 
@@ -69,7 +69,7 @@ def _finding(row: Mapping[str, Any]) -> Finding:
 
 
 def judge(findings: Iterable[Finding], rules: Rules) -> Verdict:
-    """The verdict on the findings; what is neither a yes nor excepted, is a no."""
+    """Return the verdict; a finding that neither passes nor is excepted fails."""
     findings = tuple(findings)
     bad_ones = [finding for finding in findings if finding.status != PASS]
     bad = Counter(finding.check for finding in bad_ones)
@@ -84,7 +84,7 @@ def judge(findings: Iterable[Finding], rules: Rules) -> Verdict:
 
 
 def table(verdict: Verdict, rules: Rules) -> Iterator[str]:
-    """The verdict in lines: what is to be done comes last."""
+    """Yield the verdict as lines, failures last."""
     width = max(map(len, (*verdict.passed, *verdict.excepted, *rules.must_pass)), default=0)
     for check, count in verdict.passed.items():
         yield f"pass      {check:{width}}  {count:3}"
@@ -93,9 +93,9 @@ def table(verdict: Verdict, rules: Rules) -> Iterator[str]:
     for finding in verdict.failed:
         yield f"FAIL      {finding.check}: {finding.text} ({finding.resource})"
     for check in verdict.unseen:
-        yield f"FAIL      {check}: it found nothing to look at, and must pass"
+        yield f"FAIL      {check}: it has no findings, but must pass"
     for check in verdict.stale:
-        yield f"FAIL      {check}: it is excepted in checks.toml, and does not fail"
+        yield f"FAIL      {check}: it is excepted in checks.toml, but does not fail"
     yield (
         f"{len(verdict.passed)} checks pass, {len(verdict.excepted)} are excepted, "
         f"{len({each.check for each in verdict.failed} | {*verdict.unseen, *verdict.stale})} fail."

@@ -1,11 +1,11 @@
-"""What prowler says of a cluster is sorted into what passes, what is excepted and what is to be done."""
+"""prowler's findings are sorted into passed, excepted and failed."""
 
 from pathlib import Path
 
 import pytest
 
 from security.__main__ import environment
-from security.judging import Finding, Rules, judge, read_findings, read_rules, table
+from security.findings import Finding, Rules, judge, read_findings, read_rules, table
 
 CHECKS = Path(__file__).parents[2] / "security/checks.toml"
 RULES = Rules(must_pass=("imdsv2",), excepted={"backup": "disks go with their instances"})
@@ -13,7 +13,7 @@ SEEN = Finding("imdsv2", "PASS", "i-1", "it asks for a token")
 EXCEPTED = Finding("backup", "FAIL", "vol-1", "it has no backup")
 
 
-def test_what_passes_is_counted_and_what_is_excepted_keeps_its_reason():
+def test_passed_checks_are_counted_and_excepted_ones_keep_their_reason():
     verdict = judge([SEEN, SEEN, EXCEPTED], RULES)
 
     assert verdict.is_good
@@ -25,8 +25,8 @@ def test_what_passes_is_counted_and_what_is_excepted_keeps_its_reason():
 
 
 @pytest.mark.parametrize("status", ["FAIL", "MANUAL"])
-def test_what_is_not_excepted_fails_with_its_resource(status):
-    """Also what prowler leaves to a person; and one thing that passes does not outweigh one that fails."""
+def test_a_finding_that_is_not_excepted_fails_with_its_resource(status):
+    """Includes findings to be checked manually; a passed resource does not make up for a failed one."""
     passes = Finding("open-port", "PASS", "sg-1", "it is closed")
     fails = Finding("open-port", status, "sg-2", "it is open")
 
@@ -40,23 +40,23 @@ def test_what_is_not_excepted_fails_with_its_resource(status):
     ]
 
 
-def test_a_check_that_must_pass_and_saw_nothing_fails():
-    """An EC2 that answers prowler with errors would pass otherwise."""
+def test_a_required_check_without_findings_fails():
+    """Otherwise an EC2 that answers with errors would pass."""
     verdict = judge([EXCEPTED], RULES)
 
     assert (verdict.is_good, verdict.unseen) == (False, ("imdsv2",))
-    assert "FAIL      imdsv2: it found nothing to look at, and must pass" in list(table(verdict, RULES))
+    assert "FAIL      imdsv2: it has no findings, but must pass" in list(table(verdict, RULES))
 
 
 @pytest.mark.parametrize("findings", [[SEEN], [SEEN, Finding("backup", "PASS", "vol-1", "it has one")]])
-def test_an_exception_that_is_not_needed_fails(findings):
+def test_an_unneeded_exception_fails(findings):
     verdict = judge(findings, RULES)
 
     assert (verdict.is_good, verdict.stale) == (False, ("backup",))
-    assert "FAIL      backup: it is excepted in checks.toml, and does not fail" in list(table(verdict, RULES))
+    assert "FAIL      backup: it is excepted in checks.toml, but does not fail" in list(table(verdict, RULES))
 
 
-def test_findings_are_read_from_what_prowler_writes():
+def test_findings_are_read_from_prowler_s_csv():
     lines = [
         "AUTH_METHOD;CHECK_ID;STATUS;STATUS_EXTENDED;RESOURCE_UID;NOTES\n",
         'profile;imdsv2;PASS;"it asks; for a token";i-1;"two\n',
@@ -75,7 +75,7 @@ def test_the_rules_name_each_check_once_and_give_reasons():
     assert all(reason and check.startswith("ec2_") for check, reason in rules.excepted.items())
 
 
-def test_prowler_is_told_nothing_of_the_user_s_and_reaches_the_endpoint_alone(monkeypatch, tmp_path):
+def test_prowler_gets_no_user_settings_and_reaches_only_the_endpoint(monkeypatch, tmp_path):
     monkeypatch.setenv("AWS_PROFILE", "mine")
     variables = environment("http://127.0.0.1:5665", str(tmp_path))
 

@@ -1,4 +1,4 @@
-"""Clusters that are entered: as whom, how, and who else is let in."""
+"""Connect to clusters of the local cloud, and check what their security groups allow."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,12 +20,12 @@ with connect(sys.argv[1]) as client:
 
 
 def from_here(cloud: LocalCloud, name: str) -> str:
-    """What a program on this machine prints that is a client of the cluster."""
+    """Return the output of a Dask client of the cluster that runs on this machine."""
     return cloud.python("-c", FROM_HERE, name)
 
 
 def computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp", workers: int = 1) -> None:
-    """The cluster is entered in every way that there is, and computes."""
+    """Fail unless the cluster computes, by SSH and by a client on this machine."""
     assert cloud.on_head(ON_HEAD, name=name).split() == ["4950"]
     assert cloud.json("status", name)["workers"] == workers
     assert cloud.run("ssh", "--name", name, "1", "--", "cat", "/etc/dask-bake/worker.env")
@@ -34,7 +34,7 @@ def computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp", workers: int 
 
 @dataclass(frozen=True)
 class Elsewhere(LocalCloud):
-    """The same cloud, for a user with programs of their own."""
+    """The same local cloud for a user with other environment variables."""
 
     more: tuple[tuple[str, str], ...] = ()
 
@@ -45,7 +45,7 @@ class Elsewhere(LocalCloud):
 
 @contextmanager
 def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[dict]:
-    """A head and a worker, and nothing of them afterwards."""
+    """Launch a head and a worker, and take them down; fail if a group or a key is left."""
     yield cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
     cloud.run("down", name)
     assert not [group for group in cloud.groups() if name in group]
@@ -53,7 +53,7 @@ def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[
 
 
 def opened(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
-    """What the head's group lets in to port 22: addresses, or groups, and what each rule says of itself."""
+    """Return the sources that the head's group allows on port 22, each with its rule's description."""
     groups = cloud.ec2().describe_security_groups(
         Filters=[{"Name": "group-name", "Values": [f"dask-bake-{name}/ssh"]}]
     )
@@ -66,5 +66,5 @@ def opened(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
 
 
 def nothing_answers(launch: dict) -> bool:
-    """Whether this machine reaches no port of any node by itself."""
+    """Return whether this machine reaches no port of any node directly."""
     return not CALLER.reached((node["private_address"], port) for node in launch["nodes"] for port in PORTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 from xdist.scheduler import LoadScopeScheduling
 
 SHARING = ("test_cluster", "test_bastion", "test_image_checks", "test_security_groups", "test_taxi")
-"""The modules that share one cluster, which each leaves as it was."""
+"""Modules that share one cluster; each leaves it unchanged."""
 LONGEST_FIRST = (
     "test_other_debian",
     "test_bake_faults",
@@ -20,10 +20,8 @@ LONGEST_FIRST = (
     "test_conda",
     "test_failures",
 )
-
-
 TOGETHER = (SHARING, ("test_conda", "test_conda_channel"))
-"""The modules that share something: a cluster, or the conda channel that is kept between runs."""
+"""Groups of modules that share a cluster, or the conda channel that is cached between runs."""
 
 
 def group(module: str) -> str:

@@ -1,4 +1,4 @@
-"""``dask-bake`` as a program of its own on a pretended cloud, without moto, which takes long to load."""
+"""``dask-bake`` commands for the local cloud without machines; moto, slow to import, is not imported."""
 
 import sys
 from collections.abc import Mapping
@@ -18,15 +18,15 @@ from dask_bake.options.parse import checked
 from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.system.signals import ignore_hangup
 from dask_bake.view.terminal import Terminal
-from fakes import Answering, Printing
+from fakes import AllRegistered, Ec2WithHostKey
 
 
-class Entered(SshHeadConnection):
-    """Keeps secrets as always; pretended machines have no SSH, so who has registered is made up."""
+class PretendedHeadConnection(SshHeadConnection):
+    """An SSH connection that keeps its keys as usual, but makes up the registered workers."""
 
     def __init__(self, edge: Any, *about: Any, is_silent: bool = False) -> None:
         super().__init__(*about)
-        self._answering, self._is_silent = Answering(edge), is_silent
+        self._answering, self._is_silent = AllRegistered(edge), is_silent
 
     def opens(self, head: Node) -> bool:
         return not self._is_silent
@@ -47,9 +47,9 @@ class Entered(SshHeadConnection):
 def pretended_launch(
     url: str, name: str, *, ami: str, never_ready: bool, for_people: bool, **options: Any
 ) -> int:
-    """Launches onto machines that are only pretended, so that nobody can enter them."""
+    """Launch a cluster of pretended machines."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = Printing(api.connect(there, terminal.notify))
+    edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     return launch.run(
         checked(LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options)),
         there,
@@ -57,7 +57,7 @@ def pretended_launch(
         terminal,
         dry_run=False,
         json_output=not for_people,
-        make_connection=lambda *about: Entered(edge, *about, is_silent=never_ready),
+        make_connection=lambda *about: PretendedHeadConnection(edge, *about, is_silent=never_ready),
     )
 
 
@@ -65,7 +65,7 @@ def pretended_launch(
 @click.argument("url")
 @click.argument("name")
 def pretended_down(url: str, name: str) -> int:
-    """Takes that cluster down."""
+    """Take the cluster down."""
     ignore_hangup()
     terminal, there = Terminal(), clouds.local_cloud(url, None)
     edge = api.connect(there, terminal.notify)
@@ -77,9 +77,9 @@ def pretended_down(url: str, name: str) -> int:
 @click.argument("url")
 @click.argument("name")
 def pretended_status(url: str, name: str) -> int:
-    """Shows it."""
+    """Show the cluster's status."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = Printing(api.connect(there, terminal.notify))
+    edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     return clusters.status(there, edge, terminal, name=name, json_output=False)
 
 
@@ -87,9 +87,9 @@ def pretended_status(url: str, name: str) -> int:
 @click.argument("url")
 @click.argument("name")
 def pretended_ssh(url: str, name: str) -> int:
-    """Opens a shell on its head."""
+    """Open a shell on the cluster's head."""
     terminal, there = Terminal(), clouds.local_cloud(url, None)
-    edge = Printing(api.connect(there, terminal.notify))
+    edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     return connect.shell(there, edge, name=name, index=0, words=())
 
 

@@ -1,4 +1,4 @@
-"""An interrupt at each line of the launcher, one run after the other: a signal may come between any two."""
+"""Interrupt the launcher at each of its lines, in one run for each line."""
 
 import sys
 from collections.abc import Callable
@@ -13,15 +13,15 @@ from dask_bake.errors import BakeError
 
 Attempt = TypeVar("Attempt", bound=Callable[[], object])
 FEWEST = 100
-"""Each command has more lines than this: were none followed, nothing could be hidden."""
+"""Every command executes more lines; fewer mean that tracing does not work."""
 LAUNCHER = str(Path(dask_bake.__file__).parent)
 
 
 class Lines:
-    """Follows the launcher's lines that run within it, and raises KeyboardInterrupt before one of them.
+    """Trace the launcher's lines, and raise KeyboardInterrupt before one of them.
 
     Args:
-        line: the file and the number of that line, which is meant when it runs for the first time.
+        line: file and number of the line; the interrupt comes at its first execution.
     """
 
     def __init__(self, line: tuple[str, int] | None = None) -> None:
@@ -48,10 +48,10 @@ class Lines:
         return self._step
 
 
-def hidden(
+def unreported(
     make: Callable[[], Attempt], look: Callable[[Attempt], list[str]]
 ) -> dict[tuple[str, int], list[str]]:
-    """What ``look`` finds that was not said, by the line that an interrupt came at; each is tried anew."""
+    """Return what ``look`` finds left and unreported, by the line of the interrupt, each in a new attempt."""
     with Lines() as lines, suppress(Exception, KeyboardInterrupt):
         make()()
     assert len(lines.seen) > FEWEST
@@ -63,8 +63,8 @@ def hidden(
     return {line: left for line, left in found.items() if left}
 
 
-def words_of(act: Callable[[], object]) -> str | None:
-    """What a user would read of what is left; nothing where it went well."""
+def message_of(act: Callable[[], object]) -> str | None:
+    """Return the message that the user sees about leftovers; None if the action succeeds."""
     try:
         act()
     except (BakeError, KeyboardInterrupt) as error:

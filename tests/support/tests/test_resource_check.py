@@ -1,20 +1,20 @@
-"""The invariant is no rubber stamp: each way to break it is seen."""
+"""The resource check finds every kind of mismatch."""
 
 import pytest
 
-from invariant import Thing, check
+from resource_check import Resource, check
 
-OLD = Thing("instance", "i-00000000000000001", cluster="old")
-HEAD = Thing("instance", "i-0123456789abcdef0", cluster="taxi")
-DISK = Thing("volume", "vol-0123456789abcdef0", cluster="taxi", at=HEAD.id)
-GROUP = Thing("security group", "sg-0123456789abcdef0", "dask-bake-taxi", "taxi")
-KEY = Thing("key pair", "key-0123456789abcdef0", "dask-bake-taxi", "taxi")
+OLD = Resource("instance", "i-00000000000000001", cluster="old")
+HEAD = Resource("instance", "i-0123456789abcdef0", cluster="taxi")
+DISK = Resource("volume", "vol-0123456789abcdef0", cluster="taxi", at=HEAD.id)
+GROUP = Resource("security group", "sg-0123456789abcdef0", "dask-bake-taxi", "taxi")
+KEY = Resource("key pair", "key-0123456789abcdef0", "dask-bake-taxi", "taxi")
 BEFORE = frozenset({OLD})
 LEFT = f"something may be left that costs money: instance {HEAD.id} (running); security group x ({GROUP.id})"
 UNWRITTEN = "x.yaml could not be written: no; the cluster taxi is up, and costs"
 
 
-def holds(*more: Thing, **claimed) -> bool:
+def holds(*more: Resource, **claimed) -> bool:
     try:
         check(BEFORE, BEFORE | {*more}, **claimed)
     except AssertionError:
@@ -24,21 +24,21 @@ def holds(*more: Thing, **claimed) -> bool:
 
 @pytest.mark.parametrize("code", [1, 2, 130])
 @pytest.mark.parametrize("thing", [HEAD, DISK, GROUP, KEY])
-def test_a_command_that_failed_left_nothing(code, thing):
+def test_a_failed_command_leaves_nothing(code, thing):
     assert holds(code=code)
     assert not holds(thing, code=code)
 
 
-def test_a_launch_started_as_many_as_it_was_asked_for_of_one_cluster():
+def test_a_launch_starts_the_requested_number_of_instances_of_one_cluster():
     assert holds(HEAD, DISK, GROUP, code=0, nodes=1)
     assert not holds(HEAD, GROUP, code=0, nodes=2)
     assert not holds(GROUP, code=0)
-    assert not holds(HEAD, Thing("volume", "vol-1", cluster="other"), code=0, nodes=1)
+    assert not holds(HEAD, Resource("volume", "vol-1", cluster="other"), code=0, nodes=1)
     assert holds(HEAD, code=0, nodes=None)
     assert not holds(code=0, nodes=None)
 
 
-def test_what_is_left_is_named_piece_by_piece_and_is_there():
+def test_each_leftover_is_named_and_exists():
     assert holds(HEAD, DISK, GROUP, code=3, message=LEFT)
     assert not holds(HEAD, DISK, GROUP, KEY, code=3, message=LEFT)
     assert holds(HEAD, DISK, GROUP, KEY, code=3, message=f"{LEFT}; key pair dask-bake-taxi")
@@ -46,10 +46,10 @@ def test_what_is_left_is_named_piece_by_piece_and_is_there():
     assert not holds(code=3, message="something went wrong")
 
 
-def test_a_cluster_that_is_said_to_be_up_may_be_left():
+def test_a_cluster_reported_as_up_may_be_left():
     assert holds(HEAD, DISK, GROUP, code=3, message=UNWRITTEN)
-    assert not holds(HEAD, Thing("instance", "i-2", cluster="other"), code=3, message=UNWRITTEN)
+    assert not holds(HEAD, Resource("instance", "i-2", cluster="other"), code=3, message=UNWRITTEN)
 
 
-def test_a_traceback_s_exit_code_says_nothing():
+def test_a_traceback_s_exit_code_fails_the_check():
     assert not holds(code=101)

@@ -1,4 +1,4 @@
-"""Clusters for prowler to look at: launched by the launcher itself, in a local cloud without machines."""
+"""Launch clusters for prowler in a local cloud without machines."""
 
 import io
 import os
@@ -20,9 +20,9 @@ from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
-from fakes import Answering, Printing
+from fakes import AllRegistered, Ec2WithHostKey
 
-# moto reads this when it is imported: without it there are a thousand images that nobody made.
+# moto reads this when it is imported; without it there are a thousand sample images.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 BEHIND = {"connect": Connect.BASTION, "bastion": "bastion.example", "cidr": ("172.31.0.4/32",)}
@@ -31,26 +31,18 @@ CLUSTERS = (
     LaunchOptions(name="private", count=3, private=True, **BEHIND),
 )
 DISK = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10, "Encrypted": True, "DeleteOnTermination": True}}
-"""The template's, but for its speed."""
+"""The disk of Packer's template, except its throughput."""
 
 
-class Registered(Answering):
-    """A way in to whose head every worker has come."""
+class OneProcessRegistered(AllRegistered):
+    """A connection to a head with which one worker process of each node has registered."""
 
-    each = 1
-
-
-class Asked(Printing):
-    """The same, and its consoles are asked for: whoever records the requests sees that one too."""
-
-    def console_output(self, instance_id: str) -> str:
-        self._edge.console_output(instance_id)
-        return super().console_output(instance_id)
+    processes = 1
 
 
 @contextmanager
 def launched_clusters() -> Iterator[str]:
-    """While this lasts, an EC2 answers at this address, in which an image was baked and clusters run."""
+    """Yield the endpoint of an EC2 in which an image was baked and clusters are running."""
     from fake_local_cloud import DEBIAN, Server
 
     with tempfile.TemporaryDirectory() as folder:
@@ -67,7 +59,7 @@ def launched_clusters() -> Iterator[str]:
 
 
 def _bake(server: Any, cloud: Cloud) -> None:
-    """An image as a bake leaves it."""
+    """Make an image with the tags of a finished bake."""
     instance = server.stopped(BlockDeviceMappings=[DISK])
     image_id = server.ec2.create_image(InstanceId=instance["InstanceId"], Name="dask-bake-1")["ImageId"]
     server.terminate(instance)
@@ -78,7 +70,7 @@ def _bake(server: Any, cloud: Cloud) -> None:
 
 def _launch(options: LaunchOptions, cloud: Cloud) -> None:
     terminal = Terminal(out=Console(file=io.StringIO()), err=Console(file=io.StringIO()))
-    edge: Any = Asked(api.connect(cloud, terminal.notify))
+    edge: Any = Ec2WithHostKey(api.connect(cloud, terminal.notify))
     launch.run(
         options,
         cloud,
@@ -86,5 +78,5 @@ def _launch(options: LaunchOptions, cloud: Cloud) -> None:
         terminal,
         dry_run=False,
         json_output=False,
-        make_connection=lambda *_: Registered(edge),
+        make_connection=lambda *_: OneProcessRegistered(edge),
     )

@@ -1,4 +1,4 @@
-"""What commands on the local cloud claim of what exists, from their words and their ends; held to it."""
+"""Compare what commands on the local cloud report with the resources that exist after they have ended."""
 
 import json
 import re
@@ -6,22 +6,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from invariant import Thing, check, things
+from resource_check import Resource, check, resources
 
 MAKING = ("launch", "down", "reap", "bake", "extend", "allow-me")
-"""The commands that make or remove something; of the others nobody asks."""
+"""Commands that make or remove something; others are not checked."""
 DEFAULT_NAME, DEFAULT_COUNT = "dask", 4
 IMAGE = re.compile(r"\bami-[0-9a-f]{8,}\b")
 
 
 @dataclass(frozen=True)
-class Seen:
-    """All that there is of dask-bake's, and the ids of one's own images and snapshots.
+class State:
+    """All resources of dask-bake, and the ids of the account's images and snapshots.
 
-    A local cloud that is down has nothing, but images and snapshots that nobody can see.
+    A local cloud that is down has no resources; its images and snapshots are not visible.
     """
 
-    things: frozenset[Thing] = frozenset()
+    resources: frozenset[Resource] = frozenset()
     images: frozenset[str] = frozenset()
     snapshots: frozenset[str] = frozenset()
     is_up: bool = True
@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass
 class Command:
-    """A command that makes or removes something, and how it ended."""
+    """A command that makes or removes something, and its result."""
 
     words: tuple[str, ...]
     code: int | None = None
@@ -38,7 +38,7 @@ class Command:
 
     @property
     def cluster(self) -> str | None:
-        """The name of the cluster that it is about; None for commands about no single one."""
+        """The cluster's name; None for commands that are not about one cluster."""
         match self.words[0]:
             case "launch":
                 return self.option("--name") or DEFAULT_NAME
@@ -49,29 +49,29 @@ class Command:
 
     @property
     def nodes(self) -> int | None:
-        """How many instances there are more once it has done what it was asked for; None for some."""
+        """The number of instances that the command adds if it succeeds; None if at least one."""
         if self.words[0] != "launch" or "--dry-run" in self.words:
             return 0
         return None if self.option("--min-workers") else int(self.option("--count") or DEFAULT_COUNT)
 
     @property
     def claims(self) -> bool:
-        """Whether its end says anything: a killed command's does not."""
+        """Whether the command's end reports anything; a killed one's does not."""
         return self.code is not None and self.code >= 0
 
     @property
     def error(self) -> str:
-        """The error that it ended with, on one line."""
+        """The error message, on one line."""
         return " ".join(self.stderr.rpartition("Error: ")[2].split())
 
     @property
     def built(self) -> str:
-        """The image that a bake tells of as JSON, made now or long ago; nothing if there is none."""
+        """The image in a bake's JSON result; empty if there is none."""
         has_json = self.words[0] == "bake" and self.code == 0 and "--json" in self.words
         return str(json.loads(self.stdout).get("image") or "") if has_json else ""
 
     def option(self, name: str) -> str:
-        """The value of an option; nothing if it has none."""
+        """Return an option's value, or an empty string."""
         for index, word in enumerate(self.words):
             if word == name:
                 return self.words[index + 1]
@@ -82,51 +82,51 @@ class Command:
 
 @dataclass
 class Watch:
-    """Commands that go on at the same time: when the last has ended, all are held to what they claim."""
+    """Commands that overlap in time; when the last has ended, all are checked."""
 
-    look: Callable[[], Seen]
+    look: Callable[[], State]
     commands: list[Command] = field(default_factory=list)
-    before: Seen = Seen()
+    before: State = State()
 
     @property
-    def goes_on(self) -> bool:
-        """Whether a command has begun whose end nobody has seen."""
+    def has_running(self) -> bool:
+        """Whether a command has begun that has not ended."""
         return any(command.code is None for command in self.commands)
 
     def begin(self, words: Sequence[str]) -> Command | None:
-        """Call before a command starts; None for those that make and remove nothing."""
+        """Record a command before it starts; return None for commands that change nothing."""
         if not words or words[0] not in MAKING:
             return None
-        if not self.goes_on:
+        if not self.has_running:
             self.commands, self.before = [], self.look()
         command = Command(tuple(words))
         self.commands.append(command)
         return command
 
     def end(self, command: Command | None, code: int, stdout: str, stderr: str) -> None:
-        """Call when the command has ended, with its exit code and what it wrote."""
+        """Record the command's exit code and output, and check all commands after the last."""
         if command is None or command.code is not None:
             return
         command.code, command.stdout, command.stderr = code, stdout, stderr
-        if not self.goes_on:
+        if not self.has_running:
             judge(self.before, self.look(), self.commands)
 
     def abandoned(self) -> list[Command]:
-        """The commands whose end nobody has seen; they are watched no longer."""
+        """Return the commands that never ended, and forget them."""
         left = [command for command in self.commands if command.code is None]
         self.commands = []
         return left
 
 
-def judge(before: Seen, after: Seen, commands: Sequence[Command]) -> None:
-    """Fails unless what is there now is what these commands claim, cluster by cluster."""
+def judge(before: State, after: State, commands: Sequence[Command]) -> None:
+    """Fail unless the state matches what the commands report, cluster by cluster."""
     names = {command.cluster for command in commands if command.cluster}
     for name in names:
         about = [command for command in commands if command.cluster == name]
         _judge_some(before, after, about, lambda thing, name=name: thing.cluster == name)
         launched = any(command.words[0] == "launch" for command in about)
         if not launched and any(command.words[0] == "down" and command.code == 0 for command in about):
-            left = sorted(thing for thing in after.things if thing.cluster == name)
+            left = sorted(thing for thing in after.resources if thing.cluster == name)
             assert not left, f"{name} was reported as gone, but there is {left}"
     others = [command for command in commands if not command.cluster]
     _judge_some(before, after, others, lambda thing: thing.cluster not in names)
@@ -135,25 +135,25 @@ def judge(before: Seen, after: Seen, commands: Sequence[Command]) -> None:
 
 
 def _judge_some(
-    before: Seen, after: Seen, commands: Sequence[Command], about: Callable[[Thing], bool]
+    before: State, after: State, commands: Sequence[Command], about: Callable[[Resource], bool]
 ) -> None:
-    """What these commands are about is as they claim together; without any it has not become more."""
+    """Fail unless the selected resources match these commands; without commands none may be new."""
     if not all(command.claims for command in commands):
         return
     codes = {command.code for command in commands} or {0}
     launches = [command.nodes for command in commands if command.code == 0]
     check(
-        frozenset(filter(about, before.things)),
-        frozenset(filter(about, after.things)),
+        frozenset(filter(about, before.resources)),
+        frozenset(filter(about, after.resources)),
         code=next((code for code in (0, 3) if code in codes), min(codes)),
         message=" ".join(command.error for command in commands if command.code == 3),
         nodes=None if None in launches else sum(launches),
     )
 
 
-def _judge_reaps(after: Seen, reaps: Sequence[Command]) -> None:
-    """What was said to be removed is gone."""
-    there = {thing.id for thing in after.things}
+def _judge_reaps(after: State, reaps: Sequence[Command]) -> None:
+    """Fail if a resource exists that ``reap`` reported as removed."""
+    there = {thing.id for thing in after.resources}
     for reap in reaps:
         if reap.code == 0 and "--json" in reap.words:
             document = json.loads(reap.stdout)
@@ -164,8 +164,8 @@ def _judge_reaps(after: Seen, reaps: Sequence[Command]) -> None:
             )
 
 
-def _judge_images(before: Seen, after: Seen, bakes: Sequence[Command]) -> None:
-    """Each new image is one that a bake tells of, and has a snapshot."""
+def _judge_images(before: State, after: State, bakes: Sequence[Command]) -> None:
+    """Fail unless each new image was reported by a bake and has a snapshot."""
     if not (before.is_up and after.is_up and all(bake.claims for bake in bakes)):
         return
     reported = {image for bake in bakes if bake.code == 0 for image in IMAGE.findall(bake.stdout)}
@@ -176,12 +176,12 @@ def _judge_images(before: Seen, after: Seen, bakes: Sequence[Command]) -> None:
     assert built <= after.images, f"{sorted(built)} was reported as built, but does not exist"
 
 
-def look(client: Any) -> Seen:
-    """All that there is now."""
+def look(client: Any) -> State:
+    """Return the current state."""
     images = client.describe_images(Owners=["self"])["Images"]
     snapshots = client.describe_snapshots(OwnerIds=["self"])["Snapshots"]
-    return Seen(
-        things(client),
+    return State(
+        resources(client),
         frozenset(each["ImageId"] for each in images),
         frozenset(each["SnapshotId"] for each in snapshots),
     )

@@ -1,6 +1,6 @@
-"""``commands`` as processes of their own, begun by a fork: imports, which take long, are done once.
+"""Run ``pretended_commands`` in processes forked from one that has done all imports, which saves seconds.
 
-Run as a program it reads jobs, one JSON line each, and leaves pid and exit code in files.
+As a program it reads jobs, one JSON line each, and writes pids and exit codes into files.
 """
 
 import json
@@ -9,39 +9,37 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from polling import until
+
+Value = TypeVar("Value")
 SUPPORT = Path(__file__).parent
 TIMEOUT = 120
 
 
-def until(condition: Callable[[], Any]) -> Any:
-    """What the condition returns once it is true."""
-    deadline = time.monotonic() + TIMEOUT
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
+def wait_for(condition: Callable[[], Value]) -> Value:
+    """Return the condition's value as soon as it is true; fail after two minutes."""
+    return until(condition, timeout=TIMEOUT)
 
 
 @dataclass(frozen=True)
 class Process:
-    """A command that was begun; ``place`` is where its files are, but for their suffix."""
+    """A running command; its files are ``place`` with several suffixes."""
 
     place: Path
 
     @property
     def pid(self) -> int:
-        return int(until(lambda: _read(self.place.with_suffix(".pid"))))
+        return int(wait_for(lambda: _read(self.place.with_suffix(".pid"))))
 
     @property
     def output(self) -> str:
-        """What it has written so far."""
+        """The output so far."""
         return _read(self.place.with_suffix(".out"))
 
     @property
@@ -52,24 +50,24 @@ class Process:
         os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Ends it, if it goes on."""
+        """Kill the command if it is still running."""
         if not self.has_ended:
             self.send_signal(signal.SIGKILL)
             self.wait()
 
     def wait(self) -> tuple[int, str]:
-        """Exit code, or the signal's number below zero, and what it said."""
-        return int(until(lambda: _read(self.place.with_suffix(".code")))), self.output
+        """Return the exit code, or minus the signal's number, and the output."""
+        return int(wait_for(lambda: _read(self.place.with_suffix(".code")))), self.output
 
 
 class Forks:
-    """Begins commands, and ends those that are left."""
+    """Start commands, and kill those still running at the end."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processes: list[Process] = []
         self._parent = subprocess.Popen(
-            [sys.executable, "-m", "forks"], cwd=SUPPORT, stdin=subprocess.PIPE, text=True
+            [sys.executable, "-m", "forked_commands"], cwd=SUPPORT, stdin=subprocess.PIPE, text=True
         )
 
     def start(
@@ -81,12 +79,12 @@ class Forks:
         terminal: str | None = None,
         **files: str,
     ) -> Process:
-        """The command with these arguments; ``stdout`` and ``stderr`` are files in place of its own.
+        """Start a command; ``stdout`` and ``stderr`` are files that replace its own output.
 
         Args:
-            ignored: signals that whoever starts it has it ignore.
-            largest_file: bytes beyond which no file of its grows, as on a disk that is full.
-            terminal: the one that is its own, and all that it reads and writes.
+            ignored: signals that the command ignores from its start.
+            largest_file: maximal size of its files in bytes, which simulates a full disk.
+            terminal: its controlling terminal, also for standard input, output and error.
         """
         process = Process(self._folder / str(len(self._processes)))
         self._processes.append(process)
@@ -118,7 +116,7 @@ def _become(job: dict[str, Any], out: int) -> None:
     from dask_bake.cli import main as cli
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may ignore it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the parent may ignore it
     for number in job["ignored"]:
         signal.signal(number, signal.SIG_IGN)
     os.environ.clear()
@@ -146,7 +144,7 @@ def _become(job: dict[str, Any], out: int) -> None:
 
 
 def main() -> None:
-    import commands  # noqa: F401 - what takes long
+    import pretended_commands  # noqa: F401 - the slow imports
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""What exists after a command is what its exit code and its words claim: looked at by boto3 alone."""
+"""Compare the resources that exist after a command with its exit code and message, using boto3 only."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ from dask_bake.models.tags import Tag
 
 ID = re.compile(r"\b(?:i|vol|eni|sg)-[0-9a-f]{8,}\b")
 UP = re.compile(r"the cluster (\S+) is up, and costs")
-"""What a launch says that could not write its file: the cluster is what is left."""
+"""Message of a launch that could not write its cluster file: the cluster is left."""
 NOTHING_MORE = (1, 2, 130)
 STATES = ("pending", "running", "shutting-down", "stopping", "stopped")
-"""All but terminated."""
+"""All instance states except terminated."""
 
 
 @dataclass(frozen=True, order=True)
-class Thing:
-    """Something tagged as dask-bake's that costs or holds a name; ``at`` is the instance it goes with."""
+class Resource:
+    """A tagged resource that costs money or occupies a name; ``at`` is the instance it is attached to."""
 
     kind: str
     id: str
@@ -27,13 +27,13 @@ class Thing:
     at: str = ""
 
     def is_named_in(self, text: str) -> bool:
-        """True when the text names it, or the instance that it goes with, or says that its cluster is up."""
+        """Return whether the text names it or its instance, or says that its cluster is up."""
         words = {self.id, self.at, self.name if self.kind == "key pair" else self.id} - {""}
         return any(word in text for word in words) or self.cluster in UP.findall(text)
 
 
-def things(client: Any) -> frozenset[Thing]:
-    """All that there is of dask-bake's in the client's region."""
+def resources(client: Any) -> frozenset[Resource]:
+    """Return all resources of dask-bake in the client's region."""
     ours = [{"Name": f"tag:{Tag.MANAGED}", "Values": ["true"]}]
     alive = [{"Name": "instance-state-name", "Values": STATES}]
 
@@ -42,17 +42,17 @@ def things(client: Any) -> frozenset[Thing]:
         return [each for page in pages for each in page[key]]
 
     found = [
-        Thing("instance", each["InstanceId"], cluster=_cluster(each))
+        Resource("instance", each["InstanceId"], cluster=_cluster(each))
         for reservation in every("describe_instances", "Reservations", alive)
         for each in reservation["Instances"]
     ]
     found += [
-        Thing("volume", each["VolumeId"], cluster=_cluster(each), at=_at(each.get("Attachments")))
+        Resource("volume", each["VolumeId"], cluster=_cluster(each), at=_at(each.get("Attachments")))
         for each in every("describe_volumes", "Volumes")
         if each["State"] not in ("deleting", "deleted")
     ]
     found += [
-        Thing(
+        Resource(
             "network interface",
             each["NetworkInterfaceId"],
             cluster=_cluster(each),
@@ -61,20 +61,25 @@ def things(client: Any) -> frozenset[Thing]:
         for each in every("describe_network_interfaces", "NetworkInterfaces")
     ]
     found += [
-        Thing("security group", each["GroupId"], each["GroupName"], _cluster(each))
+        Resource("security group", each["GroupId"], each["GroupName"], _cluster(each))
         for each in every("describe_security_groups", "SecurityGroups")
     ]
     found += [
-        Thing("key pair", each.get("KeyPairId", ""), each["KeyName"], _cluster(each))
+        Resource("key pair", each.get("KeyPairId", ""), each["KeyName"], _cluster(each))
         for each in client.describe_key_pairs(Filters=ours)["KeyPairs"]
     ]
     return frozenset(found)
 
 
 def check(
-    before: frozenset[Thing], after: frozenset[Thing], *, code: int, message: str = "", nodes: int | None = 0
+    before: frozenset[Resource],
+    after: frozenset[Resource],
+    *,
+    code: int,
+    message: str = "",
+    nodes: int | None = 0,
 ) -> None:
-    """Fails unless what is there now is what the command claims.
+    """Fail unless the resources match the command's exit code and message.
 
     Args:
         message: the text that it printed for people.
@@ -96,18 +101,18 @@ def check(
         assert named or more or UP.search(message), f"exit code 3 names nothing: {message!r}"
 
 
-def watched(client: Any, command: Callable[[], int], *, nodes: int | None = 0) -> int:
-    """What the command returns or raises, once what exists has been held to it."""
-    before = things(client)
+def checked(client: Any, command: Callable[[], int], *, nodes: int | None = 0) -> int:
+    """Run the command, check the resources, and return its exit code or raise its error."""
+    before = resources(client)
     try:
         code = command()
     except BakeError as error:
-        check(before, things(client), code=error.exit_code, message=f"{error.message} {error.hint}")
+        check(before, resources(client), code=error.exit_code, message=f"{error.message} {error.hint}")
         raise
     except KeyboardInterrupt:
-        check(before, things(client), code=130)
+        check(before, resources(client), code=130)
         raise
-    check(before, things(client), code=code, nodes=nodes)
+    check(before, resources(client), code=code, nodes=nodes)
     return code
 
 

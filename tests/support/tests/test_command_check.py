@@ -1,30 +1,30 @@
-"""The watch over the local cloud's commands is no rubber stamp: each lie of theirs is seen."""
+"""The check of commands on the local cloud finds every kind of false report."""
 
 import json
 
 import pytest
 
-from invariant import Thing
-from local_claims import Command, Seen, Watch, judge
+from command_check import Command, State, Watch, judge
+from resource_check import Resource
 
 OLD_IMAGE, NEW_IMAGE = "ami-00000000000000001", "ami-00000000000000002"
-BEFORE = Seen(
-    frozenset({Thing("instance", "i-0", cluster="old")}), frozenset({OLD_IMAGE}), frozenset({"snap-1"})
+BEFORE = State(
+    frozenset({Resource("instance", "i-0", cluster="old")}), frozenset({OLD_IMAGE}), frozenset({"snap-1"})
 )
 BAKED = ("bake", "--json")
 
 
-def nodes(name: str, count: int = 1) -> frozenset[Thing]:
+def nodes(name: str, count: int = 1) -> frozenset[Resource]:
     return frozenset(
-        Thing("instance", f"i-{number:08x}{name.encode().hex()}", cluster=name) for number in range(count)
+        Resource("instance", f"i-{number:08x}{name.encode().hex()}", cluster=name) for number in range(count)
     )
 
 
-def more(*things: Thing, images: tuple[str, ...] = (), snapshots: tuple[str, ...] = ()) -> Seen:
-    return Seen(BEFORE.things | {*things}, BEFORE.images | {*images}, BEFORE.snapshots | {*snapshots})
+def more(*resources: Resource, images: tuple[str, ...] = (), snapshots: tuple[str, ...] = ()) -> State:
+    return State(BEFORE.resources | {*resources}, BEFORE.images | {*images}, BEFORE.snapshots | {*snapshots})
 
 
-def holds(after: Seen, *commands: Command, before: Seen = BEFORE) -> bool:
+def holds(after: State, *commands: Command, before: State = BEFORE) -> bool:
     try:
         judge(before, after, commands)
     except AssertionError:
@@ -52,32 +52,32 @@ def bake(image: str, code: int = 0) -> Command:
         (("bake", "--force"), None, 0),
     ],
 )
-def test_a_command_s_words_say_what_it_is_to_make(words, cluster, nodes):
+def test_a_command_line_gives_the_cluster_and_the_number_of_nodes(words, cluster, nodes):
     command = Command(words)
     assert (command.cluster, command.nodes) == (cluster, nodes)
 
 
-def test_a_launch_made_its_nodes_under_its_name_and_nothing_else():
+def test_a_launch_makes_its_nodes_under_its_name_and_nothing_else():
     assert holds(more(*nodes("a", 2)), launch("a", 2))
     assert not holds(more(*nodes("a", 1)), launch("a", 2))
     assert not holds(more(*nodes("b", 2)), launch("a", 2))
-    assert not holds(more(*nodes("a", 2), Thing("volume", "vol-1", cluster="b")), launch("a", 2))
+    assert not holds(more(*nodes("a", 2), Resource("volume", "vol-1", cluster="b")), launch("a", 2))
     assert not holds(more(*nodes("a", 1)), launch("a", 2, code=130))
 
 
-def test_commands_at_the_same_time_answer_each_for_its_own_cluster():
+def test_concurrent_commands_are_checked_by_cluster():
     both = (launch("a", 2), launch("b", 3, code=1))
     assert holds(more(*nodes("a", 2)), *both)
     assert not holds(more(*nodes("a", 2), *nodes("b", 1)), *both)
     assert not holds(more(*nodes("b", 2)), *both)
 
 
-def test_of_two_launches_of_one_name_one_has_made_it():
+def test_of_two_launches_of_one_name_one_makes_the_cluster():
     assert holds(more(*nodes("a", 2)), launch("a", 2), launch("a", 2, code=1))
     assert not holds(more(*nodes("a", 4)), launch("a", 2), launch("a", 2, code=1))
 
 
-def test_what_is_left_is_named():
+def test_leftovers_are_named():
     (left,) = nodes("a")
     assert holds(
         more(left), launch("a", 2, code=3, stderr=f"Error: it may be left: instance\n{left.id} (running)")
@@ -87,22 +87,22 @@ def test_what_is_left_is_named():
     )
 
 
-def test_a_cluster_that_was_ended_is_no_more():
+def test_a_cluster_that_was_taken_down_is_gone():
     down = Command(("down", "old"), 0)
     assert holds(more(), Command(("down", "old"), 1))
     assert not holds(more(), down)
-    assert holds(Seen(images=BEFORE.images, snapshots=BEFORE.snapshots), down)
+    assert holds(State(images=BEFORE.images, snapshots=BEFORE.snapshots), down)
 
 
-def test_what_was_reaped_is_no_more():
+def test_reaped_resources_are_gone():
     document = {"leftovers": [{"pieces": [{"id": "i-0"}]}], "removed": True}
     reap = Command(("reap", "--yes", "--json"), 0, stdout=json.dumps(document))
     assert not holds(more(), reap)
-    assert holds(Seen(), reap, before=Seen(BEFORE.things))
+    assert holds(State(), reap, before=State(BEFORE.resources))
     assert holds(more(), Command(reap.words, 0, stdout=json.dumps({**document, "removed": False})))
 
 
-def test_a_bake_made_the_image_that_it_tells_of_and_its_snapshot():
+def test_a_bake_makes_the_image_that_it_reports_and_its_snapshot():
     made = more(images=(NEW_IMAGE,), snapshots=("snap-2",))
     assert holds(made, bake(NEW_IMAGE))
     assert holds(made, bake(NEW_IMAGE), bake(NEW_IMAGE))
@@ -116,25 +116,25 @@ def test_a_bake_made_the_image_that_it_tells_of_and_its_snapshot():
     "left",
     [more(*nodes("image-1")), more(images=(NEW_IMAGE,), snapshots=("snap-2",)), more(snapshots=("snap-2",))],
 )
-def test_a_bake_that_failed_left_neither_machine_nor_image_nor_snapshot(left):
+def test_a_failed_bake_leaves_neither_instance_nor_image_nor_snapshot(left):
     assert holds(more(), bake("", code=1))
     assert not holds(left, bake("", code=1))
 
 
-def test_what_a_killed_command_left_is_nobody_s_claim():
+def test_leftovers_of_a_killed_command_are_not_checked():
     assert holds(more(*nodes("image-1"), images=(NEW_IMAGE,)), bake("", code=-9))
 
 
-def test_images_that_could_not_be_seen_before_are_not_new():
-    assert holds(more(), bake("", code=1), before=Seen(BEFORE.things, is_up=False))
+def test_images_of_a_stopped_local_cloud_are_not_new():
+    assert holds(more(), bake("", code=1), before=State(BEFORE.resources, is_up=False))
 
 
-def test_commands_are_judged_when_the_last_has_ended():
+def test_commands_are_checked_when_the_last_has_ended():
     there = [BEFORE]
     watch = Watch(lambda: there[-1])
     first, second = watch.begin(("launch", "--name", "a", "--count", "1")), watch.begin(("down", "old"))
     watch.end(first, 0, "", "")
-    there.append(Seen(nodes("a"), BEFORE.images, BEFORE.snapshots))
+    there.append(State(nodes("a"), BEFORE.images, BEFORE.snapshots))
     watch.end(second, 0, "", "")
     last = watch.begin(("down", "a"))
     with pytest.raises(AssertionError, match="a was reported as gone"):
@@ -142,7 +142,7 @@ def test_commands_are_judged_when_the_last_has_ended():
     assert watch.begin(("ssh", "--name", "a")) is None
 
 
-def test_a_command_whose_end_nobody_saw_is_told():
+def test_a_command_that_never_ended_is_reported():
     watch = Watch(lambda: BEFORE)
     command = watch.begin(("bake",))
     assert watch.abandoned() == [command]
