@@ -3,16 +3,18 @@
 import ipaddress
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from dask_bake.ec2.session import configured_region, has_aws_credentials
+from dask_bake.ec2.session import aws_profiles, configured_region, has_aws_credentials
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.models.cloud import Architecture, Cloud, CloudChoice
 from dask_bake.models.debian import DebianRelease
 
 LOCAL_KEY = "local"
+MOST_PROFILES = 8
+"""Profiles that a hint names."""
 DEFAULT_LOCAL_REGION = "us-east-1"
 AWS_ADDRESS_URL = "https://checkip.amazonaws.com"
 
@@ -35,9 +37,22 @@ def resolve_cloud(
     environ: Mapping[str, str],
     start_local: Callable[[Notify], str],
     has_credentials: Callable[[], bool],
+    profiles: Callable[[], Sequence[str]],
     notify: Notify,
+    starts: bool = True,
 ) -> Cloud:
-    """Return the cloud of that choice; ``auto`` is AWS if there are credentials or a profile."""
+    """Return the cloud of that choice.
+
+    ``auto`` is AWS if there are credentials or a profile was given. Without them it is the local cloud, except
+    where AWS is probably meant: if there are AWS profiles, or in a CI job.
+
+    Args:
+        profiles: returns the names of the user's AWS profiles.
+        starts: whether the command starts something, and so prints which cloud it uses.
+
+    Raises:
+        UsageError: if no cloud can be chosen.
+    """
     holds_local_key = environ.get("AWS_ACCESS_KEY_ID") == LOCAL_KEY
     if choice is CloudChoice.AUTO and profile is not None:
         choice = CloudChoice.AWS
@@ -46,7 +61,9 @@ def resolve_cloud(
         if not holds_local_key:
             if has_credentials():
                 return aws_cloud(region, environ)
-            notify(Note("No AWS credentials: using the local cloud on this machine."))
+            check_local_is_meant(profiles(), environ)
+            if starts:
+                notify(Note("No AWS credentials: using the local cloud on this machine."))
     if choice is CloudChoice.LOCAL:
         return local_cloud(start_local(notify), region)
     if holds_local_key:
@@ -55,6 +72,21 @@ def resolve_cloud(
             hint="unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_ENDPOINT_URL",
         )
     return aws_cloud(region, environ, profile)
+
+
+def check_local_is_meant(profiles: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Raise if there are no AWS credentials where AWS is probably meant."""
+    if profiles:
+        some = ", ".join(profiles[:MOST_PROFILES]) + (", …" if len(profiles) > MOST_PROFILES else "")
+        raise UsageError(
+            "there are no AWS credentials, and no AWS profile was chosen",
+            hint=f"--profile NAME, or AWS_PROFILE: {some}; --cloud local uses the local cloud",
+        )
+    if environ.get("CI", "").lower() not in ("", "0", "false", "no"):
+        raise UsageError(
+            "there are no AWS credentials, and this is a CI job (CI is set)",
+            hint="give the job AWS credentials; --cloud local uses the local cloud",
+        )
 
 
 def aws_cloud(region: str | None, environ: Mapping[str, str], profile: str | None = None) -> Cloud:
@@ -149,5 +181,7 @@ def open_cloud(
         environ=os.environ,
         start_local=partial(start_local, base=base) if start else running_local,
         has_credentials=has_aws_credentials,
+        profiles=aws_profiles,
         notify=notify,
+        starts=start,
     )

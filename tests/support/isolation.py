@@ -22,7 +22,8 @@ class OutsideError(AssertionError):
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Set dummy credentials and this home, and refuse connections beyond loopback."""
-    for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_", "XDG_", "CLUSTERFILE"))]:
+    dropped = ("AWS_", "DASK_", "XDG_", "CLUSTERFILE")
+    for name in [name for name in os.environ if name.startswith(dropped) or name == "CI"]:
         patch.delenv(name)
     files = {"AWS_CONFIG_FILE": "aws-config", "AWS_SHARED_CREDENTIALS_FILE": "aws-credentials", "HOME": ""}
     for name, value in {**CREDENTIALS, **{name: str(home / file) for name, file in files.items()}}.items():

@@ -104,7 +104,8 @@ class LocalCloud:
     @property
     def environment(self) -> dict[str, str]:
         """A user's environment without AWS credentials."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "DASK_"))}
+        dropped = ("AWS_", "DASK_")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(dropped) and k != "CI"}
         return {
             **kept,
             "AWS_EC2_METADATA_DISABLED": "true",

@@ -6,7 +6,13 @@ import threading
 import pytest
 
 from dask_bake.clouds import caller_address, local_cloud, resolve_cloud
-from dask_bake.ec2.session import aws_session, credentials_for_others, has_aws_credentials, local_session
+from dask_bake.ec2.session import (
+    aws_profiles,
+    aws_session,
+    credentials_for_others,
+    has_aws_credentials,
+    local_session,
+)
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
 from dask_bake.models.cloud import Cloud, CloudChoice
@@ -14,7 +20,7 @@ from dask_bake.models.cloud import Cloud, CloudChoice
 URL = "http://127.0.0.1:4567"
 
 
-def resolve(choice, *, credentials=False, region=None, environ=None):
+def resolve(choice, *, credentials=False, region=None, environ=None, profiles=(), starts=True):
     events = []
     cloud = resolve_cloud(
         choice,
@@ -22,7 +28,9 @@ def resolve(choice, *, credentials=False, region=None, environ=None):
         environ=environ or {},
         start_local=lambda _: URL,
         has_credentials=lambda: credentials,
+        profiles=lambda: profiles,
         notify=events.append,
+        starts=starts,
     )
     return cloud, events
 
@@ -38,6 +46,38 @@ def test_auto_is_local_without_credentials_and_one_line_says_so():
 
     assert cloud == local_cloud(URL, None)
     assert events == [Note("No AWS credentials: using the local cloud on this machine.")]
+
+
+def test_a_command_that_starts_nothing_does_not_mention_the_local_cloud():
+    assert resolve(CloudChoice.AUTO, starts=False) == (local_cloud(URL, None), [])
+
+
+def test_auto_is_not_the_local_cloud_if_there_are_aws_profiles():
+    with pytest.raises(UsageError, match="no AWS profile was chosen") as caught:
+        resolve(CloudChoice.AUTO, profiles=["work", "home"])
+    assert (
+        caught.value.hint == "--profile NAME, or AWS_PROFILE: work, home; --cloud local uses the local cloud"
+    )
+    assert resolve(CloudChoice.LOCAL, profiles=["work"])[0].name == "local"
+
+
+@pytest.mark.parametrize(("value", "refused"), [("true", True), ("1", True), ("", False), ("false", False)])
+def test_auto_is_not_the_local_cloud_in_ci(value, refused):
+    if not refused:
+        assert resolve(CloudChoice.AUTO, environ={"CI": value})[0].name == "local"
+        return
+    with pytest.raises(UsageError, match="this is a CI job"):
+        resolve(CloudChoice.AUTO, environ={"CI": value})
+
+
+def test_profiles_are_those_of_both_aws_files(monkeypatch, tmp_path):
+    for variable, text in (
+        ("AWS_CONFIG_FILE", "[profile work]\nregion = eu-west-1\n"),
+        ("AWS_SHARED_CREDENTIALS_FILE", "[home]\naws_access_key_id = x\naws_secret_access_key = y\n"),
+    ):
+        (tmp_path / variable).write_text(text)
+        monkeypatch.setenv(variable, str(tmp_path / variable))
+    assert sorted(aws_profiles()) == ["home", "work"]
 
 
 def test_local_is_used_where_it_is_asked_for_also_with_credentials():
@@ -85,6 +125,7 @@ def test_a_profile_that_does_not_exist_is_one_sentence(monkeypatch, choice):
             environ={},
             start_local=lambda _: URL,
             has_credentials=has_aws_credentials,
+            profiles=aws_profiles,
             notify=[].append,
         )
 

@@ -44,6 +44,13 @@ def has_aws_credentials() -> bool:
         return session.get_credentials() is not None
 
 
+def aws_profiles() -> tuple[str, ...]:
+    """Return the names of the profiles in the user's AWS settings."""
+    session = aws_session()
+    with _aws_settings(session):
+        return tuple(session.available_profiles)
+
+
 def session_of(cloud: Cloud) -> "botocore.session.Session":
     """Return the session for the cloud, with credentials that have been loaded."""
     if cloud.endpoint_url is not None:
