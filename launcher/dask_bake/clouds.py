@@ -43,8 +43,8 @@ def resolve_cloud(
 ) -> Cloud:
     """Return the cloud of that choice.
 
-    ``auto`` is AWS if there are credentials or a profile was given. Without them it is the local cloud, except
-    where AWS is probably meant: if there are AWS profiles, or in a CI job.
+    ``auto`` is AWS if there are credentials or a profile was given. Without them it is the local cloud, but
+    not where AWS is probably meant: if there are AWS profiles, or in a CI job.
 
     Args:
         profiles: returns the names of the user's AWS profiles.
