@@ -9,6 +9,7 @@ import pytest
 from moto import mock_aws
 from moto.core import set_initial_no_auth_action_count
 
+from baking import Brought
 from dask_bake import clouds
 from dask_bake.assets import packer_directory
 from dask_bake.bake.bake import bake
@@ -32,7 +33,6 @@ from fakes import Ec2WithHostKey, a_cluster, a_target
 from functional.images.test_images_local_cloud import bake as a_baked_image
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
 from security.clusters import OneProcessRegistered
-from unit.bake.test_bake import Brought
 
 OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
 CLOUD = clouds.aws_cloud("us-east-1", {})
