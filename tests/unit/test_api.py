@@ -18,7 +18,7 @@ HEADER = f"Mismatched versions found\n\n{BORDER}| Package | Client | Scheduler |
     ("rows", "small"),
     [(PATCH, True), (MINOR, False), (PACKAGE, False), (PACKAGE + PATCH, False), ("", False)],
 )
-def test_only_another_patch_release_of_python_is_small_talk(rows, small):
+def test_only_a_mismatch_of_the_python_patch_release_is_suppressed(rows, small):
     """A different minor version, or any package, is worth a warning."""
     assert is_small_talk(HEADER + rows + BORDER) is small
 

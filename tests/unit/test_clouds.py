@@ -35,13 +35,13 @@ def resolve(choice, *, credentials=False, region=None, environ=None, profiles=()
     return cloud, events
 
 
-def test_auto_is_aws_where_there_are_credentials():
+def test_auto_is_aws_if_there_are_credentials():
     cloud, events = resolve(CloudChoice.AUTO, credentials=True, region="eu-west-1")
 
     assert (cloud.name, cloud.region, cloud.endpoint_url, events) == ("aws", "eu-west-1", None, [])
 
 
-def test_auto_is_local_without_credentials_and_one_line_says_so():
+def test_auto_is_the_local_cloud_without_credentials_with_a_note():
     cloud, events = resolve(CloudChoice.AUTO)
 
     assert cloud == local_cloud(URL, None)
@@ -80,22 +80,22 @@ def test_profiles_are_those_of_both_aws_files(monkeypatch, tmp_path):
     assert sorted(aws_profiles()) == ["home", "work"]
 
 
-def test_local_is_used_where_it_is_asked_for_also_with_credentials():
+def test_local_is_used_if_requested_even_with_credentials():
     assert resolve(CloudChoice.LOCAL, credentials=True) == (local_cloud(URL, None), [])
 
 
-def test_the_local_clouds_own_credentials_mean_the_local_cloud():
+def test_with_the_local_cloud_s_own_credentials_auto_is_the_local_cloud():
     cloud, events = resolve(CloudChoice.AUTO, credentials=True, environ={"AWS_ACCESS_KEY_ID": "local"})
 
     assert (cloud.name, events) == ("local", [])
 
 
-def test_aws_is_refused_with_the_local_clouds_credentials():
+def test_aws_is_refused_with_the_local_cloud_s_credentials():
     with pytest.raises(UsageError, match="are the local cloud's"):
         resolve(CloudChoice.AWS, environ={"AWS_ACCESS_KEY_ID": "local"})
 
 
-def test_the_local_cloud_says_how_child_processes_reach_it():
+def test_the_environment_of_the_local_cloud_has_endpoint_credentials_and_region():
     assert dict(local_cloud(URL, "eu-west-1").environment) == {
         "AWS_ENDPOINT_URL": URL,
         "AWS_ACCESS_KEY_ID": "local",
@@ -113,7 +113,7 @@ def test_aws_without_a_region_is_refused(monkeypatch):
 
 
 @pytest.mark.parametrize("choice", [CloudChoice.AUTO, CloudChoice.AWS])
-def test_a_profile_that_does_not_exist_is_one_sentence(monkeypatch, choice):
+def test_a_profile_that_does_not_exist_is_refused(monkeypatch, choice):
     for name in ("AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_PROFILE", "nope")
@@ -134,7 +134,7 @@ def test_credentials_are_found_in_the_environment():
     assert has_aws_credentials()
 
 
-def test_without_credentials_nobody_is_asked_for_them(monkeypatch):
+def test_without_credentials_the_metadata_service_is_not_queried(monkeypatch):
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     monkeypatch.delenv("AWS_EC2_METADATA_DISABLED")
@@ -143,7 +143,7 @@ def test_without_credentials_nobody_is_asked_for_them(monkeypatch):
 
 
 @pytest.mark.parametrize(("vendor", "asks"), [("QEMU\n", False), ("Amazon EC2\n", True)])
-def test_only_an_ec2_instance_asks_the_metadata_address(tmp_path, vendor, asks):
+def test_credentials_of_the_metadata_service_are_used_only_on_an_ec2_instance(tmp_path, vendor, asks):
     path = tmp_path / "sys_vendor"
     path.write_text(vendor)
 
@@ -156,17 +156,17 @@ def test_only_an_ec2_instance_asks_the_metadata_address(tmp_path, vendor, asks):
     ("answer", "address"),
     [("192.0.2.7\n", "192.0.2.7/32"), ("2001:db8::1", "2001:db8::1/128")],
 )
-def test_the_callers_address_is_a_network_of_one(answer, address):
+def test_the_caller_s_address_is_a_block_of_one_address(answer, address):
     assert ask(answer) == address
 
 
 @pytest.mark.parametrize("answer", ["<html>log in</html>", "", "0.0.0.0/0"])
-def test_an_answer_that_is_no_address_opens_nothing(answer):
+def test_a_response_that_is_not_an_address_is_an_error(answer):
     with pytest.raises(BakeError, match="this machine's address"):
         ask(answer)
 
 
-def test_an_address_that_cannot_be_asked_for_is_one_sentence():
+def test_an_unreachable_address_service_is_an_error_with_its_url():
     with pytest.raises(BakeError, match=r"cannot get this machine's address from http://127\.0\.0\.1:9/"):
         caller_address(Cloud("local", "us-east-1", "http://127.0.0.1:9/", endpoint_url="http://127.0.0.1:9"))
 
@@ -187,14 +187,14 @@ def ask(answer):
         return caller_address(Cloud("local", "us-east-1", f"{url}/_dask_bake/caller", endpoint_url=url))
 
 
-def test_the_local_cloud_needs_no_aws_settings_that_work(monkeypatch):
+def test_the_local_cloud_ignores_broken_aws_settings(monkeypatch):
     """A profile that does not exist is of no concern there."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     assert local_session().get_scoped_config() == {}
 
 
-def test_another_program_is_given_boto3_s_credentials_and_not_where_they_came_from(monkeypatch):
+def test_subprocesses_get_boto3_s_resolved_credentials(monkeypatch):
     """Packer knows neither single sign-on nor every profile."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "a token")
     cloud = Cloud("aws", "eu-west-1", "address", environment=(("AWS_DEFAULT_REGION", "eu-west-1"),))
@@ -207,6 +207,6 @@ def test_another_program_is_given_boto3_s_credentials_and_not_where_they_came_fr
     }
 
 
-def test_for_the_local_cloud_another_program_is_given_the_local_cloud_s():
+def test_subprocesses_get_the_local_cloud_s_credentials_and_endpoint():
     cloud = local_cloud(URL, None)
     assert credentials_for_others(cloud) == dict(cloud.environment)

@@ -44,7 +44,7 @@ def test_a_command_has_the_flags_that_were_given_quoted_for_the_shell(given, wor
     assert complete(command_line("down", "dask"), flags) == words
 
 
-def test_the_call_in_python_says_the_same():
+def test_the_python_call_has_the_same_arguments_as_the_command():
     assert python_call("dask", flags=FLAGS) == 'connect("dask", region="eu-west-1", profile="my work")'
     assert python_call() == "connect()"
 
@@ -99,7 +99,7 @@ def a_teardown(cloud, **more):
     return Teardown(TaggedResources(cloud, "dask", {}), lambda _: None, clock, clock.sleep, **more)
 
 
-def test_whatever_names_the_command_that_ends_a_cluster_says_where_it_is():
+def test_commands_that_end_a_cluster_have_the_flags_of_its_cloud_and_region():
     cluster = a_cluster()
     refusing = FakeCloud(faults=[Fault("nodes", BakeError("no"))])
 

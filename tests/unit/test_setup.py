@@ -119,13 +119,13 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_nothing_happens_where_nothing_is_missing(machine: Machine) -> None:
+def test_if_nothing_is_missing_nothing_is_installed(machine: Machine) -> None:
     machine.add_apt("1.6.6")
     assert machine.set_up() == (0, "", "")
     assert not (machine.folder / "apt").exists()
 
 
-def test_what_is_missing_is_installed_packer_where_the_release_has_it(machine: Machine) -> None:
+def test_missing_programs_are_installed_packer_if_the_release_has_it(machine: Machine) -> None:
     machine.remove("mmdebstrap", "systemd-nspawn", "packer")
     machine.add_apt("1.6.6+ds1-2")
     packages = ["mmdebstrap", "systemd-container", "packer"]
@@ -134,7 +134,7 @@ def test_what_is_missing_is_installed_packer_where_the_release_has_it(machine: M
     assert machine.installed() == packages
 
 
-def test_venv_is_asked_for_of_the_python_that_make_uses(machine: Machine) -> None:
+def test_the_venv_package_matches_the_python_of_make(machine: Machine) -> None:
     """Debian's own needs a package for it; another one brings it along."""
     machine.add("python3", '[ "$2" != "import ensurepip, venv" ]')
     machine.add("python3.12")
@@ -145,7 +145,7 @@ def test_venv_is_asked_for_of_the_python_that_make_uses(machine: Machine) -> Non
     assert machine.installed() == ["python3-venv"]
 
 
-def test_packages_that_cannot_be_installed_end_it(machine: Machine) -> None:
+def test_setup_ends_if_packages_cannot_be_installed(machine: Machine) -> None:
     machine.remove("mmdebstrap")
     machine.add_apt("1.6.6", install="echo 'E: no route to the mirror'; exit 100")
     assert machine.set_up() == (
@@ -156,7 +156,7 @@ def test_packages_that_cannot_be_installed_end_it(machine: Machine) -> None:
 
 
 @debian
-def test_packer_is_fetched_where_the_release_has_none(machine: Machine) -> None:
+def test_packer_is_downloaded_if_the_release_has_none(machine: Machine) -> None:
     """From the machine's own mirror, signed by Debian; the system gets neither source nor package."""
     machine.remove("packer")
     machine.add_apt("(none)")
@@ -176,9 +176,7 @@ def test_packer_is_fetched_where_the_release_has_none(machine: Machine) -> None:
     "reason",
     [NO_BOOKWORM, "E: Failed to fetch http://mirror.example/debian/dists/bookworm/InRelease  no such name"],
 )
-def test_a_mirror_that_does_not_have_it_is_one_sentence_and_setup_goes_on(
-    reason: str, machine: Machine
-) -> None:
+def test_if_the_mirror_has_no_packer_setup_says_so_and_succeeds(reason: str, machine: Machine) -> None:
     machine.remove("packer")
     machine.add_apt("(none)", fetch=f'echo "{reason}"; exit 100')
     code, _, said = machine.set_up()
@@ -186,7 +184,7 @@ def test_a_mirror_that_does_not_have_it_is_one_sentence_and_setup_goes_on(
     assert not machine.packer.exists()
 
 
-def test_without_a_debian_mirror_packer_is_had_elsewhere(machine: Machine) -> None:
+def test_without_a_debian_mirror_packer_s_web_site_is_named(machine: Machine) -> None:
     machine.remove("packer")
     machine.add_apt("(none)", mirrors=r"Ubuntu|main|noble|http://mirror.example/ubuntu/\n")
     reason = "apt has no Debian mirror here"
@@ -194,7 +192,7 @@ def test_without_a_debian_mirror_packer_is_had_elsewhere(machine: Machine) -> No
 
 
 @debian
-def test_without_root_packer_is_fetched_all_the_same(machine: Machine) -> None:
+def test_packer_is_downloaded_without_root_too(machine: Machine) -> None:
     machine.remove("packer", "mmdebstrap")
     machine.add("id", "echo 1000")
     machine.add_apt("1.6.6")
@@ -207,7 +205,7 @@ def test_without_root_packer_is_fetched_all_the_same(machine: Machine) -> None:
     assert machine.packer.exists()
 
 
-def test_a_system_without_apt_is_told_what_is_missing(machine: Machine) -> None:
+def test_without_apt_the_missing_programs_are_listed(machine: Machine) -> None:
     machine.remove("packer", "mmdebstrap")
     assert machine.set_up() == (
         0,
@@ -218,7 +216,7 @@ def test_a_system_without_apt_is_told_what_is_missing(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("python", ["python3", "python3.9", "python3.99"])
-def test_a_python_that_is_too_old_or_not_there_is_said(python: str, machine: Machine) -> None:
+def test_a_missing_or_too_old_python_ends_setup(python: str, machine: Machine) -> None:
     machine.add("python3.9", "exit 1")
     machine.add("python3", "exit 1")
     code, _, said = machine.set_up(PYTHON=python)
@@ -226,7 +224,7 @@ def test_a_python_that_is_too_old_or_not_there_is_said(python: str, machine: Mac
     assert (code, said) == (2, sentence)
 
 
-def test_a_system_without_python_gets_debian_s(machine: Machine) -> None:
+def test_without_python_debian_s_is_installed(machine: Machine) -> None:
     machine.remove("python3")
     machine.add_apt("1.6.6")
     assert machine.set_up()[0] == 0

@@ -17,7 +17,7 @@ from fakes import Fault, hint_of
 from interrupts import message_of, unreported
 
 
-def test_an_image_is_built_sealed_proved_and_read_back(bench: Bench) -> None:
+def test_an_image_is_built_sealed_and_verified(bench: Bench) -> None:
     result = bench.bake()
     image = bench.cloud.image("ami-1")
     assert (result.image, result.built, result.size) == (image, True, 6)
@@ -35,7 +35,7 @@ def test_an_image_is_built_sealed_proved_and_read_back(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_the_instance_is_opened_by_one_key_from_one_address(bench: Bench) -> None:
+def test_the_build_instance_accepts_ssh_with_one_key_from_one_address(bench: Bench) -> None:
     bench.bake()
     assert bench.cloud.rules == [("sg-0", ssh_rule("192.0.2.1/32"))]
     assert [rule.port for _, rule in bench.cloud.rules] == [22]
@@ -43,7 +43,7 @@ def test_the_instance_is_opened_by_one_key_from_one_address(bench: Bench) -> Non
     assert bench.packer.key_mode == 0o600
 
 
-def test_packer_is_run_in_the_stage_with_its_payload(bench: Bench) -> None:
+def test_packer_runs_in_the_staged_folder_with_the_payload(bench: Bench) -> None:
     result = bench.bake()
     assert bench.packer.staged == [
         "dask.pkr.hcl",
@@ -62,7 +62,7 @@ def test_packer_is_run_in_the_stage_with_its_payload(bench: Bench) -> None:
     assert manifest.parse(bench.packer.manifest) == result.manifest
 
 
-def test_an_unchanged_recipe_builds_nothing_and_brings_nothing(bench: Bench) -> None:
+def test_an_unchanged_recipe_builds_and_downloads_nothing(bench: Bench) -> None:
     first = bench.bake()
     bench.events.clear()
     assert bench.bake() == replace(first, built=False, phases=(("look up", 0.0),), size=0)
@@ -87,7 +87,9 @@ def failed(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("change", [change_script, newer_base, still_pending, failed])
-def test_whatever_is_no_hit_is_built(change: Callable[[Bench], None], bench: Bench) -> None:
+def test_a_changed_recipe_or_an_image_that_is_not_available_is_built(
+    change: Callable[[Bench], None], bench: Bench
+) -> None:
     bench.bake()
     change(bench)
     assert bench.bake().built
@@ -103,12 +105,14 @@ def test_whatever_is_no_hit_is_built(change: Callable[[Bench], None], bench: Ben
         ({"timeout": 60}, True),
     ],
 )
-def test_only_what_is_in_an_image_decides_it(options: dict[str, object], same: bool, bench: Bench) -> None:
+def test_only_options_that_change_the_image_cause_a_build(
+    options: dict[str, object], same: bool, bench: Bench
+) -> None:
     bench.bake()
     assert bench.bake(**options).built is not same
 
 
-def test_force_builds_anyway_under_a_name_that_is_free(bench: Bench) -> None:
+def test_force_builds_an_existing_recipe_under_another_name(bench: Bench) -> None:
     first = bench.bake()
     second = bench.bake(force=True)
     assert second.built
@@ -116,13 +120,13 @@ def test_force_builds_anyway_under_a_name_that_is_free(bench: Bench) -> None:
     assert second.image.name == f"{first.image.name}-2"
 
 
-def test_of_equal_images_the_newest_is_the_hit(bench: Bench) -> None:
+def test_of_images_with_the_same_digest_the_newest_is_used(bench: Bench) -> None:
     bench.bake()
     newest = bench.bake(force=True).image
     assert bench.bake().image.id == newest.id
 
 
-def test_an_image_that_counts_is_not_removed_for_its_name(bench: Bench) -> None:
+def test_a_failed_build_does_not_remove_a_verified_image_of_the_same_name(bench: Bench) -> None:
     """EC2 may not have shown it when the name was chosen."""
     bench.bake()
     theirs = bench.cloud.image("ami-1")
@@ -133,7 +137,7 @@ def test_an_image_that_counts_is_not_removed_for_its_name(bench: Bench) -> None:
     assert bench.cloud.own_images == [theirs.id]
 
 
-def test_what_cannot_be_removed_is_named(bench: Bench) -> None:
+def test_an_image_that_cannot_be_removed_is_named(bench: Bench) -> None:
     bench.proof.fails = BakeError("it does not compute")
     bench.cloud.keeps_images = True
     with pytest.raises(LeftoverError) as caught:
@@ -148,7 +152,7 @@ def test_what_cannot_be_removed_is_named(bench: Bench) -> None:
 
 @pytest.mark.parametrize("late", [False, True])
 @pytest.mark.parametrize("error", [BakeError("20-conda.sh failed"), KeyboardInterrupt()])
-def test_a_failing_build_leaves_nothing(bench: Bench, error: BaseException, late: bool) -> None:
+def test_a_failed_build_leaves_nothing(bench: Bench, error: BaseException, late: bool) -> None:
     bench.packer.fails, bench.packer.fails_late = error, late
     with pytest.raises(type(error)):
         bench.bake()
@@ -156,7 +160,7 @@ def test_a_failing_build_leaves_nothing(bench: Bench, error: BaseException, late
     bench.assert_nothing_left()
 
 
-def test_credentials_that_expire_in_the_middle_are_said_with_what_is_left(bench: Bench) -> None:
+def test_if_the_credentials_expire_the_error_names_what_may_be_left(bench: Bench) -> None:
     """Packer fails for them, and so does everything that would clear away."""
     expired = BakeError("AWS does not accept the credentials: Request has expired. (RequestExpired)")
     bench.packer.fails = BakeError(
@@ -176,7 +180,7 @@ def test_credentials_that_expire_in_the_middle_are_said_with_what_is_left(bench:
     assert hint_of(caught.value) == f"dask-bake down {name}; dask-bake down {name}-proof"
 
 
-def test_nothing_is_asked_for_a_build_when_there_is_nothing_to_build(bench: Bench) -> None:
+def test_without_a_build_neither_packer_nor_the_caller_s_address_is_needed(bench: Bench) -> None:
     bench.bake()
 
     def ask() -> NoReturn:
@@ -206,7 +210,7 @@ class Interrupted:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a folder that just begins
 @pytest.mark.parametrize("fails", [KeyboardInterrupt(), BakeError("20-conda.sh failed")])
-def test_an_interrupt_at_any_line_of_a_bake_that_fails_hides_nothing_that_is_left(
+def test_an_interrupt_at_any_line_of_a_failing_bake_reports_everything_that_is_left(
     bench: Bench, tmp_path: Path, fails: BaseException
 ) -> None:
     source, cache = bench.context.source, tmp_path / "cache"

@@ -14,7 +14,7 @@ from dask_bake.models.tags import Tag
 from fakes import SUBNETS, FakeClock, FakeCloud, a_plan, head_of, hint_of
 
 
-def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
+def test_a_lease_has_the_time_it_was_taken_not_the_start_of_the_bake():
     """By the start of the bake it would be old before its machine is there."""
     clock, cloud = FakeClock(), FakeCloud()
 
@@ -35,7 +35,7 @@ def test_a_bake_s_claim_says_when_it_was_made_though_it_was_long_waited_for():
     assert made > NOW + timedelta(seconds=150)
 
 
-def test_a_second_bake_waits_for_the_first_and_takes_its_image(bench: Bench) -> None:
+def test_a_second_bake_of_the_same_image_waits_for_the_first_and_uses_its_image(bench: Bench) -> None:
     group = other_bake(bench)
     made = Image("ami-other", "dask-bake-x", "available", NOW)
 
@@ -54,7 +54,7 @@ def test_a_second_bake_waits_for_the_first_and_takes_its_image(bench: Bench) -> 
     bench.assert_nothing_left()
 
 
-def test_a_bake_that_was_killed_is_not_waited_for(bench: Bench) -> None:
+def test_an_abandoned_lease_is_taken_over_when_it_expires(bench: Bench) -> None:
     other_bake(bench)
     began = bench.clock.now
     assert bench.bake().built
@@ -63,7 +63,7 @@ def test_a_bake_that_was_killed_is_not_waited_for(bench: Bench) -> None:
     bench.assert_nothing_left()
 
 
-def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
+def test_a_lease_that_another_bake_took_over_is_waited_for_from_its_start(bench: Bench) -> None:
     """Somebody else waited as long, and is at work now: his claim is not the abandoned one."""
     first = other_bake(bench)
     began = bench.clock.now
@@ -78,7 +78,7 @@ def test_a_bake_that_others_took_over_is_waited_for_anew(bench: Bench) -> None:
     assert bench.clock.now - began > 2 * LEASE_EXPIRY - 20
 
 
-def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) -> None:
+def test_a_waiting_bake_does_not_terminate_the_verification_cluster_of_another_bake(bench: Bench) -> None:
     group = other_bake(bench)
     proof = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
     bench.cloud.run_instances(replace(head_of(a_plan(), group.id), tags=proof))
@@ -87,7 +87,7 @@ def test_a_proof_of_somebody_else_is_not_ended_by_one_who_waits(bench: Bench) ->
     assert [node.is_live for node in bench.cloud.instances] == [True]
 
 
-def test_a_bake_that_goes_on_is_waited_for_until_the_deadline(bench: Bench) -> None:
+def test_a_bake_waits_for_another_bake_until_its_timeout(bench: Bench) -> None:
     group = other_bake(bench)
     spec = head_of(a_plan(), group.id)
     bench.cloud.run_instances(replace(spec, tags=group.tags))

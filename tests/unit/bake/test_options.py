@@ -15,7 +15,7 @@ from dask_bake.errors import UsageError
         ({"deprecate_after": 3651}, "--deprecate-after is in days: at most 3650, not 3651"),
     ],
 )
-def test_options_that_cannot_be_are_refused(options: dict[str, int], sentence: str) -> None:
+def test_values_outside_their_limits_are_refused(options: dict[str, int], sentence: str) -> None:
     with pytest.raises(UsageError) as caught:
         bake_options(options, {})
     assert caught.value.message == sentence

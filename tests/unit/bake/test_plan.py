@@ -13,7 +13,7 @@ from dask_bake.models.tags import Tag
 from fakes import SUBNETS, hint_of
 
 
-def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
+def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
     digest = bench.bake().manifest.digest
     name = f"dask-bake-{digest[:12]}"
     (variables,) = bench.packer.variables
@@ -61,7 +61,7 @@ def test_packer_is_told_all_of_it_and_no_secret(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("architecture", "kind"), [("x86_64", "m6g.large"), ("arm64", "m5.large")])
-def test_an_instance_of_another_architecture_is_refused_before_anything(
+def test_an_instance_type_of_another_architecture_is_refused_before_anything_is_created(
     bench: Bench, architecture: str, kind: str
 ) -> None:
     bench.cloud.listed.append(replace(BASE, id="ami-arm", name="debian-12-arm64-1", architecture="arm64"))
@@ -73,7 +73,7 @@ def test_an_instance_of_another_architecture_is_refused_before_anything(
     bench.assert_nothing_left()
 
 
-def test_a_region_without_debians_image_is_a_sentence(bench: Bench) -> None:
+def test_a_region_without_debian_s_image_is_refused_with_the_pattern_and_the_account(bench: Bench) -> None:
     bench.cloud.listed.clear()
     with pytest.raises(BakeError) as caught:
         bench.bake()
@@ -82,7 +82,7 @@ def test_a_region_without_debians_image_is_a_sentence(bench: Bench) -> None:
     )
 
 
-def test_a_release_is_its_newest_image(bench: Bench) -> None:
+def test_the_base_of_a_release_is_its_newest_image(bench: Bench) -> None:
     older, newer = (
         Image(f"ami-{day}", f"debian-13-amd64-202601{day}-1", "available", NOW) for day in ("01", "02")
     )
@@ -90,7 +90,7 @@ def test_a_release_is_its_newest_image(bench: Bench) -> None:
     assert bench.bake(base=TRIXIE).image.tag(Tag.BASE) == "ami-02"
 
 
-def test_an_image_of_another_release_than_the_lock_is_for_is_refused(bench: Bench) -> None:
+def test_a_base_with_another_python_than_the_lock_is_refused(bench: Bench) -> None:
     bench.cloud.listed.append(Image("ami-13", "debian-13-amd64-20260101-1", "available", NOW))
     with pytest.raises(UsageError) as caught:
         bench.bake(base="ami-13")
@@ -100,7 +100,7 @@ def test_an_image_of_another_release_than_the_lock_is_for_is_refused(bench: Benc
     )
 
 
-def test_a_base_is_taken_as_it_is_given(bench: Bench) -> None:
+def test_a_base_can_be_any_image_id(bench: Bench) -> None:
     mine = Image("ami-mine", "debian-mine", "available", NOW)
     bench.cloud.listed.append(mine)
     assert bench.bake(base="ami-mine").image.tag(Tag.BASE) == "ami-mine"
@@ -116,15 +116,13 @@ def test_a_base_is_taken_as_it_is_given(bench: Bench) -> None:
         ),
     ],
 )
-def test_a_base_that_will_not_do_is_a_sentence(
-    bench: Bench, options: dict[str, object], sentence: str
-) -> None:
+def test_an_unsuitable_base_is_refused(bench: Bench, options: dict[str, object], sentence: str) -> None:
     with pytest.raises(BakeError) as caught:
         bench.bake(**options)
     assert caught.value.message == sentence
 
 
-def test_an_arm_image_comes_from_debians_arm_image_on_an_arm_machine(bench: Bench) -> None:
+def test_an_arm64_image_is_baked_from_debian_s_arm64_image_on_an_arm64_instance(bench: Bench) -> None:
     arm = Image("ami-arm", "debian-12-arm64-20260101", "available", NOW, architecture="arm64")
     bench.cloud.listed.append(arm)
     result = bench.bake(architecture=Architecture.ARM64)
@@ -132,7 +130,7 @@ def test_an_arm_image_comes_from_debians_arm_image_on_an_arm_machine(bench: Benc
     assert bench.packer.variables[0]["instance_type"] == "m6g.large"
 
 
-def test_a_cloud_without_such_machines_says_so(bench: Bench) -> None:
+def test_an_architecture_that_the_cloud_does_not_have_is_refused(bench: Bench) -> None:
     here = replace(CLOUD, name="local", architectures=(Architecture.X86_64,))
     bench.context = replace(bench.context, cloud=here)
     with pytest.raises(UsageError) as caught:

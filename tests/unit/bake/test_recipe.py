@@ -41,7 +41,7 @@ def recipe_of(source: Path, folder: Path) -> Recipe:
     return Recipe("ami-1", "x86_64", "pip", (("user", "admin"),), stage(source, folder, CONTENTS))
 
 
-def test_what_is_staged_is_what_is_hashed(source: Path, tmp_path: Path) -> None:
+def test_the_staged_files_are_the_hashed_files(source: Path, tmp_path: Path) -> None:
     files = stage(source, tmp_path / "stage", CONTENTS)
     staged = [
         path.relative_to(tmp_path / "stage").as_posix()
@@ -122,7 +122,7 @@ def forbid_others(source: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [touch, leave_litter, upgrade_plugins, forbid_others])
-def test_what_git_does_not_track_changes_nothing(
+def test_files_that_git_does_not_track_do_not_change_the_digest(
     change: Callable[[Path], None], source: Path, tmp_path: Path
 ) -> None:
     before = recipe_of(source, tmp_path / "before").digest
@@ -130,7 +130,7 @@ def test_what_git_does_not_track_changes_nothing(
     assert recipe_of(source, tmp_path / "after").digest == before
 
 
-def test_the_root_file_system_is_packed_as_roots_and_always_the_same(source: Path, tmp_path: Path) -> None:
+def test_the_root_file_system_is_packed_reproducibly_and_owned_by_root(source: Path, tmp_path: Path) -> None:
     stage(source, tmp_path / "one", CONTENTS)
     stage(source, tmp_path / "two", CONTENTS)
     one = pack_rootfs(tmp_path / "one") / "rootfs.tar"
@@ -141,7 +141,7 @@ def test_the_root_file_system_is_packed_as_roots_and_always_the_same(source: Pat
     assert members == [("etc/motd", 0o644, 0, 0), ("usr/libexec/dask-bake/worker", 0o755, 0, 0)]
 
 
-def test_the_manifest_says_what_the_image_is(source: Path, tmp_path: Path) -> None:
+def test_the_manifest_has_the_recipe_and_the_packages(source: Path, tmp_path: Path) -> None:
     recipe = recipe_of(source, tmp_path / "stage")
     manifest = recipe.manifest(LOCK)
     assert (manifest.digest, manifest.python) == (recipe.digest, LOCK.python)
@@ -154,7 +154,7 @@ def test_the_manifest_says_what_the_image_is(source: Path, tmp_path: Path) -> No
     assert (manifest.files, manifest.packages) == (recipe.files, LOCK.packages)
 
 
-def test_a_symbolic_link_is_refused_because_a_wheel_would_lose_it(source: Path, tmp_path: Path) -> None:
+def test_a_symbolic_link_is_refused_because_a_wheel_cannot_hold_it(source: Path, tmp_path: Path) -> None:
     (source / "rootfs/etc/issue").symlink_to("motd")
     with pytest.raises(BakeError, match="is a symbolic link"):
         stage(source, tmp_path / "stage", CONTENTS)

@@ -8,21 +8,23 @@ from dask_bake.models.tags import Tag
 from fakes import hint_of
 
 
-def test_an_image_that_need_not_prove_itself_says_so(bench: Bench) -> None:
+def test_an_image_baked_without_verification_is_tagged_skipped(bench: Bench) -> None:
     assert bench.bake(verify=False, deprecate_after=0).image.tag(Tag.VERIFIED) == "skipped"
     assert bench.proof.verified == []
     assert not bench.bake(verify=False).built
     assert "deprecate" not in str(bench.cloud.done)
 
 
-def test_an_image_without_proof_is_proved_and_not_built_again(bench: Bench) -> None:
+def test_an_unverified_image_is_verified_and_not_built_again(bench: Bench) -> None:
     bench.bake(verify=False)
     result = bench.bake()
     assert (result.built, result.image.tag(Tag.VERIFIED)) == (False, "yes")
     assert bench.proof.verified == ["ami-1"]
 
 
-def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(bench: Bench) -> None:
+def test_an_existing_image_that_fails_its_verification_is_tagged_failed_and_not_used_again(
+    bench: Bench,
+) -> None:
     bench.bake(verify=False)
     bench.proof.fails = NotReadyError("it does not compute", hint="look")
     with pytest.raises(BakeError, match="it does not compute") as caught:
@@ -34,7 +36,7 @@ def test_an_older_image_that_fails_its_proof_says_so_and_is_no_hit_any_more(benc
     assert bench.bake().image.id == "ami-2"
 
 
-def test_an_older_image_that_could_not_be_tried_stays_as_it_is(bench: Bench) -> None:
+def test_an_existing_image_keeps_its_tag_if_the_verification_could_not_run(bench: Bench) -> None:
     bench.bake(verify=False)
     bench.proof.fails = BakeError("AWS lacks capacity for this request")
     with pytest.raises(BakeError, match="lacks capacity"):
@@ -43,7 +45,7 @@ def test_an_older_image_that_could_not_be_tried_stays_as_it_is(bench: Bench) -> 
 
 
 @pytest.mark.parametrize("error", [BakeError("it does not compute"), KeyboardInterrupt()])
-def test_a_new_image_that_does_not_prove_itself_is_removed(bench: Bench, error: BaseException) -> None:
+def test_a_new_image_that_fails_its_verification_is_removed(bench: Bench, error: BaseException) -> None:
     bench.proof.fails = error
     with pytest.raises(type(error)):
         bench.bake()

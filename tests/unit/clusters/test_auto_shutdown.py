@@ -21,7 +21,7 @@ def told(*switches, **others):
     return json.dumps({"role": "head", "switches": [asdict(one) for one in switches], **others})
 
 
-def test_the_head_s_file_is_read():
+def test_the_state_file_of_the_head_is_parsed():
     assert parse_timers(told(LIFETIME, USED, extended=0.0)) == (LIFETIME, USED)
     assert parse_timers(told()) == ()
 
@@ -29,16 +29,16 @@ def test_the_head_s_file_is_read():
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", "null", '{"switches": [{"name": "idle"}]}', '{"switches": 1}']
 )
-def test_what_is_no_such_file_tells_nothing(text):
+def test_a_malformed_state_file_has_no_timers(text):
     assert parse_timers(text) is None
 
 
-def test_what_is_overdue_is_due_now():
+def test_an_overdue_timer_has_zero_seconds_left():
     late = ShutdownTimer("idle", limit=10, left=-3, held="", why="")
     assert parse_timers(told(late)) == (ShutdownTimer("idle", limit=10, left=0, held="", why=""),)
 
 
-def test_a_person_reads_when_it_ends_and_what_keeps_it():
+def test_sentences_say_when_the_cluster_ends_and_what_keeps_it_running():
     assert sentences([LIFETIME, IDLE, LOST]) == (
         "It ends itself in 11 h 56 min at the latest.",
         "It ends itself in 20 min unless somebody connects or something runs.",
@@ -46,7 +46,7 @@ def test_a_person_reads_when_it_ends_and_what_keeps_it():
     assert sentences([USED]) == ("It is in use: a task is running.",)
 
 
-def test_a_failure_is_told_when_half_of_its_time_has_passed():
+def test_a_failure_timer_is_shown_when_half_of_its_time_has_passed():
     near = ShutdownTimer("lost", limit=600, left=300, held="", why=LOST.why)
     held = ShutdownTimer("lost", limit=600, left=300, held="an SSH session is open", why=LOST.why)
 
@@ -54,13 +54,13 @@ def test_a_failure_is_told_when_half_of_its_time_has_passed():
     assert sentences([held]) == ()
 
 
-def test_five_minutes_before_it_is_a_warning():
+def test_a_shutdown_within_five_minutes_is_near():
     assert not is_near([LIFETIME, USED, LOST])
     assert is_near([ShutdownTimer("lifetime", limit=43_200, left=300, held="", why="")])
     assert not is_near([ShutdownTimer("idle", limit=1_800, left=200, held="a client is connected", why="")])
 
 
-def test_the_file_is_the_one_that_a_node_writes(request):
+def test_the_state_file_is_the_one_that_the_watch_of_a_node_writes(request):
     facts = (request.config.rootpath / "packer/rootfs/usr/libexec/dask-bake/watch_facts.py").read_text()
     folder, name = STATE_FILE.rsplit("/", 1)
 

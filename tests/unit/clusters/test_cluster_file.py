@@ -29,15 +29,15 @@ def path(tmp_path):
     return path
 
 
-def test_what_a_launch_wrote_is_read(path):
+def test_the_metadata_file_of_a_launch_is_read(path):
     assert read_cluster_file(path, {}, {}) == ClusterFile(path, "mine", "aws", "eu-west-1", "abc")
 
 
-def test_no_file_is_no_file():
+def test_without_a_file_there_is_none():
     assert read_cluster_file(None, {"CLUSTERFILE": ""}, {"name": "mine"}) is None
 
 
-def test_a_file_that_was_given_goes_before_the_variable(path, tmp_path):
+def test_the_file_option_overrides_the_variable(path, tmp_path):
     file = read_cluster_file(path, {"CLUSTERFILE": str(tmp_path / "other.yaml")}, {})
     assert file is not None
     assert file.path == path
@@ -51,7 +51,7 @@ def test_a_file_that_was_given_goes_before_the_variable(path, tmp_path):
         {"cloud": "auto"},
     ],
 )
-def test_flags_that_say_the_same_are_fine(path, flags):
+def test_flags_that_agree_with_the_file_are_accepted(path, flags):
     assert read_cluster_file(path, {}, flags) is not None
 
 
@@ -63,14 +63,14 @@ def test_flags_that_say_the_same_are_fine(path, flags):
         ({"region": "us-east-1"}, "is about region eu-west-1, and the command line says us-east-1"),
     ],
 )
-def test_flags_that_differ_are_refused_or_go_before_the_variable(path, flags, sentence):
+def test_flags_that_contradict_the_file_option_are_refused_and_override_the_variable(path, flags, sentence):
     with pytest.raises(UsageError, match=sentence):
         read_cluster_file(path, {}, flags)
 
     assert read_cluster_file(None, {"CLUSTERFILE": str(path)}, flags) is None
 
 
-def test_another_cluster_of_the_name_is_not_the_file_s(path):
+def test_a_later_cluster_of_the_same_name_is_refused(path):
     file = read_cluster_file(path, {}, {})
     assert file is not None
     file.check(CLUSTER)
@@ -78,7 +78,7 @@ def test_another_cluster_of_the_name_is_not_the_file_s(path):
         file.check(Cluster("mine", "aws", "eu-west-1", "def"))
 
 
-def test_a_file_of_dask_ec2_is_refused_with_how_to_end_its_cluster(tmp_path):
+def test_a_file_of_dask_ec2_is_refused_with_the_command_that_ends_its_cluster(tmp_path):
     path = tmp_path / "cluster.yaml"
     path.write_text(yaml.safe_dump(OF_DASK_EC2))
 
@@ -105,7 +105,7 @@ def test_a_file_of_dask_ec2_is_refused_with_how_to_end_its_cluster(tmp_path):
         ("instances: 3\nregion: x", "was written by dask-ec2"),
     ],
 )
-def test_a_foreign_or_broken_file_is_one_sentence(tmp_path, content, sentence):
+def test_a_foreign_or_malformed_file_is_refused_with_a_one_line_message(tmp_path, content, sentence):
     path = tmp_path / "cluster.yaml"
     path.write_text(content)
 
@@ -115,7 +115,7 @@ def test_a_foreign_or_broken_file_is_one_sentence(tmp_path, content, sentence):
     assert "\n" not in caught.value.message
 
 
-def test_a_missing_file_is_one_sentence(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(UsageError, match=r"there is no file .*cluster\.yaml"):
         read_cluster_file(Path(tmp_path, "cluster.yaml"), {}, {})
     with pytest.raises(UsageError, match="cannot be read: Is a directory"):

@@ -43,11 +43,11 @@ def test_a_cluster_is_found_by_name_or_as_the_only_one(there, asked, found):
         (("docs", "taxi", BAKING), "there is more than one cluster: docs, taxi"),
     ],
 )
-def test_no_cluster_or_several_are_a_sentence(there, sentence):
+def test_no_cluster_or_several_are_wrong_use(there, sentence):
     with pytest.raises(UsageError) as caught:
         find(holding(*there), CLOUD, None)
     assert caught.value.message == sentence
 
 
-def test_all_are_listed_also_what_a_bake_makes():
+def test_the_list_includes_the_clusters_of_a_bake():
     assert [each.name for each in list_clusters(holding("docs", BAKING), CLOUD)] == ["docs", BAKING]

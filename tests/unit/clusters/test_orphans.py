@@ -27,12 +27,12 @@ def going(*resources: Resource) -> list[str]:
 
 
 @pytest.mark.parametrize("state", ["pending", "running", "stopping", "stopped"])
-def test_a_cluster_lives_as_long_as_its_head(state):
+def test_a_cluster_with_a_live_head_is_not_orphaned(state):
     assert plan(head(state), *(resource(kind) for kind in ResourceKind)) == ReapPlan()
 
 
 @pytest.mark.parametrize("state", ["shutting-down", "terminated"])
-def test_when_its_head_has_ended_all_the_rest_goes(state):
+def test_all_resources_of_a_launch_whose_head_has_ended_are_orphaned(state):
     assert going(head(state), *(resource(kind) for kind in ResourceKind)) == [
         "i-0",
         "vol-0",
@@ -43,12 +43,12 @@ def test_when_its_head_has_ended_all_the_rest_goes(state):
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.VOLUME, ResourceKind.INTERFACE])
-def test_what_an_instance_still_has_goes_with_it(kind):
+def test_attached_volumes_and_interfaces_are_removed_with_their_instance(kind):
     assert going(resource(kind, "in-use")) == []
 
 
 @pytest.mark.parametrize("kind", ResourceKind)
-def test_whatever_is_young_keeps_its_launch(kind):
+def test_one_recent_resource_keeps_its_whole_launch(kind):
     young = resource(kind, created=NOW - GRACE_PERIOD + timedelta(seconds=1))
 
     found = plan(resource(ResourceKind.GROUP), young)
@@ -57,17 +57,17 @@ def test_whatever_is_young_keeps_its_launch(kind):
     assert [each.cluster for each in found.skipped] == ["taxi"]
 
 
-def test_a_clock_that_is_ahead_makes_nothing_old():
+def test_a_resource_created_in_the_future_is_not_orphaned():
     assert not plan(resource(ResourceKind.GROUP, created=NOW + timedelta(minutes=9)))
 
 
-def test_a_head_that_ended_just_now_keeps_its_launch():
+def test_a_launch_whose_head_has_just_ended_is_not_orphaned():
     """Another place may be tried for it."""
     assert not plan(head("terminated", ended=NOW - timedelta(minutes=1)), resource(ResourceKind.GROUP))
     assert plan(head("terminated", ended=NOW - GRACE_PERIOD), resource(ResourceKind.GROUP))
 
 
-def test_a_group_whose_age_nothing_tells_is_left_to_people():
+def test_a_security_group_of_unknown_age_is_skipped_if_nothing_else_is_left_of_its_launch():
     found = plan(resource(ResourceKind.GROUP, created=None))
 
     assert not found
@@ -79,18 +79,18 @@ def test_a_group_whose_age_nothing_tells_is_left_to_people():
 
 
 @pytest.mark.parametrize("missing", [Tag.MANAGED, Tag.CLUSTER, Tag.LAUNCH])
-def test_what_lacks_one_of_our_tags_is_nobody_s_to_remove(missing):
+def test_a_resource_without_all_tags_of_dask_bake_is_never_removed(missing):
     whole = resource(ResourceKind.INSTANCE)
     assert plan(whole)
     assert not plan(replace(whole, tags=tuple(tag for tag in whole.tags if tag[0] != missing)))
 
 
-def test_a_launch_is_judged_by_itself():
+def test_each_launch_of_a_cluster_name_is_decided_separately():
     assert going(head(launch="new"), resource(ResourceKind.INSTANCE, launch="old", id="i-lost")) == ["i-lost"]
 
 
 @pytest.mark.parametrize("name", [BAKE, f"{BAKE}-proof"])
-def test_a_bake_lives_as_long_as_a_bake_can_take(name):
+def test_a_lease_of_a_bake_is_orphaned_when_no_bake_can_still_run(name):
     def claim(age: timedelta) -> ReapPlan:
         return plan(resource(ResourceKind.GROUP, cluster=BAKE), head(cluster=name, created=NOW - age))
 
@@ -98,7 +98,7 @@ def test_a_bake_lives_as_long_as_a_bake_can_take(name):
     assert claim(BAKING)
 
 
-def test_between_a_bake_s_two_machines_its_claim_stays():
+def test_a_lease_is_not_orphaned_between_build_and_verification():
     ended = head("terminated", cluster=BAKE, ended=NOW - timedelta(seconds=20))
 
     assert not plan(resource(ResourceKind.GROUP, cluster=BAKE), ended)

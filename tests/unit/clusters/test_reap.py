@@ -75,7 +75,7 @@ def remove(**regions: Region) -> None:
     reap.remove(found.plan, regions, notify=lambda _: None, clock=clock, sleep=clock.sleep)
 
 
-def test_interfaces_go_before_the_groups_that_they_are_in():
+def test_network_interfaces_are_deleted_before_their_security_groups():
     region = a_region("taxi", loose=[resource(ResourceKind.INTERFACE), resource(ResourceKind.VOLUME)])
 
     remove(here=region)
@@ -84,7 +84,7 @@ def test_interfaces_go_before_the_groups_that_they_are_in():
     assert region.deleted == ["vol-0", "eni-0", "sg-taxi"]
 
 
-def test_what_resists_is_named_and_keeps_nothing_else():
+def test_a_resource_that_cannot_be_removed_is_named_and_the_rest_is_removed():
     region = a_region("first", "second", held=("sg-first",))
 
     with pytest.raises(LeftoverError) as caught:
@@ -96,7 +96,7 @@ def test_what_resists_is_named_and_keeps_nothing_else():
     assert hint_of(caught.value) == "dask-bake reap --region here"
 
 
-def test_a_disk_that_stays_is_named_with_ec2_s_reason():
+def test_a_volume_that_cannot_be_deleted_is_named_with_ec2_s_reason():
     region = a_region("taxi", loose=[resource(ResourceKind.VOLUME)], held=("vol-0",))
 
     with pytest.raises(LeftoverError) as caught:
@@ -106,7 +106,7 @@ def test_a_disk_that_stays_is_named_with_ec2_s_reason():
     assert "volume vol-0. The reason: vol-0 is in use" in caught.value.message
 
 
-def test_what_resists_in_one_region_keeps_nothing_in_the_others():
+def test_a_failure_in_one_region_does_not_stop_the_removal_in_others():
     first, last = (a_region("taxi", loose=[resource(ResourceKind.VOLUME)], held=("vol-0",)) for _ in range(2))
     between = a_region("train")
 
@@ -124,7 +124,7 @@ def test_what_resists_in_one_region_keeps_nothing_in_the_others():
 @pytest.mark.parametrize(
     "operation", ["terminate", "nodes", "delete_security_group", "groups"], ids=lambda each: f"in-{each}"
 )
-def test_an_interrupt_ends_the_removal_and_names_all_that_may_be_left(operation):
+def test_an_interrupt_ends_the_removal_and_names_everything_that_may_be_left(operation):
     first, near = a_region("far"), a_region("taxi", "train")
     near.faults = [Fault(operation, KeyboardInterrupt())]
     last = a_region("zebra")
@@ -141,7 +141,7 @@ def test_an_interrupt_ends_the_removal_and_names_all_that_may_be_left(operation)
     assert near.left
 
 
-def test_an_interrupt_in_the_last_region_tells_the_command_for_it():
+def test_after_an_interrupt_in_one_region_the_hint_names_that_region():
     region = a_region("taxi")
     region.faults = [Fault("terminate", KeyboardInterrupt())]
 
@@ -151,7 +151,7 @@ def test_an_interrupt_in_the_last_region_tells_the_command_for_it():
     assert hint_of(caught.value) == "dask-bake reap --region here"
 
 
-def test_a_region_that_does_not_answer_hides_no_other():
+def test_a_region_that_does_not_respond_is_reported_beside_the_others():
     seen = reap.survey({"far": Region(silent=True), "here": a_region("taxi")}, NOW)
 
     assert [each.cluster for each in seen.plan.orphans] == ["taxi"]

@@ -37,36 +37,36 @@ def a_cluster_with(*rules, **options):
         ("2001:db9::7/128", False),
     ],
 )
-def test_an_address_is_let_in_by_a_rule_that_covers_it(address, is_in):
+def test_an_address_is_allowed_by_a_rule_whose_block_contains_it(address, is_in):
     cluster = a_cluster_with(ssh_rule(OLD), SOMEBODY_S, ssh_rule("2001:db8::/56"), ssh_rule("sg-9"))
 
     assert allows_ssh_from(cluster, address) is is_in
 
 
-def test_a_rule_for_another_port_lets_nobody_in_to_ssh():
+def test_a_rule_for_another_port_does_not_allow_ssh():
     assert not allows_ssh_from(a_cluster_with(Rule(NEW, "web", 443)), NEW)
 
 
-def test_a_new_address_is_opened_the_old_one_closed_and_what_others_made_stays():
+def test_the_caller_s_old_rule_is_replaced_and_foreign_rules_are_kept():
     change = plan_change(a_cluster_with(ssh_rule(OLD), SOMEBODY_S), [NEW])
 
     assert (change.group.id, change.opened, change.closed) == ("sg-2", (ssh_rule(NEW),), (ssh_rule(OLD),))
 
 
-def test_who_is_let_in_already_is_let_in_with_nothing_to_do():
+def test_an_address_that_is_allowed_already_changes_nothing():
     change = plan_change(a_cluster_with(ssh_rule(NEW)), [NEW])
 
     assert (change.opened, change.closed) == ((), ())
 
 
-def test_what_somebody_else_opened_is_not_opened_again():
+def test_an_address_that_a_foreign_rule_allows_gets_no_second_rule():
     """EC2 knows a rule by what it lets in, not by its description."""
     change = plan_change(a_cluster_with(ssh_rule(OLD), SOMEBODY_S), [OFFICE])
 
     assert (change.opened, change.closed) == ((), (ssh_rule(OLD),))
 
 
-def test_the_same_block_written_otherwise_is_the_same():
+def test_two_notations_of_a_block_are_equal():
     change = plan_change(a_cluster_with(ssh_rule("2001:db8::/56")), ["2001:0db8:0::/56"])
 
     assert (change.opened, change.closed) == ((), ())
@@ -77,12 +77,12 @@ def test_the_same_block_written_otherwise_is_the_same():
     [{"connect": Connect.SSM, "iaminstance_name": "agent"}, {"connect": Connect.EICE}],
     ids=["ssm", "eice"],
 )
-def test_where_aws_carries_the_connection_nothing_need_be_opened(options):
+def test_with_ssm_or_eice_allow_me_is_refused(options):
     with pytest.raises(UsageError, match="nothing need be opened for your address"):
         check_can_allow(a_cluster_with(**options), has_cidr=False)
 
 
-def test_a_bastion_is_let_in_and_not_this_machine():
+def test_behind_a_bastion_allow_me_needs_cidr():
     cluster = a_cluster_with(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",))
 
     with pytest.raises(UsageError, match=r"entered through jump") as caught:
@@ -91,7 +91,7 @@ def test_a_bastion_is_let_in_and_not_this_machine():
     check_can_allow(cluster, has_cidr=True)
 
 
-def test_a_cluster_without_the_group_says_so():
+def test_a_cluster_without_a_security_group_for_ssh_is_an_error():
     with pytest.raises(BakeError, match="has no security group for SSH"):
         plan_change(a_cluster(), [NEW])
 
@@ -102,7 +102,7 @@ ELSEWHERE = ConnectEndpoint("eice-1", "vpc-2", "subnet-9", ("sg-5",))
 BESIDE = ConnectEndpoint("eice-3", "vpc-1", "subnet-7", ("sg-6",))
 
 
-def test_of_several_endpoints_one_is_chosen_in_the_vpc_and_the_subnet_s_own_before_others():
+def test_an_endpoint_in_the_vpc_is_chosen_preferably_in_the_subnet():
     """The AWS CLI, told none, takes whichever it finds: maybe one that the head's group does not let in."""
     everything = (ELSEWHERE, KEEPING, BESIDE, READY)
 
@@ -118,9 +118,7 @@ def test_of_several_endpoints_one_is_chosen_in_the_vpc_and_the_subnet_s_own_befo
         ((KEEPING,), "the Instance Connect endpoint eice-2 shows the client's address to instances"),
     ],
 )
-def test_without_an_endpoint_that_serves_there_is_a_sentence_and_the_command_that_makes_one(
-    endpoints, sentence
-):
+def test_without_a_suitable_endpoint_the_hint_is_the_command_that_creates_one(endpoints, sentence):
     with pytest.raises(BakeError, match=sentence) as caught:
         choose_endpoint(endpoints, SUBNETS[0])
 
@@ -128,13 +126,13 @@ def test_without_an_endpoint_that_serves_there_is_a_sentence_and_the_command_tha
     assert hint_of(caught.value).startswith(command)
 
 
-def test_a_launch_by_an_endpoint_opens_ssh_to_that_endpoint_s_groups_and_to_no_address():
+def test_a_launch_through_an_endpoint_opens_ssh_to_the_endpoint_s_security_groups_only():
     around = looked_around(endpoints=(BESIDE, READY), connect=Connect.EICE, private=True)
 
     assert (around.endpoint, around.callers) == ("eice-4", ("sg-7", "sg-8"))
 
 
-def test_without_that_way_nobody_asks_for_endpoints():
+def test_endpoints_are_looked_up_only_for_connect_eice():
     around = looked_around(endpoints=(READY,))
 
     assert (around.endpoint, around.callers) == (None, ("192.0.2.7/32",))

@@ -44,7 +44,7 @@ def remove(cloud, **said):
     return clock.now - 100, [event.text for event in events if isinstance(event, Note)]
 
 
-def test_each_instance_is_told_to_end_once_and_two_looks_must_find_nothing():
+def test_each_instance_is_terminated_once_and_two_queries_must_find_nothing():
     cloud = filled(FakeCloud())
 
     assert remove(cloud)[1] == []
@@ -59,7 +59,7 @@ def test_each_instance_is_told_to_end_once_and_two_looks_must_find_nothing():
 
 @pytest.mark.parametrize("operation", ["nodes", "terminate", "groups", "delete_security_group", "key_pairs"])
 @pytest.mark.parametrize("after", [False, True])
-def test_an_ec2_that_does_not_answer_is_asked_again(operation, after):
+def test_transient_errors_during_teardown_are_retried(operation, after):
     errors = (TransientError("AWS is throttling"), OutcomeUnknownError("EC2 could not be reached"))
     cloud = filled(FakeCloud())
     cloud.faults = [Fault(operation, error, nth=n, after=after) for n, error in enumerate(errors, 1)]
@@ -69,7 +69,7 @@ def test_an_ec2_that_does_not_answer_is_asked_again(operation, after):
     assert cloud.left == []
 
 
-def test_what_takes_long_is_told_once_for_each_thing_that_is_waited_for():
+def test_each_reason_for_a_long_wait_is_noted_once():
     cloud = filled(FakeCloud())
     cloud.faults = [
         Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 60)
@@ -82,7 +82,7 @@ def test_what_takes_long_is_told_once_for_each_thing_that_is_waited_for():
     assert cloud.left == []
 
 
-def test_an_ec2_that_never_answers_is_waited_for_five_minutes_and_what_is_known_is_named():
+def test_if_ec2_does_not_respond_for_five_minutes_the_known_instances_are_named():
     cloud = filled(FakeCloud())
     cloud.faults = [Fault("nodes", OutcomeUnknownError("no network"), nth=n) for n in range(1, 1000)]
 
@@ -90,7 +90,7 @@ def test_an_ec2_that_never_answers_is_waited_for_five_minutes_and_what_is_known_
         remove(cloud, known=("i-0", "i-1"))
 
 
-def test_an_instance_that_may_not_be_ended_is_named_and_all_else_is_gone():
+def test_a_protected_instance_is_named_and_the_rest_is_removed():
     cloud = filled(Protecting())
     cloud.protected = ("i-1",)
 
@@ -102,7 +102,7 @@ def test_an_instance_that_may_not_be_ended_is_named_and_all_else_is_gone():
     assert cloud.calls.count("terminate") == 1
 
 
-def test_a_group_that_somebody_elses_interface_keeps_is_named_with_it():
+def test_a_security_group_that_a_foreign_interface_uses_is_named_with_the_interface():
     cloud = filled(FakeCloud(strangers={"sg-0": ("eni-7", "eni-8")}))
 
     with pytest.raises(LeftoverError, match=r"dask-bake-dask \(sg-0\), used by eni-7, eni-8.*waited 300 s"):
@@ -114,7 +114,7 @@ def test_a_group_that_somebody_elses_interface_keeps_is_named_with_it():
     assert cloud.left == []
 
 
-def test_an_instance_that_comes_while_its_group_is_being_deleted_is_ended_too():
+def test_an_instance_that_appears_during_teardown_is_terminated_too():
     """As when a cluster is taken down while it is launched."""
     cloud = filled(FakeCloud())
 
@@ -134,7 +134,7 @@ def test_an_instance_that_comes_while_its_group_is_being_deleted_is_ended_too():
     assert cloud.instances[-1].state == "terminated"
 
 
-def test_a_key_pair_that_stays_is_left_with_the_group_by_which_down_finds_it():
+def test_if_the_key_pair_cannot_be_deleted_the_security_group_stays_so_that_down_finds_it():
     cloud = filled(FakeCloud())
     cloud.faults = [Fault("delete_key_pair", BakeError("you may not"))]
 
@@ -146,14 +146,14 @@ def test_a_key_pair_that_stays_is_left_with_the_group_by_which_down_finds_it():
     assert cloud.left == []
 
 
-def test_what_ec2_may_still_make_is_looked_for_as_long_as_it_may():
+def test_teardown_waits_for_resources_of_unfinished_requests():
     cloud = FakeCloud()
 
     assert remove(cloud)[0] == 0.5
     assert remove(cloud, settle=10.0)[0] >= 10
 
 
-def test_a_known_instance_is_looked_for_a_minute_and_told_again_once_it_is_seen():
+def test_a_known_instance_that_ec2_does_not_list_is_terminated_when_it_appears_within_a_minute():
     cloud = filled(FakeCloud())
     cloud.delay = 20
 

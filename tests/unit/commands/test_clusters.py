@@ -90,7 +90,7 @@ def test_it_runs_the_head_s_program_and_shows_when_the_cluster_ends(extend, ssh,
     )
 
 
-def test_an_end_that_is_still_near_is_shown_with_the_command(extend, ssh, capsys):
+def test_if_the_shutdown_is_still_near_the_command_is_shown(extend, ssh, capsys):
     ssh(timers(NEAR))
 
     assert extend("dask", seconds=60) == 0

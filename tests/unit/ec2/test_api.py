@@ -50,7 +50,7 @@ def stubbed():
         stub.assert_no_pending_responses()
 
 
-def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed):
+def test_instances_are_requested_all_or_none_encrypted_tagged_and_with_imdsv2(stubbed):
     edge, stub, _ = stubbed
     spec = workers_of(a_plan())
     stub.add_response(
@@ -101,7 +101,7 @@ def test_instances_are_asked_for_closed_encrypted_tagged_and_all_or_none(stubbed
     assert PUBLIC_KEY in spec.user_data
 
 
-def test_the_other_volumes_of_an_image_are_encrypted_and_end_with_the_node_too(stubbed):
+def test_further_volumes_of_an_image_are_encrypted_and_deleted_with_the_instance(stubbed):
     edge, stub, _ = stubbed
     answer = {
         "ImageId": "ami-1",
@@ -125,7 +125,7 @@ def test_the_other_volumes_of_an_image_are_encrypted_and_end_with_the_node_too(s
     ]
 
 
-def test_a_security_group_is_tagged_in_the_call_that_makes_it(stubbed):
+def test_a_security_group_is_tagged_when_it_is_created(stubbed):
     edge, stub, _ = stubbed
     stub.add_response(
         "create_security_group",
@@ -162,7 +162,7 @@ def described(*launch_ids):
 
 
 @pytest.mark.parametrize(("launch_id", "is_ours"), [("other", False), ("own", True)])
-def test_a_name_is_taken_unless_an_earlier_try_of_this_launch_took_it(stubbed, launch_id, is_ours):
+def test_a_duplicate_security_group_is_refused_unless_this_launch_created_it(stubbed, launch_id, is_ours):
     edge, stub, pauses = stubbed
     stub.add_client_error("create_security_group", "InvalidGroup.Duplicate")
     stub.add_response("describe_security_groups", described())
@@ -176,7 +176,7 @@ def test_a_name_is_taken_unless_an_earlier_try_of_this_launch_took_it(stubbed, l
 
 
 @pytest.mark.parametrize("names", [(), ("dask-bake-dask",)])
-def test_a_key_pair_is_taken_unless_an_earlier_try_of_this_launch_made_it(stubbed, names):
+def test_a_duplicate_key_pair_is_an_error_unless_this_launch_created_it(stubbed, names):
     edge, stub, _ = stubbed
     stub.add_client_error("import_key_pair", "InvalidKeyPair.Duplicate")
     stub.add_response(
@@ -189,7 +189,7 @@ def test_a_key_pair_is_taken_unless_an_earlier_try_of_this_launch_made_it(stubbe
         edge.import_key_pair("dask-bake-dask", public_key="x", tags=(("dask-bake:launch-id", "own"),))
 
 
-def test_an_instance_that_ec2_does_not_know_yet_has_printed_nothing(stubbed):
+def test_an_instance_that_ec2_does_not_know_yet_has_no_console_output(stubbed):
     edge, stub, _ = stubbed
     stub.add_client_error("get_console_output", "InvalidInstanceID.NotFound")
 
@@ -217,7 +217,7 @@ def test_an_instance_that_ec2_does_not_know_yet_has_printed_nothing(stubbed):
         ),
     ],
 )
-def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller, ranges):
+def test_a_security_group_allows_its_members_and_ssh_from_one_address(stubbed, caller, ranges):
     edge, stub, _ = stubbed
     stub.add_response(
         "authorize_security_group_ingress",
@@ -237,7 +237,7 @@ def test_a_group_is_opened_to_itself_and_for_ssh_to_one_address(stubbed, caller,
     edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"), ssh_rule(caller)))
 
 
-def test_a_rule_is_closed_by_what_it_lets_in_whatever_it_says_of_itself(stubbed):
+def test_a_rule_is_revoked_without_its_description(stubbed):
     edge, stub, _ = stubbed
     stub.add_response(
         "revoke_security_group_ingress",
@@ -259,7 +259,7 @@ def test_a_rule_is_closed_by_what_it_lets_in_whatever_it_says_of_itself(stubbed)
     edge.revoke(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
 
 
-def test_a_rule_that_is_there_already_is_open(stubbed):
+def test_a_duplicate_rule_is_not_an_error(stubbed):
     """The rule may also come from a request whose response was lost."""
     edge, stub, _ = stubbed
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
@@ -269,7 +269,7 @@ def test_a_rule_that_is_there_already_is_open(stubbed):
     edge.authorize(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
 
 
-def test_a_key_pair_of_a_cluster_is_found_by_its_tags_and_removed_by_its_name(stubbed):
+def test_key_pairs_are_found_by_tag_and_deleted_by_name(stubbed):
     edge, stub, _ = stubbed
     stub.add_response(
         "describe_key_pairs",
@@ -282,7 +282,7 @@ def test_a_key_pair_of_a_cluster_is_found_by_its_tags_and_removed_by_its_name(st
         edge.delete_key_pair(name)
 
 
-def test_no_capacity_is_not_asked_for_again(stubbed):
+def test_insufficient_capacity_is_not_retried(stubbed):
     edge, stub, pauses = stubbed
     stub.add_client_error(
         "run_instances", "InsufficientInstanceCapacity", "none in us-east-1a", http_status_code=500
@@ -293,7 +293,7 @@ def test_no_capacity_is_not_asked_for_again(stubbed):
     assert pauses == []
 
 
-def test_an_answer_without_instances_did_not_come_from_ec2(stubbed):
+def test_a_response_without_instances_is_not_from_ec2(stubbed):
     edge, stub, _ = stubbed
     stub.add_response("run_instances", {})
 
@@ -301,7 +301,7 @@ def test_an_answer_without_instances_did_not_come_from_ec2(stubbed):
         edge.run_instances(head_of(a_plan()))
 
 
-def test_the_console_is_asked_for_as_it_is_now(stubbed):
+def test_live_console_output_is_requested(stubbed):
     edge, stub, _ = stubbed
     stub.add_response("get_console_output", {"InstanceId": "i-1"}, {"InstanceId": "i-1", "Latest": True})
 
@@ -309,7 +309,7 @@ def test_the_console_is_asked_for_as_it_is_now(stubbed):
 
 
 @pytest.mark.parametrize("code", [None, "InvalidInstanceID.NotFound"])
-def test_a_console_that_ec2_does_not_show_as_it_is_now_is_asked_for_as_it_was(stubbed, code):
+def test_without_live_console_output_the_last_stored_output_is_requested(stubbed, code):
     edge, stub, _ = stubbed
     why = "This instance type does not support retrieving the latest console logs"
     latest = {"InstanceId": "i-1", "Latest": True}
@@ -326,7 +326,7 @@ def test_a_console_that_ec2_does_not_show_as_it_is_now_is_asked_for_as_it_was(st
 @pytest.mark.parametrize(
     ("answer", "is_live"), [({"Hypervisor": "nitro"}, True), ({"Hypervisor": "xen"}, False), ({}, True)]
 )
-def test_what_is_no_nitro_and_no_bare_metal_has_its_console_late(stubbed, answer, is_live):
+def test_only_nitro_and_bare_metal_instances_have_a_live_console(stubbed, answer, is_live):
     edge, stub, _ = stubbed
     kind = {
         "InstanceType": "x1.y",
@@ -338,7 +338,7 @@ def test_what_is_no_nitro_and_no_bare_metal_has_its_console_late(stubbed, answer
     assert edge.instance_types(["x1.y"])[0].has_live_console is is_live
 
 
-def test_nodes_are_found_by_tag_page_by_page_the_head_first(stubbed):
+def test_nodes_are_found_by_tag_on_all_pages_and_the_head_is_first(stubbed):
     edge, stub, _ = stubbed
     filters = [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]
     head = {**INSTANCE, "InstanceId": "i-0", "Tags": [{"Key": "dask-bake:role", "Value": "head"}]}
@@ -359,7 +359,7 @@ def test_nodes_are_found_by_tag_page_by_page_the_head_first(stubbed):
     ]
 
 
-def test_one_instance_that_cannot_be_ended_does_not_save_the_others(stubbed):
+def test_if_one_instance_cannot_be_terminated_the_others_are(stubbed):
     edge, stub, _ = stubbed
     stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
     stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
@@ -374,7 +374,7 @@ def test_one_instance_that_cannot_be_ended_does_not_save_the_others(stubbed):
     ("code", "gone"),
     [("DependencyViolation", False), ("InvalidGroup.InUse", False), ("InvalidGroup.NotFound", True)],
 )
-def test_a_group_in_use_is_not_gone_and_one_that_is_not_there_is(stubbed, code, gone):
+def test_a_security_group_in_use_is_not_deleted_and_a_missing_one_counts_as_deleted(stubbed, code, gone):
     edge, stub, _ = stubbed
     stub.add_client_error("delete_security_group", code)
 
@@ -382,7 +382,7 @@ def test_a_group_in_use_is_not_gone_and_one_that_is_not_there_is(stubbed, code, 
 
 
 @pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"])
-def test_an_unknown_image_is_one_sentence(stubbed, code):
+def test_an_unknown_image_is_an_error(stubbed, code):
     edge, stub, _ = stubbed
     stub.add_client_error("describe_images", code)
 
@@ -390,7 +390,7 @@ def test_an_unknown_image_is_one_sentence(stubbed, code):
         edge.image("ami-0")
 
 
-def test_an_image_that_is_not_listed_does_not_exist(stubbed):
+def test_an_image_that_ec2_does_not_list_does_not_exist(stubbed):
     edge, stub, _ = stubbed
     stub.add_response("describe_images", {"Images": []}, {"ImageIds": ["ami-0"]})
 
@@ -398,7 +398,7 @@ def test_an_image_that_is_not_listed_does_not_exist(stubbed):
         edge.image("ami-0")
 
 
-def test_images_come_newest_first(stubbed):
+def test_images_are_sorted_newest_first(stubbed):
     edge, stub, _ = stubbed
     images = [
         {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z"},
@@ -419,7 +419,7 @@ def test_images_come_newest_first(stubbed):
     assert [image.id for image in found] == ["ami-2", "ami-1"]
 
 
-def test_the_default_subnets_come_by_zone_with_what_is_free_in_them(stubbed):
+def test_default_subnets_are_sorted_by_zone_and_have_their_free_addresses(stubbed):
     edge, stub, _ = stubbed
     subnets = [
         {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
@@ -450,7 +450,7 @@ def test_the_default_subnets_come_by_zone_with_what_is_free_in_them(stubbed):
         ({"vpc_id": "vpc-2", "subnet_id": "subnet-c"}, {"vpc-id": ["vpc-2"], "subnet-id": ["subnet-c"]}),
     ],
 )
-def test_the_subnets_of_a_vpc_and_one_subnet_are_asked_for_by_filter(stubbed, given, filters):
+def test_subnets_of_a_vpc_and_a_single_subnet_are_requested_by_filter(stubbed, given, filters):
     edge, stub, _ = stubbed
     wanted = [{"Name": name, "Values": values} for name, values in filters.items()]
     stub.add_response("describe_subnets", {"Subnets": []}, {"Filters": wanted})
@@ -469,7 +469,7 @@ def test_the_subnets_of_a_vpc_and_one_subnet_are_asked_for_by_filter(stubbed, gi
         ("SomethingElse", r"DescribeInstanceTypes failed: why \(SomethingElse\)"),
     ],
 )
-def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, sentence):
+def test_a_refusal_by_aws_is_an_error_with_a_hint(stubbed, code, sentence):
     edge, stub, _ = stubbed
     stub.add_client_error("describe_instance_types", code, "why Encoded authorization failure message: AAAA")
 
@@ -480,7 +480,7 @@ def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, sentence
     assert caught.value.hint or code == "SomethingElse"
 
 
-def test_an_instance_type_is_its_cpus_and_what_it_can_run(stubbed):
+def test_an_instance_type_has_its_cpus_and_capabilities(stubbed):
     edge, stub, _ = stubbed
     stub.add_response(
         "describe_instance_types",
@@ -520,12 +520,12 @@ def test_an_unknown_instance_type_is_wrong_use(stubbed):
         (ReadTimeoutError(endpoint_url="http://x"), OutcomeUnknownError, "could not be reached"),
     ],
 )
-def test_no_exception_of_botocores_passes(error, kind, sentence):
+def test_every_exception_of_botocore_is_translated(error, kind, sentence):
     with pytest.raises(kind, match=sentence), translated("DescribeImages"):
         raise error
 
 
-def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
+def test_an_unreachable_endpoint_is_an_error_and_every_attempt_is_an_event():
     events = []
     clock = FakeClock()
     retries = RetryPolicy(events.append, clock, clock.sleep, jitter=lambda: 1.0)
@@ -546,7 +546,7 @@ def test_an_endpoint_that_is_not_there_is_one_sentence_and_every_call_is_told():
         ("nowhere", "aws ec2 describe-regions lists them. "),
     ],
 )
-def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody_is_asked(region, hint):
+def test_an_unknown_region_is_refused_with_similar_ones_and_without_a_request(region, hint):
     events = []
 
     with pytest.raises(UsageError) as caught:
@@ -559,5 +559,5 @@ def test_a_region_that_is_none_is_refused_with_those_that_are_like_it_and_nobody
 
 
 @pytest.mark.parametrize("region", ["us-east-1", "cn-north-1", "us-gov-west-1"])
-def test_the_regions_of_all_partitions_are_regions(region):
+def test_regions_of_all_partitions_are_accepted(region):
     assert api.connect(clouds.aws_cloud(region, {}), [].append)

@@ -47,7 +47,7 @@ def stubbed(clock):
         stub.assert_no_pending_responses()
 
 
-def test_our_images_are_asked_for_page_by_page_in_any_state_and_come_newest_first(stubbed):
+def test_managed_images_of_any_state_are_read_page_by_page_and_sorted_newest_first(stubbed):
     edge, stub = stubbed
     first = {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z", "State": "pending"}
     second = {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z", "State": "failed"}
@@ -58,7 +58,7 @@ def test_our_images_are_asked_for_page_by_page_in_any_state_and_come_newest_firs
     assert [(image.id, image.state) for image in edge.mine()] == [("ami-2", "failed"), ("ami-1", "pending")]
 
 
-def test_base_images_are_debian_s_by_name(stubbed):
+def test_base_images_are_requested_from_debian_s_account_by_name(stubbed):
     edge, stub = stubbed
     stub.add_response(
         "describe_images",
@@ -78,12 +78,12 @@ def test_base_images_are_debian_s_by_name(stubbed):
     ]
 
 
-def test_nothing_is_asked_about_nothing(stubbed):
+def test_without_ids_no_request_is_sent(stubbed):
     edge, _ = stubbed
     assert (edge.published([]), edge.snapshots([]), edge.users_of([])) == ((), {}, {})
 
 
-def test_a_snapshot_is_what_ec2_says_of_it(stubbed):
+def test_a_snapshot_has_the_values_of_the_response(stubbed):
     edge, stub = stubbed
     stub.add_response(
         "describe_snapshots",
@@ -110,7 +110,7 @@ def test_a_snapshot_is_what_ec2_says_of_it(stubbed):
     assert edge.snapshots(["snap-1", "snap-2"]) == {"snap-1": snapshot}
 
 
-def test_more_ids_than_a_filter_takes_are_asked_for_in_several_calls(stubbed):
+def test_more_ids_than_a_filter_can_hold_are_requested_in_several_calls(stubbed):
     edge, stub = stubbed
     ids = [f"snap-{number}" for number in range(201)]
     for some in (ids[:200], ids[200:]):
@@ -127,7 +127,7 @@ def test_more_ids_than_a_filter_takes_are_asked_for_in_several_calls(stubbed):
     assert list(edge.snapshots(ids)) == ["snap-0", "snap-200"]
 
 
-def test_our_snapshots_are_found_without_their_images(stubbed):
+def test_managed_snapshots_are_found_by_tag(stubbed):
     edge, stub = stubbed
     stub.add_response(
         "describe_snapshots",
@@ -138,7 +138,7 @@ def test_our_snapshots_are_found_without_their_images(stubbed):
     assert [each.id for each in edge.tagged_snapshots()] == ["snap-1"]
 
 
-def test_users_are_clusters_or_instances_that_are_not_yet_ended(stubbed):
+def test_users_of_an_image_are_clusters_and_instances_that_have_not_ended(stubbed):
     edge, stub = stubbed
     docs = [{"Key": "dask-bake:cluster", "Value": "docs"}]
     stub.add_response(
@@ -168,7 +168,7 @@ def test_users_are_clusters_or_instances_that_are_not_yet_ended(stubbed):
     assert edge.users_of(["ami-1", "ami-2"]) == {"ami-1": ("docs", "i-3")}
 
 
-def test_an_image_s_settings_are_asked_for_by_id(stubbed):
+def test_the_settings_of_an_image_are_requested_by_id(stubbed):
     edge, stub = stubbed
     stub.add_response(
         "describe_images",
@@ -195,7 +195,7 @@ def test_an_image_s_settings_are_asked_for_by_id(stubbed):
     )
 
 
-def test_an_image_that_has_gone_has_no_settings(stubbed):
+def test_a_removed_image_has_no_settings(stubbed):
     edge, stub = stubbed
     stub.add_client_error("describe_images", "InvalidAMIID.NotFound", "The image id '[ami-1]' does not exist")
 
@@ -203,7 +203,7 @@ def test_an_image_that_has_gone_has_no_settings(stubbed):
         edge.settings_of("ami-1")
 
 
-def test_regions_are_those_of_the_account(stubbed):
+def test_the_regions_are_those_enabled_for_the_account(stubbed):
     edge, stub = stubbed
     regions = [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}]
     stub.add_response("describe_regions", {"Regions": regions}, {})
@@ -211,7 +211,7 @@ def test_regions_are_those_of_the_account(stubbed):
     assert edge.regions() == ("eu-west-1", "us-east-1")
 
 
-def test_settings_are_one_call_each(stubbed):
+def test_each_setting_of_an_image_is_one_call(stubbed):
     edge, stub = stubbed
     stub.add_response("modify_image_attribute", {}, {"ImageId": "ami-1", "ImdsSupport": {"Value": "v2.0"}})
     stub.add_response("enable_image_deprecation", {}, {"ImageId": "ami-1", "DeprecateAt": CREATED})
@@ -235,7 +235,7 @@ def test_an_image_is_deregistered_and_then_its_snapshots_are_deleted(stubbed):
 
 
 @pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])
-def test_what_is_gone_already_is_no_error(stubbed, code):
+def test_removing_a_missing_image_or_snapshot_is_no_error(stubbed, code):
     edge, stub = stubbed
     stub.add_client_error("deregister_image", code)
     stub.add_response("describe_snapshots", {"Snapshots": []}, FOR_ONE)
@@ -252,7 +252,7 @@ def test_an_image_that_cannot_be_deregistered_keeps_its_snapshot(stubbed):
         edge.remove(IMAGE)
 
 
-def test_a_snapshot_is_deleted_when_ec2_has_noticed_that_its_image_is_gone(stubbed, clock):
+def test_a_snapshot_still_in_use_by_its_deregistered_image_is_deleted_after_a_retry(stubbed, clock):
     edge, stub = stubbed
     for _ in range(2):
         stub.add_client_error("delete_snapshot", "InvalidSnapshot.InUse")
@@ -263,7 +263,7 @@ def test_a_snapshot_is_deleted_when_ec2_has_noticed_that_its_image_is_gone(stubb
     assert clock.now == 100 + 0.5 + 1
 
 
-def test_a_snapshot_that_stays_in_use_is_one_sentence(stubbed):
+def test_a_snapshot_that_stays_in_use_is_an_error(stubbed):
     edge, stub = stubbed
     for _ in range(6):
         stub.add_client_error("delete_snapshot", "InvalidSnapshot.InUse", "snap-1 is in use by ami-9")
@@ -272,7 +272,7 @@ def test_a_snapshot_that_stays_in_use_is_one_sentence(stubbed):
         edge.remove_snapshot("snap-1")
 
 
-def test_a_copy_is_encrypted_and_tagged_in_the_call_that_makes_it(stubbed):
+def test_a_copy_is_encrypted_and_tagged_when_it_is_created(stubbed):
     edge, stub = stubbed
     stub.add_response(
         "copy_image",
@@ -316,7 +316,7 @@ def looks(stub, *answers):
         stub.add_response("describe_images", {"Images": images}, request)
 
 
-def test_an_image_is_waited_for_also_before_ec2_lists_it(stubbed, clock):
+def test_waiting_for_an_image_starts_before_ec2_lists_it(stubbed, clock):
     edge, stub = stubbed
     looks(stub, None, {"State": "pending"}, {"State": "available"})
 
@@ -325,7 +325,7 @@ def test_an_image_is_waited_for_also_before_ec2_lists_it(stubbed, clock):
 
 
 @pytest.mark.parametrize("state", ["failed", "error", "invalid"])
-def test_an_image_that_fails_says_why(stubbed, state):
+def test_an_image_that_fails_is_an_error_with_ec2_s_reason(stubbed, state):
     edge, stub = stubbed
     looks(stub, {"State": state, "StateReason": {"Message": "the key is disabled"}})
 
@@ -333,7 +333,7 @@ def test_an_image_that_fails_says_why(stubbed, state):
         edge.wait_available("ami-1", timeout=60)
 
 
-def test_an_image_that_somebody_removes_is_not_waited_for(stubbed):
+def test_waiting_ends_if_the_image_is_removed(stubbed):
     edge, stub = stubbed
     looks(stub, {"State": "pending"}, None)
 
@@ -341,7 +341,7 @@ def test_an_image_that_somebody_removes_is_not_waited_for(stubbed):
         edge.wait_available("ami-1", timeout=60)
 
 
-def test_waiting_ends_at_the_deadline_and_says_for_what(stubbed):
+def test_waiting_for_an_image_ends_at_the_deadline_and_names_the_image(stubbed):
     edge, stub = stubbed
     looks(stub, *3 * [{"State": "pending"}])
 
@@ -396,7 +396,7 @@ def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation
         ("UnauthorizedOperation", "why", "may not call ec2:ModifyImageAttribute", "iam-policy"),
     ],
 )
-def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, message, sentence, hint):
+def test_a_refusal_by_aws_is_an_error_with_a_hint(stubbed, code, message, sentence, hint):
     edge, stub = stubbed
     stub.add_client_error("modify_image_attribute", code, message)
 
@@ -405,7 +405,7 @@ def test_what_aws_refuses_is_one_sentence_with_a_way_out(stubbed, code, message,
     assert hint in caught.value.hint
 
 
-def test_an_account_that_aws_does_not_know_is_wrong_use(stubbed):
+def test_sharing_with_an_unknown_account_is_wrong_use(stubbed):
     edge, stub = stubbed
     stub.add_client_error("modify_image_attribute", "InvalidAMIAttributeItemValue", "why")
 
@@ -413,7 +413,7 @@ def test_an_account_that_aws_does_not_know_is_wrong_use(stubbed):
         edge.share(IMAGE, ["111111111111"])
 
 
-def test_images_are_reached_at_the_cloud_s_own_address_and_every_call_is_told():
+def test_requests_go_to_the_endpoint_of_the_cloud_and_are_events():
     class Refusing(http.server.BaseHTTPRequestHandler):
         def do_POST(self):
             self.send_response(403)

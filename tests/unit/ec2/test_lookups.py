@@ -54,7 +54,7 @@ def account():
         stub.assert_no_pending_responses()
 
 
-def test_a_quota_is_asked_for_by_its_code(account):
+def test_a_quota_is_requested_by_its_code(account):
     edge, answers = account
     told = {"Quota": {"QuotaName": "Running On-Demand Standard instances", "Value": 32.0}}
     wanted = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
@@ -64,14 +64,14 @@ def test_a_quota_is_asked_for_by_its_code(account):
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "NoSuchResourceException", "InternalFailure"])
-def test_a_quota_that_may_not_be_read_is_silently_unknown(account, code):
+def test_a_quota_that_the_caller_may_not_read_is_unknown(account, code):
     edge, answers = account
     answers.append(lambda stub: stub.add_client_error("get_service_quota", code))
 
     assert edge.quota("L-1216C47A") is None
 
 
-def test_a_page_in_place_of_a_quota_is_silently_unknown(account):
+def test_a_quota_in_a_malformed_response_is_unknown(account):
     edge, answers = account
     answers.append(lambda stub: stub.add_response("get_service_quota", {}))
 
@@ -81,7 +81,7 @@ def test_a_page_in_place_of_a_quota_is_silently_unknown(account):
 @pytest.mark.parametrize(
     ("code", "known"), [(None, True), ("NoSuchEntity", False), ("AccessDenied", None), ("Throttling", None)]
 )
-def test_an_instance_profile_is_there_or_not_or_not_to_be_known(account, code, known):
+def test_an_instance_profile_exists_or_not_or_is_unknown(account, code, known):
     edge, answers = account
     wanted = {"InstanceProfileName": "s3-reader"}
     if code is None:
@@ -94,14 +94,14 @@ def test_an_instance_profile_is_there_or_not_or_not_to_be_known(account, code, k
     assert edge.has_instance_profile("s3-reader") is known
 
 
-def test_where_no_other_service_is_to_be_asked_all_of_it_is_unknown():
+def test_without_clients_of_other_services_their_values_are_unknown():
     client = boto3.client("ec2", region_name="us-east-1")
     edge = Ec2(client, sleep=[].append)
 
     assert (edge.quota("L-1216C47A"), edge.has_instance_profile("x"), edge.prices) == (None, None, None)
 
 
-def test_a_key_pair_is_looked_for_by_its_exact_name(stubbed):
+def test_a_key_pair_name_is_not_a_pattern(stubbed):
     edge, stub = stubbed
     wanted = {"Filters": [{"Name": "key-name", "Values": ["mi*"]}]}
     stub.add_response("describe_key_pairs", {"KeyPairs": [{"KeyName": "mine"}]}, wanted)
@@ -111,7 +111,7 @@ def test_a_key_pair_is_looked_for_by_its_exact_name(stubbed):
     assert edge.has_key_pair("mine")
 
 
-def test_a_placement_group_is_looked_for_by_its_exact_name(stubbed):
+def test_a_placement_group_name_is_not_a_pattern(stubbed):
     edge, stub = stubbed
     wanted = {"Filters": [{"Name": "group-name", "Values": ["near"]}]}
     told = {"PlacementGroups": [{"GroupName": "near", "State": "available", "Strategy": "cluster"}]}
@@ -139,7 +139,7 @@ SUBNET = {
         ({"subnet_id": "subnet-1"}, [{"Name": "subnet-id", "Values": ["subnet-1"]}]),
     ],
 )
-def test_subnets_are_the_default_ones_or_a_vpcs_or_the_one_of_an_id(stubbed, asked, filters):
+def test_subnets_are_requested_by_default_by_vpc_or_by_id(stubbed, asked, filters):
     edge, stub = stubbed
     other = {**SUBNET, "SubnetId": "subnet-0", "AvailabilityZone": "us-east-1a", "MapPublicIpOnLaunch": False}
     found = [SUBNET] if "subnet_id" in asked else [SUBNET, other]
@@ -148,14 +148,14 @@ def test_subnets_are_the_default_ones_or_a_vpcs_or_the_one_of_an_id(stubbed, ask
     assert edge.subnets(**asked)[-1] == Subnet("subnet-1", "vpc-1", "us-east-1b", 7)
 
 
-def test_a_subnet_is_not_found_by_a_pattern(stubbed):
+def test_a_subnet_id_is_not_a_pattern(stubbed):
     edge, stub = stubbed
     stub.add_response("describe_subnets", {"Subnets": [SUBNET]})
 
     assert edge.subnets(subnet_id="subnet-*") == ()
 
 
-def test_groups_of_a_name_may_be_in_several_vpcs_and_are_not_found_by_a_pattern(stubbed):
+def test_security_groups_are_found_by_exact_name_in_all_vpcs(stubbed):
     edge, stub = stubbed
     groups = [{"GroupId": f"sg-{n}", "GroupName": "mine", "VpcId": f"vpc-{n}"} for n in (1, 2)]
     wanted = {"Filters": [{"Name": "group-name", "Values": ["mine"]}]}
@@ -169,7 +169,7 @@ def test_groups_of_a_name_may_be_in_several_vpcs_and_are_not_found_by_a_pattern(
     assert edge.named_groups(name="m?ne") == ()
 
 
-def test_offerings_are_asked_for_by_zone(stubbed):
+def test_offerings_are_requested_by_zone(stubbed):
     edge, stub = stubbed
     stub.add_response(
         "describe_instance_type_offerings",
@@ -194,16 +194,14 @@ def test_offerings_are_asked_for_by_zone(stubbed):
 @pytest.mark.parametrize(
     ("code", "may"), [("DryRunOperation", True), ("UnauthorizedOperation", False), ("AccessDenied", False)]
 )
-def test_ec2_is_asked_whether_one_may_without_making_anything(
-    stubbed, operation, method, request_, code, may
-):
+def test_permissions_are_checked_by_dry_run_requests(stubbed, operation, method, request_, code, may):
     edge, stub = stubbed
     stub.add_client_error(method, code, expected_params={**request_, "DryRun": True})
 
     assert edge.may(operation, request_) is may
 
 
-def test_an_answer_that_is_neither_yes_nor_no_is_an_error(stubbed):
+def test_a_dry_run_response_that_is_neither_yes_nor_no_is_an_error(stubbed):
     edge, stub = stubbed
     stub.add_client_error("run_instances", "InvalidSubnetID.NotFound", "no such subnet")
 
@@ -211,7 +209,7 @@ def test_an_answer_that_is_neither_yes_nor_no_is_an_error(stubbed):
         edge.may("RunInstances", {"MinCount": 1, "MaxCount": 1})
 
 
-def test_calls_to_other_services_are_events_with_the_services_name():
+def test_calls_to_other_services_are_events_with_the_service_s_name():
     calls = []
     with mock_aws():
         edge = api.connect(clouds.aws_cloud("us-east-1", {}), calls.append)
@@ -229,7 +227,7 @@ def test_calls_to_other_services_are_events_with_the_services_name():
     ]
 
 
-def test_instance_connect_endpoints_are_those_that_are_ready_also_after_a_change(stubbed):
+def test_instance_connect_endpoints_that_are_ready_or_being_updated_are_listed(stubbed):
     edge, stub = stubbed
     ready = ["create-complete", "update-in-progress", "update-complete", "update-failed"]
     endpoint = {

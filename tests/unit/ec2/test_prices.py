@@ -12,6 +12,6 @@ def product(price: str, usage: str = "BoxUsage:m6i.2xlarge") -> str:
     return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
 
 
-def test_only_what_is_paid_for_on_demand_is_a_price():
+def test_only_on_demand_terms_have_a_price():
     assert list(prices_of(json.loads(product("0.384")))) == [0.384]
     assert list(prices_of({})) == []

@@ -42,7 +42,7 @@ def instance(**changes) -> Resource:
         ({"InstanceLifecycle": "spot", "StateTransitionReason": ""}, instance(is_spot=True)),
     ],
 )
-def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told, resource):
+def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, told, resource):
     edge, stub = stubbed
     answer = {
         "InstanceId": "i-1",
@@ -99,7 +99,7 @@ def test_an_instance_is_told_with_when_it_ended_as_far_as_ec2_says(stubbed, told
         ),
     ],
 )
-def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, resource):
+def test_each_kind_of_resource_is_requested_by_the_managed_tag(stubbed, kind, operation, answer, resource):
     edge, stub = stubbed
     stub.add_response(operation, answer, MANAGED_FILTER)
 
@@ -107,7 +107,7 @@ def test_each_kind_is_asked_for_by_our_tag(stubbed, kind, operation, answer, res
 
 
 @pytest.mark.parametrize("said", ["", "yesterday", "2026-01-02"])
-def test_a_time_that_is_none_is_not_known_or_taken_as_utc(stubbed, said):
+def test_an_invalid_creation_time_is_unknown_and_one_without_zone_is_utc(stubbed, said):
     edge, stub = stubbed
     tags = [{"Key": Tag.CREATED, "Value": said}]
     answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
@@ -117,7 +117,7 @@ def test_a_time_that_is_none_is_not_known_or_taken_as_utc(stubbed, said):
     assert resource.created == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
 
 
-def test_what_is_gone_need_not_be_removed(stubbed):
+def test_deleting_a_missing_resource_is_no_error(stubbed):
     edge, stub = stubbed
     stub.add_client_error("delete_volume", "InvalidVolume.NotFound", expected_params={"VolumeId": "vol-1"})
     wanted = {"NetworkInterfaceId": "eni-1"}
@@ -129,7 +129,7 @@ def test_what_is_gone_need_not_be_removed(stubbed):
     edge.delete_network_interface("eni-1")
 
 
-def test_what_is_in_use_is_refused_in_a_sentence(stubbed):
+def test_deleting_a_resource_in_use_is_an_error(stubbed):
     edge, stub = stubbed
     stub.add_client_error("delete_volume", "VolumeInUse", "vol-1 is attached to i-1")
 
@@ -137,7 +137,7 @@ def test_what_is_in_use_is_refused_in_a_sentence(stubbed):
         edge.delete_volume("vol-1")
 
 
-def test_only_regions_that_are_enabled_are_looked_at(stubbed):
+def test_only_enabled_regions_are_listed(stubbed):
     edge, stub = stubbed
     regions = [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}]
     stub.add_response("describe_regions", {"Regions": regions}, {})

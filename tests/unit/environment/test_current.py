@@ -25,7 +25,7 @@ def distribution(folder, name, version, *, needs=(), installer="pip", local=Fals
     return PathDistribution(place)
 
 
-def test_this_python_s_packages_without_what_is_ours_or_local(tmp_path):
+def test_packages_of_dask_bake_and_local_packages_are_left_out(tmp_path):
     there = [
         distribution(
             tmp_path,
@@ -50,7 +50,7 @@ def test_this_python_s_packages_without_what_is_ours_or_local(tmp_path):
     assert parse_environment(own.text).name == "from-env"
 
 
-def test_conda_s_packages_stay_conda_s(tmp_path):
+def test_packages_installed_by_conda_are_conda_dependencies(tmp_path):
     (tmp_path / "conda-meta").mkdir()
     for name, version, depends in (
         ("numpy", "2.1", ["python >=3.11"]),
@@ -68,7 +68,7 @@ def test_conda_s_packages_stay_conda_s(tmp_path):
     assert dependencies[1:] == ["pip", "numpy=2.1", {"pip": ["from-pip==1"]}]
 
 
-def test_this_program_s_own_environment_is_an_environment_with_its_distributed():
+def test_the_environment_of_this_python_is_valid_and_has_its_version_of_distributed():
     environment = parse_environment(own_environment().text, "this Python's environment")
     specs = [spec.partition("=")[0] for spec in environment.specs]
     asked = [*specs, *(each.partition("==")[0] for each in environment.requirements)]

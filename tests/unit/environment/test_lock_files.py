@@ -62,14 +62,14 @@ def test_a_lock_is_beside_its_environment_under_its_name(tmp_path, file, archite
         assert locks.path(name) == tmp_path / expected.format(name)
 
 
-def test_what_has_no_file_has_its_locks_in_the_state_folder(tmp_path) -> None:
+def test_an_environment_without_a_file_has_its_locks_in_the_state_folder(tmp_path) -> None:
     prefix = ENVIRONMENT.sha256[:12]
     assert files(tmp_path, None).path("pip.lock") == tmp_path / "state" / "locks" / f"{prefix}.pip.lock"
     arm = files(tmp_path, None, architecture=Architecture.ARM64)
     assert arm.path("conda.lock") == tmp_path / "state" / "locks" / f"{prefix}.arm64.conda.lock"
 
 
-def test_beside_a_file_that_is_read_only_nothing_is_written(tmp_path, monkeypatch) -> None:
+def test_in_a_read_only_folder_the_lock_is_in_the_state_folder(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
     locks = files(tmp_path, "rides.yml")
     assert locks.path("pip.lock").parent == tmp_path / "state" / "locks"
@@ -89,7 +89,7 @@ def test_a_shipped_lock_is_found_and_never_written(tmp_path) -> None:
     assert package not in locks.path("pip.lock").parents or "state" in locks.path("pip.lock").parts
 
 
-def test_one_made_before_is_preferred_to_the_shipped_one(tmp_path) -> None:
+def test_a_lock_made_before_is_preferred_to_the_shipped_one(tmp_path) -> None:
     package = tmp_path / "package"
     write(package / "pip.lock", OURS)
     locks = files(package, shipped=package)
@@ -97,7 +97,7 @@ def test_one_made_before_is_preferred_to_the_shipped_one(tmp_path) -> None:
     assert locks.text("pip.lock", never, holds=yes) == OURS + "newer\n"
 
 
-def test_a_lock_that_holds_is_left_alone_and_one_that_does_not_is_made_anew(tmp_path) -> None:
+def test_a_lock_is_made_again_only_if_it_does_not_satisfy_the_specs(tmp_path) -> None:
     locks, make = files(tmp_path), Maker()
     made = locks.text("pip.lock", make, holds=yes)
     assert locks.text("pip.lock", make, holds=yes) == made
@@ -106,18 +106,18 @@ def test_a_lock_that_holds_is_left_alone_and_one_that_does_not_is_made_anew(tmp_
     assert (make.count, (tmp_path / "pip.lock").read_text()) == (2, again)
 
 
-def test_a_lock_of_a_changed_environment_is_made_anew(tmp_path) -> None:
+def test_a_lock_of_a_changed_environment_is_made_again(tmp_path) -> None:
     (tmp_path / "pip.lock").write_text(THEIRS)
     assert files(tmp_path).text("pip.lock", Maker(), holds=yes) == f"{OURS}made 1\n"
     assert (tmp_path / "pip.lock").read_text() == f"{OURS}made 1\n"
 
 
-def test_a_lock_that_does_not_say_its_environment_counts_if_it_holds(tmp_path) -> None:
+def test_a_lock_without_the_environment_s_hash_is_used_if_it_satisfies_the_specs(tmp_path) -> None:
     (tmp_path / "conda.lock").write_text("version: 6\n")
     assert files(tmp_path).text("conda.lock", never, holds=yes) == "version: 6\n"
 
 
-def test_renewed_means_made_whatever_there_is(tmp_path) -> None:
+def test_with_renew_a_lock_is_always_made_again(tmp_path) -> None:
     (tmp_path / "pip.lock").write_text(OURS)
     assert files(tmp_path, renew=True).text("pip.lock", Maker(), holds=yes) == f"{OURS}made 1\n"
 
@@ -125,7 +125,7 @@ def test_renewed_means_made_whatever_there_is(tmp_path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"), [(THEIRS, "mine.lock is not a lock of this environment"), (None, "there is no lock ")]
 )
-def test_a_lock_that_is_insisted_on_is_used_or_refused_but_never_made(tmp_path, text, says) -> None:
+def test_a_lock_given_by_the_user_is_used_or_refused_and_never_made_again(tmp_path, text, says) -> None:
     mine = tmp_path / "mine.lock"
     if text is not None:
         mine.write_text(text)
@@ -137,7 +137,7 @@ def test_a_lock_that_is_insisted_on_is_used_or_refused_but_never_made(tmp_path, 
     assert list(tmp_path.iterdir()) == [mine]
 
 
-def test_a_lock_that_cannot_be_read_is_a_sentence(tmp_path) -> None:
+def test_a_lock_that_cannot_be_read_is_an_error(tmp_path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "binary").write_bytes(b"\xff")
     with pytest.raises(UsageError, match=r"folder cannot be read: Is a directory$"):
@@ -164,7 +164,7 @@ def test_a_lock_is_written_whole_or_not_at_all(step, tmp_path, monkeypatch) -> N
     assert (lock.read_text(), list(tmp_path.iterdir())) == ("old", [lock])
 
 
-def test_a_folder_that_is_a_file_is_a_sentence(tmp_path) -> None:
+def test_a_lock_cannot_be_written_below_a_file(tmp_path) -> None:
     (tmp_path / "state").write_text("")
     with pytest.raises(BakeError, match=r"pip\.lock cannot be written: "):
         write(tmp_path / "state" / "locks" / "pip.lock", "text")

@@ -47,21 +47,21 @@ def test_wheels_are_kept_under_their_hashes(tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == sorted(tmp_path / each.sha256 for each in PACKAGES)
 
 
-def test_what_is_there_is_not_downloaded_again(tmp_path: Path) -> None:
+def test_cached_wheels_are_not_downloaded_again(tmp_path: Path) -> None:
     first = wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     pip = Pip()
     assert wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip) == first
     assert pip.calls == []
 
 
-def test_a_damaged_wheel_is_brought_again(tmp_path: Path) -> None:
+def test_a_damaged_wheel_is_downloaded_again(tmp_path: Path) -> None:
     first = wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     first[0].write_bytes(b"a whe")
     assert wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(**CONTENT)) == first
     assert first[0].read_bytes() == b"a wheel"
 
 
-def test_only_missing_wheels_are_asked_for_and_by_hash(tmp_path: Path) -> None:
+def test_only_missing_wheels_are_requested_by_hash(tmp_path: Path) -> None:
     wheels.fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
     asked: list[str] = []
 
@@ -74,7 +74,7 @@ def test_only_missing_wheels_are_asked_for_and_by_hash(tmp_path: Path) -> None:
     assert asked == [f"pip==1 --hash=sha256:{PACKAGES[1].sha256}"]
 
 
-def test_pip_chooses_for_the_image_and_trusts_only_hashes(tmp_path: Path) -> None:
+def test_wheels_are_downloaded_by_hash_for_the_platform_of_the_image(tmp_path: Path) -> None:
     pip = Pip(**CONTENT)
     wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip)
     (call,) = pip.calls
@@ -88,7 +88,7 @@ def test_pip_chooses_for_the_image_and_trusts_only_hashes(tmp_path: Path) -> Non
     assert call[-1] == "--platform=manylinux2014_x86_64"
 
 
-def test_a_wheel_of_another_content_is_refused(tmp_path: Path) -> None:
+def test_a_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BakeError) as caught:
         wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(dask=b"not it", pip=b"another"))
     assert caught.value.message == "pip did not download dask 1 with the locked hash"
@@ -116,12 +116,12 @@ def test_packages_are_what_pip_resolved() -> None:
     assert found == (Package("importlib-metadata", "1", "1" * 64), Package("zict", "1", "2" * 64))
 
 
-def test_another_python_cannot_resolve() -> None:
+def test_pip_cannot_resolve_for_another_python() -> None:
     with pytest.raises(BakeError, match=r"a lock for Python 3\.9\.1 cannot be made by Python 3\."):
         wheels.resolve([], wheels.Target("3.9.1", "x86_64"), notify=QUIET, pip=Pip())
 
 
-def test_pips_own_last_words_are_the_error(tmp_path: Path) -> None:
+def test_the_error_has_pip_s_last_lines(tmp_path: Path) -> None:
     events: list[Event] = []
     with pytest.raises(BakeError) as caught:
         wheels.run_pip(
@@ -142,7 +142,7 @@ def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_write_permission_is_named(tmp_path: Path) -> None:
     with (
         pytest.raises(BakeError, match="cannot be written: Permission denied"),
         explain_disk_errors(tmp_path, needed=1),

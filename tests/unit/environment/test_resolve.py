@@ -199,7 +199,7 @@ def test_conda_s_lock_has_its_python_and_its_packages(project: Project) -> None:
 
 
 @IS_DEBIANS
-def test_pip_locks_what_conda_s_words_mean(project: Project) -> None:
+def test_pip_locks_the_packages_of_conda_specs(project: Project) -> None:
     installer = project.prepare(PIP)
     assert isinstance(installer, PipInstaller)
     assert (installer.name, installer.lock.python) == ("pip", BASE_PYTHON)
@@ -208,7 +208,7 @@ def test_pip_locks_what_conda_s_words_mean(project: Project) -> None:
 
 
 @pytest.mark.parametrize("spec", ["python=3.12", "python >=3.14", "conda-forge::python 3.9.*"])
-def test_pip_has_no_other_python_than_the_image_s(spec: str, project: Project) -> None:
+def test_with_pip_a_python_that_no_base_has_is_refused(spec: str, project: Project) -> None:
     project.write(spec, *DASK[1:])
     with pytest.raises(UsageError) as caught:
         project.prepare(PIP)
@@ -220,13 +220,13 @@ def test_pip_has_no_other_python_than_the_image_s(spec: str, project: Project) -
     assert project.kept == []
 
 
-def test_auto_is_conda_where_the_channel_answers(project: Project) -> None:
+def test_auto_is_conda_if_the_channel_answers(project: Project) -> None:
     assert project.prepare(AUTO).name == "conda"
     assert project.notes == []
 
 
 @IS_DEBIANS
-def test_auto_is_pip_where_the_channel_is_silent_and_says_why_once(project: Project, served: Served) -> None:
+def test_auto_is_pip_if_the_channel_does_not_answer_with_one_note(project: Project, served: Served) -> None:
     served.unavailable = True
     (project.file.parent / "pip.lock").write_text(pip_lock(project, "dask", "distributed"))
     assert project.prepare(AUTO).name == "pip"
@@ -241,7 +241,9 @@ def pip_lock(project: Project, *names: str, python: str = BASE_PYTHON) -> str:
     return render_lock(Lock(hashlib.sha256(project.file.read_bytes()).hexdigest(), python, "x86_64", pinned))
 
 
-def test_a_silent_channel_is_an_error_for_conda_and_writes_nothing(project: Project, served: Served) -> None:
+def test_with_conda_a_channel_that_does_not_answer_is_an_error_and_no_lock_is_written(
+    project: Project, served: Served
+) -> None:
     served.hanging = True
     with pytest.raises(
         BakeError, match=f"the channel {served.url} does not answer: nothing came from"
@@ -276,9 +278,7 @@ def pip_lock_for(project: Project, python: str) -> None:
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=str)
-def test_pip_installs_for_the_python_of_the_base_that_is_named(
-    release: DebianRelease, project: Project
-) -> None:
+def test_pip_installs_for_the_python_of_the_given_base(release: DebianRelease, project: Project) -> None:
     """A client with another Python gets a note."""
     pip_lock_for(project, release.python)
     assert project.prepare(PIP, base=release).lock.python == release.python
@@ -288,7 +288,7 @@ def test_pip_installs_for_the_python_of_the_base_that_is_named(
     )
 
 
-def test_a_base_without_the_python_that_the_environment_asks_for_is_refused(project: Project) -> None:
+def test_a_base_without_the_environment_s_python_is_refused(project: Project) -> None:
     project.write("python=3.13", *DASK[1:])
     with pytest.raises(UsageError) as caught:
         project.prepare(PIP, base=RELEASES[0])
@@ -298,7 +298,7 @@ def test_a_base_without_the_python_that_the_environment_asks_for_is_refused(proj
     )
 
 
-def test_a_python_that_no_base_has_is_refused_with_a_way_out(project: Project) -> None:
+def test_a_python_that_no_base_has_is_refused_with_a_hint(project: Project) -> None:
     project.write("dask", "distributed")
     with pytest.raises(UsageError) as caught:
         project.prepare(PIP, caller="3.12")
@@ -310,14 +310,14 @@ def test_a_python_that_no_base_has_is_refused_with_a_way_out(project: Project) -
     )
 
 
-def test_of_several_pythons_the_caller_s_is_taken_else_the_newest(project: Project) -> None:
+def test_of_several_allowed_pythons_the_caller_s_is_preferred_then_the_newest(project: Project) -> None:
     project.write("python >=3.10", *DASK[1:])
     request = project.request(PIP)
     taken = [pip_release(replace(request, caller=caller)) for caller in ("3.11", "3.13", "3.12")]
     assert taken == [*RELEASES, NEWEST]
 
 
-def test_a_lock_that_was_given_says_which_base_it_is_for(project: Project) -> None:
+def test_the_python_of_a_given_lock_decides_the_base(project: Project) -> None:
     project.write("dask", "distributed")
     mine = project.home / "mine.lock"
     mine.write_text(pip_lock(project, "dask", "distributed", python=OTHER.python))
@@ -327,7 +327,7 @@ def test_a_lock_that_was_given_says_which_base_it_is_for(project: Project) -> No
         project.prepare(PIP, lock=mine)
 
 
-def test_what_cannot_be_solved_writes_nothing(project: Project) -> None:
+def test_for_an_unsolvable_environment_no_lock_is_written(project: Project) -> None:
     project.write(*DASK, "nothing-like-it")
     with pytest.raises(BakeError, match="cannot be solved: No candidates were found for nothing-like-it"):
         project.prepare()
@@ -338,7 +338,7 @@ def test_what_cannot_be_solved_writes_nothing(project: Project) -> None:
 
 
 @pytest.mark.parametrize("spec", ["anaconda", "anaconda=1", "main::dask"])
-def test_anaconda_s_packages_come_with_a_word_on_their_terms(spec: str, project: Project) -> None:
+def test_anaconda_s_packages_get_a_note_about_their_terms(spec: str, project: Project) -> None:
     project.write(*DASK, spec)
     if "::" in spec:
         with pytest.raises(BakeError, match="cannot be solved"):
@@ -348,7 +348,7 @@ def test_anaconda_s_packages_come_with_a_word_on_their_terms(spec: str, project:
     assert project.notes == [TERMS]
 
 
-def test_anaconda_s_channels_come_with_a_word_on_their_terms(project: Project, served: Served) -> None:
+def test_anaconda_s_channels_get_a_note_about_their_terms(project: Project, served: Served) -> None:
     project.environ = {"CONDA_CHANNEL_ALIAS": served.url}
     project.write(*DASK, channels=("defaults",))
     with pytest.raises(BakeError, match=f"the channel {served.url}/(main|r) is not there: 404"):
@@ -356,7 +356,7 @@ def test_anaconda_s_channels_come_with_a_word_on_their_terms(project: Project, s
     assert project.notes == [TERMS]
 
 
-def test_a_channel_flag_comes_before_the_environment_s_and_makes_the_lock_anew(
+def test_a_channel_flag_precedes_the_environment_s_channels_and_makes_the_lock_again(
     project: Project, served: Served, tmp_path: Path
 ) -> None:
     project.prepare()
@@ -369,7 +369,7 @@ def test_a_channel_flag_comes_before_the_environment_s_and_makes_the_lock_anew(
     assert installer.lock.version("dask") == "1.0"
 
 
-def test_a_changed_condarc_makes_the_lock_anew(project: Project, served: Served, tmp_path: Path) -> None:
+def test_a_changed_condarc_makes_the_lock_again(project: Project, served: Served, tmp_path: Path) -> None:
     project.write(*DASK, channels=("lab",))
     condarc = project.home / ".condarc"
     condarc.write_text(f"custom_multichannels: {{lab: ['{served.url}']}}\n")
@@ -381,7 +381,7 @@ def test_a_changed_condarc_makes_the_lock_anew(project: Project, served: Served,
         assert project.prepare().lock.version("dask") == "1.0"
 
 
-def test_unchanged_inputs_resolve_nothing(project: Project, served: Served) -> None:
+def test_unchanged_inputs_are_not_resolved_again(project: Project, served: Served) -> None:
     first = project.prepare()
     served.requests.clear()
     again = project.prepare()
@@ -390,13 +390,13 @@ def test_unchanged_inputs_resolve_nothing(project: Project, served: Served) -> N
     assert served.requests != []
 
 
-def test_a_changed_environment_is_locked_anew(project: Project) -> None:
+def test_a_changed_environment_is_locked_again(project: Project) -> None:
     project.prepare()
     project.write(*DASK, "odd")
     assert project.prepare().lock.version("odd") == "2024_b"
 
 
-def test_no_secret_is_in_lock_manifest_or_message(project: Project, folder: Path) -> None:
+def test_secrets_do_not_appear_in_lock_manifest_or_message(project: Project, folder: Path) -> None:
     with serve(folder, username="me", password="s3same") as channel:
         project.write(*DASK, channels=(channel.url.replace("://", "://me:s3same@"),))
         installer = project.prepare()
@@ -410,7 +410,9 @@ def test_no_secret_is_in_lock_manifest_or_message(project: Project, folder: Path
 # Locks that are given
 
 
-def test_a_given_lock_decides_by_its_format_and_asks_nobody(project: Project, served: Served) -> None:
+def test_the_format_of_a_given_lock_decides_the_installer_without_a_request(
+    project: Project, served: Served
+) -> None:
     made = project.prepare()
     mine = project.home / "mine.lock"
     (project.file.parent / "conda.lock").rename(mine)
@@ -447,7 +449,7 @@ def test_a_given_lock_of_another_environment_is_refused(project: Project) -> Non
     assert project.kept == []
 
 
-def test_a_given_lock_of_pip_s_is_pip_s(project: Project) -> None:
+def test_a_given_pip_lock_is_installed_by_pip(project: Project) -> None:
     mine = project.home / "pip.lock"
     mine.write_text(pip_lock(project, "dask", "distributed"))
     installer = project.prepare(AUTO, lock=mine)
@@ -458,7 +460,7 @@ def test_a_given_lock_of_pip_s_is_pip_s(project: Project) -> None:
         project.prepare(AUTO, lock=mine, architecture=Architecture.ARM64)
 
 
-def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, served: Served) -> None:
+def test_a_malformed_spec_is_refused_before_any_request(project: Project, served: Served) -> None:
     project.write(*DASK, "numpy==")
     with pytest.raises(UsageError, match="'numpy==' is not a conda spec"):
         project.prepare()
@@ -468,7 +470,7 @@ def test_a_malformed_spec_is_named_before_anybody_is_asked(project: Project, ser
 # pip on top of conda
 
 
-def test_what_pip_would_take_from_outside_an_index_is_a_sentence() -> None:
+def test_a_pip_requirement_from_outside_an_index_is_refused() -> None:
     """A lock cannot pin a dependency's URL."""
 
     def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
@@ -484,7 +486,7 @@ def test_what_pip_would_take_from_outside_an_index_is_a_sentence() -> None:
         resolve(["lab"], Target(f"{PYTHON}.2", "x86_64"), notify=[].append, pip=pip)
 
 
-def test_the_pip_part_bends_to_conda_s_versions_and_brings_only_what_conda_has_not(
+def test_the_pip_part_keeps_conda_s_versions_and_adds_only_missing_packages(
     project: Project, served: Served, tmp_path: Path
 ) -> None:
     """``zstd`` is a C library of conda's and a Python package of pip's: two things of one name."""
@@ -505,7 +507,7 @@ def test_the_pip_part_bends_to_conda_s_versions_and_brings_only_what_conda_has_n
     assert again.files["pip.lock"] != before
 
 
-def test_pip_is_bound_to_conda_s_python_packages_as_far_as_it_can_read_versions(project, monkeypatch) -> None:
+def test_conda_s_python_packages_with_valid_versions_are_constraints_for_pip(project, monkeypatch) -> None:
     bound: list[str] = []
 
     def resolve(requirements, target, *, notify, constraints):
@@ -518,7 +520,7 @@ def test_pip_is_bound_to_conda_s_python_packages_as_far_as_it_can_read_versions(
     assert bound == ["dask==2.0", "distributed==2.0", "msgpack==1.1", "pip==25.0"]
 
 
-def test_a_pip_part_that_cannot_be_had_with_conda_s_versions_is_pip_s_sentence(project: Project) -> None:
+def test_a_pip_part_that_contradicts_conda_s_versions_is_an_error_of_pip(project: Project) -> None:
     project.write(*DASK, pip=("msgpack==1.2",))
     with pytest.raises(BakeError, match=r"pip install failed:(.|\n)*msgpack==1\.1"):
         project.prepare()

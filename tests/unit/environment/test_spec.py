@@ -18,7 +18,7 @@ dependencies:
 """
 
 
-def test_an_environment_is_what_conda_s_format_says():
+def test_an_environment_file_is_parsed_as_conda_does():
     assert parse_environment(TEXT) == Environment(
         name="rides",
         channels=("conda-forge", "https://example.org/channel"),
@@ -50,13 +50,13 @@ def test_an_environment_is_what_conda_s_format_says():
         (b"name: [a]\ndependencies: []", r"mine\.yml has \['a'\] under name"),
     ],
 )
-def test_a_malformed_environment_is_a_sentence(text, sentence):
+def test_a_malformed_environment_is_refused(text, sentence):
     with pytest.raises(UsageError, match=sentence) as caught:
         parse_environment(text, "mine.yml")
     assert caught.value.hint
 
 
-def test_condas_words_become_pips():
+def test_conda_specs_become_pip_requirements():
     text = b"""
     dependencies:
       - python=3.11
@@ -81,12 +81,12 @@ def test_condas_words_become_pips():
 
 
 @pytest.mark.parametrize("spec", ["numpy=1.26=py311_0", "numpy; rm"])
-def test_what_pip_cannot_be_asked_for_is_a_sentence(spec):
+def test_a_conda_spec_that_pip_does_not_understand_is_refused(spec):
     with pytest.raises(UsageError, match=f"asks for '{spec}'"):
         pip_requirements(parse_environment(f"dependencies: ['{spec}']".encode()))
 
 
-def test_the_default_environment_is_one():
+def test_the_default_environment_is_valid():
     environment = parse_environment((packer_directory() / "environment.yml").read_bytes())
     assert (environment.name, environment.channels) == ("dask", ("conda-forge",))
 
@@ -103,5 +103,5 @@ def test_the_default_environment_is_one():
         ("file:///home/me/t/channel/noarch", "file:///home/me/t/channel/noarch"),
     ],
 )
-def test_addresses_are_shown_without_secrets(text: str, shown: str) -> None:
+def test_urls_are_shown_without_secrets(text: str, shown: str) -> None:
     assert without_secrets(text) == shown

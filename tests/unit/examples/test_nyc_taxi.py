@@ -81,9 +81,7 @@ def by_hand(files: tuple[Path, ...]) -> dict[str, dict[str, float]]:
     }
 
 
-def test_the_figures_are_those_that_pandas_finds_in_the_same_rows(
-    scheduler: str, files: tuple[Path, ...]
-) -> None:
+def test_the_results_equal_those_of_pandas(scheduler: str, files: tuple[Path, ...]) -> None:
     done = run(scheduler, "--json")
 
     assert (done.returncode, done.stderr) == (0, "")
@@ -94,7 +92,7 @@ def test_the_figures_are_those_that_pandas_finds_in_the_same_rows(
     assert report["tip_fraction"]["by_hour"] == pytest.approx(expected["by_hour"])
 
 
-def test_a_person_reads_the_first_rides_and_both_tables_at_80_columns(
+def test_the_output_has_the_first_rides_and_both_tables_in_80_columns(
     scheduler: str, files: tuple[Path, ...]
 ) -> None:
     done = run(scheduler)
@@ -117,9 +115,7 @@ def test_a_person_reads_the_first_rides_and_both_tables_at_80_columns(
         ("nowhere://rides.csv", "Protocol not known: nowhere"),
     ],
 )
-def test_data_that_is_not_there_is_said_in_one_sentence_with_a_way_out(
-    scheduler: str, url: str, reason: str
-) -> None:
+def test_missing_data_is_an_error_with_a_hint(scheduler: str, url: str, reason: str) -> None:
     done = run(scheduler, "--data", url)
 
     assert (done.returncode, done.stdout) == (1, "")
@@ -129,7 +125,7 @@ def test_data_that_is_not_there_is_said_in_one_sentence_with_a_way_out(
     ]
 
 
-def test_data_with_other_columns_is_refused_by_the_name_of_what_it_lacks(
+def test_data_without_the_expected_columns_is_refused_with_their_names(
     scheduler: str, tmp_path: Path
 ) -> None:
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")

@@ -19,7 +19,7 @@ def statements(*needs) -> list[dict]:
 
 
 @pytest.mark.parametrize("need", EVERYTHING)
-def test_each_need_has_something(need):
+def test_each_purpose_has_permissions(need):
     assert permitted(need)
 
 
@@ -32,7 +32,7 @@ def test_a_statement_has_one_set_of_resources_and_one_condition():
         ]
 
 
-def test_what_is_asked_of_everything_changes_nothing():
+def test_actions_on_all_resources_are_read_only():
     anywhere = [each for each in statements(*EVERYTHING) if each["Resource"] == ["*"]]
     operations = [action.partition(":")[2] for each in anywhere for action in each["Action"]]
 
@@ -56,14 +56,14 @@ def test_what_is_asked_of_everything_changes_nothing():
         "ec2:ModifySnapshotAttribute",
     ],
 )
-def test_what_ends_or_changes_a_thing_is_for_our_own_things_alone(action):
+def test_destructive_actions_are_limited_to_managed_resources(action):
     holding = [each for each in statements(*EVERYTHING) if action in each["Action"]]
 
     assert [each["Condition"] for each in holding] == len(holding) * [IS_MANAGED]
     assert holding
 
 
-def test_instances_are_started_with_our_tag_and_by_a_launch_with_metadata_by_token_alone():
+def test_run_instances_requires_the_managed_tag_and_for_a_launch_imdsv2():
     for purpose in (Purpose.LAUNCH, Purpose.BAKE):
         (starting,) = (
             each
@@ -75,27 +75,27 @@ def test_instances_are_started_with_our_tag_and_by_a_launch_with_metadata_by_tok
         assert starting["Condition"] == {"StringEquals": wanted | tokens}
 
 
-def test_a_role_is_given_away_only_where_it_is_named_and_to_ec2():
+def test_only_the_named_role_can_be_passed_and_only_to_ec2():
     (giving,) = (each for each in statements(Extra.PROFILE) if each["Action"] == ["iam:PassRole"])
 
     assert giving["Resource"] == ["arn:aws:iam::ACCOUNT:role/ROLE"]
     assert giving["Condition"] == {"StringEquals": {"iam:PassedToService": "ec2.amazonaws.com"}}
 
 
-def test_only_one_s_own_sessions_are_carried_on_and_ended():
+def test_only_the_caller_s_own_sessions_can_be_resumed_and_terminated():
     (own,) = (each for each in statements(Extra.SSM) if "ssmmessages:OpenDataChannel" in each["Action"])
 
     assert own["Action"][1:] == ["ssm:ResumeSession", "ssm:TerminateSession"]
     assert own["Resource"] == ["arn:aws:ssm:*:*:session/${aws:userid}-*"]
 
 
-def test_several_needs_are_all_that_each_needs_and_no_more():
+def test_a_policy_for_several_purposes_is_the_union_of_theirs():
     together = {action for each in statements(Purpose.LAUNCH, Purpose.BAKE) for action in each["Action"]}
 
     assert together == permitted(Purpose.LAUNCH) | permitted(Purpose.BAKE)
 
 
-def test_the_account_is_put_wherever_it_belongs():
+def test_the_account_replaces_its_placeholder_everywhere():
     text = json.dumps(policy(EVERYTHING, account="123456789012"))
 
     assert "ACCOUNT" not in text
@@ -103,7 +103,7 @@ def test_the_account_is_put_wherever_it_belongs():
     assert '"arn:aws:ec2:*::image/*"' in text
 
 
-def test_what_is_left_to_do_is_said():
+def test_placeholders_and_an_oversized_policy_are_noted():
     plain = json.dumps(policy([Purpose.LAUNCH], account="123456789012"))
     with_role = json.dumps(policy([Purpose.LAUNCH, Extra.PROFILE, Extra.KMS_KEY]))
 
@@ -115,20 +115,20 @@ def test_what_is_left_to_do_is_said():
 
 
 @pytest.mark.parametrize("purpose", Purpose)
-def test_the_policy_for_a_purpose_fits_into_one(purpose):
+def test_the_policy_for_one_purpose_is_within_iam_s_size_limit(purpose):
     text = json.dumps(policy([purpose], account="123456789012"))
 
     assert len("".join(text.split())) <= POLICY_LIMIT
     assert policy([purpose])["Version"] == "2012-10-17"
 
 
-def test_extras_are_called_as_the_options_are():
+def test_extras_have_the_names_of_the_options():
     flags = {flag.lstrip("-") for option in OPTIONS for each in option.flags for flag in each.split("/")}
 
     assert {str(extra) for extra in Extra} - {"eice", "ssm", "kms-key"} <= flags
 
 
-def test_the_command_prints_the_policy_and_says_what_is_left_to_do(capsys):
+def test_the_command_prints_the_policy_and_notes_the_placeholders(capsys):
     assert run(["iam-policy", "--for", "launch", "--for", "bake", "--with", "spot"]) == 0
 
     printed, said = capsys.readouterr()
@@ -136,7 +136,7 @@ def test_the_command_prints_the_policy_and_says_what_is_left_to_do(capsys):
     assert said == "Replace ACCOUNT by your account number, or pass --account.\n"
 
 
-def test_the_command_prints_for_launching_and_for_the_account_that_is_given(capsys):
+def test_the_default_purpose_is_launch_and_the_account_is_filled_in(capsys):
     assert run(["iam-policy", "--account", "123456789012"]) == 0
     launching = capsys.readouterr()
     assert run(["iam-policy", "--for", "all", "--account", "123456789012"]) == 0
@@ -147,6 +147,6 @@ def test_the_command_prints_for_launching_and_for_the_account_that_is_given(caps
     assert json.loads(everything.out) == policy([*Purpose], account="123456789012")
 
 
-def test_what_is_no_account_is_wrong_use(capsys):
+def test_an_invalid_account_number_is_wrong_use(capsys):
     assert run(["iam-policy", "--account", "mine"]) == 2
     assert "'mine' is not the number of an AWS account" in capsys.readouterr().err

@@ -23,6 +23,6 @@ def test_images_are_looked_up_with_their_snapshots_users_and_newest_base():
     assert edge.calls == [("published", ("debian-12-amd64-*",))]
 
 
-def test_without_images_nothing_else_is_asked():
+def test_without_images_nothing_else_is_requested():
     edge = FakeImages()
     assert (catalog.look_up(edge), edge.calls) == ((), [])

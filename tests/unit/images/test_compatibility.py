@@ -66,15 +66,15 @@ def baked(verified: str | None = Verified.YES, *, base: str = BASE, **changes) -
         ({Tag.PANDAS: "2.2.0"}, (Mismatch("pandas", "2.2.0", "3.1.1", is_grave=False),)),
     ],
 )
-def test_what_both_have_in_other_versions_differs_and_patch_releases_of_python_do_not(tags, expected):
+def test_different_versions_are_mismatches_except_patch_releases_of_python(tags, expected):
     assert differences(tagged({**ALIKE, **tags}), CLIENT) == expected
 
 
-def test_what_an_image_does_not_say_is_no_difference():
+def test_versions_that_the_image_does_not_state_are_not_compared():
     assert differences(tagged({}), CLIENT) == ()
 
 
-def test_what_this_machine_does_not_have_is_no_difference():
+def test_packages_that_this_machine_does_not_have_are_not_compared():
     tags = {**ALIKE, Tag.DISTRIBUTED: "1", Tag.DASK: "1", Tag.NUMPY: "1", Tag.PANDAS: "1"}
 
     assert differences(tagged(tags), Packages("3.11.7")) == ()
@@ -96,14 +96,14 @@ def test_what_this_machine_does_not_have_is_no_difference():
         ),
     ],
 )
-def test_grave_differences_are_one_error_that_names_both_sides_and_the_ways_out(tags, sentence):
+def test_incompatible_versions_are_one_error_that_names_both_sides(tags, sentence):
     with pytest.raises(UsageError) as caught:
         mismatches(tagged({**ALIKE, **tags}), CLIENT, allow_mismatch=False)
 
     assert (caught.value.message, caught.value.hint) == (sentence, BAKE_OR_ALLOW)
 
 
-def test_grave_differences_that_are_allowed_are_warnings_like_the_lesser_ones():
+def test_with_allow_mismatch_incompatible_versions_are_warnings():
     image = tagged({**ALIKE, Tag.PYTHON: "3.12.1", Tag.DISTRIBUTED: "2025.1.0", Tag.NUMPY: "2.0.0"})
 
     assert mismatches(image, CLIENT, allow_mismatch=True) == (
@@ -115,7 +115,7 @@ def test_grave_differences_that_are_allowed_are_warnings_like_the_lesser_ones():
     )
 
 
-def test_lesser_differences_are_a_warning_each():
+def test_each_minor_difference_is_a_warning():
     image = tagged({**ALIKE, Tag.DASK: "2026.7.0", Tag.PANDAS: "2.2.0"})
 
     assert mismatches(image, CLIENT, allow_mismatch=False) == (
@@ -126,11 +126,11 @@ def test_lesser_differences_are_a_warning_each():
     )
 
 
-def test_an_image_like_this_machine_needs_no_words():
+def test_an_image_like_this_machine_has_no_warnings():
     assert mismatches(tagged(ALIKE), CLIENT, allow_mismatch=False) == ()
 
 
-def test_the_newest_image_that_was_proved_and_fits_is_taken():
+def test_the_newest_verified_image_of_the_architecture_is_chosen():
     images = (
         baked(None, id="ami-5"),
         baked("no", id="ami-4"),
@@ -145,7 +145,7 @@ def test_the_newest_image_that_was_proved_and_fits_is_taken():
     assert newest_verified(images, APPLE) == images[2]
 
 
-def test_an_image_that_this_python_can_talk_to_comes_before_a_newer_one():
+def test_an_image_with_this_machine_s_python_is_preferred_to_a_newer_one():
     tags = {Tag.MANAGED: "true", Tag.VERIFIED: "yes"}
     newer, older = (tagged({**tags, Tag.PYTHON: python}, id=python) for python in ("3.13.5", "3.11.2"))
     assert newest_verified((newer, older), INTEL, python="3.11.7") == older
@@ -153,7 +153,7 @@ def test_an_image_that_this_python_can_talk_to_comes_before_a_newer_one():
     assert newest_verified((newer, older), INTEL, python="3.12.0") == newer
 
 
-def test_the_image_is_of_the_environment_that_was_asked_for():
+def test_the_newest_image_of_the_requested_environment_is_chosen():
     """Images without the tag are of the default environment."""
     mine, torch, old = baked(id="ami-1"), baked(id="ami-3"), baked(id="ami-2")
     mine = replace(mine, tags=(*mine.tags, (Tag.ENVIRONMENT, "dask")))
@@ -170,7 +170,7 @@ def test_the_image_is_of_the_environment_that_was_asked_for():
     )
 
 
-def test_without_images_the_way_to_one_is_told():
+def test_without_images_the_hint_is_the_bake_command():
     with pytest.raises(BakeError) as caught:
         newest_verified((), INTEL)
 
@@ -180,7 +180,7 @@ def test_without_images_the_way_to_one_is_told():
     )
 
 
-def test_where_no_image_was_proved_the_newest_is_named():
+def test_without_a_verified_image_the_newest_one_is_named():
     with pytest.raises(BakeError) as caught:
         newest_verified((baked(None, id="ami-2"), baked(None, id="ami-1")), INTEL)
 
@@ -239,7 +239,7 @@ def test_an_image_fits_a_type_of_its_architecture(architecture, instance_type):
         ),
     ],
 )
-def test_a_type_of_another_architecture_is_wrong_use_with_the_ways_out_there_are(
+def test_an_instance_type_of_another_architecture_is_wrong_use_with_a_hint(
     architecture, instance_type, bakeable, said
 ):
     with pytest.raises(UsageError) as caught:
@@ -267,7 +267,7 @@ def test_a_type_of_another_architecture_is_wrong_use_with_the_ways_out_there_are
         ),
     ],
 )
-def test_what_was_not_proved_of_a_baked_image_is_told(image, expected):
+def test_a_baked_image_that_is_not_verified_has_a_warning(image, expected):
     assert doubts(image) == expected
 
 
@@ -285,7 +285,7 @@ def test_what_was_not_proved_of_a_baked_image_is_told(image, expected):
         ("", "i386", None),
     ],
 )
-def test_only_a_base_of_debians_has_successors_that_can_be_looked_for(name, architecture, expected):
+def test_only_bases_of_debian_have_a_pattern_for_newer_ones(name, architecture, expected):
     assert base_names(baked(base=name, architecture=architecture)) == expected
 
 

@@ -21,7 +21,7 @@ def carry_out(plans, edges, told=None):
     return copy.copy(plans, edges, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
 
 
-def test_a_copy_that_is_there_is_not_made_again():
+def test_an_existing_copy_is_not_made_again():
     there = replace(an_image(), id="ami-there", name="theirs")
     plan = a_copy_plan(there=(an_image(2), there))
     assert (plan.step, plan.there, plan.name) == (CopyStep.NOTHING, there, "theirs")
@@ -32,7 +32,7 @@ def test_a_copy_that_is_there_is_not_made_again():
 
 
 @pytest.mark.parametrize("state", ["available", "pending"])
-def test_a_copy_that_was_begun_is_finished(state):
+def test_an_unfinished_copy_is_completed(state):
     begun = replace(an_image(verified=None, state=state), id="ami-begun")
     edge = FakeImages(images=[begun])
     plan = a_copy_plan(there=edge.mine())
@@ -43,7 +43,7 @@ def test_a_copy_that_was_begun_is_finished(state):
     assert "copy" not in [call[0] for call in edge.calls]
 
 
-def test_a_copy_is_verified_last_and_as_closed_and_as_short_lived_as_its_source():
+def test_a_copy_gets_imdsv2_and_deprecation_of_its_source_and_then_the_verified_tag():
     edge, told = FakeImages(), []
     later = NOW + timedelta(days=90)
     (copied,) = carry_out([a_copy_plan(deprecation=later)], {"eu-west-1": edge}, told)
@@ -62,7 +62,7 @@ def test_a_copy_is_verified_last_and_as_closed_and_as_short_lived_as_its_source(
 
 
 @pytest.mark.parametrize("operation", ["wait_available", "require_imdsv2", "tag"])
-def test_a_copy_that_fails_is_taken_back_and_the_others_are_made(operation):
+def test_a_copy_that_fails_is_removed_and_the_others_are_made(operation):
     broken, whole = FakeImages(faults={operation: [refused("not now")]}), FakeImages()
     plans = [a_copy_plan(), a_copy_plan(region="us-west-2")]
 
@@ -77,7 +77,7 @@ def test_a_copy_that_fails_is_taken_back_and_the_others_are_made(operation):
     assert (broken.images, [each.tag(Tag.VERIFIED) for each in whole.images]) == ([], ["yes"])
 
 
-def test_a_copy_that_is_refused_is_not_asked_for_again():
+def test_a_refused_copy_is_not_retried():
     edge = FakeImages(faults={"copy": [refused("quota")]})
     with pytest.raises(BakeError, match="no copy in eu-west-1: quota"):
         carry_out([a_copy_plan()], {"eu-west-1": edge})
@@ -92,14 +92,14 @@ def unheard() -> BakeError:
 
 
 @pytest.mark.parametrize("error", [OutcomeUnknownError("no answer"), unheard(), KeyboardInterrupt()])
-def test_a_copy_that_may_have_begun_is_found_by_its_token_and_taken_back(error):
+def test_a_copy_that_may_have_started_is_found_by_its_client_token_and_removed(error):
     edge = FakeImages(faults={"copy": [error]})
     with pytest.raises((BakeError, KeyboardInterrupt)):
         carry_out([a_copy_plan()], {"eu-west-1": edge})
     assert (edge.images, edge.calls[-1]) == ([], ("remove", "ami-copy0"))
 
 
-def test_an_interrupt_takes_back_every_copy_that_goes_on_and_leaves_those_that_are_done():
+def test_an_interrupt_removes_unfinished_copies_and_keeps_completed_ones():
     done, going_on = FakeImages(), FakeImages(faults={"wait_available": [KeyboardInterrupt()]})
     with pytest.raises(CommandInterruptedError, match="what was copied stays: ami-copy0 in eu-west-1"):
         carry_out(
@@ -108,7 +108,7 @@ def test_an_interrupt_takes_back_every_copy_that_goes_on_and_leaves_those_that_a
     assert (len(done.images), going_on.images) == (1, [])
 
 
-def test_a_copy_that_somebody_else_began_is_not_taken_back():
+def test_an_interrupt_does_not_remove_a_copy_that_another_command_started():
     begun = replace(an_image(verified=None), id="ami-begun")
     edge = FakeImages(images=[begun], faults={"wait_available": [KeyboardInterrupt()]})
     with pytest.raises(KeyboardInterrupt):
@@ -117,7 +117,7 @@ def test_a_copy_that_somebody_else_began_is_not_taken_back():
 
 
 @pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
-def test_a_copy_that_cannot_be_taken_back_is_named(error):
+def test_a_failed_copy_that_cannot_be_removed_is_named(error):
     edge = FakeImages(faults={"wait_available": [error], "remove": [refused("no")]})
     with pytest.raises(LeftoverError, match="something may be left that costs money: ami-copy0 in eu-west-1"):
         carry_out([a_copy_plan()], {"eu-west-1": edge})

@@ -11,7 +11,7 @@ from dask_bake.models.tags import Tag
 from fake_images import NOW, a_copy_plan, a_snapshot, an_image, some_facts
 
 
-def test_a_copy_has_all_tags_but_that_it_is_verified_until_it_is_whole():
+def test_a_copy_has_all_tags_except_verified_until_it_is_complete():
     source = replace(
         some_facts(),
         image=replace(an_image(), tags=(("aws:own", "x"), *an_image().tags)),
@@ -37,23 +37,23 @@ def test_a_copy_has_all_tags_but_that_it_is_verified_until_it_is_whole():
     )
 
 
-def test_a_deprecation_that_has_passed_becomes_one_that_ec2_takes():
+def test_a_past_deprecation_time_is_moved_to_the_near_future():
     assert a_copy_plan(deprecation=NOW - timedelta(days=9)).deprecation == NOW + timedelta(minutes=5)
 
 
-def test_a_copy_that_failed_is_made_again_under_another_name():
+def test_a_failed_copy_is_made_again_under_another_name():
     failed = an_image(state="failed", verified=None)
     plan = a_copy_plan(there=(failed,))
     assert (plan.step, plan.name) == (CopyStep.COPY, "dask-bake-000000000001-2")
 
 
 @pytest.mark.parametrize("image", [{"verified": None}, {"state": "pending"}])
-def test_what_is_not_verified_is_not_copied(image):
+def test_an_unverified_image_is_not_copied(image):
     with pytest.raises(BakeError, match="is not verified"):
         a_copy_plan(some_facts(**image))
 
 
-def test_regions_are_checked_and_each_is_taken_once():
+def test_regions_are_checked_and_duplicates_are_dropped():
     known = ("eu-west-1", "us-east-1", "us-west-2")
     assert check_regions(["us-west-2", "eu-west-1", "us-west-2"], source="us-east-1", known=known) == (
         "us-west-2",

@@ -55,7 +55,7 @@ def test_inputs_files_and_packages_are_compared_one_by_one():
         ({"sha256": ""}, None),
     ],
 )
-def test_a_package_of_the_same_version_differs_by_where_it_is_from_or_by_its_content(after, said):
+def test_packages_of_one_version_differ_by_channel_or_hash(after, said):
     numpy = MANIFEST.packages[1]
     found = differences(
         replace(MANIFEST, packages=(numpy,)), replace(MANIFEST, packages=(replace(numpy, **after),))
@@ -63,7 +63,7 @@ def test_a_package_of_the_same_version_differs_by_where_it_is_from_or_by_its_con
     assert found.packages == ((Difference("numpy", Change.CHANGED, *said),) if said else ())
 
 
-def test_a_wheel_in_the_place_of_a_conda_package_is_another_package():
+def test_a_wheel_and_a_conda_package_of_one_name_are_different_packages():
     numpy = MANIFEST.packages[1]
     wheel = Package("numpy", "2.3.0", "c" * 64)
     found = differences(replace(MANIFEST, packages=(numpy,)), replace(MANIFEST, packages=(wheel,)))

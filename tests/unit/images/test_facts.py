@@ -28,17 +28,17 @@ def test_a_base_is_superseded_by_a_newer_one_of_its_family(base, newest, superse
         ("", ""),
     ],
 )
-def test_a_family_is_the_name_without_its_date(name, pattern):
+def test_the_family_of_a_base_is_its_name_without_the_date(name, pattern):
     assert family(name) == pattern
 
 
-def test_a_manifest_is_read_from_the_image_and_its_snapshot_however_both_are_tagged():
+def test_a_manifest_is_read_from_the_tags_of_image_and_snapshot():
     facts = holding(some_facts())
     doubled = replace(facts, snapshot=a_snapshot(tags=facts.image.tags))
     assert (facts.manifest, doubled.manifest) == (MANIFEST, MANIFEST)
 
 
-def test_an_image_without_a_manifest_is_told_how_to_get_one():
+def test_an_image_without_a_manifest_is_an_error_with_the_bake_command():
     with pytest.raises(BakeError, match="has no manifest: an older version baked it") as caught:
         require_manifest(some_facts())
     assert hint_of(caught.value) == "dask-bake bake --force bakes it anew, with one"
@@ -55,30 +55,30 @@ def test_an_image_without_a_manifest_is_told_how_to_get_one():
         ("1", 1),
     ],
 )
-def test_an_image_is_named_by_id_name_or_digest_and_is_else_the_newest_that_is_ready(reference, number):
+def test_an_image_is_chosen_by_id_name_or_digest_or_is_the_newest_verified_one(reference, number):
     facts = [some_facts(1, verified=None), some_facts(2), some_facts(3), some_facts(10)]
     assert choose(facts, reference).image == an_image(number, **({"verified": None} if number == 1 else {}))
 
 
-def test_of_two_images_of_one_digest_the_ready_one_is_meant():
+def test_of_two_images_with_one_digest_the_available_one_is_chosen():
     facts = [some_facts(1, digest="f" * 64, state="pending"), some_facts(2, digest="f" * 64)]
     assert choose(facts, "fff").image.id == facts[1].image.id
 
 
 @pytest.mark.parametrize("reference", ["ami-1", "nope", "", "dask-bake-"])
-def test_an_image_that_is_not_there_is_wrong_use(reference):
+def test_an_unknown_image_is_wrong_use(reference):
     with pytest.raises(UsageError, match="there is no image"):
         choose([some_facts()], reference)
 
 
-def test_the_beginning_of_two_digests_is_wrong_use():
+def test_an_ambiguous_digest_is_wrong_use():
     facts = [some_facts(1, digest="abc1" + "0" * 60), some_facts(2, digest="abc2" + "0" * 60)]
     with pytest.raises(UsageError, match="'abc' begins more than one digest: abc100000, abc200000"):
         choose(facts, "abc")
 
 
 @pytest.mark.parametrize("facts", [[], [some_facts(verified=None)], [some_facts(state="pending")]])
-def test_without_a_ready_image_the_way_to_one_is_told(facts):
+def test_without_an_available_image_the_hint_is_the_bake_command(facts):
     with pytest.raises(BakeError, match="there is no image") as caught:
         choose(facts, None)
     assert (hint_of(caught.value), caught.value.exit_code) == ("dask-bake bake makes one", 1)

@@ -47,7 +47,7 @@ def a_manifest(packages: int = 3) -> Manifest:
     )
 
 
-def test_json_is_the_same_manifest():
+def test_a_manifest_is_unchanged_by_json():
     assert parse(json.loads(render(a_manifest()))) == a_manifest()
 
 
@@ -57,14 +57,14 @@ def test_an_empty_field_is_not_written():
 
 
 @pytest.mark.parametrize("packages", [1, 40, 200])
-def test_tags_are_the_same_manifest(packages):
+def test_a_manifest_is_unchanged_by_tags(packages):
     image, snapshot = as_tags(a_manifest(packages))
     assert from_tags((*snapshot, *image)) == a_manifest(packages)
     assert max(len(value) for _, value in (*image, *snapshot)) <= 256
     assert (len(image) <= 30, len(snapshot) <= 34) == (True, True)
 
 
-def test_the_image_s_tags_alone_tell_all_but_the_last_hashes():
+def test_the_image_s_tags_alone_have_everything_except_some_hashes():
     image, snapshot = as_tags(a_manifest(200))
     told = from_tags(image)
     assert snapshot
@@ -76,7 +76,7 @@ def test_the_image_s_tags_alone_tell_all_but_the_last_hashes():
     assert not told.has_hashes
 
 
-def test_the_last_hashes_are_left_out_where_there_is_no_room():
+def test_hashes_that_do_not_fit_into_the_tags_are_left_out():
     image, snapshot = as_tags(a_manifest(400))
     told = from_tags((*image, *snapshot))
     assert told is not None
@@ -89,5 +89,5 @@ def test_the_last_hashes_are_left_out_where_there_is_no_room():
 
 
 @pytest.mark.parametrize("value", ["", "no base64!", "AAAA", "aGVsbG8gd29ybGQ="])
-def test_tags_of_somebody_else_are_no_manifest(value):
+def test_invalid_tags_are_no_manifest(value):
     assert from_tags((("Name", "x"), ("dask-bake:manifest-00", value))) is None

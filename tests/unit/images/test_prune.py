@@ -23,7 +23,7 @@ def staying(facts, **options) -> list[tuple[int, str]]:
     return [(int(verdict.facts.image.id[4:], 16), verdict.why) for verdict in plan.keep]
 
 
-def test_the_newest_of_each_environment_and_architecture_stay():
+def test_the_newest_images_of_each_environment_and_architecture_are_kept():
     arm = replace(some_facts(5, days=5), image=replace(an_image(5, days=5), architecture="arm64"))
     facts = [
         some_facts(1, days=1),
@@ -39,17 +39,17 @@ def test_the_newest_of_each_environment_and_architecture_stay():
     assert staying(facts, keep=2)[1] == (2, "one of the newest 2")
 
 
-def test_an_image_in_use_stays():
+def test_an_image_in_use_is_kept():
     facts = [some_facts(1), some_facts(2, days=2, users=("docs", "i-1"))]
     assert staying(facts) == [(1, "the newest"), (2, "in use by docs, i-1")]
 
 
-def test_a_shared_image_stays_for_nobody_sees_the_instances_of_others():
+def test_a_shared_image_is_kept_because_other_accounts_may_use_it():
     facts = [some_facts(1), replace(some_facts(2, days=2), shared_with=("123456789012",))]
     assert staying(facts)[1] == (2, "shared with 123456789012")
 
 
-def test_the_newest_image_that_was_checked_stays_behind_newer_ones_that_were_not():
+def test_the_newest_verified_image_is_kept_beside_newer_unverified_ones():
     facts = [
         some_facts(1, days=1, verified="skipped"),
         some_facts(2, days=2, verified="skipped"),
@@ -67,7 +67,7 @@ def test_the_newest_image_that_was_checked_stays_behind_newer_ones_that_were_not
         ({"state": "pending"}, "pending for more than 24 h"),
     ],
 )
-def test_what_was_given_up_goes_when_it_is_a_day_old_and_does_not_count_as_kept(image, reason):
+def test_unverified_and_failed_images_are_removed_when_a_day_old_and_not_counted_as_kept(image, reason):
     young, ready = some_facts(1, days=0.99, **image), some_facts(3, days=3)
     old = some_facts(2, days=1.01, **image)
     assert going([young, old, ready]) == [(2, reason)]
@@ -77,11 +77,11 @@ def test_what_was_given_up_goes_when_it_is_a_day_old_and_does_not_count_as_kept(
     ]
 
 
-def test_an_image_that_somebody_disabled_stays():
+def test_a_disabled_image_is_kept():
     assert staying([some_facts(1), some_facts(2, days=9, state="disabled")])[1] == (2, "disabled by somebody")
 
 
-def test_a_snapshot_whose_image_is_gone_goes_when_it_is_a_day_old():
+def test_a_snapshot_without_an_image_is_removed_when_it_is_a_day_old():
     snapshots = [a_snapshot(1, days=9), a_snapshot(2, days=0.5), a_snapshot(3, days=2)]
     plan = plan_prune([some_facts(1)], keep=1, now=NOW, snapshots=snapshots)
     assert (plan.loose, plan.remove, plan.bytes) == ((snapshots[2],), (), 1_234_000_000)
@@ -89,12 +89,12 @@ def test_a_snapshot_whose_image_is_gone_goes_when_it_is_a_day_old():
 
 
 @pytest.mark.parametrize("keep", [0, -3])
-def test_less_than_one_cannot_be_kept(keep):
+def test_keep_must_be_at_least_one(keep):
     with pytest.raises(UsageError, match=f"at least 1, not {keep}"):
         check_keep(keep)
 
 
-def test_with_whom_it_is_shared_is_asked_only_of_what_would_go():
+def test_share_settings_are_requested_only_for_images_to_remove():
     edge = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3), an_image(4, days=4, verified=None)],
         settings={an_image(2).id: ImageSettings(shared_with=("123456789012",))},
@@ -108,7 +108,7 @@ def a_prune(edge):
     return look_up_prune(edge, keep=1, now=NOW)
 
 
-def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
+def test_images_are_removed_with_their_snapshots_and_snapshots_without_an_image_too():
     edge = FakeImages(
         images=[an_image(1), an_image(2, days=2)],
         snapshot_list=[a_snapshot(1), a_snapshot(2), a_snapshot(7, days=7)],
@@ -118,7 +118,7 @@ def test_images_go_with_their_snapshots_and_so_do_snapshots_alone():
     assert (edge.images, edge.snapshot_list) == ([an_image(1)], [a_snapshot(1)])
 
 
-def test_what_has_come_into_use_since_it_was_shown_stays():
+def test_an_image_that_is_in_use_since_the_plan_was_made_is_kept():
     told = []
     edge = FakeImages(images=[an_image(1), an_image(2, days=2)])
     plan = a_prune(edge)
@@ -129,7 +129,7 @@ def test_what_has_come_into_use_since_it_was_shown_stays():
     assert len(edge.images) == 2
 
 
-def test_what_cannot_be_removed_is_named_and_all_else_goes():
+def test_images_that_cannot_be_removed_are_named_and_the_rest_is_removed():
     edge = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
         snapshot_list=[a_snapshot(7, days=7)],
@@ -144,7 +144,7 @@ def test_what_cannot_be_removed_is_named_and_all_else_goes():
     assert ("remove", an_image(3).id) in edge.calls
 
 
-def test_an_interrupt_does_not_leave_half_a_removal():
+def test_an_interrupt_completes_the_removal_of_the_current_image():
     edge = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
         snapshot_list=[a_snapshot(2), a_snapshot(3)],
@@ -157,7 +157,7 @@ def test_an_interrupt_does_not_leave_half_a_removal():
 
 
 @pytest.mark.parametrize("again", [refused("no network"), KeyboardInterrupt()])
-def test_an_interrupt_after_which_nothing_can_be_removed_ends_it_and_names_what_may_be_left(again):
+def test_if_the_removal_fails_after_an_interrupt_the_error_names_what_may_be_left(again):
     edge = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
         snapshot_list=[a_snapshot(7, days=7)],
@@ -169,7 +169,7 @@ def test_an_interrupt_after_which_nothing_can_be_removed_ends_it_and_names_what_
     assert [each.id[-1] for each in edge.snapshot_list] == ["7"]
 
 
-def test_a_removal_takes_just_what_it_is_told_each_once():
+def test_only_the_given_images_are_removed_each_once():
     one, other = ImageFacts(an_image(1), a_snapshot(1)), ImageFacts(an_image(2))
     plan = plan_removal([one, other, one])
     assert plan.remove == (Verdict(one, "asked for"), Verdict(other, "asked for"))

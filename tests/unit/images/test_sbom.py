@@ -12,7 +12,7 @@ from dask_bake.images.sbom import purl, render_sbom
 from fake_images import MANIFEST, an_image
 
 
-def test_the_document_says_what_the_image_is_and_what_is_in_it():
+def test_the_document_has_the_image_and_its_packages():
     document = json.loads(render_sbom(an_image(), MANIFEST))
 
     assert (document["specVersion"], document["version"]) == ("1.6", 1)
@@ -61,7 +61,7 @@ def test_the_document_is_valid():
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(render_sbom(an_image(), MANIFEST)) is None
 
 
-def test_the_same_image_is_the_same_bytes_in_whatever_order_its_packages_come():
+def test_the_order_of_packages_does_not_change_the_document():
     turned = replace(MANIFEST, packages=MANIFEST.packages[::-1])
     assert render_sbom(an_image(), MANIFEST) == render_sbom(an_image(), turned)
 
@@ -88,5 +88,5 @@ def test_a_package_without_a_hash_has_none():
         ),
     ],
 )
-def test_a_package_s_name_is_the_one_that_others_know_it_by(package, name):
+def test_a_package_has_its_package_url(package, name):
     assert purl(package).to_string() == name

@@ -9,7 +9,7 @@ from fakes import hint_of
 
 
 @pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
-def test_who_may_have_access_all_the_same_is_told(error):
+def test_if_a_share_cannot_be_undone_the_accounts_that_may_have_access_are_named(error):
     edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
     with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
         share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
@@ -21,7 +21,7 @@ def test_who_may_have_access_all_the_same_is_told(error):
 ONE, TWO = "111111111111", "222222222222"
 
 
-def test_only_what_changes_is_asked_for():
+def test_a_share_plan_has_only_accounts_that_change():
     assert plan_share(an_image(), [ONE, TWO, ONE], shared_with=[TWO], stop=False) == SharePlan(
         an_image(), (ONE,), (TWO,)
     )
@@ -45,13 +45,13 @@ def test_sharing_that_fails_halfway_is_undone():
         (SharePlan(an_image(), (), (ONE,)), []),
     ],
 )
-def test_sharing_is_one_step_for_all_accounts(plan, calls):
+def test_all_accounts_are_shared_with_in_one_call(plan, calls):
     edge = FakeImages()
     share(plan, edge)
     assert edge.calls == calls
 
 
 @pytest.mark.parametrize("account", ["1111-1111-1111", "12345678901", "self", "", "12345678901\u0662"])
-def test_an_account_is_a_number_of_twelve_digits(account):
+def test_an_account_must_have_twelve_digits(account):
     with pytest.raises(UsageError, match="is not the number of an AWS account"):
         check_accounts([ONE, account])

@@ -66,7 +66,7 @@ def requests(plan: LaunchPlan, operation: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_metadata_is_version_2_alone_and_one_hop_away(plan):
+def test_imdsv2_is_required_with_a_hop_limit_of_one(plan):
     for request in requests(plan, "RunInstances"):
         assert request["MetadataOptions"] == {
             "HttpEndpoint": "enabled",
@@ -75,14 +75,14 @@ def test_metadata_is_version_2_alone_and_one_hop_away(plan):
         }
 
 
-def test_every_disk_is_encrypted_and_goes_with_its_instance(plan):
+def test_every_volume_is_encrypted_and_deleted_with_its_instance(plan):
     for request in requests(plan, "RunInstances"):
         disks = [mapping["Ebs"] for mapping in request["BlockDeviceMappings"]]
         assert [(disk["Encrypted"], disk["DeleteOnTermination"]) for disk in disks] == [(True, True)]
         assert request["InstanceInitiatedShutdownBehavior"] == "terminate"
 
 
-def test_every_interface_is_in_groups_that_were_named_and_goes_with_its_instance(plan):
+def test_every_interface_has_explicit_security_groups_and_is_deleted_with_its_instance(plan):
     """Without a group EC2 takes the VPC's default one, which others may have opened."""
     for request in requests(plan, "RunInstances"):
         (interface,) = request["NetworkInterfaces"]
@@ -92,7 +92,7 @@ def test_every_interface_is_in_groups_that_were_named_and_goes_with_its_instance
         assert "SecurityGroupIds" not in request
 
 
-def test_nothing_is_opened_to_everybody_and_every_rule_says_what_for(plan):
+def test_no_rule_allows_everyone_and_every_rule_has_a_description(plan):
     for request in requests(plan, "AuthorizeSecurityGroupIngress"):
         for permission in request["IpPermissions"]:
             for entry in entries(permission):
@@ -106,7 +106,7 @@ def test_nothing_is_opened_to_everybody_and_every_rule_says_what_for(plan):
                 assert block.prefixlen >= {4: 24, 6: 56}[block.version]
 
 
-def test_what_is_opened_is_what_was_said_or_this_machine_s_address_or_nothing(plan):
+def test_ssh_is_allowed_from_cidr_or_the_caller_s_address_or_with_ssm_and_eice_from_nowhere(plan):
     permissions = [
         permission
         for request in requests(plan, "AuthorizeSecurityGroupIngress")
@@ -118,7 +118,7 @@ def test_what_is_opened_is_what_was_said_or_this_machine_s_address_or_nothing(pl
     assert opened == ([] if is_through_aws else list(plan.options.cidr or [HERE]))
 
 
-def test_only_the_head_is_in_the_group_that_lets_somebody_in(plan):
+def test_only_the_head_is_in_the_security_group_for_ssh(plan):
     """A worker is in the group of the nodes among themselves alone."""
     head, workers = requests(plan, "RunInstances")
 
@@ -126,14 +126,14 @@ def test_only_the_head_is_in_the_group_that_lets_somebody_in(plan):
     assert workers["NetworkInterfaces"][0]["Groups"] == head["NetworkInterfaces"][0]["Groups"][:1]
 
 
-def test_a_profile_is_given_only_to_whom_it_was_asked_for(plan):
+def test_instances_have_an_instance_profile_only_if_requested(plan):
     for request in requests(plan, "RunInstances"):
         assert request.get("IamInstanceProfile") == (
             {"Name": plan.options.iaminstance_name} if plan.options.iaminstance_name else None
         )
 
 
-def test_user_data_holds_no_secret_but_a_role_s_own_key(plan):
+def test_user_data_has_no_secret_except_the_role_s_own_key(plan):
     """Whoever may describe instances reads it."""
     texts = [request.get("UserData", "") for request in requests(plan, "RunInstances")]
 
@@ -144,7 +144,7 @@ def test_user_data_holds_no_secret_but_a_role_s_own_key(plan):
             assert [each for each in told if KEY.search(each)] == []
 
 
-def test_the_authority_s_key_goes_to_no_node():
+def test_the_private_key_of_the_ca_is_in_no_user_data():
     authority = create_authority("dask")
     plan = a_plan(tls=True)
     plan = replace(plan, bootstrap=replace(plan.bootstrap, tls=issue_for_nodes(authority)))
@@ -166,7 +166,7 @@ def test_the_authority_s_key_goes_to_no_node():
     ],
 )
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "base64"])
-def test_a_secret_would_be_seen(secret, packed):
+def test_the_scan_finds_secrets(secret, packed):
     """In a file of user-data, as it is or as base64: the scan above is not blind."""
     content = base64.b64encode(secret.encode()).decode() if packed else secret
     text = f"#cloud-config\n{yaml.safe_dump({'write_files': [{'path': '/x', 'content': content}]})}"
@@ -174,7 +174,7 @@ def test_a_secret_would_be_seen(secret, packed):
     assert any(KEY.search(each) or TOKEN.search(each) for each in strings(text))
 
 
-def test_the_public_key_and_the_rest_of_user_data_are_no_secrets():
+def test_the_scan_reads_the_user_data_and_accepts_the_public_key():
     """What the scan lets pass is not nothing."""
     (head, _) = requests(a_plan(), "RunInstances")
 

@@ -32,7 +32,7 @@ def a_base(name: str, *, days: int, **changes) -> Image:
     return replace(IMAGE, id=f"ami-{days}", name=name, created=IMAGE.created + timedelta(days), **changes)
 
 
-def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
+def test_the_newest_verified_image_is_chosen_with_one_request():
     newer = replace(BAKED, id="ami-2", created=IMAGE.created + timedelta(days=1))
     pending = replace(newer, id="ami-3", state="pending")
     unverified = replace(newer, id="ami-4", tags=((Tag.MANAGED, "true"),))
@@ -42,7 +42,7 @@ def test_the_newest_managed_image_that_was_proved_is_chosen_by_one_question():
     assert ec2.image_queries == [("self", {"tag:dask-bake:managed": "true", "state": "available"})]
 
 
-def test_any_available_image_can_be_asked_for_by_its_id():
+def test_any_available_image_can_be_chosen_by_id():
     foreign = replace(IMAGE, id="ami-2")
     pending = replace(IMAGE, id="ami-3", state="pending")
     ec2 = FakeQueries({"self": (BAKED, foreign, pending)})
@@ -52,7 +52,7 @@ def test_any_available_image_can_be_asked_for_by_its_id():
         chosen(LaunchOptions(ami="ami-3"), ec2)
 
 
-def test_the_newest_base_is_debians_newest_of_the_same_series():
+def test_the_newest_base_is_debian_s_newest_of_the_same_release():
     bases = (
         a_base("debian-12-amd64-20260101-1234", days=1),
         a_base("debian-12-amd64-20260401-1234", days=2),
@@ -70,12 +70,12 @@ def test_the_newest_base_is_debians_newest_of_the_same_series():
     ]
 
 
-def test_the_newest_base_is_asked_for_only_where_the_base_is_debians():
+def test_the_newest_base_is_requested_only_for_debian_s_bases():
     ec2 = FakeQueries()
 
     assert (newest_base(IMAGE, ec2), ec2.image_queries) == (None, [])
 
 
 @pytest.mark.parametrize("ec2", [FakeQueries(), FakeQueries(refused=[DEBIAN_ACCOUNT])])
-def test_a_newest_base_that_is_not_to_be_had_is_silent(ec2):
+def test_an_unknown_newest_base_is_not_an_error(ec2):
     assert newest_base(BAKED, ec2) is None

@@ -7,7 +7,7 @@ from dask_bake.launch.dry_run import NOT_ASKED, NOT_CERTAIN, Permission, ask_per
 from fakes import FakeQueries, a_plan, in_a_group
 
 
-def test_ec2_is_asked_about_each_call_without_what_is_not_there_yet():
+def test_each_call_is_a_dry_run_without_resources_that_do_not_exist_yet():
     ec2 = FakeQueries()
 
     answers = ask_permissions(a_plan(), ec2)
@@ -26,7 +26,7 @@ def test_ec2_is_asked_about_each_call_without_what_is_not_there_yet():
         assert request["NetworkInterfaces"][0]["SubnetId"] == "subnet-1"
 
 
-def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay():
+def test_the_import_of_a_key_pair_is_a_dry_run_too():
     ec2 = FakeQueries()
 
     answers = ask_permissions(a_plan(provision=False, nprocs=1), ec2)
@@ -35,7 +35,7 @@ def test_ec2_is_asked_about_the_key_that_would_be_made_and_the_users_groups_stay
     assert all("KeyName" not in request for name, request in ec2.requests if name == "RunInstances")
 
 
-def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
+def test_denied_calls_are_named_and_unclear_responses_are_accepted():
     denied = ask_permissions(in_a_group(a_plan()), FakeQueries(denied=("RunInstances",)))
     with pytest.raises(BakeError) as caught:
         check_permissions(denied)
@@ -49,7 +49,7 @@ def test_what_the_caller_may_not_do_is_named_and_what_is_unclear_is_not():
     check_permissions(unclear)
 
 
-def test_a_refusal_for_the_vpc_s_default_group_is_not_certain():
+def test_a_refusal_for_the_vpc_s_default_security_group_is_not_certain():
     """In the cluster's own groups, which are not there yet, it may well be permitted."""
     answers = ask_permissions(a_plan(), FakeQueries(denied=("RunInstances",)))
 

@@ -52,7 +52,7 @@ def test_a_launch_returns_the_cluster_with_every_worker_registered():
     assert sum(count for _, count in events[-1].registered) == 4
 
 
-def test_the_workers_are_asked_for_at_once_with_the_heads_address():
+def test_all_workers_are_requested_in_one_call_with_the_head_s_address():
     cloud = FakeCloud()
     start(cloud)
 
@@ -64,7 +64,7 @@ def test_the_workers_are_asked_for_at_once_with_the_heads_address():
     assert (head.security_group_ids, workers.security_group_ids) == (("sg-0", "sg-1"), ("sg-0",))
 
 
-def test_the_nodes_reach_each_other_and_the_caller_reaches_ssh_on_the_head():
+def test_nodes_can_reach_each_other_and_the_caller_can_reach_ssh_on_the_head():
     cloud = FakeCloud()
     start(cloud)
 
@@ -82,7 +82,7 @@ def test_the_number_of_instance_calls_does_not_grow_with_the_cluster():
     assert cloud.calls.count("console_output") == 1
 
 
-def test_every_phase_is_told_with_its_time():
+def test_each_phase_of_a_launch_has_a_start_and_an_end_event():
     events = []
     start(FakeCloud(), events=events)
 
@@ -112,7 +112,7 @@ STEPS = [
 
 
 @pytest.mark.parametrize("fault", STEPS, ids=lambda fault: f"{fault.operation}-{fault.nth}-{fault.error!r}")
-def test_whatever_step_fails_nothing_of_the_launch_is_left(fault):
+def test_a_launch_that_fails_at_any_step_leaves_nothing(fault):
     cloud = FakeCloud(faults=[fault])
     connection = FakeHeadConnection(cloud)
 
@@ -122,7 +122,7 @@ def test_whatever_step_fails_nothing_of_the_launch_is_left(fault):
     assert (cloud.left, connection.secrets) == ([], False)
 
 
-def test_a_launch_whose_first_request_is_refused_has_nothing_to_undo():
+def test_if_the_first_request_is_refused_no_other_is_sent():
     cloud = FakeCloud(faults=[Fault("create_security_group", BakeError("your token has expired"))])
 
     with pytest.raises(BakeError, match="your token has expired") as caught:
@@ -131,7 +131,7 @@ def test_a_launch_whose_first_request_is_refused_has_nothing_to_undo():
     assert (caught.value.exit_code, cloud.calls) == (1, ["create_security_group"])
 
 
-def test_instances_that_ec2_lists_late_are_ended_too():
+def test_instances_that_ec2_lists_late_are_terminated_too():
     cloud = FakeCloud(faults=[Fault("run_instances", OutcomeUnknownError("no answer"), after=True)], delay=5)
 
     with pytest.raises(OutcomeUnknownError):
@@ -140,7 +140,7 @@ def test_instances_that_ec2_lists_late_are_ended_too():
     assert cloud.left == []
 
 
-def test_instances_that_are_known_but_not_listed_yet_are_ended_by_their_ids():
+def test_known_instances_that_ec2_does_not_list_yet_are_terminated_by_id():
     cloud = FakeCloud(faults=[Fault("console_output", BakeError("no"))], delay=0)
     connection = FakeHeadConnection(cloud)
     connection.prepare = lambda: setattr(cloud, "delay", 3)
@@ -151,7 +151,7 @@ def test_instances_that_are_known_but_not_listed_yet_are_ended_by_their_ids():
     assert cloud.left == []
 
 
-def test_a_launch_that_is_late_says_for_what_it_waited_and_shows_the_console():
+def test_a_timeout_names_the_late_nodes_and_shows_their_console():
     cloud, events = FakeCloud(), []
     connection = FakeHeadConnection(cloud, limit=3)
 
@@ -163,7 +163,7 @@ def test_a_launch_that_is_late_says_for_what_it_waited_and_shows_the_console():
     assert cloud.left == []
 
 
-def test_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
+def test_if_the_head_cannot_be_reached_the_error_has_the_message_of_ssh():
     cloud = FakeCloud()
     connection = FakeHeadConnection(cloud, answers=False, trouble="Host key verification failed.")
 
@@ -173,7 +173,7 @@ def test_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
     assert cloud.left == []
 
 
-def test_without_dask_the_node_that_does_not_run_is_told_and_no_workers():
+def test_without_dask_a_timeout_names_the_nodes_that_do_not_run():
     class Slow(FakeCloud):
         def _next(self, node):
             return node if node.id == "i-2" and node.state == "pending" else super()._next(node)
@@ -187,7 +187,7 @@ def test_without_dask_the_node_that_does_not_run_is_told_and_no_workers():
     assert Output("node 2: ready") in events
 
 
-def test_without_dask_a_head_that_cannot_be_entered_is_told_with_what_ssh_said():
+def test_without_dask_if_the_head_cannot_be_reached_the_error_has_the_message_of_ssh():
     cloud = FakeCloud()
     connection = FakeHeadConnection(cloud, answers=False, trouble="Connection refused.")
 
@@ -199,7 +199,7 @@ def test_without_dask_a_head_that_cannot_be_entered_is_told_with_what_ssh_said()
     )
 
 
-def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_once():
+def test_transient_errors_during_a_launch_are_retried_with_one_note():
     silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
     silent += [Fault("console_output", TransientError("AWS is throttling"), nth=n) for n in (1, 2)]
     cloud, events = FakeCloud(faults=silent), []
@@ -212,7 +212,7 @@ def test_an_ec2_that_does_not_answer_for_a_while_is_waited_for_and_that_is_told_
     ]
 
 
-def test_an_ec2_that_does_not_answer_until_the_deadline_ends_the_launch():
+def test_a_launch_fails_if_ec2_does_not_respond_until_the_deadline():
     silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 600)]
     cloud = FakeCloud(faults=silent)
 
@@ -222,7 +222,7 @@ def test_an_ec2_that_does_not_answer_until_the_deadline_ends_the_launch():
     assert cloud.left == []
 
 
-def test_a_console_without_a_host_key_ends_the_launch_unentered():
+def test_without_a_host_key_on_the_console_the_launch_fails_without_an_ssh_connection():
     cloud = FakeCloud(console="booting\n")
     connection = FakeHeadConnection(cloud)
 
@@ -232,7 +232,7 @@ def test_a_console_without_a_host_key_ends_the_launch_unentered():
     assert (connection.pinned, connection.queries, cloud.left) == ({}, 0, [])
 
 
-def test_a_node_that_ends_while_it_is_launched_is_told_with_ec2s_reason():
+def test_a_node_that_ends_during_the_launch_is_an_error_with_ec2_s_reason():
     cloud = FakeCloud(dying={"i-2": "Client.VolumeLimitExceeded"})
     connection = FakeHeadConnection(cloud, limit=3)
 
@@ -242,7 +242,7 @@ def test_a_node_that_ends_while_it_is_launched_is_told_with_ec2s_reason():
     assert cloud.left == []
 
 
-def test_a_name_in_use_is_refused_and_the_other_cluster_is_not_touched():
+def test_a_name_in_use_is_refused_and_the_existing_cluster_is_unchanged():
     cloud = FakeCloud()
     start(cloud)
     before, connection = (
@@ -257,7 +257,7 @@ def test_a_name_in_use_is_refused_and_the_other_cluster_is_not_touched():
     assert connection.secrets
 
 
-def test_somebody_elses_security_group_of_the_name_is_not_touched():
+def test_a_foreign_security_group_of_the_same_name_is_unchanged():
     cloud = FakeCloud(security_groups=[SecurityGroup("sg-9", "dask-bake-dask", "vpc-1")])
 
     with pytest.raises(BakeError, match="dask-bake did not make it"):
@@ -266,7 +266,7 @@ def test_somebody_elses_security_group_of_the_name_is_not_touched():
     assert cloud.left == ["sg-9"]
 
 
-def test_what_will_not_go_is_named_with_the_command_that_removes_it():
+def test_resources_that_cannot_be_removed_are_named_with_the_down_command():
     cloud = FakeCloud(faults=[Fault("console_output", BakeError("no"))], immortal=True)
 
     with pytest.raises(LeftoverError, match=r"i-0 .*i-1 .*i-2 .*dask-bake-dask") as caught:
@@ -275,7 +275,7 @@ def test_what_will_not_go_is_named_with_the_command_that_removes_it():
     assert (caught.value.exit_code, hint_of(caught.value)) == (3, "dask-bake down dask")
 
 
-def test_a_second_interrupt_says_what_is_left():
+def test_a_second_interrupt_ends_the_clean_up_and_names_what_is_left():
     cloud = FakeCloud(
         faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
     )
@@ -284,7 +284,7 @@ def test_a_second_interrupt_says_what_is_left():
         start(cloud)
 
 
-def test_an_interrupt_that_comes_when_the_cluster_is_up_does_not_say_that_nothing_is_left():
+def test_an_interrupt_after_the_launch_says_that_the_cluster_is_running():
     cloud = FakeCloud()
     connection = FakeHeadConnection(cloud)
     connection.close = interrupted
@@ -300,7 +300,7 @@ def interrupted():
     raise KeyboardInterrupt
 
 
-def test_without_ec2_the_known_instances_are_named():
+def test_if_ec2_cannot_be_reached_during_clean_up_the_known_instances_are_named():
     broken = [Fault("nodes", BakeError("no network"), nth=n) for n in range(1, 9)]
     cloud = FakeCloud(faults=broken)
 
@@ -308,7 +308,7 @@ def test_without_ec2_the_known_instances_are_named():
         start(cloud)
 
 
-def test_what_was_made_unheard_is_among_what_is_left_where_ec2_cannot_be_asked():
+def test_a_request_of_unknown_outcome_is_named_among_what_may_be_left():
     lost = [
         Fault("run_instances", OutcomeUnknownError("no answer"), after=True),
         *(Fault("nodes", BakeError("you may not"), nth=n) for n in (1, 2)),
@@ -323,7 +323,7 @@ def test_what_was_made_unheard_is_among_what_is_left_where_ec2_cannot_be_asked()
     assert "; whatever is tagged dask-bake:cluster=dask. The reason: you may not" in caught.value.message
 
 
-def test_down_removes_the_cluster_and_its_secrets_and_no_other_cluster():
+def test_down_removes_the_cluster_and_its_keystore_and_no_other_cluster():
     cloud, clock = FakeCloud(), FakeClock()
     start(cloud)
     start(cloud, plan=a_plan(name="other", launch_id="launch2"))
@@ -335,7 +335,7 @@ def test_down_removes_the_cluster_and_its_secrets_and_no_other_cluster():
     assert (list_clusters(cloud, CLOUD), connection.secrets) == ((other,), False)
 
 
-def test_down_twice_is_an_error_that_says_that_there_is_no_cluster():
+def test_down_of_a_removed_cluster_is_wrong_use():
     cloud, clock = FakeCloud(), FakeClock()
     start(cloud)
     connection = FakeHeadConnection(cloud, secrets=True)
@@ -353,7 +353,7 @@ def test_a_cluster_is_found_by_its_tags_alone():
     assert find(cloud, CLOUD, None) == launched
 
 
-def test_a_name_must_be_said_when_there_are_several():
+def test_with_several_clusters_a_name_is_required():
     cloud = FakeCloud()
     start(cloud)
     start(cloud, plan=a_plan(name="taxi", launch_id="launch2"))
@@ -369,14 +369,14 @@ def test_a_security_group_without_nodes_is_a_cluster_that_can_be_taken_down():
     assert find(cloud, CLOUD, "dask").nodes == ()
 
 
-def test_each_look_is_an_event_that_shows_the_whole_cluster():
+def test_each_query_is_an_event_with_all_nodes():
     events = []
     start(FakeCloud(), events=events)
 
     assert all(len(event.cluster.nodes) == 3 for event in events if isinstance(event, ClusterSeen))
 
 
-def test_an_interrupt_that_comes_while_it_is_said_what_is_left_does_not_hide_that():
+def test_an_interrupt_after_a_failed_clean_up_does_not_hide_what_is_left():
     cloud = FakeCloud(
         faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
     )
@@ -387,7 +387,7 @@ def test_an_interrupt_that_comes_while_it_is_said_what_is_left_does_not_hide_tha
         start(cloud, connection)
 
 
-def test_an_interrupt_that_comes_when_all_is_undone_needs_no_further_word():
+def test_an_interrupt_after_a_complete_clean_up_has_no_further_message():
     cloud = FakeCloud(faults=[Fault("console_output", KeyboardInterrupt())])
     connection = FakeHeadConnection(cloud)
     connection.close = interrupted
@@ -401,7 +401,9 @@ def test_an_interrupt_that_comes_when_all_is_undone_needs_no_further_word():
     ("options", "look"),
     [({"limit": 3}, "dask-bake ssh 2 --name dask --cloud aws"), ({"answers": False}, "ssh --name dask")],
 )
-def test_nodes_that_do_not_become_ready_are_kept_for_whoever_wants_to_look_into_them(options, look):
+def test_with_keep_on_failure_nodes_that_are_not_ready_are_kept_and_the_hint_has_the_ssh_command(
+    options, look
+):
     cloud = FakeCloud()
     connection = FakeHeadConnection(cloud, **options)
     plan = a_plan(keep_on_failure=True)
@@ -420,7 +422,7 @@ def test_nodes_that_do_not_become_ready_are_kept_for_whoever_wants_to_look_into_
     assert (connection.secrets, connection.closed) == (True, True)
 
 
-def test_where_all_nodes_have_ended_there_is_nothing_to_keep():
+def test_with_keep_on_failure_nothing_is_kept_if_all_nodes_have_ended():
     cloud = FakeCloud(dying=dict.fromkeys(("i-0", "i-1", "i-2"), "Client.InternalError: no"))
 
     with pytest.raises(NotReadyError):
@@ -435,7 +437,7 @@ def test_where_all_nodes_have_ended_there_is_nothing_to_keep():
         Fault("console_output", BakeError("you may not")),
     ],
 )
-def test_what_is_refused_is_undone_though_nodes_that_are_not_ready_would_be_kept(fault):
+def test_with_keep_on_failure_a_refused_launch_is_still_cleaned_up(fault):
     cloud = FakeCloud(faults=[fault])
 
     with pytest.raises(BakeError) as caught:
@@ -444,7 +446,7 @@ def test_what_is_refused_is_undone_though_nodes_that_are_not_ready_would_be_kept
     assert (caught.value.exit_code, cloud.left) == (1, [])
 
 
-def test_nodes_are_kept_too_where_ec2_is_silent_at_the_deadline():
+def test_with_keep_on_failure_nodes_are_kept_if_ec2_does_not_respond_at_the_deadline():
     silent = [Fault("nodes", TransientError("EC2 could not be reached"), nth=n) for n in range(1, 3000)]
     cloud = FakeCloud(faults=silent, console="")
 
@@ -454,7 +456,7 @@ def test_nodes_are_kept_too_where_ec2_is_silent_at_the_deadline():
     assert len(cloud.left) == 3 + 2
 
 
-def test_a_launch_that_fails_and_cannot_be_undone_says_both():
+def test_if_the_clean_up_fails_too_the_error_has_both_reasons():
     expired = [Fault("nodes", BakeError("expired"), nth=n) for n in range(1, 9)]
     cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2), *expired])
 
@@ -466,7 +468,7 @@ def test_a_launch_that_fails_and_cannot_be_undone_says_both():
     assert hint_of(caught.value) == "dask-bake down dask"
 
 
-def test_a_cluster_that_is_good_enough_stays_though_ec2_is_silent_at_the_deadline():
+def test_enough_workers_are_a_success_though_ec2_does_not_respond_at_the_deadline():
     """Of a node that has ended it is still asked whether it has; nothing of what was wanted hangs on it."""
     cloud, clock = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination: taken"}), FakeClock()
     connection = FakeHeadConnection(cloud)

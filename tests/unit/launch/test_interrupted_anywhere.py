@@ -67,11 +67,11 @@ class Down:
 
 
 @pytest.mark.parametrize("why", FAILING)
-def test_an_interrupt_at_any_line_of_a_launch_hides_nothing_that_is_left(why):
+def test_an_interrupt_at_any_line_of_a_launch_reports_everything_that_is_left(why):
     assert unreported(lambda: Launch(why), unsaid) == {}
 
 
-def test_an_interrupt_at_any_line_of_down_says_what_is_left():
+def test_an_interrupt_at_any_line_of_down_reports_everything_that_is_left():
     def left(attempt: Down) -> list[str]:
         named = unsaid(attempt)
         return named if attempt.has_begun and not attempt.is_untouched else []

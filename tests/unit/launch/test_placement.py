@@ -35,15 +35,15 @@ def found(subnets=HERE, offerings=EVERYWHERE, **options):
     ]
 
 
-def test_every_zone_is_a_place_in_the_order_of_their_names():
+def test_every_zone_is_a_candidate_in_alphabetical_order():
     assert found() == [(zone, "m6i.2xlarge", "m6i.2xlarge", "on-demand") for zone in "abc"]
 
 
-def test_the_users_zones_are_tried_in_the_users_order_and_no_other():
+def test_only_the_given_zones_are_candidates_in_the_given_order():
     assert [candidate[0] for candidate in found(zone=("us-east-1c", "us-east-1a"))] == ["c", "a"]
 
 
-def test_types_keep_the_users_order_and_only_those_that_the_zone_has():
+def test_a_candidate_has_the_types_that_its_zone_offers_in_the_given_order():
     offerings = EVERYWHERE - {("m6i.2xlarge", "us-east-1a"), ("m5.2xlarge", "us-east-1b")}
 
     assert found(type=("m6i.2xlarge", "m5.2xlarge"), head_type=("m6i.large",), offerings=offerings) == [
@@ -61,7 +61,7 @@ def test_head_and_workers_are_in_one_zone():
     assert found(head_type=("m6i.large",), offerings=only) == [("b", "m6i.large", "m6i.2xlarge", "on-demand")]
 
 
-def test_spot_everywhere_comes_before_on_demand_anywhere():
+def test_spot_in_every_zone_precedes_on_demand_in_any():
     assert [(candidate[0], candidate[3]) for candidate in found(spot_with_fallback=True)] == [
         *((zone, "spot") for zone in "abc"),
         *((zone, "on-demand") for zone in "abc"),
@@ -69,20 +69,20 @@ def test_spot_everywhere_comes_before_on_demand_anywhere():
     assert {candidate[3] for candidate in found(spot=True)} == {"spot"}
 
 
-def test_what_is_not_sold_on_spot_is_only_tried_on_demand():
+def test_a_type_that_is_not_offered_on_spot_is_a_candidate_on_demand_only():
     assert found(type=("mac2.metal", "m5.2xlarge"), spot_with_fallback=True, zone=("us-east-1a",)) == [
         ("a", "mac2.metal|m5.2xlarge", "m5.2xlarge", "spot"),
         ("a", "mac2.metal|m5.2xlarge", "mac2.metal|m5.2xlarge", "on-demand"),
     ]
 
 
-def test_of_a_zones_subnets_the_one_with_most_room_is_taken():
+def test_of_the_subnets_of_a_zone_the_one_with_most_free_addresses_is_chosen():
     roomy = Subnet("subnet-a2", "vpc-1", "us-east-1a", 200)
 
     assert in_order(LaunchOptions(), (roomy, A, B)) == (roomy, B)
 
 
-def test_subnets_that_give_public_addresses_go_first_unless_none_are_wanted():
+def test_public_subnets_are_preferred_except_for_a_private_cluster():
     closed = Subnet("subnet-x", "vpc-1", "us-east-1a", 200, is_public=False)
     private = LaunchOptions(private=True, connect=Connect.EICE)
 
@@ -92,7 +92,7 @@ def test_subnets_that_give_public_addresses_go_first_unless_none_are_wanted():
     assert in_order(LaunchOptions(), (closed,)) == (closed,)
 
 
-def test_subnets_without_room_for_all_nodes_are_passed_over():
+def test_subnets_without_enough_free_addresses_are_skipped():
     assert [candidate[0] for candidate in found((replace(A, free_addresses=3), B))] == ["b"]
 
 
@@ -102,28 +102,28 @@ def refusal(error, **arguments):
     return caught.value.message, caught.value.hint
 
 
-def test_a_zone_without_a_subnet_is_refused_with_those_that_have_one():
+def test_a_zone_without_a_subnet_is_refused_with_the_zones_that_have_one():
     assert refusal(UsageError, zone=("us-east-1f",)) == (
         "--zone us-east-1f: there is no subnet to launch into there",
         "there is us-east-1a, us-east-1b, us-east-1c",
     )
 
 
-def test_too_few_addresses_are_told_with_how_many_there_are():
+def test_too_few_free_addresses_are_refused_with_their_number():
     assert refusal(BakeError, subnets=(replace(A, free_addresses=3), replace(B, free_addresses=2))) == (
         "--count 4 needs as many addresses, and subnet-a in us-east-1a has 3 left",
         "take fewer nodes, or name a larger subnet with --subnet-id",
     )
 
 
-def test_types_that_no_zone_has_are_told_with_the_zones():
+def test_types_that_no_zone_offers_are_refused_with_the_zones():
     assert refusal(BakeError, offerings=frozenset()) == (
         "--type m6i.2xlarge cannot be had in us-east-1a, us-east-1b, us-east-1c",
         "take another --type, or another --region",
     )
 
 
-def test_types_that_another_zone_has_are_told_with_that_zone():
+def test_types_that_only_another_zone_offers_are_refused_with_that_zone():
     only = frozenset({("m6i.2xlarge", "us-east-1b")})
 
     assert refusal(BakeError, offerings=only, zone=("us-east-1a",)) == (
@@ -132,7 +132,7 @@ def test_types_that_another_zone_has_are_told_with_that_zone():
     )
 
 
-def test_types_that_no_one_zone_has_together_are_told():
+def test_types_that_no_zone_offers_together_are_refused():
     apart = frozenset({("m6i.large", "us-east-1a"), ("m6i.2xlarge", "us-east-1b")})
 
     assert refusal(BakeError, offerings=apart, head_type=("m6i.large",)) == (
@@ -153,13 +153,13 @@ def test_types_that_no_one_zone_has_together_are_told():
         (16, None, 8, WorkerLayout(16, 1)),
     ],
 )
-def test_a_node_is_used_as_the_options_say_or_as_dask_would(nprocs, nthreads, vcpus, used):
+def test_processes_and_threads_follow_from_the_options_or_dask_s_defaults(nprocs, nthreads, vcpus, used):
     kind = InstanceType("m6i.any", vcpus, ("x86_64",))
 
     assert worker_layout(LaunchOptions(nprocs=nprocs, nthreads=nthreads), kind) == used
 
 
-def test_auto_is_what_dask_itself_would_do():
+def test_the_default_processes_and_threads_are_those_of_dask():
     from distributed.deploy.utils import nprocesses_nthreads
 
     for vcpus in (1, 2, 4, 8, 16, 36, 48, 64, 96, 128, 192):
@@ -169,13 +169,13 @@ def test_auto_is_what_dask_itself_would_do():
 
 
 @pytest.mark.parametrize(("least", "nodes"), [(None, 3), (1, 1), (4, 1), (5, 2), (12, 3)])
-def test_enough_nodes_are_those_whose_processes_are_enough(least, nodes):
+def test_min_workers_is_rounded_up_to_whole_nodes(least, nodes):
     options = LaunchOptions(count=4, nprocs=4, min_workers=least)
 
     assert least_nodes(options, BIG) == nodes
 
 
-def test_more_processes_than_all_nodes_have_are_never_waited_for():
+def test_min_workers_above_the_maximum_means_all_nodes():
     options = LaunchOptions(count=4, nprocs=None, min_workers=1000)
 
     assert least_nodes(options, BIG) == 3

@@ -21,7 +21,7 @@ def test_the_head_and_the_workers_are_one_call_each():
     assert plan.worker_layout(TYPE) == WorkerLayout(8, 1)
 
 
-def test_everything_carries_the_tags_that_it_is_found_by():
+def test_every_resource_has_the_tags_it_is_found_by():
     plan = a_plan(name="taxi")
 
     assert dict(workers_of(plan).tags) == {
@@ -68,7 +68,7 @@ def test_a_plan_lists_the_calls_that_make_the_cluster():
     ]
 
 
-def test_user_data_that_is_too_long_is_refused_before_any_call(tmp_path):
+def test_oversized_user_data_is_refused_before_any_request(tmp_path):
     path = tmp_path / "extra.yaml"
     plan = a_plan(user_data=_written(path, f"#cloud-config\nfinal_message: {'x' * 20000}\n"))
     bootstrap = replace(plan.bootstrap, extra=path.read_text())
@@ -82,7 +82,7 @@ def _written(path, text):
     return path
 
 
-def test_the_check_of_user_data_looks_at_every_role_and_type():
+def test_user_data_is_checked_for_every_role_and_type():
     rendered = []
 
     class Watched(type(a_plan())):
@@ -105,7 +105,7 @@ def test_the_check_of_user_data_looks_at_every_role_and_type():
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-def test_all_that_a_launch_makes_says_when_it_began():
+def test_all_resources_of_a_launch_are_tagged_with_its_start():
     began = replace(a_plan(), begun=NOW)
 
     for tags in (began.group_tags, head_of(began).tags, workers_of(began).tags):

@@ -164,7 +164,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("options", "found", "sentence"), REFUSALS)
-def test_what_is_not_there_or_does_not_go_together_is_refused_with_a_way_out(options, found, sentence):
+def test_missing_or_contradictory_resources_are_refused_with_a_hint(options, found, sentence):
     with pytest.raises(BakeError) as caught:
         the_target(found=found, **options)
 
@@ -191,11 +191,11 @@ def test_what_is_not_there_or_does_not_go_together_is_refused_with_a_way_out(opt
     ],
     ids=str,
 )
-def test_what_is_there_or_not_to_be_known_is_no_obstacle(options, found):
+def test_existing_or_unreadable_resources_are_accepted(options, found):
     assert the_target(found=found, **options).image == BAKED
 
 
-def test_of_groups_of_one_name_the_one_in_the_launchs_vpc_is_joined():
+def test_of_security_groups_with_one_name_the_one_in_the_launch_s_vpc_is_used():
     namesake = replace(OURS, id="sg-55555555", vpc_id="vpc-2")
 
     found = the_target(found={"security_groups": (namesake, OURS)}, security_group="ours")
@@ -240,7 +240,7 @@ def test_an_instance_counts_against_the_quota_of_its_family(name, on_demand, spo
         (GRACE_PERIOD / 2, None, "a cluster named dask already exists, or is being launched"),
     ],
 )
-def test_a_name_that_only_groups_hold_is_of_a_cluster_that_has_ended(age, state, sentence):
+def test_a_name_held_by_old_security_groups_only_is_that_of_a_cluster_that_has_ended(age, state, sentence):
     cluster = a_cluster()
     tags = (*cluster.groups[0].tags, (Tag.CREATED, (datetime.now(UTC) - age).isoformat()))
     found = {

@@ -56,7 +56,7 @@ def shown(renderable) -> str:
     return console.export_text()
 
 
-def test_a_cluster_costs_what_its_nodes_disks_and_addresses_cost():
+def test_the_cost_of_a_cluster_is_that_of_its_nodes_volumes_and_addresses():
     found = cost(a_plan(count=3, image=SIZED), ALL)
 
     assert found == Cost(
@@ -70,7 +70,7 @@ def test_a_cluster_costs_what_its_nodes_disks_and_addresses_cost():
     assert in_words(found) == "$0.65 an hour"
 
 
-def test_spot_workers_larger_volumes_and_private_nodes_cost_what_they_are():
+def test_the_cost_depends_on_market_volume_size_and_public_addresses():
     plan = a_plan(image=SIZED, spot=True, volume_size=146, private=True, connect=Connect.EICE)
 
     assert [(item.what, item.each) for item in cost(plan, ALL).items] == [
@@ -80,7 +80,7 @@ def test_spot_workers_larger_volumes_and_private_nodes_cost_what_they_are():
     ]
 
 
-def test_what_is_unknown_is_named_and_never_guessed():
+def test_unknown_prices_are_named_and_not_estimated():
     found = cost(a_plan(image=SIZED), replace(ALL, worker=None, address=None))
 
     assert (found.total, found.known) == (None, pytest.approx(0.43))
@@ -89,17 +89,17 @@ def test_what_is_unknown_is_named_and_never_guessed():
     assert in_words(cost(a_plan(), ALL)).endswith("unknown: root volumes, gp3 of ? GiB")
 
 
-def test_where_nothing_costs_anything_that_is_said():
+def test_a_free_cluster_costs_nothing():
     assert in_words(FREE) == "nothing"
     assert cost_document(FREE) == {"dollars_per_hour": 0, "items": []}
 
 
 @pytest.mark.parametrize(("amount", "shown"), [(12.345, "$12.35"), (0.1, "$0.10"), (0.0052, "$0.0052")])
-def test_small_amounts_are_shown_more_exactly(amount, shown):
+def test_small_amounts_have_four_decimal_places(amount, shown):
     assert dollars(amount) == shown
 
 
-def test_prices_are_asked_for_of_this_region_linux_and_shared_hardware():
+def test_prices_are_requested_for_the_region_linux_and_shared_tenancy():
     other = FakePrices(
         **{
             "m6i.large": [product("0.0960000000")],
@@ -134,7 +134,7 @@ def test_prices_are_asked_for_of_this_region_linux_and_shared_hardware():
     )
 
 
-def test_a_spot_price_is_the_latest_of_the_zone_that_is_tried_first():
+def test_the_spot_price_is_the_latest_in_the_first_zone():
     history = [{"Timestamp": 2, "SpotPrice": "0.15"}, {"Timestamp": 1, "SpotPrice": "0.25"}]
     other = FakePrices(spot=history)
 
@@ -154,13 +154,13 @@ def test_a_spot_price_is_the_latest_of_the_zone_that_is_tried_first():
         BakeError("these AWS credentials may not call ec2:GetProducts"),
     ],
 )
-def test_a_price_that_is_not_one_is_unknown(answer):
+def test_a_missing_ambiguous_or_zero_price_is_unknown(answer):
     prices = look_up_prices(PriceList(FakePrices(**{"m6i.2xlarge": answer}), "us-east-1"), a_plan())
 
     assert prices == Prices()
 
 
-def test_a_price_that_does_not_come_is_not_waited_for():
+def test_a_price_that_does_not_arrive_in_time_is_unknown():
     may_answer = threading.Event()
 
     class Slow(FakePrices):

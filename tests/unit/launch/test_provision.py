@@ -39,7 +39,7 @@ def notes(events):
     return [event.text for event in events if isinstance(event, Note)]
 
 
-def test_workers_without_room_are_tried_as_other_types_and_then_in_another_zone():
+def test_without_capacity_for_workers_other_types_are_tried_and_then_another_zone():
     cloud = FakeCloud(room={(BIG, A): 0, (OLD, A): 0, (BIG, B): 0})
 
     cluster = start(cloud, **TWO_TYPES)
@@ -56,7 +56,7 @@ def test_workers_without_room_are_tried_as_other_types_and_then_in_another_zone(
     assert [node.instance_type for node in cluster.nodes] == [SMALL, OLD, OLD]
 
 
-def test_a_head_whose_workers_found_no_room_is_ended_and_none_of_the_clusters():
+def test_a_head_whose_workers_found_no_capacity_is_terminated_and_not_listed():
     cloud = FakeCloud(room={(BIG, A): 0}, spot_room={})
 
     cluster = start(cloud, head_type=(SMALL,))
@@ -67,7 +67,7 @@ def test_a_head_whose_workers_found_no_room_is_ended_and_none_of_the_clusters():
     assert len(cluster.nodes) == 3
 
 
-def test_a_head_without_room_is_tried_in_another_zone_before_any_worker():
+def test_without_capacity_for_the_head_the_next_zone_is_tried_before_any_worker():
     cloud = FakeCloud(room={(SMALL, A): 0})
 
     start(cloud, head_type=(SMALL,))
@@ -79,7 +79,7 @@ def test_a_head_without_room_is_tried_in_another_zone_before_any_worker():
     ]
 
 
-def test_no_request_is_made_twice_and_the_error_names_all_that_were_tried():
+def test_no_request_is_repeated_and_the_error_names_every_attempt():
     cloud = FakeCloud(room={(BIG, A): 1, (OLD, A): 0, (BIG, B): 0, (OLD, B): 0})
 
     with pytest.raises(CapacityError) as caught:
@@ -98,7 +98,7 @@ def test_no_request_is_made_twice_and_the_error_names_all_that_were_tried():
     assert cloud.left == []
 
 
-def test_the_zones_that_ec2_recommends_are_tried_first_of_those_ahead():
+def test_recommended_zones_are_tried_first():
     third = Subnet("subnet-3", "vpc-1", "us-east-1c", 4091)
     cloud = FakeCloud(room={(BIG, A): 0}, recommended=("us-east-1c",))
 
@@ -108,7 +108,7 @@ def test_the_zones_that_ec2_recommends_are_tried_first_of_those_ahead():
     assert {node.zone for node in cluster.nodes} == {"us-east-1c"}
 
 
-def test_the_zones_that_ec2_recommends_and_were_not_tried_are_named():
+def test_recommended_zones_that_were_not_tried_are_named():
     cloud = FakeCloud(room={(BIG, A): 0}, recommended=("us-east-1f",))
 
     with pytest.raises(CapacityError) as caught:
@@ -119,7 +119,7 @@ def test_the_zones_that_ec2_recommends_and_were_not_tried_are_named():
     assert cloud.left == []
 
 
-def test_without_spot_capacity_a_launch_on_spot_fails_and_says_what_would_not():
+def test_without_spot_capacity_the_hint_names_spot_with_fallback():
     cloud = FakeCloud(spot_room={(BIG, A): 0, (BIG, B): 0})
 
     with pytest.raises(CapacityError, match=r"m6i\.2xlarge on spot in us-east-1a") as caught:
@@ -131,7 +131,7 @@ def test_without_spot_capacity_a_launch_on_spot_fails_and_says_what_would_not():
     assert cloud.left == []
 
 
-def test_with_a_fallback_spot_is_tried_in_every_zone_and_then_on_demand():
+def test_with_fallback_spot_is_tried_in_every_zone_and_then_on_demand():
     cloud = FakeCloud(spot_room={(BIG, A): 0, (BIG, B): 0})
 
     cluster = start(cloud, spot_with_fallback=True)
@@ -148,7 +148,7 @@ def test_with_a_fallback_spot_is_tried_in_every_zone_and_then_on_demand():
     assert len({spec.client_token for spec in cloud.specs}) == 6
 
 
-def test_the_head_is_on_demand_even_where_the_workers_are_on_spot():
+def test_the_head_is_on_demand_even_if_the_workers_are_on_spot():
     cloud = FakeCloud()
     start(cloud, spot=True)
 
@@ -158,7 +158,7 @@ def test_the_head_is_on_demand_even_where_the_workers_are_on_spot():
     ]
 
 
-def test_a_quota_is_the_regions_and_no_other_zone_is_tried():
+def test_after_a_quota_error_no_other_zone_is_tried():
     cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("too many"), nth=2)])
 
     with pytest.raises(QuotaError, match="too many"):
@@ -168,7 +168,7 @@ def test_a_quota_is_the_regions_and_no_other_zone_is_tried():
     assert cloud.left == []
 
 
-def test_a_quota_of_one_family_leaves_the_types_of_others_and_asks_for_none_of_its_own():
+def test_after_a_quota_error_only_types_of_other_quotas_are_tried():
     faults = [Fault("run_instances", QuotaError("Standard"), nth=2)]
     cloud, events = FakeCloud(faults=faults, room={(GPU, A): 0}), []
 
@@ -186,7 +186,7 @@ def test_a_quota_of_one_family_leaves_the_types_of_others_and_asks_for_none_of_i
     assert [node.instance_type for node in cluster.workers] == [GPU, GPU]
 
 
-def test_the_quotas_of_all_types_end_the_launch():
+def test_quota_errors_for_all_types_end_the_launch():
     faults = [Fault("run_instances", QuotaError(text), nth=nth) for nth, text in ((2, "one"), (3, "two"))]
     cloud = FakeCloud(faults=faults)
 
@@ -199,7 +199,7 @@ def test_the_quotas_of_all_types_end_the_launch():
     assert cloud.left == []
 
 
-def test_a_quota_of_spot_instances_falls_back_at_once_and_the_head_stays():
+def test_with_fallback_a_spot_quota_error_leads_to_on_demand_workers_at_the_same_head():
     cloud, events = FakeCloud(faults=[Fault("run_instances", QuotaError("Max spot"), nth=2)]), []
 
     cluster = start(cloud, events=events, spot_with_fallback=True)
@@ -215,7 +215,7 @@ def test_a_quota_of_spot_instances_falls_back_at_once_and_the_head_stays():
     assert len(cluster.nodes) == len(cloud.instances) == 3
 
 
-def test_a_quota_of_spot_instances_ends_a_launch_that_has_nothing_to_fall_back_on():
+def test_without_fallback_a_spot_quota_error_ends_the_launch():
     cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("Max spot"), nth=2)])
 
     with pytest.raises(QuotaError):
@@ -224,7 +224,7 @@ def test_a_quota_of_spot_instances_ends_a_launch_that_has_nothing_to_fall_back_o
     assert cloud.left == []
 
 
-def test_a_quota_that_the_head_meets_ends_the_launch_though_workers_could_fall_back():
+def test_a_quota_error_for_the_head_ends_the_launch():
     cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("vCPUs"))])
 
     with pytest.raises(QuotaError):
@@ -233,7 +233,7 @@ def test_a_quota_that_the_head_meets_ends_the_launch_though_workers_could_fall_b
     assert cloud.left == []
 
 
-def test_what_there_is_of_workers_is_taken_if_it_is_enough_and_said():
+def test_with_min_workers_partial_capacity_is_accepted_with_a_note():
     cloud, events = FakeCloud(room={(BIG, A): 3}), []
 
     cluster = start(cloud, events=events, count=9, nprocs=2, min_workers=5)
@@ -243,7 +243,7 @@ def test_what_there_is_of_workers_is_taken_if_it_is_enough_and_said():
     assert "AWS had room for 3 of 8 worker nodes, which --min-workers takes for enough." in notes(events)
 
 
-def test_too_few_workers_are_not_taken():
+def test_less_capacity_than_min_workers_is_an_error():
     cloud = FakeCloud(room={(BIG, A): 2, (BIG, B): 2})
 
     with pytest.raises(CapacityError) as caught:
@@ -253,7 +253,7 @@ def test_too_few_workers_are_not_taken():
     assert cloud.left == []
 
 
-def test_a_worker_that_ends_is_done_without_if_enough_are_left():
+def test_a_launch_succeeds_if_a_worker_ends_and_enough_are_left():
     cloud, events = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination"}), []
 
     cluster = start(cloud, events=events, count=4, nprocs=2, min_workers=4)
@@ -262,7 +262,7 @@ def test_a_worker_that_ends_is_done_without_if_enough_are_left():
     assert any("Server.SpotInstanceTermination" in note for note in notes(events))
 
 
-def test_a_worker_that_ends_ends_the_launch_if_too_few_are_left():
+def test_a_launch_fails_if_a_worker_ends_and_too_few_are_left():
     cloud = FakeCloud(dying={"i-2": "Client.UserInitiatedShutdown"})
 
     with pytest.raises(NotReadyError, match=r"Client\.UserInitiatedShutdown"):
@@ -271,7 +271,7 @@ def test_a_worker_that_ends_ends_the_launch_if_too_few_are_left():
     assert cloud.left == []
 
 
-def test_what_ec2_itself_ends_is_tried_once_more_elsewhere():
+def test_after_a_server_error_for_an_instance_all_nodes_are_started_in_the_next_zone():
     cloud, events = FakeCloud(dying={"i-2": "Server.InternalError: internal error"}), []
 
     cluster = start(cloud, events=events)
@@ -285,7 +285,7 @@ def test_what_ec2_itself_ends_is_tried_once_more_elsewhere():
     ]
 
 
-def test_what_ec2_itself_ends_a_second_time_ends_the_launch():
+def test_a_second_server_error_for_an_instance_ends_the_launch():
     cloud = FakeCloud(dying=dict.fromkeys(("i-0", "i-4"), "Server.InternalError"))
 
     with pytest.raises(NotReadyError, match=r"node 1 \(i-4\).*Server\.InternalError"):
@@ -295,7 +295,7 @@ def test_what_ec2_itself_ends_a_second_time_ends_the_launch():
     assert cloud.left == []
 
 
-def test_what_ec2_itself_ends_in_the_only_place_ends_the_launch():
+def test_a_server_error_for_an_instance_in_the_only_zone_ends_the_launch():
     cloud = FakeCloud(dying={"i-2": "Server.InternalError"})
 
     with pytest.raises(NotReadyError, match=r"Server\.InternalError"):
@@ -305,7 +305,7 @@ def test_what_ec2_itself_ends_in_the_only_place_ends_the_launch():
     assert cloud.left == []
 
 
-def test_spot_workers_that_ec2_takes_at_once_fall_back_where_they_may():
+def test_with_fallback_spot_workers_reclaimed_at_once_are_replaced_by_on_demand():
     cloud = FakeCloud(dying={"i-1": "Server.SpotInstanceTermination"})
 
     cluster = start(cloud, zone=(A,), spot_with_fallback=True)
@@ -314,7 +314,7 @@ def test_spot_workers_that_ec2_takes_at_once_fall_back_where_they_may():
     assert [node.state for node in cluster.nodes] == 3 * ["running"]
 
 
-def test_workers_that_are_late_are_done_without_if_enough_have_come_and_are_named():
+def test_late_workers_are_noted_if_enough_have_registered():
     cloud, events = FakeCloud(), []
     connection = FakeHeadConnection(cloud, limit=5)
 
@@ -324,7 +324,7 @@ def test_workers_that_are_late_are_done_without_if_enough_have_come_and_are_name
     assert notes(events) == ["The workers of node 3 have not registered; the node is there, and costs."]
 
 
-def test_workers_that_are_late_end_the_launch_if_too_few_have_come():
+def test_a_launch_fails_if_too_few_workers_have_registered():
     cloud = FakeCloud()
 
     with pytest.raises(NotReadyError, match="3 of 6 workers registered"):
@@ -333,7 +333,7 @@ def test_workers_that_are_late_end_the_launch_if_too_few_have_come():
     assert cloud.left == []
 
 
-def test_where_only_a_type_is_left_whose_quota_is_too_small_that_is_said():
+def test_if_only_types_with_an_exhausted_quota_remain_the_error_is_the_quota():
     """EC2 ends a node, and the next zone has the one type alone for which the account's quota is used up."""
     cloud, clock = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2)]), FakeClock()
     cloud.dying = {"i-0": "Server.InternalError: no"}

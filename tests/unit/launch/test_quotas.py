@@ -29,16 +29,16 @@ def the_target(quotas, **options):
     ],
     ids=str,
 )
-def test_a_type_that_is_within_its_quota_is_enough(quotas):
+def test_one_type_within_its_quota_is_enough(quotas):
     assert the_target(quotas, **BOTH, head_type=("m6i.2xlarge",)).image == BAKED
 
 
-def test_a_second_type_for_the_head_is_enough_too():
+def test_a_second_head_type_within_its_quota_is_enough():
     options = {"head_type": ("g5.2xlarge", "m6i.2xlarge"), "count": 3}
 
     assert the_target({STANDARD: 24.0, GRAPHICS: 0.0}, **options).image == BAKED
 
 
-def test_where_every_type_is_beyond_its_quota_that_of_the_preferred_type_is_named():
+def test_if_every_type_exceeds_its_quota_that_of_the_first_type_is_named():
     with pytest.raises(BakeError, match=rf"asks for 72 vCPUs at once, .*\({STANDARD}\) is 64$"):
         the_target({STANDARD: 64.0, GRAPHICS: 32.0}, **BOTH, head_type=("m6i.2xlarge",))

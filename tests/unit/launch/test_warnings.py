@@ -42,7 +42,7 @@ def notes(**options):
         ),
     ],
 )
-def test_more_than_a_node_has_is_a_warning_for_a_type_that_it_is_more_for(options, note):
+def test_more_threads_or_memory_than_a_node_has_is_a_warning(options, note):
     assert notes(**options) == (note,)
 
 
@@ -57,23 +57,23 @@ def test_more_than_a_node_has_is_a_warning_for_a_type_that_it_is_more_for(option
     ],
     ids=str,
 )
-def test_what_fits_is_no_warning(options):
+def test_processes_that_fit_are_no_warning(options):
     assert notes(**options) == ()
 
 
-def test_that_nothing_ends_nodes_which_are_told_nothing_is_said():
+def test_no_provision_is_a_warning_that_nothing_ends_the_nodes():
     assert notes(provision=False, name="bare") == (
         "Nothing ends these nodes by itself (--no-provision): dask-bake down bare does.",
     )
 
 
-def test_each_type_that_the_workers_may_have_is_looked_at():
+def test_each_worker_type_is_checked():
     said = notes(nprocs=8, type=("m6i.2xlarge", "m6i.large"))
 
     assert said == ("8 worker processes of 1 threads share the 2 virtual CPUs of a m6i.large.",)
 
 
-def test_a_type_that_is_not_sold_on_spot_is_said_to_be_tried_on_demand():
+def test_a_type_that_is_not_offered_on_spot_is_a_warning():
     plan = a_plan(spot_with_fallback=True, type=("m6i.2xlarge", "mac2.metal"))
     around = replace(plan.target, types=(*TYPES, MAC))
 
@@ -82,7 +82,7 @@ def test_a_type_that_is_not_sold_on_spot_is_said_to_be_tried_on_demand():
     )
 
 
-def test_a_head_whose_console_is_read_late_is_said_to_need_longer_and_a_worker_is_not():
+def test_a_head_without_live_console_output_is_a_warning():
     types = tuple(replace(kind, has_live_console=kind.name != "m5.2xlarge") for kind in TYPES)
 
     def said(**options):
@@ -96,7 +96,7 @@ def test_a_head_whose_console_is_read_late_is_said_to_need_longer_and_a_worker_i
     assert said(type=("m5.2xlarge",), head_type=("m6i.large",)) == ()
 
 
-def test_a_subnet_of_the_users_choice_that_seems_private_is_said_to_be():
+def test_a_private_subnet_for_public_nodes_is_a_warning():
     subnet = Subnet("subnet-9", "vpc-1", "us-east-1a", 100, is_public=False)
 
     assert notes(subnets=(subnet,), vpc_id="vpc-1")[0].startswith(
@@ -106,7 +106,7 @@ def test_a_subnet_of_the_users_choice_that_seems_private_is_said_to_be():
     assert notes(subnets=(subnet,), vpc_id="vpc-1", private=True, connect=Connect.EICE) == ()
 
 
-def test_a_public_address_is_not_how_a_private_head_sees_this_machine():
+def test_a_public_caller_address_for_a_private_head_is_a_warning():
     plan = a_plan(private=True, connect=Connect.DIRECT)
 
     def said(caller, **options):

@@ -39,11 +39,11 @@ OURS = Settings(name="dask", root=Path("/srv/dask"))
         ([""], None),
     ],
 )
-def test_a_process_is_ours_by_its_arguments(arguments, name):
+def test_processes_of_a_local_cloud_are_recognised_by_their_arguments(arguments, name):
     assert name_process(arguments, OURS) == name
 
 
-def test_a_machine_of_a_longer_name_is_another_clouds():
+def test_a_machine_whose_name_only_begins_alike_belongs_to_another_local_cloud():
     assert [is_machine(name, OURS) for name in ("dask-i-0a", "dask-i-i-0a", "dask-b-i-0a", "dask-i-")] == [
         True,
         False,
@@ -52,7 +52,7 @@ def test_a_machine_of_a_longer_name_is_another_clouds():
     ]
 
 
-def test_folders_of_instances_and_unfinished_trees_are_left_over_and_images_are_not(tmp_path):
+def test_instance_folders_and_unfinished_trees_are_leftovers_and_images_are_not(tmp_path):
     settings = Settings(name="none-such", root=tmp_path)
     for folder in ("instances/i-1/upper", "layers/draft-1/tree", "layers/base", "images"):
         (tmp_path / folder).mkdir(parents=True)
@@ -69,7 +69,7 @@ def test_folders_of_instances_and_unfinished_trees_are_left_over_and_images_are_
     assert sorted(path.name for path in tmp_path.glob("*/*")) == ["base"]
 
 
-def test_nothing_in_a_root_that_a_server_holds_is_left_over(tmp_path):
+def test_a_root_that_a_server_holds_has_no_leftovers(tmp_path):
     settings = Settings(name="none-such", root=tmp_path)
     folder = tmp_path / "instances" / "i-1"
     folder.mkdir(parents=True)
@@ -81,7 +81,7 @@ def test_nothing_in_a_root_that_a_server_holds_is_left_over(tmp_path):
     assert [leftover.what for leftover in find_leftovers(settings)] == [f"folder {folder}"]
 
 
-def test_a_base_tree_that_is_being_made_is_left_over_once_no_server_holds_the_root(monkeypatch):
+def test_an_unfinished_base_tree_is_a_leftover_if_no_server_holds_the_root(monkeypatch):
     monkeypatch.setattr(cleanup, "_our_processes", lambda _: [(7, cleanup.BASE_TREE), (8, "dnsmasq")])
 
     found = {
@@ -110,11 +110,11 @@ NSPAWNS = (PROPAGATION, PROPAGATION.parent)
         ([], True, ()),
     ],
 )
-def test_nspawns_own_folders_are_left_over_when_no_local_cloud_can_need_them(present, is_shared, unused):
+def test_folders_of_nspawn_are_leftovers_if_no_local_cloud_is_running(present, is_shared, unused):
     assert unused_nspawn_folders(present, OURS, is_shared=is_shared) == unused
 
 
-def test_another_local_cloud_runs_as_long_as_its_runtime_folder_is_there(tmp_path):
+def test_another_local_cloud_is_running_while_its_runtime_folder_exists(tmp_path):
     (tmp_path / "dask-bake.dask").mkdir()
     assert not other_clouds_run(OURS, tmp_path)
 
@@ -126,7 +126,7 @@ DEAF = "import signal,sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(
 
 
 @pytest.mark.parametrize("code", [DEAF, "import sys; print(flush=True); sys.stdin.read()"])
-def test_a_process_is_asked_to_end_and_then_made_to(code):
+def test_a_process_gets_sigterm_and_then_sigkill(code):
     with subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:

@@ -32,14 +32,14 @@ RUNNING = (
 )
 
 
-def test_a_running_local_cloud_tells_its_status():
+def test_the_status_of_a_running_local_cloud_is_read():
     with answering(RUNNING) as port:
         seen = status(Settings(root=Path("/srv/mine"), port=port))
 
     assert seen == LocalStatus(7, "http://127.0.0.1", "10.0.0.0/20", 1, 2, "/srv/mine")
 
 
-def test_a_local_cloud_of_another_name_is_another_one():
+def test_the_status_is_that_of_the_local_cloud_with_the_same_name():
     with answering(RUNNING.replace("{", '{"name": "second", ', 1)) as port:
         mine = Settings(root=Path("/srv/mine"), port=port)
         second = Settings(name="second", root=Path("/srv/mine"), port=port)
@@ -51,6 +51,6 @@ def test_a_local_cloud_of_another_name_is_another_one():
 
 
 @pytest.mark.parametrize("text", [RUNNING, "<html>hello</html>", "[]", "{}", '"text"'])
-def test_whoever_else_answers_at_the_port_is_not_our_local_cloud(text):
+def test_another_program_at_the_port_is_not_a_local_cloud(text):
     with answering(text) as port:
         assert status(Settings(root=Path("/srv/other"), port=port)) is None

@@ -18,7 +18,7 @@ class Claimed(Settings):
         return self.root / "run"
 
 
-def test_one_server_at_a_time_holds_a_local_cloud(tmp_path):
+def test_only_one_server_can_lock_a_local_cloud(tmp_path):
     settings = Claimed(name="mine", root=tmp_path)
     assert running_pid(settings) is None
 
@@ -32,7 +32,7 @@ def test_one_server_at_a_time_holds_a_local_cloud(tmp_path):
     os.close(lock_pid_file(settings))
 
 
-def test_one_server_at_a_time_holds_a_root(tmp_path):
+def test_only_one_server_can_lock_a_root(tmp_path):
     first, second = (Settings(name=name, root=tmp_path / "root") for name in ("first", "second"))
     assert not is_root_held(first)
 

@@ -10,7 +10,7 @@ def absent(*programs: str):
     return lambda program: None if program in programs else f"/usr/bin/{program}"
 
 
-def test_missing_programs_are_named_by_their_packages_with_the_command_that_installs_them():
+def test_missing_programs_are_an_error_with_the_command_that_installs_their_packages():
     with pytest.raises(BakeError) as caught:
         require_programs(absent("systemd-nspawn", "mmdebstrap"))
 
@@ -20,6 +20,6 @@ def test_missing_programs_are_named_by_their_packages_with_the_command_that_inst
     )
 
 
-def test_nothing_is_missing_where_every_program_is():
+def test_with_all_programs_installed_nothing_is_missing():
     assert missing_packages(absent()) == ()
     require_programs(absent())

@@ -15,7 +15,7 @@ def taken():
         yield other.getsockname()[1]
 
 
-def test_a_taken_endpoint_is_an_error_with_a_way_out(taken):
+def test_a_port_in_use_is_an_error_with_a_hint(taken):
     with pytest.raises(BakeError) as caught:
         check_port(Settings(port=taken))
 
@@ -25,7 +25,7 @@ def test_a_taken_endpoint_is_an_error_with_a_way_out(taken):
     )
 
 
-def test_an_address_that_cannot_be_listened_at_is_an_error_and_not_the_end(taken):
+def test_an_address_that_cannot_be_bound_is_an_error_and_the_process_goes_on(taken):
     with pytest.raises(BakeError) as caught, _listening("127.0.0.1", taken, None):
         pass
 
@@ -33,7 +33,7 @@ def test_an_address_that_cannot_be_listened_at_is_an_error_and_not_the_end(taken
     assert caught.value.message == message
 
 
-def test_what_listens_is_closed_at_the_end():
+def test_listening_sockets_are_closed_at_the_end():
     with _listening("127.0.0.1", 0, None) as server:
         port = server.server_address[1]
         socket.create_connection(("127.0.0.1", port), timeout=5).close()

@@ -10,7 +10,7 @@ from dask_bake.local.server_process import follow_start, server_command
 from dask_bake.local.settings import Settings
 
 
-def test_the_server_gets_our_settings_and_a_mount_namespace_of_its_own(monkeypatch):
+def test_the_server_gets_the_settings_and_a_mount_namespace_of_its_own(monkeypatch):
     monkeypatch.setenv("PATH", "/bin")
 
     command = server_command(Settings(name="mine", root=Path("/srv/mine"), port=6000))
@@ -41,11 +41,11 @@ def test_the_server_is_followed_until_it_is_ready():
     assert list(lines) == ["not read"]
 
 
-def test_a_server_that_ends_without_a_word_was_not_ready():
+def test_a_server_that_ends_without_output_was_not_ready():
     assert not follow_start([])
 
 
-def test_a_server_that_cannot_run_says_why():
+def test_a_server_that_cannot_start_is_an_error_with_its_message_and_hint():
     with pytest.raises(BakeError) as caught:
         follow_start(['{"error": "no room", "hint": "make some"}'])
 

@@ -34,7 +34,7 @@ def test_the_variables_are_read():
     )
 
 
-def test_a_relative_root_is_meant_from_here(tmp_path, monkeypatch):
+def test_a_relative_root_is_relative_to_the_current_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
     assert read_settings({"DASK_BAKE_LOCAL_ROOT": "cloud"}).root == tmp_path / "cloud"
@@ -54,7 +54,7 @@ def test_a_name_that_no_interface_can_have_is_refused(name):
 
 
 @pytest.mark.parametrize("port", ["", "0", "65536", "http", "-1", "5.5", "٣"])
-def test_a_port_that_is_none_is_refused(port):
+def test_an_invalid_port_is_refused(port):
     with pytest.raises(UsageError, match="which is not a port") as caught:
         read_settings({"DASK_BAKE_LOCAL_PORT": port})
 

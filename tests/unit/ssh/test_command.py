@@ -29,13 +29,13 @@ def common(alias, folder="/state/aws-us-east-1-dask"):
 HEAD = common("dask-bake-launch1-0")
 
 
-def test_the_head_is_entered_directly_with_a_terminal():
+def test_the_head_is_reached_directly_with_a_terminal():
     command = shell_command(host(CLUSTER, CLUSTER.nodes[0], SECRETS), (), is_terminal=True)
 
     assert command == [*HEAD, "-t", "10.0.0.4"]
 
 
-def test_a_worker_is_entered_through_the_head_with_the_same_rules():
+def test_a_worker_is_reached_through_the_head_with_the_same_ssh_options():
     command = shell_command(host(CLUSTER, CLUSTER.nodes[2], SECRETS), (), is_terminal=True)
 
     through = shlex.join([*HEAD, "-W", "[10.0.0.6]:22", "10.0.0.4"])
@@ -46,13 +46,13 @@ def test_a_worker_is_entered_through_the_head_with_the_same_rules():
     ("words", "remote"),
     [(["hostname"], "hostname"), (["cd /tmp && ls"], "cd /tmp && ls"), (["echo", "a b"], "echo 'a b'")],
 )
-def test_one_word_is_a_shells_line_and_several_are_kept_apart(words, remote):
+def test_one_argument_is_a_shell_command_and_several_are_quoted(words, remote):
     command = shell_command(host(CLUSTER, CLUSTER.nodes[0], SECRETS), words, is_terminal=True)
 
     assert command == [*HEAD, "-T", "10.0.0.4", remote]
 
 
-def test_a_tunnel_forwards_ports_of_this_machine_only_and_fails_if_it_cannot():
+def test_a_tunnel_listens_on_loopback_only_and_ends_if_a_port_cannot_be_forwarded():
     command = tunnel_command(host(CLUSTER, CLUSTER.nodes[0], SECRETS), [Forward(5000, 8787)])
 
     assert command == [
@@ -62,7 +62,7 @@ def test_a_tunnel_forwards_ports_of_this_machine_only_and_fails_if_it_cannot():
     ]
 
 
-def test_a_folder_with_odd_characters_stays_one_word_to_ssh(tmp_path):
+def test_a_folder_name_with_special_characters_reaches_ssh_unchanged(tmp_path):
     keystore = Keystore(tmp_path / "a %h b", "launch1")
     command = ssh_command(host(CLUSTER, CLUSTER.nodes[0], keystore))
 
@@ -73,13 +73,13 @@ def test_a_folder_with_odd_characters_stays_one_word_to_ssh(tmp_path):
     assert f"identityfile {tmp_path}/a %%h b/id_ed25519" in shown.splitlines()
 
 
-def test_run_shell_becomes_ssh():
+def test_run_shell_replaces_the_process_by_ssh():
     became = []
     run_shell(["ssh", "x"], lambda name, words: became.append((name, words)))
 
     assert became == [("ssh", ["ssh", "x"])]
 
 
-def test_a_machine_without_ssh_is_told_so():
+def test_without_ssh_on_this_machine_there_is_an_error():
     with pytest.raises(BakeError, match="there is no ssh on this machine"):
         run_shell(["no-such-program-here"])

@@ -70,7 +70,7 @@ def a_cluster_that_lets_in(*sources, **options):
     return replace(a_cluster(a_plan(**options)), groups=(group,))
 
 
-def test_a_machine_whose_address_has_changed_is_told_so_with_the_command(cloud):
+def test_an_address_that_is_not_allowed_is_an_error_with_the_allow_me_command(cloud):
     cluster = a_cluster_that_lets_in("198.51.100.1/32")
 
     with pytest.raises(BakeError) as caught:
@@ -82,16 +82,16 @@ def test_a_machine_whose_address_has_changed_is_told_so_with_the_command(cloud):
     assert hint_of(caught.value).startswith("dask-bake allow-me dask ")
 
 
-def test_a_head_that_answers_is_not_asked_about(cloud):
+def test_a_head_that_answers_is_reachable_whatever_its_rules_are(cloud):
     check_reachable(a_cluster_that_lets_in("198.51.100.1/32"), cloud, answers=lambda _: True)
 
 
-def test_a_machine_that_is_let_in_is_not_to_blame(cloud):
+def test_an_allowed_address_is_not_reported_as_the_reason(cloud):
     """The head may still boot: ssh says what it finds."""
     check_reachable(a_cluster_that_lets_in("192.0.2.0/24"), cloud, answers=lambda _: False)
 
 
-def test_nobody_is_blamed_where_this_machine_s_address_is_not_to_be_had(cloud):
+def test_if_the_caller_s_address_is_unknown_it_is_not_reported_as_the_reason(cloud):
     nowhere = replace(cloud, address_url=f"http://127.0.0.1:{free_port()}")
 
     assert not_allowed_error(a_cluster_that_lets_in("198.51.100.1/32"), nowhere) is None
@@ -102,7 +102,7 @@ def test_nobody_is_blamed_where_this_machine_s_address_is_not_to_be_had(cloud):
     [{"connect": Connect.EICE}, {"connect": Connect.BASTION, "bastion": "jump", "cidr": ("10.0.0.9/32",)}],
     ids=["eice", "bastion"],
 )
-def test_where_another_program_carries_it_no_address_is_dialled(cloud, options):
+def test_with_another_transport_no_direct_connection_is_tried(cloud, options):
     asked = []
     check_reachable(a_cluster_that_lets_in("sg-7", **options), cloud, answers=asked.append)
 
@@ -110,7 +110,7 @@ def test_where_another_program_carries_it_no_address_is_dialled(cloud, options):
     assert not_allowed_error(a_cluster_that_lets_in("sg-7", **options), cloud) is None
 
 
-def test_a_tunnel_that_does_not_open_because_of_the_address_says_that(cloud):
+def test_a_tunnel_that_fails_because_of_the_address_names_the_address(cloud):
     """In place of what ssh says, which is only that nothing answered."""
     cluster = a_cluster_that_lets_in("198.51.100.1/32")
     nobody = Transport(Connect.BASTION, f"me@127.0.0.1:{free_port()}")
@@ -120,7 +120,7 @@ def test_a_tunnel_that_does_not_open_because_of_the_address_says_that(cloud):
         open_tunnel(cluster, cloud, reached, [Forward(free_port(), 8786)], 0.5)
 
 
-def test_a_machine_without_the_key_cannot_enter(cloud):
+def test_without_the_key_a_node_cannot_be_reached(cloud):
     cluster = a_cluster_that_lets_in(f"{HERE}/32")
 
     with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
@@ -135,7 +135,7 @@ def test_a_node_without_a_host_key_on_its_console_is_not_connected_to(cloud):
         prepare_host(cluster, cluster.nodes[0], cloud, FakeCloud(console="booting\n"))
 
 
-def test_the_host_keys_of_the_node_and_of_the_head_before_it_come_from_their_consoles(cloud):
+def test_host_keys_of_a_worker_and_of_its_head_are_read_from_their_consoles(cloud):
     cluster = a_cluster_that_lets_in(f"{HERE}/32")
     keystore = local_keystore(cluster, cloud)
     keystore.write(Keys(new_key("x")))
@@ -148,7 +148,7 @@ def test_the_host_keys_of_the_node_and_of_the_head_before_it_come_from_their_con
     ]
 
 
-def test_a_scheduler_that_cannot_be_asked_for_want_of_the_key_is_a_note(cloud):
+def test_without_the_key_the_scheduler_is_not_queried_and_a_note_says_so(cloud):
     notes = []
 
     told = query_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
@@ -157,7 +157,7 @@ def test_a_scheduler_that_cannot_be_asked_for_want_of_the_key_is_a_note(cloud):
     assert "the key of cluster dask is not on this machine" in notes[0].text
 
 
-def test_a_client_s_certificates_are_those_of_the_launch(cloud):
+def test_the_tls_files_are_those_of_the_launch(cloud):
     cluster = a_cluster_that_lets_in(tls=True)
     keystore = local_keystore(cluster, cloud)
     keystore.write(keys_for(LaunchOptions(tls=True)))
@@ -169,7 +169,7 @@ def test_a_client_s_certificates_are_those_of_the_launch(cloud):
     }
 
 
-def test_a_machine_without_the_certificates_is_told_so(cloud):
+def test_without_the_certificates_a_tls_cluster_cannot_be_used(cloud):
     cluster = a_cluster_that_lets_in(tls=True)
     local_keystore(cluster, cloud).write(Keys(new_key("x")))
 
@@ -177,11 +177,11 @@ def test_a_machine_without_the_certificates_is_told_so(cloud):
         tls_files(cluster, cloud)
 
 
-def test_a_cluster_without_tls_needs_none(cloud):
+def test_a_cluster_without_tls_has_no_tls_files(cloud):
     assert tls_files(a_cluster_that_lets_in(), cloud) == {}
 
 
-def test_the_addresses_of_a_cluster_with_tls_say_so_and_name_the_files():
+def test_the_addresses_of_a_tls_cluster_have_the_tls_scheme_and_the_files():
     ports = {8787: 1, 8786: 2, 8888: 3}
 
     assert addresses(ports, token="", tls={"tls_ca_file": "/x/ca.pem"}) == {
@@ -233,7 +233,7 @@ def files_of(keys, cloud):
     return tls_files(cluster, cloud)
 
 
-def test_a_client_computes_through_the_tunnel_with_the_cluster_s_certificates(scheduler, cloud):
+def test_a_client_with_the_cluster_s_certificates_computes_through_the_tunnel(scheduler, cloud):
     port, keys = scheduler
     tunnel = OpenTunnel(port)
 
@@ -243,7 +243,7 @@ def test_a_client_computes_through_the_tunnel_with_the_cluster_s_certificates(sc
     assert tunnel.is_closed
 
 
-def test_without_certificates_or_with_another_cluster_s_the_scheduler_does_not_talk(scheduler, cloud):
+def test_without_the_cluster_s_own_certificates_the_scheduler_refuses_a_client(scheduler, cloud):
     port, _ = scheduler
     foreign = files_of(keys_for(LaunchOptions(tls=True)), cloud)
 
@@ -273,7 +273,7 @@ def kept(cloud, cluster):
         (lambda key: (key.unlink(), key.mkdir()), "on this machine cannot be read (Is a directory)"),
     ],
 )
-def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, spoil, said):
+def test_a_missing_or_damaged_key_is_an_error_with_the_command_that_ends_the_cluster(cloud, spoil, said):
     cluster = a_cluster()
     keystore = kept(cloud, cluster)
     prepare_host(cluster, cluster.head, cloud, FakeCloud())
@@ -286,7 +286,7 @@ def test_a_key_that_is_lost_or_spoilt_is_one_sentence_with_the_way_out(cloud, sp
     assert "dask-bake down dask --region us-east-1" in hint_of(caught.value, "--region", "us-east-1")
 
 
-def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_whole(cloud):
+def test_text_around_the_key_in_its_file_is_ignored(cloud):
     cluster = a_cluster()
     keystore = kept(cloud, cluster)
     keystore.key.write_text(f"Bag Attributes\n    friendlyName: me\n{keystore.key.read_text()}\n")
@@ -298,7 +298,7 @@ def test_what_a_program_wrote_about_a_key_into_its_file_does_not_make_it_less_wh
     "spoilt",
     [b"", b"dask-bake-launch1-0 ssh-ed25519 AAAA", b"dask-bake-launch1-0\n", b"\xff\xfe\n\xff", None],
 )
-def test_host_keys_that_are_lost_or_spoilt_are_had_from_the_console_again(cloud, spoilt):
+def test_missing_or_damaged_host_keys_are_read_from_the_console_again(cloud, spoilt):
     cluster = a_cluster()
     keystore = kept(cloud, cluster)
     if spoilt is None:

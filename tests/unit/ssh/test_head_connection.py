@@ -7,7 +7,7 @@ from fakes import HOST_KEY, a_cluster
 CLUSTER = a_cluster()
 
 
-def test_worker_processes_are_counted_per_host():
+def test_worker_processes_are_counted_by_host():
     identity = {
         "workers": {"tcp://10.0.0.5:1": {"host": "10.0.0.5"}, "tcp://10.0.0.5:2": {"host": "10.0.0.5"}}
     }
@@ -15,7 +15,7 @@ def test_worker_processes_are_counted_per_host():
     assert workers_per_host(identity) == {"10.0.0.5": 2}
 
 
-def test_a_way_in_that_is_not_up_yet_knows_no_workers(tmp_path):
+def test_a_head_connection_keeps_keys_and_host_keys_until_it_forgets_them(tmp_path):
     connection = SshHeadConnection(Keystore(tmp_path / "keystore", "launch1"), Keys(new_key("x")))
     connection.prepare()
     connection.pin(CLUSTER.nodes[0], HOST_KEY)

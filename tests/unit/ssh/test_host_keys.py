@@ -6,7 +6,7 @@ from dask_bake.ssh.host_keys import host_key_from_console, last_lines
 from fakes import CONSOLE, HOST_KEY
 
 
-def test_the_last_lines_that_say_something_are_plain_text():
+def test_the_last_non_empty_console_lines_are_plain_text():
     """Colours, carriage returns and empty lines are dropped, before they are counted."""
     text = "first\r\n\x1b[0;32m  OK  \x1b[0m] Started\x1b[K dask.\r\n\r\n\x1b[1mlast\x07\n   \n"
 
@@ -14,7 +14,7 @@ def test_the_last_lines_that_say_something_are_plain_text():
     assert last_lines("", 3) == []
 
 
-def test_what_a_node_says_of_its_own_end_is_not_lost_in_its_shutdown():
+def test_messages_of_dask_bake_are_shown_though_shutdown_messages_follow():
     text = "boot\r\nDASK-BAKE-FAILED init: why\r\none\r\ntwo\r\nthree\r\n"
 
     assert last_lines(text, 2) == ["DASK-BAKE-FAILED init: why", "two", "three"]
@@ -35,5 +35,5 @@ def test_what_a_node_says_of_its_own_end_is_not_lost_in_its_shutdown():
         ("", None),
     ],
 )
-def test_the_host_key_is_that_of_the_last_complete_block(text, key):
+def test_the_host_key_is_read_from_the_last_complete_block_of_the_console(text, key):
     assert host_key_from_console(text) == key

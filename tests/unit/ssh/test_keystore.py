@@ -46,7 +46,7 @@ def public_of(path):
 
 
 @pytest.mark.parametrize(("kind", "form"), EVERY)
-def test_a_key_of_the_user_s_is_one_that_ssh_can_use_from_the_cluster_s_folder(tmp_path, kind, form):
+def test_ssh_can_use_the_user_s_key_from_the_keystore(tmp_path, kind, form):
     path = written(tmp_path, kind, form)
     pair = read_key(path)
     keystore = Keystore(tmp_path / "keystore", "launch1")
@@ -63,7 +63,7 @@ def test_a_key_of_the_user_s_is_one_that_ssh_can_use_from_the_cluster_s_folder(t
 @pytest.mark.parametrize(
     "words", [("-t", "ed25519"), ("-t", "rsa"), ("-t", "rsa", "-m", "PEM"), ("-t", "rsa", "-m", "PKCS8")]
 )
-def test_a_key_with_a_passphrase_is_refused_with_the_command_that_takes_it_off(tmp_path, words):
+def test_a_key_with_a_passphrase_is_refused_with_the_command_that_removes_it(tmp_path, words):
     path = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", *words, "-N", "a secret", "-f", path], check=True)
 
@@ -74,7 +74,7 @@ def test_a_key_with_a_passphrase_is_refused_with_the_command_that_takes_it_off(t
     assert "ssh-keygen -p" in caught.value.hint
 
 
-def test_a_key_that_others_can_read_is_refused_as_ssh_would_do_later(tmp_path):
+def test_a_key_that_others_can_read_is_refused(tmp_path):
     path = written(tmp_path, "rsa", "pem")
     path.chmod(0o644)
 
@@ -83,7 +83,7 @@ def test_a_key_that_others_can_read_is_refused_as_ssh_would_do_later(tmp_path):
     assert caught.value.hint == f"chmod 600 {path}"
 
 
-def test_what_is_no_key_is_one_sentence(tmp_path):
+def test_a_file_without_a_key_is_refused(tmp_path):
     path = tmp_path / "key"
     path.write_text("-----BEGIN RSA PRIVATE KEY-----\nnonsense\n-----END RSA PRIVATE KEY-----\n")
     path.chmod(0o600)
@@ -92,7 +92,7 @@ def test_what_is_no_key_is_one_sentence(tmp_path):
         read_key(path)
 
 
-def test_the_user_s_key_is_the_one_that_the_nodes_are_handed(tmp_path):
+def test_the_user_s_public_key_is_given_to_the_nodes(tmp_path):
     path = written(tmp_path, "rsa", "pem")
     options = LaunchOptions(keypair=path)
 
@@ -102,7 +102,7 @@ def test_the_user_s_key_is_the_one_that_the_nodes_are_handed(tmp_path):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_key_that_ec2_would_not_import_is_refused_where_it_has_to(tmp_path, form):
+def test_without_user_data_a_key_that_ec2_cannot_import_is_refused(tmp_path, form):
     path = written(tmp_path, "ecdsa", form)
 
     with pytest.raises(UsageError, match="is ecdsa-sha2-nistp256: EC2 takes RSA and ED25519 alone"):
@@ -112,13 +112,13 @@ def test_a_key_that_ec2_would_not_import_is_refused_where_it_has_to(tmp_path, fo
 
 
 @pytest.mark.parametrize("kind", ["rsa", "ed25519"])
-def test_a_key_that_ec2_imports_is_taken_without_user_data(tmp_path, kind):
+def test_without_user_data_a_key_that_ec2_can_import_is_accepted(tmp_path, kind):
     path = written(tmp_path, kind, "openssh")
 
     assert keys_for(LaunchOptions(keypair=path, provision=False)).pair.public.split() == public_of(path)
 
 
-def test_certificates_are_kept_for_their_owner_alone_and_go_with_the_cluster(tmp_path):
+def test_certificates_are_readable_by_their_owner_only_and_deleted_with_the_keystore(tmp_path):
     options = LaunchOptions(tls=True)
     keystore = Keystore(tmp_path / "keystore", "launch1")
 
@@ -132,7 +132,7 @@ def test_certificates_are_kept_for_their_owner_alone_and_go_with_the_cluster(tmp
     assert not keystore.has_certificates
 
 
-def test_the_nodes_certificates_are_of_the_authority_whose_key_stays_here():
+def test_certificates_of_nodes_are_signed_by_the_ca_whose_key_stays_in_the_keystore():
     options = LaunchOptions(tls=True)
     keys = keys_for(options)
 
@@ -158,7 +158,7 @@ def test_without_tls_there_are_no_certificates(tmp_path):
     assert (bootstrap_files(options, keys).tls, keystore.has_certificates) == ({}, False)
 
 
-def test_secrets_are_private_and_a_later_clusters_take_their_place(tmp_path):
+def test_a_keystore_is_private_and_replaces_that_of_an_earlier_cluster(tmp_path):
     folder = tmp_path / "dask-bake" / "aws-us-east-1-dask"
     (folder / "old").mkdir(parents=True)
     keystore = keystore_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)})
@@ -175,7 +175,7 @@ def test_secrets_are_private_and_a_later_clusters_take_their_place(tmp_path):
     assert not folder.exists()
 
 
-def test_the_key_is_one_that_ssh_takes(tmp_path):
+def test_ssh_accepts_a_new_key(tmp_path):
     keystore, pair = Keystore(tmp_path / "keystore", "launch1"), new_key("dask-bake dask")
     keystore.write(Keys(pair))
 
@@ -198,7 +198,7 @@ def test_a_host_key_is_pinned_for_one_node_of_one_launch(tmp_path):
     assert not Keystore(tmp_path, "launch2").is_pinned(head)
 
 
-def test_secrets_that_cannot_be_kept_are_one_sentence(tmp_path):
+def test_a_keystore_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
 
     with pytest.raises(BakeError, match="the cluster's key could not be kept"):

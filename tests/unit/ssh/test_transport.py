@@ -53,7 +53,7 @@ def public(cluster):
     ],
     ids=["direct", "bastion", "ssm", "eice", "eice-1"],
 )
-def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options, address, proxy):
+def test_the_transport_follows_from_the_head_s_tags_as_from_the_launch_s_options(options, address, proxy):
     endpoint = options.get("endpoint")
     plan = a_plan(**{name: value for name, value in options.items() if name != "endpoint"})
     plan = replace(plan, target=replace(plan.target, endpoint=endpoint))
@@ -69,7 +69,7 @@ def test_the_head_is_reached_as_its_tags_say_and_as_the_launch_was_asked(options
     assert command[-1] == address
 
 
-def test_a_head_without_a_public_address_is_dialled_at_its_private_one():
+def test_a_head_without_a_public_address_is_reached_at_its_private_one():
     cluster = a_cluster(a_plan(private=True, connect=Connect.DIRECT))
 
     reached = host(cluster, cluster.nodes[0], SECRETS, transport_of(cluster, CLOUD))
@@ -77,7 +77,7 @@ def test_a_head_without_a_public_address_is_dialled_at_its_private_one():
     assert (reached.address, reached.proxy) == ("10.0.0.4", ())
 
 
-def test_a_worker_is_reached_through_the_head_that_is_reached_by_its_way():
+def test_a_worker_is_reached_through_the_head_and_its_transport():
     cluster = a_cluster(a_plan(**THROUGH))
     transport = transport_of(cluster, CLOUD)
 
@@ -99,13 +99,13 @@ def test_a_worker_is_reached_through_the_head_that_is_reached_by_its_way():
         ("2001:db8::1", "2001:db8::1"),
     ],
 )
-def test_a_bastion_with_a_port_is_a_url_to_ssh(bastion, word):
+def test_a_bastion_with_a_port_is_an_ssh_url(bastion, word):
     head = a_cluster().nodes[0]
 
     assert Transport(Connect.BASTION, bastion).proxy(head)[-1] == word
 
 
-def test_a_bastion_out_of_somebody_s_tag_is_no_option_of_ssh():
+def test_a_bastion_from_a_tag_cannot_be_an_option_of_ssh():
     """Tags are written by whoever may tag."""
     head = a_cluster().nodes[0]
 
@@ -114,7 +114,7 @@ def test_a_bastion_out_of_somebody_s_tag_is_no_option_of_ssh():
     assert (dashes, word) == ("--", "-oProxyCommand=touch /tmp/x")
 
 
-def test_aws_s_programs_are_told_the_same_cloud():
+def test_the_aws_cli_gets_the_endpoint_and_region_of_the_cloud():
     cloud = clouds.local_cloud("http://127.0.0.1:5555", "eu-west-1")
     words = Transport(Connect.EICE, None, cloud.region, cloud.environment).proxy(a_cluster().nodes[0])
 
@@ -123,7 +123,7 @@ def test_aws_s_programs_are_told_the_same_cloud():
     assert words[-2:] == ("--region", "eu-west-1")
 
 
-def test_aws_s_programs_are_told_the_profile_that_was_asked_for():
+def test_the_aws_cli_gets_the_profile():
     cloud = replace(CLOUD, profile="work")
     words = transport_of(a_cluster(a_plan(connect=Connect.EICE)), cloud).proxy(a_cluster().nodes[0])
 
@@ -144,7 +144,7 @@ def test_aws_s_programs_are_told_the_profile_that_was_asked_for():
         (Connect.EICE, ("ssh",), "there is no aws on this machine, and --connect eice needs it"),
     ],
 )
-def test_a_program_that_is_missing_is_one_sentence_with_a_way_out(way, there, sentence):
+def test_a_missing_program_is_an_error_with_a_hint(way, there, sentence):
     with pytest.raises(BakeError) as caught:
         check_programs(way, lambda name: name if name in there else None)
 
@@ -153,7 +153,7 @@ def test_a_program_that_is_missing_is_one_sentence_with_a_way_out(way, there, se
 
 
 @pytest.mark.parametrize("way", list(Connect))
-def test_a_machine_with_all_programs_is_fine(way):
+def test_with_all_programs_installed_each_transport_is_usable(way):
     check_programs(way, lambda name: name)
 
 
@@ -171,7 +171,7 @@ def aws_cli(tmp_path, monkeypatch):
     return install
 
 
-def test_an_aws_cli_of_version_1_has_no_tunnels(aws_cli):
+def test_version_1_of_the_aws_cli_is_refused_for_eice(aws_cli):
     aws_cli("1.45.11")
 
     with pytest.raises(BakeError, match=r"the aws on this machine is aws-cli/1\.45\.11, .* needs version 2"):
@@ -179,7 +179,7 @@ def test_an_aws_cli_of_version_1_has_no_tunnels(aws_cli):
     check_version(Connect.SSM)
 
 
-def test_an_aws_cli_of_version_2_has(aws_cli):
+def test_version_2_of_the_aws_cli_is_accepted_for_eice(aws_cli):
     aws_cli("2.15.30")
 
     check_version(Connect.EICE)

@@ -46,7 +46,7 @@ def a_tunnel(*, answers=True):
     )
 
 
-def test_a_tunnel_is_up_when_its_ports_are_open_and_ends_with_its_block(fake_ssh):
+def test_a_tunnel_is_ready_when_its_ports_are_open_and_closes_with_its_with_block(fake_ssh):
     fake_ssh("listen")
     with a_tunnel() as tunnel:
         tunnel.wait(10)
@@ -56,7 +56,7 @@ def test_a_tunnel_is_up_when_its_ports_are_open_and_ends_with_its_block(fake_ssh
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_a_tunnel_whose_ssh_ended_starts_another(fake_ssh):
+def test_if_ssh_has_ended_the_tunnel_starts_it_again(fake_ssh):
     fake_ssh("listen")
     with a_tunnel() as tunnel:
         tunnel.wait(10)
@@ -66,13 +66,13 @@ def test_a_tunnel_whose_ssh_ended_starts_another(fake_ssh):
         assert tunnel.advance()
 
 
-def test_a_tunnel_that_cannot_be_says_what_ssh_said(fake_ssh):
+def test_a_tunnel_that_fails_has_the_message_of_ssh(fake_ssh):
     fake_ssh("fail")
     with a_tunnel() as tunnel, pytest.raises(BakeError, match="Host key verification failed"):
         tunnel.wait(1.0)
 
 
-def test_ssh_is_not_started_before_the_other_side_answers(fake_ssh):
+def test_ssh_is_not_started_before_port_22_answers(fake_ssh):
     fake_ssh("listen")
     with a_tunnel(answers=False) as tunnel:
         assert not tunnel.advance()
@@ -83,7 +83,7 @@ def test_ssh_is_not_started_before_the_other_side_answers(fake_ssh):
 @pytest.mark.parametrize(
     ("greeting", "answers"), [(b"SSH-2.0-OpenSSH\r\n", True), (b"HTTP/1.1 400\r\n", False)]
 )
-def test_only_an_ssh_server_is_an_answer(greeting, answers):
+def test_only_an_ssh_greeting_counts_as_an_ssh_server(greeting, answers):
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def greet():
@@ -96,12 +96,12 @@ def test_only_an_ssh_server_is_an_answer(greeting, answers):
         thread.join()
 
 
-def test_nothing_that_listens_is_no_answer():
+def test_a_closed_port_is_no_ssh_server_and_has_no_json():
     assert not is_ssh_server("127.0.0.1", free_port())
     assert get_json(free_port(), "/json/counts.json") is None
 
 
-def test_a_port_that_is_taken_is_replaced_by_a_free_one():
+def test_a_port_in_use_is_replaced_by_a_free_one():
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         assert free_port(taken) not in (0, taken)

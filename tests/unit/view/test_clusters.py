@@ -137,7 +137,7 @@ USED = ShutdownTimer(
 )
 
 
-def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
+def test_status_shows_a_near_shutdown_with_the_command_that_postpones_it():
     near = ShutdownTimer("lifetime", limit=43_200, left=240, held="", why="")
     calm, alarmed = (
         rendered(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
@@ -147,6 +147,6 @@ def test_status_shows_it_with_the_way_to_put_it_off_when_it_is_near():
     assert alarmed.endswith("\ndask-bake extend dask puts it off.")
 
 
-def test_a_script_reads_it_whole_and_null_where_the_head_was_not_asked():
+def test_json_has_all_timers_and_null_if_the_head_was_not_asked():
     assert cluster_document(a_cluster(), {}, [LIFETIME])["switches"] == [asdict(LIFETIME)]
     assert cluster_document(a_cluster())["switches"] is None

@@ -30,7 +30,7 @@ SIZED = replace(IMAGE, root_size=73)
 ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
 
 
-def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
+def test_a_plan_shows_candidates_permissions_and_cost():
     plan = in_a_group(a_plan(image=SIZED, spot_with_fallback=True, type=("m6i.2xlarge", "m5.2xlarge")))
     console = a_console(width=100)
     console.print(
@@ -56,7 +56,7 @@ def test_a_plan_shows_where_it_is_tried_whether_one_may_and_what_it_costs():
     assert "workers, m6i.2xlarge on spot  2 ×  $0.10 an hour" in lines  # noqa: RUF001 - a sign
 
 
-def test_keys_are_masked_in_a_plan_that_is_shown():
+def test_private_keys_are_masked_in_a_displayed_plan():
     pem = "-----BEGIN PRIVATE KEY-----\nc2VjcmV0\n-----END PRIVATE KEY-----\n"
     plan = a_plan()
     secret = replace(plan, bootstrap=replace(plan.bootstrap, public_key=pem))

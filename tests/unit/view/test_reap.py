@@ -19,7 +19,7 @@ FOUND = plan(
 )
 
 
-def test_what_is_found_is_shown_with_age_and_cost_in_80_columns():
+def test_orphans_are_shown_with_age_and_cost():
     costs = {"i-0123456789abcdef0": 0.096, "vol-0123456789abcdef0": None}
 
     assert rendered(reap_view(FOUND, costs, NOW)) == (
@@ -34,12 +34,12 @@ def test_what_is_found_is_shown_with_age_and_cost_in_80_columns():
     )
 
 
-def test_where_nothing_costs_no_cost_is_shown():
+def test_without_prices_no_cost_is_shown():
     assert "hour" not in rendered(reap_view(FOUND, {}, NOW))
     assert "unknown" not in rendered(reap_view(ReapPlan(), {}, NOW))
 
 
-def test_a_script_reads_the_same():
+def test_the_json_document_has_orphans_and_skipped_clusters():
     document = reap_document(FOUND, {}, NOW, unreadable={}, removed=False)
 
     assert document["left_alone"] == [

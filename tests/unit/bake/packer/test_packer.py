@@ -43,7 +43,7 @@ def test_a_build_returns_the_id_on_the_artifact_line(packer: PackerBuilder, tmp_
     assert packer.build(tmp_path, {"region": "us-east-1"}, {}, [].append) == "ami-0baked"
 
 
-def test_phases_are_told_as_they_begin_and_end(packer: PackerBuilder, tmp_path: Path) -> None:
+def test_each_phase_has_a_start_and_an_end_event(packer: PackerBuilder, tmp_path: Path) -> None:
     events: list[Event] = []
     packer.build(tmp_path, {}, {}, events.append)
     phases = [
@@ -63,7 +63,7 @@ def test_phases_are_told_as_they_begin_and_end(packer: PackerBuilder, tmp_path: 
     assert [each.phase for each in told if isinstance(each, PhaseEnded)] == phases
 
 
-def test_lines_come_without_packers_own_marks(packer: PackerBuilder, tmp_path: Path) -> None:
+def test_output_lines_have_no_prefix_of_packer(packer: PackerBuilder, tmp_path: Path) -> None:
     events: list[Event] = []
     packer.build(tmp_path, {}, {}, events.append)
     assert Output("No volumes to clean up, skipping") in events
@@ -114,7 +114,7 @@ def test_a_failing_script_is_named_with_its_last_lines(
         ("hangs", "20-environment.sh failed: it did not end in time", "--timeout gives the scripts longer"),
     ],
 )
-def test_what_aws_refuses_has_a_way_out(
+def test_a_refusal_by_aws_has_a_hint(
     scene: str, words: str, hint: str, packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", scene)
@@ -125,7 +125,7 @@ def test_what_aws_refuses_has_a_way_out(
     assert f"the full output is in {tmp_path}/state/bake.log" in (caught.value.hint or "")
 
 
-def test_the_log_has_what_the_error_has_not(
+def test_the_log_has_packer_s_complete_output(
     packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "script-fails")
@@ -135,7 +135,7 @@ def test_the_log_has_what_the_error_has_not(
     assert "==> amazon-ebs.dask: Deleting temporary keypair...\n" in log
 
 
-def test_a_template_that_packer_rejects_is_a_sentence(
+def test_a_template_that_packer_rejects_is_an_error_with_packer_s_reason(
     packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "template-fails")
@@ -146,7 +146,7 @@ def test_a_template_that_packer_rejects_is_a_sentence(
     )
 
 
-def test_success_without_an_image_is_a_failure(
+def test_a_build_that_names_no_image_is_an_error(
     packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "no-image")
@@ -154,14 +154,14 @@ def test_success_without_an_image_is_a_failure(
         packer.build(tmp_path, {}, {}, [].append)
 
 
-def test_no_packer_says_how_to_get_one(tmp_path: Path) -> None:
+def test_without_packer_the_hint_says_how_to_install_it(tmp_path: Path) -> None:
     with pytest.raises(BakeError) as caught:
         find_packer(log=tmp_path / "log", cache=tmp_path, path=str(tmp_path))
     assert caught.value.message == "Packer is not installed"
     assert "make setup" in (caught.value.hint or "")
 
 
-def test_packer_in_the_cache_is_found_where_path_has_none(tmp_path: Path) -> None:
+def test_packer_is_found_in_the_cache_if_path_has_none(tmp_path: Path) -> None:
     """There setup.sh puts it on a Debian that has no package of it."""
     cached = tmp_path / "bin" / "packer"
     cached.parent.mkdir()
@@ -170,7 +170,9 @@ def test_packer_in_the_cache_is_found_where_path_has_none(tmp_path: Path) -> Non
     assert packer_executable(tmp_path, path=str(FAKES)) == str(FAKES / "packer")
 
 
-def test_a_packer_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_of_packer_that_is_too_old_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("FAKE_PACKER_VERSION", "1.5.1")
     with pytest.raises(BakeError) as caught:
         find_packer(log=tmp_path / "log", cache=tmp_path, path=str(FAKES))
@@ -178,7 +180,7 @@ def test_a_packer_that_is_too_old_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(("version", "calls"), [("1.6.6", 0), ("1.7.0", 1), ("1.14.1-dev", 1)])
-def test_plugins_are_installed_where_packer_does_not_bring_them(
+def test_plugins_are_installed_for_versions_of_packer_without_them(
     version: str, calls: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER_VERSION", version)
@@ -191,7 +193,7 @@ def test_plugins_are_installed_where_packer_does_not_bring_them(
     ] * calls
 
 
-def test_whatever_goes_wrong_here_packer_is_told_and_ends(
+def test_packer_is_interrupted_if_handling_its_output_fails(
     packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def notify(event: Event) -> None:
@@ -204,7 +206,9 @@ def test_whatever_goes_wrong_here_packer_is_told_and_ends(
     assert "Cleanly cancelled builds" in (tmp_path / "state" / "bake.log").read_text()
 
 
-def test_a_packer_that_never_tidies_up_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_packer_is_killed_if_it_does_not_end_after_an_interrupt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Each look at the clock is ten seconds later."""
 
     def notify(event: Event) -> None:
@@ -258,7 +262,7 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.parametrize("scene", ["slow", "deaf"])
-def test_ctrl_c_goes_on_only_after_packer_has_tidied_up(scene: str, tmp_path: Path) -> None:
+def test_after_ctrl_c_packer_s_clean_up_is_waited_for(scene: str, tmp_path: Path) -> None:
     """A terminal sends SIGINT to both; ``kill -INT`` to us alone, and then Packer is told by us."""
     command = [sys.executable, "-c", BAKE, str(tmp_path), str(FAKES)]
     environment = {**os.environ, "FAKE_PACKER": scene, "PYTHONPATH": str(LAUNCHER)}

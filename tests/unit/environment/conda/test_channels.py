@@ -33,7 +33,7 @@ def test_proxies_of_condarc_are_used(folder: Path) -> None:
     assert proxy.requests
 
 
-def test_a_mirror_is_asked_and_the_original_is_locked(served: Served) -> None:
+def test_packages_come_from_the_mirror_and_the_original_url_is_locked(served: Served) -> None:
     lock = locked(["old"], LAB, mirrored_channels={LAB: (served.url,)})
     assert lock.archives[0].url == f"{LAB}/noarch/old-1-0.conda"
     assert served.requests
@@ -42,12 +42,12 @@ def test_a_mirror_is_asked_and_the_original_is_locked(served: Served) -> None:
 @pytest.mark.parametrize(
     "settings", [{"proxy_servers": {"http": "a b"}}, {"mirrored_channels": {"x": ("a b",)}}]
 )
-def test_an_address_in_the_settings_that_is_none_is_a_sentence(settings, served) -> None:
+def test_an_invalid_url_in_conda_s_settings_is_refused(settings, served) -> None:
     with pytest.raises(UsageError, match=r"conda's settings have an invalid URL: .*a b"):
         locked(["old"], served.url, **settings)
 
 
-def test_ssl_verify_names_the_authority_even_where_the_shell_names_another(
+def test_ssl_verify_overrides_the_variable_ssl_cert_file(
     authority: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt")
@@ -59,14 +59,14 @@ def test_ssl_verify_names_the_authority_even_where_the_shell_names_another(
     assert conda_client.os.environ["SSL_CERT_FILE"] == "/etc/ssl/certs/ca-certificates.crt"
 
 
-def test_the_requests_bundle_counts_too(authority, folder, monkeypatch) -> None:
+def test_requests_ca_bundle_is_used(authority, folder, monkeypatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority / "ca.pem"))
     with serve(folder, certificate=authority / "server.pem") as channel:
         assert names(locked(["old"], channel.url)) == ["old 1"]
     assert "SSL_CERT_FILE" not in conda_client.os.environ
 
 
-def test_a_certificate_that_nobody_knows_is_a_sentence_for_probe_and_solver(authority, folder) -> None:
+def test_an_untrusted_certificate_is_the_same_error_for_probe_and_solver(authority, folder) -> None:
     with serve(folder, certificate=authority / "server.pem") as channel:
         why = find_unreachable(Channels((channel.url,)))
         with pytest.raises(BakeError, match="has a certificate that is not trusted") as caught:
@@ -76,7 +76,7 @@ def test_a_certificate_that_nobody_knows_is_a_sentence_for_probe_and_solver(auth
     assert "ssl_verify" in str(why.hint)
 
 
-def test_ssl_verify_of_a_missing_file_is_a_sentence(served: Served) -> None:
+def test_ssl_verify_of_a_missing_file_is_refused(served: Served) -> None:
     with pytest.raises(UsageError, match=r"have ssl_verify: /nowhere\.pem, which is no file"):
         locked(["old"], served.url, ssl_verify="/nowhere.pem")
 
@@ -107,7 +107,7 @@ def in_rattler_s_file(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("give", [in_address, in_netrc, in_named_netrc, in_rattler_s_file])
-def test_credentials_open_a_channel_and_are_nowhere_afterwards(give, folder, tmp_path, monkeypatch) -> None:
+def test_credentials_are_used_and_do_not_appear_in_the_lock(give, folder, tmp_path, monkeypatch) -> None:
     with serve(folder, username="me", password=SECRET) as channel:
         channels = Channels((give(channel.url, tmp_path, monkeypatch),))
         lock = solve(["a"], channels, X86, comment="", environ={})
@@ -117,7 +117,7 @@ def test_credentials_open_a_channel_and_are_nowhere_afterwards(give, folder, tmp
     assert lock.channels == channels.addresses == (channel.url,)
 
 
-def test_a_token_in_the_address_opens_a_channel_and_is_nowhere_afterwards(folder, tmp_path) -> None:
+def test_a_token_in_the_url_is_used_and_does_not_appear_in_lock_or_message(folder, tmp_path) -> None:
     with serve(folder, token=SECRET) as channel:
         channels = Channels((channel.url + f"/t/{SECRET}/",))
         lock = solve(["a"], channels, X86, comment="", environ={})
@@ -138,7 +138,7 @@ def test_a_token_in_the_address_opens_a_channel_and_is_nowhere_afterwards(folder
         ("refused", "the channel {} does not answer: Connection refused"),
     ],
 )
-def test_a_channel_that_does_not_give_is_one_sentence(fault, says, folder) -> None:
+def test_a_channel_that_refuses_or_does_not_answer_is_an_error_with_the_reason(fault, says, folder) -> None:
     with serve(folder, username="me" if fault == "401" else None, password=SECRET) as channel:
         channel.unavailable = fault == "503"
         place = channel.url + ("/nowhere" if fault == "404" else "")
@@ -172,7 +172,7 @@ def test_a_hanging_channel_is_noticed_within_the_probe_s_time(served: Served) ->
     )
 
 
-def test_a_probe_takes_the_first_word_for_an_answer(tmp_path: Path) -> None:
+def test_a_probe_succeeds_with_the_first_bytes_of_the_response(tmp_path: Path) -> None:
     (tmp_path / "noarch").mkdir()
     (tmp_path / "noarch" / "repodata_shards.msgpack.zst").write_bytes(bytes(100_000))
     with serve(tmp_path) as channel:
@@ -180,13 +180,15 @@ def test_a_probe_takes_the_first_word_for_an_answer(tmp_path: Path) -> None:
         assert find_unreachable(Channels((channel.url,))) is None
 
 
-def test_an_index_that_cannot_be_kept_is_not_the_channel_s_fault(served: Served, tmp_path: Path) -> None:
+def test_an_index_that_cannot_be_cached_is_not_reported_as_an_error_of_the_channel(
+    served: Served, tmp_path: Path
+) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(BakeError, match=r"indexes cannot be kept: .*Not a directory$"):
         solve(["a"], Channels((served.url,), cache=tmp_path / "file" / "x"), X86, comment="", environ={})
 
 
 @pytest.mark.parametrize("place", ["http://", "https://[", " "])
-def test_a_place_that_is_no_channel_is_a_sentence(place: str) -> None:
+def test_an_invalid_channel_is_refused(place: str) -> None:
     with pytest.raises(UsageError, match="channel"):
         locked(["a"], place)

@@ -18,7 +18,7 @@ def write(path, **content):
     return path
 
 
-def test_later_files_win_and_lists_and_mappings_are_joined(tmp_path):
+def test_later_files_override_earlier_ones_and_lists_and_mappings_are_joined(tmp_path):
     write(tmp_path / ".config/conda/.condarc", channels=["lab"], custom_channels={"lab": "https://a.example"})
     write(
         tmp_path / ".condarc",
@@ -35,7 +35,7 @@ def test_later_files_win_and_lists_and_mappings_are_joined(tmp_path):
     )
 
 
-def test_the_environment_wins_over_files_and_variables_are_put_in(tmp_path):
+def test_variables_override_files_and_are_expanded_in_values(tmp_path):
     write(tmp_path / ".condarc", channels=["https://user:${SECRET}@c.example/x"], ssl_verify=True)
     environ = {
         "HOME": str(tmp_path),
@@ -64,12 +64,12 @@ def test_the_environment_wins_over_files_and_variables_are_put_in(tmp_path):
         ),
     ],
 )
-def test_a_setting_is_what_conda_takes_it_for(tmp_path, text, settings):
+def test_settings_have_conda_s_meaning(tmp_path, text, settings):
     (tmp_path / ".condarc").write_text(text)
     assert read_conda_settings({"HOME": str(tmp_path)}) == settings
 
 
-def test_a_home_of_ssl_verify_is_this_one_s(tmp_path):
+def test_a_tilde_in_ssl_verify_is_the_home_directory(tmp_path):
     (tmp_path / ".condarc").write_text("ssl_verify: ~/lab.pem")
     assert read_conda_settings({"HOME": str(tmp_path)}).ssl_verify == str(tmp_path / "lab.pem")
 
@@ -85,7 +85,7 @@ def test_a_home_of_ssl_verify_is_this_one_s(tmp_path):
         ("- a", "holds no settings"),
     ],
 )
-def test_settings_that_cannot_be_used_are_named(tmp_path, text, sentence):
+def test_invalid_settings_are_refused(tmp_path, text, sentence):
     (tmp_path / ".condarc").write_text(text)
     with pytest.raises(UsageError, match=sentence):
         read_conda_settings({"HOME": str(tmp_path)})
@@ -124,7 +124,7 @@ def test_settings_that_cannot_be_used_are_named(tmp_path, text, sentence):
         ),
     ],
 )
-def test_channels_are_what_a_user_of_conda_expects(flags, environment, settings, channels):
+def test_channels_have_conda_s_precedence_and_aliases(flags, environment, settings, channels):
     assert effective_channels(flags, environment, settings) == channels
 
 
@@ -141,5 +141,5 @@ def test_channels_are_what_a_user_of_conda_expects(flags, environment, settings,
         ("r-lab", False),
     ],
 )
-def test_anaconda_s_channels_are_known(channel, answer):
+def test_anaconda_s_channels_are_recognised(channel, answer):
     assert is_anacondas(channel) == answer

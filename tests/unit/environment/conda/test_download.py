@@ -27,7 +27,9 @@ def bring(lock: CondaLock, served: Served, cache: Path) -> list[str]:
     return sorted(asked)
 
 
-def test_archives_are_kept_by_hash_and_only_missing_or_damaged_ones_come(served, tmp_path) -> None:
+def test_archives_are_cached_by_hash_and_only_missing_or_damaged_ones_are_downloaded(
+    served, tmp_path
+) -> None:
     lock, some = locked(["a"], served.url), locked(["b"], served.url)
     assert bring(some, served, tmp_path) == ["b-1.5-h1_0.conda", "python-3.11.9-0.conda"]
     assert bring(lock, served, tmp_path) == ["a-1.0-0.conda"]
@@ -46,7 +48,7 @@ def failure(lock: CondaLock, served: Served, cache: Path) -> BakeError:
     return caught.value
 
 
-def test_an_archive_of_another_content_is_refused_and_not_kept(served: Served, tmp_path: Path) -> None:
+def test_an_archive_with_another_hash_is_refused_and_not_kept(served: Served, tmp_path: Path) -> None:
     lock = locked(["old"], served.url)
     served.corrupt.add("old-1-0.conda")
     assert failure(lock, served, tmp_path).message == (
@@ -72,7 +74,7 @@ def test_an_archive_of_another_content_is_refused_and_not_kept(served: Served, t
         ),
     ],
 )
-def test_an_archive_that_does_not_come_is_a_sentence(fault, attempts, says, folder, tmp_path) -> None:
+def test_a_failed_download_is_an_error_with_the_reason(fault, attempts, says, folder, tmp_path) -> None:
     with serve(folder) as channel:
         lock = locked(["old"], channel.url)
         channel.requests.clear()
@@ -90,7 +92,7 @@ def test_an_archive_that_does_not_come_is_a_sentence(fault, attempts, says, fold
     assert (error.message, len(channel.requests)) == (says.format(channel.url), attempts)
 
 
-def test_an_archive_that_breaks_off_once_is_asked_for_again(served, tmp_path, monkeypatch) -> None:
+def test_a_truncated_download_is_retried(served, tmp_path, monkeypatch) -> None:
     lock = locked(["old"], served.url)
     served.truncated.add("old-1-0.conda")
     real = download.download_to_path

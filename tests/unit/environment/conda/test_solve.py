@@ -27,7 +27,7 @@ def test_a_lock_holds_channel_address_hash_and_build(folder: Path, served: Serve
     assert lock.text.startswith("# ours\nversion: ")
 
 
-def test_of_conda_s_packages_pip_is_told_only_python_s(served: Served) -> None:
+def test_only_python_packages_of_conda_are_constraints_for_pip(served: Served) -> None:
     assert locked(["a"], served.url).projects == {"b": "1.5"}
 
 
@@ -48,7 +48,7 @@ def test_arm64_takes_that_platform_s_packages(served: Served) -> None:
         ("for-x86_64", {}, True),
     ],
 )
-def test_the_image_s_virtual_packages_count(spec, environ, is_solved, served) -> None:
+def test_specs_are_solved_with_the_image_s_virtual_packages(spec, environ, is_solved, served) -> None:
     if is_solved:
         assert names(locked([spec], served.url, environ=environ)) == [f"{spec} 1"]
     else:
@@ -56,12 +56,12 @@ def test_the_image_s_virtual_packages_count(spec, environ, is_solved, served) ->
             locked([spec], served.url, environ=environ)
 
 
-def test_a_virtual_package_of_nonsense_is_a_sentence(served: Served) -> None:
+def test_an_invalid_version_of_a_virtual_package_is_refused(served: Served) -> None:
     with pytest.raises(UsageError, match=r"CONDA_OVERRIDE_GLIBC is 't w o'"):
         locked(["old"], served.url, environ={"CONDA_OVERRIDE_GLIBC": "t w o"})
 
 
-def test_what_cannot_be_solved_is_explained_by_the_solver(served: Served) -> None:
+def test_an_unsolvable_environment_is_an_error_with_the_solver_s_explanation(served: Served) -> None:
     with pytest.raises(BakeError) as caught:
         locked(["a 2.*"], served.url)
     assert caught.value.message.splitlines() == [
@@ -92,11 +92,11 @@ def test_the_first_channel_wins_unless_priority_is_disabled(tmp_path: Path, serv
 @pytest.mark.parametrize(
     ("spec", "answer"), [("python", True), ("python >=3.10,<3.12", True), ("x::python=3.12", False)]
 )
-def test_a_spec_allows_a_version_or_not(spec: str, answer: bool) -> None:
+def test_a_spec_allows_or_excludes_a_version(spec: str, answer: bool) -> None:
     assert allows(spec, ["3.11.2"]) == answer
 
 
-def test_a_lock_that_was_written_is_read_as_the_same(served: Served) -> None:
+def test_a_lock_is_unchanged_by_writing_and_reading(served: Served) -> None:
     lock = locked(["a"], served.url)
     again = read_lock(lock.text, X86, origin="x")
     assert again == lock
@@ -117,17 +117,17 @@ EMPTY = "version: 6\nenvironments: {}\npackages: []\n"
         (EMPTY, "mine locks nothing for linux-64"),
     ],
 )
-def test_what_is_no_lock_is_a_sentence(text: str, says: str) -> None:
+def test_an_invalid_lock_is_refused(text: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
         read_lock(text, X86, origin="mine")
 
 
-def test_a_lock_for_another_platform_is_a_sentence(served: Served) -> None:
+def test_a_lock_for_another_platform_is_refused(served: Served) -> None:
     with pytest.raises(UsageError, match="mine locks nothing for linux-aarch64"):
         read_lock(locked(["old"], served.url).text, ARM, origin="mine")
 
 
-def test_a_lock_with_pip_s_packages_inside_is_refused_rather_than_halved(served: Served) -> None:
+def test_a_conda_lock_with_pip_packages_is_refused(served: Served) -> None:
     text = locked(["old"], served.url).text
     wheel = "https://a.example/w-1-py3-none-any.whl"
     text = text.replace("packages:\n-", f"packages:\n- pypi: {wheel}\n  name: w\n  version: '1'\n-")

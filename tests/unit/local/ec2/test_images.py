@@ -26,7 +26,7 @@ def test_seconds_are_rounded_to_the_nearest_minute(asked, told):
 
 
 @pytest.mark.parametrize("asked", ["", "soon", "2025-12-31T23:59:59Z", "2036-02-01T00:00:00Z"])
-def test_what_has_passed_or_is_ten_years_away_or_no_time_is_refused(asked):
+def test_a_past_invalid_or_distant_deprecation_time_is_refused(asked):
     with pytest.raises(Refusal) as caught:
         deprecation_time(asked, NOW)
 

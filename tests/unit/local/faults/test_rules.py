@@ -8,7 +8,7 @@ def struck(rules: FaultRules, count: int) -> list[bool]:
     return [bool(rules.match("DescribeInstances", {})) for _ in range(count)]
 
 
-def test_a_chance_is_about_that_many_and_the_same_seed_the_same_ones():
+def test_a_fault_strikes_with_its_probability_and_reproducibly_for_a_seed():
     runs = []
     for _ in range(2):
         rules = FaultRules()
@@ -19,7 +19,7 @@ def test_a_chance_is_about_that_many_and_the_same_seed_the_same_ones():
     assert 150 < sum(runs[0]) < 250
 
 
-def test_what_happens_to_instances_and_what_decides_the_answer_can_come_together():
+def test_an_instance_fault_and_a_response_fault_can_strike_one_request():
     rules = FaultRules()
     for kind in (FaultKind.DELAY, FaultKind.DROP_AFTER, FaultKind.PENDING, FaultKind.HTML):
         rules.add(Fault(kind, "RunInstances"))
@@ -29,7 +29,7 @@ def test_what_happens_to_instances_and_what_decides_the_answer_can_come_together
     assert kinds == [[FaultKind.DELAY, FaultKind.DROP_AFTER, FaultKind.PENDING], [FaultKind.HTML], []]
 
 
-def test_whether_capacity_lacks_is_asked_without_counting():
+def test_checking_for_a_capacity_fault_does_not_count_as_a_strike():
     rules = FaultRules()
     rules.add(Fault(FaultKind.CAPACITY, "RunInstances", (("AvailabilityZone", "us-east-1a"),)))
 

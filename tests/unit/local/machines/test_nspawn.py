@@ -22,7 +22,7 @@ SPEC = MachineSpec(
 )
 
 
-def test_layers_are_mounted_with_the_newest_on_top_and_what_is_written_above():
+def test_layers_are_mounted_newest_first_below_a_writable_one():
     assert mount_command(SPEC) == [
         "mount",
         "-t",
@@ -34,7 +34,7 @@ def test_layers_are_mounted_with_the_newest_on_top_and_what_is_written_above():
     ]
 
 
-def test_a_machine_boots_under_its_own_name_with_its_own_cable():
+def test_a_machine_boots_with_its_own_name_and_virtual_ethernet_link():
     assert boot_command(SPEC) == [
         "systemd-nspawn",
         "--quiet",
@@ -54,14 +54,14 @@ def test_a_machine_boots_under_its_own_name_with_its_own_cable():
     ]
 
 
-def test_the_ends_of_a_cable_have_names_that_linux_allows():
+def test_interface_names_are_valid_for_linux():
     ends = (SPEC.host_end, SPEC.guest_end)
 
     assert ends == ("vb56789abcdef0", "ens56789abcdef0")
     assert max(len(end) for end in ends) <= 15
 
 
-def test_killing_takes_the_children_along():
+def test_kill_also_kills_the_children():
     with subprocess.Popen(["sh", "-c", "sleep 60 & echo; wait"], stdout=subprocess.PIPE) as parent:
         assert parent.stdout
         parent.stdout.readline()

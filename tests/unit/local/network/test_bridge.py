@@ -16,18 +16,18 @@ from dask_bake.local.network.bridge import (
 )
 
 
-def test_the_first_block_that_is_free_is_taken():
+def test_the_first_free_block_is_chosen():
     home = (IPv4Network("192.168.1.0/24"), IPv4Network("10.213.1.0/24"))
 
     assert choose_block(None, ()) == IPv4Network("10.213.0.0/20")
     assert choose_block(None, home) == IPv4Network("10.87.0.0/20")
 
 
-def test_a_wanted_block_is_taken_if_it_is_free():
+def test_a_configured_block_is_used_if_it_is_free():
     assert choose_block(IPv4Network("10.5.0.0/20"), CANDIDATE_BLOCKS) == IPv4Network("10.5.0.0/20")
 
 
-def test_a_wanted_block_in_use_is_refused_by_name():
+def test_a_configured_block_in_use_is_refused():
     with pytest.raises(BakeError) as caught:
         choose_block(IPv4Network("10.5.0.0/20"), [IPv4Network("10.5.4.0/24")])
 
@@ -37,7 +37,7 @@ def test_a_wanted_block_in_use_is_refused_by_name():
     )
 
 
-def test_a_machine_whose_network_takes_every_candidate_is_told_so():
+def test_if_every_candidate_block_is_in_use_there_is_an_error():
     with pytest.raises(BakeError, match=r"in use on this machine: 10\.213\.0\.0/20, .*192\.168\.208\.0/20$"):
         choose_block(
             None, [IPv4Network("10.0.0.0/8"), IPv4Network("172.16.0.0/12"), IPv4Network("192.168.0.0/16")]
@@ -48,13 +48,13 @@ def test_a_hardware_address_follows_from_the_private_one():
     assert mac_address("10.213.0.4") == "02:ba:0a:d5:00:04"
 
 
-def test_a_cable_is_named_alike_by_its_instance_and_by_its_machine():
+def test_instance_and_machine_give_the_same_interface_name():
     names = ("i-0123456789abcdef0", "dask-bake-i-0123456789abcdef0")
 
     assert [cable_name(name) for name in names] == ["vb56789abcdef0"] * 2
 
 
-def test_one_local_cloud_at_a_time_chooses_its_block():
+def test_only_one_local_cloud_at_a_time_can_choose_its_block():
     name = f"\0test-{uuid4()}"
 
     with (
@@ -75,7 +75,9 @@ def test_one_local_cloud_at_a_time_chooses_its_block():
         ("02:42:ac:11:00:01", True, False),
     ],
 )
-def test_a_bridge_is_a_local_clouds_by_its_hardware_address(tmp_path, address, is_bridge, is_ours):
+def test_a_bridge_of_a_local_cloud_is_recognised_by_its_hardware_address(
+    tmp_path, address, is_bridge, is_ours
+):
     interface = tmp_path / "docker0"
     interface.mkdir()
     (interface / "address").write_text(address + "\n")

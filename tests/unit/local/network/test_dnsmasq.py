@@ -12,7 +12,7 @@ from dask_bake.local.network.dnsmasq import dnsmasq_command, wait_for_dnsmasq
 NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
 
 
-def test_dnsmasq_serves_the_bridge_alone_and_asks_nobody():
+def test_dnsmasq_serves_the_bridge_only_and_forwards_no_queries():
     command = dnsmasq_command(NETWORK, hosts=Path("/run/x/dhcp-hosts"), leases=Path("/run/x/dhcp-leases"))
 
     assert command == [
@@ -42,7 +42,7 @@ def test_dnsmasq_serves_the_bridge_alone_and_asks_nobody():
     ]
 
 
-def test_dnsmasq_is_waited_for_until_it_says_that_it_started(tmp_path):
+def test_dnsmasq_is_ready_when_its_log_says_so(tmp_path):
     log = tmp_path / "server.log"
     log.write_text("something else\n")
 
@@ -52,7 +52,7 @@ def test_dnsmasq_is_waited_for_until_it_says_that_it_started(tmp_path):
     wait_for_dnsmasq(poll, log, timeout=0)
 
 
-def test_a_dnsmasq_that_ends_at_once_is_reported_with_its_own_words(tmp_path):
+def test_if_dnsmasq_ends_at_once_the_error_has_its_message(tmp_path):
     log = tmp_path / "server.log"
     line = "dnsmasq: failed to create listening socket for 10.213.0.1: Address already in use"
     log.write_text(f"\n{line}\n")
@@ -63,7 +63,7 @@ def test_a_dnsmasq_that_ends_at_once_is_reported_with_its_own_words(tmp_path):
     assert caught.value.message == f"the DHCP and DNS server ended at once: {line}"
 
 
-def test_a_dnsmasq_that_never_starts_is_not_waited_for_for_ever(tmp_path):
+def test_waiting_for_dnsmasq_has_a_time_limit(tmp_path):
     log = tmp_path / "server.log"
     log.touch()
 

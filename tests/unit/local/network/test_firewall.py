@@ -8,7 +8,7 @@ from dask_bake.local.network.firewall import firewall_rules, firewall_table
 NETWORK = Network("dask-bake", IPv4Network("10.213.0.0/24"))
 
 
-def test_the_firewall_opens_what_instances_need_and_forwards_replies_alone():
+def test_the_firewall_allows_the_services_for_instances_and_forwards_replies_only():
     assert (
         firewall_rules(NETWORK)
         == """

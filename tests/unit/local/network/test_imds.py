@@ -81,22 +81,22 @@ def service(serve) -> Service:
     return serve(FACTS, OTHER)
 
 
-def test_a_token_is_given_to_who_puts_and_says_how_long(service):
+def test_a_put_request_returns_a_token_and_its_lifetime(service):
     answer = service.put(lifetime="21600")
 
     assert (answer.status_code, answer.headers[LIFETIME], len(answer.text)) == (200, "21600", 43)
 
 
 @pytest.mark.parametrize("lifetime", [None, "", "0", "21601", "-1", "long"])
-def test_a_token_without_a_right_lifetime_is_refused(service, lifetime):
+def test_a_token_with_an_invalid_lifetime_is_refused(service, lifetime):
     assert service.put(lifetime=lifetime).status_code == 400
 
 
-def test_a_token_is_not_to_be_got(service):
+def test_a_get_request_for_a_token_is_refused(service):
     assert service.get("/latest/api/token").status_code == 405
 
 
-def test_without_a_token_nothing_is_read(service):
+def test_without_a_valid_token_requests_get_401(service):
     assert service.get("/latest/meta-data/instance-id").status_code == 401
     assert service.get("/latest/meta-data/instance-id", "invented").status_code == 401
 
@@ -118,25 +118,25 @@ def test_expired_tokens_are_forgotten(service):
     assert len(service.app._tokens) == 1
 
 
-def test_the_token_of_another_instance_is_worth_nothing(service):
+def test_the_token_of_another_instance_is_refused(service):
     token = service.put(address=OTHER.private_address).text
 
     assert service.get("/latest/meta-data/instance-id", token).status_code == 401
 
 
-def test_version_one_is_answered_only_where_tokens_are_optional(serve):
+def test_imdsv1_is_answered_only_if_tokens_are_optional(serve):
     service = serve(replace(FACTS, token_required=False))
 
     assert service.get("/latest/meta-data/instance-id").text == FACTS.instance_id
     assert service.get("/latest/meta-data/instance-id", "invented").status_code == 401
 
 
-def test_an_address_without_an_instance_is_told_nothing(service):
+def test_an_address_without_an_instance_gets_404(service):
     assert service.put(address="10.213.0.99").status_code == 404
     assert service.get("/latest/meta-data/", address="10.213.0.99").status_code == 404
 
 
-def test_folders_are_listed_as_cloud_init_crawls_them(service):
+def test_directories_are_listed_as_cloud_init_reads_them(service):
     listings = {
         "/latest/meta-data/": "ami-id ami-launch-index hostname instance-id instance-life-cycle instance-type"
         " local-hostname local-ipv4 mac network/ placement/ security-groups public-keys/",
@@ -154,7 +154,7 @@ def test_folders_are_listed_as_cloud_init_crawls_them(service):
     }
 
 
-def test_values_are_the_instances_own(service):
+def test_metadata_values_are_those_of_the_instance(service):
     values = {
         "ami-id": "ami-1",
         "ami-launch-index": "2",
@@ -170,14 +170,14 @@ def test_values_are_the_instances_own(service):
     assert service.read("/latest/meta-data/instance-id", OTHER.private_address) == "i-2"
 
 
-def test_outside_of_virginia_the_domain_names_the_region(serve):
+def test_outside_us_east_1_host_names_have_the_region(serve):
     service = serve(replace(FACTS, region="eu-west-1"))
 
     assert service.read("/latest/meta-data/hostname") == "ip-10-213-0-4.eu-west-1.compute.internal"
 
 
 @pytest.mark.parametrize("version", ["latest", "2009-04-04", "2021-03-23"])
-def test_every_version_of_the_api_is_answered_alike(service, version):
+def test_every_api_version_has_the_same_values(service, version):
     assert service.read(f"/{version}/meta-data/instance-id") == FACTS.instance_id
     assert service.get(f"/{version}/user-data", service.put().text).data == FACTS.user_data
 
@@ -202,7 +202,7 @@ def test_the_identity_document_is_json(service):
     }
 
 
-def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends(serve):
+def test_a_spot_instance_has_its_life_cycle_and_interruption_notice(serve):
     end = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     spot = replace(FACTS, spot=True)
     service = serve(spot, replace(spot, private_address="10.213.0.5", interruption=end))
@@ -216,14 +216,14 @@ def test_a_spot_instance_says_that_it_is_one_and_once_it_is_known_when_it_ends(s
     assert ended == "2026-01-02T03:04:05Z"
 
 
-def test_an_instance_whose_metadata_is_turned_off_is_refused_everything(serve):
+def test_with_metadata_disabled_every_request_gets_403(serve):
     service = serve(replace(FACTS, is_enabled=False, token_required=False))
 
     assert service.put().status_code == 403
     assert service.get("/latest/meta-data/instance-id").status_code == 403
 
 
-def test_tags_are_told_where_the_instance_is_to_show_them(serve, service):
+def test_tags_are_in_the_metadata_only_if_enabled(serve, service):
     telling = serve(replace(FACTS, tags={"Name": "head", "dask-bake:role": "head"}, shows_tags=True))
 
     assert telling.read("/latest/meta-data/tags/instance") == "Name\ndask-bake:role"
@@ -231,7 +231,7 @@ def test_tags_are_told_where_the_instance_is_to_show_them(serve, service):
     assert service.get("/latest/meta-data/tags/instance", service.put().text).status_code == 404
 
 
-def test_a_token_goes_no_further_than_its_hop_limit(serve):
+def test_the_hop_limit_is_the_ttl_of_the_response(serve):
     service = serve(replace(FACTS, hop_limit=1))
 
     service.put()
@@ -240,7 +240,7 @@ def test_a_token_goes_no_further_than_its_hop_limit(serve):
 
 
 @pytest.mark.parametrize("status", [401, 404])
-def test_metadata_fails_for_those_that_a_fault_rule_is_for(serve, status):
+def test_a_fault_rule_fails_the_metadata_of_its_instances_only(serve, status):
     service = serve(replace(FACTS, tags={"dask-bake:role": "worker"}), OTHER)
     where = {"Tag.dask-bake:role": "worker", "Path": "/latest/meta-data/*"}
     rule = {"kind": "error", "action": "Metadata", "status": status, "times": 0, "where": where}
@@ -252,7 +252,7 @@ def test_metadata_fails_for_those_that_a_fault_rule_is_for(serve, status):
     assert service.read("/latest/meta-data/instance-id", OTHER.private_address) == OTHER.instance_id
 
 
-def test_metadata_is_slow_when_a_fault_rule_says_so(service):
+def test_a_fault_rule_delays_metadata(service):
     rule = {"kind": "delay", "action": "Metadata", "seconds": 3, "where": {"Path": "*/instance-type"}}
     service.rules.add(parse_fault(rule))
 

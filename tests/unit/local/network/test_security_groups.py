@@ -18,7 +18,7 @@ def rules_of(*rules, groups=()):
     ]
 
 
-def test_a_cluster_as_nftables_is_told():
+def test_the_nftables_rules_of_a_cluster():
     cluster = Group("sg-0a", (IngressRule("-1", "sg-0a"), IngressRule("tcp", CALLER, 22, 22)), (HEAD, WORKER))
 
     assert (
@@ -73,7 +73,7 @@ table bridge dask_bake {
     )
 
 
-def test_nothing_passes_the_cable_of_an_instance_that_is_cut_off():
+def test_all_traffic_of_an_instance_that_is_cut_off_is_dropped():
     text = render_rules("dask-bake", [], [Port("vb01", HEAD), Port("vb02", WORKER, is_cut=True)])
 
     assert (
@@ -94,7 +94,7 @@ def test_nothing_passes_the_cable_of_an_instance_that_is_cut_off():
     )
 
 
-def test_before_the_first_instance_everything_is_closed():
+def test_without_instances_all_traffic_is_dropped():
     text = render_rules("dask-bake", [], [])
 
     assert "drop\n  }\n  chain at_output" in text
@@ -117,7 +117,7 @@ def test_before_the_first_instance_everything_is_closed():
         (IngressRule("47", CALLER), "ip saddr 10.213.0.1/32 meta l4proto 47 accept"),
     ],
 )
-def test_a_rule_opens_what_it_names(rule, line):
+def test_each_security_group_rule_is_one_nftables_rule(rule, line):
     assert rules_of(rule) == [line]
 
 
@@ -129,7 +129,7 @@ def test_a_source_group_is_the_addresses_of_its_members():
     ]
 
 
-def test_a_source_group_without_members_lets_nobody_in():
+def test_a_source_group_without_members_allows_no_address():
     empty = Group("sg-2", (), ())
 
     assert rules_of(IngressRule("-1", "sg-2"), IngressRule("-1", "sg-3"), groups=[empty]) == []

@@ -19,7 +19,7 @@ def directory(tmp_path):
     return tmp_path
 
 
-def test_every_file_is_at_its_key_and_public_however_often_it_is_asked_for(directory):
+def test_every_sample_file_is_public_at_its_key_after_any_number_of_requests(directory):
     with mock_aws():
         load = SampleLoader(directory)
         threads = [Thread(target=load) for _ in range(4)]

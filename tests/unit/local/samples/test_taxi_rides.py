@@ -58,7 +58,7 @@ def test_months_differ(tmp_path: Path) -> None:
     assert january[1][21:] != march[1][21:]
 
 
-def test_every_ride_begins_in_its_month_and_ends_after_it_began(june: pd.DataFrame) -> None:
+def test_every_ride_starts_in_its_month_and_ends_later(june: pd.DataFrame) -> None:
     assert set(june.tpep_pickup_datetime.dt.strftime("%Y-%m")) == {"2015-06"}
     assert (june.tpep_dropoff_datetime > june.tpep_pickup_datetime).all()
 
@@ -69,14 +69,14 @@ def test_the_total_is_the_sum_of_its_parts_to_the_cent(june: pd.DataFrame) -> No
     assert (cents[PARTS].sum(axis="columns") == cents.total_amount).all()
 
 
-def test_only_those_who_pay_by_card_are_seen_to_tip(june: pd.DataFrame) -> None:
+def test_only_card_payments_have_tips(june: pd.DataFrame) -> None:
     tipped = june[june.tip_amount != 0]
 
     assert set(tipped.payment_type) == {1}
     assert 0.9 < len(tipped) / (june.payment_type == 1).sum() < 1
 
 
-def test_a_ride_to_the_airport_costs_what_the_tariff_says(june: pd.DataFrame) -> None:
+def test_a_ride_to_the_airport_has_the_flat_fare(june: pd.DataFrame) -> None:
     flat = june[june.RateCodeID == 2]
 
     assert set(flat.fare_amount.abs()) == {52}
@@ -84,7 +84,7 @@ def test_a_ride_to_the_airport_costs_what_the_tariff_says(june: pd.DataFrame) ->
     assert 15 < flat[flat.trip_distance > 0].trip_distance.mean() < 20
 
 
-def test_positions_are_in_the_city_or_lost(june: pd.DataFrame) -> None:
+def test_positions_are_in_the_city_or_zero(june: pd.DataFrame) -> None:
     for end in ("pickup", "dropoff"):
         longitude, latitude = june[f"{end}_longitude"], june[f"{end}_latitude"]
         lost = (longitude == 0) & (latitude == 0)
@@ -100,12 +100,12 @@ def test_the_day_has_a_rush_hour_and_a_quiet_one(june: pd.DataFrame) -> None:
     assert rides.loc[19] > 5 * rides.loc[3]
 
 
-def test_there_are_odd_rides_as_in_reality_but_few(june: pd.DataFrame) -> None:
+def test_there_are_a_few_implausible_rides(june: pd.DataFrame) -> None:
     for odd in (june.passenger_count == 0, june.trip_distance == 0, june.fare_amount < 0):
         assert 0 < odd.mean() < 0.01
 
 
-def test_files_that_are_there_are_kept_and_the_others_are_written(tmp_path: Path) -> None:
+def test_existing_files_are_kept_and_missing_ones_are_written(tmp_path: Path) -> None:
     paths = ensure_files(tmp_path, rides_a_day=1)
     paths[4].write_text("mine")
     paths[5].unlink()
@@ -117,7 +117,7 @@ def test_files_that_are_there_are_kept_and_the_others_are_written(tmp_path: Path
     assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted(paths)
 
 
-def test_where_nothing_can_be_written_one_sentence_says_so(tmp_path: Path) -> None:
+def test_an_unwritable_folder_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "nyc-taxi").write_text("a file where the folder should be")
 
     with pytest.raises(

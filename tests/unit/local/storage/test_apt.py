@@ -11,7 +11,7 @@ Somebody|bookworm|http://other.example/apt/|bookworm|main
 """
 
 
-def test_the_suite_comes_from_where_the_host_gets_it():
+def test_the_host_s_suite_comes_from_the_host_s_mirror():
     """With its security updates, and without other suites or publishers."""
     assert read_sources(TARGETS, "bookworm") == (
         "deb http://mirror.example/debian-security/ bookworm-security main",
@@ -19,7 +19,7 @@ def test_the_suite_comes_from_where_the_host_gets_it():
     )
 
 
-def test_a_suite_that_the_host_has_not_comes_from_where_it_gets_its_own():
+def test_another_suite_comes_from_the_mirror_of_the_host_s_own():
     """A mirror of Debian has every suite; its updates and security updates are beside it likewise."""
     own = "\n".join(line for line in TARGETS.splitlines() if "|trixie|" not in line)
     assert read_sources(own, "trixie") == (
@@ -28,14 +28,14 @@ def test_a_suite_that_the_host_has_not_comes_from_where_it_gets_its_own():
     )
 
 
-def test_a_host_that_is_no_debian_has_no_sources():
+def test_a_host_without_debian_s_suite_has_no_sources():
     """Updates alone make no system, so the default mirror is used."""
     assert read_sources(TARGETS.splitlines()[0], "bookworm") == ()
     assert read_sources("Ubuntu|noble|http://mirror.example/|noble|main\n", "bookworm") == ()
     assert read_sources("", "bookworm") == ()
 
 
-def test_proxies_and_certificates_are_carried_over():
+def test_only_proxy_and_certificate_settings_of_apt_are_copied():
     """And nothing else of apt's configuration."""
     dump = 'Acquire "";\nAcquire::Retries "3";\nAcquire::http::Proxy "http://proxy.example:3128";\n'
     dump += 'Acquire::https::CaInfo "/etc/ssl/own.pem";\nAcquire::https::Verify-Peer "true";\n'

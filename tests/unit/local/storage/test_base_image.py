@@ -19,7 +19,7 @@ from dask_bake.models.debian import BOOKWORM, RELEASES
         ("ENABLED", ("ssh.service",)),
     ],
 )
-def test_another_input_is_another_base_image(monkeypatch, name, value):
+def test_different_inputs_make_different_base_images(monkeypatch, name, value):
     before = base_image.base_digest(BOOKWORM)
 
     monkeypatch.setattr(base_image, name, value)
@@ -30,7 +30,7 @@ def test_another_input_is_another_base_image(monkeypatch, name, value):
 
 
 @pytest.mark.parametrize("release", RELEASES, ids=str)
-def test_the_tree_is_made_by_mmdebstrap_without_what_nobody_reads(release):
+def test_mmdebstrap_makes_the_tree_without_documentation(release):
     command = base_image.debootstrap_command(release, Path("/tree"))
 
     target = command.index("/tree")
@@ -39,7 +39,7 @@ def test_the_tree_is_made_by_mmdebstrap_without_what_nobody_reads(release):
     assert "--dpkgopt=path-exclude=/usr/share/doc/*" in command
 
 
-def test_a_base_image_that_is_there_is_not_made_again(tmp_path):
+def test_an_existing_base_image_is_not_made_again(tmp_path):
     store = ImageStore(Settings(root=tmp_path))
     digest = base_image.base_digest(BOOKWORM)
     image = base_image._describe(BOOKWORM, digest, "us-east-1")

@@ -24,7 +24,7 @@ def store(settings) -> ImageStore:
     return ImageStore(settings)
 
 
-def test_what_is_saved_is_there_for_the_next_server_oldest_first(store, settings):
+def test_saved_images_are_loaded_oldest_first(store, settings):
     for image in (NEW, OLD):
         store.save(image)
 
@@ -32,14 +32,14 @@ def test_what_is_saved_is_there_for_the_next_server_oldest_first(store, settings
     assert (store.get("ami-1"), store.get("ami-3")) == (NEW, None)
 
 
-def test_saving_again_replaces(store):
+def test_saving_an_image_again_replaces_it(store):
     store.save(NEW)
     store.save(replace(NEW, tags={}))
 
     assert store.all() == (replace(NEW, tags={}),)
 
 
-def test_a_removed_image_is_gone_and_removing_again_is_fine(store):
+def test_removing_an_image_twice_is_no_error(store):
     store.save(OLD)
     for _ in range(2):
         store.remove("ami-2")
@@ -47,7 +47,7 @@ def test_a_removed_image_is_gone_and_removing_again_is_fine(store):
     assert store.all() == ()
 
 
-def test_a_sweep_leaves_the_layers_that_somebody_needs(store, settings):
+def test_a_sweep_keeps_layers_in_use(store, settings):
     store.save(OLD)
     for name in ("base", "a", "b", "c", "base-old", "draft-x"):
         (store.layer(name) / "etc").mkdir(parents=True)
@@ -59,7 +59,7 @@ def test_a_sweep_leaves_the_layers_that_somebody_needs(store, settings):
     assert {path.name for path in settings.layers.iterdir()} == {"base", "a", "b"}
 
 
-def test_an_image_that_cannot_be_written_leaves_the_one_before_and_no_draft(store, settings):
+def test_a_failed_write_keeps_the_previous_image_and_no_temporary_file(store, settings):
     store.save(OLD)
 
     with pytest.raises(TypeError):
@@ -69,7 +69,7 @@ def test_an_image_that_cannot_be_written_leaves_the_one_before_and_no_draft(stor
     assert [path.name for path in settings.images.iterdir()] == ["ami-2.json"]
 
 
-def test_snapshots_are_kept_apart_from_their_images(store, settings):
+def test_snapshots_are_stored_separately_from_their_images(store, settings):
     kept = StoredSnapshot("snap-7", "1", "us-east-1", "ami-2", OLD.created, encrypted=True, users=("2",))
     store.save(replace(OLD, snapshot="snap-7"))
     store.save_snapshot(kept)
@@ -80,7 +80,7 @@ def test_snapshots_are_kept_apart_from_their_images(store, settings):
     assert store.snapshots() == ()
 
 
-def test_an_image_without_a_snapshot_of_record_has_one_all_the_same(store):
+def test_an_image_saved_without_a_snapshot_record_gets_one(store):
     assert store.snapshot_of(OLD) == StoredSnapshot("snap-2", "1", "us-east-1", "ami-2", OLD.created)
     named = replace(OLD, snapshot="snap-7", launch_permissions=({"UserId": "2"},))
     store.save(named)
@@ -90,7 +90,7 @@ def test_an_image_without_a_snapshot_of_record_has_one_all_the_same(store):
     assert store.snapshot_of(named).volume_size == 12
 
 
-def test_a_file_of_two_names_counts_once_and_what_a_link_names_not_at_all(tmp_path):
+def test_hard_links_count_once_and_symbolic_links_do_not_count(tmp_path):
     outside, one, two = (tmp_path / name for name in ("outside", "one", "two"))
     for folder in (outside, one, two):
         folder.mkdir()
@@ -105,5 +105,5 @@ def test_a_file_of_two_names_counts_once_and_what_a_link_names_not_at_all(tmp_pa
     assert bytes_on_disk([one, two]) < 200_000
 
 
-def test_a_tree_that_is_not_there_takes_nothing(tmp_path):
+def test_a_missing_tree_has_a_size_of_zero(tmp_path):
     assert bytes_on_disk([tmp_path / "none"]) == 0
