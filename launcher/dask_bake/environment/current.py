@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from dask_bake.environment.spec import normalized_name
+from dask_bake.environment.names import normalized_name
 from dask_bake.models.debian import RUNNING_PYTHON
 
 DASK_BAKE = "dask-bake"

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.environment.names import normalized_name
 from dask_bake.environment.pip_lock import Package, requirement
-from dask_bake.environment.spec import normalized_name
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.models.debian import OLDEST, RUNNING_PYTHON, minor

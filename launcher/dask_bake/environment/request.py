@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.environment.conda.channels import Channels
-from dask_bake.environment.conda.condarc import effective_channels, read_conda_settings
+from dask_bake.environment.conda.condarc import effective_channels, expanded_channel, read_conda_settings
+from dask_bake.environment.conda.match_spec import parse_spec
 from dask_bake.environment.current import own_environment
 from dask_bake.environment.lock_files import LockFiles, lock_files
 from dask_bake.environment.options import EnvironmentOptions
@@ -74,6 +75,8 @@ def read_request(
     file = None if options.from_env else options.file or directories.source / "environment.yml"
     origin = file.name if file else "this Python's environment"
     environment = parse_environment(_own_text(notify) if file is None else _read(file), origin)
+    for note in environment.notes:
+        notify(Note(note))
     locks = lock_files(
         environment,
         file,
@@ -85,7 +88,9 @@ def read_request(
         keep=keep,
     )
     settings = read_conda_settings(environ)
-    names = effective_channels(options.channels, environment.channels, settings)
+    listed = [expanded_channel(channel, environ) for channel in environment.channels]
+    named = [spec.channel for spec in map(parse_spec, environment.specs) if spec.channel]
+    names = effective_channels(options.channels, listed, settings, named)
     channels = Channels(names, settings, directories.cache / "repodata")
     return Request(options, directories, origin, environment, locks, channels, base)
 

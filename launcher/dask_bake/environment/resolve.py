@@ -5,13 +5,13 @@ from pathlib import Path
 
 from dask_bake.environment.conda.channels import find_unreachable
 from dask_bake.environment.conda.lock import CondaLocking
-from dask_bake.environment.conda.solve import allows
+from dask_bake.environment.conda.match_spec import allows
 from dask_bake.environment.installers import Installer, PipInstaller
 from dask_bake.environment.lock_files import read
 from dask_bake.environment.pip import Target, resolve
 from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
 from dask_bake.environment.request import Request
-from dask_bake.environment.spec import pip_requirements
+from dask_bake.environment.translate import for_pip
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.models.cloud import InstallerChoice
@@ -84,10 +84,12 @@ def _pip(request: Request, notify: Notify) -> PipInstaller:
         notify(Note("--channel is conda's; pip installs, from its own index."))
     machine, release = request.options.architecture.machine, pip_release(request)
     target = Target(release.python, machine, release.glibc)
-    requirements = pip_requirements(request.environment, request.origin)
+    wanted = for_pip(request.environment, request.origin)
+    for note in (*wanted.notes, *_other_patch(request, release)):
+        notify(Note(note))
 
     def make() -> str:
-        packages = resolve(requirements, target, notify=notify)
+        packages = resolve(wanted.requirements, target, notify=notify)
         return render_lock(Lock(request.environment.sha256, release.python, machine, packages))
 
     def holds(text: str) -> bool:
@@ -140,6 +142,17 @@ def pip_release(request: Request) -> DebianRelease:
             hint="--installer conda brings the Python that is asked for",
         )
     return fitting[-1]
+
+
+def _other_patch(request: Request, release: DebianRelease) -> list[str]:
+    """Return a note if the environment asks for another patch version of the base image's Python."""
+    specs = request.environment.python
+    if all(allows(spec, [release.python]) for spec in specs):
+        return []
+    return [
+        f"{request.origin} asks for {' '.join(specs)}: pip's packages run on {release}'s {release.python}."
+        " --installer conda brings the version that is asked for."
+    ]
 
 
 def _has_python(release: DebianRelease, specs: Sequence[str]) -> bool:

@@ -37,3 +37,13 @@ def parse_yaml(text: str | bytes) -> Any:
         return yaml.safe_load(text)
     except INVALID_VALUE_ERRORS as error:
         raise yaml.YAMLError(f"invalid value: {error}") from error
+
+
+def yaml_problem(error: Exception) -> str:
+    """Return a YAML error in one line, with its line number."""
+    import yaml
+
+    match error:
+        case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line)):
+            return f"line {line + 1}: {problem}"
+    return " ".join(str(error).split())

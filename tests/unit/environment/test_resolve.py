@@ -310,6 +310,16 @@ def test_a_python_that_no_base_has_is_refused_with_a_hint(project: Project) -> N
     )
 
 
+@IS_DEBIANS
+def test_another_patch_of_the_base_s_python_is_a_note(project: Project) -> None:
+    project.write(f"python={PYTHON}.29", *DASK[1:])
+    assert project.prepare(PIP).lock.python == BASE_PYTHON
+    assert project.notes == [
+        f"environment.yml asks for python={PYTHON}.29: pip's packages run on {DEBIAN}'s {BASE_PYTHON}."
+        " --installer conda brings the version that is asked for."
+    ]
+
+
 def test_of_several_allowed_pythons_the_caller_s_is_preferred_then_the_newest(project: Project) -> None:
     project.write("python >=3.10", *DASK[1:])
     request = project.request(PIP)
@@ -338,10 +348,13 @@ def test_for_an_unsolvable_environment_no_lock_is_written(project: Project) -> N
 
 
 @pytest.mark.parametrize("spec", ["anaconda", "anaconda=1", "main::dask"])
-def test_anaconda_s_packages_get_a_note_about_their_terms(spec: str, project: Project) -> None:
+def test_anaconda_s_packages_get_a_note_about_their_terms(
+    spec: str, project: Project, served: Served
+) -> None:
+    project.environ = {"CONDA_CHANNEL_ALIAS": served.url}
     project.write(*DASK, spec)
     if "::" in spec:
-        with pytest.raises(BakeError, match="cannot be solved"):
+        with pytest.raises(BakeError, match="/main is not there: 404"):
             project.prepare()
     else:
         project.prepare()
@@ -367,6 +380,30 @@ def test_a_channel_flag_precedes_the_environment_s_channels_and_makes_the_lock_a
     assert isinstance(installer, CondaInstaller)
     assert installer.conda_lock.channels == (mine.url, served.url)
     assert installer.lock.version("dask") == "1.0"
+
+
+def test_the_channel_of_one_package_need_not_be_listed(project: Project, tmp_path: Path) -> None:
+    """conda adds it, last; the user's settings say where it is."""
+    for name, version in (("onlyb", "1"), ("dask", "9")):
+        make_package(tmp_path / "mine" / "lab", name, version, PYTHONS)
+    index_channel(tmp_path / "mine" / "lab")
+    with serve(tmp_path / "mine") as mine:
+        project.environ = {"CONDA_CHANNEL_ALIAS": mine.url}
+        project.write(*DASK, "lab::onlyb")
+        installer = project.prepare()
+        assert (installer.lock.version("onlyb"), installer.lock.version("dask")) == ("1", "2.0")
+        assert project.prepare().files == installer.files
+        project.write(*DASK, f"{mine.url}/lab/noarch/onlyb-1-0.conda")
+        assert project.prepare().lock.version("onlyb") == "1"
+        channels = (project.channel + "/noarch",)
+        project.write(*DASK, f"{mine.url}/lab/noarch::onlyb >=1,!=1.1", channels=channels)
+        assert project.prepare().lock.version("onlyb") == "1"
+
+
+def test_extras_are_a_note_for_conda(project: Project) -> None:
+    project.write(f"python={PYTHON}", "dask[complete]", "distributed")
+    assert project.prepare().lock.version("dask") == "2.0"
+    assert project.notes == ["Extras are pip's; for conda dask[complete] is dask."]
 
 
 def test_a_changed_condarc_makes_the_lock_again(project: Project, served: Served, tmp_path: Path) -> None:

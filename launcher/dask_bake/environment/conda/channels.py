@@ -16,7 +16,7 @@ from rattler import exceptions
 from rattler.package_streaming import download_to_writer
 
 from dask_bake.environment.conda.condarc import CondaSettings
-from dask_bake.environment.spec import without_secrets
+from dask_bake.environment.names import without_secrets
 from dask_bake.errors import BakeError, UsageError
 
 T = TypeVar("T")
@@ -190,9 +190,11 @@ def _words(line: str) -> str:
 
 def _which(text: str, channels: Channels) -> str:
     """Return the channel that the error is about."""
-    for place, address in zip(channels.places, channels.addresses, strict=True):
-        if address in text or len(channels.places) == 1:
-            return f"the channel {without_secrets(place)}"
+    by_address = dict(zip(channels.addresses, channels.places, strict=True))
+    found = [address for address in by_address if address in text or len(by_address) == 1]
+    if found:
+        # One channel's address can begin with another's.
+        return f"the channel {without_secrets(by_address[max(found, key=len)])}"
     return f"one of the channels {', '.join(map(without_secrets, channels.places))}"
 
 

@@ -9,9 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dask_bake.environment.spec import yaml_problem
 from dask_bake.errors import UsageError
-from dask_bake.options.text_files import parse_yaml
+from dask_bake.options.text_files import parse_yaml, yaml_problem
 from dask_bake.system import xdg
 
 DEFAULT_CHANNEL = "conda-forge"
@@ -25,7 +24,10 @@ VARIABLES = {
     "CONDA_DEFAULT_CHANNELS": "default_channels",
     "CONDA_SSL_VERIFY": "ssl_verify",
 }
+SUBDIRS = re.compile(r"(?P<channel>.+)/(?P<subdir>noarch|(?:linux|osx|win)-[a-z0-9]+)")
+"""A channel with the folder of one platform, as ``conda list --explicit`` writes it."""
 LISTS = ("channels", "default_channels")
+VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 MAPPINGS = ("custom_channels", "custom_multichannels", "mirrored_channels", "proxy_servers")
 TEXTS = ("channel_alias",)
 OF_TEXTS, OF_LISTS = ("custom_channels", "proxy_servers"), ("custom_multichannels", "mirrored_channels")
@@ -76,11 +78,35 @@ def is_anacondas(channel: str) -> bool:
 
 
 def effective_channels(
-    flags: Iterable[str], environment: Iterable[str], settings: CondaSettings
+    flags: Iterable[str], environment: Iterable[str], settings: CondaSettings, specs: Iterable[str] = ()
 ) -> tuple[str, ...]:
-    """Return ``--channel``, then the environment's channels, else conda's, else conda-forge."""
+    """Return ``--channel``, then the environment's channels, else conda's, else conda-forge.
+
+    The channels that specs name, ``channel::package``, come last, as in conda.
+    """
     named = [channel for channel in environment if channel != "nodefaults"]
-    return settings.locations([*flags, *(named or settings.channels)] or [DEFAULT_CHANNEL])
+    listed = [*flags, *(named or settings.channels)] or [DEFAULT_CHANNEL]
+    return settings.locations(split_subdir(channel)[0] for channel in (*listed, *specs))
+
+
+def split_subdir(channel: str) -> tuple[str, str]:
+    """Return a channel and the platform's folder that is named with it, or an empty text."""
+    found = SUBDIRS.fullmatch(channel.rstrip("/"))
+    return (found["channel"], found["subdir"]) if found else (channel, "")
+
+
+def expanded_channel(channel: str, environ: Mapping[str, str]) -> str:
+    """Return a channel with its variables, such as ``$TOKEN``, replaced.
+
+    Raises:
+        UsageError: if a variable is not set.
+    """
+    if missing := [name for name in _variables(channel) if name not in environ]:
+        raise UsageError(
+            f"the channel {channel} needs {', '.join(missing)}, which is not set",
+            hint=f"export {missing[0]}=…",
+        )
+    return str(_expanded(channel, environ))
 
 
 def read_conda_settings(environ: Mapping[str, str]) -> CondaSettings:
@@ -154,12 +180,14 @@ def _merged(weaker: dict[str, Any], stronger: dict[str, Any]) -> dict[str, Any]:
 def _expanded(value: Any, environ: Mapping[str, str]) -> Any:
     """Expand variables such as ``$TOKEN`` or ``${TOKEN}``, as conda does."""
     if isinstance(value, str):
-        return re.sub(
-            r"\$(?:\{(\w+)\}|(\w+))", lambda found: environ.get(found[1] or found[2], found[0]), value
-        )
+        return VARIABLE.sub(lambda found: environ.get(found[1] or found[2], found[0]), value)
     if isinstance(value, dict):
         return {key: _expanded(each, environ) for key, each in value.items()}
     return [_expanded(each, environ) for each in value] if isinstance(value, list) else value
+
+
+def _variables(text: str) -> list[str]:
+    return [braced or plain for braced, plain in VARIABLE.findall(text)]
 
 
 def _settings(merged: Mapping[str, Any]) -> CondaSettings:

@@ -13,7 +13,7 @@ from rattler.package_streaming import download_to_path
 
 from dask_bake.environment.conda.channels import RETRIES, STATUS, Channels, channel_of, run, stalled_error
 from dask_bake.environment.conda.solve import Archive, CondaLock
-from dask_bake.environment.spec import without_secrets
+from dask_bake.environment.names import without_secrets
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify, Output
 from dask_bake.system.disk import explain_disk_errors

@@ -6,12 +6,12 @@ import re
 
 from dask_bake.environment.conda.channels import find_unreachable
 from dask_bake.environment.conda.condarc import is_anacondas
-from dask_bake.environment.conda.solve import LOCK_HINT, CondaLock, parse_spec, read_lock, solve, unsatisfied
+from dask_bake.environment.conda.match_spec import parse_spec
+from dask_bake.environment.conda.solve import LOCK_HINT, CondaLock, read_lock, solve, unsatisfied
 from dask_bake.environment.installers import CondaInstaller
 from dask_bake.environment.pip import Target, resolve
 from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
 from dask_bake.environment.request import Request
-from dask_bake.environment.spec import spec_name
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify
 
@@ -36,7 +36,8 @@ class CondaLocking:
         # Without a Python in the environment or a given lock, the running Python's version is used.
         is_free = not environment.python and request.options.lock is None
         python = (f"python={request.caller}",) if is_free else ()
-        self._specs = (*environment.specs, *python, *(("pip",) if environment.requirements else ()))
+        specs = (*environment.specs, *python, *(("pip",) if environment.requirements else ()))
+        self._specs = tuple(parse_spec(spec).located(request.channels.settings) for spec in specs)
         self._locks = request.locks_for(request.caller)
         self._origin = str(self._locks.path("conda.lock"))
         # A lock is parsed to check it and again to use it.
@@ -45,9 +46,8 @@ class CondaLocking:
     def installer(self) -> CondaInstaller:
         """Lock the environment where necessary and return its installer."""
         request = self._request
-        for spec in self._specs:
-            parse_spec(spec)
         self._tell_of_terms()
+        self._tell_of_extras()
         lock = self._read(self._locks.text("conda.lock", self._solve, holds=self._holds))
         if not lock.python:
             raise UsageError(f"{self._origin} locks no Python", hint=LOCK_HINT)
@@ -66,11 +66,16 @@ class CondaLocking:
         return self._locks.find("conda.lock", holds=self._holds) is not None
 
     def _tell_of_terms(self) -> None:
-        specs = self._request.environment.specs
-        asked = (spec.partition("::")[0] for spec in specs if "::" in spec)
-        places = (*self._request.channels.places, *asked)
-        if any(map(is_anacondas, places)) or "anaconda" in map(spec_name, specs):
+        specs = [parse_spec(spec) for spec in self._request.environment.specs]
+        places = (*self._request.channels.places, *(spec.channel for spec in specs))
+        if any(map(is_anacondas, places)) or "anaconda" in [spec.name for spec in specs]:
             self._notify(Note(TERMS))
+
+    def _tell_of_extras(self) -> None:
+        specs = map(parse_spec, self._request.environment.specs)
+        if found := [spec for spec in specs if spec.extras]:
+            written = ", ".join(f"{spec.text} is {spec.match}" for spec in found)
+            self._notify(Note(f"Extras are pip's; for conda {written}."))
 
     def _solve(self) -> str:
         """Solve the environment and return the text of conda.lock."""

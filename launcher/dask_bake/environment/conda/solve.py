@@ -9,13 +9,13 @@ from urllib.parse import urlsplit
 
 import rattler
 from rattler import exceptions
-from rattler.version import VersionSpec
 
 from dask_bake.environment.conda.channels import Channels, channel_of, first_line, run
 from dask_bake.environment.conda.condarc import CondaSettings
+from dask_bake.environment.conda.match_spec import match_spec
 from dask_bake.environment.current import is_of_python
+from dask_bake.environment.names import normalized_name, pip_name, without_secrets
 from dask_bake.environment.pip_lock import Package
-from dask_bake.environment.spec import PIP_NAMES, normalized_name, without_secrets
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import OLDEST
@@ -67,7 +67,7 @@ class CondaLock:
         found = [record for record in self.records if is_of_python(record.depends)]
         names = [record.name.normalized for record in found]
         return {
-            normalized_name(PIP_NAMES.get(name, name)): str(record.version)
+            normalized_name(pip_name(name)): str(record.version)
             for name, record in zip(names, found, strict=True)
         }
 
@@ -87,7 +87,7 @@ def solve(
         BakeError: if nothing satisfies the specs, with the solver's explanation, or if a channel does not
             respond.
     """
-    wanted = [parse_spec(spec) for spec in specs]
+    wanted = [match_spec(spec) for spec in specs]
     with explain_disk_errors(channels.cache or Path.home(), needed=DISK_SPACE_NEEDED):
         records = run(
             lambda: rattler.solve(
@@ -133,26 +133,10 @@ def read_lock(text: str, architecture: Architecture, *, origin: str) -> CondaLoc
 
 def unsatisfied(specs: Sequence[str], lock: CondaLock) -> tuple[str, ...]:
     """Return the specs that no package of the lock satisfies."""
-    wanted = {spec: parse_spec(spec) for spec in specs}
+    wanted = {bare: match_spec(bare) for bare in map(without_secrets, specs)}
     return tuple(
         spec for spec, match in wanted.items() if not any(match.matches(record) for record in lock.records)
     )
-
-
-def allows(spec: str, versions: Sequence[str]) -> bool:
-    """Return whether one of the versions satisfies the spec."""
-    asked = parse_spec(spec).version
-    return asked is None or any(VersionSpec(asked).matches(rattler.Version(each)) for each in versions)
-
-
-def parse_spec(spec: str) -> rattler.MatchSpec:
-    """Parse a conda spec."""
-    try:
-        return rattler.MatchSpec(spec)
-    except exceptions.InvalidMatchSpecError as error:
-        raise UsageError(
-            f"{spec!r} is not a conda spec: {first_line(error)}", hint="name, name=1.2 or name>=1.2,<2"
-        ) from error
 
 
 def _virtual_packages(

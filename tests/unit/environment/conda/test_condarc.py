@@ -6,6 +6,7 @@ import yaml
 from dask_bake.environment.conda.condarc import (
     CondaSettings,
     effective_channels,
+    expanded_channel,
     is_anacondas,
     read_conda_settings,
 )
@@ -143,3 +144,24 @@ def test_channels_have_conda_s_precedence_and_aliases(flags, environment, settin
 )
 def test_anaconda_s_channels_are_recognised(channel, answer):
     assert is_anacondas(channel) == answer
+
+
+def test_the_channels_of_specs_come_last_and_once():
+    settings = CondaSettings(channel_alias="https://m.example")
+    assert effective_channels((), ["a"], settings, ["b", "a", "https://c.example/x/linux-64"]) == (
+        "https://m.example/a",
+        "https://m.example/b",
+        "https://c.example/x",
+    )
+
+
+def test_a_channel_can_have_variables_and_the_folder_of_a_platform():
+    environ = {"TOKEN": "s3", "LAB": "lab"}
+    assert expanded_channel("https://a.example/t/$TOKEN/${LAB}", environ) == "https://a.example/t/s3/lab"
+    assert effective_channels((), ["conda-forge/linux-64", "a/noarch", "linux-64"], CondaSettings()) == (
+        "conda-forge",
+        "a",
+        "linux-64",
+    )
+    with pytest.raises(UsageError, match=r"the channel \$NONE/x needs NONE, which is not set"):
+        expanded_channel("$NONE/x", environ)

@@ -8,7 +8,7 @@ from conda_channel import index_channel
 from conda_packages import make_package
 from conda_server import Served, serve
 from conda_solving import ARM, X86, locked, names
-from dask_bake.environment.conda.solve import allows, read_lock, unsatisfied
+from dask_bake.environment.conda.solve import read_lock, unsatisfied
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.system.files import sha256_of
 
@@ -87,13 +87,6 @@ def test_the_first_channel_wins_unless_priority_is_disabled(tmp_path: Path, serv
         disabled = locked(["b"], served.url, other.url, channel_priority="disabled")
     assert (names(first)[0], names(disabled)[0]) == ("b 1.5", "b 9.0")
     assert disabled.archives[0].package.channel == other.url
-
-
-@pytest.mark.parametrize(
-    ("spec", "answer"), [("python", True), ("python >=3.10,<3.12", True), ("x::python=3.12", False)]
-)
-def test_a_spec_allows_or_excludes_a_version(spec: str, answer: bool) -> None:
-    assert allows(spec, ["3.11.2"]) == answer
 
 
 def test_a_lock_is_unchanged_by_writing_and_reading(served: Served) -> None:
