@@ -18,7 +18,7 @@ from dask_cloudprovider.aws import EC2Cluster
 
 async def main(workers: int) -> None:
     """Make a scheduler, then all workers at once, as SpecCluster does; print time and memory."""
-    # Private addresses: moto's public ones belong to somebody.
+    # Private addresses: moto's public ones exist on the Internet.
     cluster = EC2Cluster(
         region="us-east-1",
         availability_zone=None,

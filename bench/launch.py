@@ -1,8 +1,8 @@
 """Measure EC2 calls, time and memory of launches of 9, 100 and 1000 nodes, with dask-bake and EC2Cluster.
 
-It takes no root, and some minutes on 2 cores; more the first time, when pip installs the peer. Both
+It needs no root and takes some minutes on 2 cores, more at the first run, when pip installs EC2Cluster. Both
 launchers talk to a moto server on loopback, a fresh one for each run, whose instances are running at once.
-Nothing boots: the connection to the head is a fake, and the peer does not wait for its scheduler's port. So
+Nothing boots: the connection to the head is a fake, and EC2Cluster does not wait for its scheduler's port. So
 the figures are those of the two launchers and of the API.
 """
 

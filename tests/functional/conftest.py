@@ -1,4 +1,4 @@
-"""A pretended local cloud for each test that asks for one.
+"""A local cloud without machines for each test that needs one.
 
 Imported when it is asked for: with it comes moto, under settings that the launcher's tests against moto alone
 do without.
@@ -19,7 +19,7 @@ def settings(tmp_path) -> Settings:
 
 @pytest.fixture
 def serve(settings) -> Callable[..., Any]:
-    """Starts a local cloud on the images of the last one, as if in a new process."""
+    """Start a local cloud on the images of the previous one, as a restarted server does."""
     from moto.ec2.models import ec2_backends
 
     from dask_bake.local.storage.image_store import ImageStore

@@ -1,4 +1,4 @@
-"""Several ``dask-bake`` at once, interrupted and killed: real processes on a cloud that is only pretended."""
+"""Several ``dask-bake`` processes on pretended machines: concurrent, interrupted and killed."""
 
 import os
 import pty
@@ -11,9 +11,8 @@ from contextlib import suppress
 
 import pytest
 
-from fake_local_cloud import DEBIAN
+from fake_local_cloud import DEBIAN, left
 from forked_commands import SUPPORT, TIMEOUT, Forks, Process, wait_for
-from functional.launch.test_capacity import left
 from resource_check import check, resources
 
 REDIRECTED = {"full": ">/dev/full", "unread": "", "closed": ">&-"}
@@ -46,7 +45,7 @@ def started(cloud, tmp_path, forks):
 
 @pytest.fixture
 def state(tmp_path):
-    """Where the launcher keeps the secrets of the cluster dask."""
+    """The folder with the keys of the cluster dask."""
     return tmp_path / "dask-bake" / "local-us-east-1-dask"
 
 
@@ -55,12 +54,12 @@ def words(output: str) -> str:
 
 
 def wait_until_struck(cloud, rule: str) -> None:
-    """Returns when a request has met the rule."""
+    """Wait until a request has met the rule."""
     wait_for(lambda: next(each for each in cloud.faults() if each["id"] == rule)["struck"])
 
 
 def check_resources(cloud, before, code: int, output: str) -> None:
-    """What there is now is what that launch claims."""
+    """Fail unless the resources match the launch's result."""
     check(before, resources(cloud.ec2), code=code, message=output, nodes=3)
 
 
@@ -106,7 +105,7 @@ def test_two_downs_at_once_take_a_cluster_down(cloud, started):
 
     ends = [process.wait() for process in (started("down", "dask"), started("down", "dask"))]
 
-    # The second may have come when nothing was left to find.
+    # The second may have found nothing left.
     assert ends[0][0] == 0 or ends[1][0] == 0
     assert {code for code, _ in ends} <= {0, 2}, ends
     assert left(cloud) == []
@@ -140,7 +139,7 @@ def test_down_ends_a_cluster_that_is_being_launched(cloud, started):
 def test_an_interrupted_launch_removes_what_ec2_creates_after_the_signal(
     cloud, started, action, skip, number
 ):
-    """The request is on its way when the signal comes, and is carried out afterwards."""
+    """The request is in flight when the signal arrives, and is carried out afterwards."""
     rule = cloud.fault("delay", action, skip=skip, seconds=1)
     process = started("launch", "dask")
     wait_until_struck(cloud, rule)
@@ -176,7 +175,7 @@ def test_a_second_interrupt_names_the_leftovers_and_down_removes_them(cloud, sta
 
 
 def test_a_launch_interrupted_repeatedly_reports_its_leftovers_correctly(cloud, started):
-    """As by a key that is held down: no signal ends it between the undoing and what is said of it."""
+    """As with a key held down: no signal separates the teardown from its report."""
     before = resources(cloud.ec2)
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready")
@@ -188,7 +187,7 @@ def test_a_launch_interrupted_repeatedly_reports_its_leftovers_correctly(cloud, 
     code, output = process.wait()
 
     assert "Traceback" not in output
-    # The signals may all have come before the undoing, which then goes to its end.
+    # If all signals came before the teardown, it completes.
     assert (code, left(cloud)) == (130, []) or code == 3, output
     if code == 3:
         assert "dask-bake down dask" in output
@@ -198,7 +197,7 @@ def test_a_launch_interrupted_repeatedly_reports_its_leftovers_correctly(cloud, 
 
 
 def check_named(cloud, before, output: str) -> None:
-    """Whatever is there is named; what was told to end may have ended since."""
+    """Fail unless all remaining resources are named; others may have ended since."""
     unnamed = [each for each in resources(cloud.ec2) - before if not each.is_named_in(output)]
     assert not unnamed, f"{unnamed} is there, and was not named: {output}"
 
@@ -232,7 +231,7 @@ def test_a_launch_that_ignores_hangup_continues(cloud, started):
 
 
 def test_an_interrupted_launch_is_undone_without_a_writable_stderr(cloud, started):
-    """As where ``tee`` has ended by the same Ctrl-C, or the disk of the log is full."""
+    """As when ``tee`` was ended by the same Ctrl-C, or the log's disk is full."""
     rule = cloud.fault("delay", "DescribeInstances", skip=1, seconds=1)
     process = started("launch", "dask", "--never-ready", stderr="/dev/full")
     wait_until_struck(cloud, rule)
@@ -253,7 +252,7 @@ def test_an_interrupted_launch_is_undone_without_a_writable_stderr(cloud, starte
     ],
 )
 def test_down_finds_what_a_killed_launch_left(cloud, started, fault_row, action, skip):
-    """The request is on its way when the launcher is killed, and is carried out afterwards."""
+    """The request is in flight when the launcher is killed, and is carried out afterwards."""
     rule = cloud.fault("delay", action, skip=skip, seconds=0.5)
     process = started("launch")
     wait_until_struck(cloud, rule)
@@ -341,14 +340,14 @@ def test_an_interrupted_down_names_the_leftovers_and_the_next_one_removes_them(
         elif code == 130:
             assert "interrupted before anything was ended" in words(output)
             assert len(left(cloud)) == 3 + 2
-        # What was on its way may have been carried out since.
+        # Requests in flight may have been carried out since.
         assert (code == 0 and not left(cloud)) or started("down").wait()[0] in (0, 2)
 
     assert left(cloud) == []
 
 
 def test_a_suspended_launch_that_lost_its_connection_continues(cloud, started, fault_row):
-    """As on a laptop whose lid was closed: EC2 has started the workers, and its answer is lost."""
+    """As on a laptop whose lid was closed: EC2 has started the workers, but its response is lost."""
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.3)
     lost = cloud.fault("drop-after", "RunInstances", skip=1)
     process = started("launch")
@@ -385,7 +384,7 @@ def test_a_full_disk_before_the_key_is_written_starts_nothing(cloud, started, fa
 
 
 def test_a_full_disk_before_the_host_key_is_written_undoes_the_launch(cloud, started, fault_row):
-    """No file of the launcher's grows any more from then on."""
+    """From then on no file of the launcher can grow."""
     before = resources(cloud.ec2)
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch")

@@ -1,4 +1,4 @@
-"""Whatever fails: a command ends, says truly what there is, and nothing is left of what was ended."""
+"""The soak test: every command ends, reports its leftovers correctly, and leaves nothing else."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from dask_bake.local.faults.model import FaultKind
 from soak import Report, batches, soak
 
 SEED = 12
-"""The same in each run; ``make soak`` goes on with others."""
+"""Fixed for the test; ``make soak`` uses others."""
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The local cloud's tests: they really bake, boot, compute and take down, in a local cloud of their own.
+"""Integration tests bake, boot, compute and take down in the local cloud.
 
 Each process of pytest-xdist has one. A module runs in one process, as do the modules that share a cluster.
 Where this machine cannot do that, they are left out, by name and with the reason; DASK_BAKE_TEST_ALL=1 makes
@@ -23,11 +23,11 @@ from xdist_schedule import SHARING, CloudsScheduling, rank
 
 HERE = Path(__file__).parent
 SHARED = "shared"
-"""The cluster of those modules that do with the same."""
+"""Name of the cluster that modules share."""
 
 
 def why_not() -> str | None:
-    """Why this machine cannot run the local cloud, or None."""
+    """Return why this machine cannot run the local cloud, or None."""
     try:
         control.require_programs()
         find_packer(log=Path(os.devnull), cache=directories_of(os.environ).cache / "packer")
@@ -49,7 +49,7 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """Mark what lies in this folder, and skip it where it cannot run; what takes longest comes first."""
+    """Mark the tests of this folder, skip them where they cannot run, and put the longest modules first."""
     ours = [item for item in items if HERE in item.path.parents]
     reason = why_not() if ours else None
     if reason and os.environ.get("DASK_BAKE_TEST_ALL"):
@@ -67,7 +67,7 @@ LEFT_OUT = "the local cloud cannot run here: "
 
 
 def pytest_terminal_summary(terminalreporter):
-    """End by naming what was left out."""
+    """Name the reason at the end if tests were skipped."""
     reasons = [str(each.longrepr[2]) for each in terminalreporter.stats.get("skipped", [])]
     ours = [reason.partition(LEFT_OUT)[2] for reason in reasons if LEFT_OUT in reason]
     if ours:
@@ -79,7 +79,7 @@ def pytest_terminal_summary(terminalreporter):
 
 @pytest.fixture(scope="session")
 def cloud(tmp_path_factory):
-    """A local cloud of this process; it leaves only what later runs start with."""
+    """The local cloud of this process; it leaves only the image and the samples for later runs."""
     local = LocalCloud(home=tmp_path_factory.mktemp("home"))
     local.begin()
     yield local
@@ -95,7 +95,7 @@ def image(cloud):
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
-    """A small environment, for bakes that take seconds."""
+    """A small environment, which is baked in seconds."""
     file = tmp_path_factory.mktemp("tiny") / "environment.yml"
     file.write_text("name: tiny\ndependencies: [dask, distributed]\n")
     return file
@@ -103,14 +103,14 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def nothing_goes_on():
-    """What a test that failed has left running keeps no other from passing."""
+    """Interrupt the commands that a failed test has left running."""
     yield
     interrupt_running_commands()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def nothing_more():
-    """After a module nothing is there but what was before, and the shared cluster; no command goes on."""
+    """Fail if a module leaves resources, apart from the shared cluster, or a running command."""
     before = state().resources
     yield
     assert WATCH.abandoned() == []
@@ -119,7 +119,7 @@ def nothing_more():
 
 @pytest.fixture(scope="session")
 def shared(cloud):
-    """The launches of the one cluster that modules share, in the end without a cluster."""
+    """The launches of the cluster that modules share; at the end it is taken down."""
     launches = []
     yield launches
     if launches and is_alive(cloud, launches[-1]):
@@ -128,7 +128,7 @@ def shared(cloud):
 
 @pytest.fixture(scope="module")
 def cluster(cloud, image, shared):
-    """A head and two workers of two processes, the same for all modules; the launch's JSON."""
+    """The shared cluster: a head and two workers of two processes; the launch's JSON."""
     if not (shared and is_alive(cloud, shared[-1])):
         words = ("launch", "--name", SHARED, "--count", "3", "--nprocs", "2", "--ami", image)
         shared.append(cloud.json(*words))
@@ -146,7 +146,7 @@ def no_shared_cluster(cloud, shared):
 
 
 def is_alive(cloud, launched):
-    """Whether all its nodes are there."""
+    """Return whether all its nodes are running."""
     return {node["id"] for node in launched["nodes"]} <= set(cloud.live_instances())
 
 
@@ -158,7 +158,7 @@ def python():
 
 @pytest.fixture
 def small_disk(cloud):
-    """The local cloud with 300 MB for what its instances write."""
+    """The local cloud with 300 MB for its instances' writes."""
     cloud.run("local", "down")
     folder = cloud.root / "instances"
     privilege = control.root_prefix()

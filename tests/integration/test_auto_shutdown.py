@@ -1,4 +1,4 @@
-"""On real nodes, with limits of seconds: what ends a node by itself, what keeps it, what fails at boot."""
+"""Auto-shutdown on nodes with limits of seconds, and nodes that fail at boot."""
 
 import re
 import time
@@ -22,12 +22,12 @@ client.close()
 A_USER_S = (*AS_USER, "--unit=guest", *PYTHON)
 
 
-# ---- what ends a cluster
+# ---- shutdown
 
 
 @pytest.fixture
 def idle(cloud, image):
-    """A head and a worker that end after 15 seconds without anybody, and look every second."""
+    """A head and a worker with an idle time-out of 15 seconds, checked every second."""
     for nodes in started(cloud, image, "idle", "--count", "2", "--max-lifetime", "0"):
         nodes.tune(1, pause=1)
         nodes.tune(0, pause=1, idle=15)
@@ -35,7 +35,7 @@ def idle(cloud, image):
 
 
 def test_an_idle_cluster_ends_and_sessions_clients_and_tasks_keep_it(cloud, idle, fault_row):
-    """A session, a client, a task whose client has gone; then nobody, a warning, and the end."""
+    """A session, a client, a task of a client that has gone; then nothing, a warning, and the end."""
     assert idle.run(0, "sh", "-c", f"sleep 2; cat {STATE}").count('"an SSH session is open"') > 0
     idle.run(0, *A_USER_S, CLIENT)
     until(lambda: idle.switch("idle")["held"] == "a client is connected", timeout=20)
@@ -63,12 +63,12 @@ def test_an_idle_cluster_ends_and_sessions_clients_and_tasks_keep_it(cloud, idle
     assert idle.console_lines(1)[-1] == f"DASK-BAKE-END over: the head has ended the cluster: {reason}"
 
 
-# ---- what fails at boot
+# ---- failures at boot
 
 
 @pytest.fixture(scope="module")
 def failing(tmp_path_factory):
-    """User-data with which a stage of cloud-init fails."""
+    """User-data that makes a stage of cloud-init fail."""
     path = tmp_path_factory.mktemp("failing") / "extra.yaml"
     path.write_text("#cloud-config\nbootcmd: [[/bin/false]]\n")
     return str(path)
@@ -76,7 +76,7 @@ def failing(tmp_path_factory):
 
 @dataclass(frozen=True)
 class Launch:
-    """How a launch ended, and after how many seconds."""
+    """The result of a launch, and its seconds."""
 
     code: int
     stderr: str
@@ -91,12 +91,12 @@ FAULTS = {
     "late": ("error", "--status", "404"),
     "unready": ("error", "--status", "401"),
 }
-"""What befalls the requests for metadata, or the first, of each node of these clusters."""
+"""Fault rules for the metadata requests, or the first one, of each node of these clusters."""
 
 
 @pytest.fixture(scope="module")
 def boots(cloud, image, failing):
-    """Launches whose nodes meet something at boot, all at once, by their clusters' names."""
+    """Concurrent launches whose nodes meet faults at boot, by cluster name."""
     begin, ended = time.monotonic(), {}
     for name, fault in FAULTS.items():
         for role in ("head", "worker") if fault else ():
@@ -124,7 +124,7 @@ def boots(cloud, image, failing):
 
 @pytest.mark.slow
 def test_a_node_that_cannot_be_configured_reports_it_and_ends_itself(cloud, boots, fault_row):
-    """So the launch fails long before its deadline, with the node's own words."""
+    """So the launch fails long before its deadline, with the node's message."""
     with fault_row(
         "At boot",
         "a stage of cloud-init fails, for example a command of `--user-data`",
@@ -143,7 +143,7 @@ SILENCE = 'DASK-BAKE-FAILED init: "the metadata service does not answer"'
 
 @pytest.mark.slow
 def test_a_node_without_user_data_reports_it_and_ends_itself(boots, fault_row):
-    """It knows neither key nor role: nobody could enter it."""
+    """It has neither key nor role, so no connection to it is possible."""
     with fault_row(
         "At boot",
         "the metadata service answers every request of a node with 404",
@@ -201,7 +201,7 @@ def test_a_node_refused_once_by_the_metadata_service_boots(boots, fault_row, nam
 
 @pytest.fixture(scope="module")
 def kept(cloud, image, failing):
-    """A head and a worker that could not be configured, and stay; for an hour."""
+    """A head and a worker that failed to be configured and are kept for an hour."""
     words = ("--count", "2", "--user-data", failing, "--keep-on-failure", "--max-lifetime", "1h")
     yield from started(cloud, image, "kept", *words)
 
@@ -223,7 +223,7 @@ def test_keep_on_failure_keeps_a_node_that_fails(kept, fault_row):
 
 @pytest.mark.slow
 def test_a_kept_node_without_limits_still_ends_after_its_lifetime(kept):
-    """As where cloud-init hung before it had written them."""
+    """As when cloud-init hung before it had written the limits."""
     limits, aside = "/etc/dask-bake/limits.env", "/root/limits.env"
     fails = f"mv {limits} {aside}; /usr/libexec/dask-bake/failed {NETWORK_STAGE}; mv {aside} {limits}"
     kept.run(1, "sudo", "sh", "-c", fails)

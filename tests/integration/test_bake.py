@@ -1,4 +1,4 @@
-"""The image, as Packer really bakes it."""
+"""An image baked by Packer."""
 
 import json
 import re
@@ -7,13 +7,13 @@ from base_release import BASE
 
 
 def test_a_bake_makes_an_image_whose_tags_describe_its_contents(cloud, image):
-    """The image is EC2's own record: available, tagged with what is in it, its snapshot too."""
+    """The image is available; its tags and its snapshot's describe its contents."""
     described = cloud.ec2().describe_images(ImageIds=[image])["Images"][0]
     tags = {tag["Key"]: tag["Value"] for tag in described["Tags"]}
 
     assert described["State"] == "available"
     assert described["RootDeviceType"] == "ebs"
-    # Where an image of that name is there and is no hit, a number follows.
+    # If another image has the name, a number is appended.
     assert re.fullmatch(rf"dask-bake-{tags['dask-bake:digest'][:12]}(-\d+)?", described["Name"])
     assert tags["dask-bake:installer"] == "pip"
     assert tags["dask-bake:python"].startswith(f"{BASE.python_minor}.")
@@ -21,7 +21,7 @@ def test_a_bake_makes_an_image_whose_tags_describe_its_contents(cloud, image):
 
 
 def test_a_second_bake_finds_the_image(cloud, image):
-    """Nothing is built, and one line says so."""
+    """Nothing is built, and the output is one line."""
     again = cloud.json("bake")
     output = cloud.run("bake")
 
@@ -52,7 +52,7 @@ def test_images_survive_the_server(cloud, image):
 
 
 def test_a_second_up_finds_the_running_server(cloud):
-    """The same server answers."""
+    """The process is the same."""
     first, second = cloud.json("local", "status"), cloud.json("local", "up")
 
     assert first["pid"] == second["pid"]

@@ -1,4 +1,4 @@
-"""What goes wrong while an image is made: a sentence, a way out, and nothing left."""
+"""Failures of a bake: an error, a hint, and nothing left."""
 
 import json
 import shutil
@@ -23,42 +23,42 @@ FAILING = {
     "keeps a secret": ("15-mine.sh", "install -D -m 0600 /etc/hostname /root/.aws/credentials", ()),
     "cannot count": (
         "85-mine.sh",
-        # What the worker processes load; Dask adds up other things than ranges, which it goes on with.
+        # Loaded by the worker processes: sums of ranges are wrong; Dask itself sums no ranges.
         "echo 'import builtins; builtins.sum = lambda *some, real=sum, **more: "
         "7 if isinstance(some[0], range) else real(*some, **more)' "
         ">>/usr/libexec/dask-bake/dask_bake_drain.py",
         (),
     ),
 }
-"""Scripts of somebody's own that each keep an image from being made, and options."""
+"""Scripts that each make the bake fail, and options."""
 MOMENTS = (
     (("Instance ID: ", signal.SIGINT), ("PHASE: install wheels", signal.SIGINT), ("proof", signal.SIGINT)),
     (("Waiting for SSH", signal.SIGTERM), ("Uploading", signal.SIGTERM), ("Creating AMI", signal.SIGHUP)),
 )
-"""When a bake is interrupted, by what Packer says, and how: as many bakes at the same time."""
+"""Moments of an interrupt, by Packer's output, and its signal; all bakes run concurrently."""
 
 
 @pytest.fixture(scope="module")
 def tiny_image(cloud, tiny):
-    """The image of it."""
+    """The image of the small environment."""
     return cloud.json("bake", "--env", str(tiny), timeout=300)
 
 
 @dataclass(frozen=True)
 class Bake:
-    """A bake that goes on, of a user who has one more script in dask-bake's packer folder."""
+    """A running bake of a user with one more script in dask-bake's packer folder."""
 
     user: LocalCloud
     process: RunningCommand
 
     @property
     def log(self) -> str:
-        """What Packer has said so far."""
+        """Packer's output so far."""
         path = self.user.home / "state/dask-bake/bake.log"
         return path.read_text() if path.exists() else ""
 
     def ended(self) -> str:
-        """What it said, once it has ended."""
+        """Wait for the end and return the error output."""
         stdout, stderr = self.process.communicate(timeout=600)
         assert "Traceback" not in stdout + stderr
         assert self.user.secrets() == []
@@ -66,7 +66,7 @@ class Bake:
 
 
 def begun(folder, tiny, *, script="15-mine.sh", text, words=()):
-    """A bake from a project of somebody's own, who begins with nothing but the packages."""
+    """Start a bake in a new project, with a cache of packages only."""
     root = folder / "variant"
     (root / "launcher").mkdir(parents=True)
     for part in ("launcher/dask_bake", "userdata"):
@@ -81,7 +81,7 @@ def begun(folder, tiny, *, script="15-mine.sh", text, words=()):
 
 @pytest.fixture(scope="module")
 def failed(cloud, tiny, tiny_image, tmp_path_factory):
-    """Bakes that failed, all at the same time, and what each said; nothing of them is left."""
+    """Bakes that failed, run concurrently, and the error output of each; nothing of them is left."""
     before = everything(cloud)
     bakes = {
         name: begun(tmp_path_factory.mktemp("failing"), tiny, script=script, text=text, words=words)
@@ -94,16 +94,16 @@ def failed(cloud, tiny, tiny_image, tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def nothing_left(cloud, tiny_image):
-    """After each test there is what there was, from instances to secrets, and no stage more."""
+    """Fail if a test leaves resources, keys or staged folders."""
     before, stages_before = everything(cloud), stages(cloud)
     yield
     assert everything(cloud) == before
-    # A bake also removes what one that was killed left here, be it of long ago.
+    # A bake also removes what killed bakes left here, however old.
     assert stages(cloud) <= stages_before
 
 
 def everything(cloud):
-    """All that a bake could leave."""
+    """Return everything that a bake could leave."""
     ec2 = cloud.ec2()
     return {
         "instances": cloud.live_instances(),
@@ -118,7 +118,7 @@ def everything(cloud):
 
 
 def stages(cloud):
-    """The folders in which bakes stage what they hand to Packer."""
+    """Return the folders that bakes stage for Packer."""
     return {path.name for path in cloud.cache.glob("stage-*")}
 
 
@@ -138,7 +138,7 @@ def test_a_script_that_hangs_is_stopped(failed):
 
 
 def test_an_image_that_fails_verification_is_removed(failed):
-    """Its workers join, and their sums are wrong: the image is built, and does not prove itself."""
+    """Its workers join, but compute wrong sums: the image is built, but not verified."""
     bake, stderr = failed["cannot count"]
     assert bake.process.returncode == 1
     assert "does not compute: it answered [7, 1]" in " ".join(stderr.split())
@@ -146,7 +146,7 @@ def test_an_image_that_fails_verification_is_removed(failed):
 
 
 def test_an_image_with_a_secret_in_it_is_never_made(failed):
-    """The image's own check finds what a script of somebody's left, and names it."""
+    """The image's check finds what a user's script left, and names it."""
     bake, stderr = failed["keeps a secret"]
     assert bake.process.returncode == 1
     assert "90-clean.sh failed" in stderr
@@ -160,7 +160,7 @@ def test_a_base_image_that_does_not_exist_is_an_error(cloud, tiny):
 
 
 def test_another_architecture_is_an_error_in_the_local_cloud(cloud, tiny):
-    """The lock for it is made, from wheels for it; the instance would be another machine."""
+    """The lock is made from wheels of that architecture; the instance cannot be run."""
     done = cloud.attempt("bake", "--env", str(tiny), "--arch", "arm64")
     locked = tiny.with_name(f"arm64.{LOCK}").read_text()
     assert "# platform: aarch64" in locked
@@ -171,7 +171,7 @@ def test_another_architecture_is_an_error_in_the_local_cloud(cloud, tiny):
 
 @pytest.mark.parametrize("moments", MOMENTS, ids=["from the instance on", "from SSH on"])
 def test_interrupted_bakes_leave_nothing(cloud, tiny, moments, tmp_path):
-    """Ctrl-C, kill, or a terminal that goes, in each phase: exit code 130 once all of it is gone."""
+    """Ctrl-C, SIGTERM, or a closed terminal, in each phase: exit code 130 after everything is removed."""
     bakes = {
         moment: begun(tmp_path / str(number), tiny, text=f": {moment}")
         for number, (moment, _) in enumerate(moments)
@@ -194,7 +194,7 @@ def test_interrupted_bakes_leave_nothing(cloud, tiny, moments, tmp_path):
 
 
 def test_two_concurrent_bakes_build_one_image(cloud, tiny, tmp_path):
-    """One builds, the other says that it waits, and has the same image."""
+    """One builds; the other reports that it waits, and returns the same image."""
     both = [begun(tmp_path / which, tiny, text=": two", words=("--json",)) for which in "ab"]
     ended = [bake.process.communicate(timeout=600) for bake in both]
     results = [json.loads(stdout) for stdout, _ in ended]
@@ -205,7 +205,7 @@ def test_two_concurrent_bakes_build_one_image(cloud, tiny, tmp_path):
 
 
 def test_leftovers_of_a_killed_bake_are_listed_and_taken_down(cloud, tiny):
-    """`kill -9` of the command and of Packer: `ls` shows it under the image's name, `down` ends it."""
+    """`kill -9` of the command and of Packer: `ls` lists it under the image's name, `down` ends it."""
     process = cloud.start("bake", "--env", str(tiny), "--force")
     until(cloud.live_instances, timeout=60)
     subprocess.run(["pkill", "-9", "--session", str(process.pid)], check=True)
@@ -221,5 +221,5 @@ def test_leftovers_of_a_killed_bake_are_listed_and_taken_down(cloud, tiny):
 
 
 def test_a_killed_bake_can_be_repeated(cloud, tiny):
-    """Once its remains are down, the next one finds its name free."""
+    """After `down` its name is free."""
     assert not cloud.json("bake", "--env", str(tiny))["built"]

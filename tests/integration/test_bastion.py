@@ -1,4 +1,4 @@
-"""Ways into real clusters beside the shared one: through its head as a bastion, and from another address."""
+"""SSH through the shared cluster's head as a bastion, and from another address."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def through_shared(cloud, cluster, tmp_path):
-    """A user whose ssh knows the other cluster's head as a bastion."""
+    """A user whose ssh configuration has the shared cluster's head as a bastion."""
     secrets = cloud.home / "state" / "dask-bake" / "local-us-east-1-shared"
     head, launch_id = cluster["nodes"][0], cluster["launch_id"]
     cloud.run("ssh", "--name", "shared", "--", "true")
@@ -23,7 +23,7 @@ def through_shared(cloud, cluster, tmp_path):
         f"  HostKeyAlias dask-bake-{launch_id}-0\n  IdentityFile {secrets}/id_ed25519\n"
         f"  UserKnownHostsFile {secrets}/known_hosts\n  LogLevel ERROR\n"
     )
-    # ssh finds the user's files by the password database, so a test's are named to it.
+    # ssh finds the user's home in the password database, so the test names its own files.
     program = tmp_path / "bin" / "ssh"
     program.parent.mkdir()
     real = shutil.which("ssh")
@@ -33,7 +33,7 @@ def through_shared(cloud, cluster, tmp_path):
 
 
 def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_shared):
-    """The bastion is another cluster's head: that cluster's members are let in, and nobody else."""
+    """Its group allows only the members of the bastion's group."""
     members = next(each for each in cluster["security_groups"] if "/" not in each["name"])["id"]
     words = ("--private", "--connect", "bastion", "--bastion", "jump", "--cidr", members)
 
@@ -48,7 +48,7 @@ def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_s
 
 
 def test_allow_me_restores_access_after_the_address_has_changed(cloud, cluster):
-    """It is told why it cannot enter, and by one command it can; what others opened stays open."""
+    """The error names the command; rules that others have added stay."""
     ec2, (here,) = cloud.ec2(), opened(cloud, "shared")
     (group,) = [each["id"] for each in cluster["security_groups"] if each["name"].endswith("/ssh")]
 

@@ -1,4 +1,4 @@
-"""A running cluster: what its nodes are, the one way in, and computing on it."""
+"""A running cluster: its nodes, SSH, tunnels, and computing."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ from dask_bake.local.settings import S3_DOMAIN
 
 
 def test_a_launch_makes_two_run_instances_calls(cluster):
-    """One RunInstances for the head, one for all workers, and the poll does not ask per node."""
+    """One for the head and one for all workers; polling does not depend on the number of nodes."""
     assert cluster["calls"].count("RunInstances") == 2
     assert set(cluster["calls"]) == {
         "DescribeImages",
@@ -53,7 +53,7 @@ def test_ipython_starts_in_a_shell_on_the_head(cloud, cluster):
 
 
 def test_ssh_passes_on_output_and_exit_code(cloud, cluster):
-    """Both streams, and the code; nothing of ssh's own in between."""
+    """Both streams and the exit code, without messages of ssh."""
     done = cloud.attempt("ssh", "--name", "shared", "--", "sh", "-c", "echo out; echo err >&2; exit 42")
 
     assert (done.returncode, done.stdout) == (42, "out\n")
@@ -68,7 +68,7 @@ def test_ssh_reaches_each_node_by_its_number(cloud, cluster, node):
 
 
 def test_cloud_init_accepts_the_user_data(cloud, cluster):
-    """The real `cloud-init schema` of the image judges both roles; no secret and no command is in them."""
+    """The image's `cloud-init schema` checks both roles; there is no secret and no command in them."""
     for node in ("0", "1"):
         words = ("ssh", "--name", "shared", node, "--", "sudo")
         text = cloud.run(*words, "cat", "/var/lib/cloud/instance/user-data.txt")
@@ -98,7 +98,7 @@ print(ask("meta-data/instance-id", headers={"X-aws-ec2-metadata-token": str(toke
 
 
 def test_metadata_requires_imdsv2_and_is_blocked_for_dask(cloud, cluster):
-    """Without a token 401, with one an answer; the user that runs tasks cannot reach the address at all."""
+    """Status 401 without a token; the user that runs tasks cannot reach the address at all."""
     words = ("ssh", "--name", "shared", "1", "--")
     as_login_user = cloud.run(*words, "python", "-", text=ASK_METADATA).split()
     as_dask = cloud.run(*words, "sudo", "-u", "dask", "/opt/dask/bin/python", "-", text=ASK_METADATA).split()
@@ -108,7 +108,7 @@ def test_metadata_requires_imdsv2_and_is_blocked_for_dask(cloud, cluster):
 
 
 def test_the_dashboard_and_jupyter_answer_through_the_tunnel(cloud, cluster):
-    """`dask-bake connect` prints their addresses on this machine; Jupyter wants the head's token."""
+    """`dask-bake connect` prints the local addresses; Jupyter requires the head's token."""
     process = cloud.start("connect", "shared", "--json")
     try:
         lines = iter(process.stdout.readline, "")
@@ -123,7 +123,7 @@ def test_the_dashboard_and_jupyter_answer_through_the_tunnel(cloud, cluster):
 
 
 def test_ui_opens_the_dashboard_in_a_browser_until_ctrl_c(cloud, cluster, tmp_path):
-    """`dask-bake ui` prints its address and hands it to the user's browser, here a script that says so."""
+    """`dask-bake ui` prints the address and opens the user's browser, here a script that records it."""
     browser = tmp_path / "browser"
     browser.write_text('#!/bin/sh\necho "opened $1"\n')
     browser.chmod(0o755)
@@ -145,7 +145,7 @@ def test_ui_opens_the_dashboard_in_a_browser_until_ctrl_c(cloud, cluster, tmp_pa
 
 
 def test_ls_and_status_show_the_cluster(cloud, cluster):
-    """In words and as JSON, the same."""
+    """As text and as JSON."""
     listed = cloud.json("ls")
     status = cloud.json("status", "shared")
     words = cloud.run("status", "shared")
@@ -164,7 +164,7 @@ def test_images_shows_the_cluster_that_uses_the_image(cloud, image, cluster):
 
 
 def test_nodes_reach_s3_only(cloud, cluster):
-    """The local cloud's S3 answers; the host's other ports and the world do not."""
+    """The local cloud's S3 answers; other ports of the host and other networks do not."""
     code = f"""
 import socket
 def answers(host, port):
@@ -187,7 +187,7 @@ print(answers(gateway, 80), answers(gateway, 5666), answers("192.0.2.1", 80))
     BASE.python_minor != PYTHON, reason="client and cluster need the same Python minor version"
 )
 def test_a_client_on_this_machine_computes_through_the_tunnel(cloud, cluster):
-    """`connect()` gives a client whose results are right, and its tunnel ends with it."""
+    """`connect()` returns a client; its tunnel closes with it."""
     import subprocess
 
     code = (

@@ -1,4 +1,4 @@
-"""conda for real: a channel served here, solved here, baked by rattler there, a cluster from that image."""
+"""conda: a channel on loopback, solved here, baked by rattler, and a cluster from that image."""
 
 import json
 import re
@@ -25,7 +25,7 @@ dependencies:
 
 @pytest.fixture(scope="module")
 def channel(request):
-    """The channel, served on loopback to those who know its password."""
+    """The channel, served on loopback with a password."""
     folder = small_channel(request.config.cache.mkdir("conda-channel"))
     with serve(folder, username="me", password="s3cret") as served:
         yield served
@@ -33,7 +33,7 @@ def channel(request):
 
 @pytest.fixture(scope="module")
 def environment(channel, tmp_path_factory):
-    """An environment of that channel, whose credentials are in its address as conda's users have them."""
+    """An environment of that channel, with the credentials in its URL as conda's users write them."""
     file = tmp_path_factory.mktemp("project") / "environment.yml"
     file.write_text(ENVIRONMENT.format(python=PYTHON, channel=channel.url.replace("://", "://me:s3cret@")))
     return file
@@ -41,13 +41,13 @@ def environment(channel, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def conda_image(cloud, environment, no_shared_cluster):
-    """The JSON of the bake; nothing else is in the cloud."""
+    """The JSON of the bake; there is nothing else in the cloud."""
     return cloud.json("bake", "--env", str(environment), "--installer", "conda", timeout=900)
 
 
 @pytest.fixture(scope="module")
 def conda_cluster(cloud, conda_image):
-    """A head and a worker of two processes from it."""
+    """A head and a worker of two processes from the image."""
     arguments = ("launch", "--name", "conda", "--count", "2", "--nprocs", "2", "--ami", conda_image["image"])
     yield cloud.json(*arguments, "--allow-mismatch")
     cloud.run("down", "conda")
@@ -108,7 +108,7 @@ print(sorted(set(everywhere.values())), client.submit(sum, range(100)).result())
 
 
 def on_head(cloud, *words):
-    """What a command on the head printed."""
+    """Return the output of a command on the head."""
     return cloud.run("ssh", "--name", "conda", "--", *words)
 
 
@@ -122,7 +122,7 @@ def test_the_manifest_in_the_image_is_the_one_in_its_tags(cloud, conda_image, co
 
 
 def test_conda_on_the_node_can_change_the_environment(cloud, channel, conda_cluster):
-    """Its records name their channel, and the login user may write; the workers' user may not."""
+    """Package records name the channel, and the login user can write; the workers' user cannot."""
     code = """
 import glob, json, os
 records = [json.load(open(path)) for path in glob.glob("/opt/dask/conda-meta/*.json")]
@@ -159,7 +159,7 @@ def test_an_unsolvable_environment_fails_before_any_instance(cloud, environment,
 def test_a_package_with_another_hash_than_the_lock_is_refused(
     cloud, channel, environment, conda_image, tmp_path
 ):
-    """The channel serves other bytes under the same name, and nothing is in the cache."""
+    """The channel serves other bytes under the same name, and the cache is empty."""
     before = cloud.live_instances()
     channel.corrupt.add("toolz-" + conda_image["packages"]["toolz"] + "-py_0.conda")
     try:

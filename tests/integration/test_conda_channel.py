@@ -1,4 +1,4 @@
-"""The conda channel that tests are given: its Python works elsewhere, and Dask runs from it."""
+"""The tests' conda channel: its Python is relocatable, and Dask runs from it."""
 
 import os
 import subprocess
@@ -21,12 +21,12 @@ PYTHONS = [sys.executable, *([str(DEBIAN_PYTHON)] if DEBIAN_PYTHON.exists() else
 
 @pytest.fixture(scope="module")
 def small(request: pytest.FixtureRequest) -> Path:
-    """Python, pip and Dask, kept between runs; the first run has pip download wheels."""
+    """Python, pip and Dask, cached between runs; the first run downloads wheels with pip."""
     return small_channel(request.config.cache.mkdir("conda-channel"))
 
 
 def output_of(prefix: Path, *words: str) -> str:
-    """What a program of the prefix says, in an environment that leads nowhere else."""
+    """Return the output of a program of the prefix, in a minimal environment."""
     path = f"{prefix}/bin:/usr/bin:/bin"
     command = [str(prefix / "bin" / words[0]), *words[1:]]
     done = subprocess.run(

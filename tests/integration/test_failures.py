@@ -1,4 +1,4 @@
-"""What a user can do wrong, and what can go wrong: one sentence, a way out, an exit code, nothing left."""
+"""Errors of users and failures of the machine: message, hint, exit code, and nothing left."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from root import as_root
 
 
 def assert_said(done, code, *words):
-    """It ended so, and the last words are a sentence with these words and a hint; no traceback."""
+    """Fail unless the command ended with that code and an error with these words and a hint."""
     output = done.stdout + done.stderr
     assert done.returncode == code, output
     assert "Traceback" not in output
@@ -28,7 +28,7 @@ def assert_said(done, code, *words):
 
 @pytest.fixture(autouse=True)
 def nothing_left(cloud, no_shared_cluster):
-    """After each of these tests no instance, no group and no secret is there that was not before."""
+    """Fail if a test leaves an instance, a group or a key."""
     cloud.bring_up()
     before = (cloud.live_instances(), cloud.groups(), cloud.secrets())
     yield
@@ -37,7 +37,7 @@ def nothing_left(cloud, no_shared_cluster):
 
 
 def test_an_interrupted_launch_leaves_nothing(cloud, image):
-    """Ctrl-C as soon as the instances are there: exit code 130."""
+    """Ctrl-C as soon as the instances exist: exit code 130."""
     process = cloud.start("launch", "--name", "stopped", "--count", "3", "--nprocs", "2")
     for line in process.stderr:
         if "instances" in line:
@@ -52,13 +52,13 @@ def test_an_interrupted_launch_leaves_nothing(cloud, image):
 
 @pytest.mark.slow
 def test_a_launch_beyond_its_deadline_is_undone(cloud, image):
-    """At the deadline everything that it made is taken down, and the late node's console is shown."""
+    """Everything is removed, and the late node's console is printed."""
     assert_said(cloud.attempt("launch", "--name", "late", "--count", "3", "--timeout", "2"), 1, "2 s")
 
 
 @pytest.mark.slow
 def test_a_full_disk_fails_the_bake(cloud, image, small_disk):
-    """The bake fails in words, and nothing of it is left."""
+    """With a message, and nothing is left."""
     done = cloud.attempt("bake", "--force", timeout=300)
 
     assert_said(done, 1)
@@ -67,7 +67,7 @@ def test_a_full_disk_fails_the_bake(cloud, image, small_disk):
 
 @pytest.fixture
 def second(tmp_path):
-    """Settings of a second local cloud, which never gets up, so that the first one need not go down."""
+    """Settings of a second local cloud that never starts, so that the first can keep running."""
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         port = str(somebody.getsockname()[1])
     return {
@@ -79,7 +79,7 @@ def second(tmp_path):
 
 @pytest.mark.slow
 def test_a_port_in_use_is_an_error(cloud, second):
-    """The local cloud names the port, and how to choose another."""
+    """The message names the port, the hint the option that changes it."""
     port = second["DASK_BAKE_LOCAL_PORT"]
     with socket.create_server(("127.0.0.1", int(port))):
         assert_said(cloud.attempt("local", "up", **second), 1, port, "DASK_BAKE_LOCAL_PORT")
@@ -87,7 +87,7 @@ def test_a_port_in_use_is_an_error(cloud, second):
 
 @pytest.mark.slow
 def test_an_address_block_in_use_is_an_error(cloud, second):
-    """The block that was asked for collides with a route of this machine."""
+    """The block overlaps with a route of this machine."""
     taken = {**second, "DASK_BAKE_LOCAL_BLOCK": "10.99.0.0/24"}
     prefix = as_root()
     subprocess.run([*prefix, "ip", "link", "add", "dbt-taken", "type", "bridge"], check=True)
@@ -101,7 +101,7 @@ def test_an_address_block_in_use_is_an_error(cloud, second):
 
 @pytest.fixture
 def programs(tmp_path):
-    """A PATH that can be short of a program."""
+    """A PATH that can lack a program."""
 
     def without(*missing):
         folder = tmp_path / "bin"
@@ -118,14 +118,14 @@ def programs(tmp_path):
 
 @pytest.mark.slow
 def test_a_bake_without_packer_is_an_error(cloud, programs, tmp_path):
-    """A bake says how to get it; the local cloud itself needs none."""
+    """The hint says how to install it; the local cloud itself does not need it."""
     without = {"PATH": programs("packer"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     assert_said(cloud.attempt("bake", "--force", **without), 1, "Packer is not installed", "make setup")
 
 
 @pytest.mark.slow
 def test_a_missing_program_is_named_by_its_debian_package(cloud, programs, second):
-    """Missing programs are named by their Debian package, also by `local doctor`."""
+    """Also by `local doctor`."""
     without = {**second, "PATH": programs("systemd-nspawn")}
     assert_said(cloud.attempt("local", "up", **without), 1, "apt-get install systemd-container")
     assert "systemd-container" in cloud.attempt("local", "doctor", **without).stdout
@@ -133,7 +133,7 @@ def test_a_missing_program_is_named_by_its_debian_package(cloud, programs, secon
 
 @pytest.mark.slow
 def test_the_local_cloud_without_root_is_an_error(cloud, second):
-    """Neither root nor sudo: the local cloud says what it needs and why."""
+    """Neither root nor sudo: the message says what needs root."""
     nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
     settings = [
         f"{key}={value}" for key, value in {**cloud.environment, **second, "HOME": "/nonexistent"}.items()
@@ -149,7 +149,7 @@ def test_the_local_cloud_without_root_is_an_error(cloud, second):
 
 @pytest.mark.slow
 def test_leftovers_of_a_killed_server_are_named_and_removed(cloud, image):
-    """After `kill -9`, `local doctor` names machine, interface, rules, files; `local down` removes them."""
+    """`local doctor` names machine, interface, rules and files; `local down` removes them."""
     cloud.run("launch", "--name", "orphan", "--count", "2", "--nprocs", "1")
     pid = cloud.json("local", "status")["pid"]
     prefix = as_root()
@@ -173,7 +173,7 @@ def test_leftovers_of_a_killed_server_are_named_and_removed(cloud, image):
 
 @pytest.fixture
 def full(cloud, image, small_disk):
-    """A head and a worker, which share a disk of 300 MB; nothing of it is left."""
+    """A head and a worker that share a disk of 300 MB."""
     for cluster in started(cloud, image, "full", "--count", "2", "--nprocs", "2", "--nthreads", "1"):
         filled = cluster.run(1, "sudo", "sh", "-c", "cat /dev/zero >/full || df /var/lib/dask")
         assert "100%" in filled

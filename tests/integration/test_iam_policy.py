@@ -1,4 +1,4 @@
-"""What a bake really asks for, Packer's part included, is what the policy for baking allows."""
+"""The requests of a bake, including Packer's, are allowed by the bake policy."""
 
 import json
 import urllib.request
@@ -9,7 +9,7 @@ from iam_actions import PACKER, RecordedRequest, needed, permitted
 
 
 def test_packer_s_requests_are_allowed_by_the_bake_policy(cloud, tiny):
-    """And for all that it allows because of Packer; instance and volume have the tag that it asks for."""
+    """They are all that the policy allows because of Packer; instance and volume have the required tag."""
     log = f"{cloud.json('local', 'status')['url']}/_dask_bake/requests"
     urllib.request.urlopen(urllib.request.Request(log, method="DELETE"))
     made = cloud.json("bake", "--env", str(tiny), "--force", "--no-verify", timeout=300)["image"]

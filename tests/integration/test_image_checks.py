@@ -1,4 +1,4 @@
-"""What the image must be, seen on the nodes that booted from it."""
+"""Properties of the image, checked on the nodes that booted from it."""
 
 import re
 
@@ -14,12 +14,12 @@ CHECK = "/usr/libexec/dask-bake/check-imports"
 
 @pytest.fixture(scope="module")
 def on_node(cloud, cluster):
-    """What a command prints on a node of the cluster."""
+    """Return the output of a command on a node."""
     return Nodes(cloud, cluster["name"]).run
 
 
 def test_no_unit_fails_on_any_node(on_node):
-    """cloud-init is done, no unit failed, and ours are what systemd accepts."""
+    """cloud-init is done, no unit failed, and systemd accepts dask-bake's units."""
     for node in NODES:
         assert on_node(node, "cloud-init", "status", "--wait").strip() == "status: done"
         assert on_node(node, "systemctl", "--failed", "--quiet", "--no-legend", "--plain") == ""
@@ -46,7 +46,7 @@ def test_early_cloud_init_stages_have_a_time_limit(on_node):
     ],
 )
 def test_each_node_has_its_own_identity(on_node, file):
-    """Nothing of the kind came with the image."""
+    """No identity came with the image."""
     identities = {on_node(node, "cat", file).strip() for node in NODES}
 
     assert len(identities) == len(NODES)
@@ -60,7 +60,7 @@ def test_a_node_has_one_host_key(on_node):
 
 
 def test_only_the_cluster_s_key_is_authorized_on_a_node(cloud, on_node):
-    """Not Packer's, nor the one of whoever baked."""
+    """Neither Packer's key nor the baking user's."""
     folder = next(name for name in cloud.secrets() if name.endswith("-shared"))
     ours = (cloud.home / "state/dask-bake" / folder / "id_ed25519.pub").read_text().split()[1]
     for node in NODES:
@@ -85,20 +85,20 @@ def test_no_file_of_the_bake_is_on_a_node(on_node):
 
 @pytest.mark.parametrize("user", ["dask", "admin"])
 def test_every_package_imports_on_a_node(on_node, user):
-    """For the user whom the units run as, and for the one who logs in."""
+    """As the user of the units, and as the login user."""
     output = on_node("1", "sudo", "-u", user, CHECK)
     assert re.fullmatch(r"\d+ modules of \d+ packages imported in [\d.]+ s\n", output)
 
 
 def test_no_file_of_the_environment_was_written_since_the_bake(on_node):
-    """All bytecode came with the image, after a scheduler, workers and every package were imported."""
+    """All bytecode came with the image, although a scheduler, workers and every package were imported."""
     on_node("0", "sudo", CHECK)
     for node in NODES:
         assert on_node(node, "sudo", "find", "/opt/dask", "-newer", "/etc/machine-id") == ""
 
 
 def test_without_jupyterlab_its_socket_stays_down_and_nothing_fails(on_node):
-    """As with an environment of one's own that has none."""
+    """As with a user's environment without JupyterLab."""
     program, socket = "/opt/dask/bin/jupyter-lab", "dask-jupyter.socket"
     state = ("systemctl", "show", "--property=ActiveState,ConditionResult", "--value", socket)
     failed = ("systemctl", "--failed", "--quiet", "--no-legend", "--plain")

@@ -1,4 +1,4 @@
-"""The images of a real local cloud, made by a real bake."""
+"""`images` commands with a baked image."""
 
 import json
 
@@ -15,7 +15,7 @@ ELSEWHERE = "eu-west-1"
 
 @pytest.fixture
 def elsewhere(cloud, image):
-    """A copy of the image in another region, where no image is left afterwards."""
+    """A copy of the image in another region, which is empty afterwards."""
     (copied,) = cloud.json("images", "copy", image, "--to-region", ELSEWHERE)
     yield copied
     edge = prepare_host()
@@ -25,12 +25,12 @@ def elsewhere(cloud, image):
 
 
 def prepare_host():
-    """The images of the other region."""
+    """Return the images of the other region."""
     return connect_images(local_cloud(f"http://127.0.0.1:{PORT}", ELSEWHERE), lambda _: None)
 
 
 def test_a_baked_image_is_listed_as_verified_with_its_size(cloud, image):
-    """Two lines, that fit a terminal."""
+    """In two lines that fit a terminal."""
     (listed,) = [each for each in cloud.json("images") if each["id"] == image]
     assert listed["verified"] in ("yes", "skipped")
     assert 50e6 < listed["bytes"] < 10e9
@@ -40,7 +40,7 @@ def test_a_baked_image_is_listed_as_verified_with_its_size(cloud, image):
 
 
 def test_a_baked_image_has_a_manifest_and_an_sbom(cloud, image):
-    """What is in it is read from its tags, hashes too."""
+    """The manifest, with hashes, is read from the tags."""
     manifest = cloud.json("images", "show", image)["manifest"]
     assert len(manifest["packages"]) > 20
     assert all(len(package["sha256"]) == 64 for package in manifest["packages"])
@@ -51,13 +51,13 @@ def test_a_baked_image_has_a_manifest_and_an_sbom(cloud, image):
 
 
 def test_an_image_does_not_differ_from_itself(cloud, image):
-    """All of it is compared."""
+    """Everything is compared."""
     found = cloud.json("images", "diff", image, image)
     assert (found["inputs"], found["files"], found["packages"]) == ([], [], [])
 
 
 def test_a_copy_in_another_region_is_complete_and_private(cloud, image, elsewhere):
-    """It can be told from its source only by its id, its region and its encryption."""
+    """It differs only in id, region and encryption."""
     source = cloud.json("images", "show", image)
     copied = cloud.json("images", "show", "--region", ELSEWHERE)
     for key in ("digest", "manifest", "verified", "imdsv2", "deprecation", "python", "bytes"):
@@ -77,7 +77,7 @@ def test_a_copy_survives_the_server(cloud, elsewhere):
 
 
 def test_an_old_image_is_pruned(cloud, elsewhere):
-    """The dry run shows it and removes nothing; without a terminal it takes a word more."""
+    """The dry run lists it and removes nothing; without a terminal `--yes` is required."""
     edge = prepare_host()
     (first,) = edge.mine()
     edge.copy(

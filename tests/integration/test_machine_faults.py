@@ -1,4 +1,4 @@
-"""Faults befall real machines: their metadata, their boot, their end."""
+"""Fault rules and booted machines: metadata, boot, termination."""
 
 import re
 
@@ -14,7 +14,7 @@ AMI = f"{BASE.name}-amd64-*"
 
 @pytest.fixture
 def launch(cloud):
-    """Launches instances of Debian's image with plain user-data; they end with the test, as the rules do."""
+    """Launch instances of Debian's image with plain user-data; they and the rules end with the test."""
     ec2, ids = cloud.ec2(), []
     image = ec2.describe_images(Filters=[{"Name": "name", "Values": [AMI]}])["Images"][0]["ImageId"]
 
@@ -40,7 +40,7 @@ def state(cloud, instance: str) -> str:
 
 
 def source_of_data(cloud, instance: str) -> str:
-    """Where cloud-init has its data from, once it has said so on the console."""
+    """Return cloud-init's data source, once it is on the console."""
     found: list[str] = []
 
     def is_said() -> bool:

@@ -1,4 +1,4 @@
-"""The mission, word for word: nine nodes, eight processes on each, sixty-four workers; then nothing."""
+"""The goal of the project: nine nodes, eight processes on each, sixty-four workers; then nothing."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def mission(cloud, image):
 
 
 def test_sixty_four_workers_register(mission):
-    """By two calls, however many nodes."""
+    """With two RunInstances calls for any number of nodes."""
     assert (mission["workers"], len(mission["nodes"])) == (64, 9)
     assert mission["calls"].count("RunInstances") == 2
 
@@ -24,7 +24,7 @@ def test_the_client_on_the_head_shows_64_processes(cloud, mission):
 
 
 def test_all_worker_processes_compute(cloud, mission):
-    """Work reaches every worker process, and the sum is right."""
+    """Every worker process runs tasks, and the sum is right."""
     code = """
 from distributed import Client, get_worker
 client = Client()
@@ -38,7 +38,7 @@ print(sum(value for value, _ in results), len(everywhere))
 
 
 def test_down_removes_everything(cloud, mission):
-    """Instances, security group and the secrets on this machine; a second `down` has nothing to end."""
+    """Instances, security group and the keys on this machine; a second `down` finds nothing."""
     output = cloud.run("down", "mission")
     again = cloud.attempt("down", "mission")
 

@@ -1,4 +1,4 @@
-"""Nodes without Dask: the environment, ssh, and nothing that runs."""
+"""Nodes without Dask: the environment and SSH only."""
 
 import pytest
 
@@ -9,7 +9,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def bare(cloud, image):
-    """A head and a worker node that are told to start nothing."""
+    """A head and a worker node that start no Dask."""
     yield from launched(cloud, image, "bare", "--no-dask", "--env", "MINE=a b")
 
 

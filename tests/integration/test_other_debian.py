@@ -1,4 +1,4 @@
-"""The Debian release that this machine does not have: setup, bake, launch and compute in a tree of it."""
+"""setup, bake, launch and compute on the Debian release that this machine does not run."""
 
 import json
 import subprocess
@@ -37,7 +37,7 @@ def git(*words: str) -> str:
 
 @pytest.fixture
 def other(tmp_path, monkeypatch):
-    """A machine of the other release; its local cloud is removed, whatever happens there."""
+    """A machine of the other release; its local cloud is removed afterwards."""
     repository = Path(git("rev-parse", "--path-format=absolute", "--git-common-dir"))
     for name, value in {**OURS, "DASK_BAKE_LOCAL_ROOT": str(tmp_path / "none")}.items():
         monkeypatch.setenv(name, value)
@@ -50,7 +50,7 @@ def other(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_fresh_clone_runs_from_bake_to_down(other):
-    """From `git clone` to `down`, with the committed files and changes to them."""
+    """With the committed files and the uncommitted changes."""
     commit = git("stash", "create") or git("rev-parse", "HEAD")
     other.run("git", "clone", "--quiet", "--shared", "--no-checkout", "/repository", CLONE)
     other.run("git", "checkout", "--quiet", "--detach", commit, folder=CLONE)

@@ -1,4 +1,4 @@
-"""Security groups in force: who reaches which port of whom, and from when on."""
+"""Security groups in force: which ports of which nodes are reachable from where, and since when."""
 
 import socket
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ def nodes(cluster, ec2):
 
 @pytest.fixture(scope="module")
 def outsiders(image, ec2, cluster):
-    """Two instances that nobody put into a group: they are in the default one."""
+    """Two instances without a group, which are in the default one."""
     launched = ec2.run_instances(ImageId=image, InstanceType="t3.micro", MinCount=2, MaxCount=2)["Instances"]
     yield launched
     ids = [instance["InstanceId"] for instance in launched]
@@ -46,7 +46,7 @@ def outsiders(image, ec2, cluster):
 
 @pytest.fixture(scope="module")
 def far():
-    """An address that is not the caller's."""
+    """An address other than the caller's."""
     with stranger() as place:
         yield place
 
@@ -78,17 +78,17 @@ def changed(change, undo):
 
 
 def test_no_node_answers_an_address_other_than_the_caller_s(nodes, far):
-    """Neither port nor ping, on any node."""
+    """Neither a port nor a ping."""
     assert far.reached(everything(*nodes)) == set()
 
 
 def test_the_caller_reaches_only_ssh_of_the_head(nodes):
-    """Scheduler, dashboard, JupyterLab and ping are closed to the caller too, and so are the workers."""
+    """Not the scheduler, dashboard, JupyterLab and ping, nor the workers."""
     assert CALLER.reached(everything(*nodes)) == ssh_of(nodes[0])
 
 
 def test_only_members_reach_each_other(nodes, outsiders):
-    """Nodes reach every port of nodes; an instance of another group none; and none of its own from there."""
+    """Every port; an instance of another group reaches none, in neither direction."""
     head, worker, outsider = (in_instance(one) for one in (nodes[0], nodes[1], outsiders[0]))
 
     assert head.reached(everything(*nodes[1:])) == set(everything(*nodes[1:]))
@@ -98,14 +98,14 @@ def test_only_members_reach_each_other(nodes, outsiders):
 
 
 def test_the_host_s_hardware_address_is_constant(cloud, outsiders):
-    """The host's hardware address is its own, and none of a cable: instances remember it."""
+    """It is not that of a cable: instances cache it while others come and go."""
     gateway = str(IPv4Network(cloud.json("local", "status")["block"])[1])
 
     assert Path(f"/sys/class/net/{NAME}/address").read_text().strip() == mac_address(gateway)
 
 
 def test_the_default_group_allows_only_its_members(outsiders, far):
-    """As in every VPC of EC2's."""
+    """As in every VPC of EC2."""
     first = in_instance(outsiders[0])
     in_instance(outsiders[1])
 
@@ -115,7 +115,7 @@ def test_the_default_group_allows_only_its_members(outsiders, far):
 
 
 def test_authorize_and_revoke_take_effect_at_once(ec2, nodes, far):
-    """For the port and the address that it names; what is connected stays connected."""
+    """For the port and the address of the rule; open connections stay open."""
     address = {"GroupId": groups_of(nodes[0])[0], "IpPermissions": [SSH_FROM_STRANGER]}
 
     with changed(
@@ -129,7 +129,7 @@ def test_authorize_and_revoke_take_effect_at_once(ec2, nodes, far):
 
 
 def test_a_revoked_rule_keeps_open_connections(ec2, nodes):
-    """The caller's open connection goes on, a new one does not come about, until the rule is there again."""
+    """New connections fail until the rule is back."""
     groups = {"GroupIds": groups_of(nodes[0])}
     group, rule = next(
         (group["GroupId"], rule)
@@ -154,7 +154,7 @@ def test_a_revoked_rule_keeps_open_connections(ec2, nodes):
 
 
 def test_an_instance_that_joins_the_group_is_allowed_until_it_leaves(ec2, nodes, outsiders):
-    """By ModifyInstanceAttribute, and by ModifyNetworkInterfaceAttribute; running, and without a restart."""
+    """With ModifyInstanceAttribute and ModifyNetworkInterfaceAttribute, without a restart."""
     outsider, target = in_instance(outsiders[0]), everything(nodes[1])
     groups, own = groups_of(nodes[1]), groups_of(outsiders[0])
     nic = describe(ec2, outsiders[0]["InstanceId"])["NetworkInterfaces"][0]["NetworkInterfaceId"]
@@ -170,7 +170,7 @@ def test_an_instance_that_joins_the_group_is_allowed_until_it_leaves(ec2, nodes,
 
 
 def test_a_forged_source_address_is_dropped(nodes, outsiders):
-    """A datagram that says it comes from a worker reaches the head from that worker alone."""
+    """A datagram from a worker's address reaches the head only from that worker."""
     head, worker, outsider = (in_instance(one) for one in (nodes[0], nodes[1], outsiders[0]))
     source, target = nodes[1]["PrivateIpAddress"], nodes[0]["PrivateIpAddress"]
     with head.hearing(9999) as words:
@@ -182,7 +182,7 @@ def test_a_forged_source_address_is_dropped(nodes, outsiders):
 
 
 def test_only_the_host_answers_arp_requests(nodes, outsiders):
-    """Nothing goes from cable to cable, past the rules: neither among members nor from outside."""
+    """Nothing passes directly between cables, past the rules."""
     target = nodes[0]["PrivateIpAddress"]
     host = Path(f"/sys/class/net/{NAME}/address").read_text().strip()
     answers = [
@@ -210,7 +210,7 @@ print(*client.gather(futures))
 
 
 def test_tasks_cannot_reach_the_metadata_service(cloud, cluster):
-    """Not even a token: the system does not let the user that runs tasks send there."""
+    """Not even for a token: the firewall blocks the user that runs tasks."""
     output = cloud.on_head(ASK_FROM_WORKERS, name="shared").split()
 
     assert output == ["PermissionError"] * cluster["workers"]

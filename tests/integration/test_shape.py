@@ -1,4 +1,4 @@
-"""What a launch asks for reaches the nodes: their processes, their sessions, and nobody else."""
+"""Options of a launch reach processes and sessions on the nodes."""
 
 import json
 
@@ -39,7 +39,7 @@ PRINT_ENVIRONMENT = "import json, os; print(json.dumps(dict(os.environ)))"
 
 @pytest.fixture(scope="module")
 def shaped(cloud, image, tmp_path_factory):
-    """A head and a worker that are asked for much."""
+    """A head and a worker launched with many options."""
     folder = tmp_path_factory.mktemp("shape")
     (folder / "set_up.py").write_text(PRELOAD)
     (folder / "extra.yaml").write_text(EXTRA)
@@ -50,7 +50,7 @@ def shaped(cloud, image, tmp_path_factory):
 
 
 def chosen(environment):
-    """The launch's variables among these."""
+    """Return those of the launch's variables that are among these."""
     return {name: environment.get(name) for name in VARIABLES}
 
 
@@ -67,7 +67,7 @@ def test_options_reach_the_scheduler(shaped):
 
 
 def test_preloads_are_loaded_by_each_worker_process(shaped):
-    """A file that came along, and a module of the image."""
+    """A file of the launch, and a module of the image."""
     code = """
 def loaded(dask_worker):
     import sys
@@ -92,7 +92,7 @@ print(json.dumps([client.run_on_scheduler(environment), *client.run(environment)
 
 @pytest.mark.parametrize("node", ["0", "1"])
 def test_variables_reach_every_session(shaped, node):
-    """A bare command by ssh, a login shell, and one that came by sudo."""
+    """A bare command by ssh, a login shell, and one with sudo."""
     shells = (("python", "-"), ("bash", "-lc", "python -"), ("sudo", "-i", "python", "-"))
     environments = [json.loads(shaped.run(node, *shell, text=PRINT_ENVIRONMENT)) for shell in shells]
 
@@ -116,7 +116,7 @@ print(json.dumps([kernel.owner(), dict(pair.split("=", 1) for pair in pairs if p
 
 
 def test_jupyter_kernels_run_as_the_login_user_with_the_variables(shaped):
-    """And only he can read the token."""
+    """Only this user can read the token."""
     user, environment = json.loads(shaped.run("0", "python", "-", text=START_KERNEL))
 
     assert (user, environment["HOME"]) == ("alice", "/home/alice")
@@ -127,7 +127,7 @@ def test_jupyter_kernels_run_as_the_login_user_with_the_variables(shaped):
 
 @pytest.mark.parametrize("node", ["0", "1"])
 def test_the_login_user_is_the_requested_one(shaped, node):
-    """With sudo; the image's own has no key."""
+    """It has sudo; the image's own user has no key."""
     assert shaped.run(node, "whoami") == "alice\n"
     assert shaped.run(node, "sudo", "-n", "whoami") == "root\n"
     assert shaped.run(node, "sudo", "find", "/home", "-name", "authorized_keys") == (
@@ -137,7 +137,7 @@ def test_the_login_user_is_the_requested_one(shaped, node):
 
 @pytest.mark.parametrize("node", ["0", "1"])
 def test_the_user_s_cloud_config_is_merged(shaped, node):
-    """Keys, users, files and commands; cloud-init has nothing to remark, and knows every key."""
+    """Keys, users, files and commands; cloud-init warns of nothing, and knows every key."""
     assert shaped.run(node, "cloud-init", "status", "--wait").strip() == "status: done"
     assert shaped.run(node, "cat", "/etc/mine") == "é 😀"
     assert shaped.run(node, "ls", "/run/was-run") == "/run/was-run\n"

@@ -1,4 +1,4 @@
-"""On real nodes: what they lose one after another, and that what they compute stays right."""
+"""Nodes lose processes and workers one after another, and results stay right."""
 
 import json
 import time
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def losing(cloud, image):
-    """A head, and four workers of two processes on spot instances, missed sooner than by default."""
+    """A head and four spot workers of two processes; lost workers are detected sooner than by default."""
     words = ("--count", "5", "--nprocs", "2", "--nthreads", "1", "--spot", "--max-lifetime", "0")
     words += ("--env", "DASK_DISTRIBUTED__COMM__TIMEOUTS__TCP=12s")
     for cluster in started(cloud, image, "losing", *words):
@@ -37,23 +37,23 @@ while not os.path.exists("/tmp/enough"):
     open("/tmp/squared", "w").write(str(count))
 print(json.dumps([count, client.submit(sum, sums).result()]))
 """
-"""Sums of squares until it is enough, of which the workers keep the sums alone; then the sum of all."""
+"""Compute sums of squares until stopped, keeping only the sums on the workers; then print the total."""
 
 
 def begin(cluster: LocalCluster, unit: str, code: str) -> None:
-    """Code of a user's on the head goes on without us; what it prints is in /tmp/UNIT."""
+    """Start code of a user on the head in the background; its output is in /tmp/UNIT."""
     words = (f"--unit={unit}", f"--property=StandardOutput=file:/tmp/{unit}")
     cluster.run(0, *AS_USER, *words, *PYTHON, code)
 
 
 def answer(cluster: LocalCluster, unit: str, timeout: float):
-    """What it printed, as JSON, once it has ended."""
+    """Wait for its end and return its output as JSON."""
     script = f"until grep . /tmp/{unit}; do systemctl is-active --quiet {unit} || exit 1; sleep 0.1; done"
     return json.loads(cluster.run(0, "timeout", str(timeout), "sh", "-c", f"{script} 2>/dev/null"))
 
 
 def test_results_are_right_when_workers_are_lost(cloud, losing, fault_row):
-    """A process is killed, a node ends, EC2 takes one back, one is cut off and comes back."""
+    """A process is killed, a node ends, EC2 reclaims one, one is unreachable for a while."""
     begin(losing, "squares", COMPUTING)
     losing.until("os.path.exists('/tmp/squared')", timeout=60)
 

@@ -1,4 +1,4 @@
-"""On a real node of eight worker processes: what one of them meets, and that the others go on."""
+"""A node of eight worker processes: one fails, and the others go on."""
 
 import re
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def eight(cloud, image):
-    """A head and a worker of eight processes, of which a task may kill one, and which are given up soon."""
+    """A head and a worker of eight processes; tasks may kill one, and hanging ones are replaced soon."""
     settings = ("ALLOWED_FAILURES=0", "WORKER_TTL=15s")
     words = [word for setting in settings for word in ("--env", f"DASK_DISTRIBUTED__SCHEDULER__{setting}")]
     words += ["--count", "2", "--nprocs", "8", "--nthreads", "1", "--memory-limit", "1GB"]
@@ -38,7 +38,7 @@ print(json.dumps([message, client.submit(sum, range(100)).result()]))
 
 
 def hogged(cluster: LocalCluster, megabytes: int) -> tuple[str, int]:
-    """What came of a task that takes so much memory, and how many processes ended; the node goes on."""
+    """Return the result of a task that takes so much memory, and how many processes ended."""
     before = set(cluster.processes(1).values())
     unit = cluster.main_process(1, "dask-worker")
     message, total = cluster.compute(HOG.replace("SIZE", str(megabytes * 2**20)))
@@ -63,7 +63,7 @@ def test_a_process_beyond_its_memory_limit_ends_alone_and_its_task_fails_with_an
 
 
 def test_a_process_killed_by_the_kernel_s_oom_killer_ends_alone(eight, fault_row):
-    """Alone but for those that the kernel ends too, because what the first had is not free at once."""
+    """Apart from those that the kernel also kills because memory is not freed at once."""
     with (
         memory_limit(eight.ids[1], 400) as killed,
         fault_row(
@@ -84,7 +84,7 @@ def test_a_process_killed_by_the_kernel_s_oom_killer_ends_alone(eight, fault_row
 
 @contextmanager
 def memory_limit(instance: str, megabytes: int):
-    """The instance's machine gets so much memory more than now, and no swap; yields a count of the killed."""
+    """Limit the machine's memory to so much more than now, without swap; yield a count of OOM kills."""
     groups, version_1 = group_paths(f"{NAME}-{instance}"), Path("/sys/fs/cgroup/memory")
     if version_1.is_dir():
         lists = [path for group in groups for path in group.rglob("cgroup.procs")]

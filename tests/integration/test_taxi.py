@@ -1,4 +1,4 @@
-"""The example, on real nodes and real input, against pandas on the same rows."""
+"""The example with its input on a cluster, compared with pandas."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "nyc_taxi.py"
 
 @pytest.fixture(scope="module")
 def figures(cloud, cluster):
-    """What the example says on the head, as JSON; it is the first to ask for the files."""
+    """Run the example on the head and return its JSON; this first requests the sample files."""
     output = cloud.run(
         "ssh", "--name", "shared", "--", "python", "-", "--json", text=EXAMPLE.read_text(), timeout=300
     )
@@ -24,7 +24,7 @@ def figures(cloud, cluster):
 
 @pytest.fixture(scope="module")
 def rides(cloud, figures):
-    """The rides of each month, by pandas, from the files that the local cloud's S3 serves."""
+    """The rides of each month, read by pandas from the local cloud's S3."""
     files = sorted((cloud.root / "samples" / "nyc-taxi" / "2015").glob("*.csv"))
     months = [pd.read_csv(file, parse_dates=["tpep_pickup_datetime"]) for file in files]
     assert len(months) >= 8
@@ -33,7 +33,7 @@ def rides(cloud, figures):
 
 
 def check(figures, every):
-    """The rows, and the mean tip by fare, of rides whose tip was recorded, by passengers and by hour."""
+    """Compare the number of rows, and the mean tip of rides with a recorded tip by passengers and by hour."""
     rides = every[every.fare_amount.gt(0) & every.tip_amount.gt(0) & every.tip_amount.le(every.fare_amount)]
     fraction = rides.tip_amount / rides.fare_amount
     by_passengers = fraction.groupby(rides.passenger_count).mean()
@@ -57,6 +57,6 @@ def test_the_figures_of_a_year_equal_pandas_s(figures, rides):
     BASE.python_minor != PYTHON, reason="client and cluster need the same Python minor version"
 )
 def test_the_example_also_runs_from_this_machine(cloud, cluster, rides):
-    """The same script, through the way in; of one month."""
+    """Through the tunnel, for one month."""
     january = ("--data", "s3://dask-data/nyc-taxi/2015/*-01.csv")
     check(json.loads(cloud.python(str(EXAMPLE), "--name", "shared", "--json", *january)), rides[0])

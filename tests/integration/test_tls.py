@@ -1,4 +1,4 @@
-"""A cluster that speaks TLS, and one switch besides: it has no notebook."""
+"""A cluster with TLS, and without a notebook."""
 
 import subprocess
 import sys
@@ -18,7 +18,7 @@ def closed(cloud, image):
 
 
 def test_with_tls_the_head_s_client_and_tasks_connect(closed):
-    """`Client()` needs no certificate named, nor does a task that is a client."""
+    """`Client()` needs no certificate options, nor does a task that is a client."""
     code = """
 def within(number):
     with worker_client() as inner:

@@ -1,4 +1,4 @@
-"""Ways into real clusters: an endpoint, the user's own keys, a private address."""
+"""SSH through an Instance Connect endpoint, with the user's own keys, and to a private address."""
 
 import json
 import os
@@ -22,7 +22,7 @@ BIN = Path(__file__).parents[1] / "support/bin"
 
 
 def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
-    """With another key pinned for the head, whoever answers there is not believed."""
+    """Fail unless SSH is refused with another key pinned for the head."""
     known = cloud.home / "state/dask-bake" / f"local-us-east-1-{name}" / "known_hosts"
     right = known.read_text()
     first, *others = right.splitlines()
@@ -40,14 +40,14 @@ def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
 
 
 def described(cloud: LocalCloud, launch: dict, index: int) -> dict:
-    """A node as EC2 describes it."""
+    """Return a node as EC2 describes it."""
     found = cloud.ec2().describe_instances(InstanceIds=[launch["nodes"][index]["id"]])
     return found["Reservations"][0]["Instances"][0]
 
 
 @pytest.fixture(scope="module")
 def endpoint(cloud, image):
-    """An Instance Connect endpoint, and an instance in its group that stands where it would: its network."""
+    """An Instance Connect endpoint, and an instance in its group whose network stands for the endpoint's."""
     ec2 = cloud.ec2()
     subnet = ec2.describe_subnets()["Subnets"][0]
     group = ec2.create_security_group(GroupName="endpoint", Description="endpoint", VpcId=subnet["VpcId"])
@@ -69,7 +69,7 @@ def endpoint(cloud, image):
 
 @pytest.fixture
 def with_aws(cloud, endpoint, tmp_path):
-    """A user with AWS's program, which comes from the endpoint's group."""
+    """A user with a fake AWS CLI that connects from the endpoint's network."""
     way = [*as_root(*endpoint["place"].prefix), "", 22]
     (tmp_path / "aws.json").write_text(json.dumps({"*": way}))
     path = f"{BIN}:{Path(sys.executable).parent}:{os.environ['PATH']}"
@@ -79,7 +79,7 @@ def with_aws(cloud, endpoint, tmp_path):
 def test_a_cluster_is_reached_through_an_instance_connect_endpoint(
     cloud, image, endpoint, with_aws, tmp_path
 ):
-    """No port of it is open to any address; it is the endpoint's group that is let in."""
+    """No port is open to any address; only the endpoint's group is allowed."""
     with launched(with_aws, image, "inside", "--private", "--connect", "eice") as launch:
         assert opened(cloud, "inside") == [(endpoint["group"], OURS)]
         assert nothing_answers(launch)
@@ -96,7 +96,7 @@ def test_a_cluster_is_reached_through_an_instance_connect_endpoint(
 
 @pytest.fixture
 def rsa_key(tmp_path):
-    """A key as EC2 hands it out: RSA, in PEM."""
+    """An RSA key in PEM, as EC2 creates it."""
     key = rsa.generate_private_key(65537, 2048)
     path = tmp_path / "mine.pem"
     path.touch(mode=0o600)
@@ -113,7 +113,7 @@ def rsa_key(tmp_path):
 
 
 def test_keypair_and_keyname_are_both_accepted(cloud, image, rsa_key, tmp_path):
-    """--keypair is what dask-bake uses; --keyname is one that the nodes accept as well."""
+    """dask-bake uses the key of --keypair; nodes also accept that of --keyname."""
     path, _ = rsa_key
     other = tmp_path / "other"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
@@ -137,7 +137,7 @@ def test_keypair_and_keyname_are_both_accepted(cloud, image, rsa_key, tmp_path):
 
 
 def test_no_provision_nodes_accept_the_cluster_s_key_pair(cloud, image):
-    """--no-provision: the key comes by EC2's key pair, which goes with the cluster."""
+    """The key is an EC2 key pair, which is deleted with the cluster."""
     with launched(cloud, image, "plain", "--no-provision") as launch:
         for node in (0, 1):
             user_data = cloud.ec2().describe_instance_attribute(
@@ -160,7 +160,7 @@ def test_no_provision_nodes_accept_the_cluster_s_key_pair(cloud, image):
 
 
 def test_a_private_cluster_is_reached_at_its_private_address(cloud, image):
-    """As from within its VPC, or its VPN."""
+    """As from inside its VPC, or through a VPN."""
     with launched(cloud, image, "near", "--private", "--connect", "direct") as launch:
         assert [node["public_address"] for node in launch["nodes"]] == [None, None]
         assert described(cloud, launch, 0).get("PublicIpAddress") is None

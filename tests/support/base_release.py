@@ -5,4 +5,4 @@ from dask_bake.models.debian import BOOKWORM, NEWEST, RUNNING_PYTHON, release_wi
 PYTHON = RUNNING_PYTHON
 BASE = release_with(PYTHON) or NEWEST
 NETWORK_STAGE = "cloud-init" if BASE == BOOKWORM else "cloud-init-network"
-"""The unit of cloud-init's second stage."""
+"""Unit of cloud-init's second stage."""

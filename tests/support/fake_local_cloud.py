@@ -232,3 +232,15 @@ def refusal(call: Callable[..., Any], **parameters) -> str:
 
 def describe_image(cloud: Server, image_id: str) -> dict[str, Any]:
     return cloud.ec2.describe_images(ImageIds=[image_id])["Images"][0]
+
+
+def left(cloud: Server) -> list[str]:
+    """Return everything that still costs money or occupies a name."""
+    instances = [
+        instance["InstanceId"]
+        for reservation in cloud.ec2.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] not in ("shutting-down", "terminated")
+    ]
+    groups = [group["GroupName"] for group in cloud.ec2.describe_security_groups()["SecurityGroups"]]
+    return [*instances, *(name for name in groups if name != "default")]

@@ -28,7 +28,7 @@ def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
     files = {"AWS_CONFIG_FILE": "aws-config", "AWS_SHARED_CREDENTIALS_FILE": "aws-credentials", "HOME": ""}
     for name, value in {**CREDENTIALS, **{name: str(home / file) for name, file in files.items()}}.items():
         patch.setenv(name, value)
-    # dask looks where its home is when it is imported, which may have been long ago.
+    # dask determines its home at import, which may have happened already.
     patch.setattr(dask.config, "paths", [str(home / ".config" / "dask")])
     connect = socket.socket.connect
 

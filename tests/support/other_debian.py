@@ -20,20 +20,20 @@ from dask_bake.models.debian import RELEASES, DebianRelease
 from root import as_root, run_as_root
 
 ROOT = Path("/var/lib/dask-bake-other")
-"""Folder of what is kept between runs, and of what the machine writes while it runs."""
+"""Folder of caches between runs, and of the machine's writes while it runs."""
 KEPT = {
     "pip": "/root/.cache/pip",
     "wheels": "/root/.cache/dask-bake/wheels",
     "cloud": "/var/lib/dask-bake",
 }
-"""Folders of ROOT that are kept because they take long to fill, and where the machine sees them."""
+"""Cached folders of ROOT, and their mount points in the machine."""
 PACKAGES = ("ca-certificates", "git", "make", "python3", "sudo")
-"""Packages of a newcomer's machine. ``make setup`` installs everything else."""
+"""Packages of a machine before ``make setup``, which installs everything else."""
 PATHS = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
 HANDED_IN = ("PIP_", "SSL_CERT_", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE")
 SETTINGS = ("/etc/pip.conf", "/etc/resolv.conf", "/etc/hosts", "/etc/ssl/certs/ca-certificates.crt")
 REACHING = tuple(f"Acquire::{name}" for name in ("http", "https", "Check-", "Retries"))
-"""Settings of apt that decide how mirrors are reached."""
+"""apt settings about mirrors."""
 
 ENTER_SCRIPT = """
 set -eu

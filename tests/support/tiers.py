@@ -16,9 +16,9 @@ INTERRUPTED = 2
 QUICK = ("--ignore=tests/integration", "-m", "not slow", "--dist=worksteal")
 MISSION = "tests/integration/test_mission.py"
 CLOUDS = ("--dist=loadscope", f"--numprocesses={os.environ.get('CLOUDS', '3')}")
-"""A local cloud for each process. Most of the time a process waits for machines."""
+"""Processes with a local cloud each. They mostly wait for machines."""
 TIERS: dict[str, tuple[str, ...]] = {
-    # Half the time a test waits for a pause or for a process.
+    # Half of the time tests wait for pauses or processes.
     "quick": (*QUICK, f"--numprocesses={PROCESSORS * 3 // 2}"),
     # Nine nodes need the whole machine.
     "mission": (MISSION,),

@@ -1,4 +1,4 @@
-"""`allow-me` against moto's EC2: what is open afterwards, what is said, and what is refused."""
+"""`allow-me` on moto's EC2."""
 
 import json
 
@@ -39,7 +39,7 @@ def edge(aws, cloud):
 
 @pytest.fixture
 def group(aws, edge):
-    """The head's group of a cluster that was launched from the old address; somebody has opened it more."""
+    """The head's group of a cluster launched from the old address, with a rule that somebody added."""
     (vpc,) = aws.describe_vpcs()["Vpcs"]
     made = edge.create_security_group("dask-bake-taxi/ssh", vpc_id=vpc["VpcId"], tags=TAGS)
     edge.authorize(made, (ssh_rule(OLD), SOMEBODY_S))
@@ -58,7 +58,7 @@ def allow(cloud, edge):
 
 
 def opened(aws, group):
-    """What the group lets in to port 22, with what each rule says of itself."""
+    """Return the sources that the group allows on port 22, each with its rule's description."""
     (found,) = aws.describe_security_groups(GroupIds=[group.id])["SecurityGroups"]
     return {
         (block.get("CidrIp") or block.get("CidrIpv6"), block["Description"])
@@ -166,7 +166,7 @@ def test_removing_a_cluster_deletes_its_key_pair(aws, edge):
 
 
 def test_duplicate_and_missing_rules_are_no_errors(aws, group, edge):
-    """What another machine did meanwhile is no error; the other rules of the same call come about."""
+    """Another machine changed rules meanwhile; the other rules of the same request are applied."""
     edge.authorize(group, (ssh_rule(OLD), ssh_rule(NEW)))
     edge.revoke(group, (ssh_rule("10.9.9.9/32"), ssh_rule(OLD)))
 

@@ -1,4 +1,4 @@
-"""``cluster.yaml`` in the place of a name: two clusters on moto's EC2, one of which the file is about."""
+"""Commands with ``cluster.yaml`` instead of a name, with two clusters on moto's EC2."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from moto_launches import OPTIONS, answering_cloud, baked, launch
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    """The file of a cluster that is up, beside another; no test here ends them."""
+    """The file of a running cluster, beside another cluster; no test here ends them."""
     folder = tmp_path_factory.mktemp("file")
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         isolate(patch, folder)

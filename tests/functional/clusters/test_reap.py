@@ -1,4 +1,4 @@
-"""`dask-bake reap` against moto's EC2: what it finds, what it leaves alone, and what is there afterwards."""
+"""`dask-bake reap` on moto's EC2."""
 
 import json
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def aws():
 
 
 class Launch:
-    """What one launch made, and when."""
+    """The resources of one launch, made at a given time."""
 
     def __init__(self, client, name: str, *, begun: datetime | None = LONG_AGO, launch_id: str = "") -> None:
         self.client, self.begun = client, begun
@@ -64,7 +64,7 @@ class Launch:
             SecurityGroupIds=[self.group_id],
             TagSpecifications=self.specification("instance", **{Tag.ROLE: role}),
         )["Instances"]
-        # moto tells the time of the call; this machine was started when its launch began.
+        # moto reports the time of the request; the instance shall be as old as its launch.
         self.backend.get_instance(instance["InstanceId"]).launch_time = moment(self.begun)
         return str(instance["InstanceId"])
 

@@ -1,4 +1,4 @@
-"""`dask-bake reap` as a user has it: at a terminal, through a pipe, in regions of which some are closed."""
+"""`dask-bake reap` on the command line: at a terminal, in a pipe, and with inaccessible regions."""
 
 import os
 import pty
@@ -23,7 +23,7 @@ PATIENCE = 60
 
 @pytest.fixture
 def aws(cloud, monkeypatch) -> Server:
-    """The pretended cloud in AWS's place."""
+    """The local cloud without machines, in AWS's place."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", cloud.url)
     return cloud
 
@@ -40,7 +40,7 @@ def tags(kind: str, cluster: str, *, managed: str = "true", **more: str) -> list
 
 
 def launched(cloud: Server, cluster: str, *roles: Role, region: str = "us-east-1", **about: str) -> set[str]:
-    """The ids of a security group of that cluster, and of a machine in it for each role, made long ago."""
+    """Return the ids of an old security group of that cluster and of an instance in it for each role."""
     ec2 = cloud.client("ec2", region)
     group = ec2.create_security_group(
         GroupName=f"dask-bake-{cluster}",
@@ -57,7 +57,7 @@ def launched(cloud: Server, cluster: str, *roles: Role, region: str = "us-east-1
 
 
 def changed(cloud: Server) -> set[str]:
-    """The ids that were named in requests that change something."""
+    """Return the ids in requests that change something."""
     changes = [each for each in cloud.requests_for() if not each["action"].startswith(LOOKS)]
     return {
         value for each in changes for value in each["parameters"].values() if value.startswith(("i-", "sg-"))
@@ -70,7 +70,7 @@ def left(cloud: Server, region: str = "us-east-1") -> set[str]:
 
 
 def at_a_terminal(answer: bytes, *options: str) -> tuple[int, str]:
-    """Exit code and all that is seen at a terminal of 80 columns and no colours, at which that is typed."""
+    """Type the text at a terminal of 80 columns without colour; return the exit code and all output."""
     ours, theirs = pty.openpty()
     environ = {**os.environ, "COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
     process = subprocess.Popen(

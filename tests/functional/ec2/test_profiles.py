@@ -1,4 +1,4 @@
-"""AWS profiles as boto3 takes them: keys, roles, single sign-on; and one sentence for what cannot be used."""
+"""AWS profiles: keys, roles and single sign-on, and the errors for those that cannot be used."""
 
 import hashlib
 import http.server
@@ -57,7 +57,7 @@ ALL = "there is keys, role, empty, portal, session"
 
 @pytest.fixture(autouse=True)
 def profiles(monkeypatch):
-    """A user's AWS settings, and keys in the environment besides."""
+    """A user's AWS settings, with keys in the environment as well."""
     Path(os.environ["AWS_CONFIG_FILE"]).write_text(CONFIG)
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
@@ -158,7 +158,7 @@ def test_a_profile_without_credentials_is_an_error_of_one_sentence(capsys):
 @pytest.mark.parametrize("begun", [False, True], ids=["never begun", "expired"])
 @pytest.mark.parametrize(("profile", "key"), [("portal", PORTAL), ("session", "lab")])
 def test_an_expired_single_sign_on_is_an_error_with_the_login_command(tmp_path, profile, key, begun):
-    """As a process of its own: botocore looks for its home when it is imported."""
+    """In a new process, because botocore reads the home folder at import."""
     if begun:
         cached = tmp_path / ".aws/sso/cache" / f"{hashlib.sha1(key.encode()).hexdigest()}.json"
         cached.parent.mkdir(parents=True)

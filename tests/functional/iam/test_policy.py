@@ -1,4 +1,4 @@
-"""The policies against the requests that are really made: all are allowed, and none that nobody makes."""
+"""The policies and the requests of each command match: all requests are allowed, and no others."""
 
 import json
 import time
@@ -37,7 +37,7 @@ from security.clusters import OneProcessRegistered
 OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
 CLOUD = clouds.aws_cloud("us-east-1", {})
 CARRYING = ("ssmmessages:OpenDataChannel", "ssm:ResumeSession", "ssm:TerminateSession")
-"""What Session Manager's plugin does with a session that is begun, and then asks no client of boto3 for."""
+"""Actions of Session Manager's plugin in a session, without a boto3 client."""
 IMAGE_TAGS = {Tag.MANAGED: "true", Tag.DIGEST: "abc", Tag.VERIFIED: Verified.YES}
 
 
@@ -103,7 +103,7 @@ def test_an_option_needs_the_actions_that_the_policy_adds_for_it(aws, extra, opt
 
 
 def test_resources_are_tagged_as_the_policy_s_conditions_require(aws):
-    """Its conditions would refuse anything else: on every kind of thing, and metadata with tokens alone."""
+    """The conditions require tags on every kind of resource, and IMDSv2."""
     with recording() as requests:
         assert launch(replace(OPTIONS, spot=True, provision=False)) == 0
 
@@ -148,7 +148,7 @@ def test_an_option_that_moto_lacks_needs_the_actions_that_the_policy_adds_for_it
 
 
 def test_the_policy_allows_the_aws_cli_commands_that_carry_ssh():
-    """What carries SSH is a command of the AWS CLI: service and operation stand in it."""
+    """Service and operation are read from the command line of the AWS CLI."""
     head = a_cluster().head
     called = {
         Extra.SSM: Transport(Connect.SSM, region="us-east-1").proxy(head)[1:3],
@@ -165,7 +165,7 @@ def pascal(words: str) -> str:
 
 
 class Building:
-    """What Packer leaves, made by somebody who is not recorded."""
+    """Makes what Packer makes, with a client that is not recorded."""
 
     def __init__(self, cloud) -> None:
         self.cloud = cloud
@@ -189,7 +189,7 @@ class Building:
 
 @pytest.mark.parametrize("answer", ["[4950, 1]", "nothing"])
 def test_a_bake_needs_exactly_the_actions_of_the_bake_policy(cloud, tmp_path, answer):
-    """With what Packer asks for; and one that fails removes its image again."""
+    """Including Packer's actions, and those of a failed bake that removes its image."""
     local = clouds.local_cloud(cloud.url, None)
     with recording() as requests:
         edge = Ec2WithHostKey(api.connect(local, lambda _: None))
@@ -249,7 +249,7 @@ def test_the_images_commands_need_exactly_the_actions_of_the_images_policy(cloud
 
 
 class Caller:
-    """An account whose credentials allow what they are given, and nothing else; moto heeds actions alone."""
+    """An account whose credentials allow the given actions only; moto ignores resources and conditions."""
 
     def __init__(self, monkeypatch) -> None:
         self._monkeypatch = monkeypatch
@@ -271,7 +271,7 @@ def caller(aws, monkeypatch):
 
 
 def allowed() -> set[str]:
-    """The actions of the policy for launching, as it is printed."""
+    """Return the actions of the printed launch policy."""
     return {action for each in policy([Purpose.LAUNCH])["Statement"] for action in each["Action"]}
 
 

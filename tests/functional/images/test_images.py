@@ -1,4 +1,4 @@
-"""``dask-bake images`` against moto's EC2: what is found, made, removed and refused."""
+"""``dask-bake images`` on moto's EC2."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def tagged(**values: str) -> list[dict[str, str]]:
 
 
 def bake(aws, name: str, *, held=MANIFEST, **tags: str) -> str:
-    """An image as a bake leaves it: its manifest begun on the image, and continued on the snapshot."""
+    """Make an image as a bake leaves it; its manifest begins in its tags and continues in the snapshot's."""
     held = replace(held, digest=f"{name[-1]}" * 64)
     image_id = aws.register_image(Name=name, RootDeviceName="/dev/xvda")["ImageId"]
     made = ec2_backends[DEFAULT_ACCOUNT_ID][aws.meta.region_name].amis
@@ -78,13 +78,13 @@ def launch(aws, image_id: str, cluster: str) -> str:
 
 
 def json_of(capsys, *words: str) -> object:
-    """What the command answered as JSON."""
+    """Return the JSON that the command prints."""
     assert run([*words, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
 
 def refused(capsys, *words: str) -> tuple[int, str]:
-    """The exit code and the sentence of a command that fails, and says nothing on stdout."""
+    """Return exit code and message of a command that fails and prints nothing to stdout."""
     code = run(list(words))
     captured = capsys.readouterr()
     assert captured.out == ""

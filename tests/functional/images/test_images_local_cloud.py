@@ -1,4 +1,4 @@
-"""``dask-bake images`` against the local cloud's EC2, which knows what moto does not: copies, dates, keys."""
+"""``dask-bake images`` on the local cloud's EC2, for what moto lacks: copies, dates, keys."""
 
 import json
 from dataclasses import replace
@@ -29,7 +29,7 @@ def edge_of(server, region: str = "us-east-1"):
 
 
 def bake(server, name: str = "dask-bake-1", **disk) -> str:
-    """An image as a bake leaves it: the rest of its manifest is on the snapshot."""
+    """Make an image as a bake leaves it; its manifest continues in the snapshot's tags."""
     mapping = {"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": 10, **disk}}
     instance = server.stopped(BlockDeviceMappings=[mapping])
     image_id = server.ec2.create_image(InstanceId=instance["InstanceId"], Name=name)["ImageId"]

@@ -1,4 +1,4 @@
-"""RunInstances in a cloud without room, quota or permission: what is asked for, and that nothing is left."""
+"""Launches without capacity, quota or permission: the requests made, and that nothing is left."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from dask_bake.launch.dry_run import NOT_CERTAIN
 from dask_bake.models.cloud import Connect, Role
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
-from fake_local_cloud import DEBIAN
+from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey
 from resource_check import checked
 
@@ -52,7 +52,7 @@ def document(capsys):
 
 
 def runs(cloud):
-    """Each RunInstances that was asked for: role, type, zone's letter, market, and what came of it."""
+    """Return each RunInstances request as role, type, zone's letter, market and result."""
     zones = {each["SubnetId"]: each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]}
     return [
         (
@@ -65,18 +65,6 @@ def runs(cloud):
         for request in cloud.requests_for("RunInstances")
         if (parameters := request["parameters"])
     ]
-
-
-def left(cloud) -> list[str]:
-    """All that costs or locks."""
-    instances = [
-        instance["InstanceId"]
-        for reservation in cloud.ec2.describe_instances()["Reservations"]
-        for instance in reservation["Instances"]
-        if instance["State"]["Name"] not in ("shutting-down", "terminated")
-    ]
-    groups = [group["GroupName"] for group in cloud.ec2.describe_security_groups()["SecurityGroups"]]
-    return [*instances, *(name for name in groups if name != "default")]
 
 
 def no_room(cloud, **where) -> None:
@@ -322,7 +310,7 @@ def test_existing_resources_are_used(cloud, capsys):
 
 
 def test_ssh_uses_the_endpoint_whose_groups_the_head_allows(cloud, tmp_path, monkeypatch):
-    """Of two, the AWS CLI would take either if it were told none."""
+    """Without the option the AWS CLI would choose either of the two endpoints."""
     program = tmp_path / "aws"
     program.write_text("#!/bin/sh\necho aws-cli/2.15.30\n")
     program.chmod(0o755)

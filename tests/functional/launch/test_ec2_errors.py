@@ -1,4 +1,4 @@
-"""What EC2 may answer, row by row: what is asked for again and what is not, what is said, and what is left.
+"""Every error of EC2 during launches and teardowns: retries, messages and leftovers.
 
 Each launch and each end is carried out against a pretended cloud, by a clock that only pauses move.
 """
@@ -27,9 +27,8 @@ from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan, check_user_data
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
-from fake_local_cloud import DEBIAN
+from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey, FakeClock, a_target, hint_of
-from functional.launch.test_capacity import left
 from resource_check import checked
 
 LAUNCH, END = "At launch", "At the end of a cluster"
@@ -40,7 +39,7 @@ ENDERS = ("TerminateInstances", "DeleteSecurityGroup", "DeleteKeyPair")
 
 
 class Clock(FakeClock):
-    """One that only pauses move; those of threads that go on at the same time pass at the same time."""
+    """A clock that only ``sleep`` moves; sleeps of concurrent threads pass at the same time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +61,7 @@ class Clock(FakeClock):
 
 @dataclass
 class Outcome:
-    """What came of a command, and what was said while it went on."""
+    """The result of a command, and its events."""
 
     code: int = 0
     message: str = ""
@@ -73,7 +72,7 @@ class Outcome:
     strike: Callable[[], Any] = lambda: None
 
     def notify(self, event: Event) -> None:
-        """Keeps it; strikes before the call whose turn it is."""
+        """Record the event; strike before the given call."""
         self.events.append(event)
         if event == Called(self.before[0]) and self.events.count(event) == self.before[1]:
             self.strike()
@@ -84,7 +83,7 @@ class Outcome:
 
 
 def carried_out(cloud, command, *, nodes: int = 0, is_checked: bool = True, **about) -> Outcome:
-    """The command's outcome; what exists afterwards is held to it by somebody whom no fault hinders."""
+    """Run the command, check the resources with a client without faults, and return the outcome."""
     outcome, clock = Outcome(**about), Clock()
     there = clouds.local_cloud(cloud.url, None)
     retries = RetryPolicy(outcome.notify, clock, clock.sleep, jitter=lambda: 1.0)
@@ -106,7 +105,7 @@ def carried_out(cloud, command, *, nodes: int = 0, is_checked: bool = True, **ab
 def attempt(
     cloud, *, launch_id="launch1", before=("", 0), strike=lambda: None, is_checked=True, **options
 ) -> Outcome:
-    """A launch of a head and two workers, unless the options say otherwise.
+    """Launch a head and two workers, unless the options differ.
 
     Args:
         before: a call's name and number, before which ``strike`` happens.
@@ -128,7 +127,7 @@ def attempt(
 
 
 def end(cloud) -> Outcome:
-    """The end of the only cluster."""
+    """Take down the only cluster."""
 
     def command(there, edge, world) -> None:
         take_down(find(edge, there, None), edge, AllRegistered(edge), **world)
@@ -137,7 +136,7 @@ def end(cloud) -> Outcome:
 
 
 def change_counts(cloud) -> Counter[str]:
-    """How often each thing was asked for that makes or ends something."""
+    """Return the number of requests of each action that makes or ends something."""
     return Counter(
         request["action"] for request in cloud.requests_for() if request["action"] in MAKERS + ENDERS
     )
@@ -153,7 +152,7 @@ def codes(cloud, action="RunInstances") -> list[str | None]:
 
 @dataclass(frozen=True)
 class Refusal:
-    """RunInstances refused for good: the row, EC2's code and words, and ours."""
+    """A permanent refusal of RunInstances: the table's row, EC2's code and message, and dask-bake's."""
 
     fault: str
     happens: str
@@ -440,7 +439,7 @@ NO_ROOM = (
 
 
 def refused_in(cloud, code: str, *zones: str, **where: str) -> None:
-    """No launch into these zones."""
+    """Refuse launches into these zones."""
     subnets = cloud.ec2.describe_subnets()["Subnets"]
     for subnet in (each for each in subnets if each["AvailabilityZone"] in zones):
         at = {"NetworkInterface.1.SubnetId": subnet["SubnetId"], **where}
@@ -583,7 +582,7 @@ OF_AN_END = ("DescribeInstances", "TerminateInstances", "DescribeSecurityGroups"
 
 
 def made_once(cloud, *, again=()) -> None:
-    """A launch without user-data made all that it makes, with no token for two things."""
+    """Fail unless a launch without user-data made everything once, with one token for each resource."""
     once = Counter(CreateSecurityGroup=2, AuthorizeSecurityGroupIngress=2, ImportKeyPair=1, RunInstances=2)
     assert change_counts(cloud) == once + Counter(again)
     assert len(tokens(cloud)) == 2
@@ -892,7 +891,7 @@ def test_a_group_held_by_a_foreign_interface_is_named_with_the_interface(cloud, 
         Filters=[{"Name": "group-name", "Values": ["dask-bake-dask"]}]
     )["SecurityGroups"]
     subnet = cloud.ec2.describe_subnets()["Subnets"][0]["SubnetId"]
-    # Tagged, so that whoever looks at what is left sees it.
+    # Tagged, so that the resource check sees it.
     tags = [{"ResourceType": "network-interface", "Tags": [{"Key": str(Tag.MANAGED), "Value": "true"}]}]
     interface = cloud.ec2.create_network_interface(
         SubnetId=subnet, Groups=[group["GroupId"]], TagSpecifications=tags

@@ -1,4 +1,4 @@
-"""The launcher against moto's EC2: what the commands make, show and remove, and what they refuse."""
+"""The commands from launch to down on moto's EC2."""
 
 import json
 from dataclasses import replace
@@ -36,7 +36,7 @@ def cloud():
 
 
 def everything(aws) -> list[str]:
-    """All that could cost something or hold a name."""
+    """Return everything that could cost money or occupy a name."""
     instances = [
         instance["InstanceId"]
         for reservation in aws.describe_instances()["Reservations"]

@@ -102,7 +102,7 @@ def plan_of(line: str) -> LaunchPlan:
 
 
 def lines_of(plan: LaunchPlan) -> set[str]:
-    """Return the plan as lines, one for each fact."""
+    """Return the plan as lines, one for each value."""
     lines = {
         f"place {number}: {place.subnet.id} {'|'.join(kind.name for kind in place.head_types)}"
         f" {'|'.join(kind.name for kind in place.worker_types)} {place.market}"

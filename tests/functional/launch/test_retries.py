@@ -1,4 +1,4 @@
-"""RunInstances and removals whose requests fail: what is asked for again, and that nothing is made twice."""
+"""Failed requests of launches and removals are retried, and nothing is made twice."""
 
 import base64
 import json
@@ -15,13 +15,12 @@ from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import LeftoverError, QuotaError
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
-from fake_local_cloud import DEBIAN
+from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey, FakeClock, hint_of
-from functional.launch.test_capacity import left
 
 
 def connected(cloud):
-    """The cloud's EC2, whose pauses between tries take no time."""
+    """Return the cloud's EC2 with retries that do not sleep."""
     terminal, clock = Terminal(), FakeClock()
     there = clouds.local_cloud(cloud.url, None)
     retries = RetryPolicy(terminal.notify, clock, clock.sleep, jitter=lambda: 1.0)
@@ -60,7 +59,7 @@ def all_left(cloud):
 @pytest.mark.parametrize("kind", ["drop-before", "drop-after", "truncate", "html"])
 @pytest.mark.parametrize("action", ["CreateSecurityGroup", "ImportKeyPair", "RunInstances"])
 def test_a_creation_of_unknown_outcome_is_retried_and_done_once(cloud, capsys, fault_row, action, kind):
-    """ImportKeyPair is asked for where there is no user-data to bring the key."""
+    """ImportKeyPair is used when there is no user-data to carry the key."""
     cloud.fault(kind, action, times=2)
 
     with fault_row(
@@ -183,7 +182,7 @@ def test_an_instance_that_may_not_be_terminated_does_not_keep_others_alive(cloud
 
 
 class Leaving(Terminal):
-    """A terminal whose view of the launch is interrupted when it has just ended."""
+    """A terminal whose progress view is interrupted just after it has ended."""
 
     @contextmanager
     def watching(self):

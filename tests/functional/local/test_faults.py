@@ -1,4 +1,4 @@
-"""The local cloud has the faults that it is told to have, as they look from outside."""
+"""Faults of the local cloud, as its clients see them."""
 
 import json
 import re
@@ -24,7 +24,7 @@ NO_CAPACITY = "InsufficientInstanceCapacity"
 
 
 def count(cloud) -> int:
-    """How many instances there are."""
+    """Return the number of instances."""
     reservations = cloud.ec2.describe_instances()["Reservations"]
     return sum(len(reservation["Instances"]) for reservation in reservations)
 
@@ -118,7 +118,7 @@ def test_of_two_matching_rules_the_first_strikes(cloud):
     assert [refusal(cloud.ec2.describe_subnets) for _ in range(2)] == ["Unavailable", "InternalError"]
 
 
-# The connection
+# Connections
 
 
 def test_drop_before_does_not_carry_out_the_request(cloud):
@@ -289,7 +289,7 @@ def status_check(cloud, instance) -> str:
 
 
 def cut_cables(cloud) -> list[str]:
-    """The bridge's ends that nothing passes, as the firewall is told."""
+    """The bridge ports that the firewall blocks."""
     return re.findall(r'oifname "(vb\w+)" drop', cloud.firewall[-1])
 
 
@@ -359,7 +359,7 @@ def test_new_instances_are_invisible_for_the_time_of_the_rule(cloud):
 
 
 def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | None = None) -> int:
-    """The status with which the metadata service answers the instance; how long it slept is added."""
+    """Return the status of the metadata service for the instance; record how long it slept."""
     sleep = [] if slept is None else slept
     service = MetadataService(
         partial(find_metadata, cloud.moto.instances),
@@ -429,7 +429,7 @@ def test_requests_are_logged_with_their_results(cloud):
 
 
 def test_the_admin_path_bypasses_faults_and_the_log(cloud):
-    """As the tests do that hold a command to what it claims."""
+    """Tests use it to check a command's resources."""
     instance = cloud.running()
     cloud.fault("error", "Describe*", code="Unavailable")
     cloud.forget_requests()
@@ -494,12 +494,12 @@ def test_an_invalid_rule_is_refused_with_a_message(cloud, rule, message):
     assert cloud.faults() == []
 
 
-# By hand
+# The command line
 
 
 @pytest.fixture
 def by_hand(cloud, monkeypatch):
-    """The command line's local cloud is the pretended one."""
+    """The fake local cloud as the command line's local cloud."""
     monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", cloud.url.rpartition(":")[2])
     return cloud
 
@@ -542,7 +542,7 @@ def test_an_on_demand_instance_gets_no_spot_notice(by_hand, capsys):
 
 
 def test_a_parameter_pattern_can_require_several_values(by_hand):
-    """As where the head of one cluster is meant."""
+    """For example to select the head of one cluster."""
     anywhere = "TagSpecification.*.Tag.*.Value"
     words = [f"--where={anywhere}=head", f"--where={anywhere}=taxi"]
 

@@ -1,4 +1,4 @@
-"""The local cloud answers as EC2 does, with machines that are only pretended."""
+"""The local cloud's endpoints and instances behave as EC2's; machines are pretended."""
 
 import threading
 import time
@@ -63,7 +63,7 @@ def test_addresses_run_out_at_the_end_of_the_block_and_are_reused_after_terminat
 
 
 def until_free(cloud: Server) -> dict[str, Any]:
-    """An instance, as soon as there is an address."""
+    """Return an instance as soon as an address is free."""
     deadline = time.monotonic() + 10
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The local cloud's images and snapshots are EC2's: what is said of them, and what survives what."""
+"""The local cloud's images and snapshots behave as EC2's, also after a restart."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ ROOT = "/dev/xvda"
 
 
 def bake(cloud: Server, name: str = "dask", **disk: Any) -> dict[str, Any]:
-    """An image of an instance that was launched with that root disk, as described."""
+    """Make an image from an instance with that root disk and return its description."""
     mapping = {"DeviceName": ROOT, "Ebs": {"VolumeSize": 10, "VolumeType": "gp3", **disk}}
     instance = cloud.stopped(BlockDeviceMappings=[mapping])
     return describe_image(
@@ -25,7 +25,7 @@ def bake(cloud: Server, name: str = "dask", **disk: Any) -> dict[str, Any]:
 
 
 def copy(cloud: Server, image: dict[str, Any], region: str = "eu-west-1", **parameters: Any) -> str:
-    """The id of a copy."""
+    """Copy the image and return the copy's id."""
     wanted = {"SourceRegion": "us-east-1", "SourceImageId": image["ImageId"], "Name": image["Name"]}
     return str(cloud.client("ec2", region).copy_image(**{**wanted, **parameters})["ImageId"])
 

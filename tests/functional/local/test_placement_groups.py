@@ -1,4 +1,4 @@
-"""Placement groups and Instance Connect endpoints, which moto lacks: they are kept and told as EC2 does."""
+"""Placement groups and Instance Connect endpoints, which moto lacks, behave as EC2's."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The account's quotas: Service Quotas tells them, and RunInstances obeys them."""
+"""Quotas in Service Quotas and their effect on RunInstances."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""RunInstances in the local cloud: what it takes, tells and refuses is what EC2 documents."""
+"""RunInstances in the local cloud follows EC2's documentation."""
 
 import json
 
@@ -66,7 +66,7 @@ def test_unsupported_spot_options_are_refused(cloud, options, code):
     assert refusal(cloud.run, InstanceMarketOptions=options) == code
 
 
-# What the instances have
+# Attributes of instances
 
 
 def test_every_instance_of_a_launch_has_its_profile(cloud):
@@ -181,7 +181,7 @@ def test_termination_protection_fails_the_request_for_all_its_instances(cloud):
     cloud.terminate(protected)
 
 
-# What goes together
+# Conflicting parameters
 
 
 def test_a_group_of_another_network_than_the_subnet_is_refused(cloud):

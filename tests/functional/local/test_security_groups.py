@@ -1,4 +1,4 @@
-"""Security groups of the local cloud are EC2's: who is in them, and what reaches the firewall."""
+"""Security groups of the local cloud: membership, and the firewall's rules."""
 
 from ipaddress import IPv4Address, IPv4Network
 
@@ -21,7 +21,7 @@ def read(cloud):
 
 
 def groups_of(cloud, instance):
-    """Told of the instance, and of its interface."""
+    """Return the groups of the instance and of its interface."""
     seen = cloud.describe(instance)
     of_instance = [sorted(group["GroupId"] for group in seen["SecurityGroups"])]
     return [
@@ -76,7 +76,7 @@ def test_a_terminated_instance_is_no_member_of_a_group(cloud):
 
 @pytest.mark.parametrize("by_interface", [False, True])
 def test_changed_groups_replace_those_of_the_launch(cloud, by_interface):
-    """Not those of its launch besides: the interface's and the instance's groups are one."""
+    """The groups of an instance and of its interface are the same."""
     first, second = make_group(cloud, "first"), make_group(cloud, "second")
     instance = cloud.run(SecurityGroupIds=[first])[0]
     nic = cloud.describe(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]

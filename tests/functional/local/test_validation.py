@@ -1,4 +1,4 @@
-"""What the local cloud refuses, or does not have, as EC2 documents it: never with a page of HTML."""
+"""The local cloud refuses invalid and unsupported requests as EC2 documents, never with an HTML page."""
 
 from typing import Any
 

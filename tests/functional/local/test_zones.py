@@ -1,4 +1,4 @@
-"""The local cloud's zones and subnets are as EC2's: one bridge is not seen behind them."""
+"""The local cloud's zones and subnets behave as EC2's, although there is one bridge."""
 
 import pytest
 

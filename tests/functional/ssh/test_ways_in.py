@@ -1,4 +1,4 @@
-"""Every way in, with real SSH on both sides: carried by another program, to servers on the loopback."""
+"""Every SSH transport with real SSH clients, to servers on loopback."""
 
 import http.server
 import json
@@ -36,7 +36,7 @@ IDENTITY = {"workers": {"tcp://10.0.0.5:1": {"host": "10.0.0.5"}, "tcp://10.0.0.
 
 @dataclass
 class Scene:
-    """A cluster whose head and first worker answer, behind whatever carries the connection."""
+    """A cluster whose head and first worker answer through the transport."""
 
     kind: Connect
     keystore: Keystore
@@ -67,7 +67,7 @@ class Scene:
 
 @pytest.fixture
 def dashboard():
-    """The port at which a scheduler tells of two workers."""
+    """The port of a scheduler that reports two workers."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -88,7 +88,7 @@ def dashboard():
 
 @pytest.fixture
 def on_path(tmp_path, monkeypatch):
-    """A folder that is searched first."""
+    """A folder that comes first in PATH."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:{BIN}:{os.environ['PATH']}")
@@ -113,7 +113,7 @@ def scene(request, tmp_path, monkeypatch, on_path, dashboard):
 
 @contextmanager
 def a_bastion(folder, on_path, head):
-    """A bastion that the user's own ssh knows: its name, its port, its key and its host key."""
+    """A bastion in the user's ssh configuration: its name, port, key and host key."""
     mine = new_key("me")
     (folder / "mine").write_text(mine.private)
     (folder / "mine").chmod(0o600)
@@ -125,7 +125,7 @@ def a_bastion(folder, on_path, head):
             f"  IdentityFile {folder}/mine\n  IdentityAgent none\n  UserKnownHostsFile {folder}/known\n"
             f"  LogLevel ERROR\n"
         )
-        # ssh finds the user's files by the password database, so a test's are named to it.
+        # ssh finds the user's home in the password database, so the test names its own files.
         users = on_path / "ssh"
         users.write_text(
             f'#!/bin/sh\n[ "$1" = -F ] && exec {REAL_SSH} "$@"\nexec {REAL_SSH} -F {folder}/config "$@"\n'
@@ -144,7 +144,7 @@ def test_a_command_runs_on_the_head_and_on_a_worker_behind_it(scene):
 
 
 def test_a_wrong_host_key_is_refused(scene):
-    """Whoever carries the connection could answer it, and does not get in between."""
+    """A transport must not be able to answer in the node's place."""
     scene.keystore.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
 
     done = scene.run("hostname")
@@ -155,7 +155,7 @@ def test_a_wrong_host_key_is_refused(scene):
 
 
 def test_a_missing_host_key_is_refused(scene):
-    """Nothing is believed at the first sight."""
+    """There is no trust on first use."""
     done = scene.run("hostname")
 
     assert (done.returncode, done.stdout, scene.head.commands) == (255, "", [])
@@ -207,7 +207,7 @@ def test_an_unreachable_bastion_is_reported(tmp_path):
 
 @pytest.mark.parametrize("scene", [Connect.SSM, Connect.EICE], ids=str, indirect=True)
 def test_the_aws_cli_s_error_is_reported_and_it_is_not_restarted_at_once(scene):
-    """Each start is a request to somebody's service."""
+    """Each start sends a request to AWS."""
     scene.map.write_text(json.dumps({"i-0": "An error occurred (AccessDenied): you may not"}))
     log, now = scene.map.with_suffix(".log"), [0.0]
 
@@ -240,7 +240,7 @@ def test_a_head_reports_its_shutdown_timers_also_without_workers(scene, has_dask
     monkeypatch.setitem(IDENTITY, "workers", {})
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     if not has_dask:
-        # There nobody is behind the dashboard's port, and nobody is waited for.
+        # Without Dask nothing listens on the dashboard's port, and the query must not wait.
         del scene.head.routes[("127.0.0.1", 8787)]
     cluster = a_cluster(a_plan(connect=scene.kind, private=True, dask=has_dask, **OPTIONS[scene.kind]))
     scene.pin_all()
