@@ -1,9 +1,9 @@
 """Measure each phase of a bake with pip and with conda, and the scripts alone, run without a cloud.
 
-It needs root and the local cloud, and takes 10 minutes on 2 cores. pip bakes the default environment; conda bakes it
-too, from a channel of the same wheels that this process serves. Each bakes without a cache, with one, and
-with nothing to do. The floor runs the same scripts on the same payload in the same Debian tree, without
-EC2, Packer, SSH or a boot.
+It needs root and the local cloud, and takes 10 minutes on 2 cores. pip bakes the default environment; conda
+bakes it too, from a channel of the same wheels that this process serves. Each bakes without a cache, with
+one, and with nothing to do. The floor runs the same scripts on the same payload in the same Debian tree,
+without EC2, Packer, SSH or a boot.
 """
 
 import json

@@ -44,7 +44,7 @@ Loader.FILE_LOADER_CLASS = ReadOnce
 
 
 @pytest.fixture(autouse=True)
-def apart(request, monkeypatch, tmp_path) -> None:
+def isolated(request, monkeypatch, tmp_path) -> None:
     """Set dummy credentials, an empty home, and no network beyond loopback."""
     if not request.node.get_closest_marker("local"):
         isolate(monkeypatch, tmp_path)

@@ -102,14 +102,14 @@ def tiny(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def nothing_goes_on():
+def interrupt_commands():
     """Interrupt the commands that a failed test has left running."""
     yield
     interrupt_running_commands()
 
 
 @pytest.fixture(scope="module", autouse=True)
-def nothing_more():
+def check_leftovers():
     """Fail if a module leaves resources, apart from the shared cluster, or a running command."""
     before = state().resources
     yield

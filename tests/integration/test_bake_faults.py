@@ -93,7 +93,7 @@ def failed(cloud, tiny, tiny_image, tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(cloud, tiny_image):
+def check_bake_leftovers(cloud, tiny_image):
     """Fail if a test leaves resources, keys or staged folders."""
     before, stages_before = everything(cloud), stages(cloud)
     yield

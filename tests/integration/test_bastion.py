@@ -5,7 +5,14 @@ import shutil
 
 import pytest
 
-from cluster_access import OURS, Elsewhere, computes, launched, nothing_answers, opened
+from cluster_access import (
+    LAUNCH_RULE,
+    CustomCloud,
+    allowed_sources,
+    check_computes,
+    launched_and_checked,
+    no_port_answers,
+)
 from local_network import STRANGER
 
 pytestmark = pytest.mark.slow
@@ -29,7 +36,7 @@ def through_shared(cloud, cluster, tmp_path):
     real = shutil.which("ssh")
     program.write_text(f'#!/bin/sh\n[ "$1" = -F ] && exec {real} "$@"\nexec {real} -F {config} "$@"\n')
     program.chmod(0o755)
-    return Elsewhere(home=cloud.home, more=(("PATH", f"{program.parent}:{os.environ['PATH']}"),))
+    return CustomCloud(home=cloud.home, variables=(("PATH", f"{program.parent}:{os.environ['PATH']}"),))
 
 
 def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_shared):
@@ -37,10 +44,10 @@ def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_s
     members = next(each for each in cluster["security_groups"] if "/" not in each["name"])["id"]
     words = ("--private", "--connect", "bastion", "--bastion", "jump", "--cidr", members)
 
-    with launched(through_shared, image, "behind", *words) as launch:
-        assert opened(cloud, "behind") == [(members, OURS)]
-        assert nothing_answers(launch)
-        computes(through_shared, "behind")
+    with launched_and_checked(through_shared, image, "behind", *words) as launch:
+        assert allowed_sources(cloud, "behind") == [(members, LAUNCH_RULE)]
+        assert no_port_answers(launch)
+        check_computes(through_shared, "behind")
         without = cloud.attempt("ssh", "--name", "behind", "--", "true")
         assert without.returncode == 255
         refused = cloud.attempt("allow-me", "behind")
@@ -49,14 +56,14 @@ def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_s
 
 def test_allow_me_restores_access_after_the_address_has_changed(cloud, cluster):
     """The error names the command; rules that others have added stay."""
-    ec2, (here,) = cloud.ec2(), opened(cloud, "shared")
+    ec2, (here,) = cloud.ec2(), allowed_sources(cloud, "shared")
     (group,) = [each["id"] for each in cluster["security_groups"] if each["name"].endswith("/ssh")]
 
     def rule(block, says):
         ranges = [{"CidrIp": block, "Description": says}]
         return {"IpProtocol": "tcp", "FromPort": 22, "ToPort": 22, "IpRanges": ranges}
 
-    before, somebody = rule(f"{STRANGER}/32", OURS), rule("203.0.113.0/24", "the office")
+    before, somebody = rule(f"{STRANGER}/32", LAUNCH_RULE), rule("203.0.113.0/24", "the office")
     ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[before, somebody])
     ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[rule(*here)])
 
@@ -71,6 +78,6 @@ def test_allow_me_restores_access_after_the_address_has_changed(cloud, cluster):
     assert "dask-bake allow-me shared" in status.stderr
     assert (change["opened"], change["closed"]) == ([here[0]], [f"{STRANGER}/32"])
     assert (again["opened"], again["closed"]) == ([], [])
-    assert opened(cloud, "shared") == sorted([here, ("203.0.113.0/24", "the office")])
+    assert allowed_sources(cloud, "shared") == sorted([here, ("203.0.113.0/24", "the office")])
     assert cloud.run("ssh", "--name", "shared", "--", "true") == ""
     ec2.revoke_security_group_ingress(GroupId=group, IpPermissions=[somebody])

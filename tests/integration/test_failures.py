@@ -15,7 +15,7 @@ from polling import until
 from root import as_root
 
 
-def assert_said(done, code, *words):
+def assert_error(done, code, *words):
     """Fail unless the command ended with that code and an error with these words and a hint."""
     output = done.stdout + done.stderr
     assert done.returncode == code, output
@@ -27,7 +27,7 @@ def assert_said(done, code, *words):
 
 
 @pytest.fixture(autouse=True)
-def nothing_left(cloud, no_shared_cluster):
+def check_launch_leftovers(cloud, no_shared_cluster):
     """Fail if a test leaves an instance, a group or a key."""
     cloud.bring_up()
     before = (cloud.live_instances(), cloud.groups(), cloud.secrets())
@@ -53,7 +53,7 @@ def test_an_interrupted_launch_leaves_nothing(cloud, image):
 @pytest.mark.slow
 def test_a_launch_beyond_its_deadline_is_undone(cloud, image):
     """Everything is removed, and the late node's console is printed."""
-    assert_said(cloud.attempt("launch", "--name", "late", "--count", "3", "--timeout", "2"), 1, "2 s")
+    assert_error(cloud.attempt("launch", "--name", "late", "--count", "3", "--timeout", "2"), 1, "2 s")
 
 
 @pytest.mark.slow
@@ -61,7 +61,7 @@ def test_a_full_disk_fails_the_bake(cloud, image, small_disk):
     """With a message, and nothing is left."""
     done = cloud.attempt("bake", "--force", timeout=300)
 
-    assert_said(done, 1)
+    assert_error(done, 1)
     assert "No space left on device" in done.stdout + done.stderr
 
 
@@ -82,7 +82,7 @@ def test_a_port_in_use_is_an_error(cloud, second):
     """The message names the port, the hint the option that changes it."""
     port = second["DASK_BAKE_LOCAL_PORT"]
     with socket.create_server(("127.0.0.1", int(port))):
-        assert_said(cloud.attempt("local", "up", **second), 1, port, "DASK_BAKE_LOCAL_PORT")
+        assert_error(cloud.attempt("local", "up", **second), 1, port, "DASK_BAKE_LOCAL_PORT")
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_an_address_block_in_use_is_an_error(cloud, second):
     try:
         subprocess.run([*prefix, "ip", "address", "add", "10.99.0.1/16", "dev", "dbt-taken"], check=True)
         subprocess.run([*prefix, "ip", "link", "set", "dbt-taken", "up"], check=True)
-        assert_said(cloud.attempt("local", "up", **taken), 1, "10.99.0.0/24", "DASK_BAKE_LOCAL_BLOCK")
+        assert_error(cloud.attempt("local", "up", **taken), 1, "10.99.0.0/24", "DASK_BAKE_LOCAL_BLOCK")
     finally:
         subprocess.run([*prefix, "ip", "link", "delete", "dbt-taken"], check=True)
 
@@ -120,14 +120,14 @@ def programs(tmp_path):
 def test_a_bake_without_packer_is_an_error(cloud, programs, tmp_path):
     """The hint says how to install it; the local cloud itself does not need it."""
     without = {"PATH": programs("packer"), "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    assert_said(cloud.attempt("bake", "--force", **without), 1, "Packer is not installed", "make setup")
+    assert_error(cloud.attempt("bake", "--force", **without), 1, "Packer is not installed", "make setup")
 
 
 @pytest.mark.slow
 def test_a_missing_program_is_named_by_its_debian_package(cloud, programs, second):
     """Also by `local doctor`."""
     without = {**second, "PATH": programs("systemd-nspawn")}
-    assert_said(cloud.attempt("local", "up", **without), 1, "apt-get install systemd-container")
+    assert_error(cloud.attempt("local", "up", **without), 1, "apt-get install systemd-container")
     assert "systemd-container" in cloud.attempt("local", "doctor", **without).stdout
 
 
@@ -144,7 +144,7 @@ def test_the_local_cloud_without_root_is_an_error(cloud, second):
         text=True,
         check=False,
     )
-    assert_said(done, 1, "root", "sudo")
+    assert_error(done, 1, "root", "sudo")
 
 
 @pytest.mark.slow

@@ -41,15 +41,12 @@ def state(cloud, instance: str) -> str:
 
 def source_of_data(cloud, instance: str) -> str:
     """Return cloud-init's data source, once it is on the console."""
-    found: list[str] = []
 
-    def is_said() -> bool:
+    def find() -> list[str]:
         console = cloud.ec2().get_console_output(InstanceId=instance).get("Output", "")
-        found[:] = re.findall(r"finished at .* Datasource (\w+)", console)
-        return bool(found)
+        return re.findall(r"finished at .* Datasource (\w+)", console)
 
-    until(is_said, timeout=120)
-    return found[0]
+    return until(find, timeout=120)[0]
 
 
 def test_an_instance_boots_in_the_requested_zone_and_reaches_its_metadata(cloud, launch):

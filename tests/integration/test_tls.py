@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cluster_access import computes
+from cluster_access import check_computes
 from local_nodes import launched
 
 KEYS = (("0", "scheduler"), ("0", "client"), ("1", "worker"))
@@ -88,7 +88,7 @@ except OSError:
 
 def test_with_tls_this_machine_computes_only_with_its_stored_certificates(cloud, closed, tmp_path):
     assert cloud.json("status", "closed")["scheduler"].startswith("tls://")
-    computes(cloud, "closed", scheme="tls", workers=2)
+    check_computes(cloud, "closed", scheme="tls", workers=2)
     for which in ("none", "foreign"):
         done = subprocess.run(
             [sys.executable, "-c", FOREIGN, str(tmp_path), which],

@@ -10,7 +10,14 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from cluster_access import OURS, Elsewhere, computes, launched, nothing_answers, opened
+from cluster_access import (
+    LAUNCH_RULE,
+    CustomCloud,
+    allowed_sources,
+    check_computes,
+    launched_and_checked,
+    no_port_answers,
+)
 from local_cloud import LocalCloud
 from local_network import in_instance
 from polling import until
@@ -70,20 +77,20 @@ def endpoint(cloud, image):
 @pytest.fixture
 def with_aws(cloud, endpoint, tmp_path):
     """A user with a fake AWS CLI that connects from the endpoint's network."""
-    way = [*as_root(*endpoint["place"].prefix), "", 22]
-    (tmp_path / "aws.json").write_text(json.dumps({"*": way}))
+    command = [*as_root(*endpoint["place"].prefix), "", 22]
+    (tmp_path / "aws.json").write_text(json.dumps({"*": command}))
     path = f"{BIN}:{Path(sys.executable).parent}:{os.environ['PATH']}"
-    return Elsewhere(home=cloud.home, more=(("PATH", path), ("FAKE_AWS", str(tmp_path / "aws.json"))))
+    return CustomCloud(home=cloud.home, variables=(("PATH", path), ("FAKE_AWS", str(tmp_path / "aws.json"))))
 
 
 def test_a_cluster_is_reached_through_an_instance_connect_endpoint(
     cloud, image, endpoint, with_aws, tmp_path
 ):
     """No port is open to any address; only the endpoint's group is allowed."""
-    with launched(with_aws, image, "inside", "--private", "--connect", "eice") as launch:
-        assert opened(cloud, "inside") == [(endpoint["group"], OURS)]
-        assert nothing_answers(launch)
-        computes(with_aws, "inside")
+    with launched_and_checked(with_aws, image, "inside", "--private", "--connect", "eice") as launch:
+        assert allowed_sources(cloud, "inside") == [(endpoint["group"], LAUNCH_RULE)]
+        assert no_port_answers(launch)
+        check_computes(with_aws, "inside")
         refused = with_aws.attempt("allow-me", "inside")
         assert (refused.returncode, "nothing need be opened" in refused.stderr) == (2, True)
 
@@ -120,8 +127,10 @@ def test_keypair_and_keyname_are_both_accepted(cloud, image, rsa_key, tmp_path):
     public = other.with_suffix(".pub").read_bytes()
     cloud.ec2().import_key_pair(KeyName="others", PublicKeyMaterial=public)
     try:
-        with launched(cloud, image, "keyed", "--keypair", str(path), "--keyname", "others") as launch:
-            computes(cloud, "keyed")
+        with launched_and_checked(
+            cloud, image, "keyed", "--keypair", str(path), "--keyname", "others"
+        ) as launch:
+            check_computes(cloud, "keyed")
             kept = cloud.home / "state/dask-bake/local-us-east-1-keyed/id_ed25519"
             assert kept.resolve() == path
             address = launch["nodes"][0]["private_address"]
@@ -138,7 +147,7 @@ def test_keypair_and_keyname_are_both_accepted(cloud, image, rsa_key, tmp_path):
 
 def test_no_provision_nodes_accept_the_cluster_s_key_pair(cloud, image):
     """The key is an EC2 key pair, which is deleted with the cluster."""
-    with launched(cloud, image, "plain", "--no-provision") as launch:
+    with launched_and_checked(cloud, image, "plain", "--no-provision") as launch:
         for node in (0, 1):
             user_data = cloud.ec2().describe_instance_attribute(
                 InstanceId=launch["nodes"][node]["id"], Attribute="userData"
@@ -161,8 +170,8 @@ def test_no_provision_nodes_accept_the_cluster_s_key_pair(cloud, image):
 
 def test_a_private_cluster_is_reached_at_its_private_address(cloud, image):
     """As from inside its VPC, or through a VPN."""
-    with launched(cloud, image, "near", "--private", "--connect", "direct") as launch:
+    with launched_and_checked(cloud, image, "near", "--private", "--connect", "direct") as launch:
         assert [node["public_address"] for node in launch["nodes"]] == [None, None]
         assert described(cloud, launch, 0).get("PublicIpAddress") is None
-        computes(cloud, "near")
+        check_computes(cloud, "near")
         refuses_another_host_key(cloud, "near")

@@ -8,10 +8,10 @@ from local_cloud import LocalCloud
 from local_network import CALLER
 
 PORTS = (22, 8786, 8787, 8888)
-OURS = "SSH from where the cluster was launched"
+LAUNCH_RULE = "SSH from where the cluster was launched"
 
-ON_HEAD = "from distributed import Client; print(Client().submit(sum, range(100)).result())"
-FROM_HERE = """
+COMPUTE_ON_HEAD = "from distributed import Client; print(Client().submit(sum, range(100)).result())"
+COMPUTE_HERE = """
 import sys
 from dask_bake.api import connect
 with connect(sys.argv[1]) as client:
@@ -19,40 +19,40 @@ with connect(sys.argv[1]) as client:
 """
 
 
-def from_here(cloud: LocalCloud, name: str) -> str:
+def compute_here(cloud: LocalCloud, name: str) -> str:
     """Return the output of a Dask client of the cluster that runs on this machine."""
-    return cloud.python("-c", FROM_HERE, name)
+    return cloud.python("-c", COMPUTE_HERE, name)
 
 
-def computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp", workers: int = 1) -> None:
+def check_computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp", workers: int = 1) -> None:
     """Fail unless the cluster computes, by SSH and by a client on this machine."""
-    assert cloud.on_head(ON_HEAD, name=name).split() == ["4950"]
+    assert cloud.on_head(COMPUTE_ON_HEAD, name=name).split() == ["4950"]
     assert cloud.json("status", name)["workers"] == workers
     assert cloud.run("ssh", "--name", name, "1", "--", "cat", "/etc/dask-bake/worker.env")
-    assert from_here(cloud, name).split() == [scheme, "4950"]
+    assert compute_here(cloud, name).split() == [scheme, "4950"]
 
 
 @dataclass(frozen=True)
-class Elsewhere(LocalCloud):
+class CustomCloud(LocalCloud):
     """The same local cloud for a user with other environment variables."""
 
-    more: tuple[tuple[str, str], ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**super().environment, **dict(self.more)}
+        return {**super().environment, **dict(self.variables)}
 
 
 @contextmanager
-def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[dict]:
+def launched_and_checked(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[dict]:
     """Launch a head and a worker, and take them down; fail if a group or a key is left."""
-    yield cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
-    cloud.run("down", name)
+    with cloud.launched(name, "--count", "2", "--ami", image, *words) as launch:
+        yield launch
     assert not [group for group in cloud.groups() if name in group]
     assert not [folder for folder in cloud.secrets() if folder.endswith(name)]
 
 
-def opened(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
+def allowed_sources(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
     """Return the sources that the head's group allows on port 22, each with its rule's description."""
     groups = cloud.ec2().describe_security_groups(
         Filters=[{"Name": "group-name", "Values": [f"dask-bake-{name}/ssh"]}]
@@ -65,6 +65,6 @@ def opened(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:
     return sorted(blocks + pairs)
 
 
-def nothing_answers(launch: dict) -> bool:
+def no_port_answers(launch: dict) -> bool:
     """Return whether this machine reaches no port of any node directly."""
     return not CALLER.reached((node["private_address"], port) for node in launch["nodes"] for port in PORTS)

@@ -236,6 +236,12 @@ class LocalCloud:
         """Remove all fault rules."""
         self.run("local", "fault", "clear")
 
+    @contextmanager
+    def launched(self, name: str, *words: str) -> Iterator[dict[str, Any]]:
+        """Launch a cluster, yield the launch's JSON, and take the cluster down."""
+        yield self.json("launch", "--name", name, *words)
+        self.run("down", name)
+
     def live_instances(self) -> list[str]:
         """Return the ids of the instances that are not terminated."""
         reservations = self.ec2().describe_instances()["Reservations"]

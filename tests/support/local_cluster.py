@@ -103,6 +103,5 @@ class LocalCluster:
 
 def started(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[LocalCluster]:
     """Launch a cluster, and take it down afterwards."""
-    launched = cloud.json("launch", "--name", name, "--ami", image, *words)
-    yield LocalCluster(cloud, launched)
-    cloud.run("down", name)
+    with cloud.launched(name, "--ami", image, *words) as launched:
+        yield LocalCluster(cloud, launched)

@@ -173,17 +173,15 @@ def in_instance(instance: dict[str, Any]) -> Place:
     """Return an instance's network, once it has its address."""
     nspawn = _find(f"--machine={NAME}-{instance['InstanceId']}")
     children = Path(f"/proc/{nspawn}/task/{nspawn}/children")
-    found: list[tuple[str, ...]] = []
 
-    def look() -> bool:
-        for child in children.read_text().split():  # the first that nspawn starts only makes the second
+    def enter() -> tuple[str, ...]:
+        for child in children.read_text().split():  # nspawn's first child only starts the second
             prefix = ("nsenter", "-t", child, "-n")
             if instance["PrivateIpAddress"] in _addresses(prefix):
-                found.append(prefix)
-        return bool(found)
+                return prefix
+        return ()
 
-    until(look, timeout=60)
-    return Place(found[0])
+    return Place(until(enter, timeout=60))
 
 
 def _addresses(prefix: tuple[str, ...]) -> str:
@@ -193,17 +191,15 @@ def _addresses(prefix: tuple[str, ...]) -> str:
 
 def _find(argument: str) -> int:
     """Return the nspawn process with that argument, once there is one."""
-    found: list[int] = []
 
-    def look() -> bool:
+    def find() -> int:
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:
                 continue
             if words[0] == "systemd-nspawn" and argument in words:
-                found.append(int(folder.name))
-        return bool(found)
+                return int(folder.name)
+        return 0
 
-    until(look, timeout=30)
-    return found[0]
+    return until(find, timeout=30)

@@ -68,6 +68,5 @@ def host_of(cloud: LocalCloud, name: str, index: int) -> Host:
 
 def launched(cloud: LocalCloud, image: str, name: str, *words: str) -> Iterator[Nodes]:
     """Launch a head and a worker node, and take them down afterwards."""
-    cloud.json("launch", "--name", name, "--count", "2", "--ami", image, *words)
-    yield Nodes(cloud, name)
-    cloud.run("down", name)
+    with cloud.launched(name, "--count", "2", "--ami", image, *words):
+        yield Nodes(cloud, name)

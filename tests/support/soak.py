@@ -192,13 +192,13 @@ class Cycle:
         plan = LaunchPlan(options, target, f"{self.random.getrandbits(48):012x}", Bootstrap(PUBLIC_KEY))
         answers = self.random.random() < 0.95
         connection = MachinesRegistered(edge, answers=answers, host=self.server.host)
-        launch(plan, edge, connection, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+        launch(plan, edge, connection, notify=_ignore, clock=self.clock, sleep=self.clock.sleep)
 
     def down(self) -> None:
         edge = self.edge
         cluster = find(edge, self.cloud, "dask")
         connection = FakeHeadConnection(edge)
-        take_down(cluster, edge, connection, notify=_nobody, clock=self.clock, sleep=self.clock.sleep)
+        take_down(cluster, edge, connection, notify=_ignore, clock=self.clock, sleep=self.clock.sleep)
 
     def down_at_last(self) -> None:
         for _ in range(LOOKS_AT_LAST):
@@ -303,8 +303,8 @@ def soak(seed: int, numbers: Iterable[int]) -> Report:
     report = Report()
     with a_cloud() as server:
         cloud, clock = clouds.local_cloud(server.url, None), Clock()
-        retries = RetryPolicy(_nobody, clock, clock.sleep)
-        edge = Ec2WithHostKey(api.connect(cloud, _nobody, retries=retries))
+        retries = RetryPolicy(_ignore, clock, clock.sleep)
+        edge = Ec2WithHostKey(api.connect(cloud, _ignore, retries=retries))
         for number in numbers:
             Cycle(seed, number, server, report, cloud, edge, clock).run()
             server.host.machines.clear()
@@ -337,7 +337,7 @@ def _quiet() -> Iterator[list[str]]:
     yield []
 
 
-def _nobody(_event: object) -> None:
+def _ignore(_event: object) -> None:
     pass
 
 

@@ -67,26 +67,26 @@ def runs(cloud):
     ]
 
 
-def no_room(cloud, **where) -> None:
+def no_capacity(cloud, **where) -> None:
     cloud.fault("capacity", where=where, times=0)
 
 
-NONE = "InsufficientInstanceCapacity"
+NO_CAPACITY = "InsufficientInstanceCapacity"
 
 
 def test_each_type_and_zone_is_tried_once_with_head_and_workers_in_one_zone(cloud, capsys):
-    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
-    no_room(cloud, InstanceType=OLD, AvailabilityZone="us-east-1a")
-    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
+    no_capacity(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
+    no_capacity(cloud, InstanceType=OLD, AvailabilityZone="us-east-1a")
+    no_capacity(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
 
     assert launch(cloud, type=(BIG, OLD), head_type=(SMALL,), zone=("us-east-1a", "us-east-1b")) == 0
 
     assert runs(cloud) == [
         ("head", SMALL, "a", "on-demand", None),
-        ("worker", BIG, "a", "on-demand", NONE),
-        ("worker", OLD, "a", "on-demand", NONE),
+        ("worker", BIG, "a", "on-demand", NO_CAPACITY),
+        ("worker", OLD, "a", "on-demand", NO_CAPACITY),
         ("head", SMALL, "b", "on-demand", None),
-        ("worker", BIG, "b", "on-demand", NONE),
+        ("worker", BIG, "b", "on-demand", NO_CAPACITY),
         ("worker", OLD, "b", "on-demand", None),
     ]
     plan = document(capsys)
@@ -99,8 +99,8 @@ def test_each_type_and_zone_is_tried_once_with_head_and_workers_in_one_zone(clou
 
 
 def test_zones_recommended_by_ec2_are_tried_first(cloud, capsys):
-    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
-    no_room(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
+    no_capacity(cloud, InstanceType=BIG, AvailabilityZone="us-east-1a")
+    no_capacity(cloud, InstanceType=BIG, AvailabilityZone="us-east-1b")
 
     launch(cloud)
 
@@ -112,7 +112,7 @@ def test_zones_recommended_by_ec2_are_tried_first(cloud, capsys):
 
 
 def test_without_capacity_anywhere_all_attempts_are_named_and_nothing_is_left(cloud):
-    no_room(cloud, InstanceType=BIG)
+    no_capacity(cloud, InstanceType=BIG)
 
     with pytest.raises(CapacityError) as caught:
         launch(cloud, head_type=(SMALL,))
@@ -125,7 +125,7 @@ def test_without_capacity_anywhere_all_attempts_are_named_and_nothing_is_left(cl
 
 
 def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_spot_capacity(cloud, capsys, fault_row):
-    no_room(cloud, MarketType="spot")
+    no_capacity(cloud, MarketType="spot")
 
     with fault_row(
         "At launch",
@@ -137,9 +137,9 @@ def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_spot_capacity(clou
         launch(cloud, spot_with_fallback=True, zone=("us-east-1a", "us-east-1b"))
         assert runs(cloud) == [
             ("head", BIG, "a", "on-demand", None),
-            ("worker", BIG, "a", "spot", NONE),
+            ("worker", BIG, "a", "spot", NO_CAPACITY),
             ("head", BIG, "b", "on-demand", None),
-            ("worker", BIG, "b", "spot", NONE),
+            ("worker", BIG, "b", "spot", NO_CAPACITY),
             ("head", BIG, "a", "on-demand", None),
             ("worker", BIG, "a", "on-demand", None),
         ]
@@ -147,7 +147,7 @@ def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_spot_capacity(clou
 
 
 def test_without_fallback_spot_workers_stay_spot(cloud, fault_row):
-    no_room(cloud, MarketType="spot")
+    no_capacity(cloud, MarketType="spot")
 
     with fault_row(
         "At launch",

@@ -1048,7 +1048,7 @@ BEFOREHAND = (
 )
 
 
-def is_told_beforehand(cloud, row, says: str, hint: str = "", **options) -> None:
+def check_refused_before_creation(cloud, row, says: str, hint: str = "", **options) -> None:
     outcome = attempt(cloud, **options)
     row.seconds = outcome.seconds
     assert (outcome.code in (1, 2), change_counts(cloud), left(cloud)) == (True, Counter(), [])
@@ -1066,7 +1066,7 @@ def test_unknown_resources_are_errors_before_anything_is_made(cloud, fault_row, 
         "the launch fails before it creates anything, with the option's name",
         left="nothing",
     ) as row:
-        is_told_beforehand(cloud, row, says, **options)
+        check_refused_before_creation(cloud, row, says, **options)
 
 
 def test_a_subnet_that_is_too_small_is_an_error_before_anything_is_made(cloud, fault_row):
@@ -1081,7 +1081,7 @@ def test_a_subnet_that_is_too_small_is_an_error_before_anything_is_made(cloud, f
         "the launch fails before it creates anything, with the number of free addresses",
         left="nothing",
     ) as row:
-        is_told_beforehand(
+        check_refused_before_creation(
             cloud, row, f"--count 12 needs as many addresses, and {subnet} in", subnet_id=subnet, count=12
         )
 
@@ -1096,7 +1096,7 @@ def test_user_data_beyond_the_limit_is_an_error_before_anything_is_made(cloud, f
         "the launch fails before it creates anything",
         left="nothing",
     ) as row:
-        is_told_beforehand(cloud, row, "16384", user_data=config)
+        check_refused_before_creation(cloud, row, "16384", user_data=config)
 
 
 def test_a_region_without_default_subnets_is_an_error_that_names_the_option(cloud, fault_row):
@@ -1109,7 +1109,7 @@ def test_a_region_without_default_subnets_is_an_error_that_names_the_option(clou
         "the launch fails before it creates anything, with the command that creates one and `--subnet-id`",
         left="nothing",
     ) as row:
-        is_told_beforehand(
+        check_refused_before_creation(
             cloud, row, "there is no default subnet in this region", "--subnet-id takes another"
         )
 

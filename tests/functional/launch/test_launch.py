@@ -202,9 +202,7 @@ def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, t
         ({"type": ("m6g.2xlarge",)}, UsageError, "is x86_64, the type m6g.2xlarge is arm64"),
     ],
 )
-def test_what_moto_s_ec2_lacks_is_refused_before_anything_is_made(
-    aws, image, cloud, options, error, sentence
-):
+def test_missing_resources_are_refused_before_anything_is_made(aws, image, cloud, options, error, sentence):
     with pytest.raises(error, match=sentence):
         launch(cloud, replace(OPTIONS, **options))
 
