@@ -4,12 +4,13 @@ import difflib
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
 
 from dask_bake import __version__
-from dask_bake.ec2.errors import translated
+from dask_bake.ec2.credentials import settings_errors
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.ec2.session import session_of
 from dask_bake.errors import UsageError
@@ -60,8 +61,8 @@ class Clients:
 
     def _make(self, service: str, region: str, connect: int, read: int) -> Any:
         environment = dict(self._cloud.environment)
-        with translated("connecting"):
-            return boto3.Session(botocore_session=self._session).client(  # type: ignore[call-overload]
+        with settings_errors(self._session):
+            made = boto3.Session(botocore_session=self._session).client(  # type: ignore[call-overload]
                 service,
                 region_name=region,
                 endpoint_url=self._cloud.endpoint_url,
@@ -75,6 +76,9 @@ class Clients:
                     proxies={} if self._cloud.endpoint_url else None,
                 ),
             )
+            # The port of an endpoint in the user's settings would be parsed only at the first request.
+            _ = urlsplit(made.meta.endpoint_url).port
+            return made
 
 
 def check_region(session: "Session", region: str) -> None:

@@ -109,7 +109,7 @@ def translated(operation: str) -> Iterator[None]:
         refused.may_have_happened |= EARLIER_ATTEMPT in getattr(error, "__notes__", ())
         raise refused from error
     except (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError) as error:
-        raise BakeError(
+        raise UsageError(
             f"{operation}: there are no usable AWS credentials",
             hint="aws configure sets them; dask-bake --cloud local needs none",
         ) from error

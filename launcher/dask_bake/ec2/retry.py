@@ -13,7 +13,7 @@ from botocore.exceptions import ConnectionError as AwsConnectionError
 from botocore.parsers import ResponseParserError
 
 from dask_bake.ec2.errors import EARLIER_ATTEMPT, THROTTLED, code_of, is_fault
-from dask_bake.errors import NotAwsResponseError
+from dask_bake.errors import BakeError, NotAwsResponseError
 from dask_bake.events import Note, Notify
 
 READ_ONLY = ("Describe", "Get", "List")
@@ -141,6 +141,9 @@ class RetryPolicy:
                     if attempts[Failure.NO_RESPONSE] or attempts[Failure.FAULT]:
                         error.add_note(EARLIER_ATTEMPT)
                     raise
+            except BakeError as error:  # credentials that could not be refreshed
+                error.may_have_happened |= bool(attempts[Failure.NO_RESPONSE] or attempts[Failure.FAULT])
+                raise
             self._pause(operation, failure, seconds, self.jitter() * backoff(attempts[failure]))
 
     def _pause(self, operation: str, failure: Failure, seconds: float, pause: float) -> None:

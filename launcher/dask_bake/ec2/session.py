@@ -1,8 +1,7 @@
 """botocore sessions: the source of credentials and settings, for AWS and for the local cloud."""
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,12 +19,15 @@ def aws_session(profile: str | None = None, *, vendor: Path = VENDOR) -> "botoco
     """Return a botocore session that reads instance metadata only on an EC2 instance."""
     import botocore.session
 
+    from dask_bake.ec2.credentials import check_credentials, settings_errors
+
     session = botocore.session.Session(profile=profile)
     # A profile given here precedes keys in the environment; an unknown profile raises.
-    with _aws_settings(session):
+    with settings_errors(session):
         session.get_scoped_config()
         if not _is_ec2_instance(vendor):
             session.get_component("credential_provider").remove("iam-role")
+        check_credentials(session)
     return session
 
 
@@ -39,15 +41,15 @@ def local_session() -> "botocore.session.Session":
 
 def has_aws_credentials() -> bool:
     """Return whether boto3 finds credentials; no request is made outside an EC2 instance."""
-    session = aws_session()
-    with _aws_settings(session):
-        return session.get_credentials() is not None
+    return aws_session().get_credentials() is not None
 
 
 def aws_profiles() -> tuple[str, ...]:
     """Return the names of the profiles in the user's AWS settings."""
+    from dask_bake.ec2.credentials import settings_errors
+
     session = aws_session()
-    with _aws_settings(session):
+    with settings_errors(session):
         return tuple(session.available_profiles)
 
 
@@ -62,23 +64,17 @@ def session_of(cloud: Cloud) -> "botocore.session.Session":
 
 def credentials(session: "botocore.session.Session") -> "botocore.credentials.ReadOnlyCredentials":
     """Return the session's current credentials; assume a role or use single sign-on if configured."""
-    from botocore.exceptions import ClientError
+    from dask_bake.ec2.credentials import credential_errors
 
     name = session.profile
-    with _aws_settings(session):
-        found = session.get_credentials()
-        if found is None:
-            raise UsageError(
-                f"the AWS profile {name} has no credentials" if name else "there are no AWS credentials",
-                hint="aws configure sets them; dask-bake --cloud local needs none",
-            )
-        try:
-            frozen: botocore.credentials.ReadOnlyCredentials = found.get_frozen_credentials()
-        except ClientError as error:
-            raise UsageError(
-                f"the AWS profile {name or 'default'} cannot be used: {error}",
-                hint="see aws sts get-caller-identity",
-            ) from error
+    found = session.get_credentials()
+    if found is None:
+        raise UsageError(
+            f"the AWS profile {name} has no credentials" if name else "there are no AWS credentials",
+            hint="aws configure sets them; dask-bake --cloud local needs none",
+        )
+    with credential_errors(session):
+        frozen: botocore.credentials.ReadOnlyCredentials = found.get_frozen_credentials()
     return frozen
 
 
@@ -102,38 +98,12 @@ def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
 
 def configured_region(profile: str | None) -> str | None:
     """Return the region that the user's AWS settings name, if they name one."""
+    from dask_bake.ec2.credentials import settings_errors
+
     session = aws_session(profile)
-    with _aws_settings(session):
+    with settings_errors(session):
         region: str | None = session.get_config_variable("region")
         return region
-
-
-@contextmanager
-def _aws_settings(session: "botocore.session.Session") -> Iterator[None]:
-    from botocore.exceptions import (
-        BotoCoreError,
-        ProfileNotFound,
-        SSOError,
-        TokenRetrievalError,
-    )
-
-    try:
-        yield
-    except ProfileNotFound as error:
-        names = ", ".join(session.available_profiles)
-        raise UsageError(
-            f"the AWS settings cannot be used: {error}",
-            hint=f"there is {names}" if names else "aws configure sso, or aws configure, makes one",
-        ) from error
-    except (SSOError, TokenRetrievalError) as error:
-        name = session.profile or "default"
-        raise UsageError(
-            f"the AWS profile {name} is not logged in: {error}", hint=f"aws sso login --profile {name}"
-        ) from error
-    except BotoCoreError as error:
-        raise UsageError(
-            f"the AWS settings cannot be used: {error}", hint="see aws configure list"
-        ) from error
 
 
 def _is_ec2_instance(vendor: Path) -> bool:
