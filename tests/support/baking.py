@@ -35,7 +35,7 @@ LOCK = Lock(ENVIRONMENT.sha256, "3.11.2", "x86_64", PACKAGES)
 
 @dataclass
 class BakingCloud(FakeCloud):
-    """An EC2 in a list, with images; it is Images too."""
+    """EC2 and its images, in lists."""
 
     listed: list[Image] = field(default_factory=lambda: [BASE])
     done: list[tuple[str, str]] = field(default_factory=list)
@@ -99,7 +99,7 @@ def matches(image: Image, key: str, value: str | Sequence[str]) -> bool:
 
 @dataclass
 class RememberingPacker:
-    """A Packer whose images appear in the list, unless it is told to fail."""
+    """A Packer whose images appear in the list, unless it is set to fail."""
 
     cloud: BakingCloud
     variables: list[Mapping[str, object]] = field(default_factory=list)
@@ -151,7 +151,7 @@ class RememberingPacker:
 
 @dataclass
 class Brought:
-    """An installer that brings one file."""
+    """An installer with one file of packages."""
 
     name: str = "pip"
     lock: Lock = LOCK
@@ -164,8 +164,8 @@ class Brought:
 
 
 @dataclass
-class Proof:
-    """A proof that ends as it is told."""
+class FakeVerification:
+    """A verification that fails as set."""
 
     verified: list[str] = field(default_factory=list)
     fails: BaseException | None = None
@@ -183,7 +183,7 @@ class Bench:
     def __init__(self, source: Path, cache: Path) -> None:
         self.cloud = BakingCloud()
         self.packer = RememberingPacker(self.cloud)
-        self.proof = Proof()
+        self.verification = FakeVerification()
         self.clock = FakeClock()
         self.events: list[Event] = []
         self.context = BakeContext(
@@ -191,7 +191,7 @@ class Bench:
             ec2=self.cloud,
             images=self.cloud,
             find_builder=lambda: self.packer,
-            verify=self.proof.verify,
+            verify=self.verification.verify,
             installer=Brought(),
             caller=lambda: "192.0.2.1/32",
             credentials=lambda: {"AWS_ACCESS_KEY_ID": "mine"},
@@ -218,7 +218,7 @@ class Bench:
 
 
 def other_bake(bench: Bench, *, created: bool = True) -> SecurityGroup:
-    """The claim of another bake of the same image."""
+    """Create the lease of another bake of the same image."""
     digest = bench.bake(verify=False).manifest.digest
     bench.cloud.listed = [BASE]
     group = bench.cloud.create_security_group(

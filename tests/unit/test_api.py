@@ -1,4 +1,4 @@
-"""Python's way in, as far as no cluster is needed for it."""
+"""The Python API, as far as it needs no cluster."""
 
 import warnings
 
@@ -24,7 +24,7 @@ def test_only_a_mismatch_of_the_python_patch_release_is_suppressed(rows, small):
 
 
 def test_other_warnings_are_passed_on():
-    """Whatever else is warned of is warned of."""
+    """All other warnings are shown."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with without_small_talk():

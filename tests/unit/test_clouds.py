@@ -1,4 +1,4 @@
-"""Which cloud is used, and that finding out asks nobody outside."""
+"""The choice of the cloud, its credentials, and the caller's address."""
 
 import http.server
 import threading
@@ -188,14 +188,14 @@ def ask(answer):
 
 
 def test_the_local_cloud_ignores_broken_aws_settings(monkeypatch):
-    """A profile that does not exist is of no concern there."""
+    """A profile that does not exist is ignored there."""
     monkeypatch.setenv("AWS_PROFILE", "nobody")
 
     assert local_session().get_scoped_config() == {}
 
 
 def test_subprocesses_get_boto3_s_resolved_credentials(monkeypatch):
-    """Packer knows neither single sign-on nor every profile."""
+    """Packer supports neither single sign-on nor every kind of profile."""
     monkeypatch.setenv("AWS_SESSION_TOKEN", "a token")
     cloud = Cloud("aws", "eu-west-1", "address", environment=(("AWS_DEFAULT_REGION", "eu-west-1"),))
     assert credentials_for_others(cloud) == {

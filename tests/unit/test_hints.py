@@ -1,4 +1,4 @@
-"""A command that a hint names can be copied and run: it finds the same cluster."""
+"""Commands in hints can be copied and run, and are about the same cluster."""
 
 from dataclasses import replace
 
@@ -88,7 +88,7 @@ def test_text_around_commands_stays():
     assert complete("{0} {flags} %s") == "{0} {flags} %s"
 
 
-def said(act) -> str:
+def hint_after(act) -> str:
     with pytest.raises(BakeError) as caught:
         act()
     return complete(str(caught.value.hint), FLAGS)
@@ -103,12 +103,12 @@ def test_commands_that_end_a_cluster_have_the_flags_of_its_cloud_and_region():
     cluster = a_cluster()
     refusing = FakeCloud(faults=[Fault("nodes", BakeError("no"))])
 
-    assert said(a_teardown(refusing).run) == DOWN
-    assert said(lambda: ssh_group(replace(cluster, groups=()))) == f"{DOWN} ends it"
+    assert hint_after(a_teardown(refusing).run) == DOWN
+    assert hint_after(lambda: ssh_group(replace(cluster, groups=()))) == f"{DOWN} ends it"
     headless = replace(cluster, nodes=cluster.nodes[1:])
-    assert said(lambda: host(headless, headless.nodes[0], None)) == DOWN
-    assert DOWN in said(lambda: throw(already_there("dask")))
-    assert DOWN in said(lambda: throw(ended_by_itself("dask")))
+    assert hint_after(lambda: host(headless, headless.nodes[0], None)) == DOWN
+    assert DOWN in hint_after(lambda: throw(already_there("dask")))
+    assert DOWN in hint_after(lambda: throw(ended_by_itself("dask")))
 
 
 def throw(error):
@@ -116,11 +116,11 @@ def throw(error):
 
 
 def test_the_flags_that_a_command_was_given_are_those_of_its_terminal():
-    """What the environment says, as AWS_DEFAULT_REGION does here, need not be said again."""
-    told, there = open_cloud(CloudFlags("aws", "eu-west-1"))
+    """What the environment sets, here AWS_DEFAULT_REGION, is not repeated."""
+    terminal, there = open_cloud(CloudFlags("aws", "eu-west-1"))
     untold, here = open_cloud(CloudFlags("aws"))
 
-    assert (told.flags, there.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
+    assert (terminal.flags, there.region) == (("--cloud", "aws", "--region", "eu-west-1"), "eu-west-1")
     assert (untold.flags, here.region) == (("--cloud", "aws"), "us-east-1")
 
 
@@ -141,9 +141,9 @@ def failing(cloud_flags: CloudFlags) -> int:
 def test_errors_of_a_command_get_the_flags_that_it_was_given(capsys):
     assert main.run(["failing", "--cloud", "aws", "--region", "eu-west-1"]) == 1
 
-    said = capsys.readouterr().err
-    assert "Hint: dask-bake down dask --cloud aws --region eu-west-1 ends it" in said
-    assert MARK not in said
+    errors = capsys.readouterr().err
+    assert "Hint: dask-bake down dask --cloud aws --region eu-west-1 ends it" in errors
+    assert MARK not in errors
 
 
 def test_a_tunnel_that_does_not_open_names_the_cluster_that_status_shows(tmp_path):
@@ -151,6 +151,6 @@ def test_a_tunnel_that_does_not_open_names_the_cluster_that_status_shows(tmp_pat
         Host("admin", "10.0.0.4", "x", tmp_path, tmp_path), [Forward(1, 1)], answers=lambda _: False
     )
 
-    hint = said(lambda: tunnel.wait(0, status=cluster_command("status", "dask")))
+    hint = hint_after(lambda: tunnel.wait(0, status=cluster_command("status", "dask")))
 
     assert "dask-bake status dask --region eu-west-1 --profile 'my work' shows it" in hint

@@ -39,7 +39,7 @@ APT_CACHE = """
 printf 'packer:\\n  Installed: (none)\\n  Candidate: {candidate}\\n'
 for line in $(seq 20000); do echo '        500 http://mirror.example bookworm/main amd64'; done
 """
-"""As apt-cache, it fails if its reader does not read all of a long version table."""
+"""Like apt-cache, it fails if the reader stops before the end of a long version table."""
 MIRRORS = r"""
 Docker|stable|bookworm|http://docker.example/
 Debian|main|trixie|http://mirror.example/debian/
@@ -55,7 +55,7 @@ debian = pytest.mark.skipif(
 
 
 class Machine:
-    """A machine that has everything, until a test takes something away."""
+    """A machine with every program that setup.sh needs; a test removes some."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.programs = folder, folder / "programs"
@@ -81,7 +81,7 @@ class Machine:
     def add_apt(
         self, candidate: str, *, mirrors: str = MIRRORS, fetch: str = "true", install: str = "true"
     ) -> None:
-        """Make it a Debian; ``candidate`` is its own Packer's version, ``fetch`` what its mirror does."""
+        """Install apt; ``candidate`` is the release's Packer, ``fetch`` what the mirror runs."""
         self.add("apt-get", APT_GET.format(mirrors=mirrors, fetch=fetch, install=install))
         self.add("apt-cache", APT_CACHE.format(candidate=candidate))
         self.add("dpkg", "echo amd64")
@@ -107,9 +107,9 @@ class Machine:
         return done.returncode, done.stdout, done.stderr
 
     def installed(self) -> list[str]:
-        """The packages that apt-get was told to install, if it was."""
-        told = self.folder / "apt"
-        lines = told.read_text().splitlines() if told.exists() else []
+        """Return the packages that apt-get was called to install."""
+        calls = self.folder / "apt"
+        lines = calls.read_text().splitlines() if calls.exists() else []
         assert lines[:1] in ([], ["update"])
         return [word for line in lines[1:] for word in line.split()[1:] if not word.startswith("--")]
 
@@ -129,13 +129,13 @@ def test_missing_programs_are_installed_packer_if_the_release_has_it(machine: Ma
     machine.remove("mmdebstrap", "systemd-nspawn", "packer")
     machine.add_apt("1.6.6+ds1-2")
     packages = ["mmdebstrap", "systemd-container", "packer"]
-    code, told, _ = machine.set_up()
-    assert (code, told.splitlines()[0]) == (0, f"installing Debian packages: {' '.join(packages)}")
+    code, output, _ = machine.set_up()
+    assert (code, output.splitlines()[0]) == (0, f"installing Debian packages: {' '.join(packages)}")
     assert machine.installed() == packages
 
 
 def test_the_venv_package_matches_the_python_of_make(machine: Machine) -> None:
-    """Debian's own needs a package for it; another one brings it along."""
+    """Only Debian's Python needs a package for venv."""
     machine.add("python3", '[ "$2" != "import ensurepip, venv" ]')
     machine.add("python3.12")
     machine.add_apt("1.6.6")
@@ -157,7 +157,7 @@ def test_setup_ends_if_packages_cannot_be_installed(machine: Machine) -> None:
 
 @debian
 def test_packer_is_downloaded_if_the_release_has_none(machine: Machine) -> None:
-    """From the machine's own mirror, signed by Debian; the system gets neither source nor package."""
+    """It comes from the configured mirror, signed by Debian, and no source or package is installed."""
     machine.remove("packer")
     machine.add_apt("(none)")
     folder = machine.packer.parent
@@ -179,8 +179,8 @@ def test_packer_is_downloaded_if_the_release_has_none(machine: Machine) -> None:
 def test_if_the_mirror_has_no_packer_setup_says_so_and_succeeds(reason: str, machine: Machine) -> None:
     machine.remove("packer")
     machine.add_apt("(none)", fetch=f'echo "{reason}"; exit 100')
-    code, _, said = machine.set_up()
-    assert (code, said) == (0, f"Packer is not installed: {reason[3:].rstrip('.')}. {ELSEWHERE}\n")
+    code, _, errors = machine.set_up()
+    assert (code, errors) == (0, f"Packer is not installed: {reason[3:].rstrip('.')}. {ELSEWHERE}\n")
     assert not machine.packer.exists()
 
 
@@ -196,8 +196,8 @@ def test_packer_is_downloaded_without_root_too(machine: Machine) -> None:
     machine.remove("packer", "mmdebstrap")
     machine.add("id", "echo 1000")
     machine.add_apt("1.6.6")
-    code, _, said = machine.set_up()
-    assert (code, said) == (
+    code, _, errors = machine.set_up()
+    assert (code, errors) == (
         0,
         "Not installed, and there is no root here to do it: mmdebstrap. What needs them is left out.\n",
     )
@@ -219,9 +219,9 @@ def test_without_apt_the_missing_programs_are_listed(machine: Machine) -> None:
 def test_a_missing_or_too_old_python_ends_setup(python: str, machine: Machine) -> None:
     machine.add("python3.9", "exit 1")
     machine.add("python3", "exit 1")
-    code, _, said = machine.set_up(PYTHON=python)
+    code, _, errors = machine.set_up(PYTHON=python)
     sentence = "dask-bake needs Python 3.11 or newer. Say which: make PYTHON=python3.12 …\n"
-    assert (code, said) == (2, sentence)
+    assert (code, errors) == (2, sentence)
 
 
 def test_without_python_debian_s_is_installed(machine: Machine) -> None:

@@ -30,7 +30,7 @@ def test_an_image_is_built_sealed_and_verified(bench: Bench) -> None:
         ("deprecate 2027-05-01", "ami-1"),
         ("tag ['dask-bake:verified']", "ami-1"),
     ]
-    assert bench.proof.verified == ["ami-1"]
+    assert bench.verification.verified == ["ami-1"]
     assert image.tag(Tag.VERIFIED) == "yes"
     bench.assert_nothing_left()
 
@@ -127,7 +127,7 @@ def test_of_images_with_the_same_digest_the_newest_is_used(bench: Bench) -> None
 
 
 def test_a_failed_build_does_not_remove_a_verified_image_of_the_same_name(bench: Bench) -> None:
-    """EC2 may not have shown it when the name was chosen."""
+    """EC2 may not have listed it when the name was chosen."""
     bench.bake()
     theirs = bench.cloud.image("ami-1")
     bench.packer.fails = BakeError("packer failed: the name is taken")
@@ -138,7 +138,7 @@ def test_a_failed_build_does_not_remove_a_verified_image_of_the_same_name(bench:
 
 
 def test_an_image_that_cannot_be_removed_is_named(bench: Bench) -> None:
-    bench.proof.fails = BakeError("it does not compute")
+    bench.verification.fails = BakeError("it does not compute")
     bench.cloud.keeps_images = True
     with pytest.raises(LeftoverError) as caught:
         bench.bake()
@@ -161,7 +161,7 @@ def test_a_failed_build_leaves_nothing(bench: Bench, error: BaseException, late:
 
 
 def test_if_the_credentials_expire_the_error_names_what_may_be_left(bench: Bench) -> None:
-    """Packer fails for them, and so does everything that would clear away."""
+    """Packer and the clean-up fail alike."""
     expired = BakeError("AWS does not accept the credentials: Request has expired. (RequestExpired)")
     bench.packer.fails = BakeError(
         "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
@@ -169,14 +169,14 @@ def test_if_the_credentials_expire_the_error_names_what_may_be_left(bench: Bench
     bench.cloud.faults = [Fault("nodes", expired, nth) for nth in range(1, 9)]
     with pytest.raises(LeftoverError) as caught:
         bench.bake()
-    said, left, proof = caught.value.message.splitlines()
+    failure, left, verification = caught.value.message.splitlines()
     name = next(iter(bench.cloud.security_groups)).name.removeprefix("dask-bake-")
-    assert said == "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
+    assert failure == "snapshot failed: Error creating AMI: RequestExpired: Request has expired."
     assert left == (
         f"something may be left that costs money: whatever is tagged dask-bake:cluster={name}."
         " The reason: AWS does not accept the credentials: Request has expired. (RequestExpired)"
     )
-    assert proof == left.replace(name, f"{name}-proof")
+    assert verification == left.replace(name, f"{name}-proof")
     assert hint_of(caught.value) == f"dask-bake down {name}; dask-bake down {name}-proof"
 
 
@@ -191,7 +191,7 @@ def test_without_a_build_neither_packer_nor_the_caller_s_address_is_needed(bench
 
 
 class Interrupted:
-    """A bake that was interrupted, or whose Packer failed; anew each time."""
+    """A new bake that is interrupted, or whose Packer fails."""
 
     def __init__(self, source: Path, cache: Path, fails: BaseException) -> None:
         self.bench = Bench(source, cache)
@@ -200,12 +200,12 @@ class Interrupted:
     def __call__(self) -> None:
         self.bench.bake()
 
-    def unsaid(self) -> list[str]:
-        """What there is afterwards that was not named."""
-        said, cloud = message_of(self) or "", self.bench.cloud
+    def not_named(self) -> list[str]:
+        """Return what is left and not named in the error."""
+        message, cloud = message_of(self) or "", self.bench.cloud
         images = [image.name for image in cloud.listed if image.id in cloud.own_images]
-        unnamed = [image for image in images if image not in said]
-        return unnamed + ([] if "something may be left" in said else cloud.left)
+        unnamed = [image for image in images if image not in message]
+        return unnamed + ([] if "something may be left" in message else cloud.left)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of a folder that just begins
@@ -215,4 +215,4 @@ def test_an_interrupt_at_any_line_of_a_failing_bake_reports_everything_that_is_l
 ) -> None:
     source, cache = bench.context.source, tmp_path / "cache"
 
-    assert unreported(lambda: Interrupted(source, cache, fails), Interrupted.unsaid) == {}
+    assert unreported(lambda: Interrupted(source, cache, fails), Interrupted.not_named) == {}

@@ -15,7 +15,7 @@ from fakes import SUBNETS, FakeClock, FakeCloud, a_plan, head_of, hint_of
 
 
 def test_a_lease_has_the_time_it_was_taken_not_the_start_of_the_bake():
-    """By the start of the bake it would be old before its machine is there."""
+    """With the start of the bake it would look expired before the instance exists."""
     clock, cloud = FakeClock(), FakeCloud()
 
     def sleep(seconds: float) -> None:
@@ -64,7 +64,7 @@ def test_an_abandoned_lease_is_taken_over_when_it_expires(bench: Bench) -> None:
 
 
 def test_a_lease_that_another_bake_took_over_is_waited_for_from_its_start(bench: Bench) -> None:
-    """Somebody else waited as long, and is at work now: his claim is not the abandoned one."""
+    """A third bake waited as long and took the lease; its lease has not expired."""
     first = other_bake(bench)
     began = bench.clock.now
 
@@ -80,8 +80,8 @@ def test_a_lease_that_another_bake_took_over_is_waited_for_from_its_start(bench:
 
 def test_a_waiting_bake_does_not_terminate_the_verification_cluster_of_another_bake(bench: Bench) -> None:
     group = other_bake(bench)
-    proof = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
-    bench.cloud.run_instances(replace(head_of(a_plan(), group.id), tags=proof))
+    verification = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
+    bench.cloud.run_instances(replace(head_of(a_plan(), group.id), tags=verification))
     with pytest.raises(BakeError, match="has gone on for"):
         bench.bake(timeout=60)
     assert [node.is_live for node in bench.cloud.instances] == [True]

@@ -1,4 +1,4 @@
-"""Equal inputs, equal digests; anything else that changes an image changes its digest."""
+"""The recipe of an image: its digest, its files and its manifest."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""What will end a cluster by itself is read from its head, told in a few lines, and put off there."""
+"""Shutdown timers of a cluster: parsed from the head's state file, and put into sentences."""
 
 import json
 from dataclasses import asdict
@@ -17,13 +17,13 @@ USED = ShutdownTimer(
 LOST = ShutdownTimer("lost", limit=600, left=600, held="", why="no answer from the scheduler for 10 min")
 
 
-def told(*switches, **others):
+def state_file(*switches, **others):
     return json.dumps({"role": "head", "switches": [asdict(one) for one in switches], **others})
 
 
 def test_the_state_file_of_the_head_is_parsed():
-    assert parse_timers(told(LIFETIME, USED, extended=0.0)) == (LIFETIME, USED)
-    assert parse_timers(told()) == ()
+    assert parse_timers(state_file(LIFETIME, USED, extended=0.0)) == (LIFETIME, USED)
+    assert parse_timers(state_file()) == ()
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_malformed_state_file_has_no_timers(text):
 
 def test_an_overdue_timer_has_zero_seconds_left():
     late = ShutdownTimer("idle", limit=10, left=-3, held="", why="")
-    assert parse_timers(told(late)) == (ShutdownTimer("idle", limit=10, left=0, held="", why=""),)
+    assert parse_timers(state_file(late)) == (ShutdownTimer("idle", limit=10, left=0, held="", why=""),)
 
 
 def test_sentences_say_when_the_cluster_ends_and_what_keeps_it_running():

@@ -1,4 +1,4 @@
-"""A file says which cluster is meant; one that does not is one sentence."""
+"""The metadata file of a launch selects a cluster."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ OF_DASK_EC2 = {
 
 @pytest.fixture
 def path(tmp_path):
-    """The file of a cluster."""
+    """Return the metadata file of a cluster."""
     path = tmp_path / "cluster.yaml"
     path.write_text(yaml.safe_dump(metadata_document(CLUSTER, "key")))
     return path

@@ -1,4 +1,4 @@
-"""Which cluster is meant: by its name, or as the only one; what a bake makes on the way is none."""
+"""Finding a cluster by its name, or as the only one; clusters of a bake do not count."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ BAKING = "image-0123456789ab"
 
 
 def holding(*names: str) -> FakeCloud:
-    """An EC2 with these clusters."""
+    """Return an EC2 with these clusters."""
     cloud = FakeCloud()
     for name in names:
         spec = head_of(a_plan(name="docs"))
@@ -23,7 +23,7 @@ def holding(*names: str) -> FakeCloud:
 
 
 @pytest.mark.parametrize(
-    ("there", "asked", "found"),
+    ("there", "name", "found"),
     [
         (("docs",), None, "docs"),
         (("docs", "taxi"), "taxi", "taxi"),
@@ -31,8 +31,8 @@ def holding(*names: str) -> FakeCloud:
         (("docs", BAKING), BAKING, BAKING),
     ],
 )
-def test_a_cluster_is_found_by_name_or_as_the_only_one(there, asked, found):
-    assert find(holding(*there), CLOUD, asked).name == found
+def test_a_cluster_is_found_by_name_or_as_the_only_one(there, name, found):
+    assert find(holding(*there), CLOUD, name).name == found
 
 
 @pytest.mark.parametrize(

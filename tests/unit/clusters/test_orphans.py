@@ -1,4 +1,4 @@
-"""What belongs to no living cluster: how that is decided, shown, and removed though some of it resists."""
+"""Which tagged resources are orphaned."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -62,7 +62,7 @@ def test_a_resource_created_in_the_future_is_not_orphaned():
 
 
 def test_a_launch_whose_head_has_just_ended_is_not_orphaned():
-    """Another place may be tried for it."""
+    """The launch may be trying another zone."""
     assert not plan(head("terminated", ended=NOW - timedelta(minutes=1)), resource(ResourceKind.GROUP))
     assert plan(head("terminated", ended=NOW - GRACE_PERIOD), resource(ResourceKind.GROUP))
 
@@ -91,11 +91,11 @@ def test_each_launch_of_a_cluster_name_is_decided_separately():
 
 @pytest.mark.parametrize("name", [BAKE, f"{BAKE}-proof"])
 def test_a_lease_of_a_bake_is_orphaned_when_no_bake_can_still_run(name):
-    def claim(age: timedelta) -> ReapPlan:
+    def lease(age: timedelta) -> ReapPlan:
         return plan(resource(ResourceKind.GROUP, cluster=BAKE), head(cluster=name, created=NOW - age))
 
-    assert not claim(BAKING - timedelta(seconds=1))
-    assert claim(BAKING)
+    assert not lease(BAKING - timedelta(seconds=1))
+    assert lease(BAKING)
 
 
 def test_a_lease_is_not_orphaned_between_build_and_verification():

@@ -16,7 +16,7 @@ from orphans import NOW, OLD, resource
 
 @dataclass
 class Region(FakeCloud):
-    """A region in a list, with disks and interfaces."""
+    """A region in lists, with volumes and network interfaces."""
 
     loose: list[Resource] = field(default_factory=list)
     held: tuple[str, ...] = ()
@@ -58,7 +58,7 @@ class Region(FakeCloud):
 
 
 def a_region(*names: str, **more) -> Region:
-    """With a worker and a group of each cluster."""
+    """Return a region with a worker and a security group of each cluster."""
     nodes, groups = [], []
     for name in names:
         tags = resource(ResourceKind.GROUP, cluster=name).tags

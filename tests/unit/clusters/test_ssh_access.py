@@ -1,4 +1,4 @@
-"""Who is let in to a cluster's SSH, and what `allow-me` changes."""
+"""Addresses that may use SSH, and the changes of `allow-me`."""
 
 from dataclasses import replace
 
@@ -60,7 +60,7 @@ def test_an_address_that_is_allowed_already_changes_nothing():
 
 
 def test_an_address_that_a_foreign_rule_allows_gets_no_second_rule():
-    """EC2 knows a rule by what it lets in, not by its description."""
+    """EC2 identifies a rule by what it allows, not by its description."""
     change = plan_change(a_cluster_with(ssh_rule(OLD), SOMEBODY_S), [OFFICE])
 
     assert (change.opened, change.closed) == ((), (ssh_rule(OLD),))
@@ -103,7 +103,7 @@ BESIDE = ConnectEndpoint("eice-3", "vpc-1", "subnet-7", ("sg-6",))
 
 
 def test_an_endpoint_in_the_vpc_is_chosen_preferably_in_the_subnet():
-    """The AWS CLI, told none, takes whichever it finds: maybe one that the head's group does not let in."""
+    """The AWS CLI alone takes any endpoint, perhaps one that the head's security group does not allow."""
     everything = (ELSEWHERE, KEEPING, BESIDE, READY)
 
     assert choose_endpoint(everything, SUBNETS[0]) == READY

@@ -1,4 +1,4 @@
-"""A removal goes on until EC2 has shown twice that nothing is left, or says what is."""
+"""A teardown goes on until EC2 has listed nothing twice, or names what is left."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ TAGS = {Tag.CLUSTER: "dask"}
 
 
 class Protecting(FakeCloud):
-    """An EC2 that does not end these instances, and says so."""
+    """An EC2 that refuses to terminate the protected instances."""
 
     protected: tuple[str, ...] = ()
 
@@ -26,7 +26,7 @@ class Protecting(FakeCloud):
 
 
 def filled(cloud):
-    """The cloud with a cluster of three nodes, its group and its key pair."""
+    """Return the cloud with a cluster of three nodes, its security group and its key pair."""
     plan = a_plan()
     cloud.create_security_group(plan.group_name, vpc_id="vpc-1", tags=plan.group_tags)
     cloud.run_instances(head_of(plan))
@@ -36,10 +36,10 @@ def filled(cloud):
     return cloud
 
 
-def remove(cloud, **said):
+def remove(cloud, **options):
     clock, events = FakeClock(), []
-    settle = said.pop("settle", 0.0)
-    resources = TaggedResources(cloud, "dask", TAGS, **said)
+    settle = options.pop("settle", 0.0)
+    resources = TaggedResources(cloud, "dask", TAGS, **options)
     Teardown(resources, events.append, clock, clock.sleep, settle=settle).run()
     return clock.now - 100, [event.text for event in events if isinstance(event, Note)]
 
@@ -115,7 +115,7 @@ def test_a_security_group_that_a_foreign_interface_uses_is_named_with_the_interf
 
 
 def test_an_instance_that_appears_during_teardown_is_terminated_too():
-    """As when a cluster is taken down while it is launched."""
+    """This happens if a cluster is taken down during its launch."""
     cloud = filled(FakeCloud())
 
     class Late:
@@ -158,7 +158,7 @@ def test_a_known_instance_that_ec2_does_not_list_is_terminated_when_it_appears_w
     cloud.delay = 20
 
     class Unknowing:
-        """Takes what it does not show for what is not there."""
+        """An EC2 that treats an instance it does not list yet as missing."""
 
         def __getattr__(self, name):
             return getattr(cloud, name)

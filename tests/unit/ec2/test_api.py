@@ -1,4 +1,4 @@
-"""The exact requests that are sent, and what becomes of the answers that refuse."""
+"""Exact requests to EC2, and the errors made of refusals."""
 
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -314,9 +314,9 @@ def test_without_live_console_output_the_last_stored_output_is_requested(stubbed
     why = "This instance type does not support retrieving the latest console logs"
     latest = {"InstanceId": "i-1", "Latest": True}
     stub.add_client_error("get_console_output", "UnsupportedOperation", why, expected_params=latest)
-    told = {"InstanceId": "i-1", "Output": "booting"}
+    response = {"InstanceId": "i-1", "Output": "booting"}
     if code is None:
-        stub.add_response("get_console_output", told, {"InstanceId": "i-1"})
+        stub.add_response("get_console_output", response, {"InstanceId": "i-1"})
     else:
         stub.add_client_error("get_console_output", code, expected_params={"InstanceId": "i-1"})
 
@@ -533,8 +533,8 @@ def test_an_unreachable_endpoint_is_an_error_and_every_attempt_is_an_event():
 
     with pytest.raises(OutcomeUnknownError, match="EC2 could not be reached"):
         edge.subnets()
-    told = Note("AWS does not respond to DescribeSubnets: retrying.")
-    assert events == [*3 * [Called("DescribeSubnets")], told, *2 * [Called("DescribeSubnets")]]
+    note = Note("AWS does not respond to DescribeSubnets: retrying.")
+    assert events == [*3 * [Called("DescribeSubnets")], note, *2 * [Called("DescribeSubnets")]]
     assert clock.now == 100 + 1 + 2 + 4 + 8
 
 

@@ -1,4 +1,4 @@
-"""The exact requests for images and snapshots, and what becomes of the answers that refuse."""
+"""Exact requests for images and snapshots, and the errors made of refusals."""
 
 import http.server
 import threading

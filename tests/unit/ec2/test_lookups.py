@@ -56,9 +56,9 @@ def account():
 
 def test_a_quota_is_requested_by_its_code(account):
     edge, answers = account
-    told = {"Quota": {"QuotaName": "Running On-Demand Standard instances", "Value": 32.0}}
+    response = {"Quota": {"QuotaName": "Running On-Demand Standard instances", "Value": 32.0}}
     wanted = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
-    answers.append(lambda stub: stub.add_response("get_service_quota", told, wanted))
+    answers.append(lambda stub: stub.add_response("get_service_quota", response, wanted))
 
     assert edge.quota("L-1216C47A") == Quota("L-1216C47A", "Running On-Demand Standard instances", 32.0)
 
@@ -114,9 +114,9 @@ def test_a_key_pair_name_is_not_a_pattern(stubbed):
 def test_a_placement_group_name_is_not_a_pattern(stubbed):
     edge, stub = stubbed
     wanted = {"Filters": [{"Name": "group-name", "Values": ["near"]}]}
-    told = {"PlacementGroups": [{"GroupName": "near", "State": "available", "Strategy": "cluster"}]}
-    stub.add_response("describe_placement_groups", told, wanted)
-    stub.add_response("describe_placement_groups", told)
+    response = {"PlacementGroups": [{"GroupName": "near", "State": "available", "Strategy": "cluster"}]}
+    stub.add_response("describe_placement_groups", response, wanted)
+    stub.add_response("describe_placement_groups", response)
 
     assert edge.placement_group("near") == PlacementGroup("near", "available", "cluster")
     assert edge.placement_group("ne*") is None
@@ -132,20 +132,20 @@ SUBNET = {
 
 
 @pytest.mark.parametrize(
-    ("asked", "filters"),
+    ("query", "filters"),
     [
         ({}, [{"Name": "default-for-az", "Values": ["true"]}]),
         ({"vpc_id": "vpc-1"}, [{"Name": "vpc-id", "Values": ["vpc-1"]}]),
         ({"subnet_id": "subnet-1"}, [{"Name": "subnet-id", "Values": ["subnet-1"]}]),
     ],
 )
-def test_subnets_are_requested_by_default_by_vpc_or_by_id(stubbed, asked, filters):
+def test_subnets_are_requested_by_default_by_vpc_or_by_id(stubbed, query, filters):
     edge, stub = stubbed
     other = {**SUBNET, "SubnetId": "subnet-0", "AvailabilityZone": "us-east-1a", "MapPublicIpOnLaunch": False}
-    found = [SUBNET] if "subnet_id" in asked else [SUBNET, other]
+    found = [SUBNET] if "subnet_id" in query else [SUBNET, other]
     stub.add_response("describe_subnets", {"Subnets": found}, {"Filters": filters})
 
-    assert edge.subnets(**asked)[-1] == Subnet("subnet-1", "vpc-1", "us-east-1b", 7)
+    assert edge.subnets(**query)[-1] == Subnet("subnet-1", "vpc-1", "us-east-1b", 7)
 
 
 def test_a_subnet_id_is_not_a_pattern(stubbed):

@@ -6,7 +6,7 @@ from dask_bake.ec2.prices import prices_of
 
 
 def product(price: str, usage: str = "BoxUsage:m6i.2xlarge") -> str:
-    """An entry of AWS's price list."""
+    """Return an entry of AWS's price list."""
     dimensions = {"x.y": {"unit": "Hrs", "pricePerUnit": {"USD": price}}}
     terms = {"OnDemand": {"x": {"priceDimensions": dimensions}}, "Reserved": {}}
     return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})

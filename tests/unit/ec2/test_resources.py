@@ -32,7 +32,7 @@ def instance(**changes) -> Resource:
 
 
 @pytest.mark.parametrize(
-    ("told", "resource"),
+    ("described", "resource"),
     [
         (
             {"StateTransitionReason": "User initiated (2026-01-02 03:04:05 GMT)"},
@@ -42,7 +42,7 @@ def instance(**changes) -> Resource:
         ({"InstanceLifecycle": "spot", "StateTransitionReason": ""}, instance(is_spot=True)),
     ],
 )
-def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, told, resource):
+def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, described, resource):
     edge, stub = stubbed
     answer = {
         "InstanceId": "i-1",
@@ -50,7 +50,7 @@ def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, told, reso
         "State": {"Name": "terminated"},
         "LaunchTime": WHEN,
         "Tags": TOLD,
-        **told,
+        **described,
     }
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, MANAGED_FILTER)
 
@@ -106,15 +106,15 @@ def test_each_kind_of_resource_is_requested_by_the_managed_tag(stubbed, kind, op
     assert getattr(edge, kind)() == [resource]
 
 
-@pytest.mark.parametrize("said", ["", "yesterday", "2026-01-02"])
-def test_an_invalid_creation_time_is_unknown_and_one_without_zone_is_utc(stubbed, said):
+@pytest.mark.parametrize("value", ["", "yesterday", "2026-01-02"])
+def test_an_invalid_creation_time_is_unknown_and_one_without_zone_is_utc(stubbed, value):
     edge, stub = stubbed
-    tags = [{"Key": Tag.CREATED, "Value": said}]
+    tags = [{"Key": Tag.CREATED, "Value": value}]
     answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
     stub.add_response("describe_security_groups", answer, MANAGED_FILTER)
 
     (resource,) = edge._security_groups()
-    assert resource.created == (datetime(2026, 1, 2, tzinfo=UTC) if said == "2026-01-02" else None)
+    assert resource.created == (datetime(2026, 1, 2, tzinfo=UTC) if value == "2026-01-02" else None)
 
 
 def test_deleting_a_missing_resource_is_no_error(stubbed):

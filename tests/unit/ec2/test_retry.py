@@ -1,4 +1,4 @@
-"""Requests are retried where that can help, with limits and backoff, and no others are."""
+"""Retries of EC2 requests: which errors, the limits, and the backoff."""
 
 from contextlib import suppress
 from itertools import pairwise
@@ -18,12 +18,12 @@ DROPPED = ConnectionClosedError(endpoint_url="http://x")
 
 
 def refusal(code: str, message: str = "why", status: int = 400) -> ClientError:
-    said = {"Code": code, "Message": message}
-    return ClientError({"Error": said, "ResponseMetadata": {"HTTPStatusCode": status}}, "Some")
+    error = {"Code": code, "Message": message}
+    return ClientError({"Error": error, "ResponseMetadata": {"HTTPStatusCode": status}}, "Some")
 
 
 class Request:
-    """A request whose first ``times`` attempts fail; every attempt where that is ``None``."""
+    """A request whose first ``times`` attempts fail; every attempt fails if it is ``None``."""
 
     def __init__(self, error, times=None):
         self.error, self.times, self.tries = error, times, 0

@@ -71,11 +71,11 @@ def test_packages_installed_by_conda_are_conda_dependencies(tmp_path):
 def test_the_environment_of_this_python_is_valid_and_has_its_version_of_distributed():
     environment = parse_environment(own_environment().text, "this Python's environment")
     specs = [spec.partition("=")[0] for spec in environment.specs]
-    asked = [*specs, *(each.partition("==")[0] for each in environment.requirements)]
+    names = [*specs, *(each.partition("==")[0] for each in environment.requirements)]
     version = importlib.metadata.version("distributed")
     assert {f"distributed=={version}", f"distributed={version}"} & {
         *environment.requirements,
         *environment.specs,
     }
     assert environment.specs[0] == "python={}.{}".format(*sys.version_info)
-    assert "dask-bake" not in asked
+    assert "dask-bake" not in names

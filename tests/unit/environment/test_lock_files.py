@@ -21,7 +21,7 @@ def yes(text: str) -> bool:
 
 
 class Maker:
-    """Makes locks, and counts."""
+    """Makes locks, and counts them."""
 
     def __init__(self) -> None:
         self.count = 0

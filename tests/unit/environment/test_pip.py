@@ -1,4 +1,4 @@
-"""Wheels come by their hashes, from a pip that is played here."""
+"""Wheels by a fake pip: resolved, downloaded by hash, cached."""
 
 import errno
 import hashlib
@@ -26,7 +26,7 @@ QUIET: Notify = [].append
 
 
 class Pip:
-    """A pip whose index has these wheels."""
+    """A fake pip whose index has these wheels."""
 
     def __init__(self, **content: bytes) -> None:
         self.content = content
@@ -63,15 +63,15 @@ def test_a_damaged_wheel_is_downloaded_again(tmp_path: Path) -> None:
 
 def test_only_missing_wheels_are_requested_by_hash(tmp_path: Path) -> None:
     wheels.fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, pip=Pip(**CONTENT))
-    asked: list[str] = []
+    requested: list[str] = []
 
     def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
         requirement = next(each for each in arguments if each.startswith("--requirement="))
-        asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines())
+        requested.extend(Path(requirement.partition("=")[2]).read_text().splitlines())
         Pip(**CONTENT)(arguments, folder, notify)
 
     wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip)
-    assert asked == [f"pip==1 --hash=sha256:{PACKAGES[1].sha256}"]
+    assert requested == [f"pip==1 --hash=sha256:{PACKAGES[1].sha256}"]
 
 
 def test_wheels_are_downloaded_by_hash_for_the_platform_of_the_image(tmp_path: Path) -> None:

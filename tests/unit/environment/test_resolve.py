@@ -67,7 +67,7 @@ def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def index(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Wheels: of ``msgpack``, which conda has too, a newer version than conda's."""
+    """Return a folder of wheels; its ``msgpack`` is newer than that of the channel."""
     wheels = tmp_path_factory.mktemp("index")
     for name, version, needs in (
         ("pip", "25.0", ()),
@@ -105,7 +105,7 @@ def pip_settings(index: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Project:
-    """A folder with an environment.yml, and what was said while it was locked."""
+    """A folder with an environment.yml, and the events while it was locked."""
 
     home: Path
     channel: str
@@ -136,9 +136,9 @@ class Project:
         source.mkdir(exist_ok=True)
         (source / "rattler.lock").write_text(RATTLER)
         self.events.clear()
-        asked = EnvironmentOptions(file=self.file, installer=installer)
+        chosen = EnvironmentOptions(file=self.file, installer=installer)
         request = read_request(
-            replace(asked, **options),  # type: ignore[arg-type]
+            replace(chosen, **options),  # type: ignore[arg-type]
             Directories(source, self.home / "state", self.home / "cache"),
             notify=self.events.append,
             renew=renew,
@@ -264,14 +264,14 @@ def test_an_environment_without_dask_is_refused(installer: InstallerChoice, proj
 
 
 def test_an_environment_that_names_no_python_gets_the_caller_s_from_conda(project: Project) -> None:
-    """Another Python has its own lock beside it."""
+    """Each Python has a lock of its own beside the environment."""
     project.write("dask", "distributed")
     assert project.prepare().lock.python == f"{PYTHON}.9"
     assert project.kept == [f"py{PYTHON.replace('.', '')}.conda.lock"]
 
 
 def pip_lock_for(project: Project, python: str) -> None:
-    """Keep a pip.lock for that Python beside an environment.yml that names none."""
+    """Write a pip.lock for the Python beside an environment.yml that names no Python."""
     project.write("dask", "distributed")
     name = f"py{''.join(python.split('.')[:2])}.pip.lock"
     (project.file.parent / name).write_text(pip_lock(project, "dask", "distributed", python=python))
@@ -282,9 +282,9 @@ def test_pip_installs_for_the_python_of_the_given_base(release: DebianRelease, p
     """A client with another Python gets a note."""
     pip_lock_for(project, release.python)
     assert project.prepare(PIP, base=release).lock.python == release.python
-    said = f"The image will have Python {release.python}, this machine has {PYTHON}:"
+    note = f"The image will have Python {release.python}, this machine has {PYTHON}:"
     assert project.notes == (
-        [] if release == DEBIAN else [f"{said} a client here could not use its clusters."]
+        [] if release == DEBIAN else [f"{note} a client here could not use its clusters."]
     )
 
 
@@ -440,8 +440,8 @@ def test_secrets_do_not_appear_in_lock_manifest_or_message(project: Project, fol
         channel.unavailable = True
         with pytest.raises(BakeError) as caught:
             project.prepare(renew=True)
-    said = f"{caught.value.message} {caught.value.hint} {project.events}"
-    assert "s3same" not in f"{installer.files['conda.lock'].decode()} {installer.lock} {said}"
+    messages = f"{caught.value.message} {caught.value.hint} {project.events}"
+    assert "s3same" not in f"{installer.files['conda.lock'].decode()} {installer.lock} {messages}"
 
 
 # Locks that are given
@@ -526,7 +526,7 @@ def test_a_pip_requirement_from_outside_an_index_is_refused() -> None:
 def test_the_pip_part_keeps_conda_s_versions_and_adds_only_missing_packages(
     project: Project, served: Served, tmp_path: Path
 ) -> None:
-    """``zstd`` is a C library of conda's and a Python package of pip's: two things of one name."""
+    """``zstd`` is a C library in conda and a Python package in pip: two packages of one name."""
     project.write(*DASK, "odd", pip=("rides",))
     installer = project.prepare()
     assert packages(installer, "pypi") == ["rides 1.0", "zstd 1.5"]

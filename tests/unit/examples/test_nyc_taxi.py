@@ -1,4 +1,4 @@
-"""The example: the figures of pandas on the same rows, from a real scheduler; words when there are none."""
+"""The example on a real scheduler: the results of pandas on the same rows, and errors without data."""
 
 import json
 import os
@@ -28,7 +28,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
 
 @pytest.fixture(scope="module")
 def s3(files: tuple[Path, ...]) -> Iterator[str]:
-    """An S3 on this machine with the files in it, for anyone to read."""
+    """Return the URL of a local S3 with the public files."""
     server = ThreadedMotoServer("127.0.0.1", 0)
     server.start()
     host, port = server.get_host_and_port()
@@ -50,7 +50,7 @@ def s3(files: tuple[Path, ...]) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def scheduler(s3: str) -> Iterator[str]:
-    """A scheduler whose only worker, a process of its own, knows the way to that S3; the example does not."""
+    """Return a scheduler whose only worker, a process, has the URL of that S3; the example has not."""
     environment = {"AWS_ENDPOINT_URL": s3, "AWS_CONFIG_FILE": os.devnull}
     with LocalCluster(
         n_workers=1,
@@ -69,7 +69,7 @@ def run(scheduler: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def by_hand(files: tuple[Path, ...]) -> dict[str, dict[str, float]]:
-    """The figures, without any code of the example."""
+    """Return the results, computed without code of the example."""
     rides = pd.concat([pd.read_csv(path) for path in files])
     rides = rides[(rides["tip_amount"] > 0) & (rides["fare_amount"] > 0)]
     rides["fraction"] = rides["tip_amount"] / rides["fare_amount"]

@@ -24,7 +24,7 @@ def test_each_purpose_has_permissions(need):
 
 
 def test_a_statement_has_one_set_of_resources_and_one_condition():
-    """Merging rows into a statement loses no row's resources."""
+    """So merging rows into a statement loses no resources."""
     for sid in {grant.sid for grant in GRANTS}:
         rows = [grant for grant in GRANTS if grant.sid == sid]
         assert [(row.resources, row.condition) for row in rows] == len(rows) * [
@@ -131,9 +131,9 @@ def test_extras_have_the_names_of_the_options():
 def test_the_command_prints_the_policy_and_notes_the_placeholders(capsys):
     assert run(["iam-policy", "--for", "launch", "--for", "bake", "--with", "spot"]) == 0
 
-    printed, said = capsys.readouterr()
-    assert json.loads(printed) == policy((Purpose.LAUNCH, Purpose.BAKE, Extra.SPOT))
-    assert said == "Replace ACCOUNT by your account number, or pass --account.\n"
+    output, errors = capsys.readouterr()
+    assert json.loads(output) == policy((Purpose.LAUNCH, Purpose.BAKE, Extra.SPOT))
+    assert errors == "Replace ACCOUNT by your account number, or pass --account.\n"
 
 
 def test_the_default_purpose_is_launch_and_the_account_is_filled_in(capsys):

@@ -1,4 +1,4 @@
-"""An image is judged by its tags before anything is started from it."""
+"""Compatibility of an image by its tags: versions, architecture, age."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -44,8 +44,8 @@ def tagged(tags: dict[str, str], **changes) -> Image:
 
 
 def baked(verified: str | None = Verified.YES, *, base: str = BASE, **changes) -> Image:
-    proof = {} if verified is None else {Tag.VERIFIED: str(verified)}
-    return tagged({Tag.MANAGED: "true", Tag.BASE_NAME: base, **proof}, **changes)
+    verification = {} if verified is None else {Tag.VERIFIED: str(verified)}
+    return tagged({Tag.MANAGED: "true", Tag.BASE_NAME: base, **verification}, **changes)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_an_image_fits_a_type_of_its_architecture(architecture, instance_type):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "instance_type", "bakeable", "said"),
+    ("architecture", "instance_type", "bakeable", "refusal"),
     [
         (
             "arm64",
@@ -240,12 +240,12 @@ def test_an_image_fits_a_type_of_its_architecture(architecture, instance_type):
     ],
 )
 def test_an_instance_type_of_another_architecture_is_wrong_use_with_a_hint(
-    architecture, instance_type, bakeable, said
+    architecture, instance_type, bakeable, refusal
 ):
     with pytest.raises(UsageError) as caught:
         check_architecture(baked(architecture=architecture), instance_type, bakeable)
 
-    assert (caught.value.message, caught.value.hint) == said
+    assert (caught.value.message, caught.value.hint) == refusal
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,8 @@ from fakes import hint_of
 TOKEN = iter(f"token-{number}" for number in range(1000))
 
 
-def carry_out(plans, edges, told=None):
-    notify = (lambda _: None) if told is None else told.append
+def carry_out(plans, edges, events=None):
+    notify = (lambda _: None) if events is None else events.append
     return copy.copy(plans, edges, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
 
 
@@ -44,9 +44,9 @@ def test_an_unfinished_copy_is_completed(state):
 
 
 def test_a_copy_gets_imdsv2_and_deprecation_of_its_source_and_then_the_verified_tag():
-    edge, told = FakeImages(), []
+    edge, events = FakeImages(), []
     later = NOW + timedelta(days=90)
-    (copied,) = carry_out([a_copy_plan(deprecation=later)], {"eu-west-1": edge}, told)
+    (copied,) = carry_out([a_copy_plan(deprecation=later)], {"eu-west-1": edge}, events)
 
     assert edge.calls == [
         ("copy", an_image().id, "dask-bake-000000000001"),
@@ -58,7 +58,7 @@ def test_a_copy_gets_imdsv2_and_deprecation_of_its_source_and_then_the_verified_
     ]
     assert copied == edge.images[0]
     assert dict(copied.tags) == {**dict(an_image().tags), "Name": "dask-bake-000000000001"}
-    assert told == [PhaseStarted("copy to eu-west-1"), PhaseEnded("copy to eu-west-1", 0.0)]
+    assert events == [PhaseStarted("copy to eu-west-1"), PhaseEnded("copy to eu-west-1", 0.0)]
 
 
 @pytest.mark.parametrize("operation", ["wait_available", "require_imdsv2", "tag"])
@@ -85,7 +85,7 @@ def test_a_refused_copy_is_not_retried():
 
 
 def unheard() -> BakeError:
-    """What is refused at last, after a try whose answer was lost."""
+    """Return a refusal after an attempt of unknown outcome."""
     error = refused("you may not")
     error.may_have_happened = True
     return error

@@ -48,19 +48,19 @@ def test_inputs_files_and_packages_are_compared_one_by_one():
 
 
 @pytest.mark.parametrize(
-    ("after", "said"),
+    ("after", "shown"),
     [
         ({"sha256": "9" * 64}, ("2.3.0 cccccccccccc", "2.3.0 999999999999")),
         ({"channel": "main"}, ("2.3.0 of conda-forge linux-64", "2.3.0 of main linux-64")),
         ({"sha256": ""}, None),
     ],
 )
-def test_packages_of_one_version_differ_by_channel_or_hash(after, said):
+def test_packages_of_one_version_differ_by_channel_or_hash(after, shown):
     numpy = MANIFEST.packages[1]
     found = differences(
         replace(MANIFEST, packages=(numpy,)), replace(MANIFEST, packages=(replace(numpy, **after),))
     )
-    assert found.packages == ((Difference("numpy", Change.CHANGED, *said),) if said else ())
+    assert found.packages == ((Difference("numpy", Change.CHANGED, *shown),) if shown else ())
 
 
 def test_a_wheel_and_a_conda_package_of_one_name_are_different_packages():

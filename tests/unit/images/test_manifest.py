@@ -1,4 +1,4 @@
-"""A manifest survives its way through JSON and through tags."""
+"""A manifest as JSON and as tags."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ def hashed(text: str) -> str:
 
 
 def a_package(number: int) -> Package:
-    """A wheel, or a conda package."""
+    """Return a wheel for an even number, a conda package for an odd one."""
     sha256 = hashed(str(number))
     if number % 2:
         return Package(
@@ -66,23 +66,23 @@ def test_a_manifest_is_unchanged_by_tags(packages):
 
 def test_the_image_s_tags_alone_have_everything_except_some_hashes():
     image, snapshot = as_tags(a_manifest(200))
-    told = from_tags(image)
+    read = from_tags(image)
     assert snapshot
-    assert told is not None
-    assert [replace(package, sha256="") for package in told.packages] == [
+    assert read is not None
+    assert [replace(package, sha256="") for package in read.packages] == [
         replace(package, sha256="") for package in a_manifest(200).packages
     ]
-    assert told.packages[0].sha256 == hashed("0")
-    assert not told.has_hashes
+    assert read.packages[0].sha256 == hashed("0")
+    assert not read.has_hashes
 
 
 def test_hashes_that_do_not_fit_into_the_tags_are_left_out():
     image, snapshot = as_tags(a_manifest(400))
-    told = from_tags((*image, *snapshot))
-    assert told is not None
-    hashes = [package.sha256 for package in told.packages]
+    read = from_tags((*image, *snapshot))
+    assert read is not None
+    hashes = [package.sha256 for package in read.packages]
     known = len(list(filter(None, hashes)))
-    assert (len(told.packages), told.has_hashes) == (400, False)
+    assert (len(read.packages), read.has_hashes) == (400, False)
     assert 100 < known < 400
     assert hashes[:known] == [package.sha256 for package in a_manifest(400).packages[:known]]
     assert (len(image), len(snapshot)) == (30, 34)

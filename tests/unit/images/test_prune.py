@@ -13,7 +13,7 @@ from fake_images import NOW, FakeImages, a_snapshot, an_image, refused, some_fac
 
 
 def going(facts, **options) -> list[tuple[int, str]]:
-    """The numbers of the images that would go, with the reason."""
+    """Return the numbers of the images to remove, with the reason."""
     plan = plan_prune(facts, **{"keep": 1, "now": NOW, **options})
     return [(int(verdict.facts.image.id[4:], 16), verdict.why) for verdict in plan.remove]
 
@@ -119,13 +119,13 @@ def test_images_are_removed_with_their_snapshots_and_snapshots_without_an_image_
 
 
 def test_an_image_that_is_in_use_since_the_plan_was_made_is_kept():
-    told = []
+    events = []
     edge = FakeImages(images=[an_image(1), an_image(2, days=2)])
     plan = a_prune(edge)
     edge.users = {an_image(2).id: ("taxi",)}
 
-    assert prune(plan, edge, notify=told.append) == ()
-    assert told == [Note("ami-00000000000000002 stays: it has come into use by taxi.")]
+    assert prune(plan, edge, notify=events.append) == ()
+    assert events == [Note("ami-00000000000000002 stays: it has come into use by taxi.")]
     assert len(edge.images) == 2
 
 

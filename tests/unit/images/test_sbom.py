@@ -1,4 +1,4 @@
-"""An image's CycloneDX document: valid, complete, and the same bytes every time."""
+"""The CycloneDX document of an image: valid, complete and reproducible."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a launch asks EC2 for is closed, however it was asked for: the very calls of a plan are looked at."""
+"""Security of every kind of launch, checked in the exact requests of its plan."""
 
 import base64
 import binascii
@@ -83,7 +83,7 @@ def test_every_volume_is_encrypted_and_deleted_with_its_instance(plan):
 
 
 def test_every_interface_has_explicit_security_groups_and_is_deleted_with_its_instance(plan):
-    """Without a group EC2 takes the VPC's default one, which others may have opened."""
+    """Without a security group EC2 uses the VPC's default one, which may allow anything."""
     for request in requests(plan, "RunInstances"):
         (interface,) = request["NetworkInterfaces"]
         assert interface["Groups"]
@@ -119,7 +119,7 @@ def test_ssh_is_allowed_from_cidr_or_the_caller_s_address_or_with_ssm_and_eice_f
 
 
 def test_only_the_head_is_in_the_security_group_for_ssh(plan):
-    """A worker is in the group of the nodes among themselves alone."""
+    """A worker is only in the security group of the members."""
     head, workers = requests(plan, "RunInstances")
 
     assert head["MaxCount"] == 1
@@ -134,14 +134,14 @@ def test_instances_have_an_instance_profile_only_if_requested(plan):
 
 
 def test_user_data_has_no_secret_except_the_role_s_own_key(plan):
-    """Whoever may describe instances reads it."""
+    """Everyone who may describe instances can read it."""
     texts = [request.get("UserData", "") for request in requests(plan, "RunInstances")]
 
     for text in texts:
-        told = list(strings(text))
-        assert [found.group() for each in told for found in TOKEN.finditer(without_keys(each))] == []
+        texts = list(strings(text))
+        assert [found.group() for each in texts for found in TOKEN.finditer(without_keys(each))] == []
         if not plan.options.tls:
-            assert [each for each in told if KEY.search(each)] == []
+            assert [each for each in texts if KEY.search(each)] == []
 
 
 def test_the_private_key_of_the_ca_is_in_no_user_data():
@@ -151,8 +151,8 @@ def test_the_private_key_of_the_ca_is_in_no_user_data():
 
     own_lines = authority.key_pem.strip().splitlines()[1:-1]
     for request in requests(plan, "RunInstances"):
-        told = "\n".join(strings(request["UserData"]))
-        assert [line for line in own_lines if line in told] == []
+        user_data = "\n".join(strings(request["UserData"]))
+        assert [line for line in own_lines if line in user_data] == []
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_the_private_key_of_the_ca_is_in_no_user_data():
 )
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "base64"])
 def test_the_scan_finds_secrets(secret, packed):
-    """In a file of user-data, as it is or as base64: the scan above is not blind."""
+    """In a file of user-data, plain or as base64."""
     content = base64.b64encode(secret.encode()).decode() if packed else secret
     text = f"#cloud-config\n{yaml.safe_dump({'write_files': [{'path': '/x', 'content': content}]})}"
 
@@ -175,7 +175,7 @@ def test_the_scan_finds_secrets(secret, packed):
 
 
 def test_the_scan_reads_the_user_data_and_accepts_the_public_key():
-    """What the scan lets pass is not nothing."""
+    """So the scan does not read an empty text."""
     (head, _) = requests(a_plan(), "RunInstances")
 
     assert PUBLIC_KEY in list(strings(head["UserData"]))
@@ -193,7 +193,7 @@ def blocks(permission: dict[str, Any]) -> list[ipaddress.IPv4Network | ipaddress
 
 
 def strings(text: str) -> Iterator[str]:
-    """Every string of a cloud-config, and what it is when it was base64 or gzip."""
+    """Yield every string of a cloud-config, also decoded from base64 and gzip."""
     yield from _strings(yaml.safe_load(text) if text else {})
 
 
@@ -224,5 +224,5 @@ def unpacked(value: bytes) -> Iterator[str]:
 
 
 def without_keys(text: str) -> str:
-    """Without armoured keys and certificates, whose letters look like anything."""
+    """Return the text without PEM keys and certificates, which may look like tokens."""
     return re.sub(r"-----BEGIN .*?-----END [A-Z ]+-----", "", text, flags=re.DOTALL)

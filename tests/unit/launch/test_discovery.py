@@ -1,4 +1,4 @@
-"""The image and its base are found by one question each."""
+"""The image and its newest base, found with one request each."""
 
 from dataclasses import replace
 from datetime import timedelta

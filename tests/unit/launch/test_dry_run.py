@@ -1,4 +1,4 @@
-"""EC2 says before a launch what the caller may do; nothing is made."""
+"""Permissions of a launch, checked by dry-run requests."""
 
 import pytest
 
@@ -50,7 +50,7 @@ def test_denied_calls_are_named_and_unclear_responses_are_accepted():
 
 
 def test_a_refusal_for_the_vpc_s_default_security_group_is_not_certain():
-    """In the cluster's own groups, which are not there yet, it may well be permitted."""
+    """In the cluster's own security groups, which do not exist yet, it may be permitted."""
     answers = ask_permissions(a_plan(), FakeQueries(denied=("RunInstances",)))
 
     assert answers[2:] == (

@@ -1,4 +1,4 @@
-"""A launch ends with a cluster whose workers have joined, or with nothing."""
+"""A launch ends with a cluster whose workers have registered, or leaves nothing."""
 
 import pytest
 
@@ -469,7 +469,7 @@ def test_if_the_clean_up_fails_too_the_error_has_both_reasons():
 
 
 def test_enough_workers_are_a_success_though_ec2_does_not_respond_at_the_deadline():
-    """Of a node that has ended it is still asked whether it has; nothing of what was wanted hangs on it."""
+    """The state of an ended node is queried once more, but does not decide the result."""
     cloud, clock = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination: taken"}), FakeClock()
     connection = FakeHeadConnection(cloud)
     connection.registered = lambda _head: {"10.0.0.5": 2}
@@ -488,12 +488,12 @@ def test_enough_workers_are_a_success_though_ec2_does_not_respond_at_the_deadlin
 
 
 def silent_once(ask, when):
-    """``ask``, without an answer the first time that it is so."""
+    """Return `ask`, which raises once when `when` is true."""
     left = [OutcomeUnknownError("no answer")]
 
-    def asked(tags):
+    def interrupted_once(tags):
         if left and when():
             raise left.pop()
         return ask(tags)
 
-    return asked
+    return interrupted_once

@@ -1,4 +1,4 @@
-"""Whichever line of the launcher an interrupt comes at: what is left is said, or nothing is."""
+"""An interrupt at any line of the launcher: what is left is named, or nothing is left."""
 
 import pytest
 
@@ -18,12 +18,12 @@ ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is up, a
 PLAN = a_plan()
 
 
-def unsaid(attempt) -> list[str]:
-    """What there is after the command that it neither returned nor named."""
-    said, left = message_of(attempt), attempt.cloud.left
-    if said is None or any(each in said for each in ALL_OF_IT):
+def not_named(attempt) -> list[str]:
+    """Return what is left that the command neither returned nor named."""
+    message, left = message_of(attempt), attempt.cloud.left
+    if message is None or any(each in message for each in ALL_OF_IT):
         return []
-    return [each for each in left if each not in said]
+    return [each for each in left if each not in message]
 
 
 FAILING = {
@@ -34,7 +34,7 @@ FAILING = {
 
 
 class Launch:
-    """One launch, which goes wrong as told."""
+    """A launch with the configured fault."""
 
     def __init__(self, why: str) -> None:
         self.cloud = FakeCloud(faults=list(FAILING[why]))
@@ -45,7 +45,7 @@ class Launch:
 
 
 class Down:
-    """The end of a cluster, as the command line has it."""
+    """`dask-bake down` of a cluster."""
 
     def __init__(self) -> None:
         attempt = Launch("up")
@@ -68,12 +68,12 @@ class Down:
 
 @pytest.mark.parametrize("why", FAILING)
 def test_an_interrupt_at_any_line_of_a_launch_reports_everything_that_is_left(why):
-    assert unreported(lambda: Launch(why), unsaid) == {}
+    assert unreported(lambda: Launch(why), not_named) == {}
 
 
 def test_an_interrupt_at_any_line_of_down_reports_everything_that_is_left():
     def left(attempt: Down) -> list[str]:
-        named = unsaid(attempt)
+        named = not_named(attempt)
         return named if attempt.has_begun and not attempt.is_untouched else []
 
     assert unreported(Down, left) == {}

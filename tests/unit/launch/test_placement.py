@@ -1,4 +1,4 @@
-"""Where nodes may be put, best first, and what is said where they can be put nowhere."""
+"""Candidates for placement, best first; processes and threads of a worker node."""
 
 from dataclasses import replace
 
@@ -23,7 +23,7 @@ EVERYWHERE = frozenset((kind.name, subnet.zone) for kind in KINDS for subnet in 
 
 
 def found(subnets=HERE, offerings=EVERYWHERE, **options):
-    """The places, as zone, types of the head, types of the workers, market."""
+    """Return the candidates as zone, types of the head, types of the workers, market."""
     return [
         (
             candidate.subnet.zone[-1],

@@ -1,4 +1,4 @@
-"""A plan is decided from options and look-ups alone."""
+"""A launch plan follows from options and discovery alone."""
 
 from dataclasses import replace
 from datetime import UTC, datetime

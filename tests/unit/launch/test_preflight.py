@@ -1,4 +1,4 @@
-"""What options and look-ups make impossible is said before anything is made, by the look-ups themselves."""
+"""Launches that cannot succeed are refused before anything is created."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ THEIRS = SecurityGroup("sg-22222222", "theirs", "vpc-2")
 
 
 def the_target(caller="192.0.2.7/32", found=None, **options):
-    """What is found for a launch with these options, in a region of which ``found`` says more."""
+    """Return the target of a launch with these options; ``found`` are further resources of the region."""
     there = {"images": {"self": (BAKED,)}, "types": (*TYPES, ARM, MAC), **(found or {})}
     return a_target(LaunchOptions(**options), CLOUD, FakeQueries(**there), caller)
 

@@ -1,4 +1,4 @@
-"""What a cluster costs is added up from what AWS says; what AWS does not say is unknown."""
+"""The cost of a cluster, from AWS's prices."""
 
 import io
 import json
@@ -20,25 +20,25 @@ ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
 
 
 def product(price: str, usage: str = "BoxUsage:m6i.2xlarge") -> str:
-    """An entry of AWS's price list."""
+    """Return an entry of AWS's price list."""
     dimensions = {"x.y": {"unit": "Hrs", "pricePerUnit": {"USD": price}}}
     terms = {"OnDemand": {"x": {"priceDimensions": dimensions}}, "Reserved": {}}
     return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
 
 
 class FakePrices:
-    """Price list and spot prices, by what is asked for; ``asked`` are the filters."""
+    """Price list and spot prices; ``requested`` are the filters of each request."""
 
     def __init__(self, **answers):
         self.answers = answers
-        self.asked = []
+        self.requested = []
 
     def __call__(self, service):
         return self
 
     def get_products(self, ServiceCode, Filters):  # noqa: N803 - boto3's names
         wanted = {each["Field"]: each["Value"] for each in Filters}
-        self.asked.append((ServiceCode, wanted))
+        self.requested.append((ServiceCode, wanted))
         key = wanted.get("instanceType") or wanted.get("volumeApiName") or wanted["group"]
         answer = self.answers.get(key, [])
         if isinstance(answer, Exception):
@@ -46,7 +46,7 @@ class FakePrices:
         return {"PriceList": answer}
 
     def describe_spot_price_history(self, **wanted):
-        self.asked.append(("spot", wanted["InstanceTypes"], wanted["AvailabilityZone"]))
+        self.requested.append(("spot", wanted["InstanceTypes"], wanted["AvailabilityZone"]))
         return {"SpotPriceHistory": self.answers["spot"]}
 
 
@@ -123,7 +123,7 @@ def test_prices_are_requested_for_the_region_linux_and_shared_tenancy():
         "marketoption": "OnDemand",
         "regionCode": "us-east-1",
     }
-    assert sorted(other.asked, key=str) == sorted(
+    assert sorted(other.requested, key=str) == sorted(
         [
             ("AmazonEC2", {"instanceType": "m6i.large", **machine}),
             ("AmazonEC2", {"instanceType": "m6i.2xlarge", **machine}),
@@ -141,7 +141,7 @@ def test_the_spot_price_is_the_latest_in_the_first_zone():
     prices = look_up_prices(PriceList(other, "us-east-1"), a_plan(spot=True, zone=("us-east-1b",)))
 
     assert prices.worker == 0.15
-    assert ("spot", ["m6i.2xlarge"], "us-east-1b") in other.asked
+    assert ("spot", ["m6i.2xlarge"], "us-east-1b") in other.requested
 
 
 @pytest.mark.parametrize(

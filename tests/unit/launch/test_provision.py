@@ -29,7 +29,7 @@ def start(cloud, connection=None, events=None, **options):
 
 
 def requests(cloud):
-    """Each request to run instances: role, type, zone, market."""
+    """Return each request to run instances: role, type, zone, market."""
     return [
         (str(spec.role), spec.instance_type, spec.subnet.zone[-1], str(spec.market)) for spec in cloud.specs
     ]
@@ -334,7 +334,7 @@ def test_a_launch_fails_if_too_few_workers_have_registered():
 
 
 def test_if_only_types_with_an_exhausted_quota_remain_the_error_is_the_quota():
-    """EC2 ends a node, and the next zone has the one type alone for which the account's quota is used up."""
+    """EC2 ends a node, and the next zone offers only the type whose quota is exhausted."""
     cloud, clock = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2)]), FakeClock()
     cloud.dying = {"i-0": "Server.InternalError: no"}
     plan = a_plan(type=(BIG, GPU), head_type=(SMALL,))

@@ -1,4 +1,4 @@
-"""A launch of several types is beyond the quotas only if it is with each of them."""
+"""Quotas: a launch with several types is refused only if each of them exceeds its quota."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ BOTH = {"type": ("m6i.2xlarge", "g5.2xlarge"), "count": 9}
 
 
 def the_target(quotas, **options):
-    """What is found for a launch in an account with these quotas."""
+    """Return the target of a launch in an account with these quotas."""
     there = FakeQueries(images={"self": (BAKED,)}, types=TYPES, quotas=quotas)
     return a_target(LaunchOptions(**options), CLOUD, there)
 

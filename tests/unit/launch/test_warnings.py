@@ -1,4 +1,4 @@
-"""Options that are valid and probably a mistake are a warning."""
+"""Warnings about options that are valid but probably a mistake."""
 
 from dataclasses import replace
 
@@ -68,9 +68,9 @@ def test_no_provision_is_a_warning_that_nothing_ends_the_nodes():
 
 
 def test_each_worker_type_is_checked():
-    said = notes(nprocs=8, type=("m6i.2xlarge", "m6i.large"))
+    found = notes(nprocs=8, type=("m6i.2xlarge", "m6i.large"))
 
-    assert said == ("8 worker processes of 1 threads share the 2 virtual CPUs of a m6i.large.",)
+    assert found == ("8 worker processes of 1 threads share the 2 virtual CPUs of a m6i.large.",)
 
 
 def test_a_type_that_is_not_offered_on_spot_is_a_warning():
@@ -85,15 +85,15 @@ def test_a_type_that_is_not_offered_on_spot_is_a_warning():
 def test_a_head_without_live_console_output_is_a_warning():
     types = tuple(replace(kind, has_live_console=kind.name != "m5.2xlarge") for kind in TYPES)
 
-    def said(**options):
+    def notes_of(**options):
         plan = a_plan(**options)
         return warnings.notes(replace(plan, target=replace(plan.target, types=types)))
 
-    assert said(head_type=("m5.2xlarge",)) == (
+    assert notes_of(head_type=("m5.2xlarge",)) == (
         "m5.2xlarge is not of the Nitro system: its console is read only minutes late, and a launch with"
         " such a head may need a longer --timeout.",
     )
-    assert said(type=("m5.2xlarge",), head_type=("m6i.large",)) == ()
+    assert notes_of(type=("m5.2xlarge",), head_type=("m6i.large",)) == ()
 
 
 def test_a_private_subnet_for_public_nodes_is_a_warning():
@@ -109,11 +109,11 @@ def test_a_private_subnet_for_public_nodes_is_a_warning():
 def test_a_public_caller_address_for_a_private_head_is_a_warning():
     plan = a_plan(private=True, connect=Connect.DIRECT)
 
-    def said(caller, **options):
+    def notes_of(caller, **options):
         around = replace(plan.target, callers=(caller,))
         return warnings.notes(replace(plan, target=around, **options))
 
-    assert said("8.8.8.8/32")[0].startswith("SSH on the head is opened to 8.8.8.8/32,")
-    assert said("10.9.0.1/32") == ()
+    assert notes_of("8.8.8.8/32")[0].startswith("SSH on the head is opened to 8.8.8.8/32,")
+    assert notes_of("10.9.0.1/32") == ()
     chosen = replace(plan.options, cidr=("8.8.8.8/32",))
-    assert said("8.8.8.8/32", options=chosen) == ()
+    assert notes_of("8.8.8.8/32", options=chosen) == ()

@@ -1,4 +1,4 @@
-"""What a killed local cloud left is found by its name, and nothing of another local cloud's."""
+"""Leftovers of a killed local cloud are found by its name; those of others are not touched."""
 
 import os
 import subprocess

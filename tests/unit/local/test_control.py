@@ -14,7 +14,7 @@ from dask_bake.local.settings import Settings
 
 @contextmanager
 def answering(text: str):
-    """The port of a server that gives one answer."""
+    """Yield the port of a server that answers every request with the text."""
     server = make_server("127.0.0.1", 0, Response(text))
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

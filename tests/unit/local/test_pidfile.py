@@ -11,7 +11,7 @@ from dask_bake.local.settings import Settings
 
 
 class Claimed(Settings):
-    """Settings whose runtime folder is a test's."""
+    """Settings with a runtime folder below the root."""
 
     @property
     def runtime(self) -> Path:

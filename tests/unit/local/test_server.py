@@ -1,4 +1,4 @@
-"""The server tells whoever started it what happens, and what is in its way."""
+"""The server's endpoints: errors while they start, and their end."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""Where a local cloud lives is said by four variables, each of them checked."""
+"""The four variables of a local cloud, and their checks."""
 
 from ipaddress import IPv4Network
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How a cluster is reached from here, and what is said where it is not."""
+"""Connections to a cluster: reachability, keys, host keys and certificates."""
 
 import http.server
 import threading
@@ -38,7 +38,7 @@ HERE = "192.0.2.7"
 
 @contextmanager
 def answering(text):
-    """Where a service says that text to whoever asks."""
+    """Yield the URL of a service that answers every request with the text."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -59,7 +59,7 @@ def answering(text):
 
 @pytest.fixture
 def cloud(monkeypatch, tmp_path):
-    """AWS, as it sees this machine."""
+    """Return AWS, where this machine's address is HERE."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with answering(HERE) as url:
         yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
@@ -87,7 +87,7 @@ def test_a_head_that_answers_is_reachable_whatever_its_rules_are(cloud):
 
 
 def test_an_allowed_address_is_not_reported_as_the_reason(cloud):
-    """The head may still boot: ssh says what it finds."""
+    """The head may still be booting; ssh reports what it finds."""
     check_reachable(a_cluster_that_lets_in("192.0.2.0/24"), cloud, answers=lambda _: False)
 
 
@@ -103,15 +103,15 @@ def test_if_the_caller_s_address_is_unknown_it_is_not_reported_as_the_reason(clo
     ids=["eice", "bastion"],
 )
 def test_with_another_transport_no_direct_connection_is_tried(cloud, options):
-    asked = []
-    check_reachable(a_cluster_that_lets_in("sg-7", **options), cloud, answers=asked.append)
+    queried = []
+    check_reachable(a_cluster_that_lets_in("sg-7", **options), cloud, answers=queried.append)
 
-    assert asked == []
+    assert queried == []
     assert not_allowed_error(a_cluster_that_lets_in("sg-7", **options), cloud) is None
 
 
 def test_a_tunnel_that_fails_because_of_the_address_names_the_address(cloud):
-    """In place of what ssh says, which is only that nothing answered."""
+    """It replaces the message of ssh, which says only that nothing answers."""
     cluster = a_cluster_that_lets_in("198.51.100.1/32")
     nobody = Transport(Connect.BASTION, f"me@127.0.0.1:{free_port()}")
     reached = host(cluster, cluster.nodes[0], local_keystore(cluster, cloud), nobody)
@@ -151,9 +151,9 @@ def test_host_keys_of_a_worker_and_of_its_head_are_read_from_their_consoles(clou
 def test_without_the_key_the_scheduler_is_not_queried_and_a_note_says_so(cloud):
     notes = []
 
-    told = query_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
+    answer = query_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
 
-    assert (told, len(notes)) == ((None, ""), 1)
+    assert (answer, len(notes)) == ((None, ""), 1)
     assert "the key of cluster dask is not on this machine" in notes[0].text
 
 
@@ -193,7 +193,7 @@ def test_the_addresses_of_a_tls_cluster_have_the_tls_scheme_and_the_files():
 
 
 class OpenTunnel:
-    """A tunnel whose port is the scheduler's own."""
+    """A tunnel whose local port is that of the scheduler."""
 
     def __init__(self, port):
         self.forwards = (Forward(port, 8786),)
@@ -208,7 +208,7 @@ class OpenTunnel:
 
 @pytest.fixture
 def scheduler():
-    """The port of a scheduler that speaks TLS, with one worker, and the keys that its cluster has here."""
+    """Return the port of a TLS scheduler with one worker, and the keys of its cluster."""
     keys = keys_for(LaunchOptions(tls=True))
     own = issue(keys.tls.authority, "scheduler")
     names = ("scheduler", "worker", "client")
@@ -256,7 +256,7 @@ def test_without_the_cluster_s_own_certificates_the_scheduler_refuses_a_client(s
 
 
 def kept(cloud, cluster):
-    """The cluster's keystore, whole, with the head's host key."""
+    """Return the cluster's complete keystore, with the head's host key."""
     keystore = local_keystore(cluster, cloud)
     keystore.write(Keys(new_key("dask-bake dask")))
     keystore.pin(cluster.head, HOST_KEY)
@@ -264,7 +264,7 @@ def kept(cloud, cluster):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "problem"),
     [
         (lambda key: key.unlink(), "is not on this machine"),
         (lambda key: key.write_text(""), "on this machine is not whole"),
@@ -273,7 +273,7 @@ def kept(cloud, cluster):
         (lambda key: (key.unlink(), key.mkdir()), "on this machine cannot be read (Is a directory)"),
     ],
 )
-def test_a_missing_or_damaged_key_is_an_error_with_the_command_that_ends_the_cluster(cloud, spoil, said):
+def test_a_missing_or_damaged_key_is_an_error_with_the_command_that_ends_the_cluster(cloud, spoil, problem):
     cluster = a_cluster()
     keystore = kept(cloud, cluster)
     prepare_host(cluster, cluster.head, cloud, FakeCloud())
@@ -282,7 +282,7 @@ def test_a_missing_or_damaged_key_is_an_error_with_the_command_that_ends_the_clu
     with pytest.raises(BakeError) as caught:
         prepare_host(cluster, cluster.head, cloud, FakeCloud())
 
-    assert caught.value.message == f"the key of cluster dask {said}: {keystore.key}"
+    assert caught.value.message == f"the key of cluster dask {problem}: {keystore.key}"
     assert "dask-bake down dask --region us-east-1" in hint_of(caught.value, "--region", "us-east-1")
 
 

@@ -1,4 +1,4 @@
-"""What a node's console says, as plain text."""
+"""A node's console output: the last lines, and the host key."""
 
 import pytest
 

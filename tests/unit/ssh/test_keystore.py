@@ -1,4 +1,4 @@
-"""The user's own keys in every format that ssh and EC2 know, and a cluster's certificates on this machine."""
+"""The user's keys in every format that ssh and EC2 accept, and the keystore of a cluster."""
 
 import stat
 import subprocess
@@ -96,9 +96,9 @@ def test_the_user_s_public_key_is_given_to_the_nodes(tmp_path):
     path = written(tmp_path, "rsa", "pem")
     options = LaunchOptions(keypair=path)
 
-    told = bootstrap_files(options, keys_for(options))
+    files = bootstrap_files(options, keys_for(options))
 
-    assert told.public_key.split()[:2] == public_of(path)
+    assert files.public_key.split()[:2] == public_of(path)
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -1,4 +1,4 @@
-"""What carries SSH to the head: exact command lines, and what each way needs of this machine."""
+"""SSH transports to the head: exact command lines, and the programs that each one needs."""
 
 import os
 import shlex
@@ -37,7 +37,7 @@ BASTION = ("ssh", "-o", "BatchMode=yes", "-W", "[10.0.0.4]:22", "--", "me@jump.e
 
 
 def public(cluster):
-    """The same, its head with a public address."""
+    """Return the cluster with a public address of the head."""
     head, *workers = cluster.nodes
     return replace(cluster, nodes=(replace(head, public_address="192.0.2.99"), *workers))
 
@@ -106,7 +106,7 @@ def test_a_bastion_with_a_port_is_an_ssh_url(bastion, word):
 
 
 def test_a_bastion_from_a_tag_cannot_be_an_option_of_ssh():
-    """Tags are written by whoever may tag."""
+    """Everyone who may tag instances can write the tag."""
     head = a_cluster().nodes[0]
 
     *_, dashes, word = Transport(Connect.BASTION, "-oProxyCommand=touch /tmp/x").proxy(head)
@@ -159,7 +159,7 @@ def test_with_all_programs_installed_each_transport_is_usable(way):
 
 @pytest.fixture
 def aws_cli(tmp_path, monkeypatch):
-    """A program that says it is that version of AWS's."""
+    """Return a function that installs a fake AWS CLI of a version."""
 
     def install(version):
         program = tmp_path / "bin" / "aws"

@@ -107,7 +107,7 @@ def test_a_program_in_our_own_session_is_stopped_alone(quickly):
 
 
 def test_run_returns_the_output():
-    assert run(["cat"], text="said\n") == "said\n"
+    assert run(["cat"], text="a line\n") == "a line\n"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Packer, through packer-py: an executable that says what the real one says, and our template."""
+"""Packer through packer-py: a fake executable with the output of the real one, and the real template."""
 
 import itertools
 import json
@@ -58,9 +58,9 @@ def test_each_phase_has_a_start_and_an_end_event(packer: PackerBuilder, tmp_path
         "snapshot",
         "tidy up",
     ]
-    told = [each for each in events if not isinstance(each, Output)]
-    assert [each.phase for each in told if isinstance(each, PhaseStarted)] == phases
-    assert [each.phase for each in told if isinstance(each, PhaseEnded)] == phases
+    phase_events = [each for each in events if not isinstance(each, Output)]
+    assert [each.phase for each in phase_events if isinstance(each, PhaseStarted)] == phases
+    assert [each.phase for each in phase_events if isinstance(each, PhaseEnded)] == phases
 
 
 def test_output_lines_have_no_prefix_of_packer(packer: PackerBuilder, tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_without_packer_the_hint_says_how_to_install_it(tmp_path: Path) -> None:
 
 
 def test_packer_is_found_in_the_cache_if_path_has_none(tmp_path: Path) -> None:
-    """There setup.sh puts it on a Debian that has no package of it."""
+    """setup.sh puts it there on a Debian release without a package of Packer."""
     cached = tmp_path / "bin" / "packer"
     cached.parent.mkdir()
     cached.symlink_to(FAKES / "packer")
@@ -209,7 +209,7 @@ def test_packer_is_interrupted_if_handling_its_output_fails(
 def test_packer_is_killed_if_it_does_not_end_after_an_interrupt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each look at the clock is ten seconds later."""
+    """Each reading of the clock is ten seconds later."""
 
     def notify(event: Event) -> None:
         if isinstance(event, Output):
@@ -263,7 +263,7 @@ except KeyboardInterrupt:
 
 @pytest.mark.parametrize("scene", ["slow", "deaf"])
 def test_after_ctrl_c_packer_s_clean_up_is_waited_for(scene: str, tmp_path: Path) -> None:
-    """A terminal sends SIGINT to both; ``kill -INT`` to us alone, and then Packer is told by us."""
+    """A terminal sends SIGINT to both processes; after ``kill -INT`` dask-bake interrupts Packer."""
     command = [sys.executable, "-c", BAKE, str(tmp_path), str(FAKES)]
     environment = {**os.environ, "FAKE_PACKER": scene, "PYTHONPATH": str(LAUNCHER)}
     with subprocess.Popen(

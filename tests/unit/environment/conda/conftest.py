@@ -43,7 +43,7 @@ def served(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits long, and no certificates but those of a test count."""
+    """Shorten time-outs, and remove proxies and certificates of the environment."""
     monkeypatch.setattr(conda_client, "SHUTDOWN_GRACE", 0)
     monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
@@ -58,7 +58,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """``ca.pem``, and with its key ``server.pem``, which it signed for loopback."""
+    """Return a folder with ``ca.pem``, and ``server.pem`` with its key, signed for loopback."""
     folder = tmp_path_factory.mktemp("authority")
     keys = {name: ec.generate_private_key(ec.SECP256R1()) for name in ("ca", "server")}
     loopback = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])

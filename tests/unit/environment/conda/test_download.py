@@ -22,9 +22,9 @@ def bring(lock: CondaLock, served: Served, cache: Path) -> list[str]:
     served.requests.clear()
     found = fetch(lock, Channels((served.url,)), cache, events.append)
     assert [sha256_of(path) for path in found] == [each.package.sha256 for each in lock.archives]
-    asked = [path.rpartition("/")[2] for path in served.requests]
-    assert sorted(asked) == sorted(event.line for event in events if isinstance(event, Output))
-    return sorted(asked)
+    requested = [path.rpartition("/")[2] for path in served.requests]
+    assert sorted(requested) == sorted(event.line for event in events if isinstance(event, Output))
+    return sorted(requested)
 
 
 def test_archives_are_cached_by_hash_and_only_missing_or_damaged_ones_are_downloaded(
@@ -40,7 +40,7 @@ def test_archives_are_cached_by_hash_and_only_missing_or_damaged_ones_are_downlo
 
 
 def failure(lock: CondaLock, served: Served, cache: Path) -> BakeError:
-    """Return the error; nothing of the package is kept after it."""
+    """Return the error of a download, and check that no file of the package is left."""
     with pytest.raises(BakeError) as caught:
         fetch(lock, Channels((served.url,)), cache, QUIET)
     assert [path for path in cache.rglob("*old*") if path.is_file()] == []

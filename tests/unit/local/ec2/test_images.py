@@ -1,4 +1,4 @@
-"""A deprecation is a minute that is still to come."""
+"""Deprecation times of images."""
 
 from datetime import UTC, datetime
 
@@ -11,7 +11,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("asked", "told"),
+    ("text", "time"),
     [
         ("2026-03-01T10:20:29Z", "2026-03-01T10:20:00.000Z"),
         ("2026-03-01T10:20:30Z", "2026-03-01T10:21:00.000Z"),
@@ -21,13 +21,13 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         ("2035-12-31T00:00:00Z", "2035-12-31T00:00:00.000Z"),
     ],
 )
-def test_seconds_are_rounded_to_the_nearest_minute(asked, told):
-    assert deprecation_time(asked, NOW) == told
+def test_seconds_are_rounded_to_the_nearest_minute(text, time):
+    assert deprecation_time(text, NOW) == time
 
 
-@pytest.mark.parametrize("asked", ["", "soon", "2025-12-31T23:59:59Z", "2036-02-01T00:00:00Z"])
-def test_a_past_invalid_or_distant_deprecation_time_is_refused(asked):
+@pytest.mark.parametrize("text", ["", "soon", "2025-12-31T23:59:59Z", "2036-02-01T00:00:00Z"])
+def test_a_past_invalid_or_distant_deprecation_time_is_refused(text):
     with pytest.raises(Refusal) as caught:
-        deprecation_time(asked, NOW)
+        deprecation_time(text, NOW)
 
     assert caught.value.code == "InvalidParameterValue"

@@ -1,4 +1,4 @@
-"""Fault rules strike with the probability, and in the order, that they were given."""
+"""Fault rules strike with the probability and in the order that was configured."""
 
 from dask_bake.local.faults.model import Fault, FaultKind
 from dask_bake.local.faults.rules import FaultRules

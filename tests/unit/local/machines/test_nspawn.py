@@ -1,4 +1,4 @@
-"""A machine is one mount, one cable and one systemd-nspawn."""
+"""A machine: its mount, its network link and its systemd-nspawn process."""
 
 import os
 import signal
@@ -74,7 +74,7 @@ def test_kill_also_kills_the_children():
 
 
 def test_a_machine_that_has_ended_is_not_killed_again():
-    """Its pid may belong to another process by then: here, to this one."""
+    """Its process id may be that of another process by then, here of the test."""
     process = subprocess.Popen(["true"])
     process.wait()
     process.pid = os.getpid()

@@ -1,4 +1,4 @@
-"""The instances' network is apart from the host's, and says what is in its way."""
+"""The network of the instances: its address block, bridge and interfaces."""
 
 from ipaddress import IPv4Network
 from uuid import uuid4

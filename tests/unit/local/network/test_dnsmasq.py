@@ -1,4 +1,4 @@
-"""DHCP and DNS serve the bridge alone, and are there before the first machine is."""
+"""dnsmasq: its command line, and waiting for its start."""
 
 from ipaddress import IPv4Network
 from pathlib import Path

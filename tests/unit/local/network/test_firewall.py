@@ -1,4 +1,4 @@
-"""The firewall opens what instances need of the host, and nothing beyond it."""
+"""The firewall allows the host's services for instances and nothing else."""
 
 from ipaddress import IPv4Network
 

@@ -36,7 +36,7 @@ OTHER = replace(FACTS, instance_id="i-2", private_address="10.213.0.5", public_k
 
 
 class Service:
-    """The service, asked from an instance's address at a time of the test's choosing."""
+    """A client of the service with an instance's address and a clock that a test sets."""
 
     def __init__(self, *facts: InstanceMetadata) -> None:
         self.now = 0.0
@@ -51,8 +51,8 @@ class Service:
 
     def put(self, path="/latest/api/token", lifetime="60", address=FACTS.private_address):
         headers = {LIFETIME: lifetime} if lifetime is not None else {}
-        asked = {"REMOTE_ADDR": address, "werkzeug.socket": self.connection}
-        return self.client.put(path, headers=headers, environ_base=asked)
+        environ = {"REMOTE_ADDR": address, "werkzeug.socket": self.connection}
+        return self.client.put(path, headers=headers, environ_base=environ)
 
     def get(self, path, token=None, address=FACTS.private_address):
         headers = {TOKEN: token} if token is not None else {}
@@ -210,8 +210,8 @@ def test_a_spot_instance_has_its_life_cycle_and_interruption_notice(serve):
 
     assert service.read("/latest/meta-data/instance-life-cycle") == "spot"
     assert service.get("/latest/meta-data/spot/instance-action", token).status_code == 404
-    told = service.read("/latest/meta-data/spot/instance-action", address="10.213.0.5")
-    assert json.loads(told) == {"action": "terminate", "time": "2026-01-02T03:04:05Z"}
+    notice = service.read("/latest/meta-data/spot/instance-action", address="10.213.0.5")
+    assert json.loads(notice) == {"action": "terminate", "time": "2026-01-02T03:04:05Z"}
     ended = service.read("/latest/meta-data/spot/termination-time", address="10.213.0.5")
     assert ended == "2026-01-02T03:04:05Z"
 

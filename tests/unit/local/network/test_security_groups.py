@@ -1,4 +1,4 @@
-"""What nftables is told for security groups: what a rule says, and no more."""
+"""nftables rules for security groups."""
 
 from ipaddress import IPv4Address, IPv4Network
 
@@ -11,7 +11,7 @@ HEAD, WORKER, OTHER = (IPv4Address(f"10.213.0.{number}") for number in (4, 5, 9)
 
 
 def rules_of(*rules, groups=()):
-    """The lines that nftables is told for the rules of one group."""
+    """Return the nftables lines for the rules of one security group."""
     text = render_rules("dask-bake", [Group("sg-1", rules, (HEAD,)), *groups], [])
     return [line.strip() for line in text.partition("chain rules_sg_1 {")[2].partition("}")[0].split("\n")][
         1:-1

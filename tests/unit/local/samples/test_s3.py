@@ -1,4 +1,4 @@
-"""The sample data is in S3 once somebody has asked for it."""
+"""The sample data is loaded into S3 at the first request."""
 
 from threading import Thread
 
@@ -11,7 +11,7 @@ from dask_bake.local.samples.s3 import BUCKET, SampleLoader, file_names
 
 @pytest.fixture
 def directory(tmp_path):
-    """Twelve files that are there already, and small."""
+    """Return a folder with twelve small files."""
     for name in file_names():
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The sample data: the real files' columns, the city's rules, and the same bytes every time."""
+"""The sample data: the columns of the real files, plausible values, and reproducible bytes."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The host's apt settings, from what apt prints of them."""
+"""The host's apt settings, parsed from apt's output."""
 
 from dask_bake.local.storage.apt import read_options, read_sources
 
@@ -12,7 +12,7 @@ Somebody|bookworm|http://other.example/apt/|bookworm|main
 
 
 def test_the_host_s_suite_comes_from_the_host_s_mirror():
-    """With its security updates, and without other suites or publishers."""
+    """Security updates are included, other suites and publishers are not."""
     assert read_sources(TARGETS, "bookworm") == (
         "deb http://mirror.example/debian-security/ bookworm-security main",
         "deb http://mirror.example/debian/ bookworm main contrib",
@@ -20,7 +20,7 @@ def test_the_host_s_suite_comes_from_the_host_s_mirror():
 
 
 def test_another_suite_comes_from_the_mirror_of_the_host_s_own():
-    """A mirror of Debian has every suite; its updates and security updates are beside it likewise."""
+    """A mirror has every suite; updates and security updates are at the same places."""
     own = "\n".join(line for line in TARGETS.splitlines() if "|trixie|" not in line)
     assert read_sources(own, "trixie") == (
         "deb http://mirror.example/debian-security/ trixie-security main",
@@ -29,14 +29,14 @@ def test_another_suite_comes_from_the_mirror_of_the_host_s_own():
 
 
 def test_a_host_without_debian_s_suite_has_no_sources():
-    """Updates alone make no system, so the default mirror is used."""
+    """Updates alone are not enough, so the default mirror is used."""
     assert read_sources(TARGETS.splitlines()[0], "bookworm") == ()
     assert read_sources("Ubuntu|noble|http://mirror.example/|noble|main\n", "bookworm") == ()
     assert read_sources("", "bookworm") == ()
 
 
 def test_only_proxy_and_certificate_settings_of_apt_are_copied():
-    """And nothing else of apt's configuration."""
+    """Other settings of apt are not."""
     dump = 'Acquire "";\nAcquire::Retries "3";\nAcquire::http::Proxy "http://proxy.example:3128";\n'
     dump += 'Acquire::https::CaInfo "/etc/ssl/own.pem";\nAcquire::https::Verify-Peer "true";\n'
 

@@ -1,4 +1,4 @@
-"""The base image is made of what its digest names, once."""
+"""Base images: digest, mmdebstrap command, creation."""
 
 import re
 from pathlib import Path

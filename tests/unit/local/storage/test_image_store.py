@@ -1,4 +1,4 @@
-"""Images are files: they outlive the server, and take their layers along when they go."""
+"""Images on disk: they outlive the server, and their layers are removed with them."""
 
 import os
 from dataclasses import replace
