@@ -13,6 +13,7 @@ from dask_bake.environment.pip import Target
 from dask_bake.environment.pip import fetch as fetch_wheels
 from dask_bake.environment.pip_lock import REQUIREMENT, Lock, Package, parse_lock
 from dask_bake.environment.spec import Environment
+from dask_bake.environment.variables import variables_file
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
 from dask_bake.models.cloud import Architecture
@@ -60,8 +61,8 @@ class PipInstaller:
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Return environment.yml and pip.lock."""
-        return {"environment.yml": self.environment.text, "pip.lock": self.text.encode()}
+        """Return environment.yml and its variables, and pip.lock."""
+        return {**_inputs(self.environment), "pip.lock": self.text.encode()}
 
     def bring(self, payload: Path, notify: Notify) -> int:
         """Pack the wheels into wheels.tar and return their size."""
@@ -101,9 +102,9 @@ class CondaInstaller:
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Return environment.yml, conda.lock, rattler.lock, and pip.lock if there is a pip part."""
+        """Return environment.yml and its variables, the locks, and pip.lock if there is a pip part."""
         files = {
-            "environment.yml": self.environment.text,
+            **_inputs(self.environment),
             "conda.lock": self.conda_lock.text.encode(),
             "rattler.lock": self.tool_text.encode(),
         }
@@ -129,6 +130,14 @@ def rattler_wheel(text: str, architecture: Architecture) -> Package:
         if machine == architecture.machine and (match := REQUIREMENT.fullmatch(pinned)):
             return Package(**match.groupdict())
     raise BakeError(f"rattler.lock has no wheel for {architecture.machine}", hint="install dask-bake again")
+
+
+def _inputs(environment: Environment) -> dict[str, bytes]:
+    variables = environment.variables
+    return {
+        "environment.yml": environment.text,
+        **({"variables.env": variables_file(variables)} if variables else {}),
+    }
 
 
 def _pack_wheels(lock: Lock, payload: Path, cache: Path, notify: Notify) -> int:

@@ -7,12 +7,13 @@ import yaml
 
 from dask_bake.environment.conda.match_spec import parse_spec
 from dask_bake.environment.names import without_secrets
+from dask_bake.environment.variables import parse_variables
 from dask_bake.errors import UsageError
 from dask_bake.models.tags import DEFAULT_ENVIRONMENT
 from dask_bake.options.text_files import parse_yaml, yaml_problem
 
-KEYS = frozenset({"name", "channels", "dependencies"})
-HINT = "it is conda's format: name, channels, dependencies with a pip: part"
+KEYS = frozenset({"name", "channels", "dependencies", "variables"})
+HINT = "it is conda's format: name, channels, dependencies with a pip: part, variables"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Environment:
     requirements: tuple[str, ...]
     text: bytes = field(repr=False)
     notes: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
 
     @property
     def python(self) -> tuple[str, ...]:
@@ -61,6 +63,7 @@ def parse_environment(text: bytes, origin: str = "environment.yml") -> Environme
         requirements=requirements,
         text=text,
         notes=notes,
+        variables=parse_variables(text, origin),
     )
 
 

@@ -400,6 +400,12 @@ def test_the_channel_of_one_package_need_not_be_listed(project: Project, tmp_pat
         assert project.prepare().lock.version("onlyb") == "1"
 
 
+@pytest.mark.parametrize("installer", [CONDA, pytest.param(PIP, marks=IS_DEBIANS)])
+def test_variables_are_brought_into_the_image(installer: InstallerChoice, project: Project) -> None:
+    project.file.write_text(project.file.read_text() + "variables: {GDAL_CACHEMAX: 512}\n")
+    assert project.prepare(installer).files["variables.env"] == b"GDAL_CACHEMAX=512\n"
+
+
 def test_extras_are_a_note_for_conda(project: Project) -> None:
     project.write(f"python={PYTHON}", "dask[complete]", "distributed")
     assert project.prepare().lock.version("dask") == "2.0"
