@@ -214,7 +214,7 @@ class Bench:
         return [event.text for event in self.events if isinstance(event, Note)]
 
     def assert_nothing_left(self) -> None:
-        assert (self.cloud.left, list(self.context.cache.iterdir())) == ([], [])
+        assert (self.cloud.left, list(self.context.cache.glob("*"))) == ([], [])
 
 
 def other_bake(bench: Bench, *, created: bool = True) -> SecurityGroup:

@@ -36,16 +36,17 @@ def test_a_cluster_is_found_by_name_or_as_the_only_one(there, name, found):
 
 
 @pytest.mark.parametrize(
-    ("there", "sentence"),
+    ("there", "name", "sentence"),
     [
-        ((), "there is no cluster in aws us-east-1"),
-        ((BAKING,), "there is no cluster in aws us-east-1"),
-        (("docs", "taxi", BAKING), "there is more than one cluster: docs, taxi"),
+        ((), None, "there is no cluster in aws us-east-1"),
+        ((BAKING,), None, "there is no cluster in aws us-east-1"),
+        (("docs",), "taxi", "there is no cluster named taxi in aws us-east-1"),
+        (("docs", "taxi", BAKING), None, "there is more than one cluster: docs, taxi"),
     ],
 )
-def test_no_cluster_or_several_are_wrong_use(there, sentence):
+def test_no_cluster_or_several_are_wrong_use(there, name, sentence):
     with pytest.raises(UsageError) as caught:
-        find(holding(*there), CLOUD, None)
+        find(holding(*there), CLOUD, name)
     assert caught.value.message == sentence
 
 

@@ -125,7 +125,7 @@ def test_a_failure_is_reported_with_the_head_s_message(extend, ssh, answer, erro
 def test_an_unknown_cluster_is_wrong_use(extend, ssh):
     commands = ssh(timers(LIFETIME))
 
-    with pytest.raises(UsageError, match="there is no cluster named taxi in aws us-east-1"):
+    with pytest.raises(UsageError, match="taxi"):
         extend("taxi")
     assert not commands.exists()
 
@@ -135,7 +135,7 @@ def test_without_the_key_nothing_is_run(extend, cloud, ssh, tmp_path):
     for key in tmp_path.rglob("id_*"):
         key.unlink()
 
-    with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
+    with pytest.raises(BakeError, match="the key of cluster dask"):
         extend()
     assert not commands.exists()
 

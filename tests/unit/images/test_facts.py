@@ -67,7 +67,7 @@ def test_of_two_images_with_one_digest_the_available_one_is_chosen():
 
 @pytest.mark.parametrize("reference", ["ami-1", "nope", "", "dask-bake-"])
 def test_an_unknown_image_is_wrong_use(reference):
-    with pytest.raises(UsageError, match="there is no image"):
+    with pytest.raises(UsageError, match=f"image '{reference}'"):
         choose([some_facts()], reference)
 
 

@@ -123,7 +123,7 @@ def test_a_tunnel_that_fails_because_of_the_address_names_the_address(cloud):
 def test_without_the_key_a_node_cannot_be_reached(cloud):
     cluster = a_cluster_that_lets_in(f"{HERE}/32")
 
-    with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
+    with pytest.raises(BakeError, match="the key of cluster dask"):
         prepare_host(cluster, cluster.nodes[0], cloud, FakeCloud())
 
 
@@ -154,7 +154,7 @@ def test_without_the_key_the_scheduler_is_not_queried_and_a_note_says_so(cloud):
     answer = query_head(a_cluster_that_lets_in(f"{HERE}/32"), cloud, FakeCloud(), notes.append)
 
     assert (answer, len(notes)) == ((None, ""), 1)
-    assert "the key of cluster dask is not on this machine" in notes[0].text
+    assert "the key of cluster dask" in notes[0].text
 
 
 def test_the_tls_files_are_those_of_the_launch(cloud):
