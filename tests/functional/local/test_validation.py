@@ -31,6 +31,12 @@ def tcp(first: int, last: int, **more: Any) -> dict[str, Any]:
         {"IpProtocol": "udp", "IpRanges": ANYWHERE},
         {"IpProtocol": "6", "FromPort": 22, "IpRanges": ANYWHERE},
         tcp(22, 22, IpProtocol="telnet"),
+        tcp(300, -1, IpProtocol="icmp"),
+        tcp(8, 256, IpProtocol="icmp"),
+        tcp(-2, -1, IpProtocol="1"),
+        tcp(-1, 5, IpProtocol="ICMP"),
+        tcp(0, 65535, IpProtocol="icmpv6"),
+        tcp(256, 0, IpProtocol="58"),
         tcp(22, 22, IpRanges=[{"CidrIp": "10.0.0.0/33"}]),
         tcp(22, 22, IpRanges=[{"CidrIp": "10.0.0/24"}]),
         tcp(22, 22, IpRanges=[], Ipv6Ranges=[{"CidrIpv6": "2001:db8::/129"}]),
@@ -49,7 +55,10 @@ def test_an_invalid_rule_is_refused_as_by_ec2(cloud, rule, direction):
         tcp(0, 65535),
         {"IpProtocol": "-1", "IpRanges": ANYWHERE},
         {"IpProtocol": "icmp", "FromPort": -1, "ToPort": -1, "IpRanges": ANYWHERE},
+        {"IpProtocol": "icmp", "FromPort": 255, "ToPort": 255, "IpRanges": ANYWHERE},
+        {"IpProtocol": "icmp", "FromPort": 8, "ToPort": -1, "IpRanges": ANYWHERE},
         {"IpProtocol": "50", "IpRanges": ANYWHERE},
+        {"IpProtocol": "50", "FromPort": 99999, "ToPort": -7, "IpRanges": ANYWHERE},
     ],
 )
 def test_a_valid_rule_is_accepted(cloud, rule):

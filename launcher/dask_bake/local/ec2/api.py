@@ -30,11 +30,12 @@ from dask_bake.local.ec2.run_instances.quotas import Quotas
 from dask_bake.local.ec2.snapshots import ACTIONS as SNAPSHOT_ACTIONS
 from dask_bake.local.ec2.snapshots import SnapshotApi
 from dask_bake.local.ec2.spot_requests import SpotRequests
-from dask_bake.local.ec2.validation.parameters import check_choices, check_ids
+from dask_bake.local.ec2.validation.parameters import check_addresses, check_choices, check_ids
 from dask_bake.local.ec2.validation.tags import check_tags
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
+from dask_bake.local.moto.security_groups import remember_rules
 from dask_bake.local.query_protocol import Refusal, Request
 
 WsgiApp = Callable[[dict[str, Any], Any], Iterable[bytes]]
@@ -73,20 +74,35 @@ class Ec2Api:
         try:
             with self._one_at_a_time:
                 self._ec2.region(request.region)
-                for check in (check_ids, check_choices, check_tags):
+                for check in (check_ids, check_choices, check_addresses, check_tags):
                     check(request)
                 hidden = self._ec2.instances.hidden()
                 _refuse_hidden(request, hidden)
                 if request.action == "DescribeInstances":
                     return describe_instances(request, self._ec2, hidden)
+                restore = remember_rules(self._ec2.region(request.region))
                 answer = self._act(request, partial(self._ask_moto, environ))
                 if not request.action.startswith(("Describe", "Get")):
-                    self._update_firewall()  # security groups, their rules or members may have changed
+                    self._apply_firewall(request, restore)
                 return answer
         except Refusal as refusal:
             return refusal.response()
         except BakeError as error:
             return Refusal("Unavailable", error.message, 503).response()
+
+    def _apply_firewall(self, request: Request, restore: Callable[[], None]) -> None:
+        """Load the firewall: security groups, their rules or members may have changed.
+
+        Raises:
+            Refusal: of a rule that does not load. It is taken back: with it no later change would load.
+        """
+        try:
+            self._update_firewall()
+        except BakeError as error:
+            if "SecurityGroup" not in request.action:
+                raise
+            restore()
+            raise Refusal("InvalidParameterValue", f"The rule cannot be applied: {error.message}") from error
 
     def fault_parameters(self, request: Request) -> Mapping[str, str]:
         """Return the parameters that fault rules match; those of a launch include its zone and subnet."""

@@ -51,6 +51,8 @@ class MotoHooks:
             case "AuthorizeSecurityGroupIngress" | "AuthorizeSecurityGroupEgress":
                 check_group(request)
                 check_rules(request)
+            case "ModifySecurityGroupRules":
+                check_rules(request)
             case "DescribeSecurityGroups":
                 check_filters(request)
             case "RevokeSecurityGroupIngress" | "RevokeSecurityGroupEgress":

@@ -1,6 +1,6 @@
 """moto's security groups and their members as firewall input; corrections where EC2 differs from moto."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
@@ -56,6 +56,22 @@ def allow_group_members(backend: Any) -> None:
     backend.authorize_security_group_ingress(
         group.id, EVERY_PROTOCOL, None, None, [], source_groups=[{"GroupId": group.id}]
     )
+
+
+def remember_rules(backend: Any) -> Callable[[], None]:
+    """Return a function that puts the region's security groups back to the rules that they have now."""
+    groups = [group for of_vpc in backend.groups.values() for group in of_vpc.values()]
+    lists = [(group, list(group.ingress_rules), list(group.egress_rules)) for group in groups]
+    rules = [rule for _group, ingress, egress in lists for rule in (*ingress, *egress)]
+    values = [(rule, {**vars(rule), "ip_range": dict(rule.ip_range or {})}) for rule in rules]
+
+    def restore() -> None:
+        for group, ingress, egress in lists:
+            group.ingress_rules, group.egress_rules = ingress, egress
+        for rule, fields in values:
+            vars(rule).update(fields)
+
+    return restore
 
 
 def sync_groups(backend: Any, *, instance_id: str = "", interface_id: str = "") -> None:

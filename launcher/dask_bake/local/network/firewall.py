@@ -2,6 +2,10 @@
 
 Instances reach the host's DHCP, DNS, metadata and S3, and nothing else of the host or beyond it. The metadata
 address is redirected for packets from the bridge alone; the host's own metadata service is not affected.
+
+Metadata and S3 accept only redirected connections: nodes close 169.254.169.254 to tasks, so the service must
+not answer at any other address. What listens at the gateway's address is for instances alone, although Linux
+also accepts packets for it that arrive at another interface.
 """
 
 from dask_bake.local.network.bridge import METADATA_ADDRESS, METADATA_PORT, S3_PORT, Network
@@ -32,10 +36,13 @@ table ip {firewall_table(bridge)} {{
   }}
   chain to_host {{
     type filter hook input priority filter;
-    iifname != "{bridge}" accept
     ct state established,related accept
+    iifname "lo" ip daddr {gateway} reject
+    iifname != "{bridge}" ip daddr {gateway} drop
+    iifname != "{bridge}" accept
     udp dport {{ 53, 67 }} accept
-    tcp dport {{ 53, {S3_PORT}, {METADATA_PORT} }} ip daddr {gateway} accept
+    ip daddr {gateway} tcp dport 53 accept
+    ct status dnat ip daddr {gateway} tcp dport {{ {S3_PORT}, {METADATA_PORT} }} accept
     icmp type echo-request accept
     reject
   }}

@@ -20,10 +20,13 @@ table ip dask_bake {
   }
   chain to_host {
     type filter hook input priority filter;
-    iifname != "dask-bake" accept
     ct state established,related accept
+    iifname "lo" ip daddr 10.213.0.1 reject
+    iifname != "dask-bake" ip daddr 10.213.0.1 drop
+    iifname != "dask-bake" accept
     udp dport { 53, 67 } accept
-    tcp dport { 53, 8180, 8169 } ip daddr 10.213.0.1 accept
+    ip daddr 10.213.0.1 tcp dport 53 accept
+    ct status dnat ip daddr 10.213.0.1 tcp dport { 8180, 8169 } accept
     icmp type echo-request accept
     reject
   }

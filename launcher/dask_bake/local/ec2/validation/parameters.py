@@ -1,9 +1,10 @@
-"""Validation of ids and enumerated values in the parameters of any request.
+"""Validation of ids, enumerated values and addresses in the parameters of any request.
 
 A malformed id has another error code than one that does not exist (API reference, "Error codes").
 """
 
 import re
+from ipaddress import IPv4Address
 
 from dask_bake.local.query_protocol import Refusal, Request
 
@@ -35,6 +36,7 @@ CHOICES = {
 }
 """Valid values by the last part of the parameter's name, in any request."""
 DIGITS = r"[0-9a-f]{8}(?:[0-9a-f]{9})?"
+PRIVATE_ADDRESS = re.compile(r"(?:.*\.)?PrivateIpAddress(?:\.\d+)?")
 PARAMETER_NAME = re.compile(r"(?:.*\.)?(?P<last>[A-Za-z]+)(?:\.\d+)?")
 
 
@@ -52,6 +54,21 @@ def check_choices(request: Request) -> None:
         parameter = name.removesuffix(".Value").rpartition(".")[2]
         if value and value not in CHOICES.get(parameter, (value,)):
             raise Refusal("InvalidParameterValue", f"Value ({value}) for parameter {parameter} is invalid.")
+
+
+def check_addresses(request: Request) -> None:
+    """Refuse a malformed private address; the firewall's rules contain those of all interfaces."""
+    for name, value in request.parameters.items():
+        if PRIVATE_ADDRESS.fullmatch(name) and not _is_address(value):
+            raise Refusal("InvalidParameterValue", f"invalid value for parameter address: {value}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _prefix(request: Request, name: str, value: str) -> str | None:

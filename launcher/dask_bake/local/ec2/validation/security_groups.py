@@ -10,15 +10,19 @@ GROUP_TEXT = re.compile(r"[\w .:/()#,@\[\]+=&;{}!$*-]{0,255}", re.ASCII)
 """Valid names of groups, and descriptions of groups and rules."""
 ALLOWED = "at most 255 characters of the set a-zA-Z0-9. _-:/()#,@[]+=&;{}!$*"
 WITH_PORTS = {"tcp": "tcp", "6": "tcp", "udp": "udp", "17": "udp"}
-OTHER_PROTOCOLS = frozenset({"-1", "icmp", "icmpv6", *map(str, range(256))})
+ICMP = frozenset({"icmp", "1", "icmpv6", "58"})
+OTHER_PROTOCOLS = frozenset({"-1", *ICMP, *map(str, range(256))})
 PORTS = range(65536)
+ICMP_NUMBERS = range(-1, 256)
+"""Types and codes of ICMP; -1 is all."""
+NUMBER = re.compile(r"-?\d{1,9}", re.ASCII)
 FILTERS = re.compile(
     r"""description | group-id | group-name | owner-id | vpc-id | tag-key | tag:.+
     | (egress\.)?ip-permission\.(cidr|from-port|group-id|group-name|ipv6-cidr|prefix-list-id)
     | (egress\.)?ip-permission\.(protocol|to-port|user-id)""",
     re.VERBOSE,
 )
-CIDR = re.compile(r"(?:.*\.)?(CidrIp|CidrIpv6)")
+CIDR = re.compile(r"(?:.*\.)?(CidrIp|CidrIpv4|CidrIpv6)")
 
 
 def check_group(request: Request) -> None:
@@ -58,7 +62,9 @@ def normalise_blocks(request: Request) -> None:
 def _rules(request: Request) -> Iterator[str]:
     """Yield the prefix of each rule's parameters."""
     for name in request.parameters:
-        found = re.fullmatch(r"(IpPermissions\.\d+\.)?IpProtocol", name)
+        found = re.fullmatch(
+            r"(IpPermissions\.\d+\.|SecurityGroupRule\.\d+\.SecurityGroupRule\.)?IpProtocol", name
+        )
         if found:
             yield found[1] or ""
 
@@ -70,9 +76,13 @@ def _check_ports(request: Request, start: str) -> None:
             "InvalidParameterValue", f"Invalid value '{protocol}' for IP protocol. Unknown protocol."
         )
     names = (f"{start}FromPort", f"{start}ToPort")
+    if protocol.lower() in ICMP:
+        _check_icmp(*(request.parameters.setdefault(name, "-1") for name in names))
+        return
     if protocol.lower() not in WITH_PORTS:
-        for name in names if protocol != "-1" else ():
-            request.parameters.setdefault(name, "-1")  # EC2's default, all ports, which moto does not have
+        for name in names:
+            if protocol != "-1" or name in request.parameters:
+                request.parameters[name] = "-1"  # EC2 ignores what is given
         return
     first, last = (request.parameters.get(name) for name in names)
     if first is None or last is None:
@@ -80,8 +90,20 @@ def _check_ports(request: Request, start: str) -> None:
             "InvalidParameterValue",
             "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.",
         )
-    if not all(port.isdecimal() and int(port) in PORTS for port in (first, last)) or int(first) > int(last):
+    if not (_is_in(first, PORTS) and _is_in(last, PORTS)) or int(first) > int(last):
         raise Refusal("InvalidParameterValue", f"Invalid TCP/UDP port range ({first}:{last})")
+
+
+def _check_icmp(kind: str, code: str) -> None:
+    for name, number in (("type", kind), ("code", code)):
+        if not _is_in(number, ICMP_NUMBERS):
+            raise Refusal("InvalidParameterValue", f"ICMP {name} ({number}) out of range")
+    if int(kind) == -1 != int(code):
+        raise Refusal("InvalidParameterValue", f"All ICMP types have all codes, not code {code}")
+
+
+def _is_in(text: str, numbers: range) -> bool:
+    return NUMBER.fullmatch(text) is not None and int(text) in numbers
 
 
 def _normalised(block: str) -> str:
