@@ -177,3 +177,17 @@ def test_a_package_has_few_modules_and_a_docstring():
     assert {str(folder): size for folder, size in sizes.items() if size > MOST_MODULES} == {}
     for folder in sizes:
         assert ast.get_docstring(ast.parse((folder / "__init__.py").read_text())), folder
+
+
+NOT_OF_THE_PACKAGE = ("docs", "examples", "node", "packer", "test_setup.py")
+"""Folders and files of tests/unit that test something outside of the package."""
+OF_SEVERAL_MODULES = ("launch/test_interrupted_anywhere.py", "options/test_fuzz.py")
+
+
+def test_unit_tests_are_in_the_file_of_their_module():
+    unit = Path(__file__).parent / "unit"
+    paths = [path.relative_to(unit) for path in unit.rglob("test_*.py")]
+    tested = [path for path in paths if path.parts[0] not in NOT_OF_THE_PACKAGE]
+    modules_of = {path: PACKAGE / path.parent / path.name.removeprefix("test_") for path in tested}
+    without = {path.as_posix() for path, module in modules_of.items() if not module.is_file()}
+    assert without == set(OF_SEVERAL_MODULES)

@@ -6,19 +6,16 @@ from datetime import UTC, datetime
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import EndpointConnectionError, NoCredentialsError, ReadTimeoutError
-from botocore.parsers import ResponseParserError
 from botocore.stub import Stubber
 
 from dask_bake import clouds
 from dask_bake.clusters.naming import member_rule, ssh_rule
 from dask_bake.ec2 import api, requests
 from dask_bake.ec2.api import Ec2
-from dask_bake.ec2.errors import translated
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError, OutcomeUnknownError, UsageError
 from dask_bake.events import Called, Note
-from dask_bake.models.ec2 import InstanceType, SecurityGroup, Subnet
+from dask_bake.models.ec2 import SecurityGroup
 from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
 
 TAGS = [
@@ -323,21 +320,6 @@ def test_without_live_console_output_the_last_stored_output_is_requested(stubbed
     assert edge.console_output("i-1") == ("booting" if code is None else "")
 
 
-@pytest.mark.parametrize(
-    ("answer", "is_live"), [({"Hypervisor": "nitro"}, True), ({"Hypervisor": "xen"}, False), ({}, True)]
-)
-def test_only_nitro_and_bare_metal_instances_have_a_live_console(stubbed, answer, is_live):
-    edge, stub, _ = stubbed
-    kind = {
-        "InstanceType": "x1.y",
-        "VCpuInfo": {"DefaultVCpus": 1},
-        "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
-    }
-    stub.add_response("describe_instance_types", {"InstanceTypes": [{**kind, **answer}]})
-
-    assert edge.instance_types(["x1.y"])[0].has_live_console is is_live
-
-
 def test_nodes_are_found_by_tag_on_all_pages_and_the_head_is_first(stubbed):
     edge, stub, _ = stubbed
     filters = [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]
@@ -379,150 +361,6 @@ def test_a_security_group_in_use_is_not_deleted_and_a_missing_one_counts_as_dele
     stub.add_client_error("delete_security_group", code)
 
     assert edge.delete_security_group("sg-1") is gone
-
-
-@pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"])
-def test_an_unknown_image_is_an_error(stubbed, code):
-    edge, stub, _ = stubbed
-    stub.add_client_error("describe_images", code)
-
-    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
-        edge.image("ami-0")
-
-
-def test_an_image_that_ec2_does_not_list_does_not_exist(stubbed):
-    edge, stub, _ = stubbed
-    stub.add_response("describe_images", {"Images": []}, {"ImageIds": ["ami-0"]})
-
-    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
-        edge.image("ami-0")
-
-
-def test_images_are_sorted_newest_first(stubbed):
-    edge, stub, _ = stubbed
-    images = [
-        {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z"},
-        {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z"},
-    ]
-    stub.add_response(
-        "describe_images",
-        {"Images": images},
-        {
-            "Owners": ["self"],
-            "Filters": [{"Name": "state", "Values": ["available"]}],
-            "IncludeDisabled": True,
-        },
-    )
-
-    found = edge.find_images(owners=["self"], filters={"state": "available"})
-
-    assert [image.id for image in found] == ["ami-2", "ami-1"]
-
-
-def test_default_subnets_are_sorted_by_zone_and_have_their_free_addresses(stubbed):
-    edge, stub, _ = stubbed
-    subnets = [
-        {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
-        {
-            "SubnetId": "subnet-a",
-            "VpcId": "vpc-1",
-            "AvailabilityZone": "us-east-1a",
-            "AvailableIpAddressCount": 251,
-            "MapPublicIpOnLaunch": True,
-        },
-    ]
-    stub.add_response(
-        "describe_subnets",
-        {"Subnets": subnets},
-        {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]},
-    )
-
-    assert edge.subnets() == (
-        Subnet("subnet-a", "vpc-1", "us-east-1a", 251, is_public=True),
-        Subnet("subnet-b", "vpc-1", "us-east-1b", 0, is_public=False),
-    )
-
-
-@pytest.mark.parametrize(
-    ("given", "filters"),
-    [
-        ({"vpc_id": "vpc-2"}, {"vpc-id": ["vpc-2"]}),
-        ({"vpc_id": "vpc-2", "subnet_id": "subnet-c"}, {"vpc-id": ["vpc-2"], "subnet-id": ["subnet-c"]}),
-    ],
-)
-def test_subnets_of_a_vpc_and_a_single_subnet_are_requested_by_filter(stubbed, given, filters):
-    edge, stub, _ = stubbed
-    wanted = [{"Name": name, "Values": values} for name, values in filters.items()]
-    stub.add_response("describe_subnets", {"Subnets": []}, {"Filters": wanted})
-
-    assert edge.subnets(**given) == ()
-
-
-@pytest.mark.parametrize(
-    ("code", "sentence"),
-    [
-        ("ExpiredToken", "AWS does not accept the credentials: why"),
-        ("AuthFailure", "AWS does not accept the credentials: why"),
-        ("UnauthorizedOperation", "these AWS credentials may not call ec2:DescribeInstanceTypes"),
-        ("VcpuLimitExceeded", "the account's quota is too small: why"),
-        ("RequestLimitExceeded", "AWS is throttling DescribeInstanceTypes: why"),
-        ("SomethingElse", r"DescribeInstanceTypes failed: why \(SomethingElse\)"),
-    ],
-)
-def test_a_refusal_by_aws_is_an_error_with_a_hint(stubbed, code, sentence):
-    edge, stub, _ = stubbed
-    stub.add_client_error("describe_instance_types", code, "why Encoded authorization failure message: AAAA")
-
-    with pytest.raises(BakeError, match=sentence) as caught:
-        edge.instance_types(["m6i.2xlarge"])
-
-    assert "AAAA" not in caught.value.message
-    assert caught.value.hint or code == "SomethingElse"
-
-
-def test_an_instance_type_has_its_cpus_and_capabilities(stubbed):
-    edge, stub, _ = stubbed
-    stub.add_response(
-        "describe_instance_types",
-        {
-            "InstanceTypes": [
-                {
-                    "InstanceType": "t2.micro",
-                    "VCpuInfo": {"DefaultVCpus": 1},
-                    "ProcessorInfo": {"SupportedArchitectures": ["i386", "x86_64"]},
-                    "MemoryInfo": {"SizeInMiB": 1024},
-                    "SupportedUsageClasses": ["on-demand"],
-                }
-            ]
-        },
-        {"InstanceTypes": ["t2.micro"]},
-    )
-
-    assert edge.instance_types(["t2.micro"]) == (
-        InstanceType("t2.micro", 1, ("i386", "x86_64"), 1024, can_be_spot=False),
-    )
-
-
-def test_an_unknown_instance_type_is_wrong_use(stubbed):
-    edge, stub, _ = stubbed
-    stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
-
-    with pytest.raises(UsageError, match="no such type"):
-        edge.instance_types(["m0.huge"])
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "sentence"),
-    [
-        (NoCredentialsError(), BakeError, "there are no usable AWS credentials"),
-        (ResponseParserError("<html>"), BakeError, "did not come from EC2"),
-        (EndpointConnectionError(endpoint_url="http://x"), OutcomeUnknownError, "could not be reached"),
-        (ReadTimeoutError(endpoint_url="http://x"), OutcomeUnknownError, "could not be reached"),
-    ],
-)
-def test_every_exception_of_botocore_is_translated(error, kind, sentence):
-    with pytest.raises(kind, match=sentence), translated("DescribeImages"):
-        raise error
 
 
 def test_an_unreachable_endpoint_is_an_error_and_every_attempt_is_an_event():

@@ -9,9 +9,9 @@ from moto import mock_aws
 from dask_bake import clouds
 from dask_bake.ec2 import api
 from dask_bake.ec2.api import Ec2
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
-from dask_bake.models.ec2 import ConnectEndpoint, PlacementGroup, Quota, SecurityGroup, Subnet
+from dask_bake.models.ec2 import ConnectEndpoint, InstanceType, PlacementGroup, Quota, SecurityGroup, Subnet
 
 ONCE = Config(retries={"total_max_attempts": 1})
 PROFILE = {
@@ -137,6 +137,10 @@ SUBNET = {
         ({}, [{"Name": "default-for-az", "Values": ["true"]}]),
         ({"vpc_id": "vpc-1"}, [{"Name": "vpc-id", "Values": ["vpc-1"]}]),
         ({"subnet_id": "subnet-1"}, [{"Name": "subnet-id", "Values": ["subnet-1"]}]),
+        (
+            {"vpc_id": "vpc-1", "subnet_id": "subnet-1"},
+            [{"Name": "vpc-id", "Values": ["vpc-1"]}, {"Name": "subnet-id", "Values": ["subnet-1"]}],
+        ),
     ],
 )
 def test_subnets_are_requested_by_default_by_vpc_or_by_id(stubbed, query, filters):
@@ -246,3 +250,111 @@ def test_instance_connect_endpoints_that_are_ready_or_being_updated_are_listed(s
     assert edge.connect_endpoints() == (
         ConnectEndpoint("eice-1", "vpc-1", "subnet-1", ("sg-7",), keeps_address=True),
     )
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_live"), [({"Hypervisor": "nitro"}, True), ({"Hypervisor": "xen"}, False), ({}, True)]
+)
+def test_only_nitro_and_bare_metal_instances_have_a_live_console(stubbed, answer, is_live):
+    edge, stub = stubbed
+    kind = {
+        "InstanceType": "x1.y",
+        "VCpuInfo": {"DefaultVCpus": 1},
+        "ProcessorInfo": {"SupportedArchitectures": ["x86_64"]},
+    }
+    stub.add_response("describe_instance_types", {"InstanceTypes": [{**kind, **answer}]})
+
+    assert edge.instance_types(["x1.y"])[0].has_live_console is is_live
+
+
+@pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"])
+def test_an_unknown_image_is_an_error(stubbed, code):
+    edge, stub = stubbed
+    stub.add_client_error("describe_images", code)
+
+    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
+        edge.image("ami-0")
+
+
+def test_an_image_that_ec2_does_not_list_does_not_exist(stubbed):
+    edge, stub = stubbed
+    stub.add_response("describe_images", {"Images": []}, {"ImageIds": ["ami-0"]})
+
+    with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
+        edge.image("ami-0")
+
+
+def test_images_are_sorted_newest_first(stubbed):
+    edge, stub = stubbed
+    images = [
+        {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z"},
+        {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z"},
+    ]
+    stub.add_response(
+        "describe_images",
+        {"Images": images},
+        {
+            "Owners": ["self"],
+            "Filters": [{"Name": "state", "Values": ["available"]}],
+            "IncludeDisabled": True,
+        },
+    )
+
+    found = edge.find_images(owners=["self"], filters={"state": "available"})
+
+    assert [image.id for image in found] == ["ami-2", "ami-1"]
+
+
+def test_default_subnets_are_sorted_by_zone_and_have_their_free_addresses(stubbed):
+    edge, stub = stubbed
+    subnets = [
+        {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
+        {
+            "SubnetId": "subnet-a",
+            "VpcId": "vpc-1",
+            "AvailabilityZone": "us-east-1a",
+            "AvailableIpAddressCount": 251,
+            "MapPublicIpOnLaunch": True,
+        },
+    ]
+    stub.add_response(
+        "describe_subnets",
+        {"Subnets": subnets},
+        {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]},
+    )
+
+    assert edge.subnets() == (
+        Subnet("subnet-a", "vpc-1", "us-east-1a", 251, is_public=True),
+        Subnet("subnet-b", "vpc-1", "us-east-1b", 0, is_public=False),
+    )
+
+
+def test_an_instance_type_has_its_cpus_and_capabilities(stubbed):
+    edge, stub = stubbed
+    stub.add_response(
+        "describe_instance_types",
+        {
+            "InstanceTypes": [
+                {
+                    "InstanceType": "t2.micro",
+                    "VCpuInfo": {"DefaultVCpus": 1},
+                    "ProcessorInfo": {"SupportedArchitectures": ["i386", "x86_64"]},
+                    "MemoryInfo": {"SizeInMiB": 1024},
+                    "SupportedUsageClasses": ["on-demand"],
+                }
+            ]
+        },
+        {"InstanceTypes": ["t2.micro"]},
+    )
+
+    assert edge.instance_types(["t2.micro"]) == (
+        InstanceType("t2.micro", 1, ("i386", "x86_64"), 1024, can_be_spot=False),
+    )
+
+
+def test_an_unknown_instance_type_is_wrong_use(stubbed):
+    edge, stub = stubbed
+    stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
+
+    with pytest.raises(UsageError, match="no such type"):
+        edge.instance_types(["m0.huge"])
