@@ -94,7 +94,7 @@ def test_a_launch_that_cannot_print_its_result_reports_that_the_cluster_is_up(cl
 
     words = " ".join(output.stderr.split())
     assert output.returncode == 3, words
-    assert "the cluster dask is up, and costs" in words
+    assert "the cluster dask is running and costs money" in words
     assert "dask-bake down dask" in words
     assert "Traceback" not in words
     assert len(left(cloud)) == 3 + 2
@@ -378,7 +378,7 @@ def test_a_full_disk_before_the_key_is_written_starts_nothing(cloud, started, fa
         code, output = started("launch", largest_file=0).wait()
 
     assert code == 1, output
-    assert "the cluster's key could not be kept in" in words(output)
+    assert "the cluster's key could not be stored in" in words(output)
     check_resources(cloud, before, code, output)
     assert not cloud.requests_for("RunInstances")
 
@@ -399,7 +399,7 @@ def test_a_full_disk_before_the_host_key_is_written_undoes_the_launch(cloud, sta
         code, output = process.wait()
 
     assert code == 1, output
-    assert "the cluster's host key could not be kept in" in words(output)
+    assert "the cluster's host key could not be stored in" in words(output)
     check_resources(cloud, before, code, output)
 
 
@@ -434,7 +434,7 @@ def test_deleting_the_state_folder_undoes_the_launch(cloud, started, state, faul
         code, output = process.wait()
 
     assert code == 1, output
-    assert "could not be kept" in words(output)
+    assert "could not be stored" in words(output)
     check_resources(cloud, before, code, output)
 
 
@@ -474,7 +474,7 @@ def test_keep_on_failure_keeps_a_cluster_that_did_not_become_ready(cloud, starte
         code, output = process.wait()
 
     assert code == 3, output
-    assert "--keep-on-failure keeps what there is" in words(output)
+    assert "--keep-on-failure keeps these resources" in words(output)
     assert "dask-bake ssh --name dask" in words(output)
     assert "dask-bake down dask" in words(output)
     check_resources(cloud, before, code, output)

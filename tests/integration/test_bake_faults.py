@@ -141,7 +141,7 @@ def test_an_image_that_fails_verification_is_removed(failed):
     """Its workers join, but compute wrong sums: the image is built, but not verified."""
     bake, stderr = failed["cannot count"]
     assert bake.process.returncode == 1
-    assert "does not compute: it answered [7, 1]" in " ".join(stderr.split())
+    assert "does not compute: the result was [7, 1]" in " ".join(stderr.split())
     assert "was removed" in stderr
 
 
@@ -200,7 +200,7 @@ def test_two_concurrent_bakes_build_one_image(cloud, tiny, tmp_path):
     results = [json.loads(stdout) for stdout, _ in ended]
     assert sorted(result["built"] for result in results) == [False, True]
     assert results[0]["image"] == results[1]["image"]
-    assert "Another bake of this image is going on" in "".join(stderr for _, stderr in ended)
+    assert "Another bake of this image is running" in "".join(stderr for _, stderr in ended)
     cloud.ec2().deregister_image(ImageId=results[0]["image"], DeleteAssociatedSnapshots=True)
 
 

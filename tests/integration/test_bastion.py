@@ -51,7 +51,7 @@ def test_a_cluster_is_reached_through_a_bastion(cloud, image, cluster, through_s
         without = cloud.attempt("ssh", "--name", "behind", "--", "true")
         assert without.returncode == 255
         refused = cloud.attempt("allow-me", "behind")
-        assert (refused.returncode, "is entered through jump" in refused.stderr) == (2, True)
+        assert (refused.returncode, "is reached through the bastion jump" in refused.stderr) == (2, True)
 
 
 def test_allow_me_restores_access_after_the_address_has_changed(cloud, cluster):
@@ -73,7 +73,7 @@ def test_allow_me_restores_access_after_the_address_has_changed(cloud, cluster):
     again = cloud.json("allow-me", "shared")
 
     assert shut.returncode == 1
-    assert f"does not let in {here[0]}, which is this machine's address now" in shut.stderr
+    assert f"does not allow SSH from {here[0]}, this machine's current address" in shut.stderr
     assert "dask-bake allow-me shared" in shut.stderr
     assert "dask-bake allow-me shared" in status.stderr
     assert (change["opened"], change["closed"]) == ([here[0]], [f"{STRANGER}/32"])

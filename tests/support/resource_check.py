@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError
 from dask_bake.models.tags import Tag
 
 ID = re.compile(r"\b(?:i|vol|eni|sg)-[0-9a-f]{8,}\b")
-UP = re.compile(r"the cluster (\S+) is up, and costs")
+UP = re.compile(r"the cluster (\S+) is running and costs money")
 """Message of a launch that could not write its cluster file: the cluster is left."""
 NOTHING_MORE = (1, 2, 130)
 STATES = ("pending", "running", "shutting-down", "stopping", "stopped")

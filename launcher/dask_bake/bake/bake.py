@@ -135,7 +135,8 @@ class _Bake:
                 return self.result(build.finish(image), staged, built=False)
             if found is not None:
                 raise BakeError(
-                    "the image that was there has gone in this moment", hint="bake again: it will be built"
+                    "the image was removed while this command ran",
+                    hint="run dask-bake bake again to build it",
                 )
             return self.result(build.run(builder, subnet, group.id), staged, built=True)
 

@@ -139,12 +139,12 @@ class Build:
         try:
             self.context.images.remove(image)
         except (BakeError, KeyboardInterrupt) as error:
-            left = f"the image {image.id} ({image.name}) or its snapshot {image.snapshot_id} is left"
+            left = f"the image {image.id} ({image.name}) or its snapshot {image.snapshot_id} remains"
             raise self._left(left, image.id, reason, error) from error
         self.notify(Note(f"The image {image.id} was removed."))
 
     def _unknown(self, name: str, reason: BaseException, error: BaseException) -> LeftoverError:
-        return self._left(f"an image {name} may be left, with its snapshot", name, reason, error)
+        return self._left(f"an image {name} may remain, with its snapshot", name, reason, error)
 
     def _left(self, what: str, reference: str, reason: BaseException, error: BaseException) -> LeftoverError:
         why = f"{reason.message}; " if isinstance(reason, BakeError) else ""

@@ -132,18 +132,18 @@ class BakeLease:
                 return made.group
             if not told:
                 told = True
-                self.notify(Note("Another bake of this image is going on: waiting for it to end."))
+                self.notify(Note("Another bake of this image is running: waiting for it to end."))
             now_held_by = self._holder()
             if now_held_by != holder or self._is_alive():
                 holder, quiet_since = now_held_by, self.clock()
             elif self.clock() - quiet_since >= LEASE_EXPIRY:
                 if self.cloud.delete_security_group(holder):
-                    self.notify(Note("That bake was abandoned: going on in its place."))
+                    self.notify(Note("The other bake has stopped: this one takes over."))
                 quiet_since = self.clock()
             if self.clock() >= until:
                 raise BakeError(
-                    f"another bake of this image has gone on for {self.timeout:.0f} s",
-                    hint=f"if it was killed, {command_line('down', self.name)} ends what it left",
+                    f"another bake of this image has been running for {self.timeout:.0f} s",
+                    hint=f"if it was killed, {command_line('down', self.name)} removes its resources",
                 )
             self.sleep(POLL_INTERVAL)
 

@@ -39,7 +39,7 @@ class StagedImage:
 def stage_image(options: BakeOptions, context: BakeContext) -> Iterator[StagedImage]:
     """Stage the image in a folder that is removed when this ends."""
     if options.architecture not in context.cloud.architectures:
-        machines = " and ".join(context.cloud.architectures) or "no architecture of ours"
+        machines = " and ".join(context.cloud.architectures) or "neither x86_64 nor arm64"
         raise UsageError(
             f"--arch {options.architecture}: the {context.cloud.name} cloud's machines are {machines}",
             hint="an image is baked on a machine of its own architecture: --cloud aws has both",

@@ -89,7 +89,7 @@ class Verifier:
         finally:
             take_down(cluster, self.ec2, connection, notify=notify, clock=self.clock, sleep=self.sleep)
         if told.split("\n")[-1:] != [json.dumps(ANSWER)]:
-            raise NotReadyError(f"a cluster of {image.id} does not compute: it answered {told or 'nothing'}")
+            raise NotReadyError(f"a cluster of {image.id} does not compute: the result was {told or 'empty'}")
 
     def _plan(
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str

@@ -29,8 +29,8 @@ class ClusterFile:
         """Raise a ``UsageError`` if the name belongs to a later cluster by now."""
         if self.launch_id is not None and cluster.launch_id != self.launch_id:
             raise UsageError(
-                f"{self.path} is about an earlier cluster {self.name}: that of today was launched later",
-                hint=f"leave out --file, and say {self.name}, if that one is meant",
+                f"{self.path} is about an earlier cluster {self.name}: the current one was launched later",
+                hint=f"to use the current one, leave out --file and give the name {self.name}",
             )
 
 
@@ -69,7 +69,7 @@ def parse_cluster_file(document: object, path: Path) -> ClusterFile:
         raise _foreign(path, "it holds no settings")
     if "instances" in document and not {"name", "cloud"} & document.keys():
         raise UsageError(
-            f"{path} was written by dask-ec2, whose clusters dask-bake does not know",
+            f"{path} was written by dask-ec2, whose clusters dask-bake cannot manage",
             hint="end it with aws ec2 terminate-instances"
             f" --region {document.get('region')} --instance-ids {_ids(document['instances'])}",
         )
@@ -108,7 +108,7 @@ def _read(path: Path) -> Any:
 
 def _foreign(path: Path, why: str) -> UsageError:
     return UsageError(
-        f"{path} is no file that dask-bake launch --file wrote: {why}",
+        f"{path} was not written by dask-bake launch --file: {why}",
         hint="without --file a cluster is found by its tags",
     )
 

@@ -65,9 +65,9 @@ def plan_reap(region: str, resources: Iterable[Resource], now: datetime) -> Reap
             continue
         match _silent_since(kin):
             case None:
-                skipped.append(Skipped(region, cluster, "nothing tells its age"))
+                skipped.append(Skipped(region, cluster, "its age is unknown"))
             case since if now - since < GRACE_PERIOD:
-                skipped.append(Skipped(region, cluster, "it may be starting, or ending, just now"))
+                skipped.append(Skipped(region, cluster, "it may be starting or ending"))
             case since:
                 orphans.append(OrphanedLaunch(region, cluster, launch_id, since, left))
     return ReapPlan(tuple(orphans), tuple(skipped))

@@ -88,7 +88,7 @@ def remove(
             raise
         raise _left(rest, "interrupted; ", "") from error
     if any(rest.values()):
-        reason = "; ".join(dict.fromkeys(reasons)) or "it is still shown"
+        reason = "; ".join(dict.fromkeys(reasons)) or "EC2 still lists it"
         raise _left(rest, "", f". The reason: {reason}")
 
 

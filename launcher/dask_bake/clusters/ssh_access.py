@@ -51,14 +51,15 @@ def check_can_allow(cluster: Cluster, *, has_cidr: bool) -> None:
     """Raise a ``UsageError`` if the transport needs no rule, or if a bastion's address is not given."""
     if cluster.transport in (Connect.SSM, Connect.EICE):
         raise UsageError(
-            f"cluster {cluster.name} is entered by {cluster.transport}:"
-            " nothing need be opened for your address",
-            hint=f"{cluster_command('ssh', cluster.name)} works from wherever your AWS credentials do",
+            f"cluster {cluster.name} uses --connect {cluster.transport}: no port has to be opened for your"
+            " address",
+            hint=f"{cluster_command('ssh', cluster.name)} works from any address, with your AWS credentials",
         )
     if cluster.transport is Connect.BASTION and not has_cidr:
         raise UsageError(
-            f"cluster {cluster.name} is entered through {cluster.bastion}, not from this machine's address",
-            hint="--cidr says from where that bastion comes",
+            f"cluster {cluster.name} is reached through the bastion {cluster.bastion}, not from this"
+            " machine's address",
+            hint="give the bastion's address or security group with --cidr",
         )
 
 
@@ -75,13 +76,13 @@ def choose_endpoint(endpoints: Sequence[ConnectEndpoint], subnet: Subnet) -> Con
     create = f"aws ec2 create-instance-connect-endpoint --subnet-id {subnet.id} --no-preserve-client-ip"
     if here:
         raise BakeError(
-            f"the Instance Connect endpoint {here[0].id} shows the client's address to instances, which"
-            " would have to be opened to it",
-            hint=f"{create}, in place of it",
+            f"the Instance Connect endpoint {here[0].id} preserves the client's address, which the"
+            " cluster's security group does not allow",
+            hint=f"{create} creates another one",
         )
     raise BakeError(
-        f"there is no Instance Connect endpoint in the VPC {subnet.vpc_id} that is ready",
-        hint=f"{create} makes one, in some minutes",
+        f"the VPC {subnet.vpc_id} has no Instance Connect endpoint that is ready",
+        hint=f"{create} creates one in some minutes",
     )
 
 

@@ -59,10 +59,9 @@ def _reporting_failure(cluster: Cluster) -> Iterator[None]:
     try:
         yield
     except (BakeError, KeyboardInterrupt) as error:
-        both = f"SSH of {cluster.name} may be open to the new addresses already, and to the old ones still"
-        again = (
-            f"{cluster_command('allow-me', cluster.name)}, with the same --cidr if it had one, does the rest"
-        )
+        both = f"SSH to {cluster.name} may be open to both the new and the old addresses"
+        command = cluster_command("allow-me", cluster.name)
+        again = f"{command}, with the same --cidr if you gave one, completes the change"
         if isinstance(error, BakeError):
             raise BakeError(f"{error.message}; {both}", hint=f"{error.hint or 'then'}; {again}") from error
         raise CommandInterruptedError(f"interrupted; {both}", hint=again) from error
@@ -88,8 +87,8 @@ def sentence(cluster: Cluster, change: SshChange, *, dry_run: bool) -> str:
         if rules
     ]
     if not parts:
-        return f"SSH of {cluster.name} is open to this address already; nothing was changed."
-    return f"SSH of {cluster.name} {' and '.join(parts)}."
+        return f"SSH to {cluster.name} is already open to this address; nothing was changed."
+    return f"SSH to {cluster.name} {' and '.join(parts)}."
 
 
 def _sources(rules: Sequence[Rule]) -> list[str]:

@@ -76,7 +76,7 @@ def extend(
     if timers is None:
         reason = " ".join(done.stderr.split()) or "no answer"
         raise BakeError(
-            f"the end of cluster {cluster.name} was not put off: {reason}",
+            f"the shutdown of cluster {cluster.name} was not postponed: {reason}",
             hint=f"{cluster_command('status', cluster.name)}; a cluster without time-outs needs no extension",
         )
     if json_output:

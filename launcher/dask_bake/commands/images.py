@@ -67,7 +67,7 @@ def sbom(cloud: Cloud, terminal: Terminal, *, reference: str | None) -> int:
     known = require_manifest(facts)
     if not known.has_hashes:
         terminal.notify(
-            Note("The tags have no room for all hashes; the manifest on the image's nodes has them.")
+            Note("The tags are too small for all hashes; /etc/dask-bake/manifest.json on the nodes has them.")
         )
     terminal.write(render_sbom(facts.image, known))
     return 0
@@ -124,9 +124,9 @@ def _remove(
         terminal.out.print(shown)
     else:
         for image in removed:
-            terminal.out.print(f"{image.id} ({image.name}) is gone, and its snapshot.", soft_wrap=True)
+            terminal.out.print(f"{image.id} ({image.name}) and its snapshot were removed.", soft_wrap=True)
         for snapshot in plan.loose:
-            terminal.out.print(f"{snapshot.id} is gone.")
+            terminal.out.print(f"{snapshot.id} was removed.")
     return 0
 
 

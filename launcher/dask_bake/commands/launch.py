@@ -132,7 +132,8 @@ def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
         path.write_text(yaml.safe_dump(document, sort_keys=False))
     except OSError as error:
         raise LeftoverError(
-            f"{path} could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
+            f"{path} could not be written: {error.strerror}; the cluster {cluster.name} is running and"
+            " costs money",
             hint=f"{cluster_command('status', cluster.name)} --json shows it,"
             f" {cluster_command('down', cluster.name)} ends it",
         ) from error
@@ -146,7 +147,8 @@ def _reporting_lost_output(cluster: Cluster, terminal: Terminal) -> Iterator[Non
             yield
     except OSError as error:
         raise LeftoverError(
-            f"the result could not be written: {error.strerror}; the cluster {cluster.name} is up, and costs",
+            f"the result could not be written: {error.strerror}; the cluster {cluster.name} is running and"
+            " costs money",
             hint=f"{cluster_command('status', cluster.name)} shows it,"
             f" {cluster_command('down', cluster.name)} ends it",
         ) from error

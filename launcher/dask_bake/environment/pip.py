@@ -141,9 +141,7 @@ def _packages(
     for item in report["install"]:
         if item.get("is_direct"):
             name = item["metadata"]["name"]
-            raise BakeError(
-                f"{name} comes from no index", hint="put a wheel of it into the index that pip uses"
-            )
+            raise BakeError(f"{name} is not from an index", hint="put a wheel of it into pip's index")
     found = [
         Package(
             normalized_name(str(item["metadata"]["name"])),

@@ -37,7 +37,7 @@ def prepare(request: Request, *, notify: Notify) -> Installer:
     missing = [names[0] for names in NEEDED if not any(map(installer.lock.version, names))]
     if missing:
         raise UsageError(
-            f"{request.origin} brings no {' and no '.join(missing)}, so no cluster could run in it",
+            f"{request.origin} does not include {' and '.join(missing)}, which a cluster needs",
             hint="add them to its dependencies",
         )
     if minor(installer.lock.python) != request.caller:
@@ -81,7 +81,7 @@ def _format(lock: Path) -> InstallerChoice:
 def _pip(request: Request, notify: Notify) -> PipInstaller:
     """Return the installer of wheels, for the base image's own Python."""
     if request.options.channels:
-        notify(Note("--channel is conda's; pip installs, from its own index."))
+        notify(Note("--channel has no effect: pip installs from its own index."))
     machine, release = request.options.architecture.machine, pip_release(request)
     target = Target(release.python, machine, release.glibc)
     wanted = for_pip(request.environment, request.origin)

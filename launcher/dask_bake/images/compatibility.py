@@ -62,8 +62,8 @@ def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple
         ours = " and ".join(f"{each.what} {each.ours}" for each in grave)
         raise UsageError(
             f"the image {image.id} has {theirs}, this machine {ours}:"
-            " a client here would not understand the cluster",
-            hint="dask-bake bake --from-env bakes this environment; --allow-mismatch launches all the same",
+            " a client on this machine could not use the cluster",
+            hint="dask-bake bake --from-env bakes this environment; --allow-mismatch launches it anyway",
         )
     return tuple(
         f"The image has {each.what} {each.theirs}, this machine {each.ours}: {_consequence(each)}"
@@ -96,7 +96,7 @@ def newest_verified(
     if not verified:
         raise BakeError(
             f"no image is verified: {images[0].id} is still being verified, or failed",
-            hint=f"dask-bake bake makes one that is; --ami {images[0].id} takes this one all the same",
+            hint=f"dask-bake bake makes one that is; --ami {images[0].id} uses this one anyway",
         )
     fitting = [image for image in verified if image.architecture in instance_type.architectures]
     useful = [image for image in fitting if _agree("Python", image.tag(Tag.PYTHON), python)]
@@ -152,8 +152,8 @@ def doubts(image: Image) -> tuple[str, ...]:
     if is_verified(image):
         return (f"The image {image.id} was not verified: dask-bake bake verifies it.",)
     return (
-        f"The image {image.id} is still being tested, or its test failed: dask-bake bake makes one"
-        " that is verified.",
+        f"The image {image.id} is still being verified, or its verification failed: dask-bake bake makes"
+        " one that is verified.",
     )
 
 
@@ -170,7 +170,7 @@ def staleness(image: Image, *, newest_base: str | None, now: datetime) -> tuple[
     """Return why a managed image should be baked again; ``newest_base`` is what ``base_names`` finds."""
     base = image.tag(Tag.BASE_NAME)
     if is_managed(image) and base and newest_base not in (None, base):
-        return (f"The image's base {base} has been superseded by {newest_base}: dask-bake bake takes that.",)
+        return (f"The image's base {base} has been superseded by {newest_base}: dask-bake bake uses that.",)
     age = now - image.created
     # Where EC2 does not say when an image was made, that is the epoch.
     if is_managed(image) and image.created.timestamp() and age > OLD:
@@ -186,5 +186,5 @@ def _agree(what: str, theirs: str, ours: str) -> bool:
 
 def _consequence(difference: Mismatch) -> str:
     if difference.is_grave:
-        return "a client here may not understand the cluster."
-    return "what one side sends may mean something else on the other."
+        return "a client on this machine may fail to use the cluster."
+    return "data that one side sends may not work on the other."

@@ -60,8 +60,8 @@ def copy(
         _raise_leftovers(going, "interrupted", interrupt)
         if made := [f"{each.image_id} in {each.plan.to_region}" for each in going if each.copied]:
             raise CommandInterruptedError(
-                f"interrupted; what was copied stays: {', '.join(made)}",
-                hint="the same command again copies the rest",
+                f"interrupted; finished copies remain: {', '.join(made)}",
+                hint="run the same command again to copy the rest",
             ) from interrupt
         raise
     _raise_failures(going)

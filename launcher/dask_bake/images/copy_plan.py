@@ -62,7 +62,7 @@ def plan_copy(
     source = facts.image
     if not facts.is_ready:
         raise BakeError(
-            f"the image {source.id} is not verified: it is being baked, or that was given up",
+            f"the image {source.id} is not verified: its bake is still running or was aborted",
             hint="dask-bake images shows the ones that are",
         )
     twins = [ImageFacts(each) for each in there if each.tag(Tag.DIGEST) == facts.digest]

@@ -47,8 +47,8 @@ def check_keep(keep: int) -> int:
     """Check ``--keep`` and return it."""
     if keep < 1:
         raise UsageError(
-            f"--keep is how many images stay of each environment: at least 1, not {keep}",
-            hint="--keep 2 leaves the newest and the one before it",
+            f"--keep must be at least 1, not {keep}",
+            hint="--keep 2 keeps the newest two images of each environment",
         )
     return keep
 
@@ -102,11 +102,11 @@ def _why_keep(
     if facts.is_ready and rank < keep:
         return "the newest" if rank == 0 else f"one of the newest {keep}"
     if is_newest_checked:
-        return "the newest that was checked"
+        return "the newest verified one"
     if facts.image.state == "disabled":
         return "disabled by somebody"
     if not facts.is_ready and facts.age(now) < GRACE:
-        return "not verified: it may be in the making"
+        return "not verified: it may still be in progress"
     return None
 
 

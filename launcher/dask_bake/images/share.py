@@ -53,7 +53,7 @@ def share(plan: SharePlan, edge: ImageApi) -> None:
             words = ("images", "share", plan.image.id, *named, "--stop")
             why = f"{error.message}; " if isinstance(error, BakeError) else "interrupted; "
             raise BakeError(
-                f"{why}{', '.join(plan.accounts)} may have access to {plan.image.id} all the same",
-                hint=f"{command_line(*words)} ends that",
+                f"{why}{', '.join(plan.accounts)} may still have access to {plan.image.id}",
+                hint=f"{command_line(*words)} revokes it",
             ) from error
         raise

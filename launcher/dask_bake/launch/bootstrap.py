@@ -74,8 +74,8 @@ def key_pair(options: LaunchOptions) -> KeyPair:
         pair = read_key(options.keypair)
         if not options.provision and options.keyname is None and not pair.public.startswith(IMPORTED):
             raise UsageError(
-                f"--no-provision brings the key as an EC2 key pair, and --keypair {options.keypair} is"
-                f" {pair.public.split()[0]}: EC2 takes RSA and ED25519 alone",
+                f"--no-provision imports the key as an EC2 key pair, and --keypair {options.keypair} is"
+                f" {pair.public.split()[0]}: EC2 accepts only RSA and ED25519",
                 hint="ssh-keygen -t ed25519 makes one; without --keypair the cluster gets a key of its own",
             )
         return pair

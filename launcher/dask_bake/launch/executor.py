@@ -74,7 +74,7 @@ def staying(cluster: Cluster) -> Iterator[None]:
         yield
     except KeyboardInterrupt as error:
         raise LeftoverError(
-            f"interrupted; the cluster {cluster.name} is up, and costs",
+            f"interrupted; the cluster {cluster.name} is running and costs money",
             hint=cluster_command("down", cluster.name),
         ) from error
 
@@ -176,10 +176,10 @@ class _Launch:
         cluster, node = self.state.snapshot, self._to_look_into()
         look = cluster_command("ssh", cluster.name, *((str(node.index),) if node and node.index else ()))
         return LeftoverError(
-            f"{error.message}. --keep-on-failure keeps what there is, and it costs:"
+            f"{error.message}. --keep-on-failure keeps these resources, which cost money:"
             f" {'; '.join(self._resources().remaining())}",
-            hint=f"{look} looks into it, /var/log/cloud-init-output.log being where to begin;"
-            f" {cluster_command('down', cluster.name)} removes it all",
+            hint=f"{look} opens a shell there: begin with /var/log/cloud-init-output.log;"
+            f" {cluster_command('down', cluster.name)} removes everything",
         )
 
     def _to_look_into(self) -> Node | None:
@@ -234,6 +234,6 @@ class _Launch:
 
 def _not_ours(group: str) -> BakeError:
     return BakeError(
-        f"the security group {group} exists, and dask-bake did not make it",
+        f"the security group {group} exists, and dask-bake did not create it",
         hint="--name gives the cluster another name",
     )

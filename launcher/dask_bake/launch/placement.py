@@ -57,15 +57,15 @@ def find_candidates(
     ]
     if not found:
         raise BakeError(
-            f"{_what(options)} cannot be had in {_zones(in_order(options, subnets))}",
+            f"{_what(options)} is not available in {_zones(in_order(options, subnets))}",
             hint=_where_else(options, subnets, offerings),
         )
     roomy = [candidate for candidate in found if candidate.subnet.free_addresses >= options.count]
     if not roomy:
         most = max((candidate.subnet for candidate in found), key=lambda subnet: subnet.free_addresses)
         raise BakeError(
-            f"--count {options.count} needs as many addresses, and {most.id} in {most.zone} has"
-            f" {most.free_addresses} left",
+            f"--count {options.count} needs as many free addresses, but {most.id} in {most.zone} has"
+            f" {most.free_addresses}",
             hint="take fewer nodes, or name a larger subnet with --subnet-id",
         )
     return tuple(roomy)
@@ -162,5 +162,5 @@ def _where_else(
         zone for zone in zones if all(any((name, zone) in offerings for name in names) for names in roles)
     ]
     if there and options.zone:
-        return f"--zone {','.join(there)} has what is needed"
+        return f"--zone {','.join(there)} offers these types"
     return "take another --type, or another --region"

@@ -201,7 +201,7 @@ def check_types(options: LaunchOptions, types: Sequence[InstanceType]) -> None:
     for kind in (by_name[name] for name in options.type):
         if options.spot and not kind.can_be_spot:
             raise UsageError(
-                f"--spot: AWS does not sell {kind.name} on spot",
+                f"--spot: AWS does not offer {kind.name} as Spot Instances",
                 hint="take another --type, or --spot-with-fallback, or leave --spot out",
             )
         most = (options.count - 1) * worker_layout(options, kind).nprocs

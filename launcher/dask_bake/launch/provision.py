@@ -106,8 +106,8 @@ class Provisioner:
         wanted = self.plan.options.count - 1
         nodes = self._run_first(candidate, candidate.worker_types, spec, candidate.market)
         if nodes and len(nodes) < wanted:
-            had = f"AWS had room for {len(nodes)} of {wanted} worker nodes"
-            self.notify(Note(f"{had}, which --min-workers takes for enough."))
+            had = f"AWS had capacity for {len(nodes)} of {wanted} worker nodes"
+            self.notify(Note(f"{had}, which is enough for --min-workers."))
         return bool(nodes)
 
     def _run_first(
@@ -127,7 +127,7 @@ class Provisioner:
                 self.failures.append(
                     CapacityFailure(request.instance_type, candidate.subnet.zone, market, error)
                 )
-                self.notify(Note(f"No room for {self.failures[-1]}."))
+                self.notify(Note(f"No capacity for {self.failures[-1]}."))
             except QuotaError as error:
                 self.exhausted_quotas.add(_quota_of(request))
                 self.quota_error = _with_request(request, kind, error)
@@ -145,17 +145,17 @@ class Provisioner:
         last = self.failures[-1].error
         zones = tuple(dict.fromkeys(zone for each in self.failures for zone in each.error.zones))
         tried = "; ".join(dict.fromkeys(map(str, self.failures)))
-        room = f"; EC2 says that there is room in {', '.join(zones)}" if zones else ""
+        room = f"; EC2 reports capacity in {', '.join(zones)}" if zones else ""
         hints = []
         if untried := [zone for zone in zones if zone not in {each.zone for each in self.failures}]:
-            hints.append(f"--zone {','.join(untried)} tries there")
+            hints.append(f"add --zone {','.join(untried)}")
         if (
             any(each.market is Market.SPOT for each in self.failures)
             and not self.plan.options.spot_with_fallback
         ):
-            hints.append("--spot-with-fallback takes on-demand instances where there is no spot capacity")
+            hints.append("--spot-with-fallback uses On-Demand Instances where there is no Spot capacity")
         if self.plan.options.min_workers is None and self.plan.options.count > 2:
-            hints.append("--min-workers takes what there is")
+            hints.append("--min-workers accepts fewer workers")
         hints.append("--type takes several types, such as m6i.2xlarge,m5.2xlarge")
         return CapacityError(
             f"AWS lacks capacity for this request: {tried}{room}",

@@ -62,7 +62,7 @@ class Readiness:
         if self.state.abandoned:
             self.unseen_until = self.clock() + UNSEEN
             self.deadline = max(self.deadline, self.unseen_until)
-            self._until(self._end_abandoned, "the nodes that were given up to end")
+            self._until(self._end_abandoned, "the abandoned nodes to end")
         self.show()
 
     def _wait_for_dask(self) -> None:
@@ -79,7 +79,9 @@ class Readiness:
         if late := self.state.laggards:
             numbers = ", ".join(str(node.index) for node in late)
             self.notify(
-                Note(f"The workers of node {numbers} have not registered; the node is there, and costs.")
+                Note(
+                    f"The workers of node {numbers} have not registered; the node is running and costs money."
+                )
             )
 
     def _wait_for_shells(self) -> None:
@@ -134,7 +136,7 @@ class Readiness:
             error = InstanceReclaimedError if reason.startswith(OF_EC2) else NotReadyError
             hint = "the last lines of its console are above"
             if reason.startswith(NO_DISK):
-                hint = "often its disk: may these credentials use the KMS key that encrypts it?"
+                hint = "often its disk: check that these credentials may use the KMS key that encrypts it"
             raise error(ended, hint=hint)
         self.state.abandon(node)
         self.notify(Note(f"{ended[0].upper()}{ended[1:]}."))
@@ -172,7 +174,7 @@ class Readiness:
         try:
             lines = last_lines(self.cloud.console_output(node.id), LAST_LINES)
         except BakeError as error:
-            lines = [f"the console of node {node.index} cannot be had: {error.message}"]
+            lines = [f"the console of node {node.index} cannot be read: {error.message}"]
         for line in lines:
             self.notify(Output(f"node {node.index}: {line}"))
 

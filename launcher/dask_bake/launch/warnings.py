@@ -60,7 +60,7 @@ def _on_demand_fallback(plan: LaunchPlan) -> tuple[str, ...]:
         return ()
     kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.type)
     return tuple(
-        f"AWS does not sell {kind.name} on spot: it is tried on demand."
+        f"AWS does not offer {kind.name} as Spot Instances: trying On-Demand Instances."
         for kind in kinds
         if not kind.can_be_spot
     )
@@ -72,8 +72,8 @@ def _private_subnet(plan: LaunchPlan) -> tuple[str, ...]:
     if options.private or subnet.is_public or (options.subnet_id is None and options.vpc_id is None):
         return ()
     return (
-        f"The subnet {subnet.id} gives its instances no public addresses of itself; the nodes get some, and"
-        " are reached if it has a route to an internet gateway. --private is for those without.",
+        f"The subnet {subnet.id} does not assign public addresses by default, so the launch assigns them."
+        " They work only if the subnet has a route to an internet gateway; otherwise use --private.",
     )
 
 
@@ -83,8 +83,8 @@ def _public_caller(plan: LaunchPlan) -> tuple[str, ...]:
     if not options.private or options.transport is not Connect.DIRECT or options.cidr or not outside:
         return ()
     return (
-        f"SSH on the head is opened to {outside[0]}, as which the internet sees this machine; through a VPN"
-        " the head sees another address, which --cidr names.",
+        f"SSH to the head is open to {outside[0]}, this machine's public address. Through a VPN the head"
+        " sees another address: give that one with --cidr.",
     )
 
 
@@ -93,15 +93,15 @@ def _no_lifetime(plan: LaunchPlan) -> tuple[str, ...]:
     if plan.options.provision:
         return ()
     down = command_line("down", plan.options.name)
-    return (f"Nothing ends these nodes by itself (--no-provision): {down} does.",)
+    return (f"These nodes do not shut themselves down (--no-provision): {down} ends them.",)
 
 
 def _delayed_console(plan: LaunchPlan) -> tuple[str, ...]:
     """Warn about head types whose console, and so the host key on it, EC2 shows with a delay."""
     kinds = dict.fromkeys(kind for kind in plan.target.types if kind.name in plan.options.head_types)
     return tuple(
-        f"{kind.name} is not of the Nitro system: its console is read only minutes late, and a launch with"
-        " such a head may need a longer --timeout."
+        f"{kind.name} is not a Nitro instance: EC2 shows its console minutes late, so this launch may need"
+        " a longer --timeout."
         for kind in kinds
         if not kind.has_live_console
     )

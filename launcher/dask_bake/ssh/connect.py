@@ -62,8 +62,8 @@ def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) ->
     if trouble := keystore.key_trouble:
         raise BakeError(
             f"the key of cluster {cluster.name} {trouble}: {keystore.key}",
-            hint="only the machine that launched a cluster can enter it, with the key that it made then;"
-            f" any machine can end it: {cluster_command('down', cluster.name)}",
+            hint="only the machine that launched the cluster has its key; any machine can end it:"
+            f" {cluster_command('down', cluster.name)}",
         )
     reached = host(cluster, node, keystore, transport_of(cluster, cloud))
     for each in {node.index: node, 0: cluster.head}.values():
@@ -110,9 +110,8 @@ def not_allowed_error(cluster: Cluster, cloud: Cloud) -> BakeError | None:
     if allows_ssh_from(cluster, here):
         return None
     return BakeError(
-        f"cluster {cluster.name} does not let in {here}, which is this machine's address now",
-        hint=f"{cluster_command('allow-me', cluster.name)} opens SSH to it,"
-        " and closes it to the address before",
+        f"cluster {cluster.name} does not allow SSH from {here}, this machine's current address",
+        hint=f"{cluster_command('allow-me', cluster.name)} allows it, and revokes the previous address",
     )
 
 

@@ -67,7 +67,7 @@ class Keystore:
             return "is not on this machine"
         except OSError as error:
             return f"on this machine cannot be read ({error.strerror})"
-        return "" if PEM.search(text) else "on this machine is not whole"
+        return "" if PEM.search(text) else "on this machine is incomplete"
 
     @property
     def known_hosts(self) -> Path:
@@ -143,8 +143,8 @@ class Keystore:
 
     def _not_kept(self, what: str, error: OSError) -> BakeError:
         return BakeError(
-            f"the cluster's {what} could not be kept in {self.folder}: {error.strerror}",
-            hint="XDG_STATE_HOME names another place",
+            f"the cluster's {what} could not be stored in {self.folder}: {error.strerror}",
+            hint="set XDG_STATE_HOME to another folder",
         )
 
 
@@ -173,7 +173,7 @@ def read_key(path: Path) -> KeyPair:
         )
     except TypeError as error:
         raise UsageError(
-            f"--keypair {path} is locked with a passphrase, and nobody is there to type it",
+            f"--keypair {path} has a passphrase, which dask-bake cannot enter",
             hint="ssh-keygen -p -f FILE removes it from a copy",
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:

@@ -19,9 +19,9 @@ PROGRAMS = {
 }
 INSTALL_HINTS = {
     "ssh": "apt install openssh-client",
-    "aws": "AWS's installer brings version 2: docs.aws.amazon.com/cli; --connect bastion does without",
-    "session-manager-plugin": "AWS has it as a package: docs.aws.amazon.com/systems-manager;"
-    " --connect eice does without",
+    "aws": "AWS's installer brings version 2: docs.aws.amazon.com/cli; --connect bastion does not need it",
+    "session-manager-plugin": "AWS has it as a package: docs.aws.amazon.com/systems-manager; --connect"
+    " eice does not need it",
 }
 VERSION_TIMEOUT = 30.0
 """Seconds for a program to print its version; after that it is used without the check."""
@@ -113,6 +113,6 @@ def check_version(way: Connect) -> None:
     found = re.search(r"aws-cli/(\d+)\S*", told.stdout + told.stderr)
     if found is not None and int(found[1]) < 2:
         raise BakeError(
-            f"the aws on this machine is {found[0]}, and --connect {way} needs version 2",
+            f"the AWS CLI on this machine is {found[0]}, and --connect {way} needs version 2",
             hint=INSTALL_HINTS["aws"],
         )

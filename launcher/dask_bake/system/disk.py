@@ -33,6 +33,6 @@ def disk_full_error(folder: Path, *, needed: int) -> BakeError:
     existing = next(path for path in (folder, *folder.parents) if path.exists())
     free = shutil.disk_usage(existing).free
     return BakeError(
-        f"no room in {folder}: about {needed // MIB} MB are needed, {free // MIB} MB are free",
-        hint="make room, or set XDG_CACHE_HOME to a folder on another disk",
+        f"not enough space in {folder}: about {needed // MIB} MB are needed, {free // MIB} MB are free",
+        hint="free disk space, or set XDG_CACHE_HOME to a folder on another disk",
     )

@@ -110,7 +110,7 @@ def timers_text(cluster: Cluster, timers: Sequence[ShutdownTimer], flags: Sequen
     near = is_near(timers)
     text = Text("\n".join(sentences(timers)), "yellow" if near else "dim")
     extend = complete(cluster_command("extend", cluster.name), flags)
-    return text.append(f"\n{extend} puts it off.") if near else text
+    return text.append(f"\n{extend} postpones it.") if near else text
 
 
 def _summary(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime) -> str:

@@ -75,7 +75,7 @@ def test_allow_me_replaces_the_old_address_and_keeps_other_rules(aws, group, all
     assert allow() == 0
 
     assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
-    assert capsys.readouterr().out == f"SSH of taxi is open to {NEW} and is closed to {OLD}.\n"
+    assert capsys.readouterr().out == f"SSH to taxi is open to {NEW} and is closed to {OLD}.\n"
 
 
 def test_allow_me_again_reports_no_change(aws, group, allow, capsys):
@@ -86,7 +86,7 @@ def test_allow_me_again_reports_no_change(aws, group, allow, capsys):
     assert allow() == 0
 
     assert opened(aws, group) == before
-    assert capsys.readouterr().out == "SSH of taxi is open to this address already; nothing was changed.\n"
+    assert capsys.readouterr().out == "SSH to taxi is already open to this address; nothing was changed.\n"
 
 
 def test_an_interrupt_between_authorize_and_revoke_names_the_rules_that_may_be_open(
@@ -98,7 +98,7 @@ def test_an_interrupt_between_authorize_and_revoke_names_the_rules_that_may_be_o
     monkeypatch.setattr(edge, "revoke", interrupted)
 
     with pytest.raises(
-        CommandInterruptedError, match="SSH of taxi may be open to the new addresses already"
+        CommandInterruptedError, match="SSH to taxi may be open to both the new and the old addresses"
     ) as caught:
         allow()
 
@@ -123,7 +123,7 @@ def test_a_dry_run_reports_the_changes_and_makes_none(aws, group, allow, capsys)
         "dry_run": True,
     }
     allow(dry_run=True)
-    assert capsys.readouterr().out == f"SSH of taxi would be opened to {NEW} and would be closed to {OLD}.\n"
+    assert capsys.readouterr().out == f"SSH to taxi would be opened to {NEW} and would be closed to {OLD}.\n"
 
 
 def test_given_cidr_blocks_are_allowed_instead_of_this_machine(aws, group, allow):

@@ -155,7 +155,7 @@ def test_an_sbom_warns_when_the_tags_had_no_room_for_the_hashes(aws, capsys):
 
     assert run(["images", "sbom"]) == 0
     output = capsys.readouterr()
-    assert "no room for all hashes" in output.err
+    assert "too small for all hashes" in output.err
     assert all("hashes" not in component for component in json.loads(output.out)["components"])
 
 

@@ -157,7 +157,7 @@ def test_without_fallback_spot_workers_stay_spot(cloud, fault_row):
     ):
         with pytest.raises(CapacityError, match="on spot in us-east-1a") as caught:
             launch(cloud, spot=True)
-        assert "--spot-with-fallback takes on-demand" in caught.value.hint
+        assert "--spot-with-fallback uses On-Demand" in caught.value.hint
         assert {market for role, _, _, market, _ in runs(cloud) if role == "worker"} == {"spot"}
         assert left(cloud) == []
 
@@ -221,7 +221,7 @@ def test_min_workers_accepts_partial_capacity(cloud, capsys, fault_row):
         assert launch(cloud, head_type=(SMALL,), count=5, min_workers=3) == 0
         output = capsys.readouterr()
         assert len(json.loads(output.out)["nodes"]) == 3
-        assert "AWS had room for 2 of 4 worker nodes" in " ".join(output.err.split())
+        assert "AWS had capacity for 2 of 4 worker nodes" in " ".join(output.err.split())
 
 
 def test_workers_reclaimed_at_once_are_restarted_once_and_then_end_the_launch(cloud, fault_row):
@@ -262,7 +262,7 @@ REFUSED = [
     ({"zone": ("us-east-1z",)}, "--zone us-east-1z: there is no subnet to launch into there"),
     ({"type": ("m99.huge",)}, "m99.huge"),
     ({"type": ("m6g.2xlarge",)}, "the type m6g.2xlarge is arm64"),
-    ({"count": 10_000}, "--count 10000 needs as many addresses"),
+    ({"count": 10_000}, "--count 10000 needs as many free addresses"),
     ({"volume_size": 1}, "--volume-size is 1 GiB, and the image ami-00000000000000001 needs"),
 ]
 

@@ -462,7 +462,7 @@ def in_the_next_zone(cloud, row, code: str) -> None:
     assert (outcome.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
     assert codes(cloud) == [code, None, None]
     assert set(tokens(cloud).values()) == {1}
-    assert f"No room for m6i.2xlarge in us-east-1a ({code})." in outcome.notes
+    assert f"No capacity for m6i.2xlarge in us-east-1a ({code})." in outcome.notes
 
 
 @pytest.mark.parametrize("code", NO_ROOM)
@@ -552,7 +552,7 @@ def test_without_capacity_for_workers_anywhere_no_head_is_left(cloud, fault_row)
         row.seconds = outcome.seconds
         assert (outcome.code, left(cloud)) == (1, [])
         assert codes(cloud) == 3 * [None, "InsufficientInstanceCapacity"]
-        assert "--min-workers takes what there is" in outcome.hint
+        assert "--min-workers accepts fewer workers" in outcome.hint
 
 
 def test_a_spot_price_that_is_too_low_falls_back_if_allowed(cloud, fault_row):
@@ -864,7 +864,7 @@ def test_a_foreign_group_of_that_name_is_never_touched(cloud, fault_row):
         row.seconds = outcome.seconds
         assert (outcome.code, left(cloud)) == (1, ["dask-bake-dask"])
         assert change_counts(cloud) == Counter(CreateSecurityGroup=1)
-        assert "the security group dask-bake-dask exists, and dask-bake did not make it" in outcome.message
+        assert "the security group dask-bake-dask exists, and dask-bake did not create it" in outcome.message
         assert outcome.hint == "--name gives the cluster another name"
 
 
@@ -956,7 +956,7 @@ def test_an_instance_that_ec2_ends_twice_ends_the_launch(cloud, fault_row):
 @pytest.mark.parametrize(
     ("code", "hint"),
     [
-        ("Client.InternalError", "may these credentials use the KMS key that encrypts it?"),
+        ("Client.InternalError", "check that these credentials may use the KMS key that encrypts it"),
         ("Client.VolumeLimitExceeded", "the last lines of its console are above"),
         ("Client.InvalidSnapshot.NotFound", "the last lines of its console are above"),
     ],
@@ -1082,7 +1082,11 @@ def test_a_subnet_that_is_too_small_is_an_error_before_anything_is_made(cloud, f
         left="nothing",
     ) as row:
         check_refused_before_creation(
-            cloud, row, f"--count 12 needs as many addresses, and {subnet} in", subnet_id=subnet, count=12
+            cloud,
+            row,
+            f"--count 12 needs as many free addresses, but {subnet} in",
+            subnet_id=subnet,
+            count=12,
         )
 
 

@@ -224,7 +224,7 @@ def test_an_unverified_image_is_launched_only_by_its_id(aws, image, cloud, capsy
 
     assert launch(cloud, replace(OPTIONS, ami=image), dry_run=True) == 0
     message = " ".join(capsys.readouterr().err.split())
-    assert f"The image {image} is still being tested, or its test failed" in message
+    assert f"The image {image} is still being verified, or its verification failed" in message
 
 
 def test_an_image_of_another_python_is_launched_only_with_allow_mismatch(aws, image, cloud, capsys):

@@ -192,7 +192,7 @@ class Leaving(Terminal):
 
 
 def test_an_interrupt_after_the_launch_reports_that_the_cluster_is_up(cloud):
-    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs"):
+    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is running and costs money"):
         launch(cloud, Leaving())
 
     assert len(left(cloud)) == 3 + 2

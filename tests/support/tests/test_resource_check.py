@@ -11,7 +11,7 @@ GROUP = Resource("security group", "sg-0123456789abcdef0", "dask-bake-taxi", "ta
 KEY = Resource("key pair", "key-0123456789abcdef0", "dask-bake-taxi", "taxi")
 BEFORE = frozenset({OLD})
 LEFT = f"something may be left that costs money: instance {HEAD.id} (running); security group x ({GROUP.id})"
-UNWRITTEN = "x.yaml could not be written: no; the cluster taxi is up, and costs"
+UNWRITTEN = "x.yaml could not be written: no; the cluster taxi is running and costs money"
 
 
 def holds(*more: Resource, **claimed) -> bool:

@@ -144,7 +144,7 @@ def test_an_image_that_cannot_be_removed_is_named(bench: Bench) -> None:
         bench.bake()
     name = bench.cloud.image("ami-1").name
     assert caught.value.message == (
-        f"it does not compute; the image ami-1 ({name}) or its snapshot snap-1 is left:"
+        f"it does not compute; the image ami-1 ({name}) or its snapshot snap-1 remains:"
         " these AWS credentials may not call ec2:DeregisterImage"
     )
     bench.assert_nothing_left()

@@ -49,7 +49,7 @@ def test_a_second_bake_of_the_same_image_waits_for_the_first_and_uses_its_image(
 
     result = bench.bake(sleep=sleep)
     assert (result.image.id, result.built) == ("ami-other", False)
-    assert bench.notes == ["Another bake of this image is going on: waiting for it to end."]
+    assert bench.notes == ["Another bake of this image is running: waiting for it to end."]
     assert len(bench.packer.variables) == 1
     bench.assert_nothing_left()
 
@@ -59,7 +59,7 @@ def test_an_abandoned_lease_is_taken_over_when_it_expires(bench: Bench) -> None:
     began = bench.clock.now
     assert bench.bake().built
     assert LEASE_EXPIRY <= bench.clock.now - began < LEASE_EXPIRY + 10
-    assert bench.notes[1] == "That bake was abandoned: going on in its place."
+    assert bench.notes[1] == "The other bake has stopped: this one takes over."
     bench.assert_nothing_left()
 
 
@@ -82,7 +82,7 @@ def test_a_waiting_bake_does_not_terminate_the_verification_cluster_of_another_b
     group = other_bake(bench)
     verification = ((Tag.CLUSTER, f"{dict(group.tags)[Tag.CLUSTER]}-proof"), (Tag.LAUNCH, "proof"))
     bench.cloud.run_instances(replace(head_of(a_plan(), group.id), tags=verification))
-    with pytest.raises(BakeError, match="has gone on for"):
+    with pytest.raises(BakeError, match="has been running for"):
         bench.bake(timeout=60)
     assert [node.is_live for node in bench.cloud.instances] == [True]
 
@@ -94,10 +94,10 @@ def test_a_bake_waits_for_another_bake_until_its_timeout(bench: Bench) -> None:
     began = bench.clock.now
     with pytest.raises(BakeError) as caught:
         bench.bake(timeout=600)
-    assert caught.value.message == "another bake of this image has gone on for 600 s"
+    assert caught.value.message == "another bake of this image has been running for 600 s"
     assert (
         hint_of(caught.value)
-        == f"if it was killed, dask-bake down {dict(group.tags)[Tag.CLUSTER]} ends what it left"
+        == f"if it was killed, dask-bake down {dict(group.tags)[Tag.CLUSTER]} removes its resources"
     )
     assert bench.clock.now - began >= 600
     assert [each.id for each in bench.cloud.security_groups] == [group.id]

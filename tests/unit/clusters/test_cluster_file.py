@@ -85,7 +85,7 @@ def test_a_file_of_dask_ec2_is_refused_with_the_command_that_ends_its_cluster(tm
     with pytest.raises(UsageError) as caught:
         read_cluster_file(path, {}, {})
 
-    assert caught.value.message == f"{path} was written by dask-ec2, whose clusters dask-bake does not know"
+    assert caught.value.message == f"{path} was written by dask-ec2, whose clusters dask-bake cannot manage"
     assert caught.value.hint == (
         "end it with aws ec2 terminate-instances --region us-west-2 --instance-ids i-1 i-2"
     )
@@ -94,13 +94,13 @@ def test_a_file_of_dask_ec2_is_refused_with_the_command_that_ends_its_cluster(tm
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        ("name: [", "is no file that dask-bake launch --file wrote: "),
-        ("", "wrote: it holds no settings"),
-        ("- a", "wrote: it holds no settings"),
-        ("colour: red", "wrote: it has no name"),
-        ("name: mine\ncloud: aws", "wrote: it has no region"),
-        ("name: 7\ncloud: aws\nregion: x", "wrote: it has no name"),
-        ("name: mine\ncloud: gcp\nregion: x", "wrote: its cloud is 'gcp'"),
+        ("name: [", "was not written by dask-bake launch --file: "),
+        ("", "--file: it holds no settings"),
+        ("- a", "--file: it holds no settings"),
+        ("colour: red", "--file: it has no name"),
+        ("name: mine\ncloud: aws", "--file: it has no region"),
+        ("name: 7\ncloud: aws\nregion: x", "--file: it has no name"),
+        ("name: mine\ncloud: gcp\nregion: x", "--file: its cloud is 'gcp'"),
         ("name: Mine\ncloud: aws\nregion: x", "'Mine' is not a valid cluster name"),
         ("instances: 3\nregion: x", "was written by dask-ec2"),
     ],

@@ -71,7 +71,7 @@ def test_a_security_group_of_unknown_age_is_skipped_if_nothing_else_is_left_of_i
     found = plan(resource(ResourceKind.GROUP, created=None))
 
     assert not found
-    assert [each.why for each in found.skipped] == ["nothing tells its age"]
+    assert [each.why for each in found.skipped] == ["its age is unknown"]
     assert going(resource(ResourceKind.GROUP, created=None), resource(ResourceKind.KEY_PAIR)) == [
         "sg-0",
         "key-0",

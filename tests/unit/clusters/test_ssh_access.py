@@ -78,16 +78,16 @@ def test_two_notations_of_a_block_are_equal():
     ids=["ssm", "eice"],
 )
 def test_with_ssm_or_eice_allow_me_is_refused(options):
-    with pytest.raises(UsageError, match="nothing need be opened for your address"):
+    with pytest.raises(UsageError, match="no port has to be opened for your address"):
         check_can_allow(a_cluster_with(**options), has_cidr=False)
 
 
 def test_behind_a_bastion_allow_me_needs_cidr():
     cluster = a_cluster_with(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",))
 
-    with pytest.raises(UsageError, match=r"entered through jump") as caught:
+    with pytest.raises(UsageError, match=r"reached through the bastion jump") as caught:
         check_can_allow(cluster, has_cidr=False)
-    assert hint_of(caught.value) == "--cidr says from where that bastion comes"
+    assert hint_of(caught.value) == "give the bastion's address or security group with --cidr"
     check_can_allow(cluster, has_cidr=True)
 
 
@@ -113,9 +113,9 @@ def test_an_endpoint_in_the_vpc_is_chosen_preferably_in_the_subnet():
 @pytest.mark.parametrize(
     ("endpoints", "sentence"),
     [
-        ((), "there is no Instance Connect endpoint in the VPC vpc-1 that is ready"),
-        ((ELSEWHERE,), "there is no Instance Connect endpoint in the VPC vpc-1 that is ready"),
-        ((KEEPING,), "the Instance Connect endpoint eice-2 shows the client's address to instances"),
+        ((), "the VPC vpc-1 has no Instance Connect endpoint that is ready"),
+        ((ELSEWHERE,), "the VPC vpc-1 has no Instance Connect endpoint that is ready"),
+        ((KEEPING,), "the Instance Connect endpoint eice-2 preserves the client's address"),
     ],
 )
 def test_without_a_suitable_endpoint_the_hint_is_the_command_that_creates_one(endpoints, sentence):

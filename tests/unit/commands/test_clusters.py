@@ -94,7 +94,7 @@ def test_if_the_shutdown_is_still_near_the_command_is_shown(extend, ssh, capsys)
     ssh(timers(NEAR))
 
     assert extend("dask", seconds=60) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "dask-bake extend dask puts it off."
+    assert capsys.readouterr().out.splitlines()[-1] == "dask-bake extend dask postpones it."
 
 
 def test_json_has_the_timers(extend, ssh, capsys):
@@ -118,7 +118,7 @@ def test_a_failure_is_reported_with_the_head_s_message(extend, ssh, answer, erro
     with pytest.raises(BakeError) as caught:
         extend()
 
-    assert caught.value.message == f"the end of cluster dask was not put off: {reason}"
+    assert caught.value.message == f"the shutdown of cluster dask was not postponed: {reason}"
     assert hint_of(caught.value).startswith("dask-bake status dask")
 
 

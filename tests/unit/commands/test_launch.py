@@ -28,7 +28,7 @@ CLIENT = Packages("3.11.7", distributed="2026.8.0", numpy="2.4.6")
 def test_if_the_file_cannot_be_written_the_cluster_stays_up(tmp_path):
     """The error has exit code 3, the cluster's name, and the command that ends it."""
     with pytest.raises(
-        LeftoverError, match="could not be written: Is a directory; the cluster mine is up"
+        LeftoverError, match="could not be written: Is a directory; the cluster mine is running"
     ) as caught:
         write_metadata(tmp_path, {}, a_cluster(a_plan(name="mine")))
 
@@ -41,11 +41,10 @@ def test_each_warning_is_given_once():
     newest = "debian-12-amd64-20260401-1234"
 
     assert notes(plan, CLIENT, newest_base=newest, now=IMAGE.created) == (
-        "The image has numpy 2.0.0, this machine 2.4.6:"
-        " what one side sends may mean something else on the other.",
+        "The image has numpy 2.0.0, this machine 2.4.6: data that one side sends may not work on the other.",
         "The image ami-0123456789abcdef0 was not verified: dask-bake bake verifies it.",
         "The image's base debian-12-amd64-20260101-1234 has been superseded by"
-        " debian-12-amd64-20260401-1234: dask-bake bake takes that.",
+        " debian-12-amd64-20260401-1234: dask-bake bake uses that.",
         "9 worker processes of 1 threads share the 8 virtual CPUs of a m6i.2xlarge.",
     )
 
@@ -62,7 +61,7 @@ def test_a_version_mismatch_is_an_error_unless_it_is_allowed():
         notes(a_plan(image=image), other, now=IMAGE.created)
     assert notes(a_plan(image=image, allow_mismatch=True), other, now=IMAGE.created) == (
         "The image has distributed 2026.8.0, this machine 2025.1.0:"
-        " a client here may not understand the cluster.",
+        " a client on this machine may fail to use the cluster.",
     )
 
 

@@ -138,7 +138,7 @@ def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None
 
     with pytest.raises(BakeError) as caught:
         wheels.fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=pip)
-    assert caught.value.message.startswith(f"no room in {tmp_path}: about 600 MB are needed, ")
+    assert caught.value.message.startswith(f"not enough space in {tmp_path}: about 600 MB are needed, ")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -259,7 +259,7 @@ def test_an_environment_without_dask_is_refused(installer: InstallerChoice, proj
     (project.file.parent / f"py{PYTHON.replace('.', '')}.pip.lock").write_text(pip_lock(project, "numpy"))
     with pytest.raises(UsageError) as caught:
         project.prepare(installer)
-    message = "environment.yml brings no dask and no distributed, so no cluster could run in it"
+    message = "environment.yml does not include dask and distributed, which a cluster needs"
     assert caught.value.message == message
 
 
@@ -525,7 +525,7 @@ def test_a_pip_requirement_from_outside_an_index_is_refused() -> None:
         }
         Path(report.partition("=")[2]).write_text(json.dumps({"install": [item]}))
 
-    with pytest.raises(BakeError, match="lab comes from no index"):
+    with pytest.raises(BakeError, match="lab is not from an index"):
         resolve(["lab"], Target(f"{PYTHON}.2", "x86_64"), notify=[].append, pip=pip)
 
 

@@ -36,7 +36,7 @@ OLDER_INTEL = InstanceType("t2.micro", 1, ("i386", "x86_64"))
 APPLE = InstanceType("mac2.metal", 8, ("arm64_mac",))
 BASE = "debian-12-amd64-20260101-1234"
 NEWER_BASE = "debian-12-amd64-20260401-1234"
-BAKE_OR_ALLOW = "dask-bake bake --from-env bakes this environment; --allow-mismatch launches all the same"
+BAKE_OR_ALLOW = "dask-bake bake --from-env bakes this environment; --allow-mismatch launches it anyway"
 
 
 def tagged(tags: dict[str, str], **changes) -> Image:
@@ -86,13 +86,13 @@ def test_packages_that_this_machine_does_not_have_are_not_compared():
         (
             {Tag.PYTHON: "3.12.1"},
             "the image ami-0123456789abcdef0 has Python 3.12.1, this machine Python 3.11.7:"
-            " a client here would not understand the cluster",
+            " a client on this machine could not use the cluster",
         ),
         (
             {Tag.PYTHON: "3.12.1", Tag.DISTRIBUTED: "2025.1.0", Tag.NUMPY: "2.0.0"},
             "the image ami-0123456789abcdef0 has Python 3.12.1 and distributed 2025.1.0,"
             " this machine Python 3.11.7 and distributed 2026.8.0:"
-            " a client here would not understand the cluster",
+            " a client on this machine could not use the cluster",
         ),
     ],
 )
@@ -107,11 +107,11 @@ def test_with_allow_mismatch_incompatible_versions_are_warnings():
     image = tagged({**ALIKE, Tag.PYTHON: "3.12.1", Tag.DISTRIBUTED: "2025.1.0", Tag.NUMPY: "2.0.0"})
 
     assert mismatches(image, CLIENT, allow_mismatch=True) == (
-        "The image has Python 3.12.1, this machine 3.11.7: a client here may not understand the cluster.",
+        "The image has Python 3.12.1, this machine 3.11.7: a client on this machine may fail to use the"
+        " cluster.",
         "The image has distributed 2025.1.0, this machine 2026.8.0:"
-        " a client here may not understand the cluster.",
-        "The image has numpy 2.0.0, this machine 2.4.6:"
-        " what one side sends may mean something else on the other.",
+        " a client on this machine may fail to use the cluster.",
+        "The image has numpy 2.0.0, this machine 2.4.6: data that one side sends may not work on the other.",
     )
 
 
@@ -120,9 +120,8 @@ def test_each_minor_difference_is_a_warning():
 
     assert mismatches(image, CLIENT, allow_mismatch=False) == (
         "The image has dask 2026.7.0, this machine 2026.8.0:"
-        " what one side sends may mean something else on the other.",
-        "The image has pandas 2.2.0, this machine 3.1.1:"
-        " what one side sends may mean something else on the other.",
+        " data that one side sends may not work on the other.",
+        "The image has pandas 2.2.0, this machine 3.1.1: data that one side sends may not work on the other.",
     )
 
 
@@ -186,7 +185,7 @@ def test_without_a_verified_image_the_newest_one_is_named():
 
     assert (caught.value.message, caught.value.hint) == (
         "no image is verified: ami-2 is still being verified, or failed",
-        "dask-bake bake makes one that is; --ami ami-2 takes this one all the same",
+        "dask-bake bake makes one that is; --ami ami-2 uses this one anyway",
     )
 
 
@@ -261,7 +260,7 @@ def test_an_instance_type_of_another_architecture_is_wrong_use_with_a_hint(
         (
             baked(None),
             (
-                "The image ami-0123456789abcdef0 is still being tested, or its test failed:"
+                "The image ami-0123456789abcdef0 is still being verified, or its verification failed:"
                 " dask-bake bake makes one that is verified.",
             ),
         ),
@@ -291,7 +290,7 @@ def test_only_bases_of_debian_have_a_pattern_for_newer_ones(name, architecture, 
 
 SUPERSEDED = (
     "The image's base debian-12-amd64-20260101-1234 has been superseded by"
-    " debian-12-amd64-20260401-1234: dask-bake bake takes that.",
+    " debian-12-amd64-20260401-1234: dask-bake bake uses that.",
 )
 
 

@@ -101,7 +101,7 @@ def test_a_copy_that_may_have_started_is_found_by_its_client_token_and_removed(e
 
 def test_an_interrupt_removes_unfinished_copies_and_keeps_completed_ones():
     done, going_on = FakeImages(), FakeImages(faults={"wait_available": [KeyboardInterrupt()]})
-    with pytest.raises(CommandInterruptedError, match="what was copied stays: ami-copy0 in eu-west-1"):
+    with pytest.raises(CommandInterruptedError, match="finished copies remain: ami-copy0 in eu-west-1"):
         carry_out(
             [a_copy_plan(), a_copy_plan(region="us-west-2")], {"eu-west-1": done, "us-west-2": going_on}
         )

@@ -56,7 +56,7 @@ def test_the_newest_verified_image_is_kept_beside_newer_unverified_ones():
         some_facts(3, days=3),
         some_facts(4, days=4),
     ]
-    assert staying(facts) == [(1, "the newest"), (3, "the newest that was checked")]
+    assert staying(facts) == [(1, "the newest"), (3, "the newest verified one")]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_unverified_and_failed_images_are_removed_when_a_day_old_and_not_counted
     old = some_facts(2, days=1.01, **image)
     assert going([young, old, ready]) == [(2, reason)]
     assert staying([young, old, ready]) == [
-        (1, "not verified: it may be in the making"),
+        (1, "not verified: it may still be in progress"),
         (3, "the newest"),
     ]
 

@@ -11,10 +11,10 @@ from fakes import hint_of
 @pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
 def test_if_a_share_cannot_be_undone_the_accounts_that_may_have_access_are_named(error):
     edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
-    with pytest.raises(BakeError, match="123456789012 may have access to ami-") as caught:
+    with pytest.raises(BakeError, match="123456789012 may still have access to ami-") as caught:
         share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
     assert hint_of(caught.value) == (
-        f"dask-bake images share {an_image().id} --with 123456789012 --stop ends that"
+        f"dask-bake images share {an_image().id} --with 123456789012 --stop revokes it"
     )
 
 

@@ -260,7 +260,7 @@ def test_a_name_in_use_is_refused_and_the_existing_cluster_is_unchanged():
 def test_a_foreign_security_group_of_the_same_name_is_unchanged():
     cloud = FakeCloud(security_groups=[SecurityGroup("sg-9", "dask-bake-dask", "vpc-1")])
 
-    with pytest.raises(BakeError, match="dask-bake did not make it"):
+    with pytest.raises(BakeError, match="dask-bake did not create it"):
         start(cloud)
 
     assert cloud.left == ["sg-9"]
@@ -289,7 +289,9 @@ def test_an_interrupt_after_the_launch_says_that_the_cluster_is_running():
     connection = FakeHeadConnection(cloud)
     connection.close = interrupted
 
-    with pytest.raises(LeftoverError, match="interrupted; the cluster dask is up, and costs") as caught:
+    with pytest.raises(
+        LeftoverError, match="interrupted; the cluster dask is running and costs money"
+    ) as caught:
         start(cloud, connection)
 
     assert hint_of(caught.value) == "dask-bake down dask"

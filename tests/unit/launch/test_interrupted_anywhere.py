@@ -12,7 +12,7 @@ from interrupts import message_of, unreported
 
 pytestmark = pytest.mark.slow
 
-ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is up, and costs")
+ALL_OF_IT = ("whatever is tagged dask-bake:cluster=", "the cluster dask is running and costs money")
 
 
 PLAN = a_plan()

@@ -111,14 +111,14 @@ def test_a_zone_without_a_subnet_is_refused_with_the_zones_that_have_one():
 
 def test_too_few_free_addresses_are_refused_with_their_number():
     assert refusal(BakeError, subnets=(replace(A, free_addresses=3), replace(B, free_addresses=2))) == (
-        "--count 4 needs as many addresses, and subnet-a in us-east-1a has 3 left",
+        "--count 4 needs as many free addresses, but subnet-a in us-east-1a has 3",
         "take fewer nodes, or name a larger subnet with --subnet-id",
     )
 
 
 def test_types_that_no_zone_offers_are_refused_with_the_zones():
     assert refusal(BakeError, offerings=frozenset()) == (
-        "--type m6i.2xlarge cannot be had in us-east-1a, us-east-1b, us-east-1c",
+        "--type m6i.2xlarge is not available in us-east-1a, us-east-1b, us-east-1c",
         "take another --type, or another --region",
     )
 
@@ -127,8 +127,8 @@ def test_types_that_only_another_zone_offers_are_refused_with_that_zone():
     only = frozenset({("m6i.2xlarge", "us-east-1b")})
 
     assert refusal(BakeError, offerings=only, zone=("us-east-1a",)) == (
-        "--type m6i.2xlarge cannot be had in us-east-1a",
-        "--zone us-east-1b has what is needed",
+        "--type m6i.2xlarge is not available in us-east-1a",
+        "--zone us-east-1b offers these types",
     )
 
 
@@ -136,7 +136,8 @@ def test_types_that_no_zone_offers_together_are_refused():
     apart = frozenset({("m6i.large", "us-east-1a"), ("m6i.2xlarge", "us-east-1b")})
 
     assert refusal(BakeError, offerings=apart, head_type=("m6i.large",)) == (
-        "--head-type m6i.large with --type m6i.2xlarge cannot be had in us-east-1a, us-east-1b, us-east-1c",
+        "--head-type m6i.large with --type m6i.2xlarge is not available in us-east-1a, us-east-1b,"
+        " us-east-1c",
         "take another --type, or another --region",
     )
 

@@ -123,7 +123,7 @@ REFUSALS = [
     (
         {"spot": True, "type": ("m6i.2xlarge", "mac2.metal")},
         {},
-        "--spot: AWS does not sell mac2.metal on spot",
+        "--spot: AWS does not offer mac2.metal as Spot Instances",
     ),
     (
         {"nprocs": None, "count": 3, "min_workers": 9},

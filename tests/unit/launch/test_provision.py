@@ -93,7 +93,7 @@ def test_no_request_is_repeated_and_the_error_names_every_attempt():
         " m5.2xlarge in us-east-1b (InsufficientInstanceCapacity)"
     )
     assert caught.value.hint == (
-        "--min-workers takes what there is; --type takes several types, such as m6i.2xlarge,m5.2xlarge"
+        "--min-workers accepts fewer workers; --type takes several types, such as m6i.2xlarge,m5.2xlarge"
     )
     assert cloud.left == []
 
@@ -114,8 +114,8 @@ def test_recommended_zones_that_were_not_tried_are_named():
     with pytest.raises(CapacityError) as caught:
         start(cloud, zone=(A,))
 
-    assert caught.value.message.endswith("; EC2 says that there is room in us-east-1f")
-    assert caught.value.hint.startswith("--zone us-east-1f tries there; ")
+    assert caught.value.message.endswith("; EC2 reports capacity in us-east-1f")
+    assert caught.value.hint.startswith("add --zone us-east-1f; ")
     assert cloud.left == []
 
 
@@ -126,7 +126,7 @@ def test_without_spot_capacity_the_hint_names_spot_with_fallback():
         start(cloud, spot=True)
 
     assert (
-        "--spot-with-fallback takes on-demand instances where there is no spot capacity" in caught.value.hint
+        "--spot-with-fallback uses On-Demand Instances where there is no Spot capacity" in caught.value.hint
     )
     assert cloud.left == []
 
@@ -240,7 +240,7 @@ def test_with_min_workers_partial_capacity_is_accepted_with_a_note():
 
     assert (cloud.specs[1].least, cloud.specs[1].count) == (3, 8)
     assert len(cluster.workers) == 3
-    assert "AWS had room for 3 of 8 worker nodes, which --min-workers takes for enough." in notes(events)
+    assert "AWS had capacity for 3 of 8 worker nodes, which is enough for --min-workers." in notes(events)
 
 
 def test_less_capacity_than_min_workers_is_an_error():
@@ -321,7 +321,9 @@ def test_late_workers_are_noted_if_enough_have_registered():
     cluster = start(cloud, connection, events=events, count=4, nprocs=2, min_workers=4)
 
     assert len(cluster.workers) == 3
-    assert notes(events) == ["The workers of node 3 have not registered; the node is there, and costs."]
+    assert notes(events) == [
+        "The workers of node 3 have not registered; the node is running and costs money."
+    ]
 
 
 def test_a_launch_fails_if_too_few_workers_have_registered():

@@ -63,7 +63,7 @@ def test_processes_that_fit_are_no_warning(options):
 
 def test_no_provision_is_a_warning_that_nothing_ends_the_nodes():
     assert notes(provision=False, name="bare") == (
-        "Nothing ends these nodes by itself (--no-provision): dask-bake down bare does.",
+        "These nodes do not shut themselves down (--no-provision): dask-bake down bare ends them.",
     )
 
 
@@ -78,7 +78,7 @@ def test_a_type_that_is_not_offered_on_spot_is_a_warning():
     around = replace(plan.target, types=(*TYPES, MAC))
 
     assert warnings.notes(replace(plan, target=around)) == (
-        "AWS does not sell mac2.metal on spot: it is tried on demand.",
+        "AWS does not offer mac2.metal as Spot Instances: trying On-Demand Instances.",
     )
 
 
@@ -90,8 +90,8 @@ def test_a_head_without_live_console_output_is_a_warning():
         return warnings.notes(replace(plan, target=replace(plan.target, types=types)))
 
     assert notes_of(head_type=("m5.2xlarge",)) == (
-        "m5.2xlarge is not of the Nitro system: its console is read only minutes late, and a launch with"
-        " such a head may need a longer --timeout.",
+        "m5.2xlarge is not a Nitro instance: EC2 shows its console minutes late, so this launch may need a"
+        " longer --timeout.",
     )
     assert notes_of(type=("m5.2xlarge",), head_type=("m6i.large",)) == ()
 
@@ -100,7 +100,7 @@ def test_a_private_subnet_for_public_nodes_is_a_warning():
     subnet = Subnet("subnet-9", "vpc-1", "us-east-1a", 100, is_public=False)
 
     assert notes(subnets=(subnet,), vpc_id="vpc-1")[0].startswith(
-        "The subnet subnet-9 gives its instances no public addresses of itself;"
+        "The subnet subnet-9 does not assign public addresses by default,"
     )
     assert notes(subnets=(subnet,)) == ()
     assert notes(subnets=(subnet,), vpc_id="vpc-1", private=True, connect=Connect.EICE) == ()
@@ -113,7 +113,7 @@ def test_a_public_caller_address_for_a_private_head_is_a_warning():
         around = replace(plan.target, callers=(caller,))
         return warnings.notes(replace(plan, target=around, **options))
 
-    assert notes_of("8.8.8.8/32")[0].startswith("SSH on the head is opened to 8.8.8.8/32,")
+    assert notes_of("8.8.8.8/32")[0].startswith("SSH to the head is open to 8.8.8.8/32,")
     assert notes_of("10.9.0.1/32") == ()
     chosen = replace(plan.options, cidr=("8.8.8.8/32",))
     assert notes_of("8.8.8.8/32", options=chosen) == ()

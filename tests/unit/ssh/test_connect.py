@@ -77,7 +77,7 @@ def test_an_address_that_is_not_allowed_is_an_error_with_the_allow_me_command(cl
         check_reachable(cluster, cloud, answers=lambda _: False)
 
     assert caught.value.message == (
-        f"cluster dask does not let in {HERE}/32, which is this machine's address now"
+        f"cluster dask does not allow SSH from {HERE}/32, this machine's current address"
     )
     assert hint_of(caught.value).startswith("dask-bake allow-me dask ")
 
@@ -116,7 +116,7 @@ def test_a_tunnel_that_fails_because_of_the_address_names_the_address(cloud):
     nobody = Transport(Connect.BASTION, f"me@127.0.0.1:{free_port()}")
     reached = host(cluster, cluster.nodes[0], local_keystore(cluster, cloud), nobody)
 
-    with pytest.raises(BakeError, match=f"does not let in {HERE}/32"):
+    with pytest.raises(BakeError, match=f"does not allow SSH from {HERE}/32"):
         open_tunnel(cluster, cloud, reached, [Forward(free_port(), 8786)], 0.5)
 
 
@@ -267,9 +267,9 @@ def kept(cloud, cluster):
     ("spoil", "problem"),
     [
         (lambda key: key.unlink(), "is not on this machine"),
-        (lambda key: key.write_text(""), "on this machine is not whole"),
-        (lambda key: key.write_text(key.read_text()[:200]), "on this machine is not whole"),
-        (lambda key: key.write_bytes(b"\xff" * 400), "on this machine is not whole"),
+        (lambda key: key.write_text(""), "on this machine is incomplete"),
+        (lambda key: key.write_text(key.read_text()[:200]), "on this machine is incomplete"),
+        (lambda key: key.write_bytes(b"\xff" * 400), "on this machine is incomplete"),
         (lambda key: (key.unlink(), key.mkdir()), "on this machine cannot be read (Is a directory)"),
     ],
 )

@@ -67,9 +67,7 @@ def test_a_key_with_a_passphrase_is_refused_with_the_command_that_removes_it(tmp
     path = tmp_path / "key"
     subprocess.run(["ssh-keygen", "-q", *words, "-N", "a secret", "-f", path], check=True)
 
-    with pytest.raises(
-        UsageError, match="is locked with a passphrase, and nobody is there to type it"
-    ) as caught:
+    with pytest.raises(UsageError, match="has a passphrase, which dask-bake cannot enter") as caught:
         read_key(path)
     assert "ssh-keygen -p" in caught.value.hint
 
@@ -105,7 +103,7 @@ def test_the_user_s_public_key_is_given_to_the_nodes(tmp_path):
 def test_without_user_data_a_key_that_ec2_cannot_import_is_refused(tmp_path, form):
     path = written(tmp_path, "ecdsa", form)
 
-    with pytest.raises(UsageError, match="is ecdsa-sha2-nistp256: EC2 takes RSA and ED25519 alone"):
+    with pytest.raises(UsageError, match="is ecdsa-sha2-nistp256: EC2 accepts only RSA and ED25519"):
         keys_for(LaunchOptions(keypair=path, provision=False))
     assert keys_for(LaunchOptions(keypair=path))
     assert keys_for(LaunchOptions(keypair=path, provision=False, keyname="mine"))
@@ -201,5 +199,5 @@ def test_a_host_key_is_pinned_for_one_node_of_one_launch(tmp_path):
 def test_a_keystore_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(BakeError, match="the cluster's key could not be kept"):
+    with pytest.raises(BakeError, match="the cluster's key could not be stored"):
         Keystore(tmp_path / "file" / "dask", "launch1").write(Keys(new_key("x")))

@@ -174,7 +174,9 @@ def aws_cli(tmp_path, monkeypatch):
 def test_version_1_of_the_aws_cli_is_refused_for_eice(aws_cli):
     aws_cli("1.45.11")
 
-    with pytest.raises(BakeError, match=r"the aws on this machine is aws-cli/1\.45\.11, .* needs version 2"):
+    with pytest.raises(
+        BakeError, match=r"the AWS CLI on this machine is aws-cli/1\.45\.11, .* needs version 2"
+    ):
         check_version(Connect.EICE)
     check_version(Connect.SSM)
 

@@ -144,7 +144,7 @@ def test_status_shows_a_near_shutdown_with_the_command_that_postpones_it():
     )
 
     assert calm.endswith("It ends itself in 11 h 56 min at the latest.\nIt is in use: a task is running.")
-    assert alarmed.endswith("\ndask-bake extend dask puts it off.")
+    assert alarmed.endswith("\ndask-bake extend dask postpones it.")
 
 
 def test_json_has_all_timers_and_null_if_the_head_was_not_asked():

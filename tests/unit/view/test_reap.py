@@ -28,7 +28,7 @@ def test_orphans_are_shown_with_age_and_cost():
         "  volume          vol-0123456789abcdef0  gp3 10 GiB      3 h          ?\n"
         "  security group  sg-0123456789abcdef0   dask-bake-taxi    ?\n"
         "left alone\n"
-        "  young  us-east-1  it may be starting, or ending, just now\n"
+        "  young  us-east-1  it may be starting or ending\n"
         "1 instance, 1 volume and 1 security group are to be removed, $0.0960 an hour\n"
         "plus unknown costs."
     )
@@ -43,7 +43,7 @@ def test_the_json_document_has_orphans_and_skipped_clusters():
     document = reap_document(FOUND, {}, NOW, unreadable={}, removed=False)
 
     assert document["left_alone"] == [
-        {"region": "us-east-1", "cluster": "young", "why": "it may be starting, or ending, just now"}
+        {"region": "us-east-1", "cluster": "young", "why": "it may be starting or ending"}
     ]
     (left,) = document["leftovers"]
     assert (left["launch_id"], left["silent_seconds"]) == ("of-taxi", 3 * 3600)

@@ -31,10 +31,10 @@ SETTINGS = {"CHECKPOINT_DISABLE": "1"}
 HINTS = {
     "ExpiredToken": "the credentials have expired: log in again (aws sso login)",
     "RequestExpired": "the credentials have expired, or this machine's clock is wrong: log in again",
-    "UnauthorizedOperation": "these credentials may not: dask-bake iam-policy --for bake prints all it takes",
-    "your quota": "dask-bake images prune --keep 2 makes room, Service Quotas raises the limit",
-    "VcpuLimitExceeded": "--type takes a smaller instance, Service Quotas raises the limit",
-    "InsufficientInstanceCapacity": "AWS has no room for this type now: try another --type, or later",
+    "UnauthorizedOperation": "permissions are missing: dask-bake iam-policy --for bake prints the policy",
+    "your quota": "dask-bake images prune --keep 2 removes old images; Service Quotas raises the quota",
+    "VcpuLimitExceeded": "choose a smaller --type, or raise the quota under Service Quotas",
+    "InsufficientInstanceCapacity": "AWS lacks capacity for this type: try another --type, or later",
     "did not end in time": "--timeout gives the scripts longer",
 }
 
@@ -104,7 +104,9 @@ class PackerBuilder:
             phases.leave()
         self._check(code, progress)
         if progress.image_id is None:
-            raise BakeError("Packer ended well but named no image", hint=f"its full output is in {self._log}")
+            raise BakeError(
+                "Packer succeeded, but reported no image", hint=f"its full output is in {self._log}"
+            )
         return progress.image_id
 
     def _run(
@@ -190,7 +192,7 @@ def _version(executable: str) -> Version:
     said = next((line.text for line in lines if line.kind == "version"), None)
     if said is None:
         raise BakeError(
-            f"{executable} is not HashiCorp's Packer: it does not say its version",
+            f"{executable} is not HashiCorp's Packer: it prints no version",
             hint=f"HashiCorp's: {INSTALLATION}",
         )
     return tuple(int(part) for part in said.split("-")[0].split("."))

@@ -160,7 +160,7 @@ def _unanswered(error: Exception, channels: Channels) -> BakeError:
     last = _words(text.splitlines()[-1])
     if channels.cache and str(channels.cache) in text:
         return BakeError(
-            f"the channels' indexes cannot be kept: {last}", hint="XDG_CACHE_HOME can name another folder"
+            f"the channels' indexes cannot be stored: {last}", hint="XDG_CACHE_HOME can name another folder"
         )
     name = _which(text, channels)
     if certificate := CERTIFICATE.search(text):

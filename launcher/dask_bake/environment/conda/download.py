@@ -54,7 +54,7 @@ async def _download(client: rattler.Client, archive: Archive, url: str, cache: P
         await _bring(client, url, draft)
         if sha256_of(draft) != archive.package.sha256:
             raise BakeError(
-                f"{archive.file_name} is not the package that is locked: its sha256 is another",
+                f"{archive.file_name} is not the package that is locked: its SHA-256 differs",
                 hint="the channel has changed, or its mirror differs: dask-bake lock makes a new lock",
             )
         home = _place(cache, archive)

@@ -108,7 +108,7 @@ def test_a_failing_script_is_named_with_its_last_lines(
         (
             "quota",
             "snapshot failed: Error creating AMI: ResourceLimitExceeded",
-            "dask-bake images prune --keep 2 makes room",
+            "dask-bake images prune --keep 2 removes old images",
         ),
         ("expired", "snapshot failed: Error creating AMI: RequestExpired", "the credentials have expired"),
         ("hangs", "20-environment.sh failed: it did not end in time", "--timeout gives the scripts longer"),
@@ -150,7 +150,7 @@ def test_a_build_that_names_no_image_is_an_error(
     packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FAKE_PACKER", "no-image")
-    with pytest.raises(BakeError, match="named no image"):
+    with pytest.raises(BakeError, match="reported no image"):
         packer.build(tmp_path, {}, {}, [].append)
 
 

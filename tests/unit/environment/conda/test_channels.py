@@ -184,7 +184,7 @@ def test_an_index_that_cannot_be_cached_is_not_reported_as_an_error_of_the_chann
     served: Served, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(BakeError, match=r"indexes cannot be kept: .*Not a directory$"):
+    with pytest.raises(BakeError, match=r"indexes cannot be stored: .*Not a directory$"):
         solve(["a"], Channels((served.url,), cache=tmp_path / "file" / "x"), X86, comment="", environ={})
 
 

@@ -52,7 +52,7 @@ def test_an_archive_with_another_hash_is_refused_and_not_kept(served: Served, tm
     lock = locked(["old"], served.url)
     served.corrupt.add("old-1-0.conda")
     assert failure(lock, served, tmp_path).message == (
-        "old-1-0.conda is not the package that is locked: its sha256 is another"
+        "old-1-0.conda is not the package that is locked: its SHA-256 differs"
     )
 
 
@@ -118,5 +118,5 @@ def test_a_full_disk_names_the_folder(error, served, tmp_path, monkeypatch) -> N
 
     monkeypatch.setattr(download, "download_to_path", full)
     assert failure(lock, served, tmp_path).message.startswith(
-        f"no room in {tmp_path}: about 1500 MB are needed"
+        f"not enough space in {tmp_path}: about 1500 MB are needed"
     )
