@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -77,9 +78,15 @@ def is_in(module: str, places: tuple[str, ...]) -> bool:
     return any(f"{module}.".startswith(f"{place}.") for place in places)
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Return all nodes of the file's syntax tree."""
+    return tuple(ast.walk(ast.parse(path.read_text())))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Return the dotted names of all modules that the file imports."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -117,14 +124,15 @@ def test_every_package_has_a_row(folder, rows):
     assert parts_of(folder) == {name for row in rows for name in row}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_modules_import_from_their_own_package_or_lower_rows(path):
-    assert upward(path, ROWS) == set()
+def test_modules_import_from_their_own_package_or_lower_rows():
+    found = {dotted(path): upward(path, ROWS) for path in modules()}
+    assert {name: parts for name, parts in found.items() if parts} == {}
 
 
-@pytest.mark.parametrize("path", [path for path in modules() if is_in(dotted(path), ("local",))], ids=dotted)
-def test_modules_of_the_local_cloud_import_from_lower_rows(path):
-    assert upward(path, LOCAL_ROWS, "dask_bake.local") == set()
+def test_modules_of_the_local_cloud_import_from_lower_rows():
+    paths = [path for path in modules() if is_in(dotted(path), ("local",))]
+    found = {dotted(path): upward(path, LOCAL_ROWS, "dask_bake.local") for path in paths}
+    assert {name: parts for name, parts in found.items() if parts} == {}
 
 
 def test_there_are_no_import_cycles():
@@ -136,28 +144,31 @@ def test_there_are_no_import_cycles():
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_each_third_party_library_is_imported_in_one_place(path):
-    for name in imported(path):
-        package = name.split(".")[0]
-        if package in ONLY_PLACES:
-            assert is_in(dotted(path), ONLY_PLACES[package]), f"{dotted(path)} imports {package}"
+def test_each_third_party_library_is_imported_in_one_place():
+    found = {(dotted(path), name.split(".")[0]) for path in modules() for name in imported(path)}
+    elsewhere = {
+        (module, library)
+        for module, library in found
+        if library in ONLY_PLACES and not is_in(module, ONLY_PLACES[library])
+    }
+    assert elsewhere == set()
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_subprocesses_are_started_in_one_place(path):
+def test_subprocesses_are_started_in_one_place():
     """In system.subprocesses, which waits for every process that it stops."""
-    names = [
-        ast.unparse(node.func) for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)
-    ]
     starts = {"subprocess.run", "subprocess.call", "subprocess.check_output", "subprocess.Popen", "os.system"}
-    assert dotted(path) == "system.subprocesses" or starts.isdisjoint(names)
+    found = {
+        dotted(path)
+        for path in modules()
+        for node in nodes(path)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in starts
+    }
+    assert found == {"system.subprocesses"}
 
 
-@pytest.mark.parametrize("path", modules(), ids=dotted)
-def test_the_local_cloud_is_imported_only_where_it_is_started(path):
-    if not is_in(dotted(path), KNOW_THE_LOCAL_CLOUD):
-        assert "local" not in [part(name, ROWS) for name in imported(path)]
+def test_the_local_cloud_is_imported_only_where_it_is_started():
+    found = {dotted(path) for path in modules() if "local" in [part(name, ROWS) for name in imported(path)]}
+    assert {module for module in found if not is_in(module, KNOW_THE_LOCAL_CLOUD)} == set()
 
 
 def test_the_command_line_imports_only_click():
