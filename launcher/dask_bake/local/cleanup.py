@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.local.machines.cgroups import hierarchies, remove_groups
-from dask_bake.local.machines.nspawn import PROPAGATION, children, kill_tree
+from dask_bake.local.machines.nspawn import NSPAWN_FOLDERS, children, kill_tree, remove_nspawn_folder
 from dask_bake.local.network.bridge import is_own_bridge, remove_bridge, remove_cable
 from dask_bake.local.network.firewall import firewall_exists, remove_firewall
 from dask_bake.local.pidfile import is_root_held
 from dask_bake.local.settings import Settings
-from dask_bake.system.subprocesses import attempt
 
 BASE_TREE = "the making of the base tree"
 RUNTIMES = Path("/run")
@@ -158,27 +157,32 @@ def _groups(settings: Settings) -> tuple[Leftover, ...]:
 
 def _nspawn_folders(settings: Settings) -> tuple[Leftover, ...]:
     try:
-        present = [*PROPAGATION.iterdir()]
-    except (FileNotFoundError, PermissionError):  # only root may look; `down` does
+        parents = tuple(folder for folder in NSPAWN_FOLDERS if folder.exists())
+        present = [path for parent in parents for path in parent.iterdir()]
+    except PermissionError:  # only root may look; `down` does
         return ()
     is_shared = other_clouds_run(settings)
     return tuple(
-        Leftover(f"folder {folder}", lambda folder=folder: attempt(["rmdir", str(folder)]))  # type: ignore[misc]
-        for folder in unused_nspawn_folders(present, settings, is_shared=is_shared)
+        Leftover(f"folder {folder}", lambda folder=folder: remove_nspawn_folder(folder))  # type: ignore[misc]
+        for folder in unused_nspawn_folders(parents, present, settings, is_shared=is_shared)
     )
 
 
 def unused_nspawn_folders(
-    present: Sequence[Path], settings: Settings, *, is_shared: bool
+    parents: Sequence[Path], present: Sequence[Path], settings: Settings, *, is_shared: bool
 ) -> tuple[Path, ...]:
     """Return the folders that systemd-nspawn keeps for our machines, and its own once nobody uses them.
 
-    ``is_shared`` says that another local cloud runs: it may boot a machine at any time.
+    Args:
+        parents: those of ``NSPAWN_FOLDERS`` that exist.
+        present: the machines' folders in them.
+        settings: those of our local cloud.
+        is_shared: whether another local cloud runs: it may boot a machine at any time.
     """
     ours = tuple(path for path in present if is_machine(path.name, settings))
-    if is_shared or len(ours) < len(present):
+    if not parents or is_shared or len(ours) < len(present):
         return ours
-    return (*ours, PROPAGATION, PROPAGATION.parent)
+    return (*ours, *parents, parents[0].parent)
 
 
 def other_clouds_run(settings: Settings, runtimes: Path = RUNTIMES) -> bool:

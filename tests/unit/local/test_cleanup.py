@@ -17,7 +17,7 @@ from dask_bake.local.cleanup import (
     other_clouds_run,
     unused_nspawn_folders,
 )
-from dask_bake.local.machines.nspawn import PROPAGATION
+from dask_bake.local.machines.nspawn import NSPAWN_FOLDERS
 from dask_bake.local.pidfile import lock_root
 from dask_bake.local.settings import Settings
 
@@ -95,23 +95,26 @@ def test_an_unfinished_base_tree_is_a_leftover_if_no_server_holds_the_root(monke
     }
 
 
-MINE, OTHERS = PROPAGATION / "dask-i-0a", PROPAGATION / "dask-b-i-0a"
-NSPAWNS = (PROPAGATION, PROPAGATION.parent)
+PROPAGATE, EXPORT = NSPAWN_FOLDERS
+MINE, OTHERS, EXPORTED = PROPAGATE / "dask-i-0a", PROPAGATE / "dask-b-i-0a", EXPORT / "dask-i-0a"
 
 
 @pytest.mark.parametrize(
-    ("present", "is_shared", "unused"),
+    ("parents", "present", "is_shared", "unused"),
     [
-        ([MINE], False, (MINE, *NSPAWNS)),
-        ([], False, NSPAWNS),
-        ([MINE, OTHERS], False, (MINE,)),
-        ([OTHERS], True, ()),
-        ([MINE], True, (MINE,)),
-        ([], True, ()),
+        ([PROPAGATE], [MINE], False, (MINE, PROPAGATE, PROPAGATE.parent)),
+        ([PROPAGATE, EXPORT], [MINE, EXPORTED], False, (MINE, EXPORTED, PROPAGATE, EXPORT, PROPAGATE.parent)),
+        ([PROPAGATE], [], False, (PROPAGATE, PROPAGATE.parent)),
+        ([EXPORT], [EXPORTED], False, (EXPORTED, EXPORT, EXPORT.parent)),
+        ([PROPAGATE], [MINE, OTHERS], False, (MINE,)),
+        ([PROPAGATE], [OTHERS], True, ()),
+        ([PROPAGATE, EXPORT], [MINE, EXPORTED], True, (MINE, EXPORTED)),
+        ([PROPAGATE], [], True, ()),
+        ([], [], False, ()),
     ],
 )
-def test_folders_of_nspawn_are_leftovers_if_no_local_cloud_is_running(present, is_shared, unused):
-    assert unused_nspawn_folders(present, OURS, is_shared=is_shared) == unused
+def test_folders_of_nspawn_are_leftovers_if_no_local_cloud_is_running(parents, present, is_shared, unused):
+    assert unused_nspawn_folders(parents, present, OURS, is_shared=is_shared) == unused
 
 
 def test_another_local_cloud_is_running_while_its_runtime_folder_exists(tmp_path):

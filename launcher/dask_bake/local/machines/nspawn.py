@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import NAMESPACE_DNS, uuid5
@@ -15,8 +16,11 @@ from dask_bake.local.machines.cgroups import in_groups, make_groups, remove_grou
 from dask_bake.local.network.bridge import Network, cable_name, make_cable, remove_cable
 from dask_bake.system.subprocesses import attempt, run, start
 
-PROPAGATION = Path("/run/systemd/nspawn/propagate")
-"""Folder in which nspawn makes a folder for each machine, which remains when nspawn is killed."""
+NSPAWN_FOLDERS = tuple(Path("/run/systemd/nspawn") / name for name in ("propagate", "unix-export"))
+"""Folders in which nspawn makes a folder for each machine, which remains when nspawn is killed.
+
+nspawn 257 has both, and mounts a tmpfs on the machine's folder in the second one; 252 has the first one.
+"""
 
 SIGRTMIN_PLUS_4 = signal.SIGRTMIN + 4
 """Powers off a container whose init is systemd (systemd(1), Signals)."""
@@ -161,7 +165,16 @@ def clean_up(spec: MachineSpec) -> None:
     attempt(["umount", str(spec.root)])
     remove_cable(spec.host_end)
     remove_groups(spec.name)
-    attempt(["rmdir", str(PROPAGATION / spec.name)])
+    for folder in NSPAWN_FOLDERS:
+        remove_nspawn_folder(folder / spec.name)
+
+
+def remove_nspawn_folder(folder: Path) -> None:
+    """Remove a folder of ``NSPAWN_FOLDERS``, or of a machine in one, unless something is in it."""
+    if folder.is_mount():
+        attempt(["umount", str(folder)])
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def discard(spec: MachineSpec) -> None:

@@ -12,6 +12,7 @@ from dask_bake.local.machines.nspawn import (
     children,
     kill_tree,
     mount_command,
+    remove_nspawn_folder,
 )
 
 SPEC = MachineSpec(
@@ -80,3 +81,14 @@ def test_a_machine_that_has_ended_is_not_killed_again():
     process.pid = os.getpid()
 
     Machine(SPEC, process).kill()
+
+
+def test_a_folder_of_nspawn_is_removed_unless_something_is_in_it(tmp_path):
+    empty, full = tmp_path / "empty", tmp_path / "full"
+    empty.mkdir()
+    (full / "inside").mkdir(parents=True)
+
+    for folder in (empty, full, tmp_path / "missing"):
+        remove_nspawn_folder(folder)
+
+    assert list(tmp_path.iterdir()) == [full]
