@@ -13,22 +13,10 @@ from dask_bake.errors import (
     TransientError,
     UsageError,
 )
-from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.launch.executor import launch
+from dask_bake.events import PhaseEnded, PhaseStarted
 from dask_bake.models.ec2 import SecurityGroup
 from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan, hint_of
-
-
-def start(cloud, connection=None, plan=None, events=None):
-    clock = FakeClock()
-    return launch(
-        plan or a_plan(),
-        cloud,
-        connection or FakeHeadConnection(cloud),
-        notify=(events if events is not None else []).append,
-        clock=clock,
-        sleep=clock.sleep,
-    )
+from launching import start
 
 
 def rules_of(cloud):
@@ -146,97 +134,6 @@ def test_known_instances_that_ec2_does_not_list_yet_are_terminated_by_id():
     connection.prepare = lambda: setattr(cloud, "delay", 3)
 
     with pytest.raises(BakeError):
-        start(cloud, connection)
-
-    assert cloud.left == []
-
-
-def test_a_timeout_names_the_late_nodes_and_shows_their_console():
-    cloud, events = FakeCloud(), []
-    connection = FakeHeadConnection(cloud, limit=3)
-
-    with pytest.raises(BakeError, match="waited 300 s for all workers to register: 3 of 4 workers") as caught:
-        start(cloud, connection, events=events)
-
-    assert "node 2 is late" in caught.value.message
-    assert Output("node 2: ready") in events
-    assert cloud.left == []
-
-
-def test_if_the_head_cannot_be_reached_the_error_has_the_message_of_ssh():
-    cloud = FakeCloud()
-    connection = FakeHeadConnection(cloud, answers=False, trouble="Host key verification failed.")
-
-    with pytest.raises(BakeError, match=r"the scheduler to answer.*Host key verification failed"):
-        start(cloud, connection)
-
-    assert cloud.left == []
-
-
-def test_without_dask_a_timeout_names_the_nodes_that_do_not_run():
-    class Slow(FakeCloud):
-        def _next(self, node):
-            return node if node.id == "i-2" and node.state == "pending" else super()._next(node)
-
-    cloud, events = Slow(), []
-
-    with pytest.raises(BakeError) as caught:
-        start(cloud, plan=a_plan(dask=False, nprocs=1), events=events)
-
-    assert caught.value.message == "waited 300 s for all nodes to run: node 2 is late"
-    assert Output("node 2: ready") in events
-
-
-def test_without_dask_if_the_head_cannot_be_reached_the_error_has_the_message_of_ssh():
-    cloud = FakeCloud()
-    connection = FakeHeadConnection(cloud, answers=False, trouble="Connection refused.")
-
-    with pytest.raises(BakeError) as caught:
-        start(cloud, connection, plan=a_plan(dask=False, nprocs=1))
-
-    assert caught.value.message == (
-        "waited 300 s for the head to answer through SSH: node 0 is late; SSH says: Connection refused."
-    )
-
-
-def test_transient_errors_during_a_launch_are_retried_with_one_note():
-    silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
-    silent += [Fault("console_output", TransientError("AWS is throttling"), nth=n) for n in (1, 2)]
-    cloud, events = FakeCloud(faults=silent), []
-
-    cluster = start(cloud, events=events)
-
-    assert len(cluster.nodes) == 3
-    assert [event for event in events if isinstance(event, Note)] == [
-        Note("Waiting for EC2: EC2 could not be reached.")
-    ]
-
-
-def test_a_launch_fails_if_ec2_does_not_respond_until_the_deadline():
-    silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 600)]
-    cloud = FakeCloud(faults=silent)
-
-    with pytest.raises(BakeError):
-        start(cloud)
-
-    assert cloud.left == []
-
-
-def test_without_a_host_key_on_the_console_the_launch_fails_without_an_ssh_connection():
-    cloud = FakeCloud(console="booting\n")
-    connection = FakeHeadConnection(cloud)
-
-    with pytest.raises(BakeError, match="host key"):
-        start(cloud, connection)
-
-    assert (connection.pinned, connection.queries, cloud.left) == ({}, 0, [])
-
-
-def test_a_node_that_ends_during_the_launch_is_an_error_with_ec2_s_reason():
-    cloud = FakeCloud(dying={"i-2": "Client.VolumeLimitExceeded"})
-    connection = FakeHeadConnection(cloud, limit=3)
-
-    with pytest.raises(BakeError, match=r"Client\.VolumeLimitExceeded"):
         start(cloud, connection)
 
     assert cloud.left == []
@@ -371,13 +268,6 @@ def test_a_security_group_without_nodes_is_a_cluster_that_can_be_taken_down():
     assert find(cloud, CLOUD, "dask").nodes == ()
 
 
-def test_each_query_is_an_event_with_all_nodes():
-    events = []
-    start(FakeCloud(), events=events)
-
-    assert all(len(event.cluster.nodes) == 3 for event in events if isinstance(event, ClusterSeen))
-
-
 def test_an_interrupt_after_a_failed_clean_up_does_not_hide_what_is_left():
     cloud = FakeCloud(
         faults=[Fault("console_output", KeyboardInterrupt()), Fault("terminate", KeyboardInterrupt())]
@@ -468,34 +358,3 @@ def test_if_the_clean_up_fails_too_the_error_has_both_reasons():
     first, second = caught.value.message.splitlines()
     assert (first.split(";")[0], "The reason: expired" in second) == ("too small", True)
     assert hint_of(caught.value) == "dask-bake down dask"
-
-
-def test_enough_workers_are_a_success_though_ec2_does_not_respond_at_the_deadline():
-    """The state of an ended node is queried once more, but does not decide the result."""
-    cloud, clock = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination: taken"}), FakeClock()
-    connection = FakeHeadConnection(cloud)
-    connection.registered = lambda _head: {"10.0.0.5": 2}
-    cloud.nodes = silent_once(cloud.nodes, lambda: clock.now >= 100 + 300)
-
-    cluster = launch(
-        a_plan(count=4, min_workers=2),
-        cloud,
-        connection,
-        notify=[].append,
-        clock=clock,
-        sleep=clock.sleep,
-    )
-
-    assert [node.id for node in cluster.nodes] == ["i-0", "i-1", "i-3"]
-
-
-def silent_once(ask, when):
-    """Return `ask`, which raises once when `when` is true."""
-    left = [OutcomeUnknownError("no answer")]
-
-    def interrupted_once(tags):
-        if left and when():
-            raise left.pop()
-        return ask(tags)
-
-    return interrupted_once

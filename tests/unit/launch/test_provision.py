@@ -6,26 +6,14 @@ import pytest
 
 from dask_bake.errors import CapacityError, NotReadyError, QuotaError
 from dask_bake.events import Note
-from dask_bake.launch.executor import launch
 from dask_bake.models.cloud import Market, Role
 from dask_bake.models.ec2 import Subnet
-from fakes import SUBNETS, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
+from fakes import SUBNETS, FakeCloud, Fault, a_plan
+from launching import start
 
 A, B = "us-east-1a", "us-east-1b"
 BIG, OLD, SMALL, GPU = "m6i.2xlarge", "m5.2xlarge", "m6i.large", "g5.2xlarge"
 TWO_TYPES = {"type": (BIG, OLD), "head_type": (SMALL,)}
-
-
-def start(cloud, connection=None, events=None, **options):
-    clock = FakeClock()
-    return launch(
-        a_plan(**options),
-        cloud,
-        connection or FakeHeadConnection(cloud),
-        notify=(events if events is not None else []).append,
-        clock=clock,
-        sleep=clock.sleep,
-    )
 
 
 def requests(cloud):
@@ -253,24 +241,6 @@ def test_less_capacity_than_min_workers_is_an_error():
     assert cloud.left == []
 
 
-def test_a_launch_succeeds_if_a_worker_ends_and_enough_are_left():
-    cloud, events = FakeCloud(dying={"i-2": "Server.SpotInstanceTermination"}), []
-
-    cluster = start(cloud, events=events, count=4, nprocs=2, min_workers=4)
-
-    assert [node.index for node in cluster.nodes] == [0, 1, 3]
-    assert any("Server.SpotInstanceTermination" in note for note in notes(events))
-
-
-def test_a_launch_fails_if_a_worker_ends_and_too_few_are_left():
-    cloud = FakeCloud(dying={"i-2": "Client.UserInitiatedShutdown"})
-
-    with pytest.raises(NotReadyError, match=r"Client\.UserInitiatedShutdown"):
-        start(cloud, count=4, nprocs=2, min_workers=5)
-
-    assert cloud.left == []
-
-
 def test_after_a_server_error_for_an_instance_all_nodes_are_started_in_the_next_zone():
     cloud, events = FakeCloud(dying={"i-2": "Server.InternalError: internal error"}), []
 
@@ -314,36 +284,15 @@ def test_with_fallback_spot_workers_reclaimed_at_once_are_replaced_by_on_demand(
     assert [node.state for node in cluster.nodes] == 3 * ["running"]
 
 
-def test_late_workers_are_noted_if_enough_have_registered():
-    cloud, events = FakeCloud(), []
-    connection = FakeHeadConnection(cloud, limit=5)
-
-    cluster = start(cloud, connection, events=events, count=4, nprocs=2, min_workers=4)
-
-    assert len(cluster.workers) == 3
-    assert notes(events) == [
-        "The workers of node 3 have not registered; the node is running and costs money."
-    ]
-
-
-def test_a_launch_fails_if_too_few_workers_have_registered():
-    cloud = FakeCloud()
-
-    with pytest.raises(NotReadyError, match="3 of 6 workers registered"):
-        start(cloud, FakeHeadConnection(cloud, limit=3), count=4, nprocs=2, min_workers=4)
-
-    assert cloud.left == []
-
-
 def test_if_only_types_with_an_exhausted_quota_remain_the_error_is_the_quota():
     """EC2 ends a node, and the next zone offers only the type whose quota is exhausted."""
-    cloud, clock = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2)]), FakeClock()
+    cloud = FakeCloud(faults=[Fault("run_instances", QuotaError("too small"), nth=2)])
     cloud.dying = {"i-0": "Server.InternalError: no"}
     plan = a_plan(type=(BIG, GPU), head_type=(SMALL,))
     offered = frozenset({(BIG, A), (GPU, A), (SMALL, A), (BIG, B), (SMALL, B)})
     plan = replace(plan, target=replace(plan.target, offerings=offered))
 
     with pytest.raises(QuotaError, match=r"too small; 2 m6i.2xlarge in us-east-1a are 16 vCPUs"):
-        launch(plan, cloud, FakeHeadConnection(cloud), notify=[].append, clock=clock, sleep=clock.sleep)
+        start(cloud, plan=plan)
 
     assert cloud.left == []
