@@ -49,7 +49,7 @@ ONLY_PLACES = {
     "boto3": ("ec2.client",),
     "botocore": ("ec2", "local.moto.app"),
     "packerpy": ("bake.packer.process",),
-    "cryptography": ("ssh.keystore", "cloud_init.certificates"),
+    "cryptography": ("ssh.keypair", "cloud_init.certificates"),
     "jinja2": ("cloud_init.render",),
     "distributed": ("api", "options.dask_checks"),
     "cyclonedx": ("images.sbom",),

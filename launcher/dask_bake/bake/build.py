@@ -19,7 +19,7 @@ from dask_bake.images import manifest
 from dask_bake.images.facts import free_name
 from dask_bake.models.ec2 import Image, Subnet
 from dask_bake.models.tags import Tag, Tags, Verified
-from dask_bake.ssh.keystore import new_key
+from dask_bake.ssh.keypair import new_key
 from dask_bake.system.disk import explain_disk_errors
 
 SEAL = "seal"

@@ -23,7 +23,8 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshHeadConnection
-from dask_bake.ssh.keystore import Keys, Keystore, keystore_of, new_key
+from dask_bake.ssh.keypair import new_key
+from dask_bake.ssh.keystore import Keys, Keystore, keystore_of
 from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
 PHASE = "verify"

@@ -13,7 +13,8 @@ from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.text_files import read_text
-from dask_bake.ssh.keystore import ClientTls, KeyPair, Keys, new_key, read_key
+from dask_bake.ssh.keypair import KeyPair, new_key, read_key
+from dask_bake.ssh.keystore import ClientTls, Keys
 
 IMPORTED = ("ssh-rsa ", "ssh-ed25519 ")
 """Key types that ImportKeyPair accepts."""

@@ -142,6 +142,8 @@ def _access(options: LaunchOptions) -> None:
 
 def _check_key(path: Path) -> None:
     try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            return  # a pipe, as from a secret store, can be read only once
         text = path.read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise UsageError(
@@ -149,7 +151,11 @@ def _check_key(path: Path) -> None:
             hint="give the path of a private key file",
         ) from error
     if "PRIVATE KEY" not in text:
-        raise UsageError(f"--keypair {path} contains no private key", hint="give the file without .pub")
+        converts = "puttygen FILE -O private-openssh -o NEW converts it"
+        raise UsageError(
+            f"--keypair {path} contains no private key",
+            hint=converts if text.startswith("PuTTY-") else "give the file without .pub",
+        )
 
 
 def _files(options: LaunchOptions) -> None:

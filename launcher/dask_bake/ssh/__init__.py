@@ -7,8 +7,9 @@ through ``head_connection``, which implements the protocol in ``ec2.protocols``.
 
 - ``keystore`` is the private folder of one cluster below ``XDG_STATE_HOME``: SSH key, TLS certificates and
   the nodes' host keys. Only the machine that launched a cluster can log in to it. Host keys are pinned under
-  a name made of the launch id and the node's number, since addresses are reused. A user's own key stays in
-  its file, unless ssh cannot read its format.
+  a name made of the launch id and the node's number, since addresses are reused.
+- ``keypair`` makes a cluster's SSH key, or reads the user's own. That stays in its file, unless ssh cannot
+  read the file: ``ssh-keygen`` tells.
 - ``host_keys`` reads a node's host key from its console output, which comes from EC2's API. So no host key
   is trusted on first use.
 - ``command`` builds the ssh command lines. They read none of the user's configuration, use only the

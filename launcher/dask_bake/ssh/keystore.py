@@ -1,33 +1,16 @@
 """Keystore of a cluster on this machine: a private folder of keys, certificates and pinned host keys."""
 
-import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from dask_bake.cloud_init.certificates import Authority, Certificate
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Node
+from dask_bake.ssh.keypair import PEM, KeyPair
 from dask_bake.system.xdg import state_home
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-
-PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*KEY-----.+-----END [A-Z0-9 ]*KEY-----", re.DOTALL)
-"""A private key of any kind; some programs write other text around it."""
-
-
-@dataclass(frozen=True)
-class KeyPair:
-    """An SSH key pair in OpenSSH's file formats; ``path`` is the file if the key is the user's own."""
-
-    private: str
-    public: str
-    path: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -156,55 +139,3 @@ def _write(path: Path, text: str) -> None:
 def keystore_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Keystore:
     """Return the keystore of the cluster of that name."""
     return Keystore(state_home(environ) / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
-
-
-def read_key(path: Path) -> KeyPair:
-    """Read a user's key, to be used from its file, or as a converted copy if ssh cannot read its format."""
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    text = path.read_text(encoding="ascii", errors="replace")
-    try:
-        load = serialization.load_ssh_private_key if "OPENSSH" in text else serialization.load_pem_private_key
-        key = load(text.encode(), password=None)
-        public = key.public_key().public_bytes(
-            serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-        )
-    except TypeError as error:
-        raise UsageError(
-            f"--keypair {path} has a passphrase, which dask-bake cannot enter",
-            hint="ssh-keygen -p -f FILE removes it from a copy",
-        ) from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError(
-            f"--keypair {path} cannot be used: {error}",
-            hint="leave it out: the cluster gets a key of its own",
-        ) from error
-    if isinstance(key, Ed25519PrivateKey) and "OPENSSH" not in text:
-        # OpenSSH before 9.6 reads ed25519 keys only in its own format.
-        return KeyPair(_openssh(key), public.decode())
-    if path.stat().st_mode & 0o077:
-        raise UsageError(
-            f"--keypair {path} can be read by others, and ssh does not use such a key",
-            hint=f"chmod 600 {path}",
-        )
-    return KeyPair(text, public.decode(), path)
-
-
-def new_key(comment: str) -> KeyPair:
-    """Generate an ed25519 key."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    key = Ed25519PrivateKey.generate()
-    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    return KeyPair(_openssh(key), f"{public.decode()} {comment}")
-
-
-def _openssh(key: "Ed25519PrivateKey") -> str:
-    from cryptography.hazmat.primitives import serialization
-
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
-    ).decode()

@@ -13,7 +13,7 @@ from dask_bake.ec2 import api
 from dask_bake.errors import CommandInterruptedError, UsageError
 from dask_bake.models.ec2 import Rule
 from dask_bake.models.tags import Tag
-from dask_bake.ssh.keystore import new_key
+from dask_bake.ssh.keypair import new_key
 from dask_bake.view.terminal import Terminal
 
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"

@@ -29,7 +29,7 @@ from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.parse import launch_options
-from dask_bake.ssh.keystore import new_key
+from dask_bake.ssh.keypair import new_key
 from dask_bake.view.terminal import Terminal
 from fakes import (
     CLOUD,

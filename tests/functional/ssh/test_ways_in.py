@@ -16,7 +16,8 @@ from dask_bake.models.cloud import Connect
 from dask_bake.ssh.command import Forward, host, shell_command
 from dask_bake.ssh.connect import local_keystore, query_head
 from dask_bake.ssh.head_connection import SshHeadConnection
-from dask_bake.ssh.keystore import Keys, Keystore, new_key
+from dask_bake.ssh.keypair import new_key
+from dask_bake.ssh.keystore import Keys, Keystore
 from dask_bake.ssh.transport import Transport, check_programs, check_version, transport_of
 from dask_bake.ssh.tunnel import Tunnel, free_port
 from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan

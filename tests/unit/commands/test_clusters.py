@@ -16,7 +16,8 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Connect
 from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.connect import local_keystore
-from dask_bake.ssh.keystore import Keys, new_key
+from dask_bake.ssh.keypair import new_key
+from dask_bake.ssh.keystore import Keys
 from dask_bake.view.terminal import Terminal
 from fakes import FakeCloud, a_plan, head_of, hint_of, workers_of
 

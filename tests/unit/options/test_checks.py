@@ -10,7 +10,7 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS, Option
 from dask_bake.options.parse import checked
 from dask_bake.options.settings_table import CLOUD, IMAGE
-from dask_bake.ssh.keystore import new_key
+from dask_bake.ssh.keypair import new_key
 
 BASTION = {"connect": Connect.BASTION, "bastion": "me@gate", "cidr": ("10.0.0.5/32",)}
 TOO_MANY = tuple((f"k{n}", "v") for n in range(39))

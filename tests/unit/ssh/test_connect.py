@@ -27,7 +27,8 @@ from dask_bake.ssh.connect import (
     query_head,
     tls_files,
 )
-from dask_bake.ssh.keystore import Keys, new_key
+from dask_bake.ssh.keypair import new_key
+from dask_bake.ssh.keystore import Keys
 from dask_bake.ssh.transport import Transport
 from dask_bake.ssh.tunnel import free_port
 from dask_bake.view.cluster_json import addresses

@@ -1,7 +1,8 @@
 """The connection to the head during a launch."""
 
 from dask_bake.ssh.head_connection import SshHeadConnection, workers_per_host
-from dask_bake.ssh.keystore import Keys, Keystore, new_key
+from dask_bake.ssh.keypair import new_key
+from dask_bake.ssh.keystore import Keys, Keystore
 from fakes import HOST_KEY, a_cluster
 
 CLUSTER = a_cluster()

@@ -12,7 +12,8 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.launch.bootstrap import bootstrap_files, keys_for
 from dask_bake.models.cloud import Role
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.ssh.keystore import Keys, Keystore, keystore_of, new_key, read_key
+from dask_bake.ssh.keypair import new_key, read_key
+from dask_bake.ssh.keystore import Keys, Keystore, keystore_of
 from fakes import CLOUD, HOST_KEY, a_cluster
 
 KEYS = {
@@ -58,36 +59,6 @@ def test_ssh_can_use_the_user_s_key_from_the_keystore(tmp_path, kind, form):
     assert keystore.key.is_symlink() is not is_copy
     keystore.delete()
     assert path.exists()
-
-
-@pytest.mark.parametrize(
-    "words", [("-t", "ed25519"), ("-t", "rsa"), ("-t", "rsa", "-m", "PEM"), ("-t", "rsa", "-m", "PKCS8")]
-)
-def test_a_key_with_a_passphrase_is_refused_with_the_command_that_removes_it(tmp_path, words):
-    path = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", *words, "-N", "a secret", "-f", path], check=True)
-
-    with pytest.raises(UsageError, match="has a passphrase, which dask-bake cannot enter") as caught:
-        read_key(path)
-    assert "ssh-keygen -p" in caught.value.hint
-
-
-def test_a_key_that_others_can_read_is_refused(tmp_path):
-    path = written(tmp_path, "rsa", "pem")
-    path.chmod(0o644)
-
-    with pytest.raises(UsageError, match="can be read by others, and ssh does not use such a key") as caught:
-        read_key(path)
-    assert caught.value.hint == f"chmod 600 {path}"
-
-
-def test_a_file_without_a_key_is_refused(tmp_path):
-    path = tmp_path / "key"
-    path.write_text("-----BEGIN RSA PRIVATE KEY-----\nnonsense\n-----END RSA PRIVATE KEY-----\n")
-    path.chmod(0o600)
-
-    with pytest.raises(UsageError, match=r"--keypair .* cannot be used"):
-        read_key(path)
 
 
 def test_the_user_s_public_key_is_given_to_the_nodes(tmp_path):

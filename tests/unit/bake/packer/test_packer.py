@@ -27,7 +27,7 @@ from dask_bake.commands.bake import directories_of
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
 from dask_bake.models.cloud import Cloud
-from dask_bake.ssh.keystore import new_key
+from dask_bake.ssh.keypair import new_key
 
 FAKES = Path(__file__).parents[3] / "support/bin"
 LAUNCHER = Path(__file__).parents[4] / "launcher"
