@@ -2,13 +2,11 @@
 
 import json
 from dataclasses import asdict
-from datetime import UTC, datetime
 
 import pytest
 
 from dask_bake.clusters.auto_shutdown import STATE_FILE, ShutdownTimer, is_near, parse_timers, sentences
 
-NOW = datetime(2026, 1, 2, 1, 0, tzinfo=UTC)
 LIFETIME = ShutdownTimer("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
 IDLE = ShutdownTimer("idle", limit=1_800, left=1_200, held="", why="no client, task or session for 30 min")
 USED = ShutdownTimer(

@@ -1,17 +1,14 @@
-"""Prices of AWS's price list: exact requests, and the values made of the responses."""
-
-import json
+"""Prices of AWS's price list."""
 
 from dask_bake.ec2.prices import prices_of
 
 
-def product(price: str, usage: str = "BoxUsage:m6i.2xlarge") -> str:
-    """Return an entry of AWS's price list."""
-    dimensions = {"x.y": {"unit": "Hrs", "pricePerUnit": {"USD": price}}}
-    terms = {"OnDemand": {"x": {"priceDimensions": dimensions}}, "Reserved": {}}
-    return json.dumps({"product": {"attributes": {"usagetype": usage}}, "terms": terms})
+def terms(price: str) -> dict[str, object]:
+    """Return the terms of an offer in AWS's price list."""
+    return {"x": {"priceDimensions": {"x.y": {"unit": "Hrs", "pricePerUnit": {"USD": price}}}}}
 
 
 def test_only_on_demand_terms_have_a_price():
-    assert list(prices_of(json.loads(product("0.384")))) == [0.384]
+    assert list(prices_of({"terms": {"OnDemand": terms("0.384"), "Reserved": terms("0.2")}})) == [0.384]
+    assert list(prices_of({"terms": {"Reserved": terms("0.2")}})) == []
     assert list(prices_of({})) == []

@@ -30,20 +30,7 @@ def a_manifest(packages: int = 3) -> Manifest:
         python="3.11.2",
         inputs=(("base_image", "ami-1"), ("installer", "conda")),
         files=(File("scripts/10-a.sh", hashed("a"), executable=True), File("environment.yml", hashed("b"))),
-        packages=tuple(
-            Package(
-                f"name-{n}",
-                f"1.{n}",
-                hashed(str(n)),
-                "conda",
-                f"h{hashed(str(n))[:7]}_0",
-                "conda-forge",
-                "linux-64",
-            )
-            if n % 2
-            else Package(f"name-{n}", f"2.{n}", hashed(str(n)))
-            for n in range(packages)
-        ),
+        packages=tuple(map(a_package, range(packages))),
     )
 
 

@@ -1,12 +1,10 @@
 """The cost of a cluster, from AWS's prices."""
 
-import io
 import json
 import threading
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from dask_bake.ec2.prices import PriceList
 from dask_bake.errors import BakeError
@@ -48,12 +46,6 @@ class FakePrices:
     def describe_spot_price_history(self, **wanted):
         self.requested.append(("spot", wanted["InstanceTypes"], wanted["AvailabilityZone"]))
         return {"SpotPriceHistory": self.answers["spot"]}
-
-
-def shown(renderable) -> str:
-    console = Console(width=100, record=True, color_system=None, file=io.StringIO())
-    console.print(renderable)
-    return console.export_text()
 
 
 def test_the_cost_of_a_cluster_is_that_of_its_nodes_volumes_and_addresses():

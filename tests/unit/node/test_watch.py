@@ -11,7 +11,6 @@ import watch_rules
 from node_programs import FakeCommands, load
 
 POWER_OFF = ["systemctl poweroff", "systemctl poweroff --force", "systemctl poweroff -ff"]
-NEVER = float("-inf")
 
 
 class Node:
