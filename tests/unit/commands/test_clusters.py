@@ -36,13 +36,13 @@ def cloud():
 
 
 @pytest.fixture
-def edge():
+def ec2():
     """EC2 with a cluster behind a bastion, so that no test connects to its head."""
-    plan, edge = a_plan(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",)), FakeCloud()
-    (head,) = edge.run_instances(head_of(plan))
-    edge.run_instances(workers_of(plan, head.private_address))
-    edge.nodes({})
-    return edge
+    plan, ec2 = a_plan(connect=Connect.BASTION, bastion="jump", cidr=("10.0.0.9/32",)), FakeCloud()
+    (head,) = ec2.run_instances(head_of(plan))
+    ec2.run_instances(workers_of(plan, head.private_address))
+    ec2.nodes({})
+    return ec2
 
 
 @pytest.fixture
@@ -67,14 +67,14 @@ def ssh(tmp_path, monkeypatch) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def extend(cloud, edge, monkeypatch, tmp_path):
+def extend(cloud, ec2, monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     plan = a_plan()
     cluster = Cluster("dask", cloud.name, cloud.region, plan.launch_id, (), ())
     local_keystore(cluster, cloud).write(Keys(new_key("x")))
 
     def extend(name: str | None = None, *, seconds: int = 7_200, json_output: bool = False) -> int:
-        return clusters.extend(cloud, edge, Terminal(), name=name, seconds=seconds, json_output=json_output)
+        return clusters.extend(cloud, ec2, Terminal(), name=name, seconds=seconds, json_output=json_output)
 
     return extend
 

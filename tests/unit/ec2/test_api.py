@@ -48,7 +48,7 @@ def stubbed():
 
 
 def test_instances_are_requested_all_or_none_encrypted_tagged_and_with_imdsv2(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     spec = workers_of(a_plan())
     stub.add_response(
         "run_instances",
@@ -89,7 +89,7 @@ def test_instances_are_requested_all_or_none_encrypted_tagged_and_with_imdsv2(st
         },
     )
 
-    nodes = edge.run_instances(spec)
+    nodes = ec2.run_instances(spec)
 
     assert [(node.id, node.index, node.role, node.private_address) for node in nodes] == [
         ("i-1", 1, "worker", "10.0.0.5"),
@@ -99,7 +99,7 @@ def test_instances_are_requested_all_or_none_encrypted_tagged_and_with_imdsv2(st
 
 
 def test_further_volumes_of_an_image_are_encrypted_and_deleted_with_the_instance(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     answer = {
         "ImageId": "ami-1",
         "RootDeviceName": "/dev/xvda",
@@ -112,7 +112,7 @@ def test_further_volumes_of_an_image_are_encrypted_and_deleted_with_the_instance
     }
     stub.add_response("describe_images", {"Images": [answer]}, {"ImageIds": ["ami-1"]})
 
-    spec = head_of(a_plan(image=edge.image("ami-1")))
+    spec = head_of(a_plan(image=ec2.image("ami-1")))
 
     kept = {"Encrypted": True, "DeleteOnTermination": True}
     assert requests.run_instances(spec)["BlockDeviceMappings"] == [
@@ -123,7 +123,7 @@ def test_further_volumes_of_an_image_are_encrypted_and_deleted_with_the_instance
 
 
 def test_a_security_group_is_tagged_when_it_is_created(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_response(
         "create_security_group",
         {"GroupId": "sg-1"},
@@ -137,9 +137,7 @@ def test_a_security_group_is_tagged_when_it_is_created(stubbed):
         },
     )
 
-    group = edge.create_security_group(
-        "dask-bake-dask", vpc_id="vpc-1", tags=(("dask-bake:managed", "true"),)
-    )
+    group = ec2.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=(("dask-bake:managed", "true"),))
 
     assert group == SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", (("dask-bake:managed", "true"),))
 
@@ -160,13 +158,13 @@ def described(*launch_ids):
 
 @pytest.mark.parametrize(("launch_id", "is_ours"), [("other", False), ("own", True)])
 def test_a_duplicate_security_group_is_refused_unless_this_launch_created_it(stubbed, launch_id, is_ours):
-    edge, stub, pauses = stubbed
+    ec2, stub, pauses = stubbed
     stub.add_client_error("create_security_group", "InvalidGroup.Duplicate")
     stub.add_response("describe_security_groups", described())
     stub.add_response("describe_security_groups", described(launch_id))
     tags = (("dask-bake:launch-id", "own"),)
 
-    group = edge.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=tags)
+    group = ec2.create_security_group("dask-bake-dask", vpc_id="vpc-1", tags=tags)
 
     ours = SecurityGroup("sg-1", "dask-bake-dask", "vpc-1", tags)
     assert (group, pauses) == (ours if is_ours else None, [1.0])
@@ -174,7 +172,7 @@ def test_a_duplicate_security_group_is_refused_unless_this_launch_created_it(stu
 
 @pytest.mark.parametrize("names", [(), ("dask-bake-dask",)])
 def test_a_duplicate_key_pair_is_an_error_unless_this_launch_created_it(stubbed, names):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_client_error("import_key_pair", "InvalidKeyPair.Duplicate")
     stub.add_response(
         "describe_key_pairs",
@@ -183,14 +181,14 @@ def test_a_duplicate_key_pair_is_an_error_unless_this_launch_created_it(stubbed,
     )
 
     with nullcontext() if names else pytest.raises(BakeError, match=r"InvalidKeyPair\.Duplicate"):
-        edge.import_key_pair("dask-bake-dask", public_key="x", tags=(("dask-bake:launch-id", "own"),))
+        ec2.import_key_pair("dask-bake-dask", public_key="x", tags=(("dask-bake:launch-id", "own"),))
 
 
 def test_an_instance_that_ec2_does_not_know_yet_has_no_console_output(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_client_error("get_console_output", "InvalidInstanceID.NotFound")
 
-    assert edge.console_output("i-1") == ""
+    assert ec2.console_output("i-1") == ""
 
 
 @pytest.mark.parametrize(
@@ -215,7 +213,7 @@ def test_an_instance_that_ec2_does_not_know_yet_has_no_console_output(stubbed):
     ],
 )
 def test_a_security_group_allows_its_members_and_ssh_from_one_address(stubbed, caller, ranges):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_response(
         "authorize_security_group_ingress",
         {},
@@ -231,11 +229,11 @@ def test_a_security_group_allows_its_members_and_ssh_from_one_address(stubbed, c
         },
     )
 
-    edge.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"), ssh_rule(caller)))
+    ec2.authorize(SecurityGroup("sg-1", "dask-bake-dask", "vpc-1"), (member_rule("sg-1"), ssh_rule(caller)))
 
 
 def test_a_rule_is_revoked_without_its_description(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_response(
         "revoke_security_group_ingress",
         {},
@@ -253,21 +251,21 @@ def test_a_rule_is_revoked_without_its_description(stubbed):
     )
     stub.add_client_error("revoke_security_group_ingress", "InvalidPermission.NotFound")
 
-    edge.revoke(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
+    ec2.revoke(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
 
 
 def test_a_duplicate_rule_is_not_an_error(stubbed):
     """The rule may also come from a request whose response was lost."""
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
     stub.add_client_error("authorize_security_group_ingress", "InvalidPermission.Duplicate")
     stub.add_response("authorize_security_group_ingress", {})
 
-    edge.authorize(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
+    ec2.authorize(SecurityGroup("sg-2", "x", "vpc-1"), (ssh_rule("192.0.2.7/32"), ssh_rule("192.0.2.8/32")))
 
 
 def test_key_pairs_are_found_by_tag_and_deleted_by_name(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_response(
         "describe_key_pairs",
         {"KeyPairs": [{"KeyPairId": "key-1", "KeyName": "dask-bake-dask"}]},
@@ -275,39 +273,39 @@ def test_key_pairs_are_found_by_tag_and_deleted_by_name(stubbed):
     )
     stub.add_response("delete_key_pair", {}, {"KeyName": "dask-bake-dask"})
 
-    for name in edge.key_pairs({"dask-bake:cluster": "dask"}):
-        edge.delete_key_pair(name)
+    for name in ec2.key_pairs({"dask-bake:cluster": "dask"}):
+        ec2.delete_key_pair(name)
 
 
 def test_insufficient_capacity_is_not_retried(stubbed):
-    edge, stub, pauses = stubbed
+    ec2, stub, pauses = stubbed
     stub.add_client_error(
         "run_instances", "InsufficientInstanceCapacity", "none in us-east-1a", http_status_code=500
     )
 
     with pytest.raises(BakeError, match="AWS lacks capacity for this request: none in us-east-1a"):
-        edge.run_instances(head_of(a_plan()))
+        ec2.run_instances(head_of(a_plan()))
     assert pauses == []
 
 
 def test_a_response_without_instances_is_not_from_ec2(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_response("run_instances", {})
 
     with pytest.raises(BakeError, match="did not come from EC2"):
-        edge.run_instances(head_of(a_plan()))
+        ec2.run_instances(head_of(a_plan()))
 
 
 def test_live_console_output_is_requested(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_response("get_console_output", {"InstanceId": "i-1"}, {"InstanceId": "i-1", "Latest": True})
 
-    assert edge.console_output("i-1") == ""
+    assert ec2.console_output("i-1") == ""
 
 
 @pytest.mark.parametrize("code", [None, "InvalidInstanceID.NotFound"])
 def test_without_live_console_output_the_last_stored_output_is_requested(stubbed, code):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     why = "This instance type does not support retrieving the latest console logs"
     latest = {"InstanceId": "i-1", "Latest": True}
     stub.add_client_error("get_console_output", "UnsupportedOperation", why, expected_params=latest)
@@ -317,11 +315,11 @@ def test_without_live_console_output_the_last_stored_output_is_requested(stubbed
     else:
         stub.add_client_error("get_console_output", code, expected_params={"InstanceId": "i-1"})
 
-    assert edge.console_output("i-1") == ("booting" if code is None else "")
+    assert ec2.console_output("i-1") == ("booting" if code is None else "")
 
 
 def test_nodes_are_found_by_tag_on_all_pages_and_the_head_is_first(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     filters = [{"Name": "tag:dask-bake:cluster", "Values": ["dask"]}]
     head = {**INSTANCE, "InstanceId": "i-0", "Tags": [{"Key": "dask-bake:role", "Value": "head"}]}
     stub.add_response(
@@ -335,21 +333,21 @@ def test_nodes_are_found_by_tag_on_all_pages_and_the_head_is_first(stubbed):
         {"Filters": filters, "NextToken": "more"},
     )
 
-    assert [(node.id, node.index) for node in edge.nodes({"dask-bake:cluster": "dask"})] == [
+    assert [(node.id, node.index) for node in ec2.nodes({"dask-bake:cluster": "dask"})] == [
         ("i-0", 0),
         ("i-1", 1),
     ]
 
 
 def test_if_one_instance_cannot_be_terminated_the_others_are(stubbed):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
     stub.add_client_error("terminate_instances", "OperationNotPermitted", "protected")
     stub.add_client_error("terminate_instances", "InvalidInstanceID.NotFound", "gone")
     stub.add_response("terminate_instances", {}, {"InstanceIds": ["i-3"]})
 
     with pytest.raises(BakeError, match="protected"):
-        edge.terminate(["i-1", "i-2", "i-3"])
+        ec2.terminate(["i-1", "i-2", "i-3"])
 
 
 @pytest.mark.parametrize(
@@ -357,20 +355,20 @@ def test_if_one_instance_cannot_be_terminated_the_others_are(stubbed):
     [("DependencyViolation", False), ("InvalidGroup.InUse", False), ("InvalidGroup.NotFound", True)],
 )
 def test_a_security_group_in_use_is_not_deleted_and_a_missing_one_counts_as_deleted(stubbed, code, gone):
-    edge, stub, _ = stubbed
+    ec2, stub, _ = stubbed
     stub.add_client_error("delete_security_group", code)
 
-    assert edge.delete_security_group("sg-1") is gone
+    assert ec2.delete_security_group("sg-1") is gone
 
 
 def test_an_unreachable_endpoint_is_an_error_and_every_attempt_is_an_event():
     events = []
     clock = FakeClock()
     retries = RetryPolicy(events.append, clock, clock.sleep, jitter=lambda: 1.0)
-    edge = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, retries=retries)
+    ec2 = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, retries=retries)
 
     with pytest.raises(OutcomeUnknownError, match="EC2 could not be reached"):
-        edge.subnets()
+        ec2.subnets()
     note = Note("AWS does not respond to DescribeSubnets: retrying.")
     assert events == [*3 * [Called("DescribeSubnets")], note, *2 * [Called("DescribeSubnets")]]
     assert clock.now == 100 + 1 + 2 + 4 + 8

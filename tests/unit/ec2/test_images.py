@@ -48,18 +48,18 @@ def stubbed(clock):
 
 
 def test_managed_images_of_any_state_are_read_page_by_page_and_sorted_newest_first(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     first = {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z", "State": "pending"}
     second = {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z", "State": "failed"}
     request = {"Owners": ["self"], "Filters": MANAGED_FILTER, "IncludeDisabled": True, "MaxResults": 200}
     stub.add_response("describe_images", {"Images": [first], "NextToken": "more"}, request)
     stub.add_response("describe_images", {"Images": [second]}, {**request, "NextToken": "more"})
 
-    assert [(image.id, image.state) for image in edge.mine()] == [("ami-2", "failed"), ("ami-1", "pending")]
+    assert [(image.id, image.state) for image in ec2.mine()] == [("ami-2", "failed"), ("ami-1", "pending")]
 
 
 def test_base_images_are_requested_from_debian_s_account_by_name(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "describe_images",
         {"Images": [{"ImageId": "ami-1", "Name": "debian-12-amd64-20260701-2100"}]},
@@ -73,18 +73,16 @@ def test_base_images_are_requested_from_debian_s_account_by_name(stubbed):
         },
     )
 
-    assert [image.name for image in edge.published(["debian-12-amd64-*"])] == [
-        "debian-12-amd64-20260701-2100"
-    ]
+    assert [image.name for image in ec2.published(["debian-12-amd64-*"])] == ["debian-12-amd64-20260701-2100"]
 
 
 def test_without_ids_no_request_is_sent(stubbed):
-    edge, _ = stubbed
-    assert (edge.published([]), edge.snapshots([]), edge.users_of([])) == ((), {}, {})
+    ec2, _ = stubbed
+    assert (ec2.published([]), ec2.snapshots([]), ec2.users_of([])) == ((), {}, {})
 
 
 def test_a_snapshot_has_the_values_of_the_response(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "describe_snapshots",
         {
@@ -107,11 +105,11 @@ def test_a_snapshot_has_the_values_of_the_response(stubbed):
     )
 
     snapshot = Snapshot("snap-1", 10, CREATED, 1234, True, (("dask-bake:managed", "true"),))
-    assert edge.snapshots(["snap-1", "snap-2"]) == {"snap-1": snapshot}
+    assert ec2.snapshots(["snap-1", "snap-2"]) == {"snap-1": snapshot}
 
 
 def test_more_ids_than_a_filter_can_hold_are_requested_in_several_calls(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     ids = [f"snap-{number}" for number in range(201)]
     for some in (ids[:200], ids[200:]):
         stub.add_response(
@@ -124,22 +122,22 @@ def test_more_ids_than_a_filter_can_hold_are_requested_in_several_calls(stubbed)
             },
         )
 
-    assert list(edge.snapshots(ids)) == ["snap-0", "snap-200"]
+    assert list(ec2.snapshots(ids)) == ["snap-0", "snap-200"]
 
 
 def test_managed_snapshots_are_found_by_tag(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "describe_snapshots",
         {"Snapshots": [{"SnapshotId": "snap-1"}]},
         {"OwnerIds": ["self"], "Filters": MANAGED_FILTER, "MaxResults": 200},
     )
 
-    assert [each.id for each in edge.tagged_snapshots()] == ["snap-1"]
+    assert [each.id for each in ec2.tagged_snapshots()] == ["snap-1"]
 
 
 def test_users_of_an_image_are_clusters_and_instances_that_have_not_ended(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     docs = [{"Key": "dask-bake:cluster", "Value": "docs"}]
     stub.add_response(
         "describe_instances",
@@ -165,11 +163,11 @@ def test_users_of_an_image_are_clusters_and_instances_that_have_not_ended(stubbe
         },
     )
 
-    assert edge.users_of(["ami-1", "ami-2"]) == {"ami-1": ("docs", "i-3")}
+    assert ec2.users_of(["ami-1", "ami-2"]) == {"ami-1": ("docs", "i-3")}
 
 
 def test_the_settings_of_an_image_are_requested_by_id(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "describe_images",
         {
@@ -190,90 +188,90 @@ def test_the_settings_of_an_image_are_requested_by_id(stubbed):
         {"ImageId": "ami-1", "Attribute": "launchPermission"},
     )
 
-    assert edge.settings_of("ami-1") == ImageSettings(
+    assert ec2.settings_of("ami-1") == ImageSettings(
         "a bake", datetime(2026, 4, 1, tzinfo=UTC), True, ("222222222222", "all")
     )
 
 
 def test_a_removed_image_has_no_settings(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("describe_images", "InvalidAMIID.NotFound", "The image id '[ami-1]' does not exist")
 
     with pytest.raises(BakeError, match="the image is gone"):
-        edge.settings_of("ami-1")
+        ec2.settings_of("ami-1")
 
 
 def test_the_regions_are_those_enabled_for_the_account(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     regions = [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}]
     stub.add_response("describe_regions", {"Regions": regions}, {})
 
-    assert edge.regions() == ("eu-west-1", "us-east-1")
+    assert ec2.regions() == ("eu-west-1", "us-east-1")
 
 
 def test_each_setting_of_an_image_is_one_call(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response("modify_image_attribute", {}, {"ImageId": "ami-1", "ImdsSupport": {"Value": "v2.0"}})
     stub.add_response("enable_image_deprecation", {}, {"ImageId": "ami-1", "DeprecateAt": CREATED})
     stub.add_response(
         "create_tags", {}, {"Resources": ["ami-1", "snap-1"], "Tags": [{"Key": "a", "Value": "b"}]}
     )
 
-    edge.require_imdsv2("ami-1")
-    edge.deprecate("ami-1", CREATED)
-    edge.tag(["ami-1", "snap-1"], (("a", "b"),))
+    ec2.require_imdsv2("ami-1")
+    ec2.deprecate("ami-1", CREATED)
+    ec2.tag(["ami-1", "snap-1"], (("a", "b"),))
 
 
 def test_an_image_is_deregistered_and_then_its_snapshots_are_deleted(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response("deregister_image", {}, {"ImageId": "ami-1"})
     stub.add_response("describe_snapshots", {"Snapshots": [{"SnapshotId": "snap-2"}]}, FOR_ONE)
     stub.add_response("delete_snapshot", {}, {"SnapshotId": "snap-1"})
     stub.add_response("delete_snapshot", {}, {"SnapshotId": "snap-2"})
 
-    edge.remove(IMAGE)
+    ec2.remove(IMAGE)
 
 
 @pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"])
 def test_removing_a_missing_image_or_snapshot_is_no_error(stubbed, code):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("deregister_image", code)
     stub.add_response("describe_snapshots", {"Snapshots": []}, FOR_ONE)
     stub.add_client_error("delete_snapshot", "InvalidSnapshot.NotFound")
 
-    edge.remove(IMAGE)
+    ec2.remove(IMAGE)
 
 
 def test_an_image_that_cannot_be_deregistered_keeps_its_snapshot(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("deregister_image", "UnauthorizedOperation")
 
     with pytest.raises(BakeError, match="may not call ec2:DeregisterImage"):
-        edge.remove(IMAGE)
+        ec2.remove(IMAGE)
 
 
 def test_a_snapshot_still_in_use_by_its_deregistered_image_is_deleted_after_a_retry(stubbed, clock):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     for _ in range(2):
         stub.add_client_error("delete_snapshot", "InvalidSnapshot.InUse")
     stub.add_response("delete_snapshot", {}, {"SnapshotId": "snap-1"})
 
-    edge.remove_snapshot("snap-1")
+    ec2.remove_snapshot("snap-1")
 
     assert clock.now == 100 + 0.5 + 1
 
 
 def test_a_snapshot_that_stays_in_use_is_an_error(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     for _ in range(6):
         stub.add_client_error("delete_snapshot", "InvalidSnapshot.InUse", "snap-1 is in use by ami-9")
 
     with pytest.raises(BakeError, match="snap-1 is in use by ami-9"):
-        edge.remove_snapshot("snap-1")
+        ec2.remove_snapshot("snap-1")
 
 
 def test_a_copy_is_encrypted_and_tagged_when_it_is_created(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "copy_image",
         {"ImageId": "ami-2"},
@@ -291,7 +289,7 @@ def test_a_copy_is_encrypted_and_tagged_when_it_is_created(stubbed):
         },
     )
 
-    copied = edge.copy(
+    copied = ec2.copy(
         IMAGE,
         from_region="eu-west-1",
         name="one",
@@ -317,43 +315,43 @@ def looks(stub, *answers):
 
 
 def test_waiting_for_an_image_starts_before_ec2_lists_it(stubbed, clock):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     looks(stub, None, {"State": "pending"}, {"State": "available"})
 
-    assert edge.wait_available("ami-1", timeout=60).state == "available"
+    assert ec2.wait_available("ami-1", timeout=60).state == "available"
     assert clock.now == 104
 
 
 @pytest.mark.parametrize("state", ["failed", "error", "invalid"])
 def test_an_image_that_fails_is_an_error_with_ec2_s_reason(stubbed, state):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     looks(stub, {"State": state, "StateReason": {"Message": "the key is disabled"}})
 
     with pytest.raises(BakeError, match=f"ami-1 in us-east-1 is {state}: the key is disabled"):
-        edge.wait_available("ami-1", timeout=60)
+        ec2.wait_available("ami-1", timeout=60)
 
 
 def test_waiting_ends_if_the_image_is_removed(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     looks(stub, {"State": "pending"}, None)
 
     with pytest.raises(BakeError, match="is deregistered: somebody removed it"):
-        edge.wait_available("ami-1", timeout=60)
+        ec2.wait_available("ami-1", timeout=60)
 
 
 def test_waiting_for_an_image_ends_at_the_deadline_and_names_the_image(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     looks(stub, *3 * [{"State": "pending"}])
 
     with pytest.raises(BakeError, match="waited 4 s for the image ami-1 in us-east-1, it is still pending"):
-        edge.wait_available("ami-1", timeout=4)
+        ec2.wait_available("ami-1", timeout=4)
 
 
 @pytest.mark.parametrize(
     ("method", "change", "operation"), [("share", "Add", "add"), ("unshare", "Remove", "remove")]
 )
 def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "modify_image_attribute",
         {},
@@ -370,7 +368,7 @@ def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation
         },
     )
 
-    getattr(edge, method)(IMAGE, ["111111111111"])
+    getattr(ec2, method)(IMAGE, ["111111111111"])
 
 
 @pytest.mark.parametrize(
@@ -397,20 +395,20 @@ def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation
     ],
 )
 def test_a_refusal_by_aws_is_an_error_with_a_hint(stubbed, code, message, sentence, hint):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("modify_image_attribute", code, message)
 
     with pytest.raises(BakeError, match=sentence) as caught:
-        edge.share(IMAGE, ["111111111111"])
+        ec2.share(IMAGE, ["111111111111"])
     assert hint in caught.value.hint
 
 
 def test_sharing_with_an_unknown_account_is_wrong_use(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("modify_image_attribute", "InvalidAMIAttributeItemValue", "why")
 
     with pytest.raises(UsageError, match="AWS does not know the account"):
-        edge.share(IMAGE, ["111111111111"])
+        ec2.share(IMAGE, ["111111111111"])
 
 
 def test_requests_go_to_the_endpoint_of_the_cloud_and_are_events():
@@ -430,10 +428,10 @@ def test_requests_go_to_the_endpoint_of_the_cloud_and_are_events():
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
         cloud = clouds.local_cloud(f"http://127.0.0.1:{server.server_port}", "eu-west-1")
-        edge = connect_images(cloud, events.append)
+        ec2 = connect_images(cloud, events.append)
         with pytest.raises(BakeError, match="may not call ec2:DescribeImages"):
-            edge.mine()
+            ec2.mine()
         server.shutdown()
         thread.join()
 
-    assert (events, edge.region) == ([Called("DescribeImages")], "eu-west-1")
+    assert (events, ec2.region) == ([Called("DescribeImages")], "eu-west-1")

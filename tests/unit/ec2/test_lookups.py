@@ -55,34 +55,34 @@ def account():
 
 
 def test_a_quota_is_requested_by_its_code(account):
-    edge, answers = account
+    ec2, answers = account
     response = {"Quota": {"QuotaName": "Running On-Demand Standard instances", "Value": 32.0}}
     wanted = {"ServiceCode": "ec2", "QuotaCode": "L-1216C47A"}
     answers.append(lambda stub: stub.add_response("get_service_quota", response, wanted))
 
-    assert edge.quota("L-1216C47A") == Quota("L-1216C47A", "Running On-Demand Standard instances", 32.0)
+    assert ec2.quota("L-1216C47A") == Quota("L-1216C47A", "Running On-Demand Standard instances", 32.0)
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "NoSuchResourceException", "InternalFailure"])
 def test_a_quota_that_the_caller_may_not_read_is_unknown(account, code):
-    edge, answers = account
+    ec2, answers = account
     answers.append(lambda stub: stub.add_client_error("get_service_quota", code))
 
-    assert edge.quota("L-1216C47A") is None
+    assert ec2.quota("L-1216C47A") is None
 
 
 def test_a_quota_in_a_malformed_response_is_unknown(account):
-    edge, answers = account
+    ec2, answers = account
     answers.append(lambda stub: stub.add_response("get_service_quota", {}))
 
-    assert edge.quota("L-1216C47A") is None
+    assert ec2.quota("L-1216C47A") is None
 
 
 @pytest.mark.parametrize(
     ("code", "known"), [(None, True), ("NoSuchEntity", False), ("AccessDenied", None), ("Throttling", None)]
 )
 def test_an_instance_profile_exists_or_not_or_is_unknown(account, code, known):
-    edge, answers = account
+    ec2, answers = account
     wanted = {"InstanceProfileName": "s3-reader"}
     if code is None:
         answers.append(lambda stub: stub.add_response("get_instance_profile", PROFILE, wanted))
@@ -91,35 +91,35 @@ def test_an_instance_profile_exists_or_not_or_is_unknown(account, code, known):
             lambda stub: stub.add_client_error("get_instance_profile", code, expected_params=wanted)
         )
 
-    assert edge.has_instance_profile("s3-reader") is known
+    assert ec2.has_instance_profile("s3-reader") is known
 
 
 def test_without_clients_of_other_services_their_values_are_unknown():
     client = boto3.client("ec2", region_name="us-east-1")
-    edge = Ec2(client, sleep=[].append)
+    ec2 = Ec2(client, sleep=[].append)
 
-    assert (edge.quota("L-1216C47A"), edge.has_instance_profile("x"), edge.prices) == (None, None, None)
+    assert (ec2.quota("L-1216C47A"), ec2.has_instance_profile("x"), ec2.prices) == (None, None, None)
 
 
 def test_a_key_pair_name_is_not_a_pattern(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     wanted = {"Filters": [{"Name": "key-name", "Values": ["mi*"]}]}
     stub.add_response("describe_key_pairs", {"KeyPairs": [{"KeyName": "mine"}]}, wanted)
     stub.add_response("describe_key_pairs", {"KeyPairs": [{"KeyName": "mine"}]})
 
-    assert not edge.has_key_pair("mi*")
-    assert edge.has_key_pair("mine")
+    assert not ec2.has_key_pair("mi*")
+    assert ec2.has_key_pair("mine")
 
 
 def test_a_placement_group_name_is_not_a_pattern(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     wanted = {"Filters": [{"Name": "group-name", "Values": ["near"]}]}
     response = {"PlacementGroups": [{"GroupName": "near", "State": "available", "Strategy": "cluster"}]}
     stub.add_response("describe_placement_groups", response, wanted)
     stub.add_response("describe_placement_groups", response)
 
-    assert edge.placement_group("near") == PlacementGroup("near", "available", "cluster")
-    assert edge.placement_group("ne*") is None
+    assert ec2.placement_group("near") == PlacementGroup("near", "available", "cluster")
+    assert ec2.placement_group("ne*") is None
 
 
 SUBNET = {
@@ -144,37 +144,37 @@ SUBNET = {
     ],
 )
 def test_subnets_are_requested_by_default_by_vpc_or_by_id(stubbed, query, filters):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     other = {**SUBNET, "SubnetId": "subnet-0", "AvailabilityZone": "us-east-1a", "MapPublicIpOnLaunch": False}
     found = [SUBNET] if "subnet_id" in query else [SUBNET, other]
     stub.add_response("describe_subnets", {"Subnets": found}, {"Filters": filters})
 
-    assert edge.subnets(**query)[-1] == Subnet("subnet-1", "vpc-1", "us-east-1b", 7)
+    assert ec2.subnets(**query)[-1] == Subnet("subnet-1", "vpc-1", "us-east-1b", 7)
 
 
 def test_a_subnet_id_is_not_a_pattern(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response("describe_subnets", {"Subnets": [SUBNET]})
 
-    assert edge.subnets(subnet_id="subnet-*") == ()
+    assert ec2.subnets(subnet_id="subnet-*") == ()
 
 
 def test_security_groups_are_found_by_exact_name_in_all_vpcs(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     groups = [{"GroupId": f"sg-{n}", "GroupName": "mine", "VpcId": f"vpc-{n}"} for n in (1, 2)]
     wanted = {"Filters": [{"Name": "group-name", "Values": ["mine"]}]}
     stub.add_response("describe_security_groups", {"SecurityGroups": groups}, wanted)
     stub.add_response("describe_security_groups", {"SecurityGroups": groups})
 
-    assert edge.named_groups(name="mine") == (
+    assert ec2.named_groups(name="mine") == (
         SecurityGroup("sg-1", "mine", "vpc-1"),
         SecurityGroup("sg-2", "mine", "vpc-2"),
     )
-    assert edge.named_groups(name="m?ne") == ()
+    assert ec2.named_groups(name="m?ne") == ()
 
 
 def test_offerings_are_requested_by_zone(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "describe_instance_type_offerings",
         {"InstanceTypeOfferings": [{"InstanceType": "m6i.large", "Location": "us-east-1a"}]},
@@ -184,7 +184,7 @@ def test_offerings_are_requested_by_zone(stubbed):
         },
     )
 
-    assert edge.offerings(("m6i.large", "m5.large")) == {("m6i.large", "us-east-1a")}
+    assert ec2.offerings(("m6i.large", "m5.large")) == {("m6i.large", "us-east-1a")}
 
 
 @pytest.mark.parametrize(
@@ -199,29 +199,29 @@ def test_offerings_are_requested_by_zone(stubbed):
     ("code", "may"), [("DryRunOperation", True), ("UnauthorizedOperation", False), ("AccessDenied", False)]
 )
 def test_permissions_are_checked_by_dry_run_requests(stubbed, operation, method, request_, code, may):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error(method, code, expected_params={**request_, "DryRun": True})
 
-    assert edge.may(operation, request_) is may
+    assert ec2.may(operation, request_) is may
 
 
 def test_a_dry_run_response_that_is_neither_yes_nor_no_is_an_error(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("run_instances", "InvalidSubnetID.NotFound", "no such subnet")
 
     with pytest.raises(BakeError, match="no such subnet"):
-        edge.may("RunInstances", {"MinCount": 1, "MaxCount": 1})
+        ec2.may("RunInstances", {"MinCount": 1, "MaxCount": 1})
 
 
 def test_calls_to_other_services_are_events_with_the_service_s_name():
     calls = []
     with mock_aws():
-        edge = api.connect(clouds.aws_cloud("us-east-1", {}), calls.append)
-        edge.quota("L-1216C47A")
-        edge.has_instance_profile("x")
+        ec2 = api.connect(clouds.aws_cloud("us-east-1", {}), calls.append)
+        ec2.quota("L-1216C47A")
+        ec2.has_instance_profile("x")
         with pytest.raises(BakeError):
-            edge.prices.disk("gp3")
-        edge.has_key_pair("x")
+            ec2.prices.disk("gp3")
+        ec2.has_key_pair("x")
 
     assert calls == [
         Called("servicequotas:GetServiceQuota"),
@@ -232,7 +232,7 @@ def test_calls_to_other_services_are_events_with_the_service_s_name():
 
 
 def test_instance_connect_endpoints_that_are_ready_or_being_updated_are_listed(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     ready = ["create-complete", "update-in-progress", "update-complete", "update-failed"]
     endpoint = {
         "InstanceConnectEndpointId": "eice-1",
@@ -247,7 +247,7 @@ def test_instance_connect_endpoints_that_are_ready_or_being_updated_are_listed(s
         {"Filters": [{"Name": "state", "Values": ready}]},
     )
 
-    assert edge.connect_endpoints() == (
+    assert ec2.connect_endpoints() == (
         ConnectEndpoint("eice-1", "vpc-1", "subnet-1", ("sg-7",), keeps_address=True),
     )
 
@@ -256,7 +256,7 @@ def test_instance_connect_endpoints_that_are_ready_or_being_updated_are_listed(s
     ("answer", "is_live"), [({"Hypervisor": "nitro"}, True), ({"Hypervisor": "xen"}, False), ({}, True)]
 )
 def test_only_nitro_and_bare_metal_instances_have_a_live_console(stubbed, answer, is_live):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     kind = {
         "InstanceType": "x1.y",
         "VCpuInfo": {"DefaultVCpus": 1},
@@ -264,28 +264,28 @@ def test_only_nitro_and_bare_metal_instances_have_a_live_console(stubbed, answer
     }
     stub.add_response("describe_instance_types", {"InstanceTypes": [{**kind, **answer}]})
 
-    assert edge.instance_types(["x1.y"])[0].has_live_console is is_live
+    assert ec2.instance_types(["x1.y"])[0].has_live_console is is_live
 
 
 @pytest.mark.parametrize("code", ["InvalidAMIID.NotFound", "InvalidAMIID.Malformed"])
 def test_an_unknown_image_is_an_error(stubbed, code):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("describe_images", code)
 
     with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
-        edge.image("ami-0")
+        ec2.image("ami-0")
 
 
 def test_an_image_that_ec2_does_not_list_does_not_exist(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response("describe_images", {"Images": []}, {"ImageIds": ["ami-0"]})
 
     with pytest.raises(BakeError, match="the image ami-0 does not exist in this region"):
-        edge.image("ami-0")
+        ec2.image("ami-0")
 
 
 def test_images_are_sorted_newest_first(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     images = [
         {"ImageId": "ami-1", "CreationDate": "2026-01-01T00:00:00.000Z"},
         {"ImageId": "ami-2", "CreationDate": "2026-02-01T00:00:00.000Z"},
@@ -300,13 +300,13 @@ def test_images_are_sorted_newest_first(stubbed):
         },
     )
 
-    found = edge.find_images(owners=["self"], filters={"state": "available"})
+    found = ec2.find_images(owners=["self"], filters={"state": "available"})
 
     assert [image.id for image in found] == ["ami-2", "ami-1"]
 
 
 def test_default_subnets_are_sorted_by_zone_and_have_their_free_addresses(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     subnets = [
         {"SubnetId": "subnet-b", "VpcId": "vpc-1", "AvailabilityZone": "us-east-1b"},
         {
@@ -323,14 +323,14 @@ def test_default_subnets_are_sorted_by_zone_and_have_their_free_addresses(stubbe
         {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]},
     )
 
-    assert edge.subnets() == (
+    assert ec2.subnets() == (
         Subnet("subnet-a", "vpc-1", "us-east-1a", 251, is_public=True),
         Subnet("subnet-b", "vpc-1", "us-east-1b", 0, is_public=False),
     )
 
 
 def test_an_instance_type_has_its_cpus_and_capabilities(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(
         "describe_instance_types",
         {
@@ -347,14 +347,14 @@ def test_an_instance_type_has_its_cpus_and_capabilities(stubbed):
         {"InstanceTypes": ["t2.micro"]},
     )
 
-    assert edge.instance_types(["t2.micro"]) == (
+    assert ec2.instance_types(["t2.micro"]) == (
         InstanceType("t2.micro", 1, ("i386", "x86_64"), 1024, can_be_spot=False),
     )
 
 
 def test_an_unknown_instance_type_is_wrong_use(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("describe_instance_types", "InvalidInstanceType", "no such type: [m0.huge]")
 
     with pytest.raises(UsageError, match="no such type"):
-        edge.instance_types(["m0.huge"])
+        ec2.instance_types(["m0.huge"])

@@ -43,7 +43,7 @@ def instance(**changes) -> Resource:
     ],
 )
 def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, described, resource):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     answer = {
         "InstanceId": "i-1",
         "InstanceType": "m6i.large",
@@ -54,7 +54,7 @@ def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, described,
     }
     stub.add_response("describe_instances", {"Reservations": [{"Instances": [answer]}]}, MANAGED_FILTER)
 
-    assert edge._instances() == [resource]
+    assert ec2._instances() == [resource]
 
 
 @pytest.mark.parametrize(
@@ -100,46 +100,46 @@ def test_an_instance_has_the_time_it_ended_if_ec2_reports_it(stubbed, described,
     ],
 )
 def test_each_kind_of_resource_is_requested_by_the_managed_tag(stubbed, kind, operation, answer, resource):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_response(operation, answer, MANAGED_FILTER)
 
-    assert getattr(edge, kind)() == [resource]
+    assert getattr(ec2, kind)() == [resource]
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "2026-01-02"])
 def test_an_invalid_creation_time_is_unknown_and_one_without_zone_is_utc(stubbed, value):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     tags = [{"Key": Tag.CREATED, "Value": value}]
     answer = {"SecurityGroups": [{"GroupId": "sg-1", "GroupName": "dask", "Tags": tags}]}
     stub.add_response("describe_security_groups", answer, MANAGED_FILTER)
 
-    (resource,) = edge._security_groups()
+    (resource,) = ec2._security_groups()
     assert resource.created == (datetime(2026, 1, 2, tzinfo=UTC) if value == "2026-01-02" else None)
 
 
 def test_deleting_a_missing_resource_is_no_error(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("delete_volume", "InvalidVolume.NotFound", expected_params={"VolumeId": "vol-1"})
     wanted = {"NetworkInterfaceId": "eni-1"}
     stub.add_client_error(
         "delete_network_interface", "InvalidNetworkInterfaceID.NotFound", expected_params=wanted
     )
 
-    edge.delete_volume("vol-1")
-    edge.delete_network_interface("eni-1")
+    ec2.delete_volume("vol-1")
+    ec2.delete_network_interface("eni-1")
 
 
 def test_deleting_a_resource_in_use_is_an_error(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     stub.add_client_error("delete_volume", "VolumeInUse", "vol-1 is attached to i-1")
 
     with pytest.raises(BakeError, match="DeleteVolume failed: vol-1 is attached to i-1"):
-        edge.delete_volume("vol-1")
+        ec2.delete_volume("vol-1")
 
 
 def test_only_enabled_regions_are_listed(stubbed):
-    edge, stub = stubbed
+    ec2, stub = stubbed
     regions = [{"RegionName": "us-east-1"}, {"RegionName": "eu-west-1"}]
     stub.add_response("describe_regions", {"Regions": regions}, {})
 
-    assert edge.regions() == ("eu-west-1", "us-east-1")
+    assert ec2.regions() == ("eu-west-1", "us-east-1")

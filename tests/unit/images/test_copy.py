@@ -16,9 +16,9 @@ from fakes import hint_of
 TOKEN = iter(f"token-{number}" for number in range(1000))
 
 
-def carry_out(plans, edges, events=None):
+def carry_out(plans, apis, events=None):
     notify = (lambda _: None) if events is None else events.append
-    return copy.copy(plans, edges, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
+    return copy.copy(plans, apis, notify=notify, clock=lambda: 1.0, new_token=lambda: next(TOKEN))
 
 
 def test_an_existing_copy_is_not_made_again():
@@ -26,29 +26,29 @@ def test_an_existing_copy_is_not_made_again():
     plan = a_copy_plan(there=(an_image(2), there))
     assert (plan.step, plan.there, plan.name) == (CopyStep.NOTHING, there, "theirs")
 
-    edge = FakeImages()
-    assert carry_out([plan], {"eu-west-1": edge}) == (there,)
-    assert edge.calls == []
+    ec2 = FakeImages()
+    assert carry_out([plan], {"eu-west-1": ec2}) == (there,)
+    assert ec2.calls == []
 
 
 @pytest.mark.parametrize("state", ["available", "pending"])
 def test_an_unfinished_copy_is_completed(state):
     begun = replace(an_image(verified=None, state=state), id="ami-begun")
-    edge = FakeImages(images=[begun])
-    plan = a_copy_plan(there=edge.mine())
+    ec2 = FakeImages(images=[begun])
+    plan = a_copy_plan(there=ec2.mine())
     assert plan.step is CopyStep.FINISH
 
-    (copied,) = carry_out([plan], {"eu-west-1": edge})
+    (copied,) = carry_out([plan], {"eu-west-1": ec2})
     assert (copied.id, copied.tag(Tag.VERIFIED)) == ("ami-begun", "yes")
-    assert "copy" not in [call[0] for call in edge.calls]
+    assert "copy" not in [call[0] for call in ec2.calls]
 
 
 def test_a_copy_gets_imdsv2_and_deprecation_of_its_source_and_then_the_verified_tag():
-    edge, events = FakeImages(), []
+    ec2, events = FakeImages(), []
     later = NOW + timedelta(days=90)
-    (copied,) = carry_out([a_copy_plan(deprecation=later)], {"eu-west-1": edge}, events)
+    (copied,) = carry_out([a_copy_plan(deprecation=later)], {"eu-west-1": ec2}, events)
 
-    assert edge.calls == [
+    assert ec2.calls == [
         ("copy", an_image().id, "dask-bake-000000000001"),
         ("wait_available", "ami-copy0"),
         ("require_imdsv2", "ami-copy0"),
@@ -56,7 +56,7 @@ def test_a_copy_gets_imdsv2_and_deprecation_of_its_source_and_then_the_verified_
         ("tag", "snap-copy"),
         ("tag", "ami-copy0"),
     ]
-    assert copied == edge.images[0]
+    assert copied == ec2.images[0]
     assert dict(copied.tags) == {**dict(an_image().tags), "Name": "dask-bake-000000000001"}
     assert events == [PhaseStarted("copy to eu-west-1"), PhaseEnded("copy to eu-west-1", 0.0)]
 
@@ -78,10 +78,10 @@ def test_a_copy_that_fails_is_removed_and_the_others_are_made(operation):
 
 
 def test_a_refused_copy_is_not_retried():
-    edge = FakeImages(faults={"copy": [refused("quota")]})
+    ec2 = FakeImages(faults={"copy": [refused("quota")]})
     with pytest.raises(BakeError, match="no copy in eu-west-1: quota"):
-        carry_out([a_copy_plan()], {"eu-west-1": edge})
-    assert [call[0] for call in edge.calls] == ["copy"]
+        carry_out([a_copy_plan()], {"eu-west-1": ec2})
+    assert [call[0] for call in ec2.calls] == ["copy"]
 
 
 def unheard() -> BakeError:
@@ -93,10 +93,10 @@ def unheard() -> BakeError:
 
 @pytest.mark.parametrize("error", [OutcomeUnknownError("no answer"), unheard(), KeyboardInterrupt()])
 def test_a_copy_that_may_have_started_is_found_by_its_client_token_and_removed(error):
-    edge = FakeImages(faults={"copy": [error]})
+    ec2 = FakeImages(faults={"copy": [error]})
     with pytest.raises((BakeError, KeyboardInterrupt)):
-        carry_out([a_copy_plan()], {"eu-west-1": edge})
-    assert (edge.images, edge.calls[-1]) == ([], ("remove", "ami-copy0"))
+        carry_out([a_copy_plan()], {"eu-west-1": ec2})
+    assert (ec2.images, ec2.calls[-1]) == ([], ("remove", "ami-copy0"))
 
 
 def test_an_interrupt_removes_unfinished_copies_and_keeps_completed_ones():
@@ -110,14 +110,14 @@ def test_an_interrupt_removes_unfinished_copies_and_keeps_completed_ones():
 
 def test_an_interrupt_does_not_remove_a_copy_that_another_command_started():
     begun = replace(an_image(verified=None), id="ami-begun")
-    edge = FakeImages(images=[begun], faults={"wait_available": [KeyboardInterrupt()]})
+    ec2 = FakeImages(images=[begun], faults={"wait_available": [KeyboardInterrupt()]})
     with pytest.raises(KeyboardInterrupt):
-        carry_out([a_copy_plan(there=edge.mine())], {"eu-west-1": edge})
-    assert edge.images == [begun]
+        carry_out([a_copy_plan(there=ec2.mine())], {"eu-west-1": ec2})
+    assert ec2.images == [begun]
 
 
 @pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
 def test_a_failed_copy_that_cannot_be_removed_is_named(error):
-    edge = FakeImages(faults={"wait_available": [error], "remove": [refused("no")]})
+    ec2 = FakeImages(faults={"wait_available": [error], "remove": [refused("no")]})
     with pytest.raises(LeftoverError, match="something may be left that costs money: ami-copy0 in eu-west-1"):
-        carry_out([a_copy_plan()], {"eu-west-1": edge})
+        carry_out([a_copy_plan()], {"eu-west-1": ec2})

@@ -95,78 +95,78 @@ def test_keep_must_be_at_least_one(keep):
 
 
 def test_share_settings_are_requested_only_for_images_to_remove():
-    edge = FakeImages(
+    ec2 = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3), an_image(4, days=4, verified=None)],
         settings={an_image(2).id: ImageSettings(shared_with=("123456789012",))},
     )
-    plan = look_up_prune(edge, keep=1, now=NOW)
+    plan = look_up_prune(ec2, keep=1, now=NOW)
     assert [verdict.facts.image.id[-1] for verdict in plan.remove] == ["3", "4"]
-    assert [call[1][-1] for call in edge.calls if call[0] == "settings_of"] == ["2", "3"]
+    assert [call[1][-1] for call in ec2.calls if call[0] == "settings_of"] == ["2", "3"]
 
 
-def a_prune(edge):
-    return look_up_prune(edge, keep=1, now=NOW)
+def a_prune(ec2):
+    return look_up_prune(ec2, keep=1, now=NOW)
 
 
 def test_images_are_removed_with_their_snapshots_and_snapshots_without_an_image_too():
-    edge = FakeImages(
+    ec2 = FakeImages(
         images=[an_image(1), an_image(2, days=2)],
         snapshot_list=[a_snapshot(1), a_snapshot(2), a_snapshot(7, days=7)],
     )
-    removed = prune(a_prune(edge), edge, notify=lambda _: None)
+    removed = prune(a_prune(ec2), ec2, notify=lambda _: None)
     assert removed == (an_image(2, days=2),)
-    assert (edge.images, edge.snapshot_list) == ([an_image(1)], [a_snapshot(1)])
+    assert (ec2.images, ec2.snapshot_list) == ([an_image(1)], [a_snapshot(1)])
 
 
 def test_an_image_that_is_in_use_since_the_plan_was_made_is_kept():
     events = []
-    edge = FakeImages(images=[an_image(1), an_image(2, days=2)])
-    plan = a_prune(edge)
-    edge.users = {an_image(2).id: ("taxi",)}
+    ec2 = FakeImages(images=[an_image(1), an_image(2, days=2)])
+    plan = a_prune(ec2)
+    ec2.users = {an_image(2).id: ("taxi",)}
 
-    assert prune(plan, edge, notify=events.append) == ()
+    assert prune(plan, ec2, notify=events.append) == ()
     assert events == [Note("ami-00000000000000002 stays: it has come into use by taxi.")]
-    assert len(edge.images) == 2
+    assert len(ec2.images) == 2
 
 
 def test_images_that_cannot_be_removed_are_named_and_the_rest_is_removed():
-    edge = FakeImages(
+    ec2 = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
         snapshot_list=[a_snapshot(7, days=7)],
         faults={"remove": [refused("in use")], "remove_snapshot": [refused("locked")]},
     )
     with pytest.raises(LeftoverError) as caught:
-        prune(a_prune(edge), edge, notify=lambda _: None)
+        prune(a_prune(ec2), ec2, notify=lambda _: None)
     assert caught.value.message == (
         "something could not be removed: image ami-00000000000000002 or its snapshot snap-00000000000000002:"
         " in use; snapshot snap-00000000000000007: locked"
     )
-    assert ("remove", an_image(3).id) in edge.calls
+    assert ("remove", an_image(3).id) in ec2.calls
 
 
 def test_an_interrupt_completes_the_removal_of_the_current_image():
-    edge = FakeImages(
+    ec2 = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
         snapshot_list=[a_snapshot(2), a_snapshot(3)],
         faults={"remove": [KeyboardInterrupt()]},
     )
     with pytest.raises(KeyboardInterrupt):
-        prune(a_prune(edge), edge, notify=lambda _: None)
-    assert [each.id[-1] for each in edge.images] == ["1", "3"]
-    assert [each.id[-1] for each in edge.snapshot_list] == ["3"]
+        prune(a_prune(ec2), ec2, notify=lambda _: None)
+    assert [each.id[-1] for each in ec2.images] == ["1", "3"]
+    assert [each.id[-1] for each in ec2.snapshot_list] == ["3"]
 
 
 @pytest.mark.parametrize("again", [refused("no network"), KeyboardInterrupt()])
 def test_if_the_removal_fails_after_an_interrupt_the_error_names_what_may_be_left(again):
-    edge = FakeImages(
+    ec2 = FakeImages(
         images=[an_image(1), an_image(2, days=2), an_image(3, days=3)],
         snapshot_list=[a_snapshot(7, days=7)],
         faults={"remove": [KeyboardInterrupt(), again]},
     )
     with pytest.raises(LeftoverError, match="image ami-00000000000000002 or its snapshot"):
-        prune(a_prune(edge), edge, notify=lambda _: None)
-    assert [each.id[-1] for each in edge.images] == ["1", "3"]
-    assert [each.id[-1] for each in edge.snapshot_list] == ["7"]
+        prune(a_prune(ec2), ec2, notify=lambda _: None)
+    assert [each.id[-1] for each in ec2.images] == ["1", "3"]
+    assert [each.id[-1] for each in ec2.snapshot_list] == ["7"]
 
 
 def test_only_the_given_images_are_removed_each_once():

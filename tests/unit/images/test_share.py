@@ -10,9 +10,9 @@ from fakes import hint_of
 
 @pytest.mark.parametrize("error", [refused("broken"), KeyboardInterrupt()])
 def test_if_a_share_cannot_be_undone_the_accounts_that_may_have_access_are_named(error):
-    edge = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
+    ec2 = FakeImages(faults={"share": [error], "unshare": [refused("you may not")]})
     with pytest.raises(BakeError, match="123456789012 may still have access to ami-") as caught:
-        share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), edge)
+        share(SharePlan(an_image(), ("123456789012",), same=(), stop=False), ec2)
     assert hint_of(caught.value) == (
         f"dask-bake images share {an_image().id} --with 123456789012 --stop revokes it"
     )
@@ -31,10 +31,10 @@ def test_a_share_plan_has_only_accounts_that_change():
 
 
 def test_sharing_that_fails_halfway_is_undone():
-    edge = FakeImages(faults={"share": [refused("own key")]})
+    ec2 = FakeImages(faults={"share": [refused("own key")]})
     with pytest.raises(BakeError, match="own key"):
-        share(SharePlan(an_image(), (ONE,), ()), edge)
-    assert edge.calls == [("share", an_image().id, ONE), ("unshare", an_image().id, ONE)]
+        share(SharePlan(an_image(), (ONE,), ()), ec2)
+    assert ec2.calls == [("share", an_image().id, ONE), ("unshare", an_image().id, ONE)]
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,9 @@ def test_sharing_that_fails_halfway_is_undone():
     ],
 )
 def test_all_accounts_are_shared_with_in_one_call(plan, calls):
-    edge = FakeImages()
-    share(plan, edge)
-    assert edge.calls == calls
+    ec2 = FakeImages()
+    share(plan, ec2)
+    assert ec2.calls == calls
 
 
 @pytest.mark.parametrize("account", ["1111-1111-1111", "12345678901", "self", "", "12345678901\u0662"])
