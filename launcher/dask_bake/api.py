@@ -18,9 +18,11 @@ from dask_bake.clouds import open_cloud
 from dask_bake.clusters.cluster_file import ClusterFile, read_cluster_file
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2 import api
-from dask_bake.errors import BakeError
+from dask_bake.ec2.api import Ec2
+from dask_bake.errors import BakeError, TransientError, UsageError
 from dask_bake.events import Event
 from dask_bake.hints import complete, flags_of
+from dask_bake.images.compatibility import check_client, installed_packages
 from dask_bake.models.cluster import SCHEDULER_PORT
 from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import CloudOptions
@@ -30,6 +32,8 @@ from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_file
 from dask_bake.ssh.tunnel import Tunnel, free_port
 
 CONNECT_TIMEOUT = 30.0
+NODE_FILE = Path("/etc/dask-bake/manifest.json")
+"""A file that every node has, and no other machine."""
 
 
 def connect(
@@ -39,16 +43,24 @@ def connect(
     region: str | None = None,
     profile: str | None = None,
     file: str | os.PathLike[str] | None = None,
+    allow_mismatch: bool = False,
 ) -> Client:
     """Return a client of the named cluster, or of the only one; closing it ends its SSH connection.
 
     ``file``, or the file that ``CLUSTERFILE`` names, is written by ``dask-bake launch --file``: it has the
     cluster's name, cloud and region.
 
-    On a node of a cluster, the client is one of that cluster. For the local cloud, AWS variables that are not
-    set in this process's environment are set, so that ``s3://`` means the same here and on the workers.
+    A client whose minor version of Python or version of distributed differs from the cluster's is refused
+    before it sends anything, since it could end the scheduler; ``allow_mismatch`` connects it anyway.
+
+    On a node of a cluster, without arguments, the client is one of that cluster: the ``scheduler-address`` of
+    Dask's configuration is used. Everywhere else it is ignored.
+
+    For the local cloud, AWS variables that are not set in this process's environment are set, so that
+    ``s3://`` means the same here and on the workers.
     """
-    if dask.config.get("scheduler-address", None):
+    is_told = any(each is not None for each in (name, cloud, region, profile, file))
+    if not is_told and NODE_FILE.exists() and dask.config.get("scheduler-address", None):
         return Client()  # type: ignore[no-untyped-call]
     flags = {"cloud": cloud, "region": region}
     of = read_cluster_file(None if file is None else Path(file), os.environ, {"name": name, **flags})
@@ -56,16 +68,21 @@ def connect(
         name, flags = of.name, {"cloud": of.cloud, "region": of.region}
     meant = cloud_options({**flags, "profile": profile}, read_configuration())
     with _completed_hints(flags_of(**flags, profile=profile)):
-        return _connect(name, meant, of)
+        return _connect(name, meant, of, allow_mismatch=allow_mismatch)
 
 
-def _connect(name: str | None, meant: CloudOptions, of: ClusterFile | None) -> Client:
+def _connect(
+    name: str | None, meant: CloudOptions, of: ClusterFile | None, *, allow_mismatch: bool
+) -> Client:
     chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
     client = api.connect(chosen, _ignore)
     cluster = find(client, chosen, name)
     if of is not None:
         of.check(cluster)
-    reached = prepare_host(cluster, find_node(cluster, 0), chosen, client)
+    head = find_node(cluster, 0)
+    if not allow_mismatch:
+        check_versions(client, head.image_id, cluster.name)
+    reached = prepare_host(cluster, head, chosen, client)
     tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:
         for variable, value in chosen.environment:
@@ -76,6 +93,17 @@ def _connect(name: str | None, meant: CloudOptions, of: ClusterFile | None) -> C
     except BaseException:
         tunnel.close()
         raise
+
+
+def check_versions(client: Ec2, image_id: str, cluster: str) -> None:
+    """Raise if this process's versions differ from those of the cluster's image, as far as EC2 has it."""
+    try:
+        image = client.image(image_id)
+    except (TransientError, UsageError):
+        raise
+    except BakeError:  # the image is gone, or images may not be listed
+        return
+    check_client(image, installed_packages(), cluster=cluster)
 
 
 @contextmanager
@@ -99,8 +127,8 @@ class TunnelledClient(Client):
         # If nobody closes the client, the connection ends when the interpreter exits.
         weakref.finalize(self, tunnel.close)
         address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local_port}"
-        if tls:
-            kwargs["security"] = Security(require_encryption=True, **tls)  # type: ignore[no-untyped-call]
+        # The user's configuration of Dask is about other clusters.
+        kwargs["security"] = Security(require_encryption=bool(tls), **tls)  # type: ignore[no-untyped-call]
         try:
             with without_small_talk():
                 super().__init__(address, **kwargs)  # type: ignore[no-untyped-call]

@@ -1,11 +1,19 @@
 """The Python API, as far as it needs no cluster."""
 
 import warnings
+from dataclasses import replace
 
+import dask
+import distributed
 import pytest
 from distributed.versions import VersionMismatchWarning
+from moto import mock_aws
 
-from dask_bake.api import is_small_talk, without_small_talk
+from dask_bake import api
+from dask_bake.api import check_versions, is_small_talk, without_small_talk
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.tags import Tag
+from fakes import IMAGE
 
 PATCH = "| python | 3.11.7.final.0 | 3.11.2.final.0 | 3.11.2.final.0 |\n"
 MINOR = "| python | 3.13.1.final.0 | 3.11.2.final.0 | 3.11.2.final.0 |\n"
@@ -33,3 +41,51 @@ def test_other_warnings_are_passed_on():
             warnings.warn("something else", UserWarning, stacklevel=1)
 
     assert [warning.category for warning in caught] == [VersionMismatchWarning, UserWarning]
+
+
+class Ec2WithImage:
+    """EC2 that has one image, or refuses to show it."""
+
+    def __init__(self, *, python: str = "", error: BakeError | None = None) -> None:
+        self.tags = ((Tag.PYTHON, python), (Tag.DISTRIBUTED, distributed.__version__))
+        self.error = error
+
+    def image(self, image_id):
+        if self.error is not None:
+            raise self.error
+        return replace(IMAGE, id=image_id, tags=self.tags)
+
+
+def test_a_client_with_another_minor_version_of_python_is_refused():
+    says = r"the cluster dask has Python 3\.99\.1, this machine Python 3\.\d+"
+    with pytest.raises(UsageError, match=says) as raised:
+        check_versions(Ec2WithImage(python="3.99.1"), IMAGE.id, "dask")
+
+    assert "uv run --python 3.99" in raised.value.hint
+    assert "allow_mismatch=True" in raised.value.hint
+
+
+@pytest.mark.parametrize("ec2", [Ec2WithImage(), Ec2WithImage(error=BakeError("the image does not exist"))])
+def test_versions_that_are_unknown_are_not_checked(ec2):
+    check_versions(ec2, IMAGE.id, "dask")
+
+
+CALLS = [{"name": "mine"}, {"region": "us-east-1"}, {"profile": "p"}, {"cloud": "aws"}]
+
+
+@pytest.mark.parametrize("given", CALLS)
+def test_what_the_call_says_precedes_an_address_in_the_configuration(given, monkeypatch, tmp_path):
+    monkeypatch.setattr(api, "NODE_FILE", tmp_path)
+    address, says = {"scheduler-address": "tcp://127.0.0.1:9"}, r"there is no cluster|profile \(p\)"
+    with dask.config.set(address), mock_aws(), pytest.raises(UsageError, match=says):
+        api.connect(**given)
+
+
+@pytest.mark.parametrize(("is_node", "error"), [(True, OSError), (False, UsageError)])
+def test_without_arguments_an_address_in_the_configuration_is_used_on_a_node_only(
+    is_node, error, monkeypatch, tmp_path
+):
+    monkeypatch.setattr(api, "NODE_FILE", tmp_path / ("" if is_node else "none"))
+    settings = {"scheduler-address": "tcp://127.0.0.1:9", "distributed.comm.timeouts.connect": "0.1s"}
+    with dask.config.set(settings), mock_aws(), pytest.raises(error):
+        api.connect()

@@ -1,13 +1,11 @@
 """``dask-bake launch``: plan the launch, then carry it out or, with ``--dry-run``, show it."""
 
 import os
-import platform
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 
 from dask_bake.clouds import caller_address
@@ -52,7 +50,7 @@ def run(
     keys = keys_for(options)
     plan = _plan(options, keys, cloud, ec2)
     newest = newest_base(plan.target.image, ec2)
-    for note in notes(plan, own_packages(), newest_base=newest, now=datetime.now(UTC)):
+    for note in notes(plan, compatibility.installed_packages(), newest_base=newest, now=datetime.now(UTC)):
         terminal.notify(Note(note))
     pricing = BackgroundCall(lambda: cost_of(plan, cloud, ec2))
     if dry_run:
@@ -111,17 +109,6 @@ def cost_of(plan: LaunchPlan, cloud: Cloud, ec2: Ec2) -> Cost:
     if cloud.is_free:
         return FREE
     return cost(plan, Prices() if ec2.prices is None else look_up_prices(ec2.prices, plan))
-
-
-def own_packages() -> Packages:
-    """Return the versions of a client on this machine: those of dask-bake's own environment."""
-    return Packages(
-        python=platform.python_version(),
-        dask=_installed("dask"),
-        distributed=_installed("distributed"),
-        numpy=_installed("numpy"),
-        pandas=_installed("pandas"),
-    )
 
 
 def write_metadata(path: Path, document: object, cluster: Cluster) -> None:
@@ -184,10 +171,3 @@ def _show_plan(
         terminal.write_json(cluster_json.plan_document(plan, permissions, cost))
     else:
         terminal.out.print(launch_plan.plan_view(plan, permissions, cost), crop=False)
-
-
-def _installed(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib import metadata
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Architecture
@@ -56,18 +57,36 @@ def differences(image: Image, client: Packages) -> tuple[Mismatch, ...]:
 def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple[str, ...]:
     """Return a sentence for each difference; raise for a grave one that is not allowed."""
     found = differences(image, client)
-    grave = [each for each in found if each.is_grave]
-    if grave and not allow_mismatch:
-        theirs = " and ".join(f"{each.what} {each.theirs}" for each in grave)
-        ours = " and ".join(f"{each.what} {each.ours}" for each in grave)
+    if not allow_mismatch and (theirs_ours := _grave(found)):
         raise UsageError(
-            f"the image {image.id} has {theirs}, this machine {ours}:"
-            " a client on this machine could not use the cluster",
+            f"the image {image.id} has {theirs_ours}: a client on this machine could not use the cluster",
             hint="dask-bake bake --from-env bakes this environment; --allow-mismatch launches it anyway",
         )
     return tuple(
         f"The image has {each.what} {each.theirs}, this machine {each.ours}: {_consequence(each)}"
         for each in found
+    )
+
+
+def check_client(image: Image, client: Packages, *, cluster: str) -> None:
+    """Raise if the client's Python or distributed differs from the cluster's: it could end the scheduler."""
+    if theirs_ours := _grave(differences(image, client)):
+        python = ".".join(image.tag(Tag.PYTHON).split(".")[:2])
+        raise UsageError(
+            f"the cluster {cluster} has {theirs_ours}: its scheduler could not read what this client sends",
+            hint=f"use the cluster's versions, for example by uv run --python {python}; or dask-bake bake"
+            " --from-env bakes this environment; connect(…, allow_mismatch=True) connects anyway",
+        )
+
+
+def installed_packages() -> Packages:
+    """Return the versions of a client in this process's environment."""
+    return Packages(
+        python=platform.python_version(),
+        dask=_installed("dask"),
+        distributed=_installed("distributed"),
+        numpy=_installed("numpy"),
+        pandas=_installed("pandas"),
     )
 
 
@@ -182,6 +201,21 @@ def _agree(what: str, theirs: str, ours: str) -> bool:
     if what == "Python":
         return theirs.split(".")[:2] == ours.split(".")[:2]
     return theirs == ours
+
+
+def _installed(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _grave(found: Sequence[Mismatch]) -> str:
+    """Return the versions that prevent a client from using the cluster, and the client's own."""
+    grave = [each for each in found if each.is_grave]
+    theirs = " and ".join(f"{each.what} {each.theirs}" for each in grave)
+    ours = " and ".join(f"{each.what} {each.ours}" for each in grave)
+    return f"{theirs}, this machine {ours}" if grave else ""
 
 
 def _consequence(difference: Mismatch) -> str:

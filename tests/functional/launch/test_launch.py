@@ -273,3 +273,13 @@ def clouds_cluster(cloud) -> Cluster:
     from dask_bake.clusters.inventory import find
 
     return find(ec2.connect(cloud, lambda _: None), cloud, "dask")
+
+
+def test_connect_refuses_another_python_before_it_opens_a_connection(aws, image, cloud):
+    tag(aws, image, {Tag.PYTHON: "3.99.1"})
+    launch(cloud, replace(OPTIONS, allow_mismatch=True))
+
+    with pytest.raises(UsageError, match="its scheduler could not read what this client sends"):
+        api.connect("dask", cloud="aws", region="us-east-1")
+    with pytest.raises(BakeError, match="the key of cluster dask is not on this machine"):
+        api.connect("dask", cloud="aws", region="us-east-1", allow_mismatch=True)

@@ -6,9 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from dask_bake.commands.launch import notes, own_packages, write_metadata
+from dask_bake.commands.launch import notes, write_metadata
 from dask_bake.errors import LeftoverError, UsageError
-from dask_bake.images.compatibility import Packages
+from dask_bake.images.compatibility import Packages, installed_packages
 from dask_bake.models.tags import Tag, Verified
 from fakes import IMAGE, a_cluster, a_plan, hint_of
 
@@ -68,7 +68,7 @@ def test_a_version_mismatch_is_an_error_unless_it_is_allowed():
 def test_the_client_s_packages_are_those_of_this_environment():
     installed = {each.name.lower(): each.version for each in metadata.distributions()}
 
-    assert own_packages() == Packages(
+    assert installed_packages() == Packages(
         python=platform.python_version(),
         dask=installed.get("dask"),
         distributed=installed.get("distributed"),
