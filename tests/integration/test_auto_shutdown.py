@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from base_release import NETWORK_STAGE
-from local_cloud import LONGEST
+from local_cloud import COMMAND_TIMEOUT
 from local_cluster import AS_USER, PYTHON, STATE, started
 from polling import until
 
@@ -109,7 +109,7 @@ def boots(cloud, image, failing):
         for name in FAULTS
     }
     while begun:
-        assert time.monotonic() - begin < LONGEST, f"these launches do not end: {sorted(begun)}"
+        assert time.monotonic() - begin < COMMAND_TIMEOUT, f"these launches do not end: {sorted(begun)}"
         for name in [name for name, process in begun.items() if process.poll() is not None]:
             process = begun.pop(name)
             _, stderr = process.communicate()

@@ -12,7 +12,7 @@ from other_debian import machine, other_release
 
 CHECKOUT = Path(__file__).parents[2]
 CLONE = "/root/dask-bake"
-OURS = {"DASK_BAKE_LOCAL_NAME": "dask-bake-other", "DASK_BAKE_LOCAL_PORT": "5667"}
+LOCAL_CLOUD = {"DASK_BAKE_LOCAL_NAME": "dask-bake-other", "DASK_BAKE_LOCAL_PORT": "5667"}
 SETTINGS = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "GIT_CONFIG_COUNT": "1",
@@ -39,13 +39,13 @@ def git(*words: str) -> str:
 def other(tmp_path, monkeypatch):
     """A machine of the other release; its local cloud is removed afterwards."""
     repository = Path(git("rev-parse", "--path-format=absolute", "--git-common-dir"))
-    for name, value in {**OURS, "DASK_BAKE_LOCAL_ROOT": str(tmp_path / "none")}.items():
+    for name, value in {**LOCAL_CLOUD, "DASK_BAKE_LOCAL_ROOT": str(tmp_path / "none")}.items():
         monkeypatch.setenv(name, value)
     down([].append)  # leftovers of a run that was killed
     with ExitStack() as stack:
         stack.callback(down, [].append)
         given = [(repository, "/repository")]
-        yield stack.enter_context(machine(other_release(), given, tmp_path, **OURS, **SETTINGS))
+        yield stack.enter_context(machine(other_release(), given, tmp_path, **LOCAL_CLOUD, **SETTINGS))
 
 
 @pytest.mark.slow

@@ -16,20 +16,20 @@ from security.findings import Finding, judge, read_findings, read_rules, table
 HERE = Path(__file__).parent
 PROWLER = HERE.parents[1] / ".venv-security/bin/prowler"
 REGION = "us-east-1"
-LONGEST = 1800
+SCAN_TIMEOUT = 1800
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "local",
     "AWS_SECRET_ACCESS_KEY": "local",
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
-NOWHERE = "http://127.0.0.1:9"
+DEAD_PROXY = "http://127.0.0.1:9"
 """Proxy without a listener, for all connections other than to the endpoint."""
 
 
 def environment(endpoint: str, home: str) -> dict[str, str]:
     """Return prowler's environment: no AWS settings of the user, and no network beyond the endpoint."""
-    proxies = {"HTTP_PROXY": NOWHERE, "HTTPS_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1,localhost"}
+    proxies = {"HTTP_PROXY": DEAD_PROXY, "HTTPS_PROXY": DEAD_PROXY, "NO_PROXY": "127.0.0.1,localhost"}
     return {**CREDENTIALS, **proxies, "AWS_ENDPOINT_URL": endpoint, "HOME": home, "PATH": os.defpath}
 
 
@@ -44,7 +44,7 @@ def scan(endpoint: str) -> tuple[Finding, ...]:
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=LONGEST,
+            timeout=SCAN_TIMEOUT,
             check=False,
         )
         found = Path(folder, "found.csv")

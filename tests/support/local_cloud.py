@@ -38,7 +38,7 @@ USERS_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 CACHE = USERS_CACHE / "dask-bake-test" / NAME
 """The cache of bakes. Downloads are linked to the user's own, so nothing is downloaded twice."""
 DOWNLOADS = ("conda", "packer", "repodata", "wheels")
-LONGEST = 360
+COMMAND_TIMEOUT = 360
 """Time-out of a command in seconds; a slow launch reaches its own deadline before, and explains itself."""
 
 
@@ -166,7 +166,7 @@ class LocalCloud:
         )
 
     def attempt(
-        self, *words: str, timeout: float = LONGEST, text: str = "", **environment: str
+        self, *words: str, timeout: float = COMMAND_TIMEOUT, text: str = "", **environment: str
     ) -> "subprocess.CompletedProcess[str]":
         """Run a command that may fail."""
         command = WATCH.begin(words)
@@ -186,13 +186,13 @@ class LocalCloud:
         WATCH.end(command, done.returncode, done.stdout, done.stderr)
         return done
 
-    def run(self, *words: str, timeout: float = LONGEST, text: str = "") -> str:
+    def run(self, *words: str, timeout: float = COMMAND_TIMEOUT, text: str = "") -> str:
         """Return the output of a command that must not fail."""
         done = self.attempt(*words, timeout=timeout, text=text)
         assert done.returncode == 0, f"{words} ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def json(self, *words: str, timeout: float = LONGEST) -> Any:
+    def json(self, *words: str, timeout: float = COMMAND_TIMEOUT) -> Any:
         """Return the JSON that a command prints."""
         return json.loads(self.run(*words, "--json", timeout=timeout))
 

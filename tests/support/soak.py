@@ -47,9 +47,9 @@ from fakes import PUBLIC_KEY, Ec2WithHostKey, FakeHeadConnection, a_target
 from resource_check import Resource, check, resources
 
 ACCOUNT = "123456789012"
-CHANCE = 0.2
+REQUEST_FAULT_CHANCE = 0.2
 """Probability of a fault for each request."""
-FATE = 0.05
+INSTANCE_FAULT_CHANCE = 0.05
 """Probability of each instance fault for each launch."""
 HIDDEN = 0.03
 """Seconds after which hidden resources are visible, and ending ones have ended."""
@@ -59,23 +59,23 @@ ENDED_THAT_ARE_SHOWN = 20
 """Terminated instances described by the cloud; EC2's hour would be a thousand cycles."""
 TIMEOUT = 20
 ALL_OF_IT = "whatever is tagged dask-bake:cluster=dask"
-LONGEST, LONGEST_HERE = 3_000.0, 60.0
+CLOCK_LIMIT, PROCESSOR_LIMIT = 3_000.0, 60.0
 """Limits in seconds of the launcher's clock, and of processor time: beyond them a command hangs."""
 STUCK = 600
 """Seconds after which a command is blocked for ever: all stacks are printed, and the process ends."""
-LOOKS_AT_LAST = 100
+LAST_ATTEMPTS = 100
 """Attempts to remove a cycle's leftovers without faults."""
-LATER = (FaultKind.TERMINATED, FaultKind.SPOT_NOTICE)
+LATE_FAULTS = (FaultKind.TERMINATED, FaultKind.SPOT_NOTICE)
 """Faults that may end an instance after the launch has succeeded."""
 CODES = ("RequestLimitExceeded", "InternalError", "Unavailable", "ExpiredToken", "UnauthorizedOperation")
-REQUESTS_GO_WRONG = (
+REQUEST_FAULTS = (
     *((FaultKind.ERROR, code) for code in CODES),
     *((kind, "") for kind in sorted((RESPONSE_FAULTS | {FaultKind.DELAY}) - {FaultKind.ERROR})),
 )
 """All request faults, for any action."""
-FATES = tuple(sorted(FOR_INSTANCES | {FaultKind.CAPACITY}))
+INSTANCE_FAULTS = tuple(sorted(FOR_INSTANCES | {FaultKind.CAPACITY}))
 """All instance faults."""
-UNDONE = (FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.HTML)
+NOT_CARRIED_OUT = (FaultKind.ERROR, FaultKind.DROP_BEFORE, FaultKind.HTML)
 """Faults with which a request is not carried out."""
 
 
@@ -93,7 +93,7 @@ class Clock:
 
     def allow(self) -> None:
         """Restart the time limit."""
-        self.end, self.end_here = self.now + LONGEST, time.process_time() + LONGEST_HERE
+        self.end, self.end_here = self.now + CLOCK_LIMIT, time.process_time() + PROCESSOR_LIMIT
 
     def __call__(self) -> float:
         return self.now
@@ -201,7 +201,7 @@ class Cycle:
         take_down(cluster, edge, connection, notify=_ignore, clock=self.clock, sleep=self.clock.sleep)
 
     def down_at_last(self) -> None:
-        for _ in range(LOOKS_AT_LAST):
+        for _ in range(LAST_ATTEMPTS):
             with suppress(BakeError):
                 self.down()
             if not self.look():
@@ -274,16 +274,18 @@ class Cycle:
             for request in log.all():
                 met = [in_force[each] for each in request.faults]
                 kinds = {fault.kind for fault in met}
-                self.report.kinds.update(kinds if not kinds & {*UNDONE} else kinds - {*FATES})
+                self.report.kinds.update(
+                    kinds if not kinds & {*NOT_CARRIED_OUT} else kinds - {*INSTANCE_FAULTS}
+                )
                 struck += [f"{request.action}: {fault.kind} {fault.code}" for fault in met]
-                self.some_end = self.some_end or bool(kinds & {*LATER})
+                self.some_end = self.some_end or bool(kinds & {*LATE_FAULTS})
 
 
 def faults(random: Random) -> Iterator[Fault]:
     """Yield rules for every kind of fault, so that a fifth of the requests fail."""
-    chance = 1 - (1 - CHANCE) ** (1 / len(REQUESTS_GO_WRONG))
-    rules = [("*", kind, code, chance) for kind, code in REQUESTS_GO_WRONG]
-    rules += [("RunInstances", kind, "", FATE) for kind in FATES]
+    chance = 1 - (1 - REQUEST_FAULT_CHANCE) ** (1 / len(REQUEST_FAULTS))
+    rules = [("*", kind, code, chance) for kind, code in REQUEST_FAULTS]
+    rules += [("RunInstances", kind, "", INSTANCE_FAULT_CHANCE) for kind in INSTANCE_FAULTS]
     for action, kind, code, odds in rules:
         yield Fault(
             kind,

@@ -57,7 +57,7 @@ def allow(cloud, edge):
     return run
 
 
-def opened(aws, group):
+def allowed_sources(aws, group):
     """Return the sources that the group allows on port 22, each with its rule's description."""
     (found,) = aws.describe_security_groups(GroupIds=[group.id])["SecurityGroups"]
     return {
@@ -68,24 +68,24 @@ def opened(aws, group):
     }
 
 
-OURS = "SSH from where the cluster was launched"
+LAUNCH_RULE = "SSH from where the cluster was launched"
 
 
 def test_allow_me_replaces_the_old_address_and_keeps_other_rules(aws, group, allow, capsys):
     assert allow() == 0
 
-    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
+    assert allowed_sources(aws, group) == {(NEW, LAUNCH_RULE), (OFFICE, "the office")}
     assert capsys.readouterr().out == f"SSH to taxi is open to {NEW} and is closed to {OLD}.\n"
 
 
 def test_allow_me_again_reports_no_change(aws, group, allow, capsys):
     allow()
-    before = opened(aws, group)
+    before = allowed_sources(aws, group)
     capsys.readouterr()
 
     assert allow() == 0
 
-    assert opened(aws, group) == before
+    assert allowed_sources(aws, group) == before
     assert capsys.readouterr().out == "SSH to taxi is already open to this address; nothing was changed.\n"
 
 
@@ -102,19 +102,19 @@ def test_an_interrupt_between_authorize_and_revoke_names_the_rules_that_may_be_o
     ) as caught:
         allow()
 
-    assert opened(aws, group) == {(NEW, OURS), (OLD, OURS), (OFFICE, "the office")}
+    assert allowed_sources(aws, group) == {(NEW, LAUNCH_RULE), (OLD, LAUNCH_RULE), (OFFICE, "the office")}
     assert caught.value.exit_code == 130
     monkeypatch.undo()
     allow()
-    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
+    assert allowed_sources(aws, group) == {(NEW, LAUNCH_RULE), (OFFICE, "the office")}
 
 
 def test_a_dry_run_reports_the_changes_and_makes_none(aws, group, allow, capsys):
-    before = opened(aws, group)
+    before = allowed_sources(aws, group)
 
     allow(dry_run=True, json_output=True)
 
-    assert opened(aws, group) == before
+    assert allowed_sources(aws, group) == before
     assert json.loads(capsys.readouterr().out) == {
         "name": "taxi",
         "group": group.id,
@@ -129,7 +129,11 @@ def test_a_dry_run_reports_the_changes_and_makes_none(aws, group, allow, capsys)
 def test_given_cidr_blocks_are_allowed_instead_of_this_machine(aws, group, allow):
     allow(cidr=("10.1.2.0/28", "2001:db8::/64"))
 
-    assert opened(aws, group) == {("10.1.2.0/28", OURS), ("2001:db8::/64", OURS), (OFFICE, "the office")}
+    assert allowed_sources(aws, group) == {
+        ("10.1.2.0/28", LAUNCH_RULE),
+        ("2001:db8::/64", LAUNCH_RULE),
+        (OFFICE, "the office"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -142,17 +146,17 @@ def test_given_cidr_blocks_are_allowed_instead_of_this_machine(aws, group, allow
     ],
 )
 def test_a_cidr_block_that_is_too_wide_is_refused(aws, group, allow, cidr, wide, sentence):
-    before = opened(aws, group)
+    before = allowed_sources(aws, group)
 
     with pytest.raises(UsageError, match=sentence):
         allow(cidr=cidr, wide=wide)
-    assert opened(aws, group) == before
+    assert allowed_sources(aws, group) == before
 
 
 def test_a_wide_cidr_block_is_accepted_with_its_option(aws, group, allow):
     allow(cidr=("10.0.0.0/16",), wide=True)
 
-    assert ("10.0.0.0/16", OURS) in opened(aws, group)
+    assert ("10.0.0.0/16", LAUNCH_RULE) in allowed_sources(aws, group)
 
 
 def test_removing_a_cluster_deletes_its_key_pair(aws, edge):
@@ -170,4 +174,4 @@ def test_duplicate_and_missing_rules_are_no_errors(aws, group, edge):
     edge.authorize(group, (ssh_rule(OLD), ssh_rule(NEW)))
     edge.revoke(group, (ssh_rule("10.9.9.9/32"), ssh_rule(OLD)))
 
-    assert opened(aws, group) == {(NEW, OURS), (OFFICE, "the office")}
+    assert allowed_sources(aws, group) == {(NEW, LAUNCH_RULE), (OFFICE, "the office")}

@@ -91,14 +91,14 @@ class Launch:
         return str(made["NetworkInterface"]["NetworkInterfaceId"])
 
 
-def a_living_cluster(client, name: str = "living") -> Launch:
+def a_running_cluster(client, name: str = "living") -> Launch:
     launch = Launch(client, name).group()
     launch.node()
     launch.node(Role.WORKER)
     return launch
 
 
-def reaped(capsys, *options: str) -> dict:
+def reap(capsys, *options: str) -> dict:
     capsys.readouterr()
     assert run(["reap", "--json", *options]) == 0
     return json.loads(capsys.readouterr().out)
@@ -112,7 +112,7 @@ def found(document) -> list[tuple[str, str, list[str]]]:
 
 
 def test_with_a_file_only_that_launch_s_resources_are_removed(aws, capsys, tmp_path):
-    a_living_cluster(aws)
+    a_running_cluster(aws)
     Launch(aws, "other").group().node(Role.WORKER)
     kept = resources(aws)
     dead = Launch(aws, "dead").group()
@@ -121,9 +121,9 @@ def test_with_a_file_only_that_launch_s_resources_are_removed(aws, capsys, tmp_p
     where = "cloud: aws\nregion: us-east-1\nname: dead\nlaunch_id: "
 
     path.write_text(f"{where}somebody-else-s\n")
-    assert found(reaped(capsys, "--file", str(path), "--yes")) == []
+    assert found(reap(capsys, "--file", str(path), "--yes")) == []
     path.write_text(f"{where}launch-of-dead\n")
-    document = reaped(capsys, "--file", str(path), "--yes")
+    document = reap(capsys, "--file", str(path), "--yes")
 
     assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
     assert resources(aws) == kept
@@ -139,14 +139,14 @@ def test_a_file_cannot_be_combined_with_all_regions(aws, capsys, tmp_path):
 
 
 def test_only_orphaned_resources_are_removed(aws, capsys):
-    a_living_cluster(aws)
+    a_running_cluster(aws)
     kept = resources(aws)
     dead = Launch(aws, "dead").group()
     dead.node(Role.WORKER)
     dead.interface()
     dead.volume()
 
-    document = reaped(capsys, "--yes")
+    document = reap(capsys, "--yes")
 
     kinds = ["instance", "volume", "network interface", "security group"]
     assert found(document) == [("us-east-1", "dead", kinds)]
@@ -158,7 +158,7 @@ def test_a_dry_run_shows_and_removes_nothing(aws, capsys):
     Launch(aws, "dead").group().node(Role.WORKER)
     before = resources(aws)
 
-    document = reaped(capsys, "--dry-run")
+    document = reap(capsys, "--dry-run")
 
     assert found(document) == [("us-east-1", "dead", ["instance", "security group"])]
     assert (document["removed"], resources(aws)) == (False, before)
@@ -179,7 +179,7 @@ def test_a_group_of_a_launch_in_progress_is_kept(aws, capsys, begun):
     Launch(aws, "young", begun=begun).group()
     before = resources(aws)
 
-    document = reaped(capsys, "--yes")
+    document = reap(capsys, "--yes")
 
     assert [each["cluster"] for each in document["left_alone"]] == ["young"]
     assert (document["leftovers"], document["removed"], resources(aws)) == ([], False, before)
@@ -188,7 +188,7 @@ def test_a_group_of_a_launch_in_progress_is_kept(aws, capsys, begun):
 def test_a_recent_key_pair_without_other_resources_is_kept(aws, capsys):
     Launch(aws, "old").key_pair()
 
-    document = reaped(capsys, "--yes")
+    document = reap(capsys, "--yes")
 
     assert (document["leftovers"], [each["cluster"] for each in document["left_alone"]]) == ([], ["old"])
 
@@ -201,7 +201,7 @@ def test_untagged_resources_are_never_touched(aws, capsys):
     plain = aws.create_security_group(GroupName="dask-bake-plain", Description="somebody else's")["GroupId"]
     before = [each["VolumeId"] for each in aws.describe_volumes()["Volumes"]]
 
-    document = reaped(capsys, "--yes")
+    document = reap(capsys, "--yes")
 
     assert document["leftovers"] == []
     assert aws.describe_security_groups(GroupIds=[plain, other.group_id])["SecurityGroups"]
@@ -213,20 +213,20 @@ def test_all_regions_are_searched_on_request(aws, capsys):
     Launch(elsewhere, "far").group().node(Role.WORKER)
     Launch(aws, "near").group()
 
-    assert found(reaped(capsys, "--dry-run")) == [("us-east-1", "near", ["security group"])]
-    reaped(capsys, "--yes", "--all-regions")
+    assert found(reap(capsys, "--dry-run")) == [("us-east-1", "near", ["security group"])]
+    reap(capsys, "--yes", "--all-regions")
 
     assert (resources(aws), resources(elsewhere)) == (frozenset(), frozenset())
 
 
 def test_leftovers_of_an_earlier_launch_of_a_running_cluster_s_name_are_removed(aws, capsys):
-    living = a_living_cluster(aws)
+    living = a_running_cluster(aws)
     kept = resources(aws)
     before = Launch(aws, "living", launch_id="earlier")
     before.group_id = living.group_id
     lost = before.node(Role.WORKER)
 
-    document = reaped(capsys, "--yes")
+    document = reap(capsys, "--yes")
 
     assert [piece["id"] for each in document["leftovers"] for piece in each["pieces"]] == [lost]
     assert resources(aws) == kept
@@ -236,7 +236,7 @@ def test_the_lease_and_the_instance_of_a_killed_bake_are_removed(aws, capsys):
     name, begun = "image-0123456789ab", datetime.now(UTC) - timedelta(hours=7)
     Launch(aws, name, begun=begun).group().node()
 
-    assert found(reaped(capsys, "--yes")) == [("us-east-1", name, ["instance", "security group"])]
+    assert found(reap(capsys, "--yes")) == [("us-east-1", name, ["instance", "security group"])]
     assert resources(aws) == frozenset()
 
 
@@ -246,7 +246,7 @@ def test_a_bake_that_is_being_verified_keeps_its_lease(aws, capsys):
     Launch(aws, f"{name}-proof", begun=JUST_NOW).group().node()
     before = resources(aws)
 
-    assert reaped(capsys, "--yes")["leftovers"] == []
+    assert reap(capsys, "--yes")["leftovers"] == []
     assert resources(aws) == before
 
 
@@ -260,7 +260,7 @@ def test_reap_needs_exactly_the_actions_of_its_policy(aws, capsys):
         pair.create_time = LONG_AGO
 
     with recording() as requests:
-        reaped(capsys, "--yes", "--all-regions")
+        reap(capsys, "--yes", "--all-regions")
 
     assert resources(aws) == frozenset()
     assert needed(requests) == permitted(Purpose.REAP)

@@ -18,7 +18,7 @@ from resource_check import resources
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=5)
 LOOKS = ("Describe", "Get", "List")
-PATIENCE = 60
+TIMEOUT = 60
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def launched(cloud: Server, cluster: str, *roles: Role, region: str = "us-east-1
     return ids
 
 
-def changed(cloud: Server) -> set[str]:
+def changed_ids(cloud: Server) -> set[str]:
     """Return the ids in requests that change something."""
     changes = [each for each in cloud.requests_for() if not each["action"].startswith(LOOKS)]
     return {
@@ -64,7 +64,7 @@ def changed(cloud: Server) -> set[str]:
     }
 
 
-def left(cloud: Server, region: str = "us-east-1") -> set[str]:
+def remaining_ids(cloud: Server, region: str = "us-east-1") -> set[str]:
     found = resources(cloud.client("ec2", region))
     return {each.id for each in found if each.kind in ("instance", "security group")}
 
@@ -89,16 +89,16 @@ def at_a_terminal(answer: bytes, *options: str) -> tuple[int, str]:
     except OSError:  # the other end is closed: the process has ended
         pass
     os.close(ours)
-    return process.wait(PATIENCE), seen.decode().replace("\r\n", "\n")
+    return process.wait(TIMEOUT), seen.decode().replace("\r\n", "\n")
 
 
-def through_a_pipe(*options: str) -> "subprocess.CompletedProcess[str]":
+def in_a_pipe(*options: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "dask_bake", "reap", *options],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
     )
 
 
@@ -110,7 +110,7 @@ def test_at_a_terminal_it_asks_before_it_removes_orphans(aws, answer, removes):
     code, seen = at_a_terminal(answer)
 
     assert code == 0, seen
-    assert left(aws) == living | (set() if removes else dead)
+    assert remaining_ids(aws) == living | (set() if removes else dead)
     assert all(len(line) <= 80 for line in seen.splitlines()), seen
     assert "\x1b" not in seen
     assert "2 instances and 1 security group are to be removed" in seen
@@ -126,9 +126,9 @@ def test_in_a_pipe_a_dry_run_is_plain_text_of_80_columns_without_a_question(aws)
     command = [sys.executable, "-m", "dask_bake", "reap"]
 
     refused = subprocess.run(
-        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PATIENCE
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT
     )
-    shown = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, timeout=PATIENCE)
+    shown = subprocess.run([*command, "--dry-run"], capture_output=True, text=True, timeout=TIMEOUT)
 
     assert (refused.returncode, refused.stdout) == (2, "")
     assert "--yes removes them, --dry-run shows what would be removed" in refused.stderr
@@ -136,7 +136,7 @@ def test_in_a_pipe_a_dry_run_is_plain_text_of_80_columns_without_a_question(aws)
     assert re.search(r"^dead  us-east-1, inactive for 5 h\n", shown.stdout)
     assert all(len(line) <= 80 for line in shown.stdout.splitlines())
     assert "\x1b" not in shown.stdout + shown.stderr
-    assert left(aws) == dead
+    assert remaining_ids(aws) == dead
 
 
 def test_resources_of_running_clusters_and_of_others_are_in_no_request_that_changes_something(aws, capsys):
@@ -152,7 +152,7 @@ def test_resources_of_running_clusters_and_of_others_are_in_no_request_that_chan
     assert run(["reap", "--yes"]) == 0
 
     assert capsys.readouterr().out.splitlines()[-1] == "1 instance and 1 security group are gone."
-    assert changed(aws) == dead
+    assert changed_ids(aws) == dead
     after = {each["InstanceId"]: each["State"] for each in instances(aws)}
     assert {each: state for each, state in after.items() if state != before[each]}.keys() == {
         each for each in dead if each.startswith("i-")
@@ -177,7 +177,7 @@ def test_regions_without_access_are_named_and_the_others_are_reaped(aws, capsys)
     captured = capsys.readouterr()
     message = " ".join(captured.err.split())
     assert (code, captured.out.splitlines()[-1]) == (3, "2 instances and 2 security groups are gone.")
-    assert (left(aws), left(aws, "eu-north-1")) == (set(), set())
+    assert (remaining_ids(aws), remaining_ids(aws, "eu-north-1")) == (set(), set())
     assert all(f"{region} could not be read: " in message for region in closed)
     assert "orphaned resources may remain in eu-west-1, me-south-1" in message
     assert "dask-bake reap --region eu-west-1" in message
@@ -192,7 +192,7 @@ def test_a_region_where_removal_is_denied_is_named_and_the_others_are_reaped(aws
     code = run(["reap", "--yes", "--all-regions"])
 
     message = " ".join(capsys.readouterr().err.split())
-    assert (code, left(aws), left(aws, "eu-north-1")) == (3, set(), kept)
+    assert (code, remaining_ids(aws), remaining_ids(aws, "eu-north-1")) == (3, set(), kept)
     assert "may be left that costs money in eu-north-1: " in message
     assert all(each in message for each in kept)
     assert "dask-bake reap --region eu-north-1" in message

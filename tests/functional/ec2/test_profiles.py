@@ -62,21 +62,21 @@ def profiles(monkeypatch):
     monkeypatch.delenv("AWS_DEFAULT_REGION")
 
 
-def opened(profile, choice=CloudChoice.AUTO, region=None):
+def open_profile(profile, choice=CloudChoice.AUTO, region=None):
     return clouds.open_cloud(choice, region, profile=profile, notify=[].append)
 
 
 def test_a_profile_selects_aws_with_its_region_and_keys():
-    cloud = opened("keys")
+    cloud = open_profile("keys")
 
     assert (cloud.name, cloud.region, cloud.profile) == ("aws", "eu-west-1", "keys")
     assert dict(cloud.environment) == {"AWS_DEFAULT_REGION": "eu-west-1", "AWS_PROFILE": "keys"}
     assert session.credentials(session.session_of(cloud)).access_key == "AKIAKEYS"
-    assert opened("keys", region="us-east-2").region == "us-east-2"
+    assert open_profile("keys", region="us-east-2").region == "us-east-2"
 
 
 def test_subprocesses_get_the_profile_s_keys_and_no_profile():
-    given = session.credentials_for_others(opened("keys"))
+    given = session.credentials_for_others(open_profile("keys"))
 
     assert (given["AWS_ACCESS_KEY_ID"], given["AWS_PROFILE"]) == ("AKIAKEYS", "")
 
@@ -84,7 +84,7 @@ def test_subprocesses_get_the_profile_s_keys_and_no_profile():
 def test_requests_are_signed_with_the_profile_s_keys():
     used = []
     with mock_aws():
-        client = Clients(opened("keys"), [].append).ec2()
+        client = Clients(open_profile("keys"), [].append).ec2()
         client.meta.events.register_first(
             "before-send.ec2", lambda request, **_: used.append(str(request.headers["Authorization"]))
         )
@@ -97,7 +97,7 @@ def test_requests_are_signed_with_the_profile_s_keys():
 
 def test_a_role_is_assumed():
     with mock_aws():
-        assumed = session.credentials(session.session_of(opened("role")))
+        assumed = session.credentials(session.session_of(open_profile("role")))
 
     assert assumed.access_key.startswith("ASIA")
     assert assumed.token
@@ -120,7 +120,7 @@ def test_a_role_that_may_not_be_assumed_is_an_error_of_one_sentence(monkeypatch)
         thread.start()
         monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
         with pytest.raises(UsageError, match=r"the AWS profile role cannot be used: .*sts:AssumeRole"):
-            api.connect(opened("role"), [].append)
+            api.connect(open_profile("role"), [].append)
         server.shutdown()
         thread.join()
 
@@ -129,7 +129,7 @@ def test_a_profile_is_refused_with_the_local_cloud_s_keys_in_the_environment(mon
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
 
     with pytest.raises(UsageError, match="are the local cloud's"):
-        opened("keys")
+        open_profile("keys")
 
 
 @pytest.mark.parametrize("flags", [["--profile", "nope"], ["--profile", "nope", "--region", "eu-west-1"]])

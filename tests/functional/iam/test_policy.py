@@ -65,7 +65,7 @@ def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
     )
 
 
-def a_cluster_s_life() -> None:
+def launch_to_down() -> None:
     launch(dry_run=True)
     assert launch() == 0
     for command in (["ls"], ["status"], ["allow-me", "--cidr", "192.0.2.9/32"], ["down"]):
@@ -74,7 +74,7 @@ def a_cluster_s_life() -> None:
 
 def test_launch_to_down_needs_exactly_the_actions_of_the_launch_policy(aws):
     with recording() as requests:
-        a_cluster_s_life()
+        launch_to_down()
 
     assert needed(requests) == permitted(Purpose.LAUNCH)
 
@@ -164,7 +164,7 @@ def pascal(words: str) -> str:
     return "".join(word.capitalize() for word in words.split("-"))
 
 
-class Building:
+class FakeBuilder:
     """Makes what Packer makes, with a client that is not recorded."""
 
     def __init__(self, cloud) -> None:
@@ -197,8 +197,8 @@ def test_a_bake_needs_exactly_the_actions_of_the_bake_policy(cloud, tmp_path, an
             cloud=local,
             ec2=edge,
             images=connect_images(local, lambda _: None),
-            find_builder=lambda: Building(cloud),
-            verify=proves(local, edge, answer).verify,
+            find_builder=lambda: FakeBuilder(cloud),
+            verify=make_verifier(local, edge, answer).verify,
             installer=Brought(),
             caller=lambda: "192.0.2.7/32",
             credentials=dict,
@@ -216,7 +216,7 @@ def test_a_bake_needs_exactly_the_actions_of_the_bake_policy(cloud, tmp_path, an
         assert made == permitted(Purpose.BAKE)
 
 
-def proves(cloud, edge, answer: str) -> Verifier:
+def make_verifier(cloud, edge, answer: str) -> Verifier:
     clock = time.monotonic
     return Verifier(
         cloud,
@@ -277,7 +277,7 @@ def allowed() -> set[str]:
 
 def test_the_launch_policy_suffices_from_launch_to_down(aws, caller):
     caller.may(allowed())
-    set_initial_no_auth_action_count(0)(a_cluster_s_life)()
+    set_initial_no_auth_action_count(0)(launch_to_down)()
 
 
 @pytest.mark.parametrize(

@@ -20,12 +20,12 @@ ONE = "111111111111"
 LATER = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=90)
 
 
-def reached(server, region: str = "us-east-1"):
+def cloud_of(server, region: str = "us-east-1"):
     return clouds.local_cloud(server.url, region)
 
 
 def edge_of(server, region: str = "us-east-1"):
-    return connect_images(reached(server, region), lambda _: None)
+    return connect_images(cloud_of(server, region), lambda _: None)
 
 
 def bake(server, name: str = "dask-bake-1", **disk) -> str:
@@ -47,7 +47,7 @@ def bake(server, name: str = "dask-bake-1", **disk) -> str:
 
 def copy(server, capsys) -> dict:
     code = images.copy(
-        reached(server), Terminal(), reference=None, regions=[ELSEWHERE], dry_run=False, json_output=True
+        cloud_of(server), Terminal(), reference=None, regions=[ELSEWHERE], dry_run=False, json_output=True
     )
     assert code == 0
     return json.loads(capsys.readouterr().out)[0]
@@ -61,7 +61,7 @@ def test_a_copy_keeps_the_manifest_imdsv2_and_deprecation_of_its_source(cloud, c
     (image,) = edge_of(cloud, ELSEWHERE).mine()
     assert (first["image"], first["step"], first["source"]) == (image.id, "copy", source)
     assert (second["image"], second["step"]) == (image.id, "nothing")
-    assert images.show(reached(cloud, ELSEWHERE), Terminal(), reference=None, json_output=True) == 0
+    assert images.show(cloud_of(cloud, ELSEWHERE), Terminal(), reference=None, json_output=True) == 0
     shown = json.loads(capsys.readouterr().out)
     assert (shown["verified"], shown["encrypted"], shown["imdsv2"]) == ("yes", True, True)
     assert shown["deprecation"] == LATER.isoformat()
@@ -89,7 +89,7 @@ def test_an_image_encrypted_with_the_default_key_cannot_be_shared(cloud):
 
     with pytest.raises(BakeError, match="encrypted with AWS's own key") as caught:
         images.share(
-            reached(cloud),
+            cloud_of(cloud),
             Terminal(),
             reference=None,
             accounts=[ONE],
@@ -109,7 +109,7 @@ def test_prune_deletes_images_and_snapshots(cloud, capsys):
     listed = [image.id for image in edge.mine()]
     assert sorted(listed) == sorted(names)
 
-    code = images.prune(reached(cloud), Terminal(), keep=1, dry_run=False, asks=False, json_output=True)
+    code = images.prune(cloud_of(cloud), Terminal(), keep=1, dry_run=False, asks=False, json_output=True)
 
     assert code == 0
     assert json.loads(capsys.readouterr().out)["removed"] == listed[1:]
@@ -122,7 +122,7 @@ def test_removing_an_image_deletes_its_snapshot(cloud, capsys):
     removed, kept = bake(cloud, "dask-bake-1"), bake(cloud, "dask-bake-2")
 
     code = images.remove(
-        reached(cloud), Terminal(), references=[removed], dry_run=False, asks=False, json_output=True
+        cloud_of(cloud), Terminal(), references=[removed], dry_run=False, asks=False, json_output=True
     )
 
     assert code == 0

@@ -51,7 +51,7 @@ def document(capsys):
     return json.loads(capsys.readouterr().out)
 
 
-def runs(cloud):
+def run_requests(cloud):
     """Return each RunInstances request as role, type, zone's letter, market and result."""
     zones = {each["SubnetId"]: each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]}
     return [
@@ -81,7 +81,7 @@ def test_each_type_and_zone_is_tried_once_with_head_and_workers_in_one_zone(clou
 
     assert launch(cloud, type=(BIG, OLD), head_type=(SMALL,), zone=("us-east-1a", "us-east-1b")) == 0
 
-    assert runs(cloud) == [
+    assert run_requests(cloud) == [
         ("head", SMALL, "a", "on-demand", None),
         ("worker", BIG, "a", "on-demand", NO_CAPACITY),
         ("worker", OLD, "a", "on-demand", NO_CAPACITY),
@@ -104,7 +104,7 @@ def test_zones_recommended_by_ec2_are_tried_first(cloud, capsys):
 
     launch(cloud)
 
-    assert [(role, zone) for role, _, zone, _, _ in runs(cloud)] == [
+    assert [(role, zone) for role, _, zone, _, _ in run_requests(cloud)] == [
         ("head", "a"),
         ("head", "c"),
         ("worker", "c"),
@@ -117,7 +117,7 @@ def test_without_capacity_anywhere_all_attempts_are_named_and_nothing_is_left(cl
     with pytest.raises(CapacityError) as caught:
         launch(cloud, head_type=(SMALL,))
 
-    tried = runs(cloud)
+    tried = run_requests(cloud)
     assert len(set(tried)) == len(tried)
     for zone in {zone for _, _, zone, _, _ in tried}:
         assert f"m6i.2xlarge in us-east-1{zone} (InsufficientInstanceCapacity)" in caught.value.message
@@ -135,7 +135,7 @@ def test_spot_workers_fall_back_to_on_demand_when_no_zone_has_spot_capacity(clou
         left="the cluster",
     ):
         launch(cloud, spot_with_fallback=True, zone=("us-east-1a", "us-east-1b"))
-        assert runs(cloud) == [
+        assert run_requests(cloud) == [
             ("head", BIG, "a", "on-demand", None),
             ("worker", BIG, "a", "spot", NO_CAPACITY),
             ("head", BIG, "b", "on-demand", None),
@@ -158,7 +158,7 @@ def test_without_fallback_spot_workers_stay_spot(cloud, fault_row):
         with pytest.raises(CapacityError, match="on spot in us-east-1a") as caught:
             launch(cloud, spot=True)
         assert "--spot-with-fallback uses On-Demand" in caught.value.hint
-        assert {market for role, _, _, market, _ in runs(cloud) if role == "worker"} == {"spot"}
+        assert {market for role, _, _, market, _ in run_requests(cloud) if role == "worker"} == {"spot"}
         assert left(cloud) == []
 
 
@@ -172,7 +172,7 @@ def test_an_exhausted_spot_quota_falls_back_with_the_same_head(cloud, capsys, fa
         left="the cluster",
     ):
         launch(cloud, spot_with_fallback=True)
-        assert [(role, zone, market) for role, _, zone, market, _ in runs(cloud)] == [
+        assert [(role, zone, market) for role, _, zone, market, _ in run_requests(cloud)] == [
             ("head", "a", "on-demand"),
             ("worker", "a", "spot"),
             ("worker", "a", "on-demand"),
@@ -187,7 +187,7 @@ def test_an_exhausted_quota_ends_the_launch_in_the_first_zone(cloud):
     with pytest.raises(QuotaError, match=r"quota is too small.*\(VcpuLimitExceeded\)"):
         launch(cloud)
 
-    assert len(runs(cloud)) == 1
+    assert len(run_requests(cloud)) == 1
     assert len(left(cloud)) == 1
 
 
@@ -235,7 +235,7 @@ def test_workers_reclaimed_at_once_are_restarted_once_and_then_end_the_launch(cl
     ):
         with pytest.raises(NotReadyError, match=r"ended while the cluster was.*SpotInstanceTermination"):
             launch(cloud, spot=True)
-        assert [(role, zone) for role, _, zone, _, _ in runs(cloud)] == [
+        assert [(role, zone) for role, _, zone, _, _ in run_requests(cloud)] == [
             ("head", "a"),
             ("worker", "a"),
             ("head", "b"),

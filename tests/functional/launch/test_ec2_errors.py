@@ -82,7 +82,7 @@ class Outcome:
         return [event.text for event in self.events if isinstance(event, Note)]
 
 
-def carried_out(cloud, command, *, nodes: int = 0, is_checked: bool = True, **about) -> Outcome:
+def run_command(cloud, command, *, nodes: int = 0, is_checked: bool = True, **about) -> Outcome:
     """Run the command, check the resources with a client without faults, and return the outcome."""
     outcome, clock = Outcome(**about), Clock()
     there = clouds.local_cloud(cloud.url, None)
@@ -121,7 +121,7 @@ def attempt(
         check_user_data(plan)
         launch(plan, edge, AllRegistered(edge), **world)
 
-    return carried_out(
+    return run_command(
         cloud, command, nodes=chosen.count, is_checked=is_checked, before=before, strike=strike
     )
 
@@ -132,7 +132,7 @@ def end(cloud) -> Outcome:
     def command(there, edge, world) -> None:
         take_down(find(edge, there, None), edge, AllRegistered(edge), **world)
 
-    return carried_out(cloud, command)
+    return run_command(cloud, command)
 
 
 def change_counts(cloud) -> Counter[str]:
@@ -438,7 +438,7 @@ NO_ROOM = (
 )
 
 
-def refused_in(cloud, code: str, *zones: str, **where: str) -> None:
+def refuse_launches_in(cloud, code: str, *zones: str, **where: str) -> None:
     """Refuse launches into these zones."""
     subnets = cloud.ec2.describe_subnets()["Subnets"]
     for subnet in (each for each in subnets if each["AvailabilityZone"] in zones):
@@ -456,7 +456,7 @@ def zones_of(cloud) -> set[str]:
     }
 
 
-def in_the_next_zone(cloud, row, code: str) -> None:
+def check_started_in_the_next_zone(cloud, row, code: str) -> None:
     outcome = attempt(cloud)
     row.seconds = outcome.seconds
     assert (outcome.code, zones_of(cloud), len(left(cloud))) == (0, {B}, 3 + 2)
@@ -467,7 +467,7 @@ def in_the_next_zone(cloud, row, code: str) -> None:
 
 @pytest.mark.parametrize("code", NO_ROOM)
 def test_a_zone_without_capacity_is_tried_once_before_the_next(cloud, fault_row, code):
-    refused_in(cloud, code, A)
+    refuse_launches_in(cloud, code, A)
 
     with fault_row(
         LAUNCH,
@@ -475,11 +475,11 @@ def test_a_zone_without_capacity_is_tried_once_before_the_next(cloud, fault_row,
         "one request, then head and workers start in the next zone",
         left="the cluster",
     ) as row:
-        in_the_next_zone(cloud, row, code)
+        check_started_in_the_next_zone(cloud, row, code)
 
 
 def test_a_subnet_without_free_addresses_is_tried_once_before_the_next(cloud, fault_row):
-    refused_in(cloud, "InsufficientFreeAddressesInSubnet", A)
+    refuse_launches_in(cloud, "InsufficientFreeAddressesInSubnet", A)
 
     with fault_row(
         LAUNCH,
@@ -487,11 +487,11 @@ def test_a_subnet_without_free_addresses_is_tried_once_before_the_next(cloud, fa
         "one request, then head and workers start in the next zone's subnet",
         left="the cluster",
     ) as row:
-        in_the_next_zone(cloud, row, "InsufficientFreeAddressesInSubnet")
+        check_started_in_the_next_zone(cloud, row, "InsufficientFreeAddressesInSubnet")
 
 
 def test_a_zone_that_lacks_the_type_is_tried_once_before_the_next(cloud, fault_row):
-    refused_in(cloud, "Unsupported", A)
+    refuse_launches_in(cloud, "Unsupported", A)
 
     with fault_row(
         LAUNCH,
@@ -499,7 +499,7 @@ def test_a_zone_that_lacks_the_type_is_tried_once_before_the_next(cloud, fault_r
         "one request, then head and workers start in the next zone",
         left="the cluster",
     ) as row:
-        in_the_next_zone(cloud, row, "Unsupported")
+        check_started_in_the_next_zone(cloud, row, "Unsupported")
 
 
 @pytest.mark.parametrize(
@@ -507,7 +507,7 @@ def test_a_zone_that_lacks_the_type_is_tried_once_before_the_next(cloud, fault_r
 )
 def test_without_capacity_anywhere_each_zone_is_named(cloud, fault_row, code):
     zones = [each["AvailabilityZone"] for each in cloud.ec2.describe_subnets()["Subnets"]]
-    refused_in(cloud, code, *zones)
+    refuse_launches_in(cloud, code, *zones)
 
     with fault_row(
         LAUNCH,
@@ -581,7 +581,7 @@ QUESTIONS = (
 OF_AN_END = ("DescribeInstances", "TerminateInstances", "DescribeSecurityGroups", "DeleteSecurityGroup")
 
 
-def made_once(cloud, *, again=()) -> None:
+def check_made_once(cloud, *, again=()) -> None:
     """Fail unless a launch without user-data made everything once, with one token for each resource."""
     once = Counter(CreateSecurityGroup=2, AuthorizeSecurityGroupIngress=2, ImportKeyPair=1, RunInstances=2)
     assert change_counts(cloud) == once + Counter(again)
@@ -605,7 +605,7 @@ def test_throttled_and_failed_requests_are_retried(cloud, fault_row, action):
         outcome = attempt(cloud, provision=False, nprocs=1)
         row.seconds = outcome.seconds
         assert outcome.code == 0
-        made_once(cloud, again=7 * [action] if action in MAKERS else ())
+        check_made_once(cloud, again=7 * [action] if action in MAKERS else ())
         assert f"AWS is throttling {action}: retrying, more slowly." in outcome.notes
         assert outcome.seconds >= (1 + 2 + 4 + 8) + (1 + 2 + 4)
 
@@ -714,7 +714,7 @@ def test_a_resource_that_is_not_visible_yet_is_retried(cloud, fault_row, action,
         outcome = attempt(cloud, provision=False, nprocs=1)
         row.seconds = outcome.seconds
         assert outcome.code == 0
-        made_once(cloud, again=3 * [action])
+        check_made_once(cloud, again=3 * [action])
         assert f"AWS does not list yet what it has just created: retrying {action}." in outcome.notes
 
 
@@ -796,7 +796,7 @@ def test_a_duplicate_rule_is_no_error(cloud, fault_row):
         assert (outcome.code, change_counts(cloud)["AuthorizeSecurityGroupIngress"]) == (0, 2)
 
 
-def holds_the_name(cloud, tags: dict[str, str]) -> str:
+def make_group_with_the_name(cloud, tags: dict[str, str]) -> str:
     (vpc,) = {each["VpcId"] for each in cloud.ec2.describe_subnets()["Subnets"]}
     pairs = [{"Key": key, "Value": value} for key, value in tags.items()]
     specification = [{"ResourceType": "security-group", "Tags": pairs}] if pairs else []
@@ -833,7 +833,7 @@ def test_a_name_held_by_leftover_groups_is_refused_with_the_command_that_removes
         Tag.LAUNCH: "launch0",
         Tag.CREATED: an_hour_ago,
     }
-    holds_the_name(cloud, {str(key): value for key, value in tags.items()})
+    make_group_with_the_name(cloud, {str(key): value for key, value in tags.items()})
 
     with fault_row(
         LAUNCH,
@@ -852,7 +852,7 @@ def test_a_name_held_by_leftover_groups_is_refused_with_the_command_that_removes
 
 
 def test_a_foreign_group_of_that_name_is_never_touched(cloud, fault_row):
-    holds_the_name(cloud, {})
+    make_group_with_the_name(cloud, {})
 
     with fault_row(
         LAUNCH,

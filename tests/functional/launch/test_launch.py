@@ -264,12 +264,12 @@ def test_a_cluster_whose_key_is_on_another_machine_cannot_be_connected_to(aws, i
 
 def test_a_cluster_s_processes_and_size_are_read_from_its_tags(aws, image, cloud):
     launch(cloud)
-    cluster = clouds_cluster(cloud)
+    cluster = find_cluster(cloud)
 
     assert (cluster.nprocs, cluster.nthreads, cluster.expected_workers) == (2, 4, 4)
 
 
-def clouds_cluster(cloud) -> Cluster:
+def find_cluster(cloud) -> Cluster:
     from dask_bake.clusters.inventory import find
 
     return find(ec2.connect(cloud, lambda _: None), cloud, "dask")

@@ -55,7 +55,7 @@ OTHER = replace(
     tags=(*BAKED.tags, (Tag.ENVIRONMENT, "torch")),
 )
 ELSEWHERE = Subnet("subnet-9", "vpc-9", "us-east-1c", 4091)
-OURS = SecurityGroup("sg-11111111", "ours", "vpc-1")
+OWN_GROUP = SecurityGroup("sg-11111111", "ours", "vpc-1")
 
 
 class Region(FakeQueries):
@@ -65,7 +65,7 @@ class Region(FakeQueries):
         super().__init__(
             images={"self": (BAKED, OTHER)},
             types=TYPES,
-            security_groups=(OURS,),
+            security_groups=(OWN_GROUP,),
             all_subnets=(*SUBNETS, ELSEWHERE),
             placement_groups={"near": PlacementGroup("near", "available", "cluster")},
             key_names=("mine",),

@@ -19,7 +19,7 @@ from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey, FakeClock, hint_of
 
 
-def connected(cloud):
+def connect(cloud):
     """Return the cloud's EC2 with retries that do not sleep."""
     terminal, clock = Terminal(), FakeClock()
     there = clouds.local_cloud(cloud.url, None)
@@ -28,7 +28,7 @@ def connected(cloud):
 
 
 def launch(cloud, terminal=None, **options) -> int:
-    there, edge, own = connected(cloud)
+    there, edge, own = connect(cloud)
     chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
     return launch_command.run(
         LaunchOptions(**chosen),
@@ -42,7 +42,7 @@ def launch(cloud, terminal=None, **options) -> int:
 
 
 def down(cloud) -> int:
-    there, edge, terminal = connected(cloud)
+    there, edge, terminal = connect(cloud)
     ending = clusters.Ending()
     return clusters.down(there, edge, terminal, ending, name=None, json_output=True)
 
@@ -52,7 +52,7 @@ def state(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
-def all_left(cloud):
+def leftovers(cloud):
     return [*left(cloud), *(each["KeyName"] for each in cloud.ec2.describe_key_pairs()["KeyPairs"])]
 
 
@@ -70,8 +70,8 @@ def test_a_creation_of_unknown_outcome_is_retried_and_done_once(cloud, capsys, f
     ):
         assert launch(cloud, provision=False, nprocs=1) == 0
         assert len(json.loads(capsys.readouterr().out)["nodes"]) == 3
-        assert sorted(all_left(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
-        assert len(all_left(cloud)) == 3 + 2 + 1
+        assert sorted(leftovers(cloud)[-3:]) == ["dask-bake-dask", "dask-bake-dask", "dask-bake-dask/ssh"]
+        assert len(leftovers(cloud)) == 3 + 2 + 1
         made = Counter(
             request["parameters"].get("ClientToken") for request in cloud.requests_for("RunInstances")
         )
@@ -104,7 +104,7 @@ def test_removal_goes_on_whichever_of_its_requests_fail(cloud, capsys, fault_row
         left="nothing",
     ):
         assert down(cloud) == 0
-        assert all_left(cloud) == []
+        assert leftovers(cloud) == []
 
 
 def test_a_failed_launch_is_removed_while_all_requests_are_throttled(cloud, capsys):
@@ -115,7 +115,7 @@ def test_a_failed_launch_is_removed_while_all_requests_are_throttled(cloud, caps
     with pytest.raises(QuotaError):
         launch(cloud)
 
-    assert all_left(cloud) == []
+    assert leftovers(cloud) == []
     assert "AWS is throttling CreateSecurityGroup" in capsys.readouterr().err
     assert [request["code"] for request in cloud.requests_for("RunInstances")] == [None, "VcpuLimitExceeded"]
 
@@ -127,7 +127,7 @@ def test_an_instance_that_is_not_visible_yet_is_ended_when_it_becomes_visible(cl
     with pytest.raises(QuotaError):
         launch(cloud)
 
-    assert all_left(cloud) == []
+    assert leftovers(cloud) == []
 
 
 def test_credentials_that_expire_during_teardown_are_reported_with_all_leftovers(cloud, fault_row):
@@ -152,7 +152,7 @@ def test_credentials_that_expire_during_teardown_are_reported_with_all_leftovers
         assert terminations <= 1
 
     assert down(cloud) == 0
-    assert all_left(cloud) == []
+    assert leftovers(cloud) == []
 
 
 def test_an_instance_that_may_not_be_terminated_does_not_keep_others_alive(cloud, capsys, fault_row):
@@ -181,7 +181,7 @@ def test_an_instance_that_may_not_be_terminated_does_not_keep_others_alive(cloud
     assert left(cloud) == []
 
 
-class Leaving(Terminal):
+class InterruptedTerminal(Terminal):
     """A terminal whose progress view is interrupted just after it has ended."""
 
     @contextmanager
@@ -193,6 +193,6 @@ class Leaving(Terminal):
 
 def test_an_interrupt_after_the_launch_reports_that_the_cluster_is_up(cloud):
     with pytest.raises(LeftoverError, match="interrupted; the cluster dask is running and costs money"):
-        launch(cloud, Leaving())
+        launch(cloud, InterruptedTerminal())
 
     assert len(left(cloud)) == 3 + 2

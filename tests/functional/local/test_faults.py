@@ -288,7 +288,7 @@ def status_check(cloud, instance) -> str:
     return str(statuses[0]["InstanceStatus"]["Status"])
 
 
-def cut_cables(cloud) -> list[str]:
+def blocked_ports(cloud) -> list[str]:
     """The bridge ports that the firewall blocks."""
     return re.findall(r'oifname "(vb\w+)" drop', cloud.firewall[-1])
 
@@ -298,11 +298,11 @@ def test_an_instance_is_unreachable_until_the_rules_are_cleared(cloud):
 
     cloud.fault("cut", instance=cut["InstanceId"])
 
-    assert cut_cables(cloud) == [cable_name(cut["InstanceId"])]
+    assert blocked_ports(cloud) == [cable_name(cut["InstanceId"])]
     assert (cloud.facts(cut), cloud.state(cut), status_check(cloud, cut)) == (None, "running", "impaired")
     assert (cloud.facts(other).instance_id, status_check(cloud, other)) == (other["InstanceId"], "ok")
     cloud.clear_faults()
-    assert cut_cables(cloud) == []
+    assert blocked_ports(cloud) == []
     assert cloud.facts(cut).instance_id == cut["InstanceId"]
 
 
@@ -314,7 +314,7 @@ def test_an_unreachable_instance_that_terminates_leaves_no_firewall_rule(cloud):
     cloud.until(cut, "terminated")
     cloud.running()
 
-    assert cut_cables(cloud) == []
+    assert blocked_ports(cloud) == []
 
 
 @pytest.mark.parametrize("lasting", [(0.2, 1), (1, 0.2)])
@@ -324,7 +324,7 @@ def test_an_instance_is_unreachable_for_the_longest_of_its_rules(cloud, lasting)
     begin = time.monotonic()
     for seconds in lasting:
         cloud.fault("cut", instance=instance["InstanceId"], seconds=seconds)
-    while cut_cables(cloud):
+    while blocked_ports(cloud):
         assert time.monotonic() - begin < 10
         time.sleep(0.01)
     assert time.monotonic() - begin > 1
@@ -335,7 +335,7 @@ def test_a_rule_makes_the_instances_of_a_launch_unreachable_before_they_boot(clo
     cloud.fault("cut", count=1)
     first, second = cloud.run(MinCount=2, MaxCount=2)
 
-    assert cut_cables(cloud) == [cable_name(second["InstanceId"])]
+    assert blocked_ports(cloud) == [cable_name(second["InstanceId"])]
     assert (cloud.facts(first) is None, cloud.facts(second)) == (False, None)
     cloud.until(second, "running")
 
@@ -498,50 +498,50 @@ def test_an_invalid_rule_is_refused_with_a_message(cloud, rule, message):
 
 
 @pytest.fixture
-def by_hand(cloud, monkeypatch):
+def command_line(cloud, monkeypatch):
     """The fake local cloud as the command line's local cloud."""
     monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", cloud.url.rpartition(":")[2])
     return cloud
 
 
-def test_rules_are_added_listed_and_cleared_on_the_command_line(by_hand, capsys):
+def test_rules_are_added_listed_and_cleared_on_the_command_line(command_line, capsys):
     add = ["local", "fault", "add", "error", "--action", "RunInstances", "--where", "InstanceType=t3.*"]
     assert run([*add, "--code", "Unavailable", "--times", "2"]) == 0
     added = capsys.readouterr().out.strip()
-    assert refusal(by_hand.run) == "Unavailable"
+    assert refusal(command_line.run) == "Unavailable"
 
     assert run(["local", "fault", "ls"]) == 0
     assert capsys.readouterr().out == (
         f"{added}: error Unavailable RunInstances InstanceType=t3.*, struck 1 of 2\n"
     )
     assert run(["local", "fault", "ls", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == by_hand.faults()
+    assert json.loads(capsys.readouterr().out) == command_line.faults()
 
     assert run(["local", "fault", "clear"]) == 0
-    assert by_hand.faults() == []
-    by_hand.run()
+    assert command_line.faults() == []
+    command_line.run()
 
 
-def test_a_running_instance_is_struck_from_the_command_line(by_hand):
-    instance = by_hand.running(InstanceMarketOptions={"MarketType": "spot"})
+def test_a_running_instance_is_struck_from_the_command_line(command_line):
+    instance = command_line.running(InstanceMarketOptions={"MarketType": "spot"})
     words = ["local", "fault", "add", "spot-notice", "--notice", "0", "--instance"]
 
     assert run([*words, instance["InstanceId"]]) == 0
-    by_hand.until(instance, "terminated")
+    command_line.until(instance, "terminated")
 
 
-def test_an_on_demand_instance_gets_no_spot_notice(by_hand, capsys):
-    by_hand.fault("spot-notice", notice=0, times=0)
-    instance = by_hand.running()
+def test_an_on_demand_instance_gets_no_spot_notice(command_line, capsys):
+    command_line.fault("spot-notice", notice=0, times=0)
+    instance = command_line.running()
 
     assert run(["local", "fault", "add", "spot-notice", "--instance", instance["InstanceId"]]) == 2
     assert "is not a spot instance and gets no interruption notice" in " ".join(
         capsys.readouterr().err.split()
     )
-    assert by_hand.state(instance) == "running"
+    assert command_line.state(instance) == "running"
 
 
-def test_a_parameter_pattern_can_require_several_values(by_hand):
+def test_a_parameter_pattern_can_require_several_values(command_line):
     """For example to select the head of one cluster."""
     anywhere = "TagSpecification.*.Tag.*.Value"
     words = [f"--where={anywhere}=head", f"--where={anywhere}=taxi"]
@@ -552,13 +552,15 @@ def test_a_parameter_pattern_can_require_several_values(by_hand):
         listed = [{"Key": str(number), "Value": value} for number, value in enumerate(values)]
         return {"TagSpecifications": [{"ResourceType": "instance", "Tags": listed}]}
 
-    by_hand.run(**tags("head", "other"))
-    by_hand.run(**tags("worker", "taxi"))
-    assert refusal(by_hand.run, **tags("head", "taxi")) == "Unavailable"
+    command_line.run(**tags("head", "other"))
+    command_line.run(**tags("worker", "taxi"))
+    assert refusal(command_line.run, **tags("head", "taxi")) == "Unavailable"
 
 
 @pytest.mark.parametrize("kind", FaultKind)
-def test_every_kind_can_be_added_on_the_command_line_and_is_listed_with_its_options(by_hand, capsys, kind):
+def test_every_kind_can_be_added_on_the_command_line_and_is_listed_with_its_options(
+    command_line, capsys, kind
+):
     of_launches = kind in FOR_INSTANCES | {FaultKind.CAPACITY}
     action = "RunInstances" if of_launches else "Describe*"
     lasting = ["--seconds", "0.5"] if kind in OPTION_KINDS["seconds"] else []
@@ -570,7 +572,7 @@ def test_every_kind_can_be_added_on_the_command_line_and_is_listed_with_its_opti
 
     listed = capsys.readouterr().out.splitlines()[-1]
     assert listed == " ".join([f"fault-1: {kind} {action} --skip 1", *lasting]) + ", struck 0 of all"
-    assert [(rule["kind"], rule["action"]) for rule in by_hand.faults()] == [(kind, action)]
+    assert [(rule["kind"], rule["action"]) for rule in command_line.faults()] == [(kind, action)]
 
 
 @pytest.mark.parametrize(
@@ -589,35 +591,35 @@ def test_every_kind_can_be_added_on_the_command_line_and_is_listed_with_its_opti
         ([], "Missing argument 'KIND'"),
     ],
 )
-def test_a_contradictory_rule_is_a_usage_error_with_a_hint(by_hand, capsys, words, message):
+def test_a_contradictory_rule_is_a_usage_error_with_a_hint(command_line, capsys, words, message):
     assert run(["local", "fault", "add", *words]) == 2
 
     captured = capsys.readouterr()
     assert (captured.out, message in " ".join(captured.err.split())) == ("", True), captured.err
     assert all(len(line) <= 80 for line in captured.err.splitlines())
-    assert by_hand.faults() == []
+    assert command_line.faults() == []
 
 
 def test_another_server_at_the_port_is_reported(monkeypatch, capsys):
-    def somebody(_environ, start_response):
+    def other_server(_environ, start_response):
         start_response("404 Not Found", [("Content-Type", "text/html")])
         return [b"<html>"]
 
-    with listening_at(somebody) as url:
+    with listening_at(other_server) as url:
         monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", url.rpartition(":")[2])
         assert run(["local", "fault", "ls"]) == 1
 
     assert f"another program answers at {url}" in " ".join(capsys.readouterr().err.split())
 
 
-def test_an_invalid_rule_is_a_usage_error(by_hand, capsys):
+def test_an_invalid_rule_is_a_usage_error(command_line, capsys):
     assert run(["local", "fault", "add", "flood"]) == 2
     assert "there is no fault of the kind 'flood'" in capsys.readouterr().err
 
 
 def test_without_a_local_cloud_the_fault_command_fails(monkeypatch, capsys):
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
     monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))
 
     assert run(["local", "fault", "ls"]) == 1

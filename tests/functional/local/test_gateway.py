@@ -59,10 +59,10 @@ def test_addresses_run_out_at_the_end_of_the_block_and_are_reused_after_terminat
         cloud.terminate(instances[3])
         cloud.until(instances[3], "terminated")
 
-        assert until_free(cloud)["PrivateIpAddress"] == instances[3]["PrivateIpAddress"]
+        assert run_when_free(cloud)["PrivateIpAddress"] == instances[3]["PrivateIpAddress"]
 
 
-def until_free(cloud: Server) -> dict[str, Any]:
+def run_when_free(cloud: Server) -> dict[str, Any]:
     """Return an instance as soon as an address is free."""
     deadline = time.monotonic() + 10
     while True:
@@ -424,9 +424,9 @@ def test_a_failure_to_make_samples_is_an_s3_error(settings):
         raise BakeError("cannot write the sample data <here>")
 
     gateway = Gateway(
-        unasked,
-        unasked,
-        Ec2Api(unasked, MotoEc2(None, None), None),
+        must_not_be_called,
+        must_not_be_called,
+        Ec2Api(must_not_be_called, MotoEc2(None, None), None),
         caller_address="",
         load_samples=fail,
         status=dict,
@@ -442,5 +442,5 @@ def test_a_failure_to_make_samples_is_an_s3_error(settings):
     )
 
 
-def unasked(environ, start_response):
+def must_not_be_called(environ, start_response):
     raise AssertionError("moto was called")

@@ -105,8 +105,8 @@ def test_a_malformed_instance_id_and_an_unknown_one_have_different_errors(cloud,
     call = getattr(cloud.ec2, operation)
 
     assert refusal(call, InstanceIds=[instance_id]) == "InvalidInstanceID.Malformed"
-    for nobody in ("i-0fffffffffffffff0", "i-0ffffff0"):
-        assert refusal(call, InstanceIds=[nobody]) == "InvalidInstanceID.NotFound"
+    for unknown in ("i-0fffffffffffffff0", "i-0ffffff0"):
+        assert refusal(call, InstanceIds=[unknown]) == "InvalidInstanceID.NotFound"
 
 
 @pytest.mark.parametrize(

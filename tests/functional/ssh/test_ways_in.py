@@ -53,11 +53,11 @@ class Scene:
     def transport(self) -> Transport:
         return transport_of(self.cluster, CLOUD)
 
-    def reached(self, index=0):
+    def node_host(self, index=0):
         return host(self.cluster, self.cluster.nodes[index], self.keystore, self.transport)
 
     def run(self, *words, index=0):
-        command = shell_command(self.reached(index), words, is_terminal=False)
+        command = shell_command(self.node_host(index), words, is_terminal=False)
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
 
     def pin_all(self):
@@ -188,7 +188,7 @@ def test_the_scheduler_is_queried_through_the_tunnel(scene):
 def test_a_tunnel_with_a_wrong_host_key_never_opens_and_reports_why(scene):
     scene.keystore.pin(scene.cluster.nodes[0], scene.worker.public_host_key)
 
-    with Tunnel(scene.reached(), [Forward(free_port(), 8787)]) as tunnel:
+    with Tunnel(scene.node_host(), [Forward(free_port(), 8787)]) as tunnel:
         trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
 
     assert trouble == "Host key verification failed."
@@ -215,7 +215,7 @@ def test_the_aws_cli_s_error_is_reported_and_it_is_not_restarted_at_once(scene):
     def started():
         return len(log.read_text().splitlines())
 
-    with Tunnel(scene.reached(), [Forward(free_port(), 8787)], clock=lambda: now[0]) as tunnel:
+    with Tunnel(scene.node_host(), [Forward(free_port(), 8787)], clock=lambda: now[0]) as tunnel:
         trouble = wait_for(lambda: tunnel.advance() or tunnel.trouble)
         assert (tunnel.advance(), tunnel.advance(), started()) == (False, False, 1)
         now[0] = 1.5
