@@ -12,7 +12,7 @@ from dask_bake.cli.click_types import SectionedGroup
 from dask_bake.cli.options import TypedFlags
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.system.signals import Interrupts
-from dask_bake.system.streams import TolerantStream
+from dask_bake.system.streams import TolerantStream, escape_unencodable
 
 SECTIONS = {
     "Image": (bake.bake_command, bake.lock_command, images.images_group),
@@ -58,6 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and exit with its code."""
     interrupts = Interrupts()
     interrupts.listen()
+    escape_unencodable(sys.stdout, sys.stderr)
     if sys.stderr is not None:
         sys.stderr = TolerantStream(sys.stderr)
     code = run(arguments, at_end=interrupts.end)

@@ -1,8 +1,16 @@
-"""Wrap stdout and stderr so that writing to a closed pipe does not abort the command."""
+"""Make stdout and stderr tolerant: of a closed pipe, and of characters that their encoding lacks."""
 
+import io
 import os
 from contextlib import suppress
 from typing import Any, TextIO
+
+
+def escape_unencodable(*streams: TextIO | None) -> None:
+    """Make the streams write a character that their encoding lacks as an escape such as ``\\xfc``."""
+    for stream in streams:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class TolerantStream:

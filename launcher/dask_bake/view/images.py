@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.rule import Rule
 from rich.table import Table
@@ -84,7 +83,7 @@ def _row(facts: ImageFacts, now: datetime) -> tuple[str, ...]:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int], style: str) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = layout.FittingTable.grid(padding=(0, 2))
     for heading, width in zip(HEADINGS, widths, strict=False):
         table.add_column(width=width, justify="right" if heading in RIGHT else "left", no_wrap=True)
     table.add_column(overflow="fold")
@@ -147,7 +146,7 @@ def _manifest(manifest: Manifest) -> list[RenderableType]:
     inputs = [(name, value) for name, value in manifest.inputs]
     files = [(file.sha256[:8], f"{file.path}{'*' if file.executable else ''}") for file in manifest.files]
     packages = [
-        Text(" ".join(part for part in (each.name, each.version, each.build) if part), no_wrap=True)
+        Text(" ".join(part for part in (each.name, each.version, each.build) if part), overflow="fold")
         for each in manifest.packages
     ]
     return [
@@ -159,7 +158,7 @@ def _manifest(manifest: Manifest) -> list[RenderableType]:
         layout.indented(layout.grid(files)),
         Text(),
         Text(f"{len(packages)} packages", "bold"),
-        layout.indented(Columns(packages, padding=(0, 2), column_first=True)),
+        layout.indented(layout.FittingColumns(packages, padding=(0, 2), column_first=True)),
     ]
 
 

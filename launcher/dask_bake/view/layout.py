@@ -5,16 +5,21 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from rich import box
-from rich.console import RenderableType
+from rich.columns import Columns
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.measure import Measurement, measure_renderables
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from dask_bake.errors import BakeError
 from dask_bake.hints import complete
+from dask_bake.view.console import MOST_WIDTH
 
 INDENT = 2
 """Columns by which details are indented below their heading."""
+FOLDED_WIDTH = 10
+"""Columns that a cell gets at least that may take several lines."""
 
 
 def as_json(document: object) -> str:
@@ -35,6 +40,33 @@ def finding_text(kind: str, problem: str, remedy: str) -> Text:
     return Text.assemble((f"{kind}: ", "bold yellow"), problem, "\n  ", remedy)
 
 
+class FittingTable(Table):
+    """Table whose columns take several lines where the console is too narrow for them; nothing is cut off."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the table; where it needs more room than there is, all columns may wrap."""
+        wide = options.update(max_width=MOST_WIDTH)
+        needed = Table.__rich_measure__(self, console, wide).maximum
+        for column in self.columns:
+            if not column.no_wrap:
+                widest = max(
+                    (Measurement.get(console, wide, cell).maximum for cell in column.cells), default=0
+                )
+                needed -= max(0, widest - FOLDED_WIDTH)
+        if needed > options.max_width:
+            for column in self.columns:
+                column.no_wrap, column.overflow = False, "fold"
+        yield from super().__rich_console__(console, options)
+
+
+class FittingColumns(Columns):
+    """Columns of texts, as many as there is room for; a pipe is as wide as the longest text."""
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        """Return the width of the longest text."""
+        return measure_renderables(console, options, self.renderables)
+
+
 def grid(rows: Sequence[Sequence[str | Text]], *, wraps: int | None = None, right: int = 99) -> Table:
     """Return rows of cells, in columns as wide as they need.
 
@@ -42,7 +74,7 @@ def grid(rows: Sequence[Sequence[str | Text]], *, wraps: int | None = None, righ
         wraps: the only column that may take more than one line; all may by default.
         right: the first of the columns that are aligned to the right.
     """
-    found = Table.grid(padding=(0, 2))
+    found = FittingTable.grid(padding=(0, 2))
     for column in range(max(map(len, rows), default=0)):
         found.add_column(
             no_wrap=wraps is not None and column != wraps,
@@ -56,7 +88,7 @@ def grid(rows: Sequence[Sequence[str | Text]], *, wraps: int | None = None, righ
 
 def pairs(rows: Sequence[tuple[str, str | Text]]) -> Table:
     """Return labels and their values; a value may take several lines."""
-    found = Table.grid(padding=(0, 2))
+    found = FittingTable.grid(padding=(0, 2))
     found.add_column(style="dim", no_wrap=True)
     found.add_column(overflow="fold")
     for label, value in rows:
@@ -70,7 +102,7 @@ def table(*headings: str, folds: Sequence[str] = ()) -> Table:
     Args:
         folds: headings of columns that share the width, and may take several lines.
     """
-    found = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    found = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for heading in headings:
         found.add_column(
             heading.lstrip(">"),
@@ -84,7 +116,7 @@ def table(*headings: str, folds: Sequence[str] = ()) -> Table:
 
 def indented(content: RenderableType) -> Padding:
     """Return the content, indented below its heading."""
-    return Padding(content, (0, 0, 0, INDENT), expand=False)
+    return Padding(content, (0, 0, 0, INDENT), expand=isinstance(content, FittingColumns))
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.hints import complete
+from dask_bake.view.console import FittingConsole
 from dask_bake.view.layout import as_json
 from dask_bake.view.progress import REFRESHES_PER_SECOND, BakeProgress, LaunchProgress
 
@@ -28,8 +29,8 @@ class Terminal:
     def __init__(
         self, out: Console | None = None, err: Console | None = None, *, flags: Sequence[str] = ()
     ) -> None:
-        self.out = out or Console(highlight=False, markup=False, emoji=False)
-        self.err = err or Console(stderr=True, highlight=False, markup=False, emoji=False)
+        self.out = out or FittingConsole()
+        self.err = err or FittingConsole(stderr=True)
         self.flags = tuple(flags)
         self.calls: list[str] = []
         self.last_seen: ClusterSeen | None = None

@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError
 from dask_bake.view import layout
 from dask_bake.view.cluster_json import cluster_document, metadata_document, plan_document
 from fakes import a_cluster, a_plan
-from rendering import rendered
+from rendering import a_console, rendered, written
 
 CLUSTER = a_cluster()
 
@@ -46,3 +46,37 @@ def test_an_age_has_one_unit(age, text):
 )
 def test_a_size_has_decimal_units(count, text):
     assert layout.bytes_text(count) == text
+
+
+def narrow(renderable, width):
+    console = a_console(width, is_terminal=True)
+    console.print(renderable)
+    lines = written(console).splitlines()
+    assert max(map(len, lines)) <= width
+    return lines
+
+
+@pytest.mark.parametrize("width", [60, 40])
+def test_a_table_in_a_narrow_terminal_loses_no_character(width):
+    cells = ("bug-on-a-long-name", "local us-east-1", "3", "4 of 12", "m6i.2xlarge", "11 min")
+    shown = layout.table("cluster", "where", ">nodes", ">workers", "type", ">age")
+    shown.add_row(*cells)
+
+    lines = narrow(shown, width)
+
+    characters = sorted("".join("".join(line.split()) for line in lines))
+    expected = [*cells, "cluster", "where", "nodes", "workers", "type", "age"]
+    assert [each for each in characters if each != "─"] == sorted("".join("".join(expected).split()))
+
+
+def test_a_grid_in_a_narrow_terminal_loses_no_character():
+    lines = narrow(layout.grid([("i-0123456789abcdef0", "a description of it", "$0.10")], wraps=1), 30)
+
+    assert "".join("".join(line[:12].split()) for line in lines).startswith("i-0123")
+    assert sorted("".join("".join(lines).split())) == sorted("i-0123456789abcdef0adescriptionofit$0.10")
+
+
+def test_a_table_with_room_enough_is_on_one_line():
+    shown = layout.grid([("scripts/10-system.sh", "x" * 30)], wraps=1)
+
+    assert narrow(shown, 80) == [f"scripts/10-system.sh  {'x' * 30}"]

@@ -1,0 +1,35 @@
+"""rich consoles as wide as a terminal, or as what is printed where the output is no terminal."""
+
+import os
+from typing import Any
+
+from rich.console import Console
+from rich.measure import Measurement
+
+PIPE_WIDTH = 80
+"""Columns of output that is no terminal; more where a line needs more."""
+LEAST_WIDTH = 30
+"""Columns of the narrowest terminal; a narrower one wraps the lines itself."""
+MOST_WIDTH = 1_000_000
+
+
+class FittingConsole(Console):
+    """Console that cuts nothing off: a pipe has no width, and a terminal's may be reported as 0."""
+
+    def __init__(self, *, stderr: bool = False, **options: Any) -> None:
+        columns = os.environ.get("COLUMNS", "")
+        is_unset = columns.isdigit() and int(columns) == 0
+        environ = {key: value for key, value in os.environ.items() if not (is_unset and key == "COLUMNS")}
+        super().__init__(
+            stderr=stderr, highlight=False, markup=False, emoji=False, **{"_environ": environ, **options}
+        )
+        if columns.isdigit() and 0 < int(columns) < LEAST_WIDTH:
+            self.width = LEAST_WIDTH
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print the objects; where the output is no terminal, as wide as they are."""
+        if not self.is_terminal:
+            wide = self.options.update(max_width=MOST_WIDTH)
+            needed = (Measurement.get(self, wide, each).maximum for each in objects)
+            self.width = max((PIPE_WIDTH, *needed))
+        super().print(*objects, **options)

@@ -1,0 +1,83 @@
+"""Output that a terminal or a pipe cannot show as it is: no traceback, and nothing cut off."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HOME = Path(__file__).parents[2]
+
+
+def output_of(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[bytes]":
+    return subprocess.run(
+        [sys.executable, "-m", "dask_bake", *arguments],
+        env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), **environ},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+
+
+def configured(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "dask.yaml"
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [("ascii", rb"ort=Z\xfcrich"), ("latin-1", b"ort=Z\xfcrich"), ("utf-8", "ort=Zürich".encode())],
+)
+def test_a_character_that_the_encoding_lacks_is_shown_as_an_escape(encoding, shown, tmp_path):
+    config = configured(tmp_path, "bake:\n  tag:\n    ort: Zürich\n")
+
+    ended = output_of("config", "tag", DASK_CONFIG=config, PYTHONIOENCODING=encoding)
+
+    assert (ended.returncode, ended.stdout.strip()) == (0, shown)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["launch", "--help"],
+        ["config"],
+        ["config", "--json"],
+        ["iam-policy"],
+        ["launch", "--colour", "Zürich"],
+        ["launch", "--name", "Zürich"],
+        ["launch", "--tag", "Zürich", "--dry-run"],
+        ["images", "show", "ami-ü"],
+    ],
+    ids=" ".join,
+)
+def test_no_command_fails_because_of_the_encoding(arguments, tmp_path):
+    ended = output_of(*arguments, PYTHONIOENCODING="ascii", AWS_ENDPOINT_URL="http://127.0.0.1:9")
+
+    assert b"Traceback" not in ended.stderr
+    assert ended.returncode in (0, 1, 2)
+
+
+def test_bytes_that_are_not_utf_8_are_shown(tmp_path):
+    """A file's name may be in any encoding."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "dask_bake", "launch", "--dry-run", "--name", b"Z\xfcrich"],
+        env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+        capture_output=True,
+        check=False,
+    )
+
+    assert (ended.returncode, b"Traceback" in ended.stderr) == (2, False)
+
+
+@pytest.mark.parametrize("columns", ["0", "5", "40", "60"])
+def test_piped_output_is_not_cut_to_the_columns_of_the_environment(columns, tmp_path):
+    name = "a-" * 60
+    config = configured(tmp_path, f"bake:\n  tag:\n    name: {name}\n")
+
+    ended = output_of("config", DASK_CONFIG=config, COLUMNS=columns)
+
+    assert ended.returncode == 0
+    assert any(f"name={name}" in line and config in line for line in ended.stdout.decode().splitlines())
