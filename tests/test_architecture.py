@@ -58,6 +58,8 @@ ONLY_PLACES = {
     "rich": ("view",),
     "moto": ("local.moto", "local.samples.s3"),
     "werkzeug": ("local",),
+    "packaging": ("environment.pip.target",),
+    "uv": ("environment.pip.host_pip",),
     "numpy": ("local.samples.taxi_rides",),
 }
 KNOW_THE_LOCAL_CLOUD = ("local", "clouds", "commands.local")

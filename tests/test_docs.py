@@ -42,6 +42,7 @@ CONTROL_WORDS = re.compile(r"[|<>&;#].*")
 OF_TESTS = {"DASK_BAKE_TEST_ALL"}
 # Options of pip, of systemd-nspawn and of an example.
 OF_OTHERS = {
+    *("--index-url", "--extra-index-url", "--find-links"),
     "--no-index",
     "--require-hashes",
     "--keep-unit",

@@ -84,6 +84,7 @@ class _Handler(SimpleHTTPRequestHandler):
     def do_GET(self) -> None:
         name = urlsplit(self.path).path
         path = Path(self.translate_path(name.removeprefix(self.prefix)))
+        path = path / "index.html" if path.is_dir() else path
         self.served.requests.append(self.path)
         if self.served.hanging:
             self.served.closed.wait()
@@ -101,6 +102,7 @@ class _Handler(SimpleHTTPRequestHandler):
             middle = len(data) // 2
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
+            self.send_header("Content-Type", self.guess_type(path))
             self.end_headers()
             if path.name in self.served.truncated:
                 data = data[:middle]

@@ -10,8 +10,10 @@ Open ``resolve`` first: ``prepare`` returns the installer of an environment, wit
 - ``lock_files`` finds the lock. It is used as long as it matches the environment.yml, so that a second bake
   installs the same packages; otherwise a new lock is made and written beside the file. A lock given by
   ``--lock`` is used or refused, and never replaced.
-- ``conda`` solves with rattler. ``pip`` runs the host's pip with the host's settings, so that indexes,
-  proxies and certificates need not be configured twice; ``pip_lock`` is the format of its lock.
+- ``conda`` solves with rattler. ``pip`` resolves with uv, and builds and downloads with the host's pip, both
+  with the user's settings of pip, so that indexes, proxies and certificates need not be configured twice;
+  ``pip_lock`` is the format of its lock. ``translate`` turns conda's specs into pip's requirements, with the
+  names in ``names.toml``.
 - ``installers`` packs the locked packages, verified by their hashes, into the payload of the image. The
   instance that is baked needs no network for them.
 

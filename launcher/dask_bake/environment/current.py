@@ -8,10 +8,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import Distribution
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import yaml
 
-from dask_bake.environment.names import normalized_name
+from dask_bake.environment.names import normalized_name, without_secrets
 from dask_bake.models.debian import RUNNING_PYTHON
 
 DASK_BAKE = "dask-bake"
@@ -21,7 +23,7 @@ DASK_PROJECTS = ("dask", "distributed")
 
 @dataclass(frozen=True)
 class OwnEnvironment:
-    """The running Python's environment.yml, and the local projects that it leaves out."""
+    """The running Python's environment.yml, and the projects that it leaves out as their sources are gone."""
 
     text: bytes
     left_out: tuple[str, ...]
@@ -32,16 +34,18 @@ def own_environment(
 ) -> OwnEnvironment:
     """Return the running Python's packages, pinned: conda's as specs, others as requirements.
 
-    Excluded are dask-bake, packages that only dask-bake needs, and packages installed from a folder.
+    A package that was installed from a folder or a repository comes from there again, editable ones included.
+    Excluded are dask-bake, and packages that only dask-bake needs.
     """
     there = list(importlib.metadata.distributions() if distributions is None else distributions)
     by_name = {normalized_name(each.metadata["Name"]): each for each in there if each.metadata["Name"]}
     conda = _conda_packages(prefix)
-    local = sorted(name for name, each in by_name.items() if _is_local(each) and name != DASK_BAKE)
-    dropped = {DASK_BAKE, *local, *_own_dependencies(by_name)}
+    direct = {name: _requirement(name, each) for name, each in by_name.items() if _is_direct(each)}
+    gone = sorted(name for name, line in direct.items() if not line and name != DASK_BAKE)
+    dropped = {DASK_BAKE, *gone, *_own_dependencies(by_name)}
     from_conda = {name for name, each in by_name.items() if _installer(each) == "conda"}
     pip = [
-        f"{name}=={each.version}"
+        direct.get(name) or f"{name}=={each.version}"
         for name, each in sorted(by_name.items())
         if name not in dropped and name not in from_conda and name != "pip"
     ]
@@ -55,7 +59,7 @@ def own_environment(
         "name": "from-env",
         "dependencies": [python, "pip", *specs, *([{"pip": pip}] if pip else [])],
     }
-    return OwnEnvironment(yaml.safe_dump(document, sort_keys=False).encode(), tuple(local))
+    return OwnEnvironment(yaml.safe_dump(document, sort_keys=False).encode(), tuple(gone))
 
 
 def is_of_python(depends: Iterable[str]) -> bool:
@@ -102,6 +106,17 @@ def _installer(distribution: Distribution) -> str:
     return (distribution.read_text("INSTALLER") or "").strip()
 
 
-def _is_local(distribution: Distribution) -> bool:
+def _is_direct(distribution: Distribution) -> bool:
     """Return whether the package was installed from a URL or a folder (PEP 610)."""
     return distribution.read_text("direct_url.json") is not None
+
+
+def _requirement(name: str, distribution: Distribution) -> str:
+    """Return the requirement of a package that came from a URL or a folder; empty if that is gone."""
+    record = json.loads(distribution.read_text("direct_url.json") or "{}")
+    url, tail = without_secrets(record.get("url", "")), record.get("subdirectory")
+    if vcs := record.get("vcs_info"):
+        url = f"{vcs['vcs']}+{url}@{vcs['commit_id']}"
+    elif url.startswith("file:") and not Path(url2pathname(urlsplit(url).path)).exists():
+        return ""
+    return f"{name} @ {url}{f'#subdirectory={tail}' if tail else ''}" if url else ""

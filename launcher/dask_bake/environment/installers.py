@@ -2,15 +2,16 @@
 
 import tarfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.download import fetch as fetch_archives
 from dask_bake.environment.conda.solve import CondaLock
-from dask_bake.environment.pip import Target
-from dask_bake.environment.pip import fetch as fetch_wheels
+from dask_bake.environment.pip.download import fetch as fetch_wheels
+from dask_bake.environment.pip.requirement_files import index_options
+from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import REQUIREMENT, Lock, Package, parse_lock
 from dask_bake.environment.spec import Environment
 from dask_bake.environment.variables import variables_file
@@ -53,6 +54,7 @@ class PipInstaller:
     text: str
     cache: Path
     name: str = "pip"
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def lock(self) -> Lock:
@@ -66,7 +68,7 @@ class PipInstaller:
 
     def bring(self, payload: Path, notify: Notify) -> int:
         """Pack the wheels into wheels.tar and return their size."""
-        return _pack_wheels(self.lock, payload, self.cache, notify)
+        return _pack_wheels(self.lock, self.environment, self.folder, payload, self.cache, notify)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ class CondaInstaller:
     channels: Channels
     cache: Path
     name: str = "conda"
+    folder: Path = field(default_factory=Path.cwd)
 
     @property
     def lock(self) -> Lock:
@@ -119,7 +122,8 @@ class CondaInstaller:
         target = Target(OLDEST.python, self.architecture.machine)
         _pack(fetch_wheels([tool], target, self.cache / "wheels", notify), payload / "rattler.tar")
         if self.pip_text:
-            size += _pack_wheels(parse_lock(self.pip_text), payload, self.cache / "wheels", notify)
+            lock = parse_lock(self.pip_text)
+            size += _pack_wheels(lock, self.environment, self.folder, payload, self.cache / "wheels", notify)
         return size
 
 
@@ -140,9 +144,18 @@ def _inputs(environment: Environment) -> dict[str, bytes]:
     }
 
 
-def _pack_wheels(lock: Lock, payload: Path, cache: Path, notify: Notify) -> int:
-    target = Target(lock.python, lock.platform, NEWEST.glibc)
-    wheels = fetch_wheels(lock.packages, target, cache, notify)
+def _pack_wheels(
+    lock: Lock, environment: Environment, folder: Path, payload: Path, cache: Path, notify: Notify
+) -> int:
+    wheels = fetch_wheels(
+        lock.packages,
+        Target(lock.python, lock.platform, NEWEST.glibc),
+        cache,
+        notify,
+        sources=lock.sources,
+        folder=folder,
+        index=index_options(environment.requirements, folder),
+    )
     return _pack(wheels, payload / "wheels.tar")
 
 

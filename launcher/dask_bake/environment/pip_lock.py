@@ -1,11 +1,14 @@
 """Locked packages of an environment, and pip.lock, a requirements file with hashes."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from dask_bake.errors import BakeError
 
 REQUIREMENT = re.compile(r"(?P<name>\S+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
+SOURCE = re.compile(r"# source: (?P<name>\S+) (?P<source>.+)")
+INPUT = re.compile(r"# input: (?P<sha256>[0-9a-f]{64}) (?P<path>.+)")
 HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
 
 
@@ -28,12 +31,18 @@ class Lock:
 
     ``environment`` is the sha256 of its environment.yml; ``platform`` is Linux's name for the processor
     architecture.
+
+    Args:
+        sources: what the wheels of some packages are made of, by the packages' names.
+        inputs: hashes of files and folders that the environment names, by their paths relative to it.
     """
 
     environment: str
     python: str
     platform: str
     packages: tuple[Package, ...]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, str] = field(default_factory=dict)
 
     def version(self, name: str) -> str:
         """Return the version of a package; empty if the lock does not have it."""
@@ -44,9 +53,15 @@ def parse_lock(text: str) -> Lock:
     """Parse a pip.lock."""
     headers: dict[str, str] = {}
     packages: list[Package] = []
+    sources: dict[str, str] = {}
+    inputs: dict[str, str] = {}
     for line in text.splitlines():
         if header := HEADER.fullmatch(line):
             headers[header["key"]] = header["value"]
+        elif source := SOURCE.fullmatch(line):
+            sources[source["name"]] = source["source"]
+        elif found := INPUT.fullmatch(line):
+            inputs[found["path"]] = found["sha256"]
         elif pinned := REQUIREMENT.fullmatch(line):
             packages.append(Package(**pinned.groupdict()))
         elif line and not line.startswith("#"):
@@ -55,7 +70,7 @@ def parse_lock(text: str) -> Lock:
             )
     if missing := [key for key in ("environment", "python", "platform") if key not in headers]:
         raise BakeError(f"pip.lock does not say its {', '.join(missing)}", hint="run dask-bake lock")
-    return Lock(**headers, packages=tuple(packages))
+    return Lock(**headers, packages=tuple(packages), sources=sources, inputs=inputs)
 
 
 def render_lock(lock: Lock) -> str:
@@ -65,6 +80,8 @@ def render_lock(lock: Lock) -> str:
         f"# environment: {lock.environment}",
         f"# python: {lock.python}",
         f"# platform: {lock.platform}",
+        *(f"# input: {sha256} {path}" for path, sha256 in sorted(lock.inputs.items())),
+        *(f"# source: {name} {source}" for name, source in sorted(lock.sources.items())),
     ]
     return "\n".join([*lines, *map(requirement, lock.packages)]) + "\n"
 

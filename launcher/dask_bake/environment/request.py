@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dask_bake.environment.conda.channels import Channels
@@ -39,6 +39,7 @@ class Request:
         base: the Debian release of the base image, if the user named one.
         caller: the minor version of the Python that dask-bake runs in. An environment that names no Python
             gets it, so that a client on this machine can talk to the cluster.
+        folder: the folder that paths in the environment are relative to.
     """
 
     options: EnvironmentOptions
@@ -49,6 +50,7 @@ class Request:
     channels: Channels
     base: DebianRelease | None = None
     caller: str = RUNNING_PYTHON
+    folder: Path = field(default_factory=Path.cwd)
 
     def locks_for(self, python: str) -> LockFiles:
         """Return the locks for that minor version; an environment that names its Python has one set."""
@@ -92,7 +94,8 @@ def read_request(
     named = [spec.channel for spec in map(parse_spec, environment.specs) if spec.channel]
     names = effective_channels(options.channels, listed, settings, named)
     channels = Channels(names, settings, directories.cache / "repodata")
-    return Request(options, directories, origin, environment, locks, channels, base)
+    folder = file.absolute().parent if file else Path.cwd()
+    return Request(options, directories, origin, environment, locks, channels, base, folder=folder)
 
 
 def environment_name(options: EnvironmentOptions) -> str:
@@ -118,5 +121,5 @@ def _read(path: Path) -> bytes:
 def _own_text(notify: Notify) -> bytes:
     own = own_environment()
     if own.left_out:
-        notify(Note(f"Left out, as no index has them: {', '.join(own.left_out)}."))
+        notify(Note(f"Left out, as their sources are gone: {', '.join(own.left_out)}."))
     return own.text

@@ -8,7 +8,9 @@ from dask_bake.environment.conda.lock import CondaLocking
 from dask_bake.environment.conda.match_spec import allows
 from dask_bake.environment.installers import Installer, PipInstaller
 from dask_bake.environment.lock_files import read
-from dask_bake.environment.pip import Target, resolve
+from dask_bake.environment.pip.requirement_files import are_unchanged
+from dask_bake.environment.pip.resolve import resolve
+from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
 from dask_bake.environment.request import Request
 from dask_bake.environment.translate import for_pip
@@ -82,6 +84,7 @@ def _pip(request: Request, notify: Notify) -> PipInstaller:
     """Return the installer of wheels, for the base image's own Python."""
     if request.options.channels:
         notify(Note("--channel has no effect: pip installs from its own index."))
+    cache = request.directories.cache / "wheels"
     machine, release = request.options.architecture.machine, pip_release(request)
     target = Target(release.python, machine, release.glibc)
     wanted = for_pip(request.environment, request.origin)
@@ -89,15 +92,19 @@ def _pip(request: Request, notify: Notify) -> PipInstaller:
         notify(Note(note))
 
     def make() -> str:
-        packages = resolve(wanted.requirements, target, notify=notify)
-        return render_lock(Lock(request.environment.sha256, release.python, machine, packages))
+        found = resolve(wanted.requirements, target, folder=request.folder, cache=cache, notify=notify)
+        lock = Lock(
+            request.environment.sha256, release.python, machine, found.packages, found.sources, found.inputs
+        )
+        return render_lock(lock)
 
     def holds(text: str) -> bool:
         lock = parse_lock(text)
-        return lock.platform == machine and minor(lock.python) == release.python_minor
+        fits = lock.platform == machine and minor(lock.python) == release.python_minor
+        return fits and are_unchanged(lock.inputs, request.folder)
 
     text = request.locks_for(release.python_minor).text("pip.lock", make, holds=holds)
-    return PipInstaller(request.environment, text, request.directories.cache / "wheels")
+    return PipInstaller(request.environment, text, cache, folder=request.folder)
 
 
 def pip_release(request: Request) -> DebianRelease:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 import yaml
 
 from dask_bake.environment.conda.match_spec import parse_spec
-from dask_bake.environment.names import without_secrets
 from dask_bake.environment.variables import parse_variables
 from dask_bake.errors import UsageError
 from dask_bake.models.tags import DEFAULT_ENVIRONMENT
@@ -83,16 +82,8 @@ def _dependencies(dependencies: list[object], origin: str) -> tuple[tuple[str, .
 
 def _pip_line(line: object, origin: str) -> str:
     text = _text(line, "pip", origin).strip()
-    if text.startswith("-"):
-        raise UsageError(
-            f"{origin} gives pip the option {text.split()[0]}: its pip part can hold requirements alone",
-            hint="pip's own settings say which index is used: see pip config",
-        )
-    if "://" in text or text.startswith((".", "/", "~")) or text.endswith((".whl", ".zip", ".tar.gz")):
-        raise UsageError(
-            f"{origin} asks pip for {without_secrets(text)}, which no index has",
-            hint="build a wheel of it and put that into the index that pip uses",
-        )
+    if "\n" in text:
+        raise UsageError(f"{origin} has {text!r} under pip, which is several lines", hint="a list of lines")
     return text
 
 

@@ -34,7 +34,8 @@ def for_pip(environment: Environment, origin: str = "environment.yml") -> ForPip
     known = known_names()
     if alone := [spec.name for spec in wanted if normalized_name(spec.name) in known.conda_only]:
         raise UsageError(
-            f"{origin} asks for {', '.join(alone)}: not a Python project, so pip cannot install it",
+            f"{origin} asks for {', '.join(alone)}, which only conda has: on pip's index a"
+            " project of that name is missing, or another",
             hint=f"{CONDA_HINT}, or leave it out",
         )
     requirements = tuple(_requirement(spec, origin) for spec in wanted)

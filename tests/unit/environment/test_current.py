@@ -11,7 +11,7 @@ from dask_bake.environment.current import own_environment
 from dask_bake.environment.spec import parse_environment
 
 
-def distribution(folder, name, version, *, needs=(), installer="pip", local=False, requested=False):
+def distribution(folder, name, version, *, needs=(), installer="pip", direct=None, requested=False):
     """Return an installed project."""
     place = folder / f"{name}-{version}.dist-info"
     place.mkdir(parents=True)
@@ -20,12 +20,12 @@ def distribution(folder, name, version, *, needs=(), installer="pip", local=Fals
     (place / "INSTALLER").write_text(installer + "\n")
     if requested:
         (place / "REQUESTED").touch()
-    if local:
-        (place / "direct_url.json").write_text("{}")
+    if direct:
+        (place / "direct_url.json").write_text(json.dumps(direct))
     return PathDistribution(place)
 
 
-def test_packages_of_dask_bake_and_local_packages_are_left_out(tmp_path):
+def test_packages_of_dask_bake_are_left_out_and_local_ones_come_from_their_sources(tmp_path):
     there = [
         distribution(
             tmp_path,
@@ -38,15 +38,36 @@ def test_packages_of_dask_bake_and_local_packages_are_left_out(tmp_path):
         distribution(tmp_path, "dask", "4"),
         distribution(tmp_path, "My_Science", "5", needs=["rich>=1"]),
         distribution(tmp_path, "moto", "6"),
-        distribution(tmp_path, "our-lab", "7", local=True),
+        distribution(tmp_path, "gone", "7", direct={"url": (tmp_path / "nowhere").as_uri(), "dir_info": {}}),
+        distribution(
+            tmp_path, "our-lab", "7", direct={"url": tmp_path.as_uri(), "dir_info": {"editable": True}}
+        ),
+        distribution(
+            tmp_path,
+            "forked",
+            "7",
+            direct={
+                "url": "https://me:pw@a.example/x.git",
+                "vcs_info": {"vcs": "git", "commit_id": "abc"},
+                "subdirectory": "py",
+            },
+        ),
         distribution(tmp_path, "pip", "8"),
         distribution(tmp_path, "botocore", "9"),
         distribution(tmp_path, "boto3-stubs", "9", requested=True),
     ]
     own = own_environment(tmp_path, there)
     content = yaml.safe_load(own.text)
-    assert own.left_out == ("our-lab",)
-    assert content["dependencies"][2:] == [{"pip": ["boto3-stubs==9", "dask==4", "my-science==5", "rich==3"]}]
+    assert own.left_out == ("gone",)
+    assert content["dependencies"][2:] == [
+        {
+            "pip": [
+                *("boto3-stubs==9", "dask==4"),
+                "forked @ git+https://a.example/x.git@abc#subdirectory=py",
+                *("my-science==5", f"our-lab @ {tmp_path.as_uri()}", "rich==3"),
+            ]
+        }
+    ]
     assert parse_environment(own.text).name == "from-env"
 
 

@@ -21,7 +21,8 @@ from dask_bake.environment.conda import lock
 from dask_bake.environment.conda.lock import TERMS
 from dask_bake.environment.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
 from dask_bake.environment.options import EnvironmentOptions
-from dask_bake.environment.pip import Target, resolve
+from dask_bake.environment.pip.resolve import Resolution, resolve
+from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import Lock, Package, render_lock
 from dask_bake.environment.request import Directories, Request, read_request
 from dask_bake.environment.resolve import pip_release, prepare
@@ -513,7 +514,7 @@ def test_a_malformed_spec_is_refused_before_any_request(project: Project, served
 # pip on top of conda
 
 
-def test_a_pip_requirement_from_outside_an_index_is_refused() -> None:
+def test_a_pip_requirement_from_outside_an_index_is_refused(tmp_path: Path) -> None:
     """A lock cannot pin a dependency's URL."""
 
     def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
@@ -526,7 +527,14 @@ def test_a_pip_requirement_from_outside_an_index_is_refused() -> None:
         Path(report.partition("=")[2]).write_text(json.dumps({"install": [item]}))
 
     with pytest.raises(BakeError, match="lab is not from an index"):
-        resolve(["lab"], Target(f"{PYTHON}.2", "x86_64"), notify=[].append, pip=pip)
+        resolve(
+            ["lab"],
+            Target(f"{PYTHON}.2", "x86_64"),
+            folder=tmp_path,
+            cache=tmp_path,
+            notify=[].append,
+            pip=pip,
+        )
 
 
 def test_the_pip_part_keeps_conda_s_versions_and_adds_only_missing_packages(
@@ -553,9 +561,9 @@ def test_the_pip_part_keeps_conda_s_versions_and_adds_only_missing_packages(
 def test_conda_s_python_packages_with_valid_versions_are_constraints_for_pip(project, monkeypatch) -> None:
     bound: list[str] = []
 
-    def resolve(requirements, target, *, notify, constraints):
+    def resolve(requirements, target, *, folder, cache, notify, constraints):
         bound.extend(constraints)
-        return ()
+        return Resolution(())
 
     monkeypatch.setattr(lock, "resolve", resolve)
     project.write(*DASK, "odd", pip=("rides",))
@@ -565,7 +573,7 @@ def test_conda_s_python_packages_with_valid_versions_are_constraints_for_pip(pro
 
 def test_a_pip_part_that_contradicts_conda_s_versions_is_an_error_of_pip(project: Project) -> None:
     project.write(*DASK, pip=("msgpack==1.2",))
-    with pytest.raises(BakeError, match=r"pip install failed:(.|\n)*msgpack==1\.1"):
+    with pytest.raises(BakeError, match=r"cannot be resolved:(.|\n)*msgpack==1\.1"):
         project.prepare()
     assert project.kept == ["conda.lock"]
 
@@ -585,7 +593,7 @@ def test_the_payload_has_every_package_in_its_lock_s_order(
 ) -> None:
     wheels = {}
 
-    def fetch(wanted, target, cache, notify):
+    def fetch(wanted, target, cache, notify, **sources):
         for each in wanted:
             wheels[each.name] = (target.python, cache)
             (tmp_path / f"{each.name}.whl").write_text(each.name)

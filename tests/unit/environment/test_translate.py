@@ -66,7 +66,7 @@ def dependencies(*specs):
     ["numpy=1.26=py311_0", "numpy>=2|<1", "blas=*=openblas", "https://a.example/x/noarch/lab-1-0.conda"],
 )
 def test_what_pip_cannot_be_asked_for_is_a_sentence(spec):
-    with pytest.raises(UsageError, match=r"which pip cannot be asked for|not a Python project") as caught:
+    with pytest.raises(UsageError, match=r"which pip cannot be asked for|which only conda has") as caught:
         for_pip(dependencies(spec))
     assert "--installer conda" in str(caught.value.hint)
 
@@ -75,7 +75,8 @@ def test_all_names_that_only_conda_has_are_in_one_sentence():
     with pytest.raises(UsageError) as caught:
         for_pip(dependencies("dask", "plink", "numpy", "nodejs=20"))
     assert (caught.value.message, caught.value.hint) == (
-        "environment.yml asks for plink, nodejs: not a Python project, so pip cannot install it",
+        "environment.yml asks for plink, nodejs, which only conda has: on pip's index a project"
+        " of that name is missing, or another",
         "--installer conda installs it, or leave it out",
     )
 

@@ -17,6 +17,7 @@ from rattler.package_streaming import download_to_writer
 
 from dask_bake.environment.conda.condarc import CondaSettings
 from dask_bake.environment.names import without_secrets
+from dask_bake.environment.proxies import proxy_of
 from dask_bake.errors import BakeError, UsageError
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ PROBE_TIMEOUT = 5
 """Seconds until the first bytes of a response."""
 
 CHANNEL_HINT = "--channel or conda's settings (.condarc) name another; --installer pip needs none"
+PROXY_HINT = "correct or unset the proxy; NO_PROXY names hosts that need none"
 SHUTDOWN_GRACE = 0.05
 """Grace period in seconds for rattler's threads; exiting immediately sometimes crashed."""
 
@@ -168,6 +170,9 @@ def _unanswered(error: Exception, channels: Channels) -> BakeError:
         return BakeError(f"{name} has a certificate that is not trusted: {certificate['why']}", hint=hint)
     status = STATUS.search(text)
     if status is None:
+        url = next((address for address in channels.addresses if address in text), channels.addresses[0])
+        if proxy := proxy_of(url, os.environ, channels.settings.proxy_servers):
+            return BakeError(f"{name} does not answer{proxy}: {last}", hint=PROXY_HINT)
         return BakeError(f"{name} does not answer: {last}", hint=CHANNEL_HINT)
     if status["code"] in ("401", "403"):
         hint = "give its credentials as conda's users do: in the channel's address, .netrc or rattler's store"

@@ -9,7 +9,9 @@ from dask_bake.environment.conda.condarc import is_anacondas
 from dask_bake.environment.conda.match_spec import parse_spec
 from dask_bake.environment.conda.solve import LOCK_HINT, CondaLock, read_lock, solve, unsatisfied
 from dask_bake.environment.installers import CondaInstaller
-from dask_bake.environment.pip import Target, resolve
+from dask_bake.environment.pip.requirement_files import are_unchanged
+from dask_bake.environment.pip.resolve import resolve
+from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import Lock, parse_lock, render_lock
 from dask_bake.environment.request import Request
 from dask_bake.errors import UsageError
@@ -59,6 +61,7 @@ class CondaLocking:
             architecture=request.options.architecture,
             channels=request.channels,
             cache=request.directories.cache,
+            folder=request.folder,
         )
 
     def is_locked(self) -> bool:
@@ -105,20 +108,24 @@ class CondaLocking:
             return on_top + render_lock(self._resolve(lock))
 
         def holds(text: str) -> bool:
-            return on_top in text and parse_lock(text).python == lock.python
+            pip_lock = parse_lock(text)
+            fits = on_top in text and pip_lock.python == lock.python
+            return fits and are_unchanged(pip_lock.inputs, self._request.folder)
 
         return self._locks.text("conda.pip.lock", make, holds=holds)
 
     def _resolve(self, lock: CondaLock) -> Lock:
         request, there = self._request, lock.projects
         machine = request.options.architecture.machine
-        packages = resolve(
+        found = resolve(
             request.environment.requirements,
             Target(lock.python, machine),
+            folder=request.folder,
+            cache=request.directories.cache / "wheels",
             notify=self._notify,
             constraints=[
                 f"{name}=={version}" for name, version in there.items() if VERSION.fullmatch(version)
             ],
         )
-        added = tuple(package for package in packages if package.name not in there)
-        return Lock(request.environment.sha256, lock.python, machine, added)
+        added = tuple(package for package in found.packages if package.name not in there)
+        return Lock(request.environment.sha256, lock.python, machine, added, found.sources, found.inputs)

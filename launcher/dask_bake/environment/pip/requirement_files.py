@@ -1,0 +1,138 @@
+"""What a lock of pip's depends on besides environment.yml: requirement files, options, and folders."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from dask_bake.errors import UsageError
+from dask_bake.system.subprocesses import run_with_timeout
+
+INCLUDE = re.compile(
+    r"\s*(?:-r|--requirement|-c|--constraint)(?:\s*=\s*|\s+|(?<=-[rc]))(?P<path>[^\s#][^#]*?)\s*(?:#.*)?"
+)
+OPTION = re.compile(
+    r"\s*(?:-i|--index-url|--extra-index-url|-f|--find-links|--no-index|--trusted-host|--pre)\b.*"
+)
+FIND_LINKS = re.compile(r"\s*(?:-f|--find-links)(?:\s*=\s*|\s+)(?P<path>[^\s#]+)\s*(?:#.*)?")
+NOT_SOURCES = {
+    "__pycache__",
+    ".git",
+    "build",
+    "dist",
+    ".venv",
+    "venv",
+    ".tox",
+    ".nox",
+    ".mypy_cache",
+    ".pytest_cache",
+}
+SECONDS = 60.0
+
+
+def included_files(lines: Iterable[str], folder: Path) -> list[Path]:
+    """Return the files that requirements include, directly or not.
+
+    Raises:
+        UsageError: if one of them cannot be read.
+    """
+    found: list[Path] = []
+    _include(lines, folder, found)
+    return found
+
+
+def index_options(lines: Iterable[str], folder: Path) -> list[str]:
+    """Return the lines that say which index is used, also those in included files."""
+    lines = list(lines)
+    found = [_absolute(line.strip(), folder) for line in lines if OPTION.fullmatch(line)]
+    for path in included_files(lines, folder):
+        found += [
+            _absolute(line.strip(), path.parent)
+            for line in _read(path).splitlines()
+            if OPTION.fullmatch(line)
+        ]
+    return list(dict.fromkeys(found))
+
+
+def with_absolute_paths(lines: Iterable[str], folder: Path) -> list[str]:
+    """Return lines of a requirements file whose options mean the same in another folder."""
+    return [_absolute(line, folder) for line in lines]
+
+
+def digests(paths: Iterable[str], folder: Path) -> dict[str, str]:
+    """Return the hash of each file or folder; empty for what is not there."""
+    return {path: _digest(folder / path) for path in sorted(paths)}
+
+
+def are_unchanged(inputs: Mapping[str, str], folder: Path) -> bool:
+    """Return whether files and folders have the content that a lock was made from."""
+    return digests(inputs, folder) == dict(inputs)
+
+
+def _include(lines: Iterable[str], folder: Path, found: list[Path]) -> None:
+    for line in lines:
+        include = INCLUDE.fullmatch(line)
+        if include is None or "://" in include["path"]:
+            continue
+        path = folder / include["path"]
+        if path not in found:
+            found.append(path)
+            _include(_read(path).splitlines(), path.parent, found)
+
+
+def _absolute(line: str, folder: Path) -> str:
+    """Return a line with its path made absolute, if it is an option that has one."""
+    found = INCLUDE.fullmatch(line) or FIND_LINKS.fullmatch(line)
+    path = found["path"] if found else ""
+    if not path or "://" in path or not (folder / path).exists():
+        return line
+    return line.replace(path, str((folder / path).absolute()))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"the requirements {path} cannot be read: {getattr(error, 'strerror', None) or error}",
+            hint="-r and -c are relative to the folder of environment.yml, or of the file that has them",
+        ) from error
+
+
+def _digest(path: Path) -> str:
+    if path.is_dir():
+        return tree_digest(path)
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def tree_digest(folder: Path) -> str:
+    """Return a hash of a project's sources: what git knows or would add, else all but build products."""
+    total = hashlib.sha256()
+    for path in sorted(set(_from_git(folder) or _walked(folder))):
+        file = folder / path
+        if file.is_file():
+            total.update(f"{path}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _from_git(folder: Path) -> list[str]:
+    try:
+        listed = run_with_timeout(
+            ["git", "-C", str(folder), "ls-files", "-zco", "--exclude-standard"],
+            SECONDS,
+        )
+    except FileNotFoundError:
+        return []
+    return [] if listed.returncode else [name for name in listed.stdout.split("\0") if name]
+
+
+def _walked(folder: Path) -> Iterator[str]:
+    for where, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_SOURCES and not name.endswith(".egg-info")]
+        for name in files:
+            if not name.endswith((".pyc", ".pyo")):
+                yield str(Path(where, name).relative_to(folder))
