@@ -41,7 +41,7 @@ LOCAL_ROWS = (
     ("query_protocol",),
     ("faults",),
     ("admin_client", "pidfile", "requirements"),
-    ("settings", "__init__"),
+    ("settings", "user_namespace", "__init__"),
 )
 MOST_MODULES = 13
 """Maximal number of modules in a package."""

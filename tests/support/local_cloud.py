@@ -32,7 +32,7 @@ NAME = f"dask-bake-t{NUMBER}"
 PORT = str(5690 + NUMBER)
 ROOT = Path(f"/var/lib/{NAME}")
 RUNTIME = Path(f"/run/dask-bake.{NAME}")
-KEPT = Path("/var/lib/dask-bake-tests")
+KEPT = Path("/var/lib/dask-bake-tests-2")
 """Images and samples for all processes and later runs: hard links to files of a local cloud."""
 USERS_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 CACHE = USERS_CACHE / "dask-bake-test" / NAME
@@ -263,7 +263,7 @@ class LocalCloud:
         kept = {*OUTLIVING, "server.log", "instances"}
         return [
             *(path.name for path in self.root.iterdir() if path.name not in kept),
-            *(path.name for path in (self.root / "instances").glob("*")),
+            *run_as_root("find", str(self.root / "instances"), "-mindepth", "1", "-maxdepth", "1").split(),
             *(
                 str(path)
                 for path in (RUNTIME, *Path("/run/systemd/nspawn").rglob(f"{NAME}-i-*"))

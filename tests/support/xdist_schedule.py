@@ -7,7 +7,14 @@ from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
 
-SHARING = ("test_cluster", "test_bastion", "test_image_checks", "test_security_groups", "test_taxi")
+SHARING = (
+    "test_cluster",
+    "test_bastion",
+    "test_image_checks",
+    "test_isolation",
+    "test_security_groups",
+    "test_taxi",
+)
 """Modules that share one cluster; each leaves it unchanged."""
 LONGEST_FIRST = (
     "test_other_debian",

@@ -16,6 +16,7 @@ from dask_bake.local.pidfile import running_pid
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
 from dask_bake.local.settings import Settings, read_settings
+from dask_bake.local.user_namespace import missing_namespaces
 from dask_bake.models.debian import NEWEST, RUNNING_PYTHON, DebianRelease, release_with
 from dask_bake.system.subprocesses import RUN_TIMEOUT, run, run_with_timeout
 
@@ -210,6 +211,9 @@ def _missing() -> tuple[Finding, ...]:
     found = [Finding("missing", f"Debian package {name}", f"apt-get install {name}") for name in packages]
     if not has_overlayfs():
         found.append(Finding("missing", "overlayfs in the kernel", "modprobe overlay"))
+    namespaces = missing_namespaces()
+    if namespaces:
+        found.append(Finding("missing", *namespaces))
     return tuple(found)
 
 

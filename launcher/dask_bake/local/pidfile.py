@@ -41,7 +41,7 @@ def lock_root(settings: Settings) -> int:
     Raises:
         BakeError: when the server of another local cloud holds the lock.
     """
-    settings.root.mkdir(parents=True, exist_ok=True)
+    settings.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = os.open(settings.root, os.O_RDONLY | os.O_DIRECTORY)
     deadline = time.monotonic() + LOCK_TIMEOUT
     while not _locked(held):

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 
 from dask_bake.errors import BakeError
+from dask_bake.local.user_namespace import require_user_namespaces
 from dask_bake.system.subprocesses import RUN_TIMEOUT, run_with_timeout
 
 PROGRAMS = {
@@ -24,10 +25,10 @@ def _which(program: str) -> str | None:
 
 
 def require_programs(which: Callable[[str], str | None] = _which) -> None:
-    """Check that every program is installed.
+    """Check that every program is installed, and that the kernel has user namespaces.
 
     Raises:
-        BakeError: with the missing Debian packages.
+        BakeError: with the missing Debian packages, or what the kernel lacks.
     """
     packages = missing_packages(which)
     if packages:
@@ -35,6 +36,7 @@ def require_programs(which: Callable[[str], str | None] = _which) -> None:
             f"the local cloud needs Debian packages that are not installed: {' '.join(packages)}",
             hint=f"apt-get install {' '.join(packages)}",
         )
+    require_user_namespaces()
 
 
 def missing_packages(which: Callable[[str], str | None] = _which) -> tuple[str, ...]:

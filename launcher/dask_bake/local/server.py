@@ -23,7 +23,7 @@ from dask_bake.errors import BakeError
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
-from dask_bake.local.machines.nspawn import boot
+from dask_bake.local.machines.nspawn import boot, raise_limits
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.firewall_sync import FirewallSync
 from dask_bake.local.moto.metadata import find_metadata
@@ -45,6 +45,7 @@ from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.system.files import make_private
 from dask_bake.system.subprocesses import run, stop
 
 DEFAULT_REGION = "us-east-1"
@@ -83,6 +84,8 @@ def serve(settings: Settings) -> Iterator[Network]:
         check_port(settings)
         store = ImageStore(settings)
         store.sweep((), at_start=True)
+        store.shift_layers()
+        raise_limits()
         network = stack.enter_context(_network(settings, log))
         ec2 = MotoEc2(network, store)
         bases = BaseImages(store, region=DEFAULT_REGION, publish=ec2.images.publish)
@@ -137,8 +140,11 @@ class Reporter:
 
 def _open_log(settings: Settings) -> int:
     lock_root(settings)
-    settings.instances.mkdir(exist_ok=True)
-    log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    make_private(settings.instances)
+    for unfinished in settings.instances.glob("i-*"):  # of a killed server; not every user sees them
+        shutil.rmtree(unfinished, ignore_errors=True)
+    log = os.open(settings.log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(log, 0o600)
     os.dup2(log, 2)
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # not a line for each request

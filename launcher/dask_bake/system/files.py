@@ -1,8 +1,12 @@
-"""Hash files, and pack them so that the archive does not depend on this machine."""
+"""Hash files, pack them so that the archive does not depend on this machine, and make private folders."""
 
 import hashlib
+import os
+import stat
 import tarfile
 from pathlib import Path
+
+from dask_bake.errors import BakeError
 
 # 2000-01-01, because tar warns about files from 1970.
 PACKED_AT = 946_684_800
@@ -28,3 +32,18 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of the file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder that only its owner can enter; change an existing one into such a folder.
+
+    Raises:
+        BakeError: when it belongs to another user, who could change its content.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        raise BakeError(
+            f"{folder} is a link, or belongs to another user", hint="remove it, or use another folder"
+        )
+    folder.chmod(0o700)

@@ -1,6 +1,7 @@
 """One machine: a systemd-nspawn container that boots from read-only layers with a writable one on top."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,8 @@ from uuid import NAMESPACE_DNS, uuid5
 from dask_bake.errors import BakeError
 from dask_bake.local.machines.cgroups import in_groups, make_groups, remove_groups
 from dask_bake.local.network.bridge import Network, cable_name, make_cable, remove_cable
+from dask_bake.local.storage.ownership import give_to_root, is_shifted
+from dask_bake.local.user_namespace import COUNT, OFFSET
 from dask_bake.system.subprocesses import attempt, run, start
 
 NSPAWN_FOLDERS = tuple(Path("/run/systemd/nspawn") / name for name in ("propagate", "unix-export"))
@@ -21,6 +24,28 @@ NSPAWN_FOLDERS = tuple(Path("/run/systemd/nspawn") / name for name in ("propagat
 
 nspawn 257 has both, and mounts a tmpfs on the machine's folder in the second one; 252 has the first one.
 """
+
+DROPPED_CAPABILITIES = tuple(
+    f"CAP_{name}"
+    for name in (
+        "AUDIT_CONTROL",
+        "AUDIT_WRITE",
+        "IPC_OWNER",
+        "LEASE",
+        "LINUX_IMMUTABLE",
+        "MKNOD",
+        "SYS_NICE",
+        "SYS_RESOURCE",
+        "SYS_TTY_CONFIG",
+    )
+)
+"""What nspawn would leave to root in a machine, and no node needs."""
+
+OPEN_FILES = 1048576
+"""Hard limit of open files, which Dask's units want; root in a user namespace cannot raise it."""
+INOTIFY_INSTANCES = 1024
+"""Limit of the host's root, for which the inotify instances of all machines count, about nine of each."""
+INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 
 SIGRTMIN_PLUS_4 = signal.SIGRTMIN + 4
 """Powers off a container whose init is systemd (systemd(1), Signals)."""
@@ -84,7 +109,10 @@ def boot_command(spec: MachineSpec) -> list[str]:
         f"--network-interface={spec.guest_end}",
         f"--bind-ro={spec.hypervisor}:/sys/hypervisor",
         f"--kill-signal={SIGRTMIN_PLUS_4}",
-        "--drop-capability=CAP_MKNOD",  # or root in the machine could make device nodes of the host's disks
+        f"--private-users={OFFSET}:{COUNT}",
+        "--private-users-ownership=off",  # the layers are stored with the owners that the host sees
+        f"--drop-capability={','.join(DROPPED_CAPABILITIES)}",
+        f"--rlimit=RLIMIT_NOFILE=1024:{OPEN_FILES}",
         "--register=no",
         "--keep-unit",
         "--settings=no",
@@ -92,6 +120,16 @@ def boot_command(spec: MachineSpec) -> list[str]:
         "--resolv-conf=off",
         "--timezone=off",
     ]
+
+
+def raise_limits(inotify: Path = INOTIFY_LIMIT) -> None:
+    """Raise the limits that machines share with this process, where they are lower and this is permitted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, max(hard, OPEN_FILES)))
+    with suppress(OSError):
+        if int(inotify.read_text()) < INOTIFY_INSTANCES:
+            inotify.write_text(str(INOTIFY_INSTANCES))
 
 
 class Machine:
@@ -139,6 +177,8 @@ def boot(spec: MachineSpec, network: Network, on_end: Callable[[], None]) -> Mac
 def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[str]":
     for folder in (spec.upper, spec.directory / "work", spec.root, spec.hypervisor):
         folder.mkdir(parents=True, exist_ok=True)
+    if not is_shifted(spec.upper):
+        give_to_root(spec.upper)
     run(mount_command(spec))
     (spec.hypervisor / "uuid").write_text(f"ec2{uuid5(NAMESPACE_DNS, spec.name)}"[:36] + "\n")
     make_cable(network, host_end=spec.host_end, guest_end=spec.guest_end, address=spec.address)

@@ -13,6 +13,7 @@ from dask_bake.errors import BakeError
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.storage.apt import host_options, host_sources
 from dask_bake.local.storage.image_store import ImageStore, StoredImage
+from dask_bake.local.storage.ownership import shift
 from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.debian import RELEASES, DebianRelease
 from dask_bake.system.subprocesses import run
@@ -148,6 +149,7 @@ def _make_tree(release: DebianRelease, layer: Path) -> None:
                 hint="check that apt-get update works and that 1 GB is free",
             ) from error
         configure(tree)
+        shift(tree)
         tree.rename(layer)
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dask_bake.local.settings import Settings
+from dask_bake.local.storage.ownership import is_shifted, shift
+from dask_bake.system.files import make_private
 
 STAT_BLOCK = 512
 """The unit of ``st_blocks`` (stat(3type)), whatever the file system's own is."""
@@ -79,7 +81,7 @@ class ImageStore:
         self._snapshots = settings.snapshots
         self._layers = settings.layers
         for folder in (self._images, self._snapshots, self._layers):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_private(folder)
 
     def all(self) -> tuple[StoredImage, ...]:
         """Return every image, oldest first."""
@@ -131,6 +133,12 @@ class ImageStore:
             may_be_new = not at_start and folder.name.startswith(("base-", "draft-"))
             if folder.name not in needed and not may_be_new:
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def shift_layers(self) -> None:
+        """Give the layers that an older version made to the users that instances have on the host."""
+        for layer in self._layers.iterdir():
+            if not is_shifted(layer):
+                shift(layer)
 
     def layer(self, name: str) -> Path:
         """Return the folder of a layer."""

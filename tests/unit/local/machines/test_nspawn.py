@@ -5,6 +5,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from dask_bake.local.machines.nspawn import (
     Machine,
     MachineSpec,
@@ -12,6 +14,7 @@ from dask_bake.local.machines.nspawn import (
     children,
     kill_tree,
     mount_command,
+    raise_limits,
     remove_nspawn_folder,
 )
 
@@ -45,7 +48,11 @@ def test_a_machine_boots_with_its_own_name_and_virtual_ethernet_link():
         "--network-interface=ens56789abcdef0",
         f"--bind-ro={SPEC.directory}/hypervisor:/sys/hypervisor",
         f"--kill-signal={signal.SIGRTMIN + 4}",
-        "--drop-capability=CAP_MKNOD",
+        "--private-users=1878917120:65536",
+        "--private-users-ownership=off",
+        "--drop-capability=CAP_AUDIT_CONTROL,CAP_AUDIT_WRITE,CAP_IPC_OWNER,CAP_LEASE,CAP_LINUX_IMMUTABLE,"
+        "CAP_MKNOD,CAP_SYS_NICE,CAP_SYS_RESOURCE,CAP_SYS_TTY_CONFIG",
+        "--rlimit=RLIMIT_NOFILE=1024:1048576",
         "--register=no",
         "--keep-unit",
         "--settings=no",
@@ -92,3 +99,18 @@ def test_a_folder_of_nspawn_is_removed_unless_something_is_in_it(tmp_path):
         remove_nspawn_folder(folder)
 
     assert list(tmp_path.iterdir()) == [full]
+
+
+@pytest.mark.parametrize(("before", "after"), [("128\n", "1024"), ("8192\n", "8192\n")])
+def test_the_limit_of_inotify_instances_is_raised_and_never_lowered(tmp_path, before, after):
+    """Those of all machines count as the host's root's; 128 are enough for a dozen."""
+    limit = tmp_path / "max_user_instances"
+    limit.write_text(before)
+
+    raise_limits(limit)
+
+    assert limit.read_text() == after
+
+
+def test_limits_that_cannot_be_raised_are_left(tmp_path):
+    raise_limits(tmp_path / "missing")
