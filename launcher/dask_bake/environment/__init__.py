@@ -2,9 +2,9 @@
 
 Open ``resolve`` first: ``prepare`` returns the installer of an environment, with its lock. The steps are:
 
-- ``options`` has the user's options, ``spec`` parses environment.yml, and ``current`` writes one for the
-  running Python (``--from-env``). ``request`` combines them with the lock files and the channels. Nothing is
-  resolved yet, and the channels are not contacted.
+- ``options`` has the user's options, and ``spec`` parses environment.yml. ``current`` writes one for the
+  running Python (``--from-env``), ``foreign`` for the files of other tools. ``request`` combines them with
+  the lock files and the channels. Nothing is resolved yet, and the channels are not contacted.
 - ``resolve`` selects conda or pip: as the user requests, by the format of a given lock, or pip if a channel
   is unreachable. It raises if the environment lacks Dask, because no cluster could run in it.
 - ``lock_files`` finds the lock. It is used as long as it matches the environment.yml, so that a second bake

@@ -9,6 +9,7 @@ from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.condarc import effective_channels, expanded_channel, read_conda_settings
 from dask_bake.environment.conda.match_spec import parse_spec
 from dask_bake.environment.current import own_environment
+from dask_bake.environment.foreign import as_environment, is_for_pip
 from dask_bake.environment.lock_files import LockFiles, lock_files
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.spec import Environment, parse_environment
@@ -52,6 +53,11 @@ class Request:
     caller: str = RUNNING_PYTHON
     folder: Path = field(default_factory=Path.cwd)
 
+    @property
+    def is_for_pip(self) -> bool:
+        """Return whether the environment is in a file of pip's world, such as requirements.txt."""
+        return self.options.file is not None and not self.options.from_env and is_for_pip(self.options.file)
+
     def locks_for(self, python: str) -> LockFiles:
         """Return the locks for that minor version; an environment that names its Python has one set."""
         if self.environment.python or self.options.lock is not None:
@@ -76,7 +82,8 @@ def read_request(
     """
     file = None if options.from_env else options.file or directories.source / "environment.yml"
     origin = file.name if file else "this Python's environment"
-    environment = parse_environment(_own_text(notify) if file is None else _read(file), origin)
+    text = _own_text(notify) if file is None else _text_of(file, options)
+    environment = parse_environment(text, origin)
     for note in environment.notes:
         notify(Note(note))
     locks = lock_files(
@@ -106,7 +113,11 @@ def environment_name(options: EnvironmentOptions) -> str:
     """
     if options.file is None:
         return DEFAULT_ENVIRONMENT
-    return parse_environment(_read(options.file), options.file.name).name
+    return parse_environment(_text_of(options.file, options), options.file.name).name
+
+
+def _text_of(file: Path, options: EnvironmentOptions) -> bytes:
+    return as_environment(file, _read(file), options.architecture)
 
 
 def _read(path: Path) -> bytes:

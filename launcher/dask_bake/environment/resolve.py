@@ -53,7 +53,7 @@ def prepare(request: Request, *, notify: Notify) -> Installer:
 
 
 def choose(request: Request, *, notify: Notify) -> InstallerChoice:
-    """Return the installer to use: as requested, by the lock's format, or pip if a channel is silent."""
+    """Return the installer to use: by the file's format, as requested, or pip if a channel is silent."""
     asked, given = request.options.installer, request.options.lock
     if given is not None:
         own = _format(given)
@@ -62,6 +62,8 @@ def choose(request: Request, *, notify: Notify) -> InstallerChoice:
                 f"--lock {given} is {own}'s, and --installer {asked}", hint="leave out --installer"
             )
         return own
+    if request.is_for_pip:
+        return InstallerChoice.PIP
     if asked is not InstallerChoice.AUTO:
         return asked
     if CondaLocking(request, notify).is_locked():

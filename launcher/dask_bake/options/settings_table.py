@@ -37,7 +37,7 @@ ENVIRONMENT = (
         ("--env",),
         "FILE",
         values.path,
-        "conda's environment.yml. [default: dask-bake's own]",
+        "environment.yml, requirements.txt, pyproject.toml or a lock. [default: dask-bake's own]",
     ),
     Option(
         "installer",

@@ -28,6 +28,7 @@ NOT_SOURCES = {
     ".mypy_cache",
     ".pytest_cache",
 }
+LOCKS = ("pip.lock", "conda.lock")
 SECONDS = 60.0
 
 
@@ -110,21 +111,28 @@ def _digest(path: Path) -> str:
 
 
 def tree_digest(folder: Path) -> str:
-    """Return a hash of a project's sources: what git knows or would add, else all but build products."""
+    """Return a hash of a project's sources: what git knows or would add, else all files.
+
+    Build products are left out, and locks, which are written after the hash.
+    """
     total = hashlib.sha256()
-    for path in sorted(set(_from_git(folder) or _walked(folder))):
+    for path in sorted(filter(_is_source, set(_from_git(folder) or _walked(folder)))):
         file = folder / path
         if file.is_file():
             total.update(f"{path}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()
 
 
+def _is_source(path: str) -> bool:
+    parts = path.split("/")
+    is_built = any(part in NOT_SOURCES or part.endswith(".egg-info") for part in parts)
+    return not is_built and not path.endswith((".pyc", ".pyo", *LOCKS))
+
+
 def _from_git(folder: Path) -> list[str]:
+    command = ["git", "-C", str(folder), "ls-files", "-zco", "--exclude-standard"]
     try:
-        listed = run_with_timeout(
-            ["git", "-C", str(folder), "ls-files", "-zco", "--exclude-standard"],
-            SECONDS,
-        )
+        listed = run_with_timeout(command, SECONDS)
     except FileNotFoundError:
         return []
     return [] if listed.returncode else [name for name in listed.stdout.split("\0") if name]
@@ -132,7 +140,5 @@ def _from_git(folder: Path) -> list[str]:
 
 def _walked(folder: Path) -> Iterator[str]:
     for where, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if name not in NOT_SOURCES and not name.endswith(".egg-info")]
-        for name in files:
-            if not name.endswith((".pyc", ".pyo")):
-                yield str(Path(where, name).relative_to(folder))
+        folders[:] = [name for name in folders if name not in NOT_SOURCES]
+        yield from (Path(where, name).relative_to(folder).as_posix() for name in files)

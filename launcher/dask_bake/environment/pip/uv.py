@@ -124,7 +124,9 @@ def _selected(item: Mapping[str, Any], target: Target) -> Found:
         return Found(name, version, source=f"{name} @ {vcs['type']}+{place}@{vcs['commit-id']}{tail}")
     if directory := item.get("directory"):
         place = directory["path"]
-        return Found(name, version, source=place if Path(place).is_absolute() else f"./{place}")
+        return Found(
+            name, version, source=place if place == "." or Path(place).is_absolute() else f"./{place}"
+        )
     if archive := item.get("archive"):
         place = archive.get("url") or archive["path"]
         source = f"{name} @ {without_secrets(place)}" if "url" in archive else place

@@ -54,7 +54,7 @@ def test_changes_of_sources_are_seen_and_build_products_are_not(tmp_path):
     (project / "lab.py").write_text("x = 1")
     (tmp_path / "more.txt").write_text("numpy")
     inputs = digests(["lab", "more.txt"], tmp_path)
-    for name in ("build/x", "lab.egg-info/PKG-INFO", "__pycache__/lab.pyc"):
+    for name in ("build/x", "lab.egg-info/PKG-INFO", "__pycache__/lab.pyc", "locks/pip.lock"):
         (project / name).parent.mkdir()
         (project / name).touch()
     assert are_unchanged(inputs, tmp_path)
