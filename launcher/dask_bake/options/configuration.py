@@ -6,6 +6,8 @@ Precedence, lowest first: default, files in the order in which Dask reads them, 
 import difflib
 import os
 import re
+import site
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from typing import Any
 from dask_bake.errors import UsageError
 from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS, SHORT_VARIABLES
+from dask_bake.options.text_files import keys_that_are_no_text, parse_settings
+from dask_bake.options.values import boolean
 
 SECTION = "bake"
 OLD_SECTION = "dask-bake"
@@ -22,6 +26,8 @@ INHERITED = "DASK_INTERNAL_INHERIT_CONFIG"
 """Variable by which Dask passes its configuration to child processes; all other variables override it."""
 VARIABLE = re.compile(rf"DASK_(?i:bake(__.*)?)|{INHERITED}")
 """Variables that Dask reads as settings below ``bake:``."""
+YAML_SUFFIXES = (".json", ".yaml", ".yml")
+FILE_HINT = "correct the file, or move it away"
 LIST_HINT = "dask-bake config lists all settings"
 
 
@@ -56,25 +62,74 @@ def read_configuration(
         # Importing dask.config reads all files, so the import can fail as well.
         from dask import config as dask_config
 
-        files = list(
-            dask_config.collect_yaml(dask_config.paths if paths is None else paths, return_paths=True)
-        )
+        found = dask_config.collect_yaml(dask_config.paths if paths is None else paths, return_paths=True)
+        files = [path for path, _ in found]
         # One variable at a time: error messages name the one that is wrong.
         documents = [
-            (name, dask_config.collect_env({name: value}))
+            (name, dask_config.collect_env({name: _as_written(value, dask_config.interpret_value(value))}))
             for name, value in sorted(variables.items(), key=lambda each: not each[0].startswith(INHERITED))
             if VARIABLE.fullmatch(name) and value
         ]
     except (ValueError, TypeError) as error:
-        raise UsageError(
-            f"cannot read Dask's configuration: {' '.join(str(error).split())}",
-            hint="correct the file, or move it away",
-        ) from error
+        raise _unreadable(error, variables, paths) from error
     return merge(
-        *(_parse_file(path, document) for path, document in files),
+        *(_parse_file(path, _read_settings(path)) for path in files),
         _parse_short_variables(variables),
         *(parse_document(document, name) for name, document in documents),
     )
+
+
+def _as_written(value: str, interpreted: object) -> str:
+    """Return the variable's value, as a string literal where Dask would make 1.1 of 1.10."""
+    is_number = isinstance(interpreted, int | float | complex) and not isinstance(interpreted, bool)
+    return repr(value) if is_number and str(interpreted) != value else value
+
+
+def _read_settings(path: Path) -> Mapping[str, Any]:
+    import yaml
+
+    try:
+        return parse_settings(path.read_bytes()) or {}
+    except OSError:
+        return {}
+    except yaml.YAMLError as error:
+        raise UsageError(f"cannot read {path}: {' '.join(str(error).split())}", hint=FILE_HINT) from error
+
+
+def _unreadable(error: Exception, variables: Mapping[str, str], paths: Sequence[str] | None) -> UsageError:
+    """Return the error for files that Dask cannot read, with the file and key if Dask does not name them."""
+    import yaml
+
+    for path in _yaml_files(_dask_paths(variables) if paths is None else paths):
+        try:
+            for key, line in keys_that_are_no_text(path.read_bytes()):
+                return UsageError(
+                    f"cannot read Dask's configuration: in {path}, line {line}, the key {key} is not text",
+                    hint=f"put it in quotes: '{key}'",
+                )
+        except (OSError, yaml.YAMLError, UnicodeDecodeError):
+            continue
+    return UsageError(f"cannot read Dask's configuration: {' '.join(str(error).split())}", hint=FILE_HINT)
+
+
+def _dask_paths(variables: Mapping[str, str]) -> Sequence[str]:
+    """Return where Dask looks for files; dask.config cannot be imported if it cannot read one of them."""
+    prefixes = (Path(prefix, "etc", "dask") for prefix in (sys.prefix, *site.PREFIXES))
+    own = variables.get("DASK_CONFIG")
+    return [
+        variables.get("DASK_ROOT_CONFIG", "/etc/dask"),
+        *map(str, prefixes),
+        str(Path("~/.config/dask").expanduser()),
+        *([own] if own else []),
+    ]
+
+
+def _yaml_files(paths: Sequence[str]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        if path.is_dir():
+            yield from (each for each in sorted(path.iterdir()) if each.suffix.lower() in YAML_SUFFIXES)
+        elif path.exists():
+            yield path
 
 
 def merge(*layers: Configuration) -> Configuration:
@@ -111,7 +166,8 @@ def parse_document(document: Mapping[str, Any], source: str) -> Configuration:
         label = source if source.upper().startswith("DASK_BAKE__") else f"{name} in {source}"
         key = find_setting(name, label)
         if value is not None:
-            SETTINGS[key].parse(value, label)
+            parsed = SETTINGS[key].parse(value, label)
+            value = parsed if SETTINGS[key].parse is boolean else value
         found[key] = ConfiguredValue(value, source, label)
     return found
 

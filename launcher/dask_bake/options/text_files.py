@@ -1,11 +1,17 @@
 """Read the user's text and YAML files; every failure is a ``UsageError`` or a ``YAMLError``."""
 
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dask_bake.errors import UsageError
 from dask_bake.options.values import truncated
 
+if TYPE_CHECKING:
+    import yaml
+
+STRING, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
 INVALID_VALUE_ERRORS = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 """Raised by PyYAML instead of ``YAMLError``: for 2026-13-45, for !!bool x, for a list nested too deeply."""
 
@@ -47,3 +53,76 @@ def yaml_problem(error: Exception) -> str:
         case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line)):
             return f"line {line + 1}: {problem}"
     return " ".join(str(error).split())
+
+
+def parse_settings(text: str | bytes) -> Any:
+    """Return the parsed YAML document, with keys and values as the user wrote them.
+
+    YAML 1.1 makes 750 of ``12:30``, another number of ``0123``, 1.1 of ``1.10`` and true of ``on``. Here a
+    number or boolean is one only if it is written as Python or JSON would write it; all else is text.
+
+    Raises:
+        yaml.YAMLError: if the text is not YAML.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, _settings_loader())  # noqa: S506 - a subclass of SafeLoader
+    except INVALID_VALUE_ERRORS as error:
+        raise yaml.YAMLError(f"invalid value: {error}") from error
+
+
+def keys_that_are_no_text(text: str | bytes) -> Iterator[tuple[str, int]]:
+    """Yield each key that YAML 1.1 does not read as text, such as ``on`` or ``8080``, and its line.
+
+    Raises:
+        yaml.YAMLError: if the text is not YAML.
+    """
+    import yaml
+
+    try:
+        nodes = [yaml.compose(text, yaml.SafeLoader)]
+    except INVALID_VALUE_ERRORS as error:
+        raise yaml.YAMLError(f"invalid value: {error}") from error
+    seen: set[int] = set()  # an alias can lead to a node again
+    for node in nodes:  # grows
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                if key.tag not in (STRING, MERGE):
+                    yield str(key.value), key.start_mark.line + 1
+                nodes.append(value)
+        elif isinstance(node, yaml.SequenceNode):
+            nodes.extend(node.value)
+
+
+@cache
+def _settings_loader() -> "type[yaml.SafeLoader]":
+    import yaml
+
+    class SettingsLoader(yaml.SafeLoader):
+        """Loader of scalars as they are written."""
+
+        def construct_mapping(self, node: Any, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
+            for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+                if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                    key.tag = STRING
+            return super().construct_mapping(node, deep)
+
+        def construct_as_written(self, node: Any) -> Any:
+            written = self.construct_scalar(node)
+            if written in ("true", "false"):
+                return written == "true"
+            for kind in (int, float):
+                try:
+                    if str(kind(written)) == written:
+                        return kind(written)
+                except ValueError:
+                    continue
+            return written
+
+    for kind in ("int", "float", "bool", "timestamp"):
+        SettingsLoader.add_constructor(f"tag:yaml.org,2002:{kind}", SettingsLoader.construct_as_written)
+    return SettingsLoader

@@ -269,16 +269,14 @@ def own():
 
 
 def test_config_shows_each_value_and_its_source(own, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("DASK_BAKE_CLOUD", "local")
     assert run(["config"]) == 0
 
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
     shown = {line.split()[0]: line.split()[1:] for line in lines if line and not line.startswith(" ")}
     assert shown["cloud"] == ["local", "DASK_BAKE_CLOUD"]
     assert shown["count"] == ["4", "default"]
-    assert shown["type"][:2] == ["m6i.large,", "m5.large"]
+    assert shown["type"] == ["m6i.large,", "m5.large", str(own)]
     assert shown["tag"][0] == "team=weather"
     assert shown["image.volume-size"][0] == "20"
     assert set(SETTINGS) <= set(shown)
@@ -310,3 +308,62 @@ def test_the_json_document_has_the_defaults_of_a_launch():
     assert document["type"] == {"value": ["m6i.2xlarge"], "source": "default"}
     assert document["image.arch"] == {"value": Architecture.X86_64, "source": "default"}
     json.dumps(document)
+
+
+NUMBERS = """
+bake:
+  memory-limit: 1.10
+  tag:
+    account: 012345670123
+    release: 1.10
+    debug: yes
+    8080a: 8080
+"""
+
+
+def test_what_a_file_says_is_not_made_another_number(tmp_path):
+    tags = (("account", "012345670123"), ("release", "1.10"), ("debug", "yes"), ("8080a", "8080"))
+
+    options = launch_options({}, read(tmp_path, NUMBERS))
+
+    assert (options.tag, options.memory_limit) == (tags, "1.10")
+
+
+def test_a_time_of_day_is_refused_as_it_is_written(tmp_path):
+    with pytest.raises(
+        UsageError, match=rf"max-lifetime in {tmp_path}/own.yaml must be a duration, not '12:30'"
+    ):
+        read(tmp_path, "bake: {max-lifetime: 12:30}")
+
+
+@pytest.mark.parametrize("written", ["yes", "on", "true", "True", "1"])
+def test_a_switch_takes_what_yaml_takes_for_true(tmp_path, written):
+    assert read(tmp_path, f"bake: {{spot: {written}}}")["spot"].value is True
+
+
+@pytest.mark.parametrize("written", ["1.10", "1_000", "0x10", "1e3"])
+def test_what_a_variable_says_is_not_made_another_number(tmp_path, written):
+    found = read(tmp_path, DASK_BAKE__MEMORY_LIMIT=written)
+
+    assert found["memory-limit"].value == written
+
+
+@pytest.mark.parametrize("key", ["on", "8080", "no", "1.10", "~"])
+def test_a_key_that_is_not_text_is_named_with_its_file_and_line(tmp_path, key, capsys):
+    """As a process of its own: Dask's configuration is read when it is imported."""
+    path = tmp_path / "dask.yaml"
+    path.write_text(f"distributed:\n  x:\n    {key}: 1\nbake:\n  count: 3\n")
+
+    ended = subprocess.run(
+        [sys.executable, "-m", "dask_bake", "config", "count"],
+        env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "DASK_CONFIG": str(path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        f"Error: cannot read Dask's configuration: in {path}, line 3, the key {key} is not text\n"
+        f"Hint: put it in quotes: '{key}'\n",
+    )
