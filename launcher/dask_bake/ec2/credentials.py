@@ -254,5 +254,5 @@ def _reason(error: Exception) -> str:
             text = str(error)
         case _:
             text = f"boto3 fails with {type(error).__name__}: {error}"
-    text = " ".join(text.split()).rstrip(".")
+    text = " ".join("".join(each if each.isprintable() else " " for each in text).split()).rstrip(".")
     return text if len(text) <= LONGEST_REASON else f"{text[:LONGEST_REASON]}…"

@@ -25,10 +25,12 @@ class FittingConsole(Console):
         )
         if columns.isdigit() and 0 < int(columns) < LEAST_WIDTH:
             self.width = LEAST_WIDTH
+        self._has_width = bool(options.get("force_terminal"))
 
     def print(self, *objects: Any, **options: Any) -> None:
         """Print the objects; where the output is no terminal, as wide as they are."""
-        if not self.is_terminal:
+        # Not is_terminal: that is true for a pipe with FORCE_COLOR, as in many CI systems.
+        if not (self._has_width or self.file.isatty()):
             wide = self.options.update(max_width=MOST_WIDTH)
             needed = (Measurement.get(self, wide, each).maximum for each in objects)
             self.width = max((PIPE_WIDTH, *needed))

@@ -27,6 +27,14 @@ def test_a_pipe_has_no_width_by_the_environment(columns, monkeypatch, capsys):
     assert capsys.readouterr().out == f"{LONG}\n"
 
 
+@pytest.mark.parametrize("variable", ["FORCE_COLOR", "TTY_COMPATIBLE"])
+def test_a_pipe_that_may_have_colours_has_no_width_either(variable, monkeypatch, capsys):
+    monkeypatch.setenv(variable, "1")
+    Terminal().out.print(Text(LONG))
+
+    assert LONG in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(("columns", "width"), [("0", 80), ("1", LEAST_WIDTH), ("40", 40), ("200", 200)])
 def test_a_terminal_has_the_width_of_the_environment_but_never_none(columns, width, monkeypatch):
     monkeypatch.setenv("COLUMNS", columns)
