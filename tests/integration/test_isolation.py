@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from dask_bake.local.network.bridge import METADATA_PORT, S3_PORT
 from dask_bake.local.user_namespace import COUNT, OFFSET
-from local_cloud import ROOT
+from local_cloud import NAME, ROOT
 from local_network import PING, in_instance, stranger
 from root import as_root, run_as_root
 
@@ -38,10 +38,12 @@ def on_worker(cloud, script):
     return done.stdout
 
 
-def as_nobody(*command):
+def as_nobody(*command, **environment):
     """Run a command as a user of this machine who has nothing to do with the local cloud."""
-    become = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-    return subprocess.run(as_root(*become, *command), capture_output=True, text=True, check=False)
+    settings = [f"{name}={value}" for name, value in environment.items()]
+    become = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    everything = as_root("env", *settings, *become, *command)
+    return subprocess.run(everything, capture_output=True, text=True, check=False)
 
 
 def test_root_of_a_node_is_nobody_on_the_host(worker):
@@ -102,6 +104,20 @@ def test_other_users_of_this_machine_see_no_file_of_a_node(cloud, cluster, worke
     assert owner == [str(OFFSET), "4755"]
     assert [done.stdout for done in attempts] == [""] * len(attempts)
     assert 0 not in [done.returncode for done in attempts]
+
+
+def test_a_user_without_root_gets_an_answer_where_only_root_may_look(cloud, tmp_path):
+    """`local doctor` names root as missing, and `local up` says so."""
+    hidden = {"DASK_BAKE_LOCAL_NAME": f"{NAME}c", "DASK_BAKE_LOCAL_ROOT": str(tmp_path / "root")}
+    run_as_root("install", "--directory", "--mode=0700", str(tmp_path / "root"))
+    settings = {**cloud.environment, **hidden, "HOME": "/nonexistent"}
+    assert as_nobody("ls", str(tmp_path / "root")).returncode != 0
+
+    for words in (("local", "doctor"), ("local", "up")):
+        done = as_nobody(*cloud.command(*words), **settings)
+        assert done.returncode == 1
+        assert "root" in done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_no_file_of_an_image_belongs_to_a_user_of_the_host(cluster):

@@ -133,13 +133,19 @@ def _firewall(settings: Settings) -> tuple[Leftover, ...]:
 
 
 def _files(settings: Settings, *, is_root_in_use: bool) -> tuple[Leftover, ...]:
-    in_root = [*settings.instances.glob("i-*"), *settings.layers.glob("draft-*")]
-    folders = [*([] if is_root_in_use else in_root), settings.runtime]
+    folders = [*([] if is_root_in_use else _unfinished(settings)), settings.runtime]
     return tuple(
         Leftover(f"folder {folder}", lambda folder=folder: shutil.rmtree(folder, ignore_errors=True))  # type: ignore[misc]
         for folder in folders
         if folder.exists()
     )
+
+
+def _unfinished(settings: Settings) -> list[Path]:
+    try:
+        return [*settings.instances.glob("i-*"), *settings.layers.glob("draft-*")]
+    except PermissionError:  # only root may look; `down` and the next start do
+        return []
 
 
 def _groups(settings: Settings) -> tuple[Leftover, ...]:

@@ -9,7 +9,6 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import get_canned_acl, s3_backends
 
 from dask_bake.errors import BakeError
-from dask_bake.system.files import make_private
 
 BUCKET = "dask-data"
 RIDES_A_DAY = 3000
@@ -32,7 +31,6 @@ class SampleLoader:
                 self._done = True
 
     def _load(self) -> None:
-        make_private(self._directory)
         backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
         if BUCKET not in backend.buckets:
             backend.create_bucket(BUCKET, "us-east-1")
