@@ -82,8 +82,9 @@ def parser() -> argparse.ArgumentParser:
 
 
 def cluster(arguments: argparse.Namespace) -> Any:
-    """Return a client of this node's cluster, or else of the one that dask-bake finds."""
-    if address := dask.config.get("scheduler-address", None):
+    """Return a client of the given cluster, of this node's, or of the one that dask-bake finds."""
+    is_told = any((arguments.name, arguments.cloud, arguments.region))
+    if not is_told and (address := dask.config.get("scheduler-address", None)):
         try:
             return Client(address)  # type: ignore[no-untyped-call]
         except OSError:

@@ -138,3 +138,10 @@ def test_data_without_the_expected_columns_is_refused_with_their_names(
         in done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_cluster_that_is_given_precedes_an_address_in_the_configuration() -> None:
+    done = run("tcp://127.0.0.1:9", "--name", "mine", "--cloud", "aws", "--region", "us-east-1")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there are no AWS credentials" in done.stderr
