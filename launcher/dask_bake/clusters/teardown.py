@@ -52,6 +52,12 @@ class TaggedResources:
         """Look up the instances."""
         self._nodes = {node.id: node for node in self.cloud.nodes(self.tags)}
 
+    def terminate_known(self, now: float) -> None:
+        """Terminate the known instances once, by id: EC2 may refuse to list them, or not list them yet."""
+        if new := sorted(set(self.known) - set(self._terminated_at)):
+            self._request_termination(new)
+            self._terminated_at.update(dict.fromkeys(new, now))
+
     def terminate(self, now: float, *, may_be_unseen: bool) -> str:
         """Terminate the instances, and return which to wait for: not those that EC2 refuses to terminate."""
         live = {node.id for node in self._nodes.values() if node.is_live}
@@ -79,7 +85,9 @@ class TaggedResources:
     def remaining(self) -> list[str]:
         """List the resources that exist; if EC2 cannot be reached, those of the last look-up."""
         try:
-            found = [_named(node) for node in self.cloud.nodes(self.tags) if not is_terminated(node)]
+            nodes = self.cloud.nodes(self.tags)
+            found = [_named(node) for node in nodes if not is_terminated(node)]
+            found += self._unlisted({node.id for node in nodes})
             found += map(self._with_holders, self.cloud.groups(self.tags))
             found += [f"key pair {key_pair}" for key_pair in self.cloud.key_pairs(self.tags)]
         except (BakeError, KeyboardInterrupt):
@@ -89,10 +97,19 @@ class TaggedResources:
     def last_seen(self) -> list[str]:
         """List the resources of the last look-up, and the tag of any that EC2 has not reported."""
         found = [_named(node) for node in self._nodes.values() if not is_terminated(node)]
-        found += [f"instance {each}" for each in self.known if each not in self._nodes]
+        found += self._unlisted(set(self._nodes))
         found += map(_named_group, self.known_groups)
         # EC2 may have created something without its response reaching this machine.
-        return [*found, f"whatever is tagged {Tag.CLUSTER}={self.name}"]
+        return [*found, self.whatever_is_tagged]
+
+    @property
+    def whatever_is_tagged(self) -> str:
+        """The description of resources that may exist and whose ids are unknown."""
+        return f"whatever is tagged {Tag.CLUSTER}={self.name}"
+
+    def _unlisted(self, listed: set[str]) -> list[str]:
+        """Name the known instances that EC2 has not listed."""
+        return [f"instance {each}" for each in self.known if each not in listed]
 
     def _request_termination(self, instance_ids: list[str]) -> None:
         try:
@@ -123,6 +140,7 @@ class Teardown:
     sleep: Callable[[float], None]
     settle: float = 0.0
     is_done: bool = field(default=False, init=False)
+    _began: float | None = field(default=None, init=False)
     _instances_ended: float | None = field(default=None, init=False)
     _awaited: str = field(default="", init=False)
     _reported: str = field(default="", init=False)
@@ -147,11 +165,21 @@ class Teardown:
 
     def leftover(self, error: BaseException) -> LeftoverError:
         """Return an error with this one as its reason, and with the names of all remaining resources."""
-        return self._left(error, self.resources.remaining())
+        remaining = self.resources.remaining()
+        tagged = self.resources.whatever_is_tagged
+        if not self._is_settled and tagged not in remaining:
+            remaining.append(tagged)
+        return self._left(error, remaining)
+
+    @property
+    def _is_settled(self) -> bool:
+        """Return whether EC2 lists by now whatever it may have created."""
+        return not self.settle or (self._began is not None and self.clock() >= self._began + self.settle)
 
     def _run(self) -> None:
         with phase_of(PHASE, self.notify, self.clock):
-            self._remove(self.clock())
+            self._began = self.clock()
+            self._remove(self._began)
             self.is_done = True
 
     def _remove(self, start: float) -> None:
@@ -173,6 +201,7 @@ class Teardown:
 
     def _step(self, start: float) -> str:
         """Remove the resources that can be removed now, and return what to wait for."""
+        self.resources.terminate_known(self.clock())
         self.resources.refresh()
         now = self.clock()
         if awaited := self.resources.terminate(now, may_be_unseen=now < start + UNSEEN):
@@ -191,7 +220,7 @@ class Teardown:
 
     def _left(self, error: BaseException, remaining: Sequence[str]) -> LeftoverError:
         name, why = self.resources.name, str(error) or "interrupted"
-        left = "; ".join(remaining) or f"whatever is tagged {Tag.CLUSTER}={name}"
+        left = "; ".join(remaining) or self.resources.whatever_is_tagged
         return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
             hint=command_line("down", name),

@@ -38,7 +38,7 @@ class Discovery:
         user_groups: security groups with the name, or the id, of the user's own group.
         source_groups: security groups that ``--cidr`` names.
         name_groups: security groups of an existing cluster with the same name.
-        name_nodes: nodes of that cluster.
+        name_nodes: nodes of that cluster; without the permission to list nodes no clean-up is complete.
         quotas: quotas that the types count against; ``None`` for a quota that cannot be read.
         has_profile: ``None`` if the instance profile cannot be read.
     """
@@ -76,11 +76,12 @@ def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], st
         "user_groups": lambda: find_groups(options, ec2),
         "source_groups": lambda: find_sources(options, ec2),
         "name_groups": lambda: ec2.groups(name),
+        "name_nodes": lambda: ec2.nodes(name),
         "quotas": lambda: gather(*(partial(ec2.quota, code) for code in quotas.codes(options))),
         **_only_if_named(options, ec2),
     }
     found = dict(zip(questions, gather(*questions.values()), strict=True))
-    return Discovery(**found, name_nodes=ec2.nodes(name) if found["name_groups"] else ())
+    return Discovery(**found)
 
 
 def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Callable[[], Any]]:

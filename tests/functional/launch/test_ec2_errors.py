@@ -403,7 +403,7 @@ def test_credentials_that_expire_while_the_name_is_looked_up_leave_only_named_re
         ("CreateSecurityGroup", 2),
         ("RunInstances", 1),
         ("RunInstances", 2),
-        ("DescribeInstances", 1),
+        ("DescribeInstances", 2),
     ],
     ids=str,
 )
@@ -998,7 +998,7 @@ def test_an_instance_that_stays_pending_ends_the_launch_at_the_deadline(cloud, f
 
 @pytest.mark.parametrize(
     "before",
-    [("RunInstances", 2), ("DescribeInstances", 1)],
+    [("RunInstances", 2), ("DescribeInstances", 2)],
     ids=str,
 )
 def test_a_permanent_network_failure_names_the_resources_that_may_exist(cloud, fault_row, before):

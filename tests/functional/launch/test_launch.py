@@ -58,15 +58,16 @@ def test_a_launch_reports_its_resources_and_calls(aws, image, cloud, capsys):
     ]
     assert (document["workers"], document["workers_expected"], document["nthreads"]) == (4, 4, 4)
     calls = [call for call in document["calls"] if not call.startswith("pricing:")]
-    assert sorted(calls[:6]) == [
+    assert sorted(calls[:7]) == [
         "DescribeImages",
         "DescribeInstanceTypeOfferings",
         "DescribeInstanceTypes",
+        "DescribeInstances",
         "DescribeSecurityGroups",
         "DescribeSubnets",
         "servicequotas:GetServiceQuota",
     ]
-    assert calls[6:12] == [
+    assert calls[7:13] == [
         *2 * ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress"),
         *2 * ("RunInstances",),
     ]

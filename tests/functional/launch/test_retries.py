@@ -110,7 +110,8 @@ def test_removal_goes_on_whichever_of_its_requests_fail(cloud, capsys, fault_row
 def test_a_failed_launch_is_removed_while_all_requests_are_throttled(cloud, capsys):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     for action in ("CreateSecurityGroup", "TerminateInstances", "DescribeInstances", "DeleteSecurityGroup"):
-        cloud.fault("error", action, code="RequestLimitExceeded", times=4)
+        skip = action == "DescribeInstances"  # the look-up before the launch
+        cloud.fault("error", action, code="RequestLimitExceeded", times=4, skip=skip)
 
     with pytest.raises(QuotaError):
         launch(cloud)
@@ -133,7 +134,8 @@ def test_an_instance_that_is_not_visible_yet_is_ended_when_it_becomes_visible(cl
 def test_credentials_that_expire_during_teardown_are_reported_with_all_leftovers(cloud, fault_row):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     for action in ("TerminateInstances", "DescribeInstances", "DescribeSecurityGroups"):
-        cloud.fault("error", action, code="ExpiredToken", times=0, skip=action == "DescribeSecurityGroups")
+        skip = action.startswith("Describe")  # the look-ups before the launch
+        cloud.fault("error", action, code="ExpiredToken", times=0, skip=skip)
 
     with fault_row(
         "At launch",
@@ -196,3 +198,16 @@ def test_an_interrupt_after_the_launch_reports_that_the_cluster_is_up(cloud):
         launch(cloud, InterruptedTerminal())
 
     assert len(left(cloud)) == 3 + 2
+
+
+def test_the_known_instances_are_terminated_where_they_may_not_be_listed(cloud):
+    cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
+    cloud.fault("error", "DescribeInstances", code="UnauthorizedOperation", times=0, skip=1)
+
+    with pytest.raises(LeftoverError) as caught:
+        launch(cloud)
+
+    cloud.clear_faults()
+    assert "DescribeInstances" in caught.value.message
+    assert len(cloud.requests_for("TerminateInstances")) == 1
+    assert [each for each in left(cloud) if each.startswith("i-")] == []

@@ -90,6 +90,39 @@ def test_if_ec2_does_not_respond_for_five_minutes_the_known_instances_are_named(
         remove(cloud, known=("i-0", "i-1"))
 
 
+def test_known_instances_are_terminated_even_where_they_cannot_be_listed():
+    cloud = filled(FakeCloud())
+    cloud.faults = [Fault("nodes", BakeError("you may not list instances"), nth=n) for n in (1, 2)]
+
+    with pytest.raises(LeftoverError, match=r"instance i-0; instance i-1; .*you may not list") as caught:
+        remove(cloud, known=("i-0", "i-1"))
+
+    assert [node.state for node in cloud.instances] == ["shutting-down", "shutting-down", "pending"]
+    assert f"whatever is tagged {Tag.CLUSTER}=dask" in caught.value.message
+
+
+def test_a_known_instance_that_ec2_does_not_list_is_named():
+    cloud = filled(Protecting())
+    cloud.protected = ("i-1",)
+
+    with pytest.raises(LeftoverError, match=r"i-1 \(running\); instance i-7; .*OperationNotPermitted"):
+        remove(cloud, known=("i-1", "i-7"))
+
+
+def test_until_ec2_lists_everything_a_report_includes_whatever_may_be_there():
+    """A second Ctrl-C while RunInstances is on its way: its instances have no known ids."""
+    cloud = filled(FakeCloud(faults=[Fault("terminate", KeyboardInterrupt())]))
+
+    with pytest.raises(LeftoverError) as caught:
+        remove(cloud, known=("i-0",), settle=10.0)
+
+    assert f"; whatever is tagged {Tag.CLUSTER}=dask. The reason: interrupted" in caught.value.message
+    cloud.faults = [Fault("terminate", KeyboardInterrupt(), nth=2)]
+    with pytest.raises(LeftoverError) as caught:
+        remove(cloud, known=("i-0",))
+    assert "whatever" not in caught.value.message
+
+
 def test_a_protected_instance_is_named_and_the_rest_is_removed():
     cloud = filled(Protecting())
     cloud.protected = ("i-1",)

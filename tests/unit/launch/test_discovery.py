@@ -79,3 +79,14 @@ def test_the_newest_base_is_requested_only_for_debian_s_bases():
 @pytest.mark.parametrize("ec2", [FakeQueries(), FakeQueries(refused=[DEBIAN_ACCOUNT])])
 def test_an_unknown_newest_base_is_not_an_error(ec2):
     assert newest_base(BAKED, ec2) is None
+
+
+def test_a_launch_that_may_not_list_instances_is_refused_before_anything_is_made():
+    """Its clean-up could not look for what it had made."""
+
+    class Unlisting(FakeQueries):
+        def nodes(self, tags):
+            raise BakeError("you may not: ec2:DescribeInstances")
+
+    with pytest.raises(BakeError, match="ec2:DescribeInstances"):
+        chosen(LaunchOptions(), Unlisting({"self": (BAKED,)}))
