@@ -2,17 +2,21 @@
 
 import errno
 import hashlib
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from dask_bake.environment.pip.build import Workshop
 from dask_bake.environment.pip.download import fetch
 from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError
 from dask_bake.events import Notify
+from dask_bake.models.debian import RUNNING_PYTHON
 from dask_bake.system.disk import explain_disk_errors
+from pip_index import make_project
 
 
 def package(name: str, content: bytes) -> Package:
@@ -92,6 +96,42 @@ def test_a_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BakeError) as caught:
         fetch(PACKAGES, TARGET, tmp_path, QUIET, pip=Pip(dask=b"not it", pip=b"another"))
     assert caught.value.message == "pip did not download dask 1 with the locked hash"
+
+
+def test_a_wheel_that_was_built_is_built_again_if_the_cache_has_lost_it(tmp_path: Path) -> None:
+    """A folder's wheel can be made anew, with the same bytes; other content is refused."""
+    project = make_project(tmp_path / "lab", "lab")
+    cache, target = tmp_path / "wheels", Target(f"{RUNNING_PYTHON}.1", "x86_64")
+    made = Workshop(cache, tmp_path).make("lab", "./lab", target, QUIET)
+    options = {"sources": {"lab": "./lab"}, "folder": tmp_path}
+    shutil.rmtree(cache)
+    (wheel,) = fetch([made], target, cache, QUIET, **options)
+    assert wheel == cache / made.sha256 / "lab-1.0-py3-none-any.whl"
+    shutil.rmtree(cache)
+    (project / "lab.py").write_text("x = 2\n")
+    with pytest.raises(
+        BakeError, match=r"the wheel of lab that was made of \./lab is not the one that is locked"
+    ):
+        fetch([made], target, cache, QUIET, **options)
+
+
+def test_a_project_that_cannot_be_built_is_an_error_with_the_builder_s_lines(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "lab", "lab")
+    (project / "lab.py").unlink()
+    with pytest.raises(BakeError, match=r"no wheel can be made of \./lab:\n(.|\n)*lab\.py"):
+        Workshop(tmp_path / "wheels", tmp_path).make("lab", "./lab", TARGET, QUIET)
+
+
+def test_options_for_the_index_are_used_for_the_download(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def pip(arguments: Sequence[str], folder: Path, notify: Notify) -> None:
+        requirement = next(each for each in arguments if each.startswith("--requirement="))
+        asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines())
+        Pip(**CONTENT)(arguments, folder, notify)
+
+    fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, index=["--find-links /mine"], pip=pip)
+    assert asked == ["--find-links /mine", f"dask==1 --hash=sha256:{PACKAGES[0].sha256}"]
 
 
 def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None:
