@@ -116,7 +116,7 @@ def test_without_notebook_the_head_gets_the_file_that_disables_jupyter_s_socket(
 def test_another_login_user_is_cloud_init_s_default_user_and_known_to_the_head():
     head, worker = (yaml.safe_load(rendered(role, user="alice")) for role in Role)
 
-    assert head["user"] == worker["user"] == "alice"
+    assert head["user"] == worker["user"] == {"name": "alice"}
     assert head["write_files"][0]["content"] == "DASK_BAKE_CLUSTER=dask\nDASK_BAKE_USER=alice\n"
 
 

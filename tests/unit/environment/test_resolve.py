@@ -60,7 +60,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def served(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     monkeypatch.setattr(conda_client, "SHUTDOWN_GRACE", 0)
-    monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
     with serve(folder) as served:
         yield served
@@ -243,8 +242,9 @@ def pip_lock(project: Project, *names: str, python: str = BASE_PYTHON) -> str:
 
 
 def test_with_conda_a_channel_that_does_not_answer_is_an_error_and_no_lock_is_written(
-    project: Project, served: Served
+    project: Project, served: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     served.hanging = True
     with pytest.raises(
         BakeError, match=f"the channel {served.url} does not answer: nothing came from"

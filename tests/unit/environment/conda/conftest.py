@@ -43,12 +43,10 @@ def served(folder: Path) -> Iterator[Served]:
 
 @pytest.fixture(autouse=True)
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten time-outs, and remove proxies and certificates of the environment."""
+    """Retry once at most, and remove proxies and certificates of the environment."""
     monkeypatch.setattr(conda_client, "SHUTDOWN_GRACE", 0)
-    monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     monkeypatch.setattr(conda_client, "RETRIES", 0)
     monkeypatch.setattr(download, "RETRIES", 1)
-    monkeypatch.setattr(download, "STALL_TIMEOUT", 1.0)
     for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC", "RATTLER_AUTH_FILE"):
         monkeypatch.delenv(name, raising=False)
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):

@@ -163,7 +163,10 @@ def test_of_several_channels_the_one_that_fails_is_named(folder: Path, served: S
             locked(["a"], served.url, other.url)
 
 
-def test_a_hanging_channel_is_noticed_within_the_probe_s_time(served: Served) -> None:
+def test_a_hanging_channel_is_noticed_within_the_probe_s_time(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(conda_client, "PROBE_TIMEOUT", 0.5)
     served.hanging = True
     why = find_unreachable(Channels((served.url,)))
     assert why is not None

@@ -74,7 +74,11 @@ def test_an_archive_with_another_hash_is_refused_and_not_kept(served: Served, tm
         ),
     ],
 )
-def test_a_failed_download_is_an_error_with_the_reason(fault, attempts, says, folder, tmp_path) -> None:
+def test_a_failed_download_is_an_error_with_the_reason(
+    fault, attempts, says, folder, tmp_path, monkeypatch
+) -> None:
+    if fault in ("hanging", "stalled"):
+        monkeypatch.setattr(download, "STALL_TIMEOUT", 1.0)
     with serve(folder) as channel:
         lock = locked(["old"], channel.url)
         channel.requests.clear()
