@@ -588,7 +588,7 @@ CASES = (
         "--username me",
         removed=on_both("tag dask-bake:user=admin"),
         added=(
-            *on_both("tag dask-bake:user=me", "user-data user=me"),
+            *on_both("tag dask-bake:user=me", "user-data user.name=me"),
             f"head: user-data {HEAD_ENV} DASK_BAKE_USER=me",
         ),
     ),
