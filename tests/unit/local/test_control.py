@@ -8,7 +8,8 @@ import pytest
 from werkzeug.serving import make_server
 from werkzeug.wrappers import Response
 
-from dask_bake.local.control import LocalStatus, status
+from dask_bake.local import control
+from dask_bake.local.control import Finding, LocalStatus, status
 from dask_bake.local.settings import Settings
 
 
@@ -54,3 +55,9 @@ def test_the_status_is_that_of_the_local_cloud_with_the_same_name():
 def test_another_program_at_the_port_is_not_a_local_cloud(text):
     with answering(text) as port:
         assert status(Settings(root=Path("/srv/other"), port=port)) is None
+
+
+def test_doctor_names_what_instances_need_of_the_kernel(monkeypatch):
+    monkeypatch.setattr(control, "missing_namespaces", lambda: ("user namespaces", "sysctl …"))
+
+    assert Finding("missing", "user namespaces", "sysctl …") in control._missing()
