@@ -110,8 +110,8 @@ def environment(url: str) -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "bench",
-        "AWS_SECRET_ACCESS_KEY": "bench",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
@@ -125,8 +125,9 @@ def launch(count: int, *, tls: bool) -> None:
     from dask_bake.options.launch import LaunchOptions
     from dask_bake.options.parse import checked
     from dask_bake.view.terminal import Terminal
+    from isolation import KEY_PAIR
 
-    terminal, cloud = Terminal(), clouds.local_cloud(os.environ["AWS_ENDPOINT_URL"], None)
+    terminal, cloud = Terminal(), clouds.local_cloud(os.environ["AWS_ENDPOINT_URL"], KEY_PAIR, None)
     options = checked(
         LaunchOptions(
             count=count,

@@ -291,3 +291,17 @@ def test_documented_make_targets_exist():
     for document in DOCUMENTS:
         shown = re.findall(r"(?:^|`|\$ )make ([a-z-]+)", document.read_text(), re.MULTILINE)
         assert set(shown) <= targets, document.name
+
+
+def test_the_security_page_names_a_test_for_each_line_about_attackers():
+    """The tests exist, in the files named before them; one line says that it is not tested."""
+    page = (HOME / "docs/security.md").read_text()
+    part = page.partition("\n## What an attacker can do\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| .* \|$", part, re.MULTILINE)[1:]
+    untested = [row for row in rows if row.endswith("| not tested |")]
+    assert (len(rows) > 15, len(untested)) == (True, 1)
+    for row in set(rows) - set(untested):
+        for named in row.rpartition(" | ")[2].split("; "):
+            file, *names = re.findall(r"`([^`]+)`", named)
+            text = (HOME / ("" if "/" in file else "tests/integration") / file).read_text()
+            assert [name for name in names if f"def {name}(" not in text] == [], file

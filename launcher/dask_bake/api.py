@@ -34,6 +34,7 @@ from dask_bake.ssh.tunnel import Tunnel, free_port
 CONNECT_TIMEOUT = 30.0
 NODE_FILE = Path("/etc/dask-bake/manifest.json")
 """A file that every node has, and no other machine."""
+KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 
 
 def connect(
@@ -85,8 +86,7 @@ def _connect(
     reached = prepare_host(cluster, head, chosen, client)
     tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:
-        for variable, value in chosen.environment:
-            os.environ.setdefault(variable, value)
+        _set_missing(chosen.environment)
     tunnel = open_tunnel(cluster, chosen, reached, [Forward(free_port(), SCHEDULER_PORT)], CONNECT_TIMEOUT)
     try:
         return TunnelledClient(tunnel, tls=tls)
@@ -104,6 +104,14 @@ def check_versions(client: Ec2, image_id: str, cluster: str) -> None:
     except BakeError:  # the image is gone, or images may not be listed
         return
     check_client(image, installed_packages(), cluster=cluster)
+
+
+def _set_missing(variables: Sequence[tuple[str, str]]) -> None:
+    """Set variables of this process that are not set; of a key pair both, or none."""
+    has_key = any(name in os.environ for name in KEY_PAIR)
+    for name, value in variables:
+        if not (has_key and name in KEY_PAIR):
+            os.environ.setdefault(name, value)
 
 
 @contextmanager

@@ -5,14 +5,18 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dask_bake.ec2.session import aws_profiles, configured_region, has_aws_credentials
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
+from dask_bake.local.credentials import ACCESS_KEY_PREFIX, Credentials
 from dask_bake.models.cloud import Architecture, Cloud, CloudChoice
 from dask_bake.models.debian import DebianRelease
 
-LOCAL_KEY = "local"
+if TYPE_CHECKING:
+    from dask_bake.local.control import LocalEndpoint
+
 MOST_PROFILES = 8
 """Profiles that a hint names."""
 DEFAULT_LOCAL_REGION = "us-east-1"
@@ -35,7 +39,7 @@ def resolve_cloud(
     *,
     profile: str | None = None,
     environ: Mapping[str, str],
-    start_local: Callable[[Notify], str],
+    start_local: Callable[[Notify], "LocalEndpoint"],
     has_credentials: Callable[[], bool],
     profiles: Callable[[], Sequence[str]],
     notify: Notify,
@@ -53,7 +57,7 @@ def resolve_cloud(
     Raises:
         UsageError: if no cloud can be chosen.
     """
-    holds_local_key = environ.get("AWS_ACCESS_KEY_ID") == LOCAL_KEY
+    holds_local_key = environ.get("AWS_ACCESS_KEY_ID", "").startswith(ACCESS_KEY_PREFIX)
     if choice is CloudChoice.AUTO and profile is not None:
         choice = CloudChoice.AWS
     if choice is CloudChoice.AUTO:
@@ -65,7 +69,8 @@ def resolve_cloud(
             if starts:
                 notify(Note("No AWS credentials: using the local cloud on this machine."))
     if choice is CloudChoice.LOCAL:
-        return local_cloud(start_local(notify), region)
+        endpoint = start_local(notify)
+        return local_cloud(endpoint.url, endpoint.credentials, region)
     if holds_local_key:
         raise UsageError(
             "the AWS credentials in the environment are the local cloud's",
@@ -104,20 +109,20 @@ def aws_cloud(region: str | None, environ: Mapping[str, str], profile: str | Non
     )
 
 
-def local_cloud(url: str, region: str | None) -> Cloud:
-    """Return the local cloud at that URL."""
+def local_cloud(url: str, credentials: Credentials, region: str | None) -> Cloud:
+    """Return the local cloud at that URL, whose requests are signed with that key pair."""
     chosen = region or DEFAULT_LOCAL_REGION
     environment = {
         "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": LOCAL_KEY,
-        "AWS_SECRET_ACCESS_KEY": LOCAL_KEY,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "AWS_DEFAULT_REGION": chosen,
         "AWS_EC2_METADATA_DISABLED": "true",
     }
     return Cloud(
         name="local",
         region=chosen,
-        address_url=f"{url}/_dask_bake/caller",
+        address_url="",
         endpoint_url=url,
         environment=tuple(environment.items()),
         architectures=tuple(each for each in Architecture if each.machine == platform.machine()),
@@ -127,14 +132,8 @@ def local_cloud(url: str, region: str | None) -> Cloud:
 
 def caller_address(cloud: Cloud) -> str:
     """Return this machine's address as the cloud sees it, as a block of one address."""
-    import urllib.error
-    import urllib.request
-
-    proxies = None if cloud.endpoint_url is None else urllib.request.ProxyHandler({})
-    opener = urllib.request.build_opener(*([proxies] if proxies else []))
     try:
-        with opener.open(cloud.address_url, timeout=10) as answer:
-            text = answer.read(200).decode("ascii", "replace").strip()
+        text = _local_caller() if cloud.endpoint_url is not None else _ask(cloud.address_url)
         return str(ipaddress.ip_network(ipaddress.ip_address(text)))
     except (OSError, ValueError) as error:
         raise BakeError(
@@ -143,21 +142,35 @@ def caller_address(cloud: Cloud) -> str:
         ) from error
 
 
-def start_local(notify: Notify, base: DebianRelease | None = None) -> str:
-    """Return the URL of the local cloud, started if it was not running, with that release's base image."""
+def _ask(url: str) -> str:
+    import urllib.request
+
+    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - AWS's own
+        text: str = answer.read(200).decode("ascii", "replace").strip()
+    return text
+
+
+def _local_caller() -> str:
+    from dask_bake.local.admin_client import ask
+
+    return str(ask("GET", "caller"))
+
+
+def start_local(notify: Notify, base: DebianRelease | None = None) -> "LocalEndpoint":
+    """Return the endpoint of the local cloud, started if need be, with that release's base image."""
     from dask_bake.local import control
 
-    return control.ensure_up(notify, base).url
+    return control.ensure_up(notify, base)
 
 
-def running_local(_: Notify) -> str:
-    """Return the URL of the local cloud if it runs: to look for clusters it need not be started."""
+def running_local(_: Notify) -> "LocalEndpoint":
+    """Return the endpoint of the local cloud if it runs: to look for clusters it need not be started."""
     from dask_bake.local import control
 
-    status = control.status()
-    if status is None:
+    endpoint = control.endpoint()
+    if endpoint is None:
         raise LocalCloudDownError
-    return status.url
+    return endpoint
 
 
 def open_cloud(

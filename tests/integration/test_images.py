@@ -8,7 +8,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 
 from dask_bake.clouds import local_cloud
 from dask_bake.ec2.images import connect_images
-from local_cloud import PORT
+from dask_bake.local.credentials import read_credentials
+from local_cloud import SETTINGS
 
 ELSEWHERE = "eu-west-1"
 
@@ -26,7 +27,7 @@ def elsewhere(cloud, image):
 
 def prepare_host():
     """Return the images of the other region."""
-    return connect_images(local_cloud(f"http://127.0.0.1:{PORT}", ELSEWHERE), lambda _: None)
+    return connect_images(local_cloud(SETTINGS.url, read_credentials(SETTINGS), ELSEWHERE), lambda _: None)
 
 
 def test_a_baked_image_is_listed_as_verified_with_its_size(cloud, image):

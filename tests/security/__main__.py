@@ -18,11 +18,12 @@ PROWLER = HERE.parents[1] / ".venv-security/bin/prowler"
 REGION = "us-east-1"
 SCAN_TIMEOUT = 1800
 CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "local",
-    "AWS_SECRET_ACCESS_KEY": "local",
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": REGION,
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 DEAD_PROXY = "http://127.0.0.1:9"
 """Proxy without a listener, for all connections other than to the endpoint."""
 
@@ -64,7 +65,12 @@ def scanned_cloud(endpoint: str | None) -> AbstractContextManager[str]:
 
 
 def main(endpoint: str | None = None) -> int:
-    """Return the exit code: 0 if every check passes that is not excepted."""
+    """Return the exit code: 0 if every check passes that is not excepted.
+
+    For an endpoint the environment has the credentials: ``eval "$(dask-bake local env)"``.
+    """
+    if endpoint:
+        CREDENTIALS.update({name: os.environ[name] for name in KEY_PAIR if name in os.environ})
     for name in [name for name in os.environ if name.startswith(("AWS_", "DASK_BAKE_", "XDG_"))]:
         del os.environ[name]
     os.environ.update(CREDENTIALS)

@@ -21,6 +21,7 @@ from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fakes import AllRegistered, Ec2WithHostKey
+from isolation import KEY_PAIR
 
 # moto reads this when it is imported; without it there are a thousand sample images.
 os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
@@ -51,7 +52,7 @@ def launched_clusters() -> Iterator[str]:
         store.layer("base").mkdir(parents=True)
         store.save(DEBIAN)
         with Server(settings, "10.9.0.0/20").listening() as server:
-            cloud = clouds.local_cloud(server.url, None)
+            cloud = clouds.local_cloud(server.url, KEY_PAIR, None)
             _bake(server, cloud)
             for options in CLUSTERS:
                 _launch(options, cloud)

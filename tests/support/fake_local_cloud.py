@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-import requests
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.serving import make_server
 
 from dask_bake.errors import BakeError
+from dask_bake.local.admin_client import ask
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
@@ -27,6 +28,7 @@ from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.local.storage.image_store import ImageStore, StoredImage
+from isolation import KEY_PAIR
 
 DEBIAN = StoredImage(
     id="ami-00000000000000001",
@@ -104,25 +106,28 @@ class Server:
     """The local cloud's endpoints, clients for them, and the fake host."""
 
     def __init__(self, settings: Settings, block: str) -> None:
-        from dask_bake.local.moto.app import moto_app, one_service
+        from dask_bake.local.moto.app import moto_services, one_service
+        from dask_bake.local.moto.s3 import is_public
 
+        self.settings = settings
         self.host = FakeHost()
         self.store = ImageStore(settings)
         network = Network("bridge", IPv4Network(block))
         self.moto = ec2 = MotoEc2(network, self.store)
         self.hypervisor = Hypervisor(settings, network, self.store, ec2.instances, boot=self.host.boot)
-        moto = moto_app()
         self.firewall: list[str] = []
         firewall_sync = FirewallSync(network.bridge, ec2.instances.all, load=self.firewall.append)
         self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, update_firewall=firewall_sync.update)
         self.sample_requests: list[str] = []
         self.gateway = Gateway(
-            moto,
+            moto_services(),
             one_service("s3"),
             self.api,
+            credentials=KEY_PAIR,
+            is_public=is_public,
             caller_address="10.9.0.1",
             load_samples=lambda: self.sample_requests.append("load"),
-            status=lambda: {"pid": 1},
+            status=lambda: {"name": "test", "pid": 1},
             bases=BaseImages(self.store, region="us-east-1", publish=ec2.images.publish),
         )
 
@@ -139,6 +144,11 @@ class Server:
     def client(self, service: str, region: str = "us-east-1", url: str | None = None):
         config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
         return boto3.client(service, region, endpoint_url=url or self.url, config=config)
+
+    def admin(self, method: str, subject: str, content: dict[str, Any] | None = None) -> Any:
+        """Return the response of the admin API."""
+        here = Settings("test", self.settings.root, int(self.url.rpartition(":")[2]))
+        return ask(method, subject, content, settings=here, credentials=KEY_PAIR)
 
     def run(self, ec2=None, **parameters) -> list[dict[str, Any]]:
         wanted = {
@@ -181,32 +191,45 @@ class Server:
     def fault(self, kind: str, action: str | None = None, **options: Any) -> str:
         """Add a fault rule with ``POST /_dask_bake/faults`` and return its id."""
         rule = {"kind": kind, **options} if action is None else {"kind": kind, "action": action, **options}
-        answer = requests.post(f"{self.url}/_dask_bake/faults", json=rule, timeout=5)
-        assert answer.ok, answer.text
-        return str(answer.json()["id"])
+        return str(self.admin("POST", "faults", rule)["id"])
 
     def clear_faults(self) -> None:
-        requests.delete(f"{self.url}/_dask_bake/faults", timeout=5)
+        self.admin("DELETE", "faults")
 
     def faults(self) -> list[dict[str, Any]]:
         """Return the rules in force, each with the number of times it has struck."""
-        return list(requests.get(f"{self.url}/_dask_bake/faults", timeout=5).json())
+        return list(self.admin("GET", "faults"))
 
     def requests_for(self, action: str = "*") -> list[dict[str, Any]]:
         """Return the logged requests for an action since the start or the last ``forget_requests``."""
-        logged = requests.get(f"{self.url}/_dask_bake/requests", timeout=5).json()
+        logged = self.admin("GET", "requests")
         return [request for request in logged if fnmatchcase(request["action"], action)]
 
     def forget_requests(self) -> None:
-        requests.delete(f"{self.url}/_dask_bake/requests", timeout=5)
+        self.admin("DELETE", "requests")
 
     def set_quotas(self, **values: float) -> None:
         """Set quotas by their code, with ``_`` for ``-``."""
         quotas = {code.replace("_", "-"): value for code, value in values.items()}
-        assert requests.post(f"{self.url}/_dask_bake/quotas", json=quotas, timeout=5).ok
+        self.admin("POST", "quotas", quotas)
 
     def terminate(self, *instances: dict[str, Any]) -> None:
         self.ec2.terminate_instances(InstanceIds=[instance["InstanceId"] for instance in instances])
+
+
+def use_from_command_line(patch: pytest.MonkeyPatch, runtimes: Path, url: str) -> Settings:
+    """Let ``dask-bake local`` in this process use the local cloud at a URL, whose files are in a folder."""
+    settings = Settings("test", runtimes / "root", int(url.rpartition(":")[2]))
+    patch.setattr("dask_bake.local.settings.RUNTIMES", runtimes)
+    patch.setenv("DASK_BAKE_LOCAL_NAME", settings.name)
+    patch.setenv("DASK_BAKE_LOCAL_ROOT", str(settings.root))
+    patch.setenv("DASK_BAKE_LOCAL_PORT", str(settings.port))
+    settings.runtime.mkdir(parents=True)
+    settings.credentials_file.write_text(
+        f"[default]\naws_access_key_id = {KEY_PAIR.access_key}\n"
+        f"aws_secret_access_key = {KEY_PAIR.secret_key}\n"
+    )
+    return settings
 
 
 @contextmanager

@@ -7,6 +7,8 @@ from pathlib import Path
 import dask.config
 import pytest
 
+from dask_bake.local.credentials import Credentials
+
 LOOPBACK = ("127.", "::1", "localhost")
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -14,6 +16,8 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+KEY_PAIR = Credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
+"""The same, as the key pair of a local cloud that is a test's."""
 
 
 class OutsideError(AssertionError):

@@ -23,7 +23,10 @@ from botocore.config import Config
 from botocore.exceptions import EndpointConnectionError
 
 from command_check import Command, State, Watch, look
+from dask_bake.errors import BakeError
+from dask_bake.local.credentials import Credentials, read_credentials
 from dask_bake.local.machines.cgroups import hierarchies
+from dask_bake.local.settings import Settings
 from root import run_as_root
 
 NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
@@ -42,24 +45,27 @@ COMMAND_TIMEOUT = 360
 """Time-out of a command in seconds; a slow launch reaches its own deadline before, and explains itself."""
 
 
+SETTINGS = Settings(NAME, ROOT, int(PORT))
+
+
 @cache
-def faultless_client() -> Any:
-    """Return a boto3 client that no fault rule affects."""
+def client(credentials: Credentials, path: str = "") -> Any:
+    """Return a boto3 client of the local cloud while it has these credentials."""
     return boto3.client(
         "ec2",
-        endpoint_url=f"http://127.0.0.1:{PORT}/_dask_bake/ec2",
+        endpoint_url=f"{SETTINGS.url}{path}",
         region_name="us-east-1",
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
+        aws_access_key_id=credentials.access_key,
+        aws_secret_access_key=credentials.secret_key,
         config=Config(retries={"total_max_attempts": 1}),
     )
 
 
 def state() -> State:
-    """Return the local cloud's state; empty if it is down."""
+    """Return the local cloud's state, which no fault rule affects; empty if it is down."""
     try:
-        return look(faultless_client())
-    except EndpointConnectionError:
+        return look(client(read_credentials(SETTINGS), "/_dask_bake/ec2"))
+    except (EndpointConnectionError, BakeError):
         return State(is_up=False)
 
 
@@ -215,13 +221,7 @@ class LocalCloud:
 
     def ec2(self) -> Any:
         """Return a boto3 client of this cloud."""
-        return boto3.client(
-            "ec2",
-            endpoint_url=f"http://127.0.0.1:{PORT}",
-            region_name="us-east-1",
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-        )
+        return client(read_credentials(SETTINGS))
 
     def fault(self, kind: str, *options: str) -> str:
         """Add a fault rule with ``dask-bake local fault add`` and return its id."""

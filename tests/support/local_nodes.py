@@ -11,9 +11,10 @@ import pytest
 from dask_bake import clouds
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2 import api
+from dask_bake.local.credentials import read_credentials
 from dask_bake.ssh.command import Host, shell_command
 from dask_bake.ssh.connect import find_node, prepare_host
-from local_cloud import PORT, LocalCloud
+from local_cloud import SETTINGS, LocalCloud
 
 BEGIN = "import json, os, time\nfrom distributed import Client, worker_client\nclient = Client(timeout=30)\n"
 
@@ -60,7 +61,7 @@ def host_of(cloud: LocalCloud, name: str, index: int) -> Host:
     """Return how dask-bake connects that user to a cluster's node."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", cloud.environment["XDG_STATE_HOME"])
-        there = clouds.local_cloud(f"http://127.0.0.1:{PORT}", None)
+        there = clouds.local_cloud(SETTINGS.url, read_credentials(SETTINGS), None)
         edge = api.connect(there, lambda _: None)
         cluster = find(edge, there, name)
         return prepare_host(cluster, find_node(cluster, index), there, edge)

@@ -19,6 +19,7 @@ from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.system.signals import ignore_hangup
 from dask_bake.view.terminal import Terminal
 from fakes import AllRegistered, Ec2WithHostKey
+from isolation import KEY_PAIR
 
 
 class PretendedHeadConnection(SshHeadConnection):
@@ -48,7 +49,7 @@ def pretended_launch(
     url: str, name: str, *, ami: str, never_ready: bool, for_people: bool, **options: Any
 ) -> int:
     """Launch a cluster of pretended machines."""
-    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    terminal, there = Terminal(), clouds.local_cloud(url, KEY_PAIR, None)
     edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     return launch.run(
         checked(LaunchOptions(count=3, nprocs=2, ami=ami, allow_mismatch=True, name=name, **options)),
@@ -67,7 +68,7 @@ def pretended_launch(
 def pretended_down(url: str, name: str) -> int:
     """Take the cluster down."""
     ignore_hangup()
-    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    terminal, there = Terminal(), clouds.local_cloud(url, KEY_PAIR, None)
     edge = api.connect(there, terminal.notify)
     with clusters.nothing_ended(complete(command_line("down", name))) as ending:
         return clusters.down(there, edge, terminal, ending, name=name, json_output=True)
@@ -78,7 +79,7 @@ def pretended_down(url: str, name: str) -> int:
 @click.argument("name")
 def pretended_status(url: str, name: str) -> int:
     """Show the cluster's status."""
-    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    terminal, there = Terminal(), clouds.local_cloud(url, KEY_PAIR, None)
     edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     return clusters.status(there, edge, terminal, name=name, json_output=False)
 
@@ -88,7 +89,7 @@ def pretended_status(url: str, name: str) -> int:
 @click.argument("name")
 def pretended_ssh(url: str, name: str) -> int:
     """Open a shell on the cluster's head."""
-    terminal, there = Terminal(), clouds.local_cloud(url, None)
+    terminal, there = Terminal(), clouds.local_cloud(url, KEY_PAIR, None)
     edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     return connect.shell(there, edge, name=name, index=0, words=())
 

@@ -44,6 +44,7 @@ from dask_bake.models.cloud import Cloud
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN, Server
 from fakes import PUBLIC_KEY, Ec2WithHostKey, FakeHeadConnection, a_target
+from isolation import KEY_PAIR
 from resource_check import Resource, check, resources
 
 ACCOUNT = "123456789012"
@@ -304,7 +305,7 @@ def soak(seed: int, numbers: Iterable[int]) -> Report:
     """Run these cycles, one after the other, in a new cloud."""
     report = Report()
     with a_cloud() as server:
-        cloud, clock = clouds.local_cloud(server.url, None), Clock()
+        cloud, clock = clouds.local_cloud(server.url, KEY_PAIR, None), Clock()
         retries = RetryPolicy(_ignore, clock, clock.sleep)
         edge = Ec2WithHostKey(api.connect(cloud, _ignore, retries=retries))
         for number in numbers:

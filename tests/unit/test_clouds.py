@@ -15,7 +15,9 @@ from dask_bake.ec2.session import (
 )
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note
+from dask_bake.local.control import LocalEndpoint
 from dask_bake.models.cloud import Cloud, CloudChoice
+from isolation import KEY_PAIR
 
 URL = "http://127.0.0.1:4567"
 
@@ -26,7 +28,7 @@ def resolve(choice, *, credentials=False, region=None, environ=None, profiles=()
         choice,
         region,
         environ=environ or {},
-        start_local=lambda _: URL,
+        start_local=lambda _: LocalEndpoint(URL, KEY_PAIR),
         has_credentials=lambda: credentials,
         profiles=lambda: profiles,
         notify=events.append,
@@ -44,12 +46,12 @@ def test_auto_is_aws_if_there_are_credentials():
 def test_auto_is_the_local_cloud_without_credentials_with_a_note():
     cloud, events = resolve(CloudChoice.AUTO)
 
-    assert cloud == local_cloud(URL, None)
+    assert cloud == local_cloud(URL, KEY_PAIR, None)
     assert events == [Note("No AWS credentials: using the local cloud on this machine.")]
 
 
 def test_a_command_that_starts_nothing_does_not_mention_the_local_cloud():
-    assert resolve(CloudChoice.AUTO, starts=False) == (local_cloud(URL, None), [])
+    assert resolve(CloudChoice.AUTO, starts=False) == (local_cloud(URL, KEY_PAIR, None), [])
 
 
 def test_auto_is_not_the_local_cloud_if_there_are_aws_profiles():
@@ -81,25 +83,27 @@ def test_profiles_are_those_of_both_aws_files(monkeypatch, tmp_path):
 
 
 def test_local_is_used_if_requested_even_with_credentials():
-    assert resolve(CloudChoice.LOCAL, credentials=True) == (local_cloud(URL, None), [])
+    assert resolve(CloudChoice.LOCAL, credentials=True) == (local_cloud(URL, KEY_PAIR, None), [])
 
 
 def test_with_the_local_cloud_s_own_credentials_auto_is_the_local_cloud():
-    cloud, events = resolve(CloudChoice.AUTO, credentials=True, environ={"AWS_ACCESS_KEY_ID": "local"})
+    cloud, events = resolve(
+        CloudChoice.AUTO, credentials=True, environ={"AWS_ACCESS_KEY_ID": "LOCALCLOUD0123456789"}
+    )
 
     assert (cloud.name, events) == ("local", [])
 
 
 def test_aws_is_refused_with_the_local_cloud_s_credentials():
     with pytest.raises(UsageError, match="are the local cloud's"):
-        resolve(CloudChoice.AWS, environ={"AWS_ACCESS_KEY_ID": "local"})
+        resolve(CloudChoice.AWS, environ={"AWS_ACCESS_KEY_ID": "LOCALCLOUD0123456789"})
 
 
 def test_the_environment_of_the_local_cloud_has_endpoint_credentials_and_region():
-    assert dict(local_cloud(URL, "eu-west-1").environment) == {
+    assert dict(local_cloud(URL, KEY_PAIR, "eu-west-1").environment) == {
         "AWS_ENDPOINT_URL": URL,
-        "AWS_ACCESS_KEY_ID": "local",
-        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_EC2_METADATA_DISABLED": "true",
     }
@@ -123,7 +127,7 @@ def test_a_profile_that_does_not_exist_is_refused(monkeypatch, choice):
             choice,
             None,
             environ={},
-            start_local=lambda _: URL,
+            start_local=lambda _: LocalEndpoint(URL, KEY_PAIR),
             has_credentials=has_aws_credentials,
             profiles=aws_profiles,
             notify=[].append,
@@ -168,7 +172,7 @@ def test_a_response_that_is_not_an_address_is_an_error(answer):
 
 def test_an_unreachable_address_service_is_an_error_with_its_url():
     with pytest.raises(BakeError, match=r"cannot get this machine's address from http://127\.0\.0\.1:9/"):
-        caller_address(Cloud("local", "us-east-1", "http://127.0.0.1:9/", endpoint_url="http://127.0.0.1:9"))
+        caller_address(Cloud("aws", "us-east-1", "http://127.0.0.1:9/"))
 
 
 def ask(answer):
@@ -184,7 +188,7 @@ def ask(answer):
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        return caller_address(Cloud("local", "us-east-1", f"{url}/_dask_bake/caller", endpoint_url=url))
+        return caller_address(Cloud("aws", "us-east-1", url))
 
 
 def test_the_local_cloud_ignores_broken_aws_settings(monkeypatch):
@@ -208,5 +212,5 @@ def test_subprocesses_get_boto3_s_resolved_credentials(monkeypatch):
 
 
 def test_subprocesses_get_the_local_cloud_s_credentials_and_endpoint():
-    cloud = local_cloud(URL, None)
+    cloud = local_cloud(URL, KEY_PAIR, None)
     assert credentials_for_others(cloud) == dict(cloud.environment)

@@ -62,7 +62,8 @@ def doctor(terminal: Terminal, *, json_output: bool) -> int:
 
 def env(terminal: Terminal, *, region: str | None) -> int:
     """Print the shell commands that make aws, Packer or s3fs use the local cloud."""
-    cloud = local_cloud(control.ensure_up(terminal.notify).url, region)
+    endpoint = control.ensure_up(terminal.notify)
+    cloud = local_cloud(endpoint.url, endpoint.credentials, region)
     for name, value in cloud.environment:
         terminal.out.print(f"export {name}={shlex.quote(value)}", soft_wrap=True)
     return 0

@@ -20,6 +20,7 @@ from dask_bake.models.ec2 import (
     Subnet,
 )
 from dask_bake.models.tags import Tag, Tags
+from dask_bake.system.text import printable
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import (
@@ -143,8 +144,10 @@ def _reason(answer: Mapping[str, Any]) -> str:
 
 
 def tags(answer: Iterable[Mapping[str, Any]] | None) -> Tags:
-    """Return tags, sorted by key."""
-    return tuple(sorted((tag["Key"], tag["Value"]) for tag in answer or ()))
+    """Return tags, sorted by key, each on one line: whoever may tag wrote them."""
+    return tuple(
+        sorted((printable(tag["Key"], keep=""), printable(tag["Value"], keep="")) for tag in answer or ())
+    )
 
 
 def _root_disk(answer: "ImageTypeDef") -> Mapping[str, Any]:

@@ -1,15 +1,21 @@
-"""HTTP client of the local cloud's admin API."""
+"""HTTP client of the local cloud's admin API: it signs its requests, and believes only signed answers."""
 
+import hmac
 import json
+from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.local.credentials import Credentials, read_credentials
 from dask_bake.local.settings import Settings, read_settings
 
 ADMIN_TIMEOUT = 10.0
 """Seconds for requests that take the local cloud no work."""
+MAX_ANSWER = 100_000_000
+"""Bytes: the request log of a long test is the largest."""
+PROOF_HEADER = "X-Dask-Bake-Proof"
 
 
 def ask(
@@ -18,6 +24,7 @@ def ask(
     content: dict[str, Any] | None = None,
     *,
     settings: Settings | None = None,
+    credentials: Credentials | None = None,
     timeout: float = ADMIN_TIMEOUT,
 ) -> Any:
     """Send a request to the admin API, and return its response.
@@ -30,31 +37,51 @@ def ask(
         BakeError: when it fails, or does not answer.
     """
     settings = settings or read_settings()
-    body = None if content is None else json.dumps(content).encode()
-    request = Request(f"{settings.url}/_dask_bake/{subject}", data=body, method=method)  # noqa: S310 - our own
+    body = b"" if content is None else json.dumps(content).encode()
+    status, answer = _send(
+        settings, credentials or read_credentials(settings), method, subject, body, timeout
+    )
+    if status < 400:
+        return json.loads(answer)
     try:
-        with build_opener(ProxyHandler({})).open(request, timeout=timeout) as answer:
-            return json.load(answer)
-    except HTTPError as error:
-        refusal = _refusal(error)
-        if refusal:
-            raise refusal from None
-        raise BakeError(
-            f"another program answers at {settings.url}",
-            hint="set DASK_BAKE_LOCAL_PORT to the local cloud's port",
-        ) from error
-    except (OSError, ValueError) as error:
+        refused = json.loads(answer)
+        kind = UsageError if status < 500 else BakeError
+        error = kind(refused["error"], hint=refused["hint"])
+    except (ValueError, KeyError, TypeError):
+        error = BakeError(f"the local cloud has no {subject}", hint="dask-bake local down, then local up")
+    raise error
+
+
+def _send(
+    settings: Settings, credentials: Credentials, method: str, subject: str, body: bytes, timeout: float
+) -> tuple[int, bytes]:
+    """Return status and body of a response that the server with this key pair has given to this request."""
+    from dask_bake.local.signature import proof, signed_headers
+
+    url = f"{settings.url}/_dask_bake/{subject}"
+    headers = signed_headers(credentials, method, url, body)
+    request = Request(url, data=body or None, method=method, headers=headers)  # noqa: S310 - our own
+    try:
+        try:
+            response = build_opener(ProxyHandler({}), _NoRedirect()).open(request, timeout=timeout)
+        except HTTPError as error:
+            response = error
+        with response:
+            answer, said = response.read(MAX_ANSWER), response.headers.get(PROOF_HEADER, "")
+    except (OSError, HTTPException) as error:
         raise BakeError(
             f"the local cloud does not answer at {settings.url}", hint="start it with dask-bake local up"
         ) from error
+    if not hmac.compare_digest(said.encode(), proof(credentials, headers["Authorization"], answer).encode()):
+        raise BakeError(
+            f"another program answers at {settings.url}",
+            hint="set DASK_BAKE_LOCAL_PORT to the local cloud's port",
+        )
+    return response.status, answer
 
 
-def _refusal(error: HTTPError) -> BakeError | None:
-    """Return the local cloud's error; None where the response is another program's."""
-    with error:
-        try:
-            content = json.load(error)
-            kind = UsageError if error.code < 500 else BakeError
-            return kind(content["error"], hint=content["hint"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows no redirect: the local cloud has none."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Return None: the redirect is the answer."""

@@ -5,6 +5,7 @@ Everything is recognised by the local cloud's name or root, so that other local 
 
 import os
 import re
+import select
 import shutil
 import signal
 import time
@@ -12,16 +13,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.errors import BakeError
 from dask_bake.local.machines.cgroups import hierarchies, remove_groups
 from dask_bake.local.machines.nspawn import NSPAWN_FOLDERS, children, kill_tree, remove_nspawn_folder
 from dask_bake.local.network.bridge import is_own_bridge, remove_bridge, remove_cable
 from dask_bake.local.network.firewall import firewall_exists, remove_firewall
-from dask_bake.local.pidfile import is_root_held
-from dask_bake.local.settings import Settings
+from dask_bake.local.pidfile import is_root_held, running_pid
+from dask_bake.local.settings import RUNTIMES, Settings
 
+SERVER_MODULE = "dask_bake.local.server"
 BASE_TREE = "the making of the base tree"
-RUNTIMES = Path("/run")
-"""The folder with a folder for each local cloud that runs."""
 
 
 @dataclass(frozen=True)
@@ -196,11 +197,39 @@ def other_clouds_run(settings: Settings, runtimes: Path = RUNTIMES) -> bool:
     return any(folder.name != settings.runtime.name for folder in runtimes.glob("dask-bake.*"))
 
 
-def end_process(pid: int, *, timeout: float) -> None:
-    """End a process; kill it with its children after ``timeout`` seconds. Return when it is gone."""
+def end_server(settings: Settings, *, timeout: float) -> None:
+    """End the server that holds the pid file; kill it with its children after ``timeout`` seconds.
+
+    No other process gets a signal: who holds the lock and what it is are checked on a handle of the process.
+
+    Raises:
+        BakeError: when something else than a server of ours holds the lock.
+    """
+    pid = running_pid(settings)
+    if pid is None:
+        return
     try:
-        os.kill(pid, signal.SIGTERM)
+        handle = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    if not _wait_until_gone(pid, timeout):
-        _end(pid)
+    try:
+        if not is_server(pid) or running_pid(settings) != pid:
+            raise BakeError(
+                f"{settings.pid_file} is locked by process {pid}, which is not the local cloud's server",
+                hint=f"see ps -fp {pid}",
+            )
+        signal.pidfd_send_signal(handle, signal.SIGTERM)
+        if not select.select([handle], [], [], timeout)[0]:
+            _end(pid)
+    finally:
+        os.close(handle)
+
+
+def is_server(pid: int) -> bool:
+    """Return whether a process of this user's is the server of a local cloud."""
+    process = Path(f"/proc/{pid}")
+    try:
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        return SERVER_MODULE.encode() in arguments and process.stat().st_uid == os.geteuid()
+    except OSError:
+        return False

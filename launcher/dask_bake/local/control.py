@@ -4,14 +4,13 @@ import json
 import os
 import time
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from urllib.request import ProxyHandler, build_opener
 
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.admin_client import ask
-from dask_bake.local.cleanup import end_process, find_leftovers
+from dask_bake.local.cleanup import end_server, find_leftovers
+from dask_bake.local.credentials import Credentials, read_credentials
 from dask_bake.local.pidfile import running_pid
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
@@ -22,15 +21,18 @@ from dask_bake.system.subprocesses import RUN_TIMEOUT, run, run_with_timeout
 
 START_TIMEOUT = 900
 """Seconds to wait for a local cloud that another command starts."""
+STOP_TIMEOUT = 60.0
+"""Seconds for the server to end its instances and remove what it made."""
 BASE_TREE_TIMEOUT = 3700.0
 """Seconds for making a Debian tree, over a slow line too."""
 
 
 @dataclass(frozen=True)
 class LocalEndpoint:
-    """The URL of the running local cloud."""
+    """The URL of the running local cloud, and the key pair with which its requests are signed."""
 
     url: str
+    credentials: Credentials
 
 
 @dataclass(frozen=True)
@@ -55,16 +57,35 @@ class Finding:
 
 
 def status(settings: Settings | None = None) -> LocalStatus | None:
-    """Return the state of the running local cloud, or None; one of another name or root is another one."""
+    """Return the state of the running local cloud, or None.
+
+    It is the one whose server holds the pid file and has its key pair; whoever else listens at the port is
+    not believed.
+
+    Raises:
+        UsageError: when it belongs to another user.
+    """
     settings = settings or read_settings()
-    try:
-        with build_opener(ProxyHandler({})).open(f"{settings.url}/_dask_bake/status", timeout=5) as answer:
-            fields = json.load(answer)
-            name = fields.pop("name", settings.name)
-            found = LocalStatus(**fields)
-    except (OSError, HTTPException, ValueError, TypeError, AttributeError):
+    pid = running_pid(settings)
+    if pid is None:
         return None
-    return found if (name, found.root) == (settings.name, str(settings.root)) else None
+    try:
+        fields = ask("GET", "status", settings=settings, timeout=5)
+    except UsageError:
+        raise
+    except BakeError:
+        return None  # it is starting, or another program has its port
+    if (fields.pop("name"), fields["root"]) != (settings.name, str(settings.root)):
+        return None
+    return LocalStatus(**{**fields, "pid": pid})
+
+
+def endpoint(settings: Settings | None = None) -> LocalEndpoint | None:
+    """Return the endpoint of the running local cloud, or None."""
+    settings = settings or read_settings()
+    if status(settings) is None:
+        return None
+    return LocalEndpoint(settings.url, read_credentials(settings))
 
 
 def ensure_up(notify: Notify, base: DebianRelease | None = None) -> LocalEndpoint:
@@ -74,7 +95,7 @@ def ensure_up(notify: Notify, base: DebianRelease | None = None) -> LocalEndpoin
         up(notify, base)
     elif base is not None:
         _ensure_base(settings, base, notify)
-    return LocalEndpoint(settings.url)
+    return LocalEndpoint(settings.url, read_credentials(settings))
 
 
 def up(notify: Notify, base: DebianRelease | None = None) -> LocalStatus:
@@ -156,13 +177,13 @@ def down(notify: Notify) -> None:
         BakeError: when something cannot be removed.
     """
     settings = read_settings()
-    prefix = root_prefix() if (_server_pid(settings) or find_leftovers(settings)) else []
+    prefix = root_prefix() if find_leftovers(settings) else []  # a running server's folder is among them
     if prefix:
         run([*prefix, *_as_root(settings, "down")], new_session=False)
         return
     notify(PhaseStarted("stop the local cloud"))
     started = time.monotonic()
-    _stop_server(settings)
+    end_server(settings, timeout=STOP_TIMEOUT)
     for leftover in find_leftovers(settings):
         leftover.remove()
     notify(PhaseEnded("stop the local cloud", time.monotonic() - started))
@@ -174,19 +195,6 @@ def down(notify: Notify) -> None:
 def _as_root(settings: Settings, *words: str) -> list[str]:
     """Return the command line of ``dask-bake local …`` with the same settings, to be run as root."""
     return [*server_command(settings)[:-1], "dask_bake", "local", *words]
-
-
-def _stop_server(settings: Settings) -> None:
-    pid = _server_pid(settings)
-    if pid is None:
-        return
-    end_process(pid, timeout=60)
-
-
-def _server_pid(settings: Settings) -> int | None:
-    """Return the server's pid, also of one that does not answer because it is starting or hangs."""
-    running = status(settings)
-    return running.pid if running else running_pid(settings)
 
 
 def doctor() -> tuple[Finding, ...]:
@@ -218,7 +226,10 @@ def _missing() -> tuple[Finding, ...]:
 
 
 def _left_over(settings: Settings) -> tuple[Finding, ...]:
-    if _server_pid(settings) is not None:
+    try:
+        if running_pid(settings) is not None:
+            return ()
+    except UsageError:  # another user's, and running
         return ()
     return tuple(
         Finding("left over", leftover.what, "dask-bake local down") for leftover in find_leftovers(settings)

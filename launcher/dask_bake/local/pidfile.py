@@ -1,10 +1,14 @@
-"""The locks of a local cloud's server, on its pid file and its root; the kernel releases them at its end."""
+"""The locks of a local cloud's server, on its pid file and its root; the kernel releases them at its end.
+
+The pid file can be opened, and so locked, by root and the cloud's owner alone.
+"""
 
 import fcntl
 import os
 import time
 
 from dask_bake.errors import BakeError
+from dask_bake.local.credentials import foreign_cloud_error, owner_uid
 from dask_bake.local.settings import Settings
 
 LOCK_TIMEOUT = 1.0
@@ -18,7 +22,10 @@ def lock_pid_file(settings: Settings) -> int:
         BakeError: when another server holds the lock.
     """
     settings.runtime.mkdir(parents=True, exist_ok=True)
-    held = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT, 0o644)
+    settings.runtime.chmod(0o755)  # whatever the umask: others may see whose it is
+    held = os.open(settings.pid_file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    os.fchmod(held, 0o600)
+    os.fchown(held, owner_uid(), -1)
     deadline = time.monotonic() + LOCK_TIMEOUT
     while not _locked(held):
         if time.monotonic() > deadline:
@@ -79,13 +86,19 @@ def _locked(held: int) -> bool:
 
 
 def running_pid(settings: Settings) -> int | None:
-    """Return the pid of the server that holds the pid file, whether or not it answers, or None."""
+    """Return the pid of the server that holds the pid file, whether or not it answers, or None.
+
+    Raises:
+        UsageError: when the local cloud belongs to another user.
+    """
     try:
         with settings.pid_file.open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
                 return int(file.read() or 0) or None
-    except FileNotFoundError:
+    except PermissionError:
+        raise foreign_cloud_error(settings) from None
+    except (FileNotFoundError, ValueError):
         pass
     return None

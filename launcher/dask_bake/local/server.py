@@ -20,6 +20,7 @@ from typing import Any
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from dask_bake.errors import BakeError
+from dask_bake.local.credentials import Credentials, make_credentials, owner_uid
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
@@ -82,6 +83,7 @@ def serve(settings: Settings) -> Iterator[Network]:
         # With a read-only /sys nspawn does not wait for udev; this mount namespace is ours alone.
         run(["mount", "-o", "remount,bind,ro", "/sys"])
         check_port(settings)
+        credentials = make_credentials(settings, owner_uid())
         store = ImageStore(settings)
         store.sweep((), at_start=True)
         store.shift_layers()
@@ -93,7 +95,7 @@ def serve(settings: Settings) -> Iterator[Network]:
         stack.callback(firewall_sync.close)
         hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot)
         stack.callback(hypervisor.end_all)
-        api, gateway = _gateway(settings, network, ec2, hypervisor, firewall_sync, bases)
+        api, gateway = _gateway(settings, credentials, network, ec2, hypervisor, firewall_sync, bases)
         stack.callback(api.instance_faults.cancel)
         metadata = MetadataService(partial(find_metadata, ec2.instances), match_faults=api.fault_rules.match)
         for host, port, app in (
@@ -167,13 +169,15 @@ def _network(settings: Settings, log: int) -> Iterator[Network]:
 
 def _gateway(
     settings: Settings,
+    credentials: Credentials,
     network: Network,
     ec2: MotoEc2,
     hypervisor: Hypervisor,
     firewall_sync: FirewallSync,
     bases: BaseImages,
 ) -> tuple[Ec2Api, Gateway]:
-    from dask_bake.local.moto.app import moto_app, one_service
+    from dask_bake.local.moto.app import moto_services, one_service
+    from dask_bake.local.moto.s3 import is_public
 
     firewall_sync.update()
 
@@ -188,12 +192,13 @@ def _gateway(
             "root": str(settings.root),
         }
 
-    moto = moto_app()
     api = Ec2Api(one_service("ec2"), ec2, hypervisor, update_firewall=firewall_sync.update)
     gateway = Gateway(
-        moto,
+        moto_services(),
         one_service("s3"),
         api,
+        credentials=credentials,
+        is_public=is_public,
         caller_address=str(network.gateway),
         load_samples=SampleLoader(settings.samples),
         status=status,

@@ -10,6 +10,8 @@ from pathlib import Path
 from dask_bake.errors import UsageError
 
 DEFAULT_PORT = 5665
+RUNTIMES = Path("/run")
+"""The folder with a folder for each local cloud that runs; only root can write to it."""
 S3_DOMAIN = "s3.dask-bake.internal"
 """Host name of the local cloud's S3 for instances, at port 80."""
 
@@ -40,12 +42,17 @@ class Settings:
     @property
     def runtime(self) -> Path:
         """The folder of files that end with the server."""
-        return Path("/run") / f"dask-bake.{self.name}"
+        return RUNTIMES / f"dask-bake.{self.name}"
 
     @property
     def pid_file(self) -> Path:
         """The file with the server's pid, locked while it runs."""
         return self.runtime / "server.pid"
+
+    @property
+    def credentials_file(self) -> Path:
+        """The file with the key pair that signs requests, readable by the owner alone."""
+        return self.runtime / "credentials"
 
     @property
     def log(self) -> Path:

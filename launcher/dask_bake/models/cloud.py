@@ -1,6 +1,6 @@
 """Clouds, and the choices that users have about them and about their instances."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 DEBIAN_ACCOUNT = "136693071363"
@@ -74,7 +74,8 @@ class Cloud:
 
     This is the only place where the two differ. ``architectures`` are those of the machines that it has.
     ``environment`` is what a child process (Packer, s3fs) needs
-    to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under.
+    to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under;
+    the local cloud says it itself.
     ``is_free`` says that nothing costs anything there.
     ``profile`` is the one of the user's AWS profiles that was asked for. ``flags`` are those by which
     the command line chose this cloud: a hint that names a command repeats them.
@@ -84,7 +85,7 @@ class Cloud:
     region: str
     address_url: str
     endpoint_url: str | None = None
-    environment: tuple[tuple[str, str], ...] = ()
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # it may have a secret key
     architectures: tuple[Architecture, ...] = tuple(Architecture)
     profile: str | None = None
     is_free: bool = False

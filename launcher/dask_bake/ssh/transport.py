@@ -23,6 +23,7 @@ INSTALL_HINTS = {
     "session-manager-plugin": "AWS has it as a package: docs.aws.amazon.com/systems-manager; --connect"
     " eice does not need it",
 }
+SECRET = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
 VERSION_TIMEOUT = 30.0
 """Seconds for a program to print its version; after that it is used without the check."""
 WITH_PORT = re.compile(r"(?:[^@]+@)?[^:@\[\]]+:\d+")
@@ -73,7 +74,8 @@ class Transport:
         return self._aws(*tunnel, *through)
 
     def _aws(self, *words: str) -> tuple[str, ...]:
-        variables = tuple(f"{key}={value}" for key, value in self.environment)
+        # Every user of this machine can read the command line.
+        variables = tuple(f"{key}={value}" for key, value in self.environment if key not in SECRET)
         program = ("env", *variables, "aws") if variables else ("aws",)
         # Keys in the environment take precedence over AWS_PROFILE, but not over --profile.
         profile = ("--profile", self.profile) if self.profile else ()

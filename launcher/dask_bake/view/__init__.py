@@ -4,6 +4,7 @@ Open ``terminal`` first: ``Terminal`` is a command's output. Results go to stdou
 questions and errors go to stderr, so that a pipe gets the result alone. Its ``notify`` is the callback that
 all functions below take to report progress.
 
+- ``console`` is where all text passes, so that no tag, name or console of others can control the terminal.
 - ``progress`` shows a launch (nodes and phases in a live table) and a bake (a line for each phase). Where
   stderr is not a terminal, both print plain lines.
 - ``clusters``, ``launch_plan``, ``bake``, ``images``, ``image_plans``, ``reap`` and ``config`` turn values

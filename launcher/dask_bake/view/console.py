@@ -1,10 +1,17 @@
-"""rich consoles as wide as a terminal, or as what is printed where the output is no terminal."""
+"""rich consoles as wide as a terminal, or as what is printed where the output is no terminal.
+
+All output goes through them, and so nothing that others wrote can control the terminal.
+"""
 
 import os
+from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
+from rich.segment import Segment
+
+from dask_bake.system.text import printable
 
 PIPE_WIDTH = 80
 """Columns of output that is no terminal; more where a line needs more."""
@@ -35,3 +42,9 @@ class FittingConsole(Console):
             needed = (Measurement.get(self, wide, each).maximum for each in objects)
             self.width = max((PIPE_WIDTH, *needed))
         super().print(*objects, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """Return the segments of a renderable: rich's own control codes, and text that has none."""
+        for segment in super().render(renderable, options):
+            is_safe = segment.control or segment.text.isprintable()
+            yield segment if is_safe else Segment(printable(segment.text), segment.style)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from rich import box
 from rich.columns import Columns
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from dask_bake.errors import BakeError
 from dask_bake.hints import complete
+from dask_bake.system.text import printable
 from dask_bake.view.console import MOST_WIDTH
 
 INDENT = 2
@@ -42,6 +44,11 @@ def finding_text(kind: str, problem: str, remedy: str) -> Text:
 
 class FittingTable(Table):
     """Table whose columns take several lines where the console is too narrow for them; nothing is cut off."""
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        """Add a row, of the cells as the console will print them."""
+        safe = (_plain(cell) if isinstance(cell, str | Text) else cell for cell in cells)
+        super().add_row(*safe, **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table; where it needs more room than there is, all columns may wrap."""
@@ -116,6 +123,7 @@ def table(*headings: str, folds: Sequence[str] = ()) -> Table:
 
 def indented(content: RenderableType) -> Padding:
     """Return the content, indented below its heading."""
+    content = _plain(content) if isinstance(content, str | Text) else content
     return Padding(content, (0, 0, 0, INDENT), expand=isinstance(content, FittingColumns))
 
 
@@ -142,4 +150,8 @@ def age_text(age: timedelta) -> str:
 
 
 def _plain(cell: str | Text) -> Text:
-    return Text(cell) if isinstance(cell, str) else cell
+    """Return the cell as the console will print it, so that it is measured right."""
+    text = Text(cell) if isinstance(cell, str) else cell
+    if not text.plain.isprintable():
+        text.plain = printable(text.plain)
+    return text

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.hints import complete
+from dask_bake.system.text import printable
 from dask_bake.view.console import FittingConsole
 from dask_bake.view.layout import as_json
 from dask_bake.view.progress import REFRESHES_PER_SECOND, BakeProgress, LaunchProgress
@@ -105,7 +106,7 @@ class Terminal:
 
     def write(self, text: str) -> None:
         """Write text that is complete already, such as a policy or an SBOM, to stdout."""
-        _stdout().write(text + "\n")
+        _stdout().write(printable(text) + "\n")
 
     def _update_launch(self, launch: LaunchProgress, event: Event) -> None:
         if isinstance(event, ClusterSeen):

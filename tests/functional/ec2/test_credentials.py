@@ -17,6 +17,7 @@ from dask_bake.cli.main import run
 from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.tags import Tag
+from isolation import KEY_PAIR
 from moto_launches import answering_cloud, baked, launch
 
 HOME = Path(__file__).parents[3]
@@ -300,5 +301,5 @@ def test_credentials_that_break_while_a_cluster_is_taken_down_are_exit_code_3(
 def test_the_local_cloud_does_not_ask_the_helper(helper, tmp_path):
     helper("text", 0)
 
-    assert clouds.local_cloud("http://127.0.0.1:9", None).profile is None
+    assert clouds.local_cloud("http://127.0.0.1:9", KEY_PAIR, None).profile is None
     assert calls(tmp_path) == 0

@@ -32,6 +32,7 @@ from dask_bake.view.terminal import Terminal
 from fakes import Ec2WithHostKey, a_cluster, a_target
 from functional.images.test_images_local_cloud import bake as a_baked_image
 from iam_actions import PACKER, PACKER_NEWER, PACKER_ON_AWS, needed, permitted, recording
+from isolation import KEY_PAIR
 from security.clusters import OneProcessRegistered
 
 OPTIONS = LaunchOptions(count=3, cidr=("192.0.2.7/32",))
@@ -134,7 +135,7 @@ def test_resources_are_tagged_as_the_policy_s_conditions_require(aws):
 def test_an_option_that_moto_lacks_needs_the_actions_that_the_policy_adds_for_it(
     cloud, extra, options, besides
 ):
-    local = clouds.local_cloud(cloud.url, None)
+    local = clouds.local_cloud(cloud.url, KEY_PAIR, None)
     (subnet, *_) = cloud.ec2.describe_subnets()["Subnets"]
     cloud.ec2.create_instance_connect_endpoint(SubnetId=subnet["SubnetId"])
     cloud.ec2.create_placement_group(GroupName="near", Strategy="cluster")
@@ -190,7 +191,7 @@ class FakeBuilder:
 @pytest.mark.parametrize("answer", ["[4950, 1]", "nothing"])
 def test_a_bake_needs_exactly_the_actions_of_the_bake_policy(cloud, tmp_path, answer):
     """Including Packer's actions, and those of a failed bake that removes its image."""
-    local = clouds.local_cloud(cloud.url, None)
+    local = clouds.local_cloud(cloud.url, KEY_PAIR, None)
     with recording() as requests:
         edge = Ec2WithHostKey(api.connect(local, lambda _: None))
         context = BakeContext(
@@ -230,7 +231,7 @@ def make_verifier(cloud, edge, answer: str) -> Verifier:
 
 
 def test_the_images_commands_need_exactly_the_actions_of_the_images_policy(cloud, capsys):
-    local, terminal = clouds.local_cloud(cloud.url, None), Terminal()
+    local, terminal = clouds.local_cloud(cloud.url, KEY_PAIR, None), Terminal()
     first, second = a_baked_image(cloud, "dask-bake-1"), a_baked_image(cloud, "dask-bake-2")
     plain = {"dry_run": False, "json_output": True}
     with recording() as requests:

@@ -14,6 +14,7 @@ from dask_bake.images import manifest
 from dask_bake.models.tags import Tag
 from dask_bake.view.terminal import Terminal
 from fake_images import MANIFEST
+from isolation import KEY_PAIR
 
 ELSEWHERE = "eu-west-1"
 ONE = "111111111111"
@@ -21,7 +22,7 @@ LATER = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=90)
 
 
 def cloud_of(server, region: str = "us-east-1"):
-    return clouds.local_cloud(server.url, region)
+    return clouds.local_cloud(server.url, KEY_PAIR, region)
 
 
 def edge_of(server, region: str = "us-east-1"):

@@ -16,6 +16,7 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey
+from isolation import KEY_PAIR
 from resource_check import checked
 
 BIG, OLD, SMALL = "m6i.2xlarge", "m5.2xlarge", "m6i.large"
@@ -29,7 +30,7 @@ def launch(cloud, *, dry_run=False, carriers=None, **options) -> int:
         return AllRegistered(edge)
 
     terminal = Terminal()
-    there = clouds.local_cloud(cloud.url, None)
+    there = clouds.local_cloud(cloud.url, KEY_PAIR, None)
     edge = Ec2WithHostKey(api.connect(there, terminal.notify))
     chosen = {"count": 3, "nprocs": 2, "ami": DEBIAN.id, "allow_mismatch": True, **options}
     return checked(
@@ -339,7 +340,7 @@ def test_ssh_uses_the_endpoint_whose_groups_the_head_allows(cloud, tmp_path, mon
         for pair in rule["UserIdGroupPairs"]
     ]
     assert let_in == [groups[endpoints.index(chosen)]]
-    there = clouds.local_cloud(cloud.url, None)
+    there = clouds.local_cloud(cloud.url, KEY_PAIR, None)
     assert find(api.connect(there, lambda _: None), there, None).endpoint == chosen
 
 

@@ -29,6 +29,7 @@ from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey, FakeClock, a_target, hint_of
+from isolation import KEY_PAIR
 from resource_check import checked
 
 LAUNCH, END = "At launch", "At the end of a cluster"
@@ -85,7 +86,7 @@ class Outcome:
 def run_command(cloud, command, *, nodes: int = 0, is_checked: bool = True, **about) -> Outcome:
     """Run the command, check the resources with a client without faults, and return the outcome."""
     outcome, clock = Outcome(**about), Clock()
-    there = clouds.local_cloud(cloud.url, None)
+    there = clouds.local_cloud(cloud.url, KEY_PAIR, None)
     retries = RetryPolicy(outcome.notify, clock, clock.sleep, jitter=lambda: 1.0)
     edge = Ec2WithHostKey(api.connect(there, outcome.notify, retries=retries))
     aside = cloud.client("ec2", url=f"{cloud.url}/_dask_bake/ec2")

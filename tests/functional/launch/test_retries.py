@@ -17,12 +17,13 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fake_local_cloud import DEBIAN, left
 from fakes import AllRegistered, Ec2WithHostKey, FakeClock, hint_of
+from isolation import KEY_PAIR
 
 
 def connect(cloud):
     """Return the cloud's EC2 with retries that do not sleep."""
     terminal, clock = Terminal(), FakeClock()
-    there = clouds.local_cloud(cloud.url, None)
+    there = clouds.local_cloud(cloud.url, KEY_PAIR, None)
     retries = RetryPolicy(terminal.notify, clock, clock.sleep, jitter=lambda: 1.0)
     return there, Ec2WithHostKey(api.connect(there, terminal.notify, retries=retries)), terminal
 

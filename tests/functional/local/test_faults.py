@@ -13,12 +13,13 @@ from botocore.parsers import ResponseParserError
 from werkzeug.test import Client
 
 from dask_bake.cli.main import run
+from dask_bake.errors import UsageError
 from dask_bake.local.faults.model import FOR_INSTANCES, FaultKind
 from dask_bake.local.faults.parse import OPTION_KINDS
 from dask_bake.local.moto.metadata import find_metadata
 from dask_bake.local.network.bridge import cable_name
 from dask_bake.local.network.imds import MetadataService
-from fake_local_cloud import listening_at, refusal
+from fake_local_cloud import listening_at, refusal, use_from_command_line
 
 NO_CAPACITY = "InsufficientInstanceCapacity"
 
@@ -487,10 +488,11 @@ def test_instances_can_neither_read_nor_set_faults(cloud, path, method):
     ],
 )
 def test_an_invalid_rule_is_refused_with_a_message(cloud, rule, message):
-    answer = requests.post(f"{cloud.url}/_dask_bake/faults", json=rule, timeout=5)
+    with pytest.raises(UsageError) as caught:
+        cloud.admin("POST", "faults", rule)
 
-    assert (answer.status_code, answer.json()["error"]) == (400, message)
-    assert answer.json()["hint"]
+    assert caught.value.message == message
+    assert caught.value.hint
     assert cloud.faults() == []
 
 
@@ -498,9 +500,9 @@ def test_an_invalid_rule_is_refused_with_a_message(cloud, rule, message):
 
 
 @pytest.fixture
-def command_line(cloud, monkeypatch):
+def command_line(cloud, monkeypatch, tmp_path):
     """The fake local cloud as the command line's local cloud."""
-    monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", cloud.url.rpartition(":")[2])
+    use_from_command_line(monkeypatch, tmp_path / "run", cloud.url)
     return cloud
 
 
@@ -600,13 +602,13 @@ def test_a_contradictory_rule_is_a_usage_error_with_a_hint(command_line, capsys,
     assert command_line.faults() == []
 
 
-def test_another_server_at_the_port_is_reported(monkeypatch, capsys):
+def test_another_server_at_the_port_is_reported(monkeypatch, tmp_path, capsys):
     def other_server(_environ, start_response):
         start_response("404 Not Found", [("Content-Type", "text/html")])
         return [b"<html>"]
 
     with listening_at(other_server) as url:
-        monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", url.rpartition(":")[2])
+        use_from_command_line(monkeypatch, tmp_path, url)
         assert run(["local", "fault", "ls"]) == 1
 
     assert f"another program answers at {url}" in " ".join(capsys.readouterr().err.split())
@@ -617,10 +619,10 @@ def test_an_invalid_rule_is_a_usage_error(command_line, capsys):
     assert "there is no fault of the kind 'flood'" in capsys.readouterr().err
 
 
-def test_without_a_local_cloud_the_fault_command_fails(monkeypatch, capsys):
+def test_without_a_local_cloud_the_fault_command_fails(monkeypatch, tmp_path, capsys):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-    monkeypatch.setenv("DASK_BAKE_LOCAL_PORT", str(port))
+    use_from_command_line(monkeypatch, tmp_path, f"http://127.0.0.1:{port}")
 
     assert run(["local", "fault", "ls"]) == 1
     message = f"the local cloud does not answer at http://127.0.0.1:{port}"

@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 import requests
 
+from dask_bake.local.signature import signed_headers
 from fake_local_cloud import DEBIAN, refusal
+from isolation import KEY_PAIR
 
 SPOT = {"InstanceMarketOptions": {"MarketType": "spot"}}
 ANYWHERE = [{"CidrIp": "0.0.0.0/0"}]
@@ -154,10 +156,9 @@ def test_unsupported_actions_are_refused_as_invalid(cloud, service, operation, p
 
 @pytest.mark.parametrize(("action", "code"), [("LaunchInstances", "InvalidAction"), ("", "MissingAction")])
 def test_unknown_actions_are_refused_in_ec2_s_format(cloud, action, code):
-    scope = "Credential=testing/20260101/us-east-1/ec2/aws4_request"
-    answer = requests.post(
-        cloud.url, data={"Action": action}, headers={"Authorization": f"AWS4-HMAC-SHA256 {scope}"}, timeout=5
-    )
+    body = f"Action={action}".encode()
+    headers = signed_headers(KEY_PAIR, "POST", cloud.url, body, service="ec2")
+    answer = requests.post(cloud.url, data=body, headers=headers, timeout=5)
 
     assert (answer.status_code, answer.headers["Content-Type"]) == (400, "text/xml; charset=utf-8")
     assert f"<Code>{code}</Code>" in answer.text
@@ -313,3 +314,41 @@ def test_unknown_metadata_options_are_refused(cloud, options):
     modify = cloud.ec2.modify_instance_metadata_options
     assert refusal(modify, InstanceId=instance["InstanceId"], **options) == "InvalidParameterValue"
     assert refusal(cloud.run, InstanceInitiatedShutdownBehavior="explode") == "InvalidParameterValue"
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x00", "\n", "\t", "\x7f", "\x9b", "\u202e", "\u200b"])
+@pytest.mark.parametrize("place", ["Key", "Value"])
+def test_tags_with_control_characters_are_refused(cloud, place, character):
+    instance = cloud.running()["InstanceId"]
+    tag = {"Key": "Name", "Value": "a", place: f"a{character}b"}
+
+    assert refusal(cloud.ec2.create_tags, Resources=[instance], Tags=[tag]) == "InvalidParameterValue"
+    specification = {"ResourceType": "instance", "Tags": [tag]}
+    assert refusal(cloud.run, TagSpecifications=[specification]) == "InvalidParameterValue"
+    assert len(cloud.ec2.describe_instances()["Reservations"]) == 1
+
+
+@pytest.mark.parametrize("character", ["\x1b", "\x00", "\x08", "\ufffe"])
+def test_what_xml_cannot_hold_is_refused_in_every_parameter(cloud, character):
+    """Else no later response that has it could be read."""
+    instance = cloud.running()["InstanceId"]
+    text = f"a{character}b"
+
+    assert (
+        refusal(cloud.ec2.create_image, InstanceId=instance, Name="abc", Description=text)
+        == "InvalidParameterValue"
+    )
+    wanted = {"GroupName": text, "Description": "x"}
+    assert refusal(cloud.ec2.create_security_group, **wanted) == "InvalidParameterValue"
+    filters = [{"Name": f"tag:{text}", "Values": ["x"]}]
+    assert refusal(cloud.ec2.describe_instances, Filters=filters) == "InvalidParameterValue"
+
+
+def test_tags_in_any_script_are_accepted(cloud):
+    instance = cloud.running()["InstanceId"]
+
+    cloud.ec2.create_tags(Resources=[instance], Tags=[{"Key": "Größe", "Value": "日本語 + - = . _ : / @"}])
+
+    assert {"Key": "Größe", "Value": "日本語 + - = . _ : / @"} in cloud.describe({"InstanceId": instance})[
+        "Tags"
+    ]

@@ -85,4 +85,4 @@ def test_prowler_gets_no_user_settings_and_reaches_only_the_endpoint(monkeypatch
         "http://127.0.0.1:9",
         "127.0.0.1,localhost",
     )
-    assert variables["AWS_ACCESS_KEY_ID"] == "local"
+    assert variables["AWS_ACCESS_KEY_ID"] == "testing"

@@ -17,6 +17,7 @@ from dask_bake.errors import BakeError, OutcomeUnknownError, UsageError
 from dask_bake.events import Called, Note
 from dask_bake.models.ec2 import SecurityGroup
 from fakes import PUBLIC_KEY, FakeClock, a_plan, head_of, workers_of
+from isolation import KEY_PAIR
 
 TAGS = [
     {"Key": "Name", "Value": "dask-worker"},
@@ -365,7 +366,9 @@ def test_an_unreachable_endpoint_is_an_error_and_every_attempt_is_an_event():
     events = []
     clock = FakeClock()
     retries = RetryPolicy(events.append, clock, clock.sleep, jitter=lambda: 1.0)
-    ec2 = api.connect(clouds.local_cloud("http://127.0.0.1:9", None), events.append, retries=retries)
+    ec2 = api.connect(
+        clouds.local_cloud("http://127.0.0.1:9", KEY_PAIR, None), events.append, retries=retries
+    )
 
     with pytest.raises(OutcomeUnknownError, match="EC2 could not be reached"):
         ec2.subnets()

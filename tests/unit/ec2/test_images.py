@@ -15,6 +15,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
 from fakes import FakeClock
+from isolation import KEY_PAIR
 
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)
 IMAGE = Image("ami-1", "one", "available", CREATED, snapshot_id="snap-1")
@@ -427,7 +428,7 @@ def test_requests_go_to_the_endpoint_of_the_cloud_and_are_events():
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
-        cloud = clouds.local_cloud(f"http://127.0.0.1:{server.server_port}", "eu-west-1")
+        cloud = clouds.local_cloud(f"http://127.0.0.1:{server.server_port}", KEY_PAIR, "eu-west-1")
         ec2 = connect_images(cloud, events.append)
         with pytest.raises(BakeError, match="may not call ec2:DescribeImages"):
             ec2.mine()

@@ -1,8 +1,6 @@
 """Leftovers of a killed local cloud are found by its name; those of others are not touched."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,6 @@ import pytest
 from dask_bake.local import cleanup
 from dask_bake.local.cleanup import (
     _files,
-    end_process,
     find_leftovers,
     is_machine,
     name_process,
@@ -123,20 +120,3 @@ def test_another_local_cloud_is_running_while_its_runtime_folder_exists(tmp_path
 
     (tmp_path / "dask-bake.dask-bake").mkdir()
     assert other_clouds_run(OURS, tmp_path)
-
-
-DEAF = "import signal,sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
-
-
-@pytest.mark.parametrize("code", [DEAF, "import sys; print(flush=True); sys.stdin.read()"])
-def test_a_process_gets_sigterm_and_then_sigkill(code):
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        assert process.stdout
-        process.stdout.readline()
-
-        end_process(process.pid, timeout=0.1)
-
-        assert process.wait(5) < 0
-    end_process(process.pid, timeout=0)

@@ -20,6 +20,7 @@ from dask_bake.ssh.transport import (
     transport_of,
 )
 from fakes import CLOUD, a_cluster, a_plan
+from isolation import KEY_PAIR
 
 SECRETS = Keystore(Path("/state/aws-us-east-1-dask"), "launch1")
 AWS = {"connect": Connect.SSM, "iaminstance_name": "agent"}
@@ -115,7 +116,7 @@ def test_a_bastion_from_a_tag_cannot_be_an_option_of_ssh():
 
 
 def test_the_aws_cli_gets_the_endpoint_and_region_of_the_cloud():
-    cloud = clouds.local_cloud("http://127.0.0.1:5555", "eu-west-1")
+    cloud = clouds.local_cloud("http://127.0.0.1:5555", KEY_PAIR, "eu-west-1")
     words = Transport(Connect.EICE, None, cloud.region, cloud.environment).proxy(a_cluster().nodes[0])
 
     assert words[0] == "env"

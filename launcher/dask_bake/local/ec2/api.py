@@ -30,7 +30,12 @@ from dask_bake.local.ec2.run_instances.quotas import Quotas
 from dask_bake.local.ec2.snapshots import ACTIONS as SNAPSHOT_ACTIONS
 from dask_bake.local.ec2.snapshots import SnapshotApi
 from dask_bake.local.ec2.spot_requests import SpotRequests
-from dask_bake.local.ec2.validation.parameters import check_addresses, check_choices, check_ids
+from dask_bake.local.ec2.validation.parameters import (
+    check_addresses,
+    check_characters,
+    check_choices,
+    check_ids,
+)
 from dask_bake.local.ec2.validation.tags import check_tags
 from dask_bake.local.faults.rules import FaultRules
 from dask_bake.local.machines.hypervisor import Hypervisor
@@ -74,7 +79,7 @@ class Ec2Api:
         try:
             with self._one_at_a_time:
                 self._ec2.region(request.region)
-                for check in (check_ids, check_choices, check_addresses, check_tags):
+                for check in (check_characters, check_ids, check_choices, check_addresses, check_tags):
                     check(request)
                 hidden = self._ec2.instances.hidden()
                 _refuse_hidden(request, hidden)

@@ -1,10 +1,12 @@
-"""The HTTP endpoint of the local cloud: one address for every AWS service, with fault injection.
+"""The HTTP endpoint of the local cloud: one address for a few AWS services, with fault injection.
 
-Open ``app`` first: it decides, by the signature of a request, which service it is for. EC2 goes to
-``local.ec2``, S3 and the other services to moto. Instances reach a second listener that serves S3 alone, so
-that user code on a node can neither launch instances nor change the cloud's faults.
+Open ``app`` first. Every request passes ``door``, which keeps web pages out and verifies the signature by the
+local cloud's key pair; ``refusals`` are its answers. Without a signature ``public_s3`` lets anybody read what
+is public. The signature also says which service a request is for: EC2 goes to ``local.ec2``, S3 and a few
+others to moto, and there are no more. Instances reach a second listener that serves S3 alone, so that user
+code on a node can neither launch instances nor change the cloud's faults.
 
 Every request passes ``fault_gate``, which matches it against the fault rules before the service sees it, and
 writes it to ``request_log``. ``admin`` is the API of `dask-bake local fault` and of the tests: faults,
-quotas, base images and the request log. It has no password, because it listens on 127.0.0.1 alone.
+quotas, base images and the request log. Its responses prove that they come from a server with the key pair.
 """

@@ -1,27 +1,29 @@
-"""The endpoint, a WSGI application: EC2 requests go to our own EC2 API, those of other services to moto."""
+"""The endpoint, a WSGI application: EC2 requests go to our own EC2 API, those of a few services to moto."""
 
 import io
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
-from xml.sax.saxutils import escape
 
 from werkzeug.test import run_wsgi_app
 from werkzeug.wrappers import Request as HttpRequest
 from werkzeug.wrappers import Response
 
 from dask_bake.errors import BakeError
+from dask_bake.local.admin_client import PROOF_HEADER
+from dask_bake.local.credentials import Credentials
 from dask_bake.local.ec2.api import Ec2Api, WsgiApp
 from dask_bake.local.gateway.admin import AdminApi
+from dask_bake.local.gateway.door import Door, ForeignRequestError, bucket_named
 from dask_bake.local.gateway.fault_gate import FaultGate, ServiceRequest
+from dask_bake.local.gateway.public_s3 import IsPublic, as_anonymous, is_allowed
+from dask_bake.local.gateway.refusals import refused_signature, s3_error
 from dask_bake.local.gateway.request_log import RequestLog
-from dask_bake.local.query_protocol import Refusal, read_request
-from dask_bake.local.settings import S3_DOMAIN
+from dask_bake.local.query_protocol import Refusal, error_response, read_request
+from dask_bake.local.signature import Authorization, SignatureError, proof
 from dask_bake.local.storage.base_image import BaseImages
 
-CREDENTIAL_SCOPE = re.compile(r"Credential=[^/]+/\d+/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request")
 SAMPLES_PATH = "/dask-data"
 ADMIN_PATH = "/_dask_bake/"
 WITHOUT_FAULTS_PATH = "/_dask_bake/ec2"
@@ -29,22 +31,30 @@ WITHOUT_FAULTS_PATH = "/_dask_bake/ec2"
 
 
 class Gateway:
-    """Dispatches requests: ``ec2_api`` handles EC2, ``s3`` S3, and ``moto`` the other services."""
+    """Checks requests and dispatches them: to ``ec2_api`` for EC2, ``s3``, and moto's other ``services``.
+
+    A service that is not among them does not exist: moto has some that call addresses of their callers.
+    """
 
     def __init__(
         self,
-        moto: WsgiApp,
+        services: Mapping[str, WsgiApp],
         s3: WsgiApp,
         ec2_api: Ec2Api,
         *,
+        credentials: Credentials,
+        is_public: IsPublic,
         caller_address: str,
         load_samples: Callable[[], None],
         status: Callable[[], dict[str, Any]],
         bases: BaseImages,
     ) -> None:
-        self._moto = moto
+        self._services = services
         self._s3 = s3
         self._ec2_api = ec2_api
+        self._credentials = credentials
+        self._door = Door(credentials)
+        self._is_public = is_public
         self._caller_address = caller_address
         self._load_samples = load_samples
         self._status = status
@@ -54,27 +64,67 @@ class Gateway:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Handle a request from this machine."""
-        scope = CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if environ["PATH_INFO"] == WITHOUT_FAULTS_PATH and scope:
-            request, _ = read_request(environ, scope["region"])
-            return self._ec2_api.answer(request, {**environ, "PATH_INFO": "/"})(environ, start_response)
-        if environ["PATH_INFO"].startswith(ADMIN_PATH):
-            return self._answer_admin(HttpRequest(environ))(environ, start_response)
-        if scope is None or scope["service"] == "s3":
-            return self._answer_s3(environ, start_response)
-        return self._answer_service(environ, scope["service"], scope["region"])(environ, start_response)
+        answer = self._checked(environ, self._answer, is_instance=False)
+        return answer(environ, _without_cors(start_response))
 
     def only_s3(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Handle a request from an instance: S3 alone, nothing of EC2 or of the admin API."""
-        scope = CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if environ["PATH_INFO"].startswith(ADMIN_PATH) or (scope and scope["service"] != "s3"):
-            refusal = Refusal("UnauthorizedOperation", "Instances reach S3 alone.", 403)
-            return refusal.response()(environ, start_response)
-        return self._answer_s3(environ, start_response)
+        answer = self._checked(environ, self._answer_instance, is_instance=True)
+        return answer(environ, _without_cors(start_response))
+
+    def _checked(
+        self,
+        environ: dict[str, Any],
+        answer: Callable[[dict[str, Any], Authorization], WsgiApp],
+        *,
+        is_instance: bool,
+    ) -> WsgiApp:
+        """Return the application that answers the request, once it is known who sends it."""
+        try:
+            self._door.check_source(environ, is_instance=is_instance)
+            is_admin = environ["PATH_INFO"].startswith(ADMIN_PATH)
+            if "HTTP_AUTHORIZATION" not in environ and not is_admin:
+                anonymous = _with_bucket_in_path(as_anonymous(environ))
+                if is_allowed(anonymous, self._is_public_now):
+                    return self._s3_with(anonymous)
+            return answer(environ, self._door.check_signature(environ))
+        except ForeignRequestError as error:
+            return Response(f"{error}\n", status=403, mimetype="text/plain")
+        except SignatureError as error:
+            return refused_signature(environ, error)
+        except BakeError as error:
+            return s3_error("InternalError", error.message, status=500)
+
+    def _is_public_now(self, bucket: str, key: str) -> bool:
+        if f"/{bucket}" == SAMPLES_PATH:
+            self._load_samples()
+        return self._is_public(bucket, key)
+
+    def _answer(self, environ: dict[str, Any], signed: Authorization) -> WsgiApp:
+        path, service, region = environ["PATH_INFO"], signed.service, signed.region
+        if path == WITHOUT_FAULTS_PATH and service == "ec2":
+            request, _ = read_request(environ, region)
+            return self._ec2_api.answer(request, {**environ, "PATH_INFO": "/"})
+        if path.startswith(ADMIN_PATH):
+            answer = self._answer_admin(HttpRequest(environ))
+            shown = proof(self._credentials, environ["HTTP_AUTHORIZATION"], answer.get_data())
+            answer.headers[PROOF_HEADER] = shown
+            return answer
+        if service == "s3":
+            return self._s3_with(_with_bucket_in_path(environ))
+        if service != "ec2" and service not in self._services:
+            message = f"The service {service} is not available in the local cloud."
+            return error_response(service, "InvalidAction", 400, message)
+        return self._answer_service(environ, service, region)
+
+    def _answer_instance(self, environ: dict[str, Any], signed: Authorization) -> WsgiApp:
+        if environ["PATH_INFO"].startswith(ADMIN_PATH) or signed.service != "s3":
+            return Refusal("UnauthorizedOperation", "Instances reach S3 alone.", 403).response()
+        return self._s3_with(_with_bucket_in_path(environ))
 
     def _answer_admin(self, request: HttpRequest) -> Response:
         if request.path == f"{ADMIN_PATH}caller":
-            return Response(self._caller_address, mimetype="text/plain")
+            return Response(json.dumps(self._caller_address), mimetype="application/json")
         if request.path == f"{ADMIN_PATH}status":
             return Response(json.dumps(self._status()), mimetype="application/json")
         return self._admin.answer(request)
@@ -102,30 +152,32 @@ class Gateway:
         if request.action == "GetServiceQuota" and request.parameters.get("ServiceCode") == "ec2":
             return self._ec2_api.quotas.answer(request.region, request.parameters.get("QuotaCode", ""))
         chunks, status, headers = run_wsgi_app(
-            self._moto, {**environ, "wsgi.input": io.BytesIO(body)}, buffered=True
+            self._services[request.service], {**environ, "wsgi.input": io.BytesIO(body)}, buffered=True
         )
         return Response(b"".join(chunks), status=status, headers=headers)
 
-    def _answer_s3(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        _put_bucket_into_path(environ)
+    def _s3_with(self, environ: dict[str, Any]) -> WsgiApp:
+        """Return S3 for this request in place of the one that came; sample data is made when asked for."""
         if environ["PATH_INFO"].startswith(SAMPLES_PATH):
-            try:
-                self._load_samples()
-            except BakeError as error:
-                return _s3_failure(error)(environ, start_response)
-        return self._s3(environ, start_response)
+            self._load_samples()
+        return lambda _, start_response: self._s3(environ, start_response)
 
 
-def _put_bucket_into_path(environ: dict[str, Any]) -> None:
-    """Rewrite ``BUCKET.s3.dask-bake.internal/KEY`` to ``s3.amazonaws.com/BUCKET/KEY``, which moto reads."""
-    host = environ.get("HTTP_HOST", "").partition(":")[0]
-    if f".{host}".endswith(f".{S3_DOMAIN}"):
-        bucket = host.removesuffix(S3_DOMAIN).rstrip(".")
-        for name in ("PATH_INFO", "RAW_URI", "REQUEST_URI") if bucket else ():
-            environ[name] = f"/{bucket}{environ[name]}"
-        environ["HTTP_HOST"] = "s3.amazonaws.com"
+def _with_bucket_in_path(environ: dict[str, Any]) -> dict[str, Any]:
+    """Return ``BUCKET.s3.dask-bake.internal/KEY`` as ``s3.amazonaws.com/BUCKET/KEY``, which moto reads."""
+    bucket = bucket_named(environ.get("HTTP_HOST", ""))
+    if bucket is None:
+        return environ
+    names = ("PATH_INFO", "RAW_URI", "REQUEST_URI") if bucket else ()
+    paths = {name: f"/{bucket}{environ[name]}" for name in names}
+    return {**environ, **paths, "HTTP_HOST": "s3.amazonaws.com"}
 
 
-def _s3_failure(error: BakeError) -> Response:
-    body = f"<Error><Code>InternalError</Code><Message>{escape(error.message)}</Message></Error>"
-    return Response(body, status=500, mimetype="application/xml")
+def _without_cors(start_response: Any) -> Any:
+    """Return a ``start_response`` that lets no web page read the response, whatever moto permits."""
+
+    def start(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
+        kept = [each for each in headers if not each[0].lower().startswith("access-control-")]
+        return start_response(status, kept, *rest)
+
+    return start

@@ -2,24 +2,23 @@
 
 import re
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from werkzeug.wrappers import Response
 
 from dask_bake.local.moto.speedups import cache_method_names
 from dask_bake.local.query_protocol import error_response
 
-if TYPE_CHECKING:
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
-
 UNKNOWN_FILTER = re.compile(r"[Ff]ilter .*?'(?P<name>[^']+)'")
 
 
-def moto_app() -> "DomainDispatcherApplication":
-    """Return the application of all services."""
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication
+SERVICES = ("iam", "servicequotas", "sts")
+"""The services of moto that are served as they are."""
 
-    return DomainDispatcherApplication(one_service)
+
+def moto_services() -> dict[str, Any]:
+    """Return the applications of these services."""
+    return {service: one_service(service) for service in SERVICES}
 
 
 def one_service(service: Any) -> Any:

@@ -34,6 +34,7 @@ class SampleLoader:
         backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
         if BUCKET not in backend.buckets:
             backend.create_bucket(BUCKET, "us-east-1")
+        backend.put_bucket_acl(BUCKET, get_canned_acl("public-read"))
         for key, path in zip(file_names(), ensure_files(self._directory), strict=True):
             stored = backend.put_object(BUCKET, key, path.read_bytes())
             stored.set_acl(get_canned_acl("public-read"))

@@ -38,6 +38,17 @@ CHOICES = {
 DIGITS = r"[0-9a-f]{8}(?:[0-9a-f]{9})?"
 PRIVATE_ADDRESS = re.compile(r"(?:.*\.)?PrivateIpAddress(?:\.\d+)?")
 PARAMETER_NAME = re.compile(r"(?:.*\.)?(?P<last>[A-Za-z]+)(?:\.\d+)?")
+NO_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no response can contain (XML 1.0, "Characters")."""
+
+
+def check_characters(request: Request) -> None:
+    """Refuse characters that would make every later response with them invalid."""
+    for name, value in request.parameters.items():
+        if NO_XML.search(value) or NO_XML.search(name):
+            raise Refusal(
+                "InvalidParameterValue", f"A value for parameter {NO_XML.sub('?', name)} is invalid."
+            )
 
 
 def check_ids(request: Request) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from dask_bake.local.query_protocol import Refusal, Request
+from dask_bake.system.text import is_safe
 
 MAX_KEY_LENGTH = 128
 MAX_VALUE_LENGTH = 256
@@ -69,4 +70,6 @@ def _problem(key: str, value: str) -> str | None:
         return f"Tag key exceeds the maximum length of {MAX_KEY_LENGTH} characters"
     if len(value) > MAX_VALUE_LENGTH:
         return f"Tag value exceeds the maximum length of {MAX_VALUE_LENGTH} characters"
+    if not all(map(is_safe, key + value)):
+        return "Tag keys and values cannot contain control or formatting characters"
     return None

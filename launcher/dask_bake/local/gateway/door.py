@@ -1,0 +1,78 @@
+"""The doors of the endpoint: who may come in, before a request is read by anything else.
+
+Programs sign what they send. Browsers are kept out altogether: whatever a web page sends to another address
+says so in ``Origin``, and a page that had its own name resolved to this machine says so in ``Host``.
+"""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from werkzeug.wrappers import Request as HttpRequest
+
+from dask_bake.local.credentials import Credentials
+from dask_bake.local.settings import S3_DOMAIN
+from dask_bake.local.signature import (
+    Authorization,
+    SignatureError,
+    check_key,
+    check_signature,
+    read_authorization,
+)
+
+MAX_BODY = 8_000_000
+"""Bytes of a request to another service than S3."""
+
+
+class ForeignRequestError(Exception):
+    """A request of a web page, or to another host: it is answered with 403, by nobody's protocol."""
+
+
+@dataclass(frozen=True)
+class Door:
+    """The checks of every request, by the key pair of this local cloud."""
+
+    credentials: Credentials
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def check_source(self, environ: dict[str, Any], *, is_instance: bool = False) -> None:
+        """Check that a request comes from no web page, and is meant for this endpoint.
+
+        Raises:
+            ForeignRequestError: when it does, or is not.
+        """
+        if "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS":
+            raise ForeignRequestError("Web pages cannot use the local cloud.")
+        host = environ.get("HTTP_HOST", "").lower()
+        own = {f"{name}:{environ['SERVER_PORT']}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        if host not in own and not (is_instance and bucket_named(host) is not None):
+            raise ForeignRequestError("The local cloud has no such host name.")
+        if not environ["RAW_URI"].startswith("/"):
+            raise ForeignRequestError("The local cloud is no proxy.")
+
+    def check_signature(self, environ: dict[str, Any]) -> Authorization:
+        """Check the signature of a request, and leave its body in ``environ`` to be read again.
+
+        Raises:
+            SignatureError: when it is missing, wrong or old.
+        """
+        told = read_authorization(environ.get("HTTP_AUTHORIZATION", ""))
+        if told is None:
+            raise SignatureError("AccessDenied", "Access Denied")
+        check_key(self.credentials, told)
+        if told.service != "s3" and int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+            raise SignatureError("AccessDenied", "The request is too large.")
+        body = HttpRequest(environ).get_data()
+        check_signature(self.credentials, environ, told, body, now=self.now())
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ.pop("wsgi.input_terminated", None)
+        environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        return told
+
+
+def bucket_named(host: str) -> str | None:
+    """Return the bucket in a host name by which instances reach S3; it may be empty; None for other names."""
+    name = f".{host.lower().removesuffix(':80')}"
+    return name.removesuffix(f".{S3_DOMAIN}").removeprefix(".") if name.endswith(f".{S3_DOMAIN}") else None
