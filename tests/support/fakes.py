@@ -79,7 +79,7 @@ def a_target(
     options: LaunchOptions, cloud: Cloud, ec2: LaunchQueries, caller: str = "192.0.2.7/32"
 ) -> LaunchTarget:
     """Return the target of a launch with these options, as discovered in that cloud."""
-    found = discover(options, ec2, lambda: caller)
+    found = discover(options, cloud, ec2, lambda: caller)
     return preflight.check(options, cloud, found, now=datetime.now(UTC))
 
 
@@ -283,6 +283,7 @@ class FakeQueries:
     endpoints: Sequence[ConnectEndpoint] = ()
     profiles: Sequence[str] | None = ()
     there: Sequence[Node] = ()
+    consoles: Mapping[str, str] = field(default_factory=dict)
     denied: Sequence[str] = ()
     broken: Sequence[str] = ()
     image_queries: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
@@ -324,6 +325,9 @@ class FakeQueries:
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
         return tuple(each for each in self.there if has(each.tags, tags))
+
+    def console_output(self, instance_id: str) -> str:
+        return self.consoles.get(instance_id, "")
 
     def connect_endpoints(self) -> tuple[ConnectEndpoint, ...]:
         return tuple(self.endpoints)

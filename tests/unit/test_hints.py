@@ -7,7 +7,7 @@ import pytest
 from dask_bake.cli import main
 from dask_bake.cli.options import CloudFlags, cloud_options
 from dask_bake.cli.session import open_cloud
-from dask_bake.clusters.naming import already_there, ended_by_itself
+from dask_bake.clusters.naming import already_there
 from dask_bake.clusters.ssh_access import ssh_group
 from dask_bake.clusters.teardown import TaggedResources, Teardown
 from dask_bake.errors import BakeError
@@ -108,7 +108,6 @@ def test_commands_that_end_a_cluster_have_the_flags_of_its_cloud_and_region():
     headless = replace(cluster, nodes=cluster.nodes[1:])
     assert hint_after(lambda: host(headless, headless.nodes[0], None)) == DOWN
     assert DOWN in hint_after(lambda: throw(already_there("dask")))
-    assert DOWN in hint_after(lambda: throw(ended_by_itself("dask")))
 
 
 def throw(error):

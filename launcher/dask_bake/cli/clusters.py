@@ -48,7 +48,10 @@ def launch_command(cloud_flags: CloudFlags, *, dry_run: bool, json_output: bool,
 @cluster_options
 @json_option
 def status_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
-    """Show a cluster's nodes and workers."""
+    """Show a cluster's nodes and workers.
+
+    The exit code is 1 if nodes are missing or the cluster has ended.
+    """
     from dask_bake.commands import clusters
 
     session = open_cluster(cluster_flags)

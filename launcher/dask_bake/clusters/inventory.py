@@ -1,43 +1,62 @@
 """Look-up of clusters by their tags, from any machine; nothing is recorded locally."""
 
-import re
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
 
-from dask_bake.ec2.protocols import ClusterApi
-from dask_bake.errors import UsageError
+from dask_bake.clusters.condition import State, condition, end_reason
+from dask_bake.clusters.naming import OF_A_BAKE
+from dask_bake.ec2.protocols import ClusterQueries
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
+from dask_bake.system.concurrency import gather
 
 EVERY = {Tag.MANAGED: "true"}
-OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
-"""Names of a bake's temporary instances, found as a cluster only when given by name."""
+MOST_CONSOLES = 20
+"""Most consoles of ended clusters that a list reads; the rest are shown without the reason of their end."""
 
 
-def list_clusters(edge: ClusterApi, cloud: Cloud) -> tuple[Cluster, ...]:
+def list_clusters(edge: ClusterQueries, cloud: Cloud) -> tuple[Cluster, ...]:
     """Return every cluster in the cloud's region, sorted by name, whoever launched it."""
-    nodes = [node for node in edge.nodes(EVERY) if node.state != "terminated"]
-    groups = edge.groups(EVERY)
-    names = {dict(tags).get(Tag.CLUSTER, "") for tags in _tags(nodes, groups)} - {""}
-    return tuple(_assemble(name, nodes, groups, cloud) for name in sorted(names))
+    nodes, groups = edge.nodes(EVERY), edge.groups(EVERY)
+    there = [node for node in nodes if node.state != "terminated"]
+    names = {dict(tags).get(Tag.CLUSTER, "") for tags in _tags(there, groups)} - {""}
+    found = [assemble(name, nodes, groups, cloud) for name in sorted(names)]
+    silent = [cluster for cluster in found if not cluster.nodes and cluster.gone][:MOST_CONSOLES]
+    explained = gather(*(partial(with_end_reason, edge, cluster) for cluster in silent))
+    by_name = {cluster.name: cluster for cluster in explained}
+    return tuple(by_name.get(cluster.name, cluster) for cluster in found)
 
 
-def find(edge: ClusterApi, cloud: Cloud, name: str | None) -> Cluster:
+def find(edge: ClusterQueries, cloud: Cloud, name: str | None) -> Cluster:
     """Return the cluster of that name; without a name, the only cluster, not counting bakes.
+
+    Without a name, a cluster that has ended is found only if no other is there.
 
     Raises:
         UsageError: if there is none, or more than one without a name.
     """
     clusters = list_clusters(edge, cloud)
     if name is None:
+        now = datetime.now(UTC)
         clusters = tuple(cluster for cluster in clusters if not OF_A_BAKE.fullmatch(cluster.name))
+        alive = tuple(each for each in clusters if condition(each, now).state is not State.ENDED)
+        clusters = alive or clusters
     for cluster in clusters:
         if name == cluster.name or (name is None and len(clusters) == 1):
             return cluster
     names = ", ".join(cluster.name for cluster in clusters)
     if name is None and clusters:
-        raise UsageError(f"there is more than one cluster: {names}", hint="say which one")
+        raise UsageError(
+            f"there is more than one cluster: {names}",
+            hint=f"name one of them, such as {cluster_command('status', clusters[0].name)},"
+            f" {cluster_command('ssh', clusters[0].name)}",
+        )
     where = f"in {cloud.name} {cloud.region}"
     raise UsageError(
         f"there is no cluster named {name} {where}" if name else f"there is no cluster {where}",
@@ -45,18 +64,36 @@ def find(edge: ClusterApi, cloud: Cloud, name: str | None) -> Cluster:
     )
 
 
-def _assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], cloud: Cloud) -> Cluster:
-    own_nodes = tuple(node for node in nodes if dict(node.tags).get(Tag.CLUSTER) == name)
+def assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], cloud: Cloud) -> Cluster:
+    """Return the cluster of that name: its nodes, its groups, and the ended nodes of its launch."""
+    own_nodes = sorted(
+        (node for node in nodes if dict(node.tags).get(Tag.CLUSTER) == name),
+        key=lambda node: (node.index, node.id),
+    )
     own_groups = tuple(group for group in groups if dict(group.tags).get(Tag.CLUSTER) == name)
-    tags = dict(_tags(own_nodes, own_groups)[0])
+    there = tuple(node for node in own_nodes if node.state != "terminated")
+    launch_id = dict(_tags(there, own_groups)[0]).get(Tag.LAUNCH, "")
+    gone = (node for node in own_nodes if node.state == "terminated")
     return Cluster(
         name=name,
         cloud=cloud.name,
         region=cloud.region,
-        launch_id=tags.get(Tag.LAUNCH, ""),
-        nodes=tuple(sorted(own_nodes, key=lambda node: (node.index, node.id))),
+        launch_id=launch_id,
+        nodes=there,
         groups=own_groups,
+        gone=tuple(node for node in gone if dict(node.tags).get(Tag.LAUNCH, "") == launch_id),
     )
+
+
+def with_end_reason(edge: ClusterQueries, cluster: Cluster) -> Cluster:
+    """Return a cluster without nodes with the reason that its head printed before it powered itself off."""
+    head = cluster.gone_head
+    if cluster.nodes or head is None:
+        return cluster
+    try:
+        return replace(cluster, end_reason=end_reason(edge.console_output(head.id)))
+    except BakeError:  # only a message needs the reason
+        return cluster
 
 
 def _tags(nodes: Iterable[Node], groups: Iterable[SecurityGroup]) -> list[Tags]:

@@ -1,5 +1,6 @@
 """Names, tags and rules of a cluster's security groups, and the errors for a name in use."""
 
+import re
 from datetime import UTC, datetime
 
 from dask_bake.errors import BakeError
@@ -7,6 +8,8 @@ from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Rule
 
 DEFAULT_USER = "admin"
+OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
+"""Names of a bake's temporary instances, found as a cluster only when given by name."""
 
 
 def group_name(cluster: str) -> str:
@@ -40,12 +43,4 @@ def already_there(name: str) -> BakeError:
         f"a cluster named {name} already exists, or is being launched",
         hint=f"{command_line('status', name)} shows it,"
         f" {command_line('down', name)} ends it, --name gives another",
-    )
-
-
-def ended_by_itself(name: str) -> BakeError:
-    """Return the error for a name held only by the security groups of a cluster that has ended."""
-    return BakeError(
-        f"cluster {name} has ended by itself; its security groups still hold the name",
-        hint=f"{command_line('down', name)} clears it",
     )

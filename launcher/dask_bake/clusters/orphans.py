@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_bake.clusters.inventory import OF_A_BAKE
+from dask_bake.clusters.naming import OF_A_BAKE
 from dask_bake.models.resources import GRACE_PERIOD, Resource, ResourceKind
 
 BAKING = timedelta(hours=6)

@@ -244,6 +244,21 @@ def take_down(
     connection.forget()
 
 
+def clear_away(
+    cluster: Cluster,
+    cloud: ClusterApi,
+    *,
+    notify: Notify,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> None:
+    """Remove what a cluster that has ended left in the cloud; a later launch of its name is not touched."""
+    launches = {dict(group.tags).get(Tag.LAUNCH, "") for group in cluster.groups} - {""}
+    for launch_id in sorted(launches):
+        tags = {Tag.MANAGED: "true", Tag.CLUSTER: cluster.name, Tag.LAUNCH: launch_id}
+        Teardown(TaggedResources(cloud, cluster.name, tags), notify, clock, sleep).run()
+
+
 def is_terminated(node: Node) -> bool:
     """Return whether the instance is gone."""
     return node.state == "terminated"

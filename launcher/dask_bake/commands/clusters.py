@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from dask_bake.clusters import teardown
 from dask_bake.clusters.auto_shutdown import EXTEND, parse_timers
+from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
@@ -30,25 +31,30 @@ def list_all(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, json_output: bool) -
 
 def show_list(found: Sequence[Cluster], terminal: Terminal, *, json_output: bool) -> int:
     """Show these clusters."""
+    now = datetime.now(UTC)
     if json_output:
-        terminal.write_json([cluster_json.cluster_document(cluster) for cluster in found])
+        terminal.write_json(
+            [cluster_json.cluster_document(cluster, its=condition(cluster, now)) for cluster in found]
+        )
     else:
-        terminal.out.print(clusters.clusters_table(found, datetime.now(UTC)))
+        terminal.out.print(clusters.clusters_table(found, now))
     return 0
 
 
 def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
-    """Show one cluster, with its workers and timers if its head can be reached."""
+    """Show one cluster, with its workers and timers if its head can be reached.
+
+    The exit code is 1 for a cluster that is degraded or has ended.
+    """
     cluster = find(ec2, cloud, name)
     registered, timer_text = query_head(cluster, cloud, ec2, terminal.notify)
-    timers = parse_timers(timer_text)
+    timers, now = parse_timers(timer_text), datetime.now(UTC)
+    its = condition(cluster, now)
     if json_output:
-        terminal.write_json(cluster_json.cluster_document(cluster, registered, timers))
+        terminal.write_json(cluster_json.cluster_document(cluster, registered, timers, its))
     else:
-        terminal.out.print(
-            clusters.cluster_view(cluster, registered, datetime.now(UTC), timers, terminal.flags)
-        )
-    return 0
+        terminal.out.print(clusters.cluster_view(cluster, registered, now, timers, terminal.flags))
+    return 1 if its.state in (State.DEGRADED, State.ENDED) else 0
 
 
 def address(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json_output: bool) -> int:

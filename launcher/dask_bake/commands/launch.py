@@ -71,7 +71,7 @@ def run(
 def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchPlan:
     """Look up everything that the launch depends on, and return its plan."""
     launch_id, now = secrets.token_hex(6), datetime.now(UTC)
-    found = discover(options, ec2, lambda: caller_address(cloud))
+    found = discover(options, cloud, ec2, lambda: caller_address(cloud))
     target = preflight.check(options, cloud, found, now=now)
     plan = LaunchPlan(options, target, launch_id, bootstrap_files(options, keys), begun=now)
     check_user_data(plan)
@@ -99,6 +99,7 @@ def notes(
     return (
         *compatibility.mismatches(image, client, allow_mismatch=plan.options.allow_mismatch),
         *compatibility.doubts(image),
+        *warnings.name_reuse(plan, now),
         *compatibility.staleness(image, newest_base=newest_base, now=now),
         *warnings.notes(plan),
     )

@@ -30,6 +30,9 @@ class ClusterQueries(Protocol):
     def groups(self, tags: Mapping[str, str], *, name: str | None = None) -> tuple[SecurityGroup, ...]:
         """Return the security groups with these tags."""
 
+    def console_output(self, instance_id: str) -> str:
+        """Return the instance's console output so far."""
+
 
 class LaunchQueries(ClusterQueries, Protocol):
     """Queries that plan a launch; safe to call from several threads."""
@@ -98,9 +101,6 @@ class ClusterApi(ClusterQueries, Protocol):
 
     def delete_key_pair(self, name: str) -> None:
         """Delete the key pair."""
-
-    def console_output(self, instance_id: str) -> str:
-        """Return the instance's console output so far."""
 
     def terminate(self, instance_ids: Sequence[str]) -> None:
         """Terminate the instances."""

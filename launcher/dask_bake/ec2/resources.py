@@ -1,9 +1,7 @@
 """Resources that launches can leave in EC2: found by tag in each region, and deleted."""
 
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.ec2 import requests, responses
@@ -22,8 +20,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 MANAGED_FILTER: Any = requests.filters({f"tag:{Tag.MANAGED}": "true"})
-END_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
-"""The time in an instance's state reason: ``User initiated (2026-01-02 03:04:05 GMT)``."""
 
 
 class Ec2Resources(Ec2):
@@ -99,14 +95,13 @@ def connect_resources(cloud: Cloud, notify: Notify) -> Callable[[str], Ec2Resour
 
 
 def _instance(answer: Mapping[str, Any]) -> Resource:
-    ended = END_TIME.search(answer.get("StateTransitionReason", ""))
     return Resource(
         ResourceKind.INSTANCE,
         answer["InstanceId"],
         responses.tags(answer.get("Tags")),
         state=answer["State"]["Name"],
         created=answer.get("LaunchTime"),
-        ended=datetime.fromisoformat(ended[1]).replace(tzinfo=UTC) if ended else None,
+        ended=responses.end_time(answer),
         type=answer.get("InstanceType", ""),
         is_spot=answer.get("InstanceLifecycle") == "spot",
     )

@@ -1,5 +1,6 @@
 """Conversion of EC2's responses to dask-bake's own types."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
         SecurityGroupTypeDef,
         SubnetTypeDef,
     )
+
+END_TIME = re.compile(r"\((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d) (?:GMT|UTC)\)")
+"""The time in an instance's state reason: ``User initiated (2026-01-02 03:04:05 GMT)``."""
 
 
 def image(answer: "ImageTypeDef") -> Image:
@@ -133,8 +137,15 @@ def node(answer: "InstanceTypeDef") -> Node:
         launched=answer.get("LaunchTime", datetime.fromtimestamp(0, UTC)),
         image_id=answer.get("ImageId", ""),
         state_reason=_reason(answer.get("StateReason", {})),
+        ended=end_time(answer),
         tags=tagged,
     )
+
+
+def end_time(answer: Mapping[str, Any]) -> datetime | None:
+    """Return when an instance ended; ``None`` for one that has not, or if EC2 does not say."""
+    found = END_TIME.search(answer.get("StateTransitionReason", ""))
+    return datetime.fromisoformat(found[1]).replace(tzinfo=UTC) if found else None
 
 
 def _reason(answer: Mapping[str, Any]) -> str:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from dask_bake.clusters.inventory import assemble, with_end_reason
 from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
 from dask_bake.launch import quotas
-from dask_bake.models.cloud import DEBIAN_ACCOUNT, Connect
-from dask_bake.models.cluster import Node
+from dask_bake.models.cloud import DEBIAN_ACCOUNT, Cloud, Connect
+from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
     Image,
@@ -37,8 +38,8 @@ class Discovery:
         callers: address blocks and ids of groups that may reach SSH on the head; empty if no port is opened.
         user_groups: security groups with the name, or the id, of the user's own group.
         source_groups: security groups that ``--cidr`` names.
-        name_groups: security groups of an existing cluster with the same name.
-        name_nodes: nodes of that cluster; without the permission to list nodes no clean-up is complete.
+        namesake: the cluster that has the name already, or what is left of it; nodes are looked up in any
+            case, as without the permission to list them no clean-up is complete.
         quotas: quotas that the types count against; ``None`` for a quota that cannot be read.
         has_profile: ``None`` if the instance profile cannot be read.
     """
@@ -50,8 +51,7 @@ class Discovery:
     callers: tuple[str, ...]
     user_groups: tuple[SecurityGroup, ...] = ()
     source_groups: tuple[SecurityGroup, ...] = ()
-    name_groups: tuple[SecurityGroup, ...] = ()
-    name_nodes: tuple[Node, ...] = ()
+    namesake: Cluster | None = None
     endpoints: tuple[ConnectEndpoint, ...] = ()
     quotas: tuple[Quota | None, ...] = ()
     has_key_pair: bool = True
@@ -59,14 +59,15 @@ class Discovery:
     placement_group: PlacementGroup | None = None
 
 
-def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], str]) -> Discovery:
+def discover(
+    options: LaunchOptions, cloud: Cloud, ec2: LaunchQueries, caller: Callable[[], str]
+) -> Discovery:
     """Return everything that a launch with these options depends on.
 
     Args:
         caller: returns this machine's public address as a CIDR block with one address.
     """
     types = tuple(dict.fromkeys((*options.head_types, *options.type)))
-    name = {Tag.MANAGED: "true", Tag.CLUSTER: options.name}
     questions: dict[str, Callable[[], Any]] = {
         "types": lambda: find_types(options, ec2, types),
         "offerings": lambda: ec2.offerings(types),
@@ -75,13 +76,11 @@ def discover(options: LaunchOptions, ec2: LaunchQueries, caller: Callable[[], st
         "callers": lambda: find_callers(options, caller),
         "user_groups": lambda: find_groups(options, ec2),
         "source_groups": lambda: find_sources(options, ec2),
-        "name_groups": lambda: ec2.groups(name),
-        "name_nodes": lambda: ec2.nodes(name),
+        "namesake": lambda: find_namesake(options.name, cloud, ec2),
         "quotas": lambda: gather(*(partial(ec2.quota, code) for code in quotas.codes(options))),
         **_only_if_named(options, ec2),
     }
-    found = dict(zip(questions, gather(*questions.values()), strict=True))
-    return Discovery(**found)
+    return Discovery(**dict(zip(questions, gather(*questions.values()), strict=True)))
 
 
 def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Callable[[], Any]]:
@@ -97,6 +96,13 @@ def _only_if_named(options: LaunchOptions, ec2: LaunchQueries) -> dict[str, Call
     if group is not None:
         questions["placement_group"] = lambda: ec2.placement_group(group)
     return questions
+
+
+def find_namesake(name: str, cloud: Cloud, ec2: LaunchQueries) -> Cluster | None:
+    """Return the cluster that has the name already; ``None`` if there is no security group of it."""
+    tags = {Tag.MANAGED: "true", Tag.CLUSTER: name}
+    groups, nodes = gather(lambda: ec2.groups(tags), lambda: ec2.nodes(tags))
+    return with_end_reason(ec2, assemble(name, nodes, groups, cloud)) if groups else None
 
 
 def find_types(

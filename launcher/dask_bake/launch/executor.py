@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from dask_bake.clusters.naming import already_there, member_rule
-from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
+from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown, clear_away
 from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
 from dask_bake.events import Note, Notify, phase_of
@@ -33,6 +33,8 @@ def launch(
     With ``--min-workers`` fewer workers suffice at the deadline. With ``--keep-on-failure`` nodes that did
     not become ready stay.
     """
+    if plan.target.ended is not None:
+        clear_away(plan.target.ended, cloud, notify=notify, clock=clock, sleep=sleep)
     state, deadline = LaunchState(plan), clock() + plan.options.timeout
     watch = Readiness(state, cloud, connection, notify, clock, sleep, deadline=deadline)
     run = _Launch(plan, cloud, state, watch, notify, clock, sleep)

@@ -10,6 +10,7 @@ from dask_bake.ec2 import requests
 from dask_bake.launch.bootstrap import Bootstrap
 from dask_bake.launch.placement import Candidate, WorkerLayout, find_candidates, least_nodes, worker_layout
 from dask_bake.models.cloud import Connect, Market, Role
+from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
 from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
@@ -31,6 +32,7 @@ class LaunchTarget:
         callers: address blocks and ids of groups that may reach SSH on the head; empty if no port is opened.
         groups: the user's own groups, which the nodes join too.
         endpoint: id of the Instance Connect endpoint that carries SSH, if one does.
+        ended: the cluster that had the name and has ended; the launch removes what is left of it.
     """
 
     cloud: str
@@ -42,6 +44,7 @@ class LaunchTarget:
     callers: tuple[str, ...]
     groups: tuple[SecurityGroup, ...] = ()
     endpoint: str | None = None
+    ended: Cluster | None = None
 
 
 @dataclass(frozen=True)
@@ -184,7 +187,7 @@ class LaunchPlan:
             subnet=candidate.subnet,
             security_group_ids=(*groups, *sorted(own)),
             user_data=user_data,
-            tags=self._node_tags(role, kind),
+            tags=self._node_tags(role, kind, candidate),
             # The head's token has the candidate's market too: after a terminated head, it must differ.
             client_token=client_token(
                 self.launch_id, candidate.subnet.zone, role, kind.name, candidate.market
@@ -197,9 +200,10 @@ class LaunchPlan:
             placement_group=options.placement_group,
         )
 
-    def _node_tags(self, role: Role, kind: InstanceType) -> Tags:
+    def _node_tags(self, role: Role, kind: InstanceType, candidate: Candidate) -> Tags:
         options = self.options
-        own = {Tag.ROLE: str(role), Tag.USER: self.user}
+        enough = min(self.least_nodes(each) for each in candidate.worker_types)
+        own = {Tag.ROLE: str(role), Tag.USER: self.user, Tag.COUNT: str(1 + enough)}
         if role is Role.WORKER and options.runs_dask:
             layout = self.worker_layout(kind)
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}

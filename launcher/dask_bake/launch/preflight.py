@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from dask_bake.clusters.naming import already_there, ended_by_itself
+from dask_bake.clusters.condition import State, condition
+from dask_bake.clusters.naming import already_there
 from dask_bake.clusters.ssh_access import choose_endpoint
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.hints import command_line
 from dask_bake.images import compatibility
 from dask_bake.launch.discovery import Discovery, no_such_type
 from dask_bake.launch.placement import worker_layout
@@ -13,7 +15,6 @@ from dask_bake.launch.plan import LaunchTarget
 from dask_bake.launch.quotas import check_quotas
 from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.ec2 import Image, InstanceType, PlacementGroup, SecurityGroup, Subnet
-from dask_bake.models.resources import are_left_over
 from dask_bake.options.launch import LaunchOptions
 
 MOST_OF_A_SPREAD = 7
@@ -48,6 +49,7 @@ def check(options: LaunchOptions, cloud: Cloud, found: Discovery, *, now: dateti
         callers=found.callers if endpoint is None else tuple(sorted(endpoint.group_ids)),
         groups=check_groups(options, found.user_groups, subnet.vpc_id),
         endpoint=None if endpoint is None else endpoint.id,
+        ended=found.namesake,
     )
 
 
@@ -85,11 +87,17 @@ def check_named(options: LaunchOptions, found: Discovery) -> None:
 
 
 def check_name(name: str, found: Discovery, now: datetime) -> None:
-    """Raise if a cluster has the name already, or if the groups of an ended cluster still have it."""
-    if not found.name_groups:
+    """Raise if a cluster has the name already, unless it has ended and may be cleared away."""
+    if found.namesake is None:
         return
-    if are_left_over(found.name_groups, now) and not any(node.is_live for node in found.name_nodes):
-        raise ended_by_itself(name)
+    there = condition(found.namesake, now)
+    if there.may_be_cleared:
+        return
+    if there.state is State.ENDED:
+        raise BakeError(
+            f"cluster {name} {there.text}; it cannot be cleared away yet, as a launch may be under way",
+            hint=f"{command_line('down', name)} clears it at once, --name gives another",
+        )
     raise already_there(name)
 
 

@@ -1,7 +1,9 @@
 """Warnings about a launch: options that are valid but probably unintended."""
 
 import ipaddress
+from datetime import datetime
 
+from dask_bake.clusters.condition import condition
 from dask_bake.hints import command_line
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Connect
@@ -94,6 +96,15 @@ def _no_lifetime(plan: LaunchPlan) -> tuple[str, ...]:
         return ()
     down = command_line("down", plan.options.name)
     return (f"These nodes do not shut themselves down (--no-provision): {down} ends them.",)
+
+
+def name_reuse(plan: LaunchPlan, now: datetime) -> tuple[str, ...]:
+    """Say that the name was an ended cluster's, of which the launch removes what is left."""
+    ended = plan.target.ended
+    if ended is None:
+        return ()
+    text = condition(ended, now).text
+    return (f"The last cluster {ended.name} {text}. The launch removes its security groups.",)
 
 
 def _delayed_console(plan: LaunchPlan) -> tuple[str, ...]:

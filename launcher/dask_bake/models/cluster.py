@@ -28,12 +28,18 @@ class Node:
     launched: datetime
     image_id: str
     state_reason: str = ""
+    ended: datetime | None = None
     tags: Tags = ()
 
     @property
     def is_live(self) -> bool:
         """True while the instance can still cost or compute."""
         return self.state in ("pending", "running", "stopping", "stopped")
+
+    @property
+    def is_up(self) -> bool:
+        """True while the instance runs, or is about to."""
+        return self.state in ("pending", "running")
 
     @property
     def address(self) -> str:
@@ -43,7 +49,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster as EC2 describes it now: found by tag, never recorded elsewhere."""
+    """A cluster as EC2 describes it now: found by tag, never recorded elsewhere.
+
+    Args:
+        gone: its terminated nodes, which EC2 lists for about an hour.
+        end_reason: why it ended itself, as its head printed; "" if it has not, or if that is unknown.
+    """
 
     name: str
     cloud: str
@@ -51,11 +62,19 @@ class Cluster:
     launch_id: str
     nodes: tuple[Node, ...] = ()
     groups: tuple[SecurityGroup, ...] = ()
+    gone: tuple[Node, ...] = ()
+    end_reason: str = ""
 
     @property
     def head(self) -> Node | None:
         """The node that runs the scheduler."""
         return next((node for node in self.nodes if node.role is Role.HEAD), None)
+
+    @property
+    def gone_head(self) -> Node | None:
+        """The terminated node that ran the scheduler, while EC2 lists it."""
+        heads = [node for node in self.gone if node.role is Role.HEAD]
+        return max(heads, key=lambda node: node.launched, default=None)
 
     @property
     def workers(self) -> tuple[Node, ...]:
@@ -98,9 +117,15 @@ class Cluster:
         return self._tag(Tag.ENDPOINT, "") or None
 
     def _tag(self, key: str, default: str) -> str:
-        return next((dict(node.tags)[key] for node in self.nodes if key in dict(node.tags)), default)
+        nodes = (*self.nodes, *self.gone)
+        return next((dict(node.tags)[key] for node in nodes if key in dict(node.tags)), default)
+
+    @property
+    def size(self) -> int:
+        """The number of nodes that it should have; never fewer than it has."""
+        return max(int(self._tag(Tag.COUNT, "0")), len(self.nodes))
 
     @property
     def expected_workers(self) -> int:
         """The number of worker processes once all have registered."""
-        return len(self.workers) * self.nprocs
+        return max(len(self.workers), self.size - 1) * self.nprocs

@@ -13,6 +13,7 @@ class Tag:
     LAUNCH = "dask-bake:launch-id"
     CREATED = "dask-bake:created"
     ROLE = "dask-bake:role"
+    COUNT = "dask-bake:count"
     NPROCS = "dask-bake:nprocs"
     NTHREADS = "dask-bake:nthreads"
     DIGEST = "dask-bake:digest"

@@ -3,9 +3,11 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import STATE_FILE
+from dask_bake.clusters.condition import condition
 from dask_bake.clusters.ssh_access import allows_ssh_from
 from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, UsageError
@@ -24,10 +26,17 @@ CONNECT_TIMEOUT = 10.0
 
 
 def find_node(cluster: Cluster, index: int) -> Node:
-    """Return the cluster's node of that number."""
+    """Return the cluster's node of that number.
+
+    Raises:
+        UsageError: if there is none; where the head is gone, or the whole cluster, it says when and why.
+    """
     for node in cluster.nodes:
         if node.index == index:
             return node
+    there = condition(cluster, datetime.now(UTC))
+    if there.text and (index == 0 or not cluster.nodes):
+        raise UsageError(f"cluster {cluster.name} {there.text}", hint=there.hint)
     numbers = ", ".join(str(node.index) for node in cluster.nodes) or "none"
     raise UsageError(f"cluster {cluster.name} has no node {index}", hint=f"its nodes: {numbers}")
 

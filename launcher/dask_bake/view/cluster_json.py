@@ -6,6 +6,7 @@ from typing import Any
 
 from dask_bake.cloud_init.render import mask_private_keys
 from dask_bake.clusters.auto_shutdown import ShutdownTimer
+from dask_bake.clusters.condition import Condition
 from dask_bake.errors import UsageError
 from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.launch.dry_run import Permission, planned_calls
@@ -27,13 +28,21 @@ def cluster_document(
     cluster: Cluster,
     registered: Mapping[str, int] | None = None,
     timers: Sequence[ShutdownTimer] | None = None,
+    its: Condition | None = None,
 ) -> dict[str, Any]:
-    """Return a cluster; ``workers`` and ``timers`` are null where the head was not queried."""
+    """Return a cluster; ``workers`` and ``switches`` are null where the head was not queried.
+
+    Args:
+        its: its condition; without it, ``state`` is left out.
+    """
+    state = {} if its is None else {"state": str(its.state), "state_text": its.text}
     return {
         "name": cluster.name,
         "cloud": cluster.cloud,
         "region": cluster.region,
         "launch_id": cluster.launch_id,
+        **state,
+        "nodes_expected": cluster.size,
         "nprocs": cluster.nprocs,
         "nthreads": cluster.nthreads,
         "scheduler": scheduler_address(cluster),

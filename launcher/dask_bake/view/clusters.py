@@ -9,14 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from dask_bake.clusters.auto_shutdown import ShutdownTimer, is_near, sentences
-from dask_bake.clusters.inventory import OF_A_BAKE
-from dask_bake.clusters.naming import ended_by_itself
+from dask_bake.clusters.condition import Condition, State, condition
 from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.models.cluster import Cluster, Node
-from dask_bake.models.resources import are_left_over
 from dask_bake.view import layout
 from dask_bake.view.cluster_json import scheduler_address
 
+CONDITION_STYLES = {State.DEGRADED: "red", State.ENDED: "yellow"}
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
 
@@ -71,11 +70,13 @@ def address_panel(cluster: Cluster, addresses: Mapping[str, str]) -> Panel:
 
 
 def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType:
-    """Return a table with a line for each cluster."""
+    """Return a table with a line for each cluster; a column for states is there if one is not up."""
     if not clusters:
         return Text("There are no clusters.")
-    table = layout.table("cluster", "where", ">nodes", ">workers", "type", ">age")
-    for cluster in clusters:
+    found = [condition(cluster, now) for cluster in clusters]
+    states = ("state",) if any(each.state is not State.UP for each in found) else ()
+    table = layout.table("cluster", "where", ">nodes", ">workers", "type", ">age", *states)
+    for cluster, its in zip(clusters, found, strict=True):
         running = sum(node.state == "running" for node in cluster.nodes)
         table.add_row(
             Text(cluster.name, "bold"),
@@ -84,6 +85,7 @@ def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType
             Text(str(cluster.expected_workers)),
             Text(", ".join(sorted({node.instance_type for node in cluster.nodes}))),
             Text(_age(cluster, now)),
+            *(Text(its.brief or str(its.state), CONDITION_STYLES.get(its.state, "")) for _ in states),
         )
     return table
 
@@ -96,10 +98,15 @@ def cluster_view(
     flags: Sequence[str] = (),
 ) -> RenderableType:
     """Return a cluster: its nodes with their worker processes, and the timers that will end it."""
+    its = condition(cluster, now)
     lines: list[RenderableType] = [
-        Text.assemble((cluster.name, "bold"), _summary(cluster, registered, now)),
-        _nodes_table(cluster, registered) if cluster.nodes else Text(_without_nodes(cluster, now, flags)),
+        Text.assemble((cluster.name, "bold"), _summary(cluster, registered, now, its))
     ]
+    if cluster.nodes:
+        lines.append(_nodes_table(cluster, registered))
+    if its.text:
+        style = CONDITION_STYLES.get(its.state, "")
+        lines.append(Text(f"It {its.text}.\nHint: {complete(its.hint, flags)}", style))
     if timers:
         lines.append(timers_text(cluster, timers, flags))
     return Group(*lines)
@@ -113,13 +120,13 @@ def timers_text(cluster: Cluster, timers: Sequence[ShutdownTimer], flags: Sequen
     return text.append(f"\n{extend} postpones it.") if near else text
 
 
-def _summary(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime) -> str:
+def _summary(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime, its: Condition) -> str:
+    where = f"  {cluster.cloud} {cluster.region}, "
+    if not cluster.nodes:
+        return f"{where}{its.brief}"
     count = "?" if registered is None else str(sum(registered.values()))
     workers = f"{count} of {cluster.expected_workers} workers registered"
-    return (
-        f"  {cluster.cloud} {cluster.region}, up {_age(cluster, now) or '?'},"
-        f" {workers if cluster.has_dask else 'without Dask'}"
-    )
+    return f"{where}up {_age(cluster, now)}, {workers if cluster.has_dask else 'without Dask'}"
 
 
 def _nodes_table(cluster: Cluster, registered: Mapping[str, int] | None) -> Table:
@@ -141,13 +148,6 @@ def _workers(node: Node, cluster: Cluster, registered: Mapping[str, int] | None)
         return ""
     count = "?" if registered is None else str(registered.get(node.private_address, 0))
     return f"{count} of {cluster.nprocs}"
-
-
-def _without_nodes(cluster: Cluster, now: datetime, flags: Sequence[str]) -> str:
-    if OF_A_BAKE.fullmatch(cluster.name) or not are_left_over(cluster.groups, now):
-        return "It has no nodes, only its security group: its launch is starting or was interrupted."
-    ended = ended_by_itself(cluster.name)
-    return complete(f"{ended.message[0].upper()}{ended.message[1:]}. {ended.hint}.", flags)
 
 
 def _panel(title: str, rows: Sequence[tuple[str, str | Text]]) -> Panel:

@@ -12,7 +12,7 @@ from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
-from fakes import IMAGE, FakeQueries
+from fakes import CLOUD, IMAGE, FakeQueries
 
 BAKED = replace(
     IMAGE,
@@ -25,7 +25,7 @@ BAKED = replace(
 
 
 def chosen(options: LaunchOptions, ec2: FakeQueries) -> Image:
-    return choose_image(options, discover(options, ec2, lambda: "192.0.2.7/32"))
+    return choose_image(options, discover(options, CLOUD, ec2, lambda: "192.0.2.7/32"))
 
 
 def a_base(name: str, *, days: int, **changes) -> Image:

@@ -30,6 +30,7 @@ def test_every_resource_has_the_tags_it_is_found_by():
         Tag.CLUSTER: "taxi",
         Tag.LAUNCH: "launch1",
         Tag.ROLE: "worker",
+        Tag.COUNT: "3",
         Tag.NPROCS: "2",
         Tag.NTHREADS: "4",
         Tag.USER: "admin",

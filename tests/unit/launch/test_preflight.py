@@ -1,7 +1,7 @@
 """Launches that cannot succeed are refused before anything is created."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -227,26 +227,54 @@ def test_an_instance_counts_against_the_quota_of_its_family(name, on_demand, spo
     assert (quota_code(name, Market.ON_DEMAND), quota_code(name, Market.SPOT)) == (on_demand, spot)
 
 
-@pytest.mark.parametrize(
-    ("age", "state", "sentence"),
-    [
-        (
-            GRACE_PERIOD,
-            "terminated",
-            "cluster dask has ended by itself; its security groups still hold the name",
-        ),
-        (GRACE_PERIOD, None, "cluster dask has ended by itself; its security groups still hold the name"),
-        (GRACE_PERIOD, "running", "a cluster named dask already exists, or is being launched"),
-        (GRACE_PERIOD / 2, None, "a cluster named dask already exists, or is being launched"),
-    ],
-)
-def test_a_name_held_by_old_security_groups_only_is_that_of_a_cluster_that_has_ended(age, state, sentence):
+IDLE_END = "DASK-BAKE-END idle: no client, task or session for 30 min"
+
+
+def with_the_name(*, age: timedelta, state: str | None, console: str = "", reason: str = ""):
+    """Return the resources of a region in which a cluster named dask began that long ago."""
     cluster = a_cluster()
     tags = (*cluster.groups[0].tags, (Tag.CREATED, (datetime.now(UTC) - age).isoformat()))
-    found = {
+    nodes = [replace(node, state=state, state_reason=reason) for node in cluster.nodes if state]
+    return {
         "security_groups": (replace(cluster.groups[0], tags=tags),),
-        "there": tuple(replace(node, state=state) for node in cluster.nodes if state),
+        "there": nodes,
+        "consoles": {nodes[0].id: console} if nodes else {},
     }
 
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (with_the_name(age=GRACE_PERIOD, state="terminated"), ""),
+        (with_the_name(age=GRACE_PERIOD, state=None), ""),
+        (
+            with_the_name(age=GRACE_PERIOD / 5, state="terminated", console=IDLE_END),
+            "no client, task or session for 30 min",
+        ),
+    ],
+    ids=["ended", "only its groups", "its head printed that it ends"],
+)
+def test_a_cluster_that_has_ended_does_not_reserve_its_name(found, reason):
+    ended = the_target(found=found).ended
+
+    assert (ended.name, ended.end_reason) == ("dask", reason)
+
+
+@pytest.mark.parametrize(
+    ("found", "sentence"),
+    [
+        (with_the_name(age=GRACE_PERIOD, state="running"), "a cluster named dask already exists"),
+        (with_the_name(age=GRACE_PERIOD / 2, state=None), "a cluster named dask already exists"),
+        (with_the_name(age=GRACE_PERIOD / 2, state="terminated"), "a cluster named dask already exists"),
+        (
+            with_the_name(
+                age=GRACE_PERIOD / 2, state="terminated", reason="Client.InstanceInitiatedShutdown: Instance"
+            ),
+            "cluster dask ended itself; it cannot be cleared away yet",
+        ),
+    ],
+    ids=["up", "starting", "its head was given up", "its head powered itself off"],
+)
+def test_a_launch_that_may_be_under_way_reserves_its_name(found, sentence):
     with pytest.raises(BakeError, match=sentence):
         the_target(found=found)

@@ -1,0 +1,176 @@
+"""The condition of a cluster, in the words of every command."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dask_bake.clusters.condition import State, condition, end_reason
+from dask_bake.clusters.inventory import assemble, find
+from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.cluster import Cluster
+from dask_bake.models.tags import Tag
+from dask_bake.ssh.connect import find_node
+from fakes import CLOUD, FakeCloud, Fault, a_cluster, a_plan, head_of, workers_of
+
+NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+ENDED = datetime(2026, 1, 2, 2, 14, tzinfo=UTC)
+BY_ITSELF = "Client.InstanceInitiatedShutdown: Instance initiated shutdown"
+CONSOLE = "booting\n\x1b[32mDASK-BAKE-END idle: no client, task or session for 30 min\r\nreboot: Power down\n"
+
+
+def seen(
+    *states: str, reason: str = BY_ITSELF, end: str = "", age: timedelta = timedelta(hours=10)
+) -> Cluster:
+    """Return a cluster of a head and two workers, with these states of its nodes; "" is not listed."""
+    whole = a_cluster()
+    nodes = [
+        replace(
+            node,
+            state=state,
+            launched=NOW - age,
+            ended=ENDED if state == "terminated" else None,
+            state_reason=reason if state == "terminated" else "",
+        )
+        for node, state in zip(whole.nodes, states, strict=True)
+        if state
+    ]
+    tags = (*whole.groups[0].tags, (Tag.CREATED, (NOW - age).isoformat()))
+    groups = (replace(whole.groups[0], tags=tags),)
+    return replace(assemble("dask", nodes, groups, CLOUD), end_reason=end)
+
+
+GONE = "terminated"
+CONDITIONS = {
+    "up": (seen("running", "running", "pending"), State.UP, ""),
+    "head gone": (
+        seen(GONE, "running", "running"),
+        State.DEGRADED,
+        f"has no head node (i-0 ended at 02:14 UTC: {BY_ITSELF}), so that nothing can use its workers",
+    ),
+    "head gone for long": (
+        seen("", "running", "running"),
+        State.DEGRADED,
+        "has no head node, so that nothing can use its workers",
+    ),
+    "head stopped": (
+        seen("stopped", "running", "running"),
+        State.DEGRADED,
+        "has no head node (it is stopped), so that nothing can use its workers",
+    ),
+    "a worker gone": (
+        seen("running", GONE, "running", reason="Server.SpotInstanceTermination: Spot"),
+        State.DEGRADED,
+        "has 1 of its 2 worker nodes (i-1 ended at 02:14 UTC: Server.SpotInstanceTermination: Spot)",
+    ),
+    "a worker gone for long": (seen("running", "", "running"), State.DEGRADED, "has 1 of its 2 worker nodes"),
+    "a worker stopped": (
+        seen("running", "stopped", "running"),
+        State.DEGRADED,
+        "has 1 of its 2 worker nodes",
+    ),
+    "all workers gone": (seen("running", "", ""), State.DEGRADED, "has 0 of its 2 worker nodes"),
+    "workers to come": (
+        seen("running", "", "", age=timedelta(minutes=1)),
+        State.STARTING,
+        "is being launched: it has no worker nodes yet",
+    ),
+    "shutting down": (
+        seen(*3 * ("shutting-down",)),
+        State.ENDED,
+        "is being ended: its nodes are shutting down",
+    ),
+    "ended": (seen(*3 * (GONE,)), State.ENDED, "ended itself at 2026-01-02 02:14 UTC"),
+    "ended with its reason": (
+        seen(*3 * (GONE,), end="no client, task or session for 30 min"),
+        State.ENDED,
+        "ended itself at 2026-01-02 02:14 UTC: no client, task or session for 30 min",
+    ),
+    "ended by somebody": (
+        seen(*3 * (GONE,), reason="Client.UserInitiatedShutdown: User initiated shutdown"),
+        State.ENDED,
+        "ended at 2026-01-02 02:14 UTC (Client.UserInitiatedShutdown: User initiated shutdown)",
+    ),
+    "ended for long": (seen("", "", ""), State.ENDED, "ended itself, more than an hour ago"),
+    "a launch that was killed": (
+        seen("", "", "", age=timedelta(minutes=20)),
+        State.ENDED,
+        "never had a node: its launch was interrupted",
+    ),
+    "a launch that begins": (
+        seen("", "", "", age=timedelta(minutes=1)),
+        State.STARTING,
+        "has no nodes, only its security group: its launch is starting or was interrupted",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cluster", "state", "text"), CONDITIONS.values(), ids=CONDITIONS)
+def test_the_condition_says_what_is_missing_or_how_the_cluster_ended(cluster, state, text):
+    its = condition(cluster, NOW)
+
+    assert (its.state, its.text) == (state, text)
+    assert bool(its.hint) == bool(its.brief) == bool(text)
+
+
+def test_with_min_workers_the_least_number_of_workers_is_the_size():
+    cluster = a_cluster(a_plan(count=9, min_workers=4))
+
+    assert (cluster.size, len(cluster.workers)) == (9, 8)
+    assert condition(replace(cluster, nodes=cluster.nodes[:3]), NOW).state is State.UP
+    assert condition(replace(cluster, nodes=cluster.nodes[:2]), NOW).brief == "1 of 2 worker nodes"
+
+
+@pytest.mark.parametrize(
+    ("console", "reason"),
+    [
+        (CONSOLE, "no client, task or session for 30 min"),
+        (
+            f"DASK-BAKE-END lifetime: its lifetime of 12 h is over\n{CONSOLE}",
+            "no client, task or session for 30 min",
+        ),
+        ("DASK-BAKE-WARNING idle: this cluster ends in 5 min\n", ""),
+        (
+            "[  12.3] sh[7]: DASK-BAKE-END lifetime: its lifetime of 60 s is over",
+            "its lifetime of 60 s is over",
+        ),
+        (f"DASK-BAKE-END idle: \x07{'x' * 300}", "x" * 200),
+        ("", ""),
+    ],
+)
+def test_the_reason_of_an_end_is_the_last_that_the_head_printed(console, reason):
+    assert end_reason(console) == reason
+
+
+@pytest.fixture
+def ended():
+    """EC2 with a cluster that powered itself off, and with its security group."""
+    plan = a_plan()
+    cloud = FakeCloud(console=CONSOLE, dying={"i-0": BY_ITSELF, "i-1": BY_ITSELF, "i-2": BY_ITSELF})
+    cloud.create_security_group(plan.group_name, vpc_id="vpc-1", tags=plan.group_tags)
+    (head,) = cloud.run_instances(head_of(plan))
+    cloud.run_instances(workers_of(plan, head.private_address))
+    cloud.nodes({})
+    return cloud
+
+
+def test_an_ended_cluster_is_found_with_the_reason_and_has_no_node(ended):
+    cluster = find(ended, CLOUD, None)
+
+    with pytest.raises(UsageError) as caught:
+        find_node(cluster, 0)
+    assert caught.value.message == "cluster dask ended itself: no client, task or session for 30 min"
+    assert "starts it again" in caught.value.hint
+
+
+def test_without_its_console_it_is_found_all_the_same(ended):
+    ended.faults.append(Fault("console_output", BakeError("denied")))
+
+    assert find(ended, CLOUD, "dask").end_reason == ""
+
+
+def test_without_a_name_a_cluster_that_is_up_is_found_besides_an_ended_one(ended):
+    spec = head_of(a_plan(name="docs"))
+    ended.run_instances(replace(spec, client_token="docs"))
+
+    assert find(ended, CLOUD, None).name == "docs"
