@@ -126,7 +126,7 @@ def test_a_role_that_may_not_be_assumed_is_an_error_of_one_sentence(monkeypatch)
 
 
 def test_a_profile_is_refused_with_the_local_cloud_s_keys_in_the_environment(monkeypatch):
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "local")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "LOCALCLOUD0123456789")
 
     with pytest.raises(UsageError, match="are the local cloud's"):
         open_profile("keys")

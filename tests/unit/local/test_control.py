@@ -12,9 +12,10 @@ import pytest
 from werkzeug.wrappers import Request, Response
 
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.local import control
 from dask_bake.local.admin_client import PROOF_HEADER
 from dask_bake.local.cleanup import end_server, is_server
-from dask_bake.local.control import LocalEndpoint, LocalStatus, endpoint, status
+from dask_bake.local.control import Finding, LocalEndpoint, LocalStatus, endpoint, status
 from dask_bake.local.credentials import Credentials, make_credentials, owner_uid, read_credentials
 from dask_bake.local.pidfile import lock_pid_file, running_pid
 from dask_bake.local.settings import Settings
@@ -213,3 +214,9 @@ def test_without_a_server_there_are_no_credentials(settings):
         "start it with dask-bake local up",
     )
     assert not isinstance(caught.value, UsageError)
+
+
+def test_doctor_names_what_instances_need_of_the_kernel(monkeypatch):
+    monkeypatch.setattr(control, "missing_namespaces", lambda: ("user namespaces", "sysctl …"))
+
+    assert Finding("missing", "user namespaces", "sysctl …") in control._missing()
