@@ -23,11 +23,14 @@ def parse_variables(text: bytes, origin: str) -> tuple[tuple[str, str], ...]:
     """
     # YAML's numbers are not wanted: 1.10 is not 1.1.
     content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  (it makes texts, lists and mappings alone)
-    given = content.get("variables") or {}
+    given, values = content.get("variables"), yaml.safe_load(text).get("variables")
+    if values is None:
+        return ()
     if not isinstance(given, Mapping):
         raise UsageError(f"{origin} has variables that are not KEY: VALUE", hint='variables: {KEY: "value"}')
     for key, value in given.items():
-        _check(str(key), value, origin)
+        is_null = key in values and values[key] is None
+        _check(str(key), None if is_null else value, origin)
     return tuple(given.items())
 
 

@@ -35,6 +35,8 @@ def test_values_are_as_they_are_written():
         (b"[A]", "has variables that are not KEY: VALUE"),
         (b"{1A: b}", "'1A' is no name of a variable"),
         (b"{A: [b]}", "the value of A is not a text"),
+        (b"{A: null}", "the value of A is not a text"),
+        (b"{A: }", "the value of A is not a text"),
         (b'{A: "it\'s"}', "an image cannot hold the value of A"),
         (b'{A: "b # c"}', "an image cannot hold the value of A"),
         (b'{A: "b\\nc"}', "an image cannot hold the value of A"),
@@ -49,6 +51,6 @@ def test_a_variable_that_an_image_cannot_have_is_refused(variables, sentence):
     assert caught.value.hint
 
 
-@pytest.mark.parametrize("text", [b"", b"variables:\n", b"variables: {}\n"])
+@pytest.mark.parametrize("text", [b"", b"variables:\n", b"variables: null\n", b"variables: {}\n"])
 def test_an_environment_need_not_have_variables(text):
     assert parse_environment(b"dependencies: [dask]\n" + text).variables == ()

@@ -14,10 +14,12 @@ from dask_bake.environment.names import without_secrets
 from dask_bake.errors import UsageError
 
 ARCHIVES = (".conda", ".tar.bz2")
-EXTRAS = re.compile(r"(?P<name>[^\[\s]+)\[(?P<extras>[\w., -]*)\](?P<rest>[^\[]*)")
+EXTRAS = re.compile(r"(?P<name>[^\[\s]+)\s*\[(?P<extras>[\w., -]*)\](?P<rest>.*)")
 """pip's brackets, which are none of conda's: these hold ``key=value``."""
 CLAUSE = re.compile(r"(?P<operator>==|!=|>=|<=|~=|>|<)?(?P<version>[^=<>~|()\s]+)")
+NUMBERS = re.compile(r"(?:\d+!)?\d+(?:\.\d+)*")
 HINT = "name, name=1.2 or name>=1.2,<2"
+PIP_HINT = "what pip installs is listed under pip:"
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Spec:
         text: as it is written.
         match: as rattler takes it: without pip's extras, and with a package's URL taken apart.
         version: as rattler writes it; empty for any.
-        build: the pattern of the build string; empty for any.
+        build: the pattern of the build string, or other properties of a build; empty for any.
         channel: the channel that the spec names, as it is written; empty if it names none.
         extras: extras in pip's brackets, ``dask[complete]``.
     """
@@ -58,6 +60,9 @@ def parse_spec(text: str) -> Spec:
     match = match_spec(given)
     version = "" if match.version in (None, "*") else str(match.version)
     build = "" if match.build in (None, "*") else str(match.build)
+    properties = (match.build_number, match.md5, match.sha256, match.condition, match.file_name)
+    build = build or next((str(each) for each in properties if each), "")
+    extras = extras or tuple(match.extras or ())
     channel = given.rpartition("::")[0] if "::" in given else match.channel.base_url if match.channel else ""
     return Spec(text, given, match.name.normalized, version, build, channel.strip(), extras)
 
@@ -68,7 +73,8 @@ def match_spec(text: str) -> rattler.MatchSpec:
         return rattler.MatchSpec(text)
     except exceptions.InvalidMatchSpecError as error:
         why = str(error).splitlines()[0]
-        raise UsageError(f"{without_secrets(text)!r} is not a conda spec: {why}", hint=HINT) from error
+        hint = PIP_HINT if text.startswith(("-", ".", "/", "git+")) else HINT
+        raise UsageError(f"{without_secrets(text)!r} is not a conda spec: {why}", hint=hint) from error
 
 
 def allows(spec: str, versions: list[str]) -> bool:
@@ -82,7 +88,16 @@ def pip_version(version: str) -> str | None:
     clauses = [CLAUSE.fullmatch(clause) for clause in version.split(",") if clause not in ("", "*")]
     if "|" in version or "(" in version or None in clauses:
         return None
-    return ",".join(f"{clause['operator'] or '=='}{clause['version']}" for clause in clauses if clause)
+    return ",".join(_clause(clause["operator"] or "==", clause["version"]) for clause in clauses if clause)
+
+
+def _clause(operator: str, version: str) -> str:
+    base = version.removesuffix(".*")
+    if base != version and not NUMBERS.fullmatch(base):
+        version = base  # a pre-release has no versions below it
+    if operator == "~=" and "." not in version:
+        operator = ">="
+    return f"{operator}{version}"
 
 
 def _without_extras(text: str) -> tuple[str, tuple[str, ...]]:
@@ -103,7 +118,9 @@ def _taken_apart(url: str) -> str:
     if suffix is None or len(parts) != 3 or not urlsplit(channel).scheme:
         raise UsageError(
             f"{without_secrets(url)} is not the address of a conda package",
-            hint="it ends in CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda, or .tar.bz2",
+            hint=PIP_HINT
+            if url.startswith("git+")
+            else "it ends in CHANNEL/SUBDIR/NAME-VERSION-BUILD.conda, or .tar.bz2",
         )
     name, version, build = parts
     kind, _, value = digest.rpartition(":")

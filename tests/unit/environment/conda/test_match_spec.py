@@ -38,6 +38,20 @@ def test_extras_are_not_brackets_of_conda():
     spec = parse_spec("conda-forge::dask[array, complete] >=2")
     assert (spec.name, spec.extras, spec.version) == ("dask", ("array", "complete"), ">=2")
     assert parse_spec("dask[version='>=2']").extras == ()
+    assert parse_spec("dask[complete][version='>=2']").match == "dask[version='>=2']"
+    assert parse_spec("dask[extras=[complete]]").extras == ("complete",)
+
+
+@pytest.mark.parametrize("text", ["x[build_number='>=2']", "x=1=py_0", f"x[md5={'a' * 32}]"])
+def test_a_build_is_more_than_a_version(text):
+    assert parse_spec(text).build
+
+
+@pytest.mark.parametrize("text", ["-e .", "./lab", "git+https://a.example/lab"])
+def test_requirements_of_pip_have_a_place_of_their_own(text):
+    with pytest.raises(UsageError) as caught:
+        parse_spec(text)
+    assert caught.value.hint == "what pip installs is listed under pip:"
 
 
 @pytest.mark.parametrize("text", ["https://a.example/x.conda", "https://me:s3@a.example/x-1-0.zip", "x[a"])
@@ -48,7 +62,17 @@ def test_what_is_not_a_spec_is_refused_without_secrets(text):
 
 
 @pytest.mark.parametrize(
-    ("version", "answer"), [("2.*", "==2.*"), (">=1,!=1.2.*", ">=1,!=1.2.*"), ("", ""), (">=1|<0", None)]
+    ("version", "answer"),
+    [
+        ("2.*", "==2.*"),
+        ("1!2.*", "==1!2.*"),
+        ("1.2rc1.*", "==1.2rc1"),
+        ("~=2", ">=2"),
+        ("~=2.1", "~=2.1"),
+        (">=1,!=1.2.*", ">=1,!=1.2.*"),
+        ("", ""),
+        (">=1|<0", None),
+    ],
 )
 def test_a_version_for_pip(version, answer):
     assert pip_version(version) == answer
