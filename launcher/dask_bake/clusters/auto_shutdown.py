@@ -8,6 +8,10 @@ from typing import Any
 STATE_FILE = "/run/dask-bake/switches.json"
 EXTEND = "/usr/libexec/dask-bake/extend"
 """Program on the head, part of the image."""
+TEXT_LIMIT = 65536
+"""Characters of the head's file; its timers take some hundred."""
+LONGEST = 1e9
+"""Seconds of a timer, 30 years; also excludes what JSON's Infinity and NaN give."""
 WARNING = 300.0
 """Seconds before a timer's shutdown at which to warn; the head warns on its console at the same time."""
 
@@ -25,20 +29,30 @@ class ShutdownTimer:
 
 def parse_timers(text: str) -> tuple[ShutdownTimer, ...] | None:
     """Return the timers from the head's file; ``None`` if it cannot be parsed."""
+    if len(text) > TEXT_LIMIT:
+        return None
     try:
         reported: Any = json.loads(text)
         return tuple(
             ShutdownTimer(
                 name=str(each["name"]),
-                limit=float(each["limit"]),
-                left=max(0.0, float(each["left"])),
+                limit=_seconds(each["limit"]),
+                left=_seconds(each["left"]),
                 held=str(each["held"]),
                 why=str(each["why"]),
             )
             for each in reported["switches"]
         )
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError):
         return None
+
+
+def _seconds(value: Any) -> float:
+    """Return the seconds, at least 0; raise ValueError for what is no duration."""
+    seconds = float(value)
+    if not abs(seconds) < LONGEST:
+        raise ValueError(f"{seconds} is no duration")
+    return max(0.0, seconds)
 
 
 def sentences(timers: Iterable[ShutdownTimer]) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ through ``head_connection``, which implements the protocol in ``ec2.protocols``.
 - ``tunnel`` runs ``ssh -N -L``. It starts ssh when the head answers, or at intervals when a proxy carries the
   connection, and again if ssh ends. ssh ends with this process: otherwise it would count as a connected user
   and delay the idle time-out.
+- ``scheduler_http`` reads the scheduler's counts, with limits, since a task can answer in its place.
 
 The system's ``ssh`` is used instead of a library.
 """

@@ -129,8 +129,8 @@ def query_head(
 ) -> tuple[Mapping[str, int] | None, str]:
     """Return the worker processes per address, and the head's file of shutdown timers.
 
-    The former is ``None`` without Dask and, with a note, if the scheduler cannot be reached; the latter is ""
-    if SSH cannot connect.
+    The former is ``None`` without Dask and, with a note, if the scheduler cannot be reached or its answer
+    cannot be used; the latter is "" if SSH cannot connect.
     """
     if cluster.head is None or cluster.head.state != "running":
         return None, ""
@@ -141,7 +141,11 @@ def query_head(
         return None, ""
     connection = SshHeadConnection(local_keystore(cluster, cloud), transport=transport_of(cluster, cloud))
     try:
-        registered = _ask_until(connection, cluster, cloud, time.monotonic() + CONNECT_TIMEOUT, notify)
+        try:
+            registered = _ask_until(connection, cluster, cloud, time.monotonic() + CONNECT_TIMEOUT, notify)
+        except BakeError as error:
+            notify(Note(f"{error.message[0].upper()}{error.message[1:]}."))
+            registered = None
         return registered, read_file(reached, STATE_FILE) if connection.opens(cluster.head) else ""
     finally:
         connection.close()

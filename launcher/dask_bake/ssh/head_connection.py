@@ -1,19 +1,16 @@
 """SSH connection to the head: keys, pinned host keys, and a tunnel to the scheduler's dashboard."""
 
-import http.client
-import json
-from collections import Counter
+import socket
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
-from dask_bake.errors import BakeError
 from dask_bake.models.cluster import DASHBOARD_PORT, Node
 from dask_bake.ssh.command import Forward, host_of_head
 from dask_bake.ssh.keystore import Keys, Keystore
+from dask_bake.ssh.scheduler_http import REQUEST_TIMEOUT, get_json, worker_count, workers_per_host
 from dask_bake.ssh.transport import DIRECT, Transport
 from dask_bake.ssh.tunnel import Tunnel, free_port
-
-REQUEST_TIMEOUT = 5.0
 
 
 class SshHeadConnection:
@@ -53,6 +50,9 @@ class SshHeadConnection:
         """Return the worker processes that the scheduler knows, per private address.
 
         Return ``None`` if the tunnel is not open or the scheduler does not respond.
+
+        Raises:
+            BakeError: if the scheduler's response cannot be used.
         """
         tunnel = self._tunnel_to(head)
         return self._ask(tunnel.forwards[0].local_port) if tunnel.advance() else None
@@ -78,11 +78,11 @@ class SshHeadConnection:
 
     def _ask(self, port: int) -> Mapping[str, int] | None:
         # The counts are a small document; the workers' identities are requested only when the counts change.
-        counts = get_json(port, "/json/counts.json")
+        counts = _get(port, "/json/counts.json")
         if counts is None:
             return None
-        if counts.get("workers") != self._total:
-            identity = get_json(port, "/json/identity.json")
+        if worker_count(counts) != self._total:
+            identity = _get(port, "/json/identity.json")
             if identity is None:
                 return None
             self._registered = workers_per_host(identity)
@@ -90,30 +90,10 @@ class SshHeadConnection:
         return self._registered
 
 
-def workers_per_host(identity: Mapping[str, Any]) -> Mapping[str, int]:
-    """Count the worker processes of each host in the scheduler's identity document."""
-    return Counter(worker["host"] for worker in identity.get("workers", {}).values())
-
-
-def get_json(port: int, path: str) -> Mapping[str, Any] | None:
-    """Return the JSON object at the path on a port of this machine; ``None`` without a usable response.
-
-    Raises:
-        BakeError: if the response is not JSON.
-    """
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=REQUEST_TIMEOUT)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        body = answer.read()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    if answer.status != 200:
-        return None
-    try:
-        document = json.loads(body)
-    except ValueError as error:
-        raise BakeError(f"the scheduler's answer to {path} is not JSON") from error
-    return document if isinstance(document, dict) else None
+def _get(port: int, path: str) -> Mapping[str, Any] | None:
+    with (
+        suppress(OSError),
+        socket.create_connection(("127.0.0.1", port), timeout=REQUEST_TIMEOUT) as connection,
+    ):
+        return get_json(connection, path)
+    return None

@@ -1,5 +1,6 @@
 """Port forwarding to the head by an ssh process, started when the head answers and restarted if it ends."""
 
+import os
 import socket
 import tempfile
 import time
@@ -14,6 +15,8 @@ from dask_bake.system.subprocesses import die_with_parent, start, stop
 if TYPE_CHECKING:
     from subprocess import Popen
 
+COMPLAINTS_LIMIT = 65536
+"""Bytes of ssh's messages that are read, from their end."""
 PROBE_TIMEOUT = 1.0
 PROXY_RESTART_INTERVAL = 1.0
 """Minimum seconds between starts of ssh with a proxy, as each is a request to a remote service."""
@@ -120,7 +123,7 @@ class Tunnel:
     def _last_complaint(self) -> str:
         if self._complaints is None:
             return ""
-        self._complaints.seek(0)
+        self._complaints.seek(max(0, self._complaints.seek(0, os.SEEK_END) - COMPLAINTS_LIMIT))
         lines = self._complaints.read().decode(errors="replace").split("\n")
         said = [line.strip() for line in lines if line.strip()]
         told = [line for line in said if not line.startswith(SSH_NOISE)]

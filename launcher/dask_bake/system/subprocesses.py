@@ -19,6 +19,8 @@ STOP_TIMEOUT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 KILL_TIMEOUT = 1.0
 """Seconds for the kernel and init to remove a killed process group."""
+OUTPUT_LIMIT = 64_000_000
+"""Bytes of a program's output that are read; the program may be another machine's."""
 TIMED_OUT = 124
 """The exit code of a program that exceeded its time limit, as of timeout(1)."""
 
@@ -165,4 +167,4 @@ def _group_ends(group: int) -> bool:
 
 def _content(file: IO[bytes]) -> str:
     file.seek(0)
-    return file.read().decode(errors="replace")
+    return file.read(OUTPUT_LIMIT).decode(errors="replace")

@@ -25,7 +25,13 @@ def test_the_state_file_of_the_head_is_parsed():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", "{}", "null", '{"switches": [{"name": "idle"}]}', '{"switches": 1}']
+    "text",
+    [
+        *("", "{", "[]", "{}", "null", '{"switches": [{"name": "idle"}]}', '{"switches": 1}'),
+        "[" * 60_000,
+        state_file(LIFETIME) + " " * 100_000,
+        *(state_file(IDLE).replace("1800", number) for number in ("NaN", "Infinity", "1e999", "9" * 400)),
+    ],
 )
 def test_a_malformed_state_file_has_no_timers(text):
     assert parse_timers(text) is None

@@ -1,19 +1,11 @@
 """The connection to the head during a launch."""
 
-from dask_bake.ssh.head_connection import SshHeadConnection, workers_per_host
+from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.ssh.keypair import new_key
 from dask_bake.ssh.keystore import Keys, Keystore
 from fakes import HOST_KEY, a_cluster
 
 CLUSTER = a_cluster()
-
-
-def test_worker_processes_are_counted_by_host():
-    identity = {
-        "workers": {"tcp://10.0.0.5:1": {"host": "10.0.0.5"}, "tcp://10.0.0.5:2": {"host": "10.0.0.5"}}
-    }
-
-    assert workers_per_host(identity) == {"10.0.0.5": 2}
 
 
 def test_a_head_connection_keeps_keys_and_host_keys_until_it_forgets_them(tmp_path):

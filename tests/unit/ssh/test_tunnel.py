@@ -10,7 +10,6 @@ import pytest
 
 from dask_bake.errors import BakeError
 from dask_bake.ssh.command import Forward, host
-from dask_bake.ssh.head_connection import get_json
 from dask_bake.ssh.keystore import Keystore
 from dask_bake.ssh.tunnel import Tunnel, free_port, is_ssh_server
 from fakes import a_cluster
@@ -96,9 +95,8 @@ def test_only_an_ssh_greeting_counts_as_an_ssh_server(greeting, answers):
         thread.join()
 
 
-def test_a_closed_port_is_no_ssh_server_and_has_no_json():
+def test_a_closed_port_is_no_ssh_server():
     assert not is_ssh_server("127.0.0.1", free_port())
-    assert get_json(free_port(), "/json/counts.json") is None
 
 
 def test_a_port_in_use_is_replaced_by_a_free_one():
