@@ -85,17 +85,19 @@ class Ec2Api:
                 _refuse_hidden(request, hidden)
                 if request.action == "DescribeInstances":
                     return describe_instances(request, self._ec2, hidden)
-                restore = remember_rules(self._ec2.region(request.region))
+                if request.action.startswith(("Describe", "Get")):
+                    return self._act(request, partial(self._ask_moto, environ))
+                changes_rules = "SecurityGroup" in request.action
+                restore = remember_rules(self._ec2.region(request.region)) if changes_rules else None
                 answer = self._act(request, partial(self._ask_moto, environ))
-                if not request.action.startswith(("Describe", "Get")):
-                    self._apply_firewall(request, restore)
+                self._apply_firewall(restore)
                 return answer
         except Refusal as refusal:
             return refusal.response()
         except BakeError as error:
             return Refusal("Unavailable", error.message, 503).response()
 
-    def _apply_firewall(self, request: Request, restore: Callable[[], None]) -> None:
+    def _apply_firewall(self, restore: Callable[[], None] | None) -> None:
         """Load the firewall: security groups, their rules or members may have changed.
 
         Raises:
@@ -104,7 +106,7 @@ class Ec2Api:
         try:
             self._update_firewall()
         except BakeError as error:
-            if "SecurityGroup" not in request.action:
+            if restore is None:
                 raise
             restore()
             raise Refusal("InvalidParameterValue", f"The rule cannot be applied: {error.message}") from error
