@@ -134,7 +134,7 @@ class TunnelledClient(Client):
         self._keeper.start()
         # If nobody closes the client, the connection ends when the interpreter exits.
         weakref.finalize(self, tunnel.close)
-        address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local_port}"
+        address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local}"
         # The user's configuration of Dask is about other clusters.
         kwargs["security"] = Security(require_encryption=bool(tls), **tls)  # type: ignore[no-untyped-call]
         try:

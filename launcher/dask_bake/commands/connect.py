@@ -37,9 +37,9 @@ def connect(
     """Forward the cluster's ports to this machine until Ctrl-C, and open the dashboard's page."""
     cluster = find(ec2, cloud, name)
     reached = prepare_host(cluster, find_node(cluster, 0), cloud, ec2)
-    forwards = [Forward(free_port(port), port) for port in (DASHBOARD_PORT, SCHEDULER_PORT, JUPYTER_PORT)]
+    local_port = {port: free_port(port) for port in (DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT)}
+    forwards = [Forward(local, port) for port, local in local_port.items()]
     with open_tunnel(cluster, cloud, reached, forwards) as tunnel:
-        local_port = {forward.remote_port: forward.local_port for forward in forwards}
         token, tls = read_file(reached, JUPYTER_TOKEN_FILE), tls_files(cluster, cloud)
         addresses = cluster_json.addresses(local_port, token=token, tls=tls)
         if json_output:

@@ -19,8 +19,9 @@ through ``head_connection``, which implements the protocol in ``ec2.protocols``.
   so that other commands need no option for it. A bastion is reached with the user's own ssh configuration,
   because only that has its keys.
 - ``tunnel`` runs ``ssh -N -L``. It starts ssh when the head answers, or at intervals when a proxy carries the
-  connection, and again if ssh ends. ssh ends with this process: otherwise it would count as a connected user
-  and delay the idle time-out.
+  connection, and again if ssh ends. Its end here is a Unix socket in a private folder: at a port, any user
+  of this machine could answer, or connect. ssh ends with this process: otherwise it would count as a
+  connected user and delay the idle time-out.
 - ``scheduler_http`` reads the scheduler's counts, with limits, since a task can answer in its place.
 
 The system's ``ssh`` is used instead of a library.

@@ -34,9 +34,9 @@ class Host:
 
 @dataclass(frozen=True)
 class Forward:
-    """A port of this machine that is forwarded to a port of the node."""
+    """A port or Unix socket of this machine that is forwarded to a port of the node."""
 
-    local_port: int
+    local: int | Path
     remote_port: int
 
 
@@ -76,13 +76,15 @@ def ssh_command(
     if host.proxy:
         command += ["-o", f"ProxyCommand={shlex.join(host.proxy).replace('%', '%%')}"]
     for forward in forwards:
-        command += ["-L", f"127.0.0.1:{forward.local_port}:127.0.0.1:{forward.remote_port}"]
+        local = f"127.0.0.1:{forward.local}" if isinstance(forward.local, int) else forward.local
+        command += ["-L", f"{local}:127.0.0.1:{forward.remote_port}"]
     return [*command, *options, host.address, *words]
 
 
 def tunnel_command(host: Host, forwards: Sequence[Forward]) -> list[str]:
-    """Return the ssh command that only forwards ports."""
-    return ssh_command(host, options=("-N", "-T", "-o", "ExitOnForwardFailure=yes"), forwards=forwards)
+    """Return the ssh command that only forwards ports; a socket that an earlier ssh left is replaced."""
+    options = ("-N", "-T", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes")
+    return ssh_command(host, options=options, forwards=forwards)
 
 
 def shell_command(host: Host, words: Sequence[str], *, is_terminal: bool) -> list[str]:

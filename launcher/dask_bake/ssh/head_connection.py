@@ -1,6 +1,5 @@
 """SSH connection to the head: keys, pinned host keys, and a tunnel to the scheduler's dashboard."""
 
-import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,7 +9,7 @@ from dask_bake.ssh.command import Forward, host_of_head
 from dask_bake.ssh.keystore import Keys, Keystore
 from dask_bake.ssh.scheduler_http import REQUEST_TIMEOUT, get_json, worker_count, workers_per_host
 from dask_bake.ssh.transport import DIRECT, Transport
-from dask_bake.ssh.tunnel import Tunnel, free_port
+from dask_bake.ssh.tunnel import Tunnel, connect_to, private_socket
 
 
 class SshHeadConnection:
@@ -55,7 +54,7 @@ class SshHeadConnection:
             BakeError: if the scheduler's response cannot be used.
         """
         tunnel = self._tunnel_to(head)
-        return self._ask(tunnel.forwards[0].local_port) if tunnel.advance() else None
+        return self._ask(tunnel.forwards[0]) if tunnel.advance() else None
 
     def close(self) -> None:
         """Close the tunnel."""
@@ -72,17 +71,17 @@ class SshHeadConnection:
         host = host_of_head(head, self._keystore, self._transport)
         if self._tunnel is None or self._tunnel.host != host:
             self.close()
-            self._tunnel = Tunnel(host, [Forward(free_port(), DASHBOARD_PORT)])
+            self._tunnel = Tunnel(host, [Forward(private_socket(DASHBOARD_PORT), DASHBOARD_PORT)])
             self._total = -1
         return self._tunnel
 
-    def _ask(self, port: int) -> Mapping[str, int] | None:
+    def _ask(self, forward: Forward) -> Mapping[str, int] | None:
         # The counts are a small document; the workers' identities are requested only when the counts change.
-        counts = _get(port, "/json/counts.json")
+        counts = _get(forward, "/json/counts.json")
         if counts is None:
             return None
         if worker_count(counts) != self._total:
-            identity = _get(port, "/json/identity.json")
+            identity = _get(forward, "/json/identity.json")
             if identity is None:
                 return None
             self._registered = workers_per_host(identity)
@@ -90,10 +89,7 @@ class SshHeadConnection:
         return self._registered
 
 
-def _get(port: int, path: str) -> Mapping[str, Any] | None:
-    with (
-        suppress(OSError),
-        socket.create_connection(("127.0.0.1", port), timeout=REQUEST_TIMEOUT) as connection,
-    ):
+def _get(forward: Forward, path: str) -> Mapping[str, Any] | None:
+    with suppress(OSError), connect_to(forward, REQUEST_TIMEOUT) as connection:
         return get_json(connection, path)
     return None

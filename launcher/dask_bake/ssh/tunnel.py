@@ -1,10 +1,14 @@
 """Port forwarding to the head by an ssh process, started when the head answers and restarted if it ends."""
 
 import os
+import re
+import shutil
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
 
 COMPLAINTS_LIMIT = 65536
 """Bytes of ssh's messages that are read, from their end."""
+SOCKET_FOLDER = re.compile(r"/[\w./+@=,-]{0,63}", re.ASCII)
+"""Folders for sockets: a socket's path has at most 104 bytes, and ssh expands some characters."""
 PROBE_TIMEOUT = 1.0
 PROXY_RESTART_INTERVAL = 1.0
 """Minimum seconds between starts of ssh with a proxy, as each is a request to a remote service."""
@@ -64,7 +70,7 @@ class Tunnel:
         """Return whether the ports are open; if not, take the next step to open them."""
         if self._process is not None and self._process.poll() is not None:
             self.trouble = self._last_complaint() or f"ssh ended with {self._process.returncode}"
-            self.close()
+            self._stop()
         if self._process is None:
             if self._clock() < self._next_start:
                 return False
@@ -72,8 +78,9 @@ class Tunnel:
                 self.trouble = self.trouble or f"nothing answers at {self.host.address} port 22"
                 return False
             self._start()
-        # ssh forwards all ports or none, so probing one is enough (and does not start JupyterLab's socket).
-        self._is_up = self._is_up or is_open(self.forwards[0].local_port)
+        # ssh forwards in order, all or none, so probing the last is enough (and does not start JupyterLab's
+        # socket). A port may be another user's; a private socket is ssh's.
+        self._is_up = self._is_up or is_open(self.forwards[-1])
         return self._is_up
 
     def wait(
@@ -99,7 +106,13 @@ class Tunnel:
             sleep(0.1)
 
     def close(self) -> None:
-        """Stop ssh."""
+        """Stop ssh, and remove the private sockets."""
+        self._stop()
+        for forward in self.forwards:
+            if isinstance(forward.local, Path):
+                shutil.rmtree(forward.local.parent, ignore_errors=True)
+
+    def _stop(self) -> None:
         self._is_up = False
         if self._process is not None:
             stop(self._process)
@@ -144,11 +157,43 @@ def is_ssh_server(address: str, port: int = 22) -> bool:
         return False
 
 
-def is_open(port: int) -> bool:
-    """Return whether a program listens on the port of this machine."""
-    with socket.socket() as probe:
-        probe.settimeout(PROBE_TIMEOUT)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def connect_to(forward: Forward, timeout: float) -> socket.socket:
+    """Return a connection to the forwarded port, through this machine's end of the tunnel."""
+    if isinstance(forward.local, int):
+        return socket.create_connection(("127.0.0.1", forward.local), timeout=timeout)
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(timeout)
+        connection.connect(str(forward.local))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_open(forward: Forward) -> bool:
+    """Return whether this machine's end of the tunnel accepts connections."""
+    try:
+        connect_to(forward, PROBE_TIMEOUT).close()
+    except OSError:
+        return False
+    return True
+
+
+def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return a path for a Unix socket in a new folder that only this user can enter; ``Tunnel`` removes it.
+
+    The keystore's folder would not do: its path may be too long, or on a file system without sockets.
+    """
+    bases = [environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp's
+    for base in bases:
+        if SOCKET_FOLDER.fullmatch(base):
+            with suppress(OSError):
+                return Path(tempfile.mkdtemp(prefix="dask-bake-", dir=base)) / str(name)
+    raise BakeError(
+        "there is no folder for the sockets of an SSH connection",
+        hint="set XDG_RUNTIME_DIR or TMPDIR to a folder with a short name that you can write to",
+    )
 
 
 def free_port(preferred: int = 0) -> int:

@@ -58,8 +58,16 @@ def test_a_tunnel_listens_on_loopback_only_and_ends_if_a_port_cannot_be_forwarde
     assert command == [
         *HEAD,
         *("-L", "127.0.0.1:5000:127.0.0.1:8787"),
-        *("-N", "-T", "-o", "ExitOnForwardFailure=yes", "10.0.0.4"),
+        *("-N", "-T", "-o", "ExitOnForwardFailure=yes", "-o", "StreamLocalBindUnlink=yes", "10.0.0.4"),
     ]
+
+
+def test_a_forwarded_socket_is_named_by_its_path():
+    reached = host(CLUSTER, CLUSTER.nodes[0], SECRETS)
+
+    command = tunnel_command(reached, [Forward(Path("/run/user/1000/dask-bake-x/8787"), 8787)])
+
+    assert command[command.index("-L") + 1] == "/run/user/1000/dask-bake-x/8787:127.0.0.1:8787"
 
 
 def test_a_folder_name_with_special_characters_reaches_ssh_unchanged(tmp_path):

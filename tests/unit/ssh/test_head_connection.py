@@ -16,3 +16,12 @@ def test_a_head_connection_keeps_keys_and_host_keys_until_it_forgets_them(tmp_pa
     assert connection.is_pinned(CLUSTER.nodes[0])
     connection.forget()
     assert not (tmp_path / "keystore").exists()
+
+
+def test_the_scheduler_is_queried_through_a_socket_that_no_other_user_can_reach(tmp_path):
+    connection = SshHeadConnection(Keystore(tmp_path / "keystore", "launch1"))
+    [forward] = connection._tunnel_to(CLUSTER.nodes[0]).forwards
+
+    assert forward.local.parent.stat().st_mode & 0o777 == 0o700
+    connection.close()
+    assert not forward.local.parent.exists()

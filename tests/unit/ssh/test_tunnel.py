@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -11,17 +12,21 @@ import pytest
 from dask_bake.errors import BakeError
 from dask_bake.ssh.command import Forward, host
 from dask_bake.ssh.keystore import Keystore
-from dask_bake.ssh.tunnel import Tunnel, free_port, is_ssh_server
+from dask_bake.ssh.tunnel import Tunnel, free_port, is_ssh_server, private_socket
 from fakes import a_cluster
 
 SECRETS = Keystore(Path("/state/aws-us-east-1-dask"), "launch1")
 CLUSTER = a_cluster()
 FAKE_SSH = """#!{python}
-import socket, sys
+import os, socket, sys
 if "{mode}" == "fail":
     sys.exit("Host key verification failed.")
-port = int(sys.argv[sys.argv.index("-L") + 1].split(":")[1])
-with socket.create_server(("127.0.0.1", port)) as server:
+path = sys.argv[sys.argv.index("-L") + 1].split(":")[0]
+if os.path.exists(path):
+    os.unlink(path)
+with socket.socket(socket.AF_UNIX) as server:
+    server.bind(path)
+    server.listen()
     while True:
         server.accept()[0].close()
 """
@@ -41,7 +46,9 @@ def fake_ssh(tmp_path, monkeypatch):
 
 def a_tunnel(*, answers=True):
     return Tunnel(
-        host(CLUSTER, CLUSTER.nodes[0], SECRETS), [Forward(free_port(), 8787)], answers=lambda _: answers
+        host(CLUSTER, CLUSTER.nodes[0], SECRETS),
+        [Forward(private_socket(8787), 8787)],
+        answers=lambda _: answers,
     )
 
 
@@ -49,10 +56,10 @@ def test_a_tunnel_is_ready_when_its_ports_are_open_and_closes_with_its_with_bloc
     fake_ssh("listen")
     with a_tunnel() as tunnel:
         tunnel.wait(10)
-        port = tunnel.forwards[0].local_port
+        path = tunnel.forwards[0].local
         assert tunnel.advance()
-    with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", port))
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+    assert not path.parent.exists()
 
 
 def test_if_ssh_has_ended_the_tunnel_starts_it_again(fake_ssh):
@@ -103,3 +110,19 @@ def test_a_port_in_use_is_replaced_by_a_free_one():
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = server.getsockname()[1]
         assert free_port(taken) not in (0, taken)
+
+
+def test_a_private_socket_is_in_the_runtime_folder_where_that_can_be_used(tmp_path, monkeypatch):
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        path = private_socket(8787, {"XDG_RUNTIME_DIR": short})
+        assert (path.parent.parent, path.name) == (Path(short), "8787")
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.parametrize("folder", ["", "relative", "/nowhere", "/tmp/a b", "/tmp/%h", "/tmp/" + "x" * 80])
+def test_a_folder_that_cannot_have_the_socket_is_not_used(folder):
+    path = private_socket(8787, {"XDG_RUNTIME_DIR": folder})
+    path.parent.rmdir()
+
+    assert str(path).startswith(f"{tempfile.gettempdir()}/dask-bake-")
+    assert len(str(path)) < 104
