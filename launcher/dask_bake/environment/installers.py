@@ -10,7 +10,7 @@ from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.download import fetch as fetch_archives
 from dask_bake.environment.conda.solve import CondaLock
 from dask_bake.environment.pip.download import fetch as fetch_wheels
-from dask_bake.environment.pip.requirement_files import index_options
+from dask_bake.environment.pip.requirement_files import for_resolvers
 from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import REQUIREMENT, Lock, Package, parse_lock
 from dask_bake.environment.spec import Environment
@@ -154,7 +154,7 @@ def _pack_wheels(
         notify,
         sources=lock.sources,
         folder=folder,
-        index=index_options(environment.requirements, folder),
+        lines=for_resolvers(environment.requirements, folder),
     )
     return _pack(wheels, payload / "wheels.tar")
 

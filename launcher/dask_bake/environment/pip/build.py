@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dask_bake.environment.names import normalized_name, without_secrets
 from dask_bake.environment.pip.host_pip import Run, build_with_uv, find_uv, options, run_pip
+from dask_bake.environment.pip.requirement_files import index_options, with_secrets
 from dask_bake.environment.pip.target import Target, version_of
 from dask_bake.environment.pip_lock import Package
 from dask_bake.errors import BakeError
@@ -23,13 +24,18 @@ class Workshop:
     Args:
         cache: the wheels, in folders named by their hashes.
         folder: the folder that paths of sources are relative to.
-        index: lines of a requirements file that say which index is used.
+        lines: the environment's requirements, for their options and credentials.
     """
 
     cache: Path
     folder: Path
-    index: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
     pip: Run | None = None
+
+    @property
+    def index(self) -> list[str]:
+        """Return the lines that say which index is used."""
+        return index_options(self.lines, self.folder)
 
     def make(self, name: str, source: str, target: Target, notify: Notify) -> Package:
         """Build, or download, the wheel of a source, and return it as a package of the cache.
@@ -60,7 +66,8 @@ class Workshop:
         requirements = place / "requirements.txt"
         is_path = source.startswith((".", "/"))
         # pip takes a repository's URL with fewer rules when it has no name before it.
-        wanted = str(self.folder / source) if is_path else source.rpartition(" @ ")[2]
+        url = with_secrets(source.rpartition(" @ ")[2], self.lines)
+        wanted = str(self.folder / source) if is_path else url
         requirements.write_text("".join(f"{line}\n" for line in (*self.index, wanted)))
         tail = ["--no-deps", f"--requirement={requirements}"]
         if pinned := PINNED.fullmatch(source):

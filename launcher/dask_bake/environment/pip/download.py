@@ -23,25 +23,25 @@ def fetch(
     *,
     sources: Mapping[str, str] | None = None,
     folder: Path | None = None,
-    index: Sequence[str] = (),
+    lines: Sequence[str] = (),
     pip: Run | None = None,
 ) -> tuple[Path, ...]:
     """Return the locked wheels, verified, in their order; download or build those that are not cached.
 
     Args:
         sources: what the wheels of some packages are made of, relative to the folder.
-        index: lines of a requirements file that say which index is used.
+        lines: the environment's requirements, for their options and credentials.
     """
     with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
         missing = [package for package in packages if _cached(cache, package) is None]
-        workshop = Workshop(cache, folder or cache, tuple(index), pip)
+        workshop = Workshop(cache, folder or cache, tuple(lines), pip)
         for package in missing:
             if source := (sources or {}).get(package.name):
                 _make_again(package, source, workshop, target, notify)
         wanted = [package for package in missing if package.name not in (sources or {})]
         if wanted:
-            _download(wanted, target, cache, index, notify, pip or run_pip)
+            _download(wanted, target, cache, workshop.index, notify, pip or run_pip)
     return tuple(_present(cache, package) for package in packages)
 
 

@@ -108,7 +108,13 @@ def run_lines(
 
 
 def resolve_with_pip(
-    requirements: str, target: Target, folder: Path, notify: Notify, *, pip: Run | None = None
+    requirements: str,
+    target: Target,
+    folder: Path,
+    notify: Notify,
+    constraints: Path,
+    *,
+    pip: Run | None = None,
 ) -> tuple[Package, ...]:
     """Resolve the text of a requirements file by pip, and return the packages.
 
@@ -120,7 +126,7 @@ def resolve_with_pip(
         report, file = Path(name, "report.json"), Path(name, "requirements.txt")
         file.write_text(requirements)
         arguments = ["install", "--dry-run", "--ignore-installed", f"--target={name}", f"--report={report}"]
-        wanted = [*options(target), f"--requirement={file}"]
+        wanted = [*options(target), f"--constraint={constraints}", f"--requirement={file}"]
         if pip is not None:
             pip([*arguments, *wanted], Path(name), notify)
         else:

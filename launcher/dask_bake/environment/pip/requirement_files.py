@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from dask_bake.environment.names import normalized_name
 from dask_bake.errors import UsageError
 from dask_bake.system.subprocesses import run_with_timeout
 
@@ -28,6 +29,11 @@ NOT_SOURCES = {
     ".mypy_cache",
     ".pytest_cache",
 }
+CREDENTIALS = re.compile(r"://([^/\s]+)@([^/\s@]+)/")
+VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+EDITABLE = re.compile(r"\s*(?:-e|--editable)(?:\s*=\s*|\s+)(?P<place>\S.*)")
+HASH = re.compile(r"--hash[=\s]sha256:([0-9a-f]{64})")
+PROJECT = re.compile(r"\s*[A-Za-z0-9][\w.-]*")
 LOCKS = ("pip.lock", "conda.lock")
 SECONDS = 60.0
 
@@ -56,9 +62,33 @@ def index_options(lines: Iterable[str], folder: Path) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def with_absolute_paths(lines: Iterable[str], folder: Path) -> list[str]:
-    """Return lines of a requirements file whose options mean the same in another folder."""
-    return [_absolute(line, folder) for line in lines]
+def for_resolvers(lines: Iterable[str], folder: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """Return lines of a requirements file as uv and pip both read them, and in any folder.
+
+    Variables are replaced as by pip, ``${NAME}``. Nothing is editable, as the image gets wheels.
+    """
+    expanded = [VARIABLE.sub(lambda found: environ.get(found[1], found[0]), line) for line in lines]
+    return [_not_editable(_absolute(line, folder)) for line in expanded]
+
+
+def with_secrets(source: str, lines: Iterable[str]) -> str:
+    """Return a source with the credentials that lines of requirements have for its host."""
+    for line in lines:
+        for secret, host in CREDENTIALS.findall(line):
+            source = source.replace(f"://{host}/", f"://{secret}@{host}/")
+    return source
+
+
+def pinned_hashes(lines: Iterable[str], folder: Path) -> dict[str, set[str]]:
+    """Return the SHA-256 hashes that requirements give, by project; also those of included files."""
+    found: dict[str, set[str]] = {}
+    lines = list(lines)
+    for text in ("\n".join(lines), *map(_read, included_files(lines, folder))):
+        for line in re.sub(r"\\\r?\n", " ", text).splitlines():
+            hashes = HASH.findall(line)
+            if hashes and (name := PROJECT.match(line)):
+                found.setdefault(normalized_name(name[0].strip()), set()).update(hashes)
+    return found
 
 
 def digests(paths: Iterable[str], folder: Path) -> dict[str, str]:
@@ -80,6 +110,14 @@ def _include(lines: Iterable[str], folder: Path, found: list[Path]) -> None:
         if path not in found:
             found.append(path)
             _include(_read(path).splitlines(), path.parent, found)
+
+
+def _not_editable(line: str) -> str:
+    found = EDITABLE.fullmatch(line)
+    if found is None:
+        return line
+    is_place = "://" in found["place"] or found["place"].startswith((".", "/"))
+    return found["place"] if is_place else f"./{found['place']}"
 
 
 def _absolute(line: str, folder: Path) -> str:

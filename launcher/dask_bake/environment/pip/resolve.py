@@ -9,14 +9,14 @@ from dask_bake.environment.pip.build import Workshop
 from dask_bake.environment.pip.host_pip import Run, find_uv, resolve_with_pip
 from dask_bake.environment.pip.requirement_files import (
     digests,
+    for_resolvers,
     included_files,
-    index_options,
-    with_absolute_paths,
+    pinned_hashes,
 )
 from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip.uv import Found, resolve_with_uv
 from dask_bake.environment.pip_lock import Package
-from dask_bake.errors import UsageError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Notify
 from dask_bake.system.disk import explain_disk_errors
 
@@ -57,10 +57,18 @@ def resolve(
         BakeError: if nothing satisfies them, with the resolver's explanation, or if a wheel cannot be built.
     """
     files = [os.path.relpath(path, folder) for path in included_files(requirements, folder)]
-    workshop = Workshop(cache, folder, tuple(index_options(requirements, folder)), pip)
+    lines = for_resolvers(requirements, folder)
+    workshop = Workshop(cache, folder, tuple(lines), pip)
     with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
-        found = _found(requirements, constraints, target, folder, cache, notify, environ, pip)
+        cache.mkdir(parents=True, exist_ok=True)
+        limits = cache / f"constraints-{os.getpid()}.txt"
+        limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
+        try:
+            found = _found(lines, limits, target, folder, notify, environ, pip)
+        finally:
+            limits.unlink()
         packages = tuple(_package(each, workshop, target, notify) for each in found)
+    _check_hashes(packages, pinned_hashes(requirements, folder))
     sources = {each.name: each.source for each in found if each.source}
     folders = [source for source in sources.values() if source.startswith((".", "/"))]
     ordered = tuple(sorted(packages, key=lambda package: package.name))
@@ -68,26 +76,30 @@ def resolve(
 
 
 def _found(
-    requirements: Sequence[str],
-    constraints: Sequence[str],
+    lines: Sequence[str],
+    limits: Path,
     target: Target,
     folder: Path,
-    cache: Path,
     notify: Notify,
     environ: Mapping[str, str],
     pip: Run | None,
 ) -> Sequence[Found]:
-    cache.mkdir(parents=True, exist_ok=True)
-    limits = cache / f"constraints-{os.getpid()}.txt"
-    limits.write_text("".join(f"{constraint}\n" for constraint in constraints))
-    lines = [*with_absolute_paths(requirements, folder), f"-c {limits}"]
-    try:
-        if pip is None and _resolver(environ) == "uv":
-            return resolve_with_uv(lines, target, folder, notify)
-        packages = resolve_with_pip("".join(f"{line}\n" for line in lines), target, folder, notify, pip=pip)
-        return [Found(package.name, package.version, package.sha256) for package in packages]
-    finally:
-        limits.unlink()
+    if pip is None and _resolver(environ) == "uv":
+        return resolve_with_uv(lines, target, folder, notify, limits)
+    text = "".join(f"{line}\n" for line in lines)
+    packages = resolve_with_pip(text, target, folder, notify, limits, pip=pip)
+    return [Found(package.name, package.version, package.sha256) for package in packages]
+
+
+def _check_hashes(packages: Sequence[Package], hashes: Mapping[str, set[str]]) -> None:
+    """Raise if a package is not one of those whose hashes the requirements give; uv does not look at them."""
+    for package in packages:
+        if package.sha256 not in hashes.get(package.name, {package.sha256}):
+            raise BakeError(
+                f"the wheel of {package.name} {package.version} has another SHA-256 than the requirements:"
+                f" {package.sha256}",
+                hint="find out why it has changed, or give its hash",
+            )
 
 
 def _package(found: Found, workshop: Workshop, target: Target, notify: Notify) -> Package:

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from dask_bake.environment.names import normalized_name, without_secrets
 from dask_bake.environment.pip.host_pip import TAIL, find_uv, full_disk, run_lines, user_settings
+from dask_bake.environment.pip.requirement_files import index_options
 from dask_bake.environment.pip.target import Target, version_of
 from dask_bake.environment.proxies import proxy_of
 from dask_bake.errors import BakeError
@@ -29,7 +30,8 @@ ABSENT = re.compile(
 NO_WHEEL = re.compile(
     r"(?:versions of |Because |because |and )([\w.-]+?)(?:[=<>!]=?\S+)? ha(?:s|ve) no usable wheels"
 )
-DIRECT_BUILD = "Building source distributions is disabled"
+DIRECT_BUILD = re.compile(r"Building source distributions (?:for `([^`]+)` )?is disabled")
+PLACE = re.compile(r" in `-`(?: at (?:position|line) \d+)?")
 UNREACHABLE = re.compile(r"(?:Failed to fetch:|error sending request for url)\W*(?P<url>https?://[^\s`)]+)")
 RETRY_LIMIT = 100
 
@@ -60,7 +62,7 @@ class Attempt:
 
 
 def resolve_with_uv(
-    requirements: Sequence[str], target: Target, folder: Path, notify: Notify
+    requirements: Sequence[str], target: Target, folder: Path, notify: Notify, constraints: Path
 ) -> tuple[Found, ...]:
     """Resolve the lines of a requirements file, relative to a folder, and return the packages.
 
@@ -73,7 +75,9 @@ def resolve_with_uv(
     if settings.unknown_to_uv:
         keys = ", ".join(settings.unknown_to_uv)
         notify(Note(f"pip's settings {keys} are not used by uv; DASK_BAKE_RESOLVER=pip uses them."))
-    environ, attempt = settings.for_uv(os.environ), Attempt(list(requirements), settings.uv_flags)
+    pre = ("--prerelease=allow",) if "--pre" in index_options(requirements, folder) else ()
+    flags = (*settings.uv_flags, *pre, f"--constraints={constraints}")
+    environ, attempt = settings.for_uv(os.environ), Attempt(list(requirements), flags)
     for _ in range(RETRY_LIMIT):
         text, lines = _compile(attempt, target, folder, environ, notify)
         if text is not None:
@@ -111,7 +115,9 @@ def _learn(attempt: Attempt, lines: Sequence[str]) -> bool:
     text = "\n".join(lines)
     before = (len(attempt.with_source), attempt.any_source)
     attempt.with_source |= set(map(normalized_name, NO_WHEEL.findall(text)))
-    attempt.any_source |= DIRECT_BUILD in text
+    direct = DIRECT_BUILD.findall(text)
+    attempt.with_source |= set(map(normalized_name, filter(None, direct)))
+    attempt.any_source |= "" in direct
     return (len(attempt.with_source), attempt.any_source) != before
 
 
@@ -129,7 +135,8 @@ def _selected(item: Mapping[str, Any], target: Target) -> Found:
         )
     if archive := item.get("archive"):
         place = archive.get("url") or archive["path"]
-        source = f"{name} @ {without_secrets(place)}" if "url" in archive else place
+        path = place if Path(place).is_absolute() else f"./{place}"
+        source = f"{name} @ {without_secrets(place)}" if "url" in archive else path
         file = _file_name(archive)
         if not file.endswith(".whl"):
             return Found(name, version, source=source)
@@ -171,7 +178,7 @@ def _error(
             f"pip's index does not answer{proxy_of(place, environ)}: {place}: {why}",
             hint="pip config list shows which index and which proxy pip's settings name",
         )
-    causes = [re.sub(r"^(?:error:|  cause:) ", "  ", line) for line in lines if line.strip()]
+    causes = [PLACE.sub("", re.sub(r"^(?:error:|  cause:) ", "  ", line)) for line in lines if line.strip()]
     first = next((at for at, line in enumerate(lines) if line.startswith("error:")), 0)
     return BakeError(
         "\n".join(["the environment cannot be resolved:", *causes[first:][-TAIL:]]),

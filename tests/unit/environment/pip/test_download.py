@@ -130,7 +130,7 @@ def test_options_for_the_index_are_used_for_the_download(tmp_path: Path) -> None
         asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines())
         Pip(**CONTENT)(arguments, folder, notify)
 
-    fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, index=["--find-links /mine"], pip=pip)
+    fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, lines=["--find-links /mine"], pip=pip)
     assert asked == ["--find-links /mine", f"dask==1 --hash=sha256:{PACKAGES[0].sha256}"]
 
 

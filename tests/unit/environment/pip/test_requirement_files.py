@@ -7,10 +7,12 @@ import pytest
 from dask_bake.environment.pip.requirement_files import (
     are_unchanged,
     digests,
+    for_resolvers,
     included_files,
     index_options,
+    pinned_hashes,
     tree_digest,
-    with_absolute_paths,
+    with_secrets,
 )
 
 
@@ -45,7 +47,40 @@ def test_files_that_include_each_other_end(tmp_path):
 def test_paths_mean_the_same_elsewhere(tmp_path):
     (tmp_path / "more.txt").touch()
     lines = ["-r more.txt", "--find-links https://a.example", "dask"]
-    assert with_absolute_paths(lines, tmp_path) == [f"-r {tmp_path}/more.txt", *lines[1:]]
+    assert for_resolvers(lines, tmp_path) == [f"-r {tmp_path}/more.txt", *lines[1:]]
+
+
+@pytest.mark.parametrize(
+    ("line", "read"),
+    [
+        ("lab @ git+https://${TOKEN}@a.example/lab", "lab @ git+https://s3@a.example/lab"),
+        ("${OTHER} $TOKEN", "${OTHER} $TOKEN"),
+        ("-e git+https://a.example/lab#egg=lab", "git+https://a.example/lab#egg=lab"),
+        ("--editable=git+ssh://a.example/lab", "git+ssh://a.example/lab"),
+        ("-e ./lab", "./lab"),
+        ("-e .[x]", ".[x]"),
+        ("-e lab", "./lab"),
+    ],
+)
+def test_lines_are_as_uv_and_pip_both_read_them(line, read, tmp_path):
+    assert for_resolvers([line], tmp_path, {"TOKEN": "s3"}) == [read]
+
+
+def test_a_source_gets_the_credentials_of_its_host():
+    lines = ["lab @ git+https://me:pw@a.example/lab", "toolz"]
+    source = "git+https://a.example/lab@abc"
+    assert with_secrets(source, lines) == "git+https://me:pw@a.example/lab@abc"
+    assert with_secrets("https://b.example/lab", lines) == "https://b.example/lab"
+
+
+def test_hashes_are_found_over_several_lines_and_files(tmp_path):
+    one, two = "1" * 64, "2" * 64
+    lines = ("Lab_Tools==1 \\", f"  --hash=sha256:{one} \\", f"  --hash=sha256:{two}", "dask", "")
+    (tmp_path / "more.txt").write_text("\n".join(lines))
+    assert pinned_hashes(["-r more.txt", f"toolz --hash=sha256:{two}"], tmp_path) == {
+        "lab-tools": {one, two},
+        "toolz": {two},
+    }
 
 
 def test_changes_of_sources_are_seen_and_build_products_are_not(tmp_path):

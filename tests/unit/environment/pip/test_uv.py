@@ -92,6 +92,8 @@ def test_options_of_the_pip_part_count(tmp_path: Path) -> None:
 def test_a_hash_in_the_requirements_is_checked(tmp_path: Path, folder: Path) -> None:
     right = sha256(folder / "toolz-1.0-py3-none-any.whl")
     assert names(locked(tmp_path, f"toolz==1.0 --hash=sha256:{right}")) == ["toolz 1.0"]
+    with pytest.raises(BakeError, match=r"the wheel of toolz 1\.0 has another SHA-256 than"):
+        locked(tmp_path, f"toolz==1.0 --hash=sha256:{'0' * 64}")
 
 
 @pytest.mark.parametrize("algorithm", ["md5", ""])
@@ -156,6 +158,22 @@ def test_all_names_that_the_index_lacks_are_in_one_sentence(tmp_path: Path) -> N
         locked(tmp_path, "esmpy", "toolz", "nodejs>=2", "lab_two[x]")
     assert caught.value.message == "pip's index does not have esmpy, lab-two, nodejs"
     assert "--installer conda" in str(caught.value.hint)
+
+
+def test_pre_releases_are_taken_if_the_pip_part_says_so(tmp_path: Path) -> None:
+    for version in ("1.0", "2.0rc1"):
+        make_wheel(tmp_path / "mine", "ours", version)
+    assert names(locked(tmp_path, "--find-links ./mine", "ours")) == ["ours 1.0"]
+    assert names(locked(tmp_path, "--find-links ./mine", "--pre", "ours")) == ["ours 2.0rc1"]
+
+
+def test_a_project_whose_version_is_computed_is_built(tmp_path: Path) -> None:
+    project = make_project(tmp_path / "lab", "lab")
+    text = (project / "pyproject.toml").read_text()
+    (project / "pyproject.toml").write_text(text.replace('version = "1.0"', 'dynamic = ["version"]'))
+    backend = (project / "backend.py").read_text()
+    (project / "backend.py").write_text(backend.replace('project["version"]', '"4.2"'))
+    assert names(locked(tmp_path, "-e ./lab")) == ["lab 4.2"]
 
 
 def test_a_conflict_is_explained(tmp_path: Path) -> None:
