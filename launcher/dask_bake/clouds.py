@@ -6,11 +6,13 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from dask_bake.ec2.session import aws_profiles, configured_region, has_aws_credentials
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.local.credentials import ACCESS_KEY_PREFIX, Credentials
+from dask_bake.local.settings import Settings
 from dask_bake.models.cloud import Architecture, Cloud, CloudChoice
 from dask_bake.models.debian import DebianRelease
 
@@ -133,7 +135,7 @@ def local_cloud(url: str, credentials: Credentials, region: str | None) -> Cloud
 def caller_address(cloud: Cloud) -> str:
     """Return this machine's address as the cloud sees it, as a block of one address."""
     try:
-        text = _local_caller() if cloud.endpoint_url is not None else _ask(cloud.address_url)
+        text = _local_caller(cloud) if cloud.endpoint_url is not None else _ask(cloud.address_url)
         return str(ipaddress.ip_network(ipaddress.ip_address(text)))
     except (OSError, ValueError) as error:
         raise BakeError(
@@ -150,10 +152,13 @@ def _ask(url: str) -> str:
     return text
 
 
-def _local_caller() -> str:
+def _local_caller(cloud: Cloud) -> str:
     from dask_bake.local.admin_client import ask
 
-    return str(ask("GET", "caller"))
+    variables = dict(cloud.environment)
+    credentials = Credentials(variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"])
+    settings = Settings(port=urlsplit(cloud.endpoint_url).port or 0)
+    return str(ask("GET", "caller", settings=settings, credentials=credentials))
 
 
 def start_local(notify: Notify, base: DebianRelease | None = None) -> "LocalEndpoint":
