@@ -65,10 +65,10 @@ def index_options(lines: Iterable[str], folder: Path) -> list[str]:
 def for_resolvers(lines: Iterable[str], folder: Path, environ: Mapping[str, str] = os.environ) -> list[str]:
     """Return lines of a requirements file as uv and pip both read them, and in any folder.
 
-    Variables are replaced as by pip, ``${NAME}``. Nothing is editable, as the image gets wheels.
+    Included requirements take the place of their lines: paths in them are relative to the first file's folder
+    anyway. Variables are replaced as by pip, ``${NAME}``. Nothing is editable, as the image gets wheels.
     """
-    expanded = [VARIABLE.sub(lambda found: environ.get(found[1], found[0]), line) for line in lines]
-    return [_not_editable(_absolute(line, folder)) for line in expanded]
+    return list(_flattened(lines, folder, environ, frozenset()))
 
 
 def with_secrets(source: str, lines: Iterable[str]) -> str:
@@ -110,6 +110,20 @@ def _include(lines: Iterable[str], folder: Path, found: list[Path]) -> None:
         if path not in found:
             found.append(path)
             _include(_read(path).splitlines(), path.parent, found)
+
+
+def _flattened(
+    lines: Iterable[str], folder: Path, environ: Mapping[str, str], within: frozenset[Path]
+) -> Iterator[str]:
+    for line in lines:
+        expanded = VARIABLE.sub(lambda found: environ.get(found[1], found[0]), line)
+        include = INCLUDE.fullmatch(expanded)
+        path = folder / include["path"] if include else folder
+        if include and expanded.lstrip().startswith(("-r", "--r")) and "://" not in include["path"]:
+            if path not in within:
+                yield from _flattened(_read(path).splitlines(), path.parent, environ, within | {path})
+        else:
+            yield _not_editable(_absolute(expanded, folder))
 
 
 def _not_editable(line: str) -> str:

@@ -44,10 +44,16 @@ def test_files_that_include_each_other_end(tmp_path):
     ]
 
 
-def test_paths_mean_the_same_elsewhere(tmp_path):
-    (tmp_path / "more.txt").touch()
-    lines = ["-r more.txt", "--find-links https://a.example", "dask"]
-    assert for_resolvers(lines, tmp_path) == [f"-r {tmp_path}/more.txt", *lines[1:]]
+def test_included_requirements_take_the_place_of_their_line(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "limits.txt").touch()
+    (tmp_path / "sub" / "more.txt").write_text("-c limits.txt\n-e git+https://a.example/lab\n-r more.txt\n")
+    lines = ["-r sub/more.txt", "--find-links https://a.example", "-r https://a.example/x.txt", "dask"]
+    assert for_resolvers(lines, tmp_path) == [
+        f"-c {tmp_path}/sub/limits.txt",
+        "git+https://a.example/lab",
+        *lines[1:],
+    ]
 
 
 @pytest.mark.parametrize(
