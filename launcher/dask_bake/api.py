@@ -12,6 +12,7 @@ from typing import Any
 import dask
 from distributed import Client
 from distributed.security import Security
+from distributed.utils import format_dashboard_link
 from distributed.versions import VersionMismatchWarning
 
 from dask_bake.clouds import open_cloud
@@ -23,13 +24,14 @@ from dask_bake.errors import BakeError, TransientError, UsageError
 from dask_bake.events import Event
 from dask_bake.hints import complete, flags_of
 from dask_bake.images.compatibility import check_client, installed_packages
-from dask_bake.models.cluster import SCHEDULER_PORT
+from dask_bake.models.cluster import DASHBOARD_PORT, SCHEDULER_PORT
 from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import CloudOptions
 from dask_bake.options.parse import cloud_options
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_files
-from dask_bake.ssh.tunnel import Tunnel, free_port
+from dask_bake.ssh.dask_comm import scheduler_address
+from dask_bake.ssh.tunnel import Tunnel, private_socket
 
 CONNECT_TIMEOUT = 30.0
 NODE_FILE = Path("/etc/dask-bake/manifest.json")
@@ -87,7 +89,8 @@ def _connect(
     tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:
         _set_missing(chosen.environment)
-    tunnel = open_tunnel(cluster, chosen, reached, [Forward(free_port(), SCHEDULER_PORT)], CONNECT_TIMEOUT)
+    forward = Forward(private_socket(SCHEDULER_PORT), SCHEDULER_PORT)
+    tunnel = open_tunnel(cluster, chosen, reached, [forward], CONNECT_TIMEOUT)
     try:
         return TunnelledClient(tunnel, tls=tls)
     except BaseException:
@@ -134,7 +137,7 @@ class TunnelledClient(Client):
         self._keeper.start()
         # If nobody closes the client, the connection ends when the interpreter exits.
         weakref.finalize(self, tunnel.close)
-        address = f"{'tls' if tls else 'tcp'}://127.0.0.1:{tunnel.forwards[0].local}"
+        address = scheduler_address(str(tunnel.forwards[0].local), tls=bool(tls))
         # The user's configuration of Dask is about other clusters.
         kwargs["security"] = Security(require_encryption=bool(tls), **tls)  # type: ignore[no-untyped-call]
         try:
@@ -143,6 +146,11 @@ class TunnelledClient(Client):
         except BaseException:
             self._end()
             raise
+
+    @property
+    def dashboard_link(self) -> str:
+        """The dashboard's address while ``dask-bake connect`` or ``ui`` runs; the client forwards none."""
+        return str(format_dashboard_link("127.0.0.1", DASHBOARD_PORT))  # type: ignore[no-untyped-call]
 
     def close(self, *args: Any, **kwargs: Any) -> Any:
         """Close the client, then its SSH connection."""

@@ -22,6 +22,7 @@ through ``head_connection``, which implements the protocol in ``ec2.protocols``.
   connection, and again if ssh ends. Its end here is a Unix socket in a private folder: at a port, any user
   of this machine could answer, or connect. ssh ends with this process: otherwise it would count as a
   connected user and delay the idle time-out.
+- ``dask_comm`` is the comm backend by which a Dask client connects through such a socket.
 - ``scheduler_http`` reads the scheduler's counts, with limits, since a task can answer in its place.
 
 The system's ``ssh`` is used instead of a library.

@@ -33,6 +33,7 @@ from dask_bake.ssh.transport import Transport
 from dask_bake.ssh.tunnel import free_port
 from dask_bake.view.cluster_json import addresses
 from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan, hint_of
+from unix_forward import forwarded
 
 HERE = "192.0.2.7"
 
@@ -194,10 +195,10 @@ def test_the_addresses_of_a_tls_cluster_have_the_tls_scheme_and_the_files():
 
 
 class OpenTunnel:
-    """A tunnel whose local port is that of the scheduler."""
+    """A tunnel whose end here is that of the scheduler."""
 
-    def __init__(self, port):
-        self.forwards = (Forward(port, 8786),)
+    def __init__(self, path):
+        self.forwards = (Forward(path, 8786),)
         self.is_closed = False
 
     def advance(self):
@@ -208,8 +209,8 @@ class OpenTunnel:
 
 
 @pytest.fixture
-def scheduler():
-    """Return the port of a TLS scheduler with one worker, and the keys of its cluster."""
+def scheduler(tmp_path):
+    """Return the socket of a TLS scheduler with one worker, and the keys of its cluster."""
     keys = keys_for(LaunchOptions(tls=True))
     own = issue(keys.tls.authority, "scheduler")
     names = ("scheduler", "worker", "client")
@@ -225,7 +226,9 @@ def scheduler():
         security=secured,
         dashboard_address=None,
     ) as local:
-        yield int(local.scheduler_address.rpartition(":")[2]), keys
+        port = int(local.scheduler_address.rpartition(":")[2])
+        with forwarded(tmp_path / "8786", port) as path:
+            yield path, keys
 
 
 def files_of(keys, cloud):
@@ -235,21 +238,23 @@ def files_of(keys, cloud):
 
 
 def test_a_client_with_the_cluster_s_certificates_computes_through_the_tunnel(scheduler, cloud):
-    port, keys = scheduler
-    tunnel = OpenTunnel(port)
+    path, keys = scheduler
+    tunnel = OpenTunnel(path)
 
     with TunnelledClient(tunnel, tls=files_of(keys, cloud)) as client:
         assert client.submit(sum, range(100)).result(timeout=20) == 4950
+        assert client.scheduler.address == f"dask-bake-tls://{path}"
+        assert client.dashboard_link == "http://127.0.0.1:8787/status"
 
     assert tunnel.is_closed
 
 
 def test_without_the_cluster_s_own_certificates_the_scheduler_refuses_a_client(scheduler, cloud):
-    port, _ = scheduler
+    path, _ = scheduler
     foreign = files_of(keys_for(LaunchOptions(tls=True)), cloud)
 
     for tls in ({}, foreign):
-        tunnel = OpenTunnel(port)
+        tunnel = OpenTunnel(path)
         with pytest.raises(OSError, match=r"Timed out|closed|reset|certificate|alert"):
             TunnelledClient(tunnel, tls=tls, timeout="2s")
         assert tunnel.is_closed

@@ -1,0 +1,53 @@
+"""A Unix socket whose connections are forwarded to a port of this machine, as by ssh."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def forwarded(path: Path, port: int) -> Iterator[Path]:
+    """Yield the path of the socket while it is forwarded to the port."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="forwarded")
+    thread.start()
+
+    async def listen() -> asyncio.Server:
+        return await asyncio.start_unix_server(lambda *ends: _join(port, *ends), path)
+
+    async def finish(server: asyncio.Server) -> None:
+        server.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    server = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
+    try:
+        yield path
+    finally:
+        asyncio.run_coroutine_threadsafe(finish(server), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _join(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    there, to_there = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        await asyncio.gather(_copy(reader, to_there), _copy(there, writer))
+    finally:
+        to_there.close()
+        writer.close()
+
+
+async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    try:
+        while part := await source.read(65536):
+            target.write(part)
+            await target.drain()
+    except OSError:
+        pass
+    target.close()
