@@ -34,7 +34,7 @@ for path in "$root"/{usr/,}lib/systemd/system/cloud-{init*,config,final}.service
         fail "a node whose $unit fails would not power off"
 done
 
-units=("$root"/etc/systemd/system/dask-*.service "$root"/etc/systemd/system/dask-*.socket)
+units=("$root"/etc/systemd/system/dask-*.{service,socket,timer})
 if [ ! -e "$root/opt/dask/bin/jupyter-lab" ]; then # without it they never start (ConditionPathExists)
     mapfile -t units < <(printf '%s\n' "${units[@]}" | grep -v /dask-jupyter)
 fi

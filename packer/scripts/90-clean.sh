@@ -31,7 +31,7 @@ remove() {
     find "$root/var/log" -type f \( -name '*.gz' -o -name '*.[0-9]' \) -delete
     find "$root/var/log" -type f -size +0 -exec truncate --size 0 {} +
     find "$root/var/tmp" -mindepth 1 -delete
-    rm -rf "$payload"
+    rm -rf "$payload" "$root/var/lib/dask-bake"
 }
 
 # Print the remaining files of a kind, one per line.

@@ -128,6 +128,9 @@ def _become(job: dict[str, Any], out: int) -> None:
         given = {"stdin": os.devnull, **job["files"]}.get(name)
         os.dup2(out if given is None else os.open(given, os.O_RDWR), number)
     os.close(out)
+    # As in a new process: the parent's streams are those of its own files, which may be seekable.
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
     if job["largest_file"] is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"], job["largest_file"]))
     code: Any = 1

@@ -1,8 +1,10 @@
 """The watch of one node: what it writes, announces and runs."""
 
 import json
+import os
 import socket
 import threading
+import time
 
 import pytest
 
@@ -17,9 +19,11 @@ class Node:
     """The watch's files in a folder, the commands that it runs, and what it announces."""
 
     def __init__(self, monkeypatch, folder, capsys):
-        for name in ("STATE", "EXTENSIONS", "DRAINING", "PULSE", "CONSOLE"):
+        for name in ("STATE", "EXTENSIONS", "DRAINING", "PULSE", "CONSOLE", "BOOT"):
             monkeypatch.setattr(watch_facts, name, str(folder / name.lower()))
         monkeypatch.setattr(watch_facts, "FOLDER", str(folder))
+        monkeypatch.setattr(watch_facts, "LIFETIME", str(folder / "disk" / "lifetime"))
+        (folder / "boot").write_text("first\n")
         monkeypatch.setattr(watch_facts, "JUPYTER", str(folder))
         monkeypatch.setattr(watch_facts, "has_session", lambda: False)
         self.program = load("watch")
@@ -31,6 +35,14 @@ class Node:
     def watch(self, role="head", **limits):
         given = {"role": role, "cluster": "taxi", "head": "127.0.0.1", "pause": 0.0, **limits}
         return self.program.Watch(watch_rules.Limits(**given))
+
+    def reboot(self, passed=0.0):
+        """Remove what is not on disk, and let the clocks go on."""
+        for name in ("state", "extensions", "pulse"):
+            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / "boot").write_text("second\n")
+        wall = time.time
+        self._patch.setattr(self.program.time, "time", lambda: wall() + passed)
 
     def pulse(self, *, age=0.0, clients=0, running=False, pid=1):
         at = self.program.time.monotonic() - age
@@ -116,6 +128,88 @@ def test_a_restarted_watch_goes_on_with_its_timers(node):
     node.watch().look()
 
     assert node.state["past"][0] == past[0]
+
+
+def lifetime(node):
+    return next(one for one in node.state["switches"] if one["name"] == "lifetime")
+
+
+def test_the_lifetime_goes_on_after_a_reboot_with_its_extensions(node):
+    node.watch(lifetime=7200.0).look()
+    (node.folder / "extensions").write_text(f"{time.monotonic()} 600\n")
+    watch = node.watch(lifetime=7200.0)
+    watch.look()
+    node.reboot(passed=3600.0)
+    node.watch(lifetime=7200.0).look()
+
+    assert (lifetime(node)["limit"], round(lifetime(node)["left"])) == (7800.0, 4200)
+    assert node.state["extended"] == 600.0
+    assert {one["name"]: one["held"] for one in node.state["switches"]}["idle"] == ""
+    assert oct((node.folder / "disk").stat().st_mode)[-3:] == "700"
+
+
+def test_an_extension_holds_the_idle_timer_after_a_reboot_until_its_end(node):
+    (node.folder / "extensions").write_text(f"{time.monotonic()} 7200\n")
+    node.watch().look()
+    node.reboot(passed=3600.0)
+    node.watch().look()
+
+    assert {one["name"]: one["held"] for one in node.state["switches"]}["idle"] == "it was extended"
+
+
+def test_a_lifetime_that_ends_during_a_reboot_ends_the_node(node):
+    node.watch(lifetime=600.0).look()
+    node.reboot(passed=3600.0)
+    node.watch(lifetime=600.0).look()
+
+    assert node.commands == POWER_OFF
+
+
+@pytest.mark.parametrize("text", ["", "first", "first 1 2", "first x 0 0", "first nan 0 0", "first 1 inf 0"])
+def test_a_broken_record_is_no_record(node, text):
+    (node.folder / "disk").mkdir()
+    (node.folder / "disk" / "lifetime").write_text(text)
+    node.watch(lifetime=600.0).look()
+
+    assert lifetime(node)["left"] > 590
+    assert watch_facts.read_record().boot == "first"
+
+
+def test_a_pulse_that_is_a_fifo_or_a_folder_does_not_stop_the_timers(node):
+    for put in (os.mkfifo, os.mkdir):
+        put(node.folder / "pulse")
+        node.watch(idle=1e-9).look()
+        assert node.commands[-3:] == POWER_OFF
+        (os.unlink if put is os.mkfifo else os.rmdir)(node.folder / "pulse")
+
+
+def test_a_hung_scheduler_s_pulse_that_cannot_be_removed_is_left(node, monkeypatch):
+    node.pulse(age=45.0, clients=1)
+    monkeypatch.setattr(node.program.os, "unlink", os.rmdir)
+    node.watch().look()
+
+    assert (node.folder / "pulse").exists()
+
+
+def test_each_look_is_reported_to_systemd(node, monkeypatch, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        node.program.report_alive()
+        assert systemd.recv(100) == b"WATCHDOG=1"
+    node.program.report_alive()  # nobody listens any more
+    monkeypatch.setenv("NOTIFY_SOCKET", "")
+    node.program.report_alive()
+
+
+def test_a_taken_port_does_not_stop_the_head_s_watch(node, monkeypatch):
+    """A task may take it while the watch is restarted."""
+    with socket.create_server(("0.0.0.0", 0)) as other:
+        monkeypatch.setattr(watch_facts, "PORT", other.getsockname()[1])
+        assert node.program.serve_status() is None
+    server = node.program.serve_status()
+    assert server is not None
+    server.server_close()
 
 
 def test_a_full_disk_does_not_stop_the_watch(node, monkeypatch):

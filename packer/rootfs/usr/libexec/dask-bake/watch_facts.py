@@ -1,9 +1,15 @@
-"""Read a node's state: sessions, the scheduler, connections, instance metadata."""
+"""Read a node's state: sessions, the scheduler, connections, instance metadata.
+
+Other users write some of it, so nothing here blocks, follows their links, reads without a limit, or fails.
+"""
 
 import contextlib
 import json
+import math
 import os
 import socket
+import stat
+import time
 from typing import Any, NamedTuple
 
 PORT = 8785
@@ -12,6 +18,15 @@ SCHEDULER_PORT = 8786
 FOLDER = "/run/dask-bake"
 STATE, EXTENSIONS, DRAINING = f"{FOLDER}/switches.json", f"{FOLDER}/extensions", f"{FOLDER}/draining"
 PULSE = "/run/dask-scheduler/pulse.json"
+LIFETIME = "/var/lib/dask-bake/lifetime"
+"""The lifetime's beginning and extensions, for the time after a reboot and for ``dask-bake-lifetime``."""
+BOOT = "/proc/sys/kernel/random/boot_id"
+LARGEST = 64 * 2**20
+"""Bytes of the largest file that is read; ``/proc/net/tcp`` of a large head has some megabytes."""
+LARGEST_FOREIGN = 2**16
+"""Bytes of the largest file that another user may write, and of the largest response."""
+EARLY = 10.0
+"""Seconds by which a pulse may be ahead of this program's last look at the clock."""
 JUPYTER = "/var/lib/dask-jupyter"
 CONSOLE = "/dev/console"
 METADATA = "169.254.169.254"
@@ -28,27 +43,100 @@ class Extensions(NamedTuple):
     until: float
 
 
-def read(path: str) -> str:
-    """Return the file's text, or nothing if it cannot be read."""
+class Pulse(NamedTuple):
+    """The scheduler's last sign of life: when, by which process, its clients, and whether a task runs."""
+
+    at: float
+    pid: int
+    clients: int
+    running: bool
+
+
+class Record(NamedTuple):
+    """What outlives a reboot: when the lifetime began, by how much it was extended, and until when.
+
+    Times are of the wall clock; ``boot`` is the boot in which it was written.
+    """
+
+    boot: str
+    began: float
+    extended: float = 0.0
+    until: float = 0.0
+
+
+def read(path: str, *, flags: int = 0, largest: int = LARGEST) -> str:
+    """Return the text of a regular file, or nothing if it is none, is too large or cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
+        file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC | flags)
+        with open(file, "rb") as stream:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return ""
+            content = stream.read(largest + 1)
     except OSError:
         return ""
+    return content.decode(errors="replace") if len(content) <= largest else ""
 
 
-def read_json(path: str) -> Any:
-    """Return the file's document, or None if there is none."""
+def read_foreign(path: str) -> str:
+    """Return the text of a file that another user writes."""
+    return read(path, flags=os.O_NOFOLLOW, largest=LARGEST_FOREIGN)
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the JSON document, or None if it is none."""
     try:
-        return json.loads(read(path))
-    except ValueError:
+        return json.loads(text)
+    except (ValueError, RecursionError):
         return None
 
 
-def write(path: str, text: str) -> None:
+def read_json(path: str) -> Any:
+    """Return the document in a file of root's, or None if there is none."""
+    return parse(read(path))
+
+
+def read_pulse(now: float) -> Pulse | None:
+    """Return the scheduler's pulse; None without one, or if it cannot be the scheduler's."""
+    found = parse(read_foreign(PULSE))
+    if not isinstance(found, dict):
+        return None
+    at, pid, clients = (found.get(name) for name in ("at", "pid", "clients"))
+    # bool is an int too, so isinstance would accept it.
+    is_valid = type(at) in (int, float) and type(pid) is int and type(clients) is int
+    if not (is_valid and 0 <= at <= now + EARLY and 0 < pid < 2**31 and 0 <= clients < 2**31):
+        return None
+    return Pulse(float(at), pid, clients, found.get("running") is True)
+
+
+def boot_id() -> str:
+    """Return the id of this boot."""
+    return read(BOOT).strip()
+
+
+def read_record() -> Record | None:
+    """Return what is known from before this start; None if nothing is."""
+    try:
+        boot, *times = read(LIFETIME).split()
+        began, extended, until = map(float, times)
+    except ValueError:
+        return None
+    return Record(boot, began, extended, until) if math.isfinite(began + extended + until) else None
+
+
+def write_record(record: Record) -> None:
+    """Replace the record, on disk when this returns; in whole seconds, as a shell reads it."""
+    os.makedirs(os.path.dirname(LIFETIME), mode=0o700, exist_ok=True)
+    times = (round(record.began), math.ceil(record.extended), math.ceil(record.until))
+    write(LIFETIME, " ".join(map(str, (record.boot, *times))) + "\n", is_durable=True)
+
+
+def write(path: str, text: str, *, is_durable: bool = False) -> None:
     """Replace the file in one step, so that nobody reads half of it."""
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         file.write(text)
+        if is_durable:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(f"{path}.new", path)
 
 
@@ -98,20 +186,39 @@ def cpu_seconds(pid: int) -> float:
     return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") if words else 0.0
 
 
+def receive(connection: socket.socket, deadline: float) -> bytes:
+    """Return everything that the other side sends.
+
+    Raises:
+        OSError: if it has not finished at the deadline, or sends too much.
+    """
+    answer = bytearray()
+    while (left := deadline - time.monotonic()) > 0:
+        connection.settimeout(left)
+        if not (part := connection.recv(65536)):
+            return bytes(answer)
+        answer += part
+        if len(answer) > LARGEST_FOREIGN:
+            raise OSError("the response is too large")
+    raise TimeoutError
+
+
 def request(address: str | tuple[str, int], text: str, timeout: float = 2.0) -> tuple[int, str]:
     """Send an HTTP request to a socket's path or an address; return status (0 if no answer) and body."""
     family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
+    deadline = time.monotonic() + timeout
     try:
         with socket.socket(family) as connection:
             connection.settimeout(timeout)
             connection.connect(address)
             connection.sendall(text.encode())
-            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+            answer = receive(connection, deadline)
     except OSError:
         return 0, ""
     head, _, body = answer.decode(errors="replace").partition("\r\n\r\n")
     words = head.split(maxsplit=2)
-    return (int(words[1]) if len(words) > 1 and words[1].isdecimal() else 0), body
+    is_status = len(words) > 1 and len(words[1]) == 3 and words[1].isdecimal()
+    return (int(words[1]) if is_status else 0), body
 
 
 def has_busy_kernel() -> bool:
@@ -119,24 +226,28 @@ def has_busy_kernel() -> bool:
     path = f"{JUPYTER}/lab.sock"
     if not os.path.exists(path):
         return False
-    headers = f"Host: localhost\r\nAuthorization: token {read(f'{JUPYTER}/token').strip()}"
+    headers = f"Host: localhost\r\nAuthorization: token {read_foreign(f'{JUPYTER}/token').strip()}"
     status, body = request(path, f"GET /api/kernels HTTP/1.0\r\n{headers}\r\n\r\n")
     if status != 200:
         return False
-    try:
-        kernels = json.loads(body)
-    except ValueError:
+    kernels = parse(body)
+    if not isinstance(kernels, list):
         return False
-    return any(kernel.get("execution_state") == "busy" for kernel in kernels)
+    return any(isinstance(each, dict) and each.get("execution_state") == "busy" for each in kernels)
 
 
-def cluster_status(address: str) -> dict[str, Any] | None:
+def cluster_status(address: str, timeout: float = 2.0) -> dict[str, str] | None:
     """Return what the head's watch tells its workers, or None if it does not answer."""
-    with contextlib.suppress(OSError, ValueError):
-        with socket.create_connection((address, PORT), timeout=2.0) as connection:
-            answer = b"".join(iter(lambda: connection.recv(4096), b""))
-        return dict(json.loads(answer))
-    return None
+    deadline = time.monotonic() + timeout
+    try:
+        with socket.create_connection((address, PORT), timeout=timeout) as connection:
+            found = parse(receive(connection, deadline))
+    except OSError:
+        return None
+    if not (isinstance(found, dict) and isinstance(found.get("over"), str)):
+        return None
+    # Another program may listen there while the head's watch restarts.
+    return {"over": "".join(filter(str.isprintable, found["over"]))[:500]}
 
 
 class Metadata:

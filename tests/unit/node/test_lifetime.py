@@ -1,0 +1,73 @@
+"""The guard of the lifetime, which needs neither the watch nor Python."""
+
+import subprocess
+import time
+
+import pytest
+
+from node_programs import LIBEXEC, FakeCommands
+
+OFF = "systemctl poweroff --force"
+HOUR = 3600
+
+
+@pytest.fixture
+def guard(tmp_path):
+    """Run the guard with the record's text and the limits; return the commands that it runs."""
+    commands = FakeCommands(tmp_path, "systemctl")
+    record = tmp_path / "disk" / "lifetime"
+
+    def run(text=None, **limits):
+        if text is not None:
+            record.parent.mkdir(exist_ok=True)
+            record.write_text(text)
+        given = {f"DASK_BAKE_{name.upper()}": str(value) for name, value in limits.items()}
+        subprocess.run(
+            [LIBEXEC / "lifetime", record],
+            check=True,
+            timeout=60,
+            env={"PATH": f"{commands.path}:/usr/bin:/bin", **given},
+        )
+        return commands.lines
+
+    run.record = record
+    return run
+
+
+def ago(seconds, extended=0):
+    return f"boot {round(time.time()) - seconds} {extended} 0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "limits", "is_over"),
+    [
+        (ago(2 * HOUR), {"lifetime": HOUR}, True),
+        (ago(HOUR + 200), {"lifetime": HOUR}, False),
+        (ago(HOUR + 200), {"lifetime": HOUR, "grace": 100}, True),
+        (ago(2 * HOUR, extended=2 * HOUR), {"lifetime": HOUR}, False),
+        (ago(4 * HOUR, extended=2 * HOUR), {"lifetime": HOUR}, True),
+        (ago(2 * HOUR), {"lifetime": 2 * HOUR}, False),
+        (ago(9 * 24 * HOUR), {"lifetime": 0}, False),
+        (ago(13 * HOUR), {"lifetime": "twelve hours"}, True),
+        (ago(13 * HOUR), {}, True),
+        (ago(11 * HOUR), {}, False),
+        (ago(2 * HOUR), {"lifetime": "3600.0"}, True),
+    ],
+)
+def test_a_head_whose_lifetime_is_over_for_five_minutes_is_powered_off(guard, text, limits, is_over):
+    assert guard(text, role="head", **limits) == ([OFF] if is_over else [])
+
+
+def test_workers_and_other_instances_are_left_alone(guard):
+    """Workers follow the head, whose lifetime may have been extended."""
+    assert guard(ago(99 * HOUR), role="worker", lifetime=HOUR) == []
+    assert guard(ago(99 * HOUR), lifetime=HOUR) == []
+
+
+@pytest.mark.parametrize("text", [None, "", "boot", "boot x y z", "no newline"])
+def test_without_a_record_the_lifetime_begins_now(guard, text):
+    assert guard(text, role="head", lifetime=HOUR) == []
+
+    _, began, extended, until = guard.record.read_text().split()
+    assert (abs(int(began) - time.time()) < 60, extended, until) == (True, "0", "0")
+    assert guard(role="head", lifetime=HOUR) == []
