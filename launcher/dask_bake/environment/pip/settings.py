@@ -25,6 +25,8 @@ WHERE = frozenset(
 """Settings that say where packages come from, and which; the others say how pip installs."""
 PIP_ALONE = ("no-binary", "only-binary", "keyring-provider", "require-hashes")
 """Settings that change the result and that uv is not given."""
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""Variables for certificates that pip knows, and uv does not."""
 PLACES = ("find-links", "cert", "client-cert", "constraint")
 """Settings that can be paths, which are relative to the current folder."""
 
@@ -63,10 +65,11 @@ class PipSettings:
             "UV_PRERELEASE": "allow" if _is_true(values.get("pre")) else "",
             "UV_HTTP_TIMEOUT": _seconds(values.get("timeout") or values.get("default-timeout")),
             "UV_HTTP_RETRIES": values.get("retries", ""),
-            "SSL_CERT_FILE": values.get("cert", ""),
+            "SSL_CERT_FILE": next((environ[name] for name in BUNDLES if environ.get(name)), ""),
             "SSL_CLIENT_CERT": values.get("client-cert", ""),
         }
         environment = {**{key: value for key, value in given.items() if value}, **environ}
+        # pip's own setting precedes the variables that it shares with other programs.
         if values.get("cert"):
             environment["SSL_CERT_FILE"] = values["cert"]
         if proxy:

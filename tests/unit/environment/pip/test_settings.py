@@ -70,6 +70,13 @@ def test_each_setting_has_a_name_for_uv(values, environ):
     assert PipSettings(values).for_uv({}) == environ
 
 
+def test_certificates_that_pip_knows_by_a_variable_are_uv_s_too():
+    assert PipSettings({}).for_uv({"REQUESTS_CA_BUNDLE": "/lab.pem"})["SSL_CERT_FILE"] == "/lab.pem"
+    environ = {"REQUESTS_CA_BUNDLE": "/lab.pem", "SSL_CERT_FILE": "/mine.pem"}
+    assert PipSettings({}).for_uv(environ) == environ
+    assert PipSettings({"cert": "/pip.pem"}).for_uv(environ)["SSL_CERT_FILE"] == "/pip.pem"
+
+
 def test_settings_of_uv_precede_those_of_pip():
     environ = {"UV_DEFAULT_INDEX": "https://mine.example/simple"}
     assert PipSettings({"index-url": "https://a.example/simple"}).for_uv(environ) == environ
