@@ -109,7 +109,7 @@ def _written(
     channels: Iterable[str] = (),
 ) -> bytes:
     document: dict[str, Any] = {
-        "name": name or DEFAULT_ENVIRONMENT,
+        "name": name or path.absolute().parent.name or DEFAULT_ENVIRONMENT,
         "channels": list(channels),
         "dependencies": [*specs, *([dict(pip)] if pip else [])],
     }

@@ -46,6 +46,7 @@ def test_requirements_are_read_by_pip_s_rules(tmp_path):
     path.write_text("dask\n")
     environment = environment_of(path)
     assert (environment.specs, environment.requirements) == ((), ("-r requirements.txt",))
+    assert environment.name == tmp_path.name
 
 
 def test_an_environment_yml_is_itself(tmp_path):
