@@ -63,6 +63,87 @@ def test_an_idle_cluster_ends_and_sessions_clients_and_tasks_keep_it(cloud, idle
     assert idle.console_lines(1)[-1] == f"DASK-BAKE-END over: the head has ended the cluster: {reason}"
 
 
+# ---- against a cluster's end
+
+BOOT = "/proc/sys/kernel/random/boot_id"
+WATCH = "dask-bake-watch.service"
+PULSE = "/run/dask-scheduler/pulse.json"
+
+
+@pytest.fixture(scope="module")
+def lasting(cloud, image):
+    """A head and a worker with a lifetime of two hours; the tests run in order."""
+    yield from started(cloud, image, "lasting", "--count", "2", "--max-lifetime", "2h", "--idle-timeout", "0")
+
+
+def answer(cluster, *words):
+    """Return the output of a command on the head, which may be about to reboot."""
+    done = cluster.nodes.attempt("0", *words)
+    return done.stdout if done.returncode == 0 else ""
+
+
+def reboots_of(cloud, cluster):
+    yield lambda: cloud.ec2().reboot_instances(InstanceIds=cluster.ids[:1])
+    yield lambda: cluster.nodes.attempt("0", "sudo", "systemctl", "reboot")
+
+
+@pytest.mark.slow
+def test_a_rebooted_head_is_back_with_its_workers_and_its_lifetime_goes_on(cloud, lasting):
+    """By EC2 and from within; what was granted by ``extend`` stays."""
+    cloud.run("extend", "lasting", "--by", "10s")
+    for reboot in reboots_of(cloud, lasting):
+        boot, before = lasting.run(0, "cat", BOOT), lasting.switch("lifetime")
+        reboot()
+        until(lambda boot=boot: answer(lasting, "cat", BOOT) not in ("", boot), timeout=120)
+        until(lambda: answer(lasting, "cat", STATE), timeout=60)
+
+        after = lasting.switch("lifetime")
+        assert after["limit"] == before["limit"] == 7210
+        assert after["left"] < before["left"]
+    assert lasting.live() == lasting.ids
+    until(lambda: cloud.json("status", "lasting")["workers"] == 1, timeout=120)
+
+
+@pytest.mark.slow
+def test_a_fifo_in_place_of_the_pulse_does_not_stop_the_watch(lasting):
+    stops = "systemctl kill --signal=STOP dask-scheduler.service"
+    puts = f"runuser -u dask -- sh -c 'rm {PULSE}; mkfifo {PULSE}'"
+    lasting.run(0, "sudo", "sh", "-c", f"{stops}; {puts}")
+    lasting.tune(0, pause=1)
+    watch = lasting.main_process(0, WATCH)
+    until(lambda: answer(lasting, "cat", STATE), timeout=30)
+    before = lasting.switch("lifetime")["left"]
+
+    until(lambda: lasting.switch("lifetime")["left"] < before - 3, timeout=30)
+    assert lasting.main_process(0, WATCH) == watch
+
+
+@pytest.mark.slow
+def test_a_stopped_watch_is_replaced_and_without_one_the_lifetime_still_ends(lasting):
+    drop_in = f"/run/systemd/system/{WATCH}.d"
+    lasting.run(
+        0,
+        "sudo",
+        "sh",
+        "-c",
+        f"mkdir {drop_in}; printf '[Service]\\nWatchdogSec=5\\n' >{drop_in}/test.conf;"
+        f" systemctl daemon-reload; systemctl restart {WATCH}",
+    )
+    watch = lasting.main_process(0, WATCH)
+    lasting.run(0, "sudo", "kill", "-STOP", str(watch))
+    until(lambda: lasting.main_process(0, WATCH) not in (0, watch), timeout=60)
+
+    lasting.tune(1, pause=1, lost=5)
+    limits = "DASK_BAKE_LIFETIME=1\nDASK_BAKE_GRACE=0\n"
+    lasting.run(
+        0, "sudo", "sh", "-c", f"systemctl stop {WATCH}; cat >>/etc/dask-bake/limits.env", text=limits
+    )
+    until(lambda: lasting.live() == [], timeout=180)
+
+    ended = "DASK-BAKE-END lifetime: it is over, and dask-bake-watch has not ended this node"
+    assert ended in lasting.console_lines(0)
+
+
 # ---- failures at boot
 
 

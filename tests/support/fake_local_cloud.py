@@ -50,6 +50,7 @@ class FakeMachine:
         self.spec = spec
         self.cleaned_up = threading.Event()
         self.power_off_requests = 0
+        self.is_rebooting = False
         self._host = host
         self._on_end = on_end
         self._ending = threading.Lock()
@@ -60,6 +61,10 @@ class FakeMachine:
             self._end()
 
     kill = guest_powers_off = lambda self: self._end()
+
+    def reboot(self) -> None:
+        self.is_rebooting = True
+        self._end()
 
     def _end(self) -> None:
         self._host.may_end.wait()

@@ -14,6 +14,7 @@ from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.moto.ec2 import MotoEc2
 from fake_local_cloud import DEBIAN, Server, listening_at, refusal
 from isolation import KEY_PAIR
+from polling import until
 
 
 def test_an_instance_is_pending_until_its_machine_boots_and_terminates_when_it_is_off(cloud):
@@ -110,7 +111,12 @@ def test_user_data_has_ec2_s_limit(cloud):
 def test_missing_resources_are_refused_as_by_ec2(cloud):
     nowhere = ["i-00000000000000000"]
     assert refusal(cloud.run, ImageId="ami-0fffffffffffffff0") == "InvalidAMIID.NotFound"
-    for call in (cloud.ec2.terminate_instances, cloud.ec2.stop_instances, cloud.ec2.start_instances):
+    for call in (
+        cloud.ec2.terminate_instances,
+        cloud.ec2.stop_instances,
+        cloud.ec2.start_instances,
+        cloud.ec2.reboot_instances,
+    ):
         assert refusal(call, InstanceIds=nowhere) == "InvalidInstanceID.NotFound"
     assert refusal(cloud.ec2.get_console_output, InstanceId=nowhere[0]) == "InvalidInstanceID.NotFound"
     assert refusal(cloud.ec2.create_image, InstanceId=nowhere[0], Name="dask") == "InvalidInstanceID.NotFound"
@@ -123,7 +129,6 @@ CAPACITY = {"TotalTargetCapacity": 1, "OnDemandTargetCapacity": 1}
 @pytest.mark.parametrize(
     ("operation", "parameters"),
     [
-        ("reboot_instances", {"InstanceIds": ["i-00000000000000000"]}),
         ("request_spot_instances", {}),
         ("create_fleet", {"LaunchTemplateConfigs": [], "TargetCapacitySpecification": CAPACITY}),
         ("register_image", {"Name": "dask"}),
@@ -203,6 +208,28 @@ def test_a_guest_that_powers_off_stops_or_terminates_by_its_shutdown_behaviour(c
     cloud.terminate(instance)
     assert cloud.until(instance, "terminated")["StateReason"]["Code"] == (
         "Client.InstanceInitiatedShutdown" if state == "terminated" else "Client.UserInitiatedShutdown"
+    )
+
+
+@pytest.mark.parametrize("by", ["EC2", "its guest"])
+def test_a_rebooted_instance_runs_again_with_its_address_and_files(cloud, by):
+    instance = cloud.running(InstanceInitiatedShutdownBehavior="terminate")
+    first = cloud.host.machine(instance)
+    cloud.host.may_boot.clear()
+
+    if by == "EC2":
+        cloud.ec2.reboot_instances(InstanceIds=[instance["InstanceId"]])
+    else:
+        first.reboot()
+
+    assert cloud.until(instance, "running")["PrivateIpAddress"] == instance["PrivateIpAddress"]
+    cloud.host.may_boot.set()
+    until(lambda: cloud.host.machine(instance) is not first, timeout=30)
+    assert cloud.host.machine(instance).spec == first.spec
+    cloud.terminate(instance)
+    cloud.until(instance, "terminated")
+    assert refusal(cloud.ec2.reboot_instances, InstanceIds=[instance["InstanceId"]]) == (
+        "IncorrectInstanceState"
     )
 
 

@@ -14,7 +14,6 @@ from dask_bake.local.query_protocol import Refusal, Request
 UNSUPPORTED_ACTIONS = frozenset(
     {
         "CreateFleet",
-        "RebootInstances",
         "RegisterImage",
         "RequestSpotFleet",
         "RequestSpotInstances",
@@ -62,6 +61,8 @@ class MotoHooks:
                 self._refuse_spot(request)
             case "StartInstances":
                 self._refuse_states(request, "running", "stopped")
+            case "RebootInstances":
+                self._refuse_states(request, "running")
             case "DeleteSecurityGroup":
                 group = request.parameters.get("GroupId") or request.parameters.get("GroupName", "")
                 self._refuse_if_used(request.region, group)
@@ -82,6 +83,8 @@ class MotoHooks:
                 self._hypervisor.stop(request.ids("InstanceId"))
             case "StartInstances":
                 self._hypervisor.start(request.ids("InstanceId"))
+            case "RebootInstances":
+                self._hypervisor.reboot(request.ids("InstanceId"))
             case "CreateSubnet":
                 self._ec2.adopt_subnets(request.region)
             case "ModifyInstanceAttribute" if request.ids("GroupId"):

@@ -67,6 +67,12 @@ class Hypervisor:
                     slot.instance.set_state("stopping")
         _each(self._power_off, running)
 
+    def reboot(self, instance_ids: tuple[str, ...]) -> None:
+        """Reboot the instances that run; they stay running, as on EC2."""
+        for slot in self._slots(instance_ids):
+            if slot.goal == "running" and (machine := slot.machine):
+                machine.reboot()
+
     def terminate(self, instance_ids: tuple[str, ...]) -> None:
         """Terminate instances; safe to repeat."""
         with self._states:
@@ -135,10 +141,12 @@ class Hypervisor:
             return slot.machine
 
     def _on_end(self, slot: Slot) -> None:
-        """Handle a machine that is off, because it was stopped or because the guest powered itself off."""
+        """Handle a machine that is off, because it was stopped or because its guest powers off or reboots."""
         with slot.lock:
-            slot.machine = None
-            if slot.goal == "running":
+            machine, slot.machine = slot.machine, None
+            if slot.goal == "running" and machine is not None and machine.is_rebooting:
+                _each(self._boot, [slot])
+            elif slot.goal == "running":
                 self._give_up(slot, GUEST_SHUT_DOWN, stay=not slot.instance.ends_with_guest)
             else:
                 self._settle(slot)

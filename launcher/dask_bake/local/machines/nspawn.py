@@ -47,8 +47,10 @@ INOTIFY_INSTANCES = 1024
 """Limit of the host's root, for which the inotify instances of all machines count, about nine of each."""
 INOTIFY_LIMIT = Path("/proc/sys/fs/inotify/max_user_instances")
 
-SIGRTMIN_PLUS_4 = signal.SIGRTMIN + 4
-"""Powers off a container whose init is systemd (systemd(1), Signals)."""
+SIGRTMIN_PLUS_4, SIGRTMIN_PLUS_5 = signal.SIGRTMIN + 4, signal.SIGRTMIN + 5
+"""Power off, and reboot, a container whose init is systemd (systemd(1), Signals)."""
+REBOOT = 133
+"""The exit code with which nspawn, under ``--keep-unit``, asks to be started again."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +149,17 @@ class Machine:
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
+
+    def reboot(self) -> None:
+        """Ask the guest to reboot; the machine then ends, and ``is_rebooting``."""
+        for init in children(self._process.pid) if self._process.poll() is None else ():
+            with suppress(ProcessLookupError):
+                os.kill(init, SIGRTMIN_PLUS_5)
+
+    @property
+    def is_rebooting(self) -> bool:
+        """Return whether the machine has ended because its guest reboots."""
+        return self._process.poll() == REBOOT
 
     def kill(self) -> None:
         """Kill the machine; ``cleaned_up`` is set when only its files are left."""

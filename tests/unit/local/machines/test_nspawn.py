@@ -90,6 +90,23 @@ def test_a_machine_that_has_ended_is_not_killed_again():
     Machine(SPEC, process).kill()
 
 
+def test_a_machine_whose_guest_reboots_says_so():
+    """nspawn then ends with 133; here a shell does, when its child has got the signal."""
+    process = subprocess.Popen(
+        ["sh", "-c", "sleep 60 & echo; wait; exit 133"], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout
+    process.stdout.readline()
+    machine = Machine(SPEC, process)
+    assert not machine.is_rebooting
+
+    machine.reboot()
+
+    assert (machine.wait(), machine.is_rebooting) == (133, True)
+    machine.reboot()  # too late, and no error
+    process.stdout.close()
+
+
 def test_a_folder_of_nspawn_is_removed_unless_something_is_in_it(tmp_path):
     empty, full = tmp_path / "empty", tmp_path / "full"
     empty.mkdir()
