@@ -10,7 +10,7 @@ import os
 import socket
 import stat
 import time
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 PORT = 8785
 """The head's port where workers read whether the cluster is over."""
@@ -100,12 +100,17 @@ def read_pulse(now: float) -> Pulse | None:
     found = parse(read_foreign(PULSE))
     if not isinstance(found, dict):
         return None
-    at, pid, clients = (found.get(name) for name in ("at", "pid", "clients"))
-    # bool is an int too, so isinstance would accept it.
-    is_valid = type(at) in (int, float) and type(pid) is int and type(clients) is int
-    if not (is_valid and 0 <= at <= now + EARLY and 0 < pid < 2**31 and 0 <= clients < 2**31):
+    at, pid, clients = found.get("at"), found.get("pid"), found.get("clients")
+    if not (_is_number(at, float) and _is_number(pid, int) and _is_number(clients, int)):
         return None
-    return Pulse(float(at), pid, clients, found.get("running") is True)
+    if not (0 <= at <= now + EARLY and 0 < pid < 2**31 and 0 <= clients < 2**31):
+        return None
+    return Pulse(float(at), pid, clients, running=found.get("running") is True)
+
+
+def _is_number(value: Any, kind: type) -> TypeGuard[Any]:
+    """Return whether the value is an int, or of that kind; a bool, which is an int too, is none."""
+    return type(value) in (int, kind)
 
 
 def boot_id() -> str:
