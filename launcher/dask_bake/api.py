@@ -30,8 +30,8 @@ from dask_bake.options.launch import CloudOptions
 from dask_bake.options.parse import cloud_options
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_files
-from dask_bake.ssh.dask_comm import scheduler_address
-from dask_bake.ssh.tunnel import Tunnel, private_socket
+from dask_bake.ssh.dask_comm import register
+from dask_bake.ssh.tunnel import Tunnel, dask_address, private_socket
 
 CONNECT_TIMEOUT = 30.0
 NODE_FILE = Path("/etc/dask-bake/manifest.json")
@@ -137,7 +137,8 @@ class TunnelledClient(Client):
         self._keeper.start()
         # If nobody closes the client, the connection ends when the interpreter exits.
         weakref.finalize(self, tunnel.close)
-        address = scheduler_address(str(tunnel.forwards[0].local), tls=bool(tls))
+        register()
+        address = dask_address(Path(str(tunnel.forwards[0].local)), tls=bool(tls))
         # The user's configuration of Dask is about other clusters.
         kwargs["security"] = Security(require_encryption=bool(tls), **tls)  # type: ignore[no-untyped-call]
         try:

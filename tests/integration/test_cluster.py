@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import signal
 import sys
 import urllib.error
@@ -107,13 +108,20 @@ def test_metadata_requires_imdsv2_and_is_blocked_for_dask(cloud, cluster):
     assert as_dask == ["PermissionError", "PermissionError"]
 
 
+def a_browser():
+    """Return an opener that keeps cookies."""
+    return urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+
 def test_the_dashboard_and_jupyter_answer_through_the_tunnel(cloud, cluster):
     """`dask-bake connect` prints the local addresses; Jupyter requires the head's token."""
     process = cloud.start("connect", "shared", "--json")
     try:
         lines = iter(process.stdout.readline, "")
         addresses = json.loads("".join(itertools.takewhile(lambda line: line != "}\n", lines)) + "}")
-        assert urllib.request.urlopen(addresses["dashboard"], timeout=30).status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(addresses["dashboard"].partition("?")[0], timeout=30)
+        assert a_browser().open(addresses["dashboard"], timeout=30).status == 200
         assert urllib.request.urlopen(addresses["jupyter"], timeout=60).status == 200
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(addresses["jupyter"].split("/lab")[0] + "/api/contents", timeout=30)
@@ -133,8 +141,9 @@ def test_ui_opens_the_dashboard_in_a_browser_until_ctrl_c(cloud, cluster, tmp_pa
         while not (line := process.stdout.readline()).startswith("opened "):
             assert line, process.communicate(timeout=30)
             printed.append(line)
-        page = line.split()[1]
-        assert urllib.request.urlopen(page, timeout=30).status == 200
+        with urllib.request.urlopen(line.split()[1]) as file:
+            page = re.search(r"url=([^\"]+)", file.read().decode())[1]
+        assert a_browser().open(page, timeout=30).status == 200
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=30)
         assert process.returncode == 0

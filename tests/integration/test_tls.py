@@ -88,7 +88,7 @@ except OSError:
 
 def test_with_tls_this_machine_computes_only_with_its_stored_certificates(cloud, closed, tmp_path):
     assert cloud.json("status", "closed")["scheduler"].startswith("tls://")
-    check_computes(cloud, "closed", scheme="tls", workers=2)
+    check_computes(cloud, "closed", scheme="dask-bake-tls", workers=2)
     for which in ("none", "foreign"):
         done = subprocess.run(
             [sys.executable, "-c", FOREIGN, str(tmp_path), which],

@@ -24,7 +24,7 @@ def compute_here(cloud: LocalCloud, name: str) -> str:
     return cloud.python("-c", COMPUTE_HERE, name)
 
 
-def check_computes(cloud: LocalCloud, name: str, *, scheme: str = "tcp", workers: int = 1) -> None:
+def check_computes(cloud: LocalCloud, name: str, *, scheme: str = "dask-bake", workers: int = 1) -> None:
     """Fail unless the cluster computes, by SSH and by a client on this machine."""
     assert cloud.on_head(COMPUTE_ON_HEAD, name=name).split() == ["4950"]
     assert cloud.json("status", name)["workers"] == workers

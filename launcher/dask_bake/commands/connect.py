@@ -1,5 +1,6 @@
 """``dask-bake ssh``, ``connect`` and ``ui``: a shell on a node; ports of the head on this machine."""
 
+import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -11,7 +12,8 @@ from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
 from dask_bake.ssh.connect import check_reachable, find_node, open_tunnel, prepare_host, tls_files
-from dask_bake.ssh.tunnel import free_port
+from dask_bake.ssh.tunnel import private_socket
+from dask_bake.ssh.web_port import WebPort, link_file
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.terminal import Terminal
 
@@ -37,18 +39,28 @@ def connect(
     """Forward the cluster's ports to this machine until Ctrl-C, and open the dashboard's page."""
     cluster = find(ec2, cloud, name)
     reached = prepare_host(cluster, find_node(cluster, 0), cloud, ec2)
-    local_port = {port: free_port(port) for port in (DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT)}
-    forwards = [Forward(local, port) for port, local in local_port.items()]
-    with open_tunnel(cluster, cloud, reached, forwards) as tunnel:
-        token, tls = read_file(reached, JUPYTER_TOKEN_FILE), tls_files(cluster, cloud)
-        addresses = cluster_json.addresses(local_port, token=token, tls=tls)
+    sockets = {port: private_socket(port) for port in (DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT)}
+    forwards = {port: Forward(path, port) for port, path in sockets.items()}
+    secret = secrets.token_urlsafe(16)
+    with (
+        open_tunnel(cluster, cloud, reached, list(forwards.values())) as tunnel,
+        WebPort(forwards[DASHBOARD_PORT], preferred=DASHBOARD_PORT, token=secret) as dashboard,
+        WebPort(forwards[JUPYTER_PORT], preferred=JUPYTER_PORT) as jupyter,
+    ):
+        addresses = cluster_json.addresses(
+            sockets[SCHEDULER_PORT],
+            {DASHBOARD_PORT: dashboard.port, JUPYTER_PORT: jupyter.port},
+            secret=secret,
+            token=read_file(reached, JUPYTER_TOKEN_FILE),
+            tls=tls_files(cluster, cloud),
+        )
         if json_output:
             terminal.write_json(addresses)
         else:
             terminal.out.print(clusters.connection_panel(addresses))
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
-            open_page(addresses["dashboard"])
+            open_page(link_file(sockets[DASHBOARD_PORT].parent, addresses["dashboard"]))
             while True:
                 tunnel.advance()
                 time.sleep(1)

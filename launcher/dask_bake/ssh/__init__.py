@@ -23,6 +23,7 @@ through ``head_connection``, which implements the protocol in ``ec2.protocols``.
   of this machine could answer, or connect. ssh ends with this process: otherwise it would count as a
   connected user and delay the idle time-out.
 - ``dask_comm`` is the comm backend by which a Dask client connects through such a socket.
+- ``web_port`` is a port of this machine for browsers, which has to be one that all users can connect to.
 - ``scheduler_http`` reads the scheduler's counts, with limits, since a task can answer in its place.
 
 The system's ``ssh`` is used instead of a library.

@@ -1,13 +1,12 @@
 """Dask's protocol over a Unix socket: distributed's TCP and TLS comms, at addresses like ``dask-bake:///path``.
 
 distributed finds the backends by their entry points, so that each program of this user can connect to such an
-address. ``scheduler_address`` registers them too, for a dask-bake that is not installed.
+address.
 """
 
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from distributed.comm import registry
@@ -15,8 +14,7 @@ from distributed.comm.core import Comm, CommClosedError, Connector, FatalCommClo
 from distributed.comm.tcp import MAX_BUFFER_SIZE, TCP, TLS
 from tornado.iostream import IOStream
 
-SCHEME = "dask-bake"
-TLS_SCHEME = "dask-bake-tls"
+from dask_bake.ssh.tunnel import SCHEME, TLS_SCHEME
 
 
 class _UnixSocket(socket.socket):
@@ -117,8 +115,7 @@ class UnixTlsBackend(UnixBackend):
     connector = UnixTlsConnector
 
 
-def scheduler_address(path: Path | str, *, tls: bool) -> str:
-    """Return Dask's address of the scheduler behind a Unix socket of this machine."""
+def register() -> None:
+    """Register the backends, for a dask-bake that is not installed."""
     registry.backends.setdefault(SCHEME, UnixBackend())
     registry.backends.setdefault(TLS_SCHEME, UnixTlsBackend())
-    return f"{TLS_SCHEME if tls else SCHEME}://{path}"

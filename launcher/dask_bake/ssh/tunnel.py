@@ -23,6 +23,8 @@ COMPLAINTS_LIMIT = 65536
 """Bytes of ssh's messages that are read, from their end."""
 SOCKET_FOLDER = re.compile(r"/[\w./+@=,-]{0,63}", re.ASCII)
 """Folders for sockets: a socket's path has at most 104 bytes, and ssh expands some characters."""
+SCHEME = "dask-bake"
+TLS_SCHEME = "dask-bake-tls"
 PROBE_TIMEOUT = 1.0
 PROXY_RESTART_INTERVAL = 1.0
 """Minimum seconds between starts of ssh with a proxy, as each is a request to a remote service."""
@@ -180,6 +182,11 @@ def is_open(forward: Forward) -> bool:
     return True
 
 
+def dask_address(path: Path, *, tls: bool) -> str:
+    """Return Dask's address of a scheduler behind a Unix socket; ``dask_comm`` connects to it."""
+    return f"{TLS_SCHEME if tls else SCHEME}://{path}"
+
+
 def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return a path for a Unix socket in a new folder that only this user can enter; ``Tunnel`` removes it.
 
@@ -194,15 +201,3 @@ def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> 
         "there is no folder for the sockets of an SSH connection",
         hint="set XDG_RUNTIME_DIR or TMPDIR to a folder with a short name that you can write to",
     )
-
-
-def free_port(preferred: int = 0) -> int:
-    """Return the preferred port if it is free on this machine, else any free port."""
-    for port in (preferred, 0):
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    raise BakeError("there is no free port on this machine")

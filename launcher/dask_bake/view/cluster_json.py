@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from dask_bake.cloud_init.render import mask_private_keys
@@ -14,6 +15,7 @@ from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Cost
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node
 from dask_bake.models.tags import Tag
+from dask_bake.ssh.tunnel import dask_address
 
 
 def scheduler_address(cluster: Cluster) -> str:
@@ -62,21 +64,28 @@ def launch_document(
 
 
 def addresses(
-    local_port: Mapping[int, int], *, token: str, tls: Mapping[str, str] | None = None
+    scheduler: Path,
+    ports: Mapping[int, int],
+    *,
+    secret: str,
+    token: str,
+    tls: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return local addresses of the head's services; ``local_port`` maps the head's ports to local ones.
+    """Return local addresses of the head's services.
 
     Args:
+        scheduler: the Unix socket to the scheduler.
+        ports: the local port for the head's ports of dashboard and JupyterLab.
+        secret: what the dashboard's port asks for.
         token: JupyterLab's; empty where the image has no JupyterLab, which is then left out.
         tls: files that a client needs where the scheduler uses TLS.
     """
-    scheme = "tls" if tls else "tcp"
     found = {
-        "dashboard": f"http://127.0.0.1:{local_port[DASHBOARD_PORT]}/status",
-        "scheduler": f"{scheme}://127.0.0.1:{local_port[SCHEDULER_PORT]}",
+        "dashboard": f"http://127.0.0.1:{ports[DASHBOARD_PORT]}/status?token={secret}",
+        "scheduler": dask_address(scheduler, tls=bool(tls)),
         **(tls or {}),
     }
-    jupyter = f"http://127.0.0.1:{local_port[JUPYTER_PORT]}/lab?token={token}"
+    jupyter = f"http://127.0.0.1:{ports[JUPYTER_PORT]}/lab?token={token}"
     return {**found, "jupyter": jupyter} if token else found
 
 

@@ -3,15 +3,19 @@
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from dask_bake.commands import connect
 from dask_bake.models.cloud import Connect
 from dask_bake.ssh.command import Forward, host, shell_command
 from dask_bake.ssh.connect import local_keystore, query_head
@@ -19,9 +23,11 @@ from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.ssh.keypair import new_key
 from dask_bake.ssh.keystore import Keys, Keystore
 from dask_bake.ssh.transport import Transport, check_programs, check_version, transport_of
-from dask_bake.ssh.tunnel import Tunnel, free_port
+from dask_bake.ssh.tunnel import Tunnel
+from dask_bake.view.terminal import Terminal
 from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
 from polling import until
+from ports import free_port
 from ssh_servers import SshServer
 
 BIN = Path(__file__).parents[2] / "support/bin"
@@ -223,6 +229,34 @@ def test_the_aws_cli_s_error_is_reported_and_it_is_not_restarted_at_once(scene):
         wait_for(lambda: started() == 2)
 
     assert trouble == "An error occurred (AccessDenied): you may not"
+
+
+@pytest.mark.parametrize("scene", [Connect.EICE], ids=str, indirect=True)
+def test_browsers_need_the_token_of_the_page_that_ui_opens(scene, tmp_path, monkeypatch, capsys):
+    """`dask-bake connect` and `ui`, from the cluster's tags to the head's dashboard."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    scene.pin_all()
+    shutil.copytree(scene.keystore.folder, local_keystore(scene.cluster, CLOUD).folder)
+    ec2 = FakeCloud(instances=list(scene.cluster.nodes), security_groups=list(scene.cluster.groups))
+    seen = []
+
+    def open_page(page):
+        address = re.search('url=([^"]+)', Path(page.removeprefix("file://")).read_text())[1]
+        browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            browser.open(address.partition("?")[0])
+        for each in (address, address.partition("?")[0]):
+            with browser.open(each) as answer:
+                seen.append(json.load(answer))
+        raise KeyboardInterrupt
+
+    code = connect.connect(CLOUD, ec2, Terminal(), name="dask", json_output=True, open_page=open_page)
+
+    assert (code, seen) == (0, [IDENTITY, IDENTITY])
+    shown = json.loads(capsys.readouterr().out)
+    socket = Path(shown["scheduler"].removeprefix("dask-bake://"))
+    assert (socket.is_absolute(), socket.parent.exists()) == (True, False)
+    assert shown["jupyter"].endswith("/lab?token=head")
 
 
 def test_the_installed_programs_pass_the_checks(scene):

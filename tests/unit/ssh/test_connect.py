@@ -4,6 +4,7 @@ import http.server
 import threading
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from distributed import LocalCluster, Security
@@ -30,9 +31,9 @@ from dask_bake.ssh.connect import (
 from dask_bake.ssh.keypair import new_key
 from dask_bake.ssh.keystore import Keys
 from dask_bake.ssh.transport import Transport
-from dask_bake.ssh.tunnel import free_port
 from dask_bake.view.cluster_json import addresses
 from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan, hint_of
+from ports import free_port
 from unix_forward import forwarded
 
 HERE = "192.0.2.7"
@@ -184,14 +185,14 @@ def test_a_cluster_without_tls_has_no_tls_files(cloud):
 
 
 def test_the_addresses_of_a_tls_cluster_have_the_tls_scheme_and_the_files():
-    ports = {8787: 1, 8786: 2, 8888: 3}
+    scheduler, ports = Path("/run/8786"), {8787: 1, 8888: 3}
 
-    assert addresses(ports, token="", tls={"tls_ca_file": "/x/ca.pem"}) == {
-        "dashboard": "http://127.0.0.1:1/status",
-        "scheduler": "tls://127.0.0.1:2",
+    assert addresses(scheduler, ports, secret="s", token="", tls={"tls_ca_file": "/x/ca.pem"}) == {
+        "dashboard": "http://127.0.0.1:1/status?token=s",
+        "scheduler": "dask-bake-tls:///run/8786",
         "tls_ca_file": "/x/ca.pem",
     }
-    assert addresses(ports, token="")["scheduler"] == "tcp://127.0.0.1:2"
+    assert addresses(scheduler, ports, secret="s", token="")["scheduler"] == "dask-bake:///run/8786"
 
 
 class OpenTunnel:

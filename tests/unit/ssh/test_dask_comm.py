@@ -10,13 +10,15 @@ import pytest
 from distributed import Client, LocalCluster
 from distributed.security import Security
 
-from dask_bake.ssh.dask_comm import UnixBackend, UnixTlsBackend, scheduler_address
+from dask_bake.ssh.dask_comm import UnixBackend, UnixTlsBackend, register
+from dask_bake.ssh.tunnel import dask_address
 from unix_forward import forwarded
 
 
 @pytest.fixture(scope="module")
 def socket_path(tmp_path_factory):
     """Return the socket of a scheduler with one worker."""
+    register()
     with LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
     ) as cluster:
@@ -28,7 +30,7 @@ def socket_path(tmp_path_factory):
 def test_a_client_computes_over_a_unix_socket_and_nothing_is_logged(socket_path, caplog):
     data = os.urandom(3_000_000)
 
-    with caplog.at_level(logging.WARNING), Client(scheduler_address(socket_path, tls=False)) as client:
+    with caplog.at_level(logging.WARNING), Client(dask_address(socket_path, tls=False)) as client:
         assert client.submit(sum, range(100)).result(timeout=20) == 4950
         [future] = client.scatter([data])
         assert client.submit(len, future).result(timeout=20) == len(data)
@@ -44,12 +46,13 @@ def test_a_client_computes_over_a_unix_socket_and_nothing_is_logged(socket_path,
 def test_a_client_that_requires_tls_does_not_use_an_address_without(socket_path):
     security = Security(require_encryption=True)
     with pytest.raises(RuntimeError, match="has to be encrypted"):
-        Client(scheduler_address(socket_path, tls=False), security=security)
+        Client(dask_address(socket_path, tls=False), security=security)
 
 
 def test_a_socket_without_a_scheduler_is_an_os_error(tmp_path):
+    register()
     with pytest.raises(OSError, match="Timed out trying to connect"):
-        Client(scheduler_address(tmp_path / "none", tls=False), timeout="0.3s")
+        Client(dask_address(tmp_path / "none", tls=False), timeout="0.3s")
 
 
 def test_an_address_of_this_kind_cannot_be_listened_at():

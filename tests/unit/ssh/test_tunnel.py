@@ -12,8 +12,9 @@ import pytest
 from dask_bake.errors import BakeError
 from dask_bake.ssh.command import Forward, host
 from dask_bake.ssh.keystore import Keystore
-from dask_bake.ssh.tunnel import Tunnel, free_port, is_ssh_server, private_socket
+from dask_bake.ssh.tunnel import Tunnel, is_ssh_server, private_socket
 from fakes import a_cluster
+from ports import free_port
 
 SECRETS = Keystore(Path("/state/aws-us-east-1-dask"), "launch1")
 CLUSTER = a_cluster()
@@ -104,12 +105,6 @@ def test_only_an_ssh_greeting_counts_as_an_ssh_server(greeting, answers):
 
 def test_a_closed_port_is_no_ssh_server():
     assert not is_ssh_server("127.0.0.1", free_port())
-
-
-def test_a_port_in_use_is_replaced_by_a_free_one():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        taken = server.getsockname()[1]
-        assert free_port(taken) not in (0, taken)
 
 
 def test_a_private_socket_is_in_the_runtime_folder_where_that_can_be_used(tmp_path, monkeypatch):

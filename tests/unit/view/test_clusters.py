@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_security_groups_of_a_cluster_that_ended_by_itself_are_explained(name, h
     assert (explanation in " ".join(text.split())) is has_ended
 
 
-PORTS = {8787: 40001, 8786: 40002, 8888: 40003}
+PORTS = {8787: 40001, 8888: 40003}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +123,7 @@ PORTS = {8787: 40001, 8786: 40002, 8888: 40003}
 )
 def test_jupyterlab_is_shown_if_the_image_has_it(token, names):
     """Its token exists only where JupyterLab was started."""
-    addresses = cluster_json.addresses(PORTS, token=token)
+    addresses = cluster_json.addresses(Path("/run/8786"), PORTS, secret="s3cret", token=token)
     panel = rendered(clusters.connection_panel(addresses))
     assert [line.split()[1] for line in panel.splitlines()[1:-2]] == names
     assert addresses.get("jupyter") == ("http://127.0.0.1:40003/lab?token=t0" if token else None)
