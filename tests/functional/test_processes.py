@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -45,8 +46,13 @@ def started(cloud, tmp_path, forks):
 
 @pytest.fixture
 def state(tmp_path):
-    """The folder with the keys of the cluster dask."""
-    return tmp_path / "dask-bake" / "local-us-east-1-dask"
+    """Return the folder with the keys of the cluster dask, as soon as there is one."""
+
+    def state() -> Path:
+        (folder,) = (tmp_path / "dask-bake").glob("local-us-east-1-dask-*")
+        return folder
+
+    return state
 
 
 def words(output: str) -> str:
@@ -426,7 +432,7 @@ def test_deleting_the_state_folder_undoes_the_launch(cloud, started, state, faul
     rule = cloud.fault("delay", "RunInstances", skip=1, seconds=0.5)
     process = started("launch")
     wait_until_struck(cloud, rule)
-    shutil.rmtree(state)
+    shutil.rmtree(state())
     with fault_row(
         PART,
         "the folder with the cluster's keys is deleted during the launch",
@@ -444,7 +450,7 @@ def test_a_cluster_whose_keys_are_lost_is_listed_and_ended_but_not_connected_to(
     cloud, started, state, fault_row
 ):
     assert started("launch").wait()[0] == 0
-    shutil.rmtree(state)
+    shutil.rmtree(state())
 
     with fault_row(
         PART,
@@ -481,7 +487,7 @@ def test_keep_on_failure_keeps_a_cluster_that_did_not_become_ready(cloud, starte
     assert "dask-bake down dask" in words(output)
     check_resources(cloud, before, code, output)
     assert len(left(cloud)) == 3 + 2
-    assert (state / "id_ed25519").exists()
+    assert (state() / "id_ed25519").exists()
     assert started("down").wait()[0] == 0
     assert left(cloud) == []
 

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def through_shared(cloud, cluster, tmp_path):
     """A user whose ssh configuration has the shared cluster's head as a bastion."""
-    secrets = cloud.home / "state" / "dask-bake" / "local-us-east-1-shared"
+    secrets = cloud.secrets_of("shared")
     head, launch_id = cluster["nodes"][0], cluster["launch_id"]
     cloud.run("ssh", "--name", "shared", "--", "true")
     config = tmp_path / "config"

@@ -158,7 +158,7 @@ def test_leftovers_of_a_killed_server_are_named_and_removed(cloud, image):
     named = cloud.attempt("local", "doctor").stdout
     cloud.run("local", "down")
     after = cloud.json("local", "doctor")
-    shutil.rmtree(cloud.home / "state" / "dask-bake" / "local-us-east-1-orphan")
+    shutil.rmtree(cloud.secrets_of("orphan"))
 
     for what in (
         f"machine {NAME}-i-",

@@ -61,7 +61,7 @@ def test_a_node_has_one_host_key(on_node):
 
 def test_only_the_cluster_s_key_is_authorized_on_a_node(cloud, on_node):
     """Neither Packer's key nor the baking user's."""
-    folder = next(name for name in cloud.secrets() if name.endswith("-shared"))
+    folder = cloud.secrets_of("shared").name
     ours = (cloud.home / "state/dask-bake" / folder / "id_ed25519.pub").read_text().split()[1]
     for node in NODES:
         found = on_node(node, "sudo", "find", *PLACES, "-name", "authorized_keys*").split()

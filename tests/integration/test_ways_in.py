@@ -30,7 +30,7 @@ BIN = Path(__file__).parents[1] / "support/bin"
 
 def refuses_another_host_key(cloud: LocalCloud, name: str) -> None:
     """Fail unless SSH is refused with another key pinned for the head."""
-    known = cloud.home / "state/dask-bake" / f"local-us-east-1-{name}" / "known_hosts"
+    known = cloud.secrets_of(name) / "known_hosts"
     right = known.read_text()
     first, *others = right.splitlines()
     other = subprocess.run(
@@ -131,7 +131,7 @@ def test_keypair_and_keyname_are_both_accepted(cloud, image, rsa_key, tmp_path):
             cloud, image, "keyed", "--keypair", str(path), "--keyname", "others"
         ) as launch:
             check_computes(cloud, "keyed")
-            kept = cloud.home / "state/dask-bake/local-us-east-1-keyed/id_ed25519"
+            kept = cloud.secrets_of("keyed") / "id_ed25519"
             assert kept.resolve() == path
             address = launch["nodes"][0]["private_address"]
             options = ("-F", "none", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")

@@ -49,7 +49,7 @@ def launched_and_checked(cloud: LocalCloud, image: str, name: str, *words: str) 
     with cloud.launched(name, "--count", "2", "--ami", image, *words) as launch:
         yield launch
     assert not [group for group in cloud.groups() if name in group]
-    assert not [folder for folder in cloud.secrets() if folder.endswith(name)]
+    assert not [folder for folder in cloud.secrets() if f"-{name}-" in folder]
 
 
 def allowed_sources(cloud: LocalCloud, name: str) -> list[tuple[str, str]]:

@@ -258,6 +258,11 @@ class LocalCloud:
         folder = self.home / "state" / "dask-bake"
         return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
 
+    def secrets_of(self, name: str) -> Path:
+        """Return the folder of that cluster's keys."""
+        (folder,) = (self.home / "state" / "dask-bake").glob(f"local-*-{name}-" + 12 * "[0-9a-f]")
+        return folder
+
     def leftovers(self) -> list[str]:
         """Return what a stopped local cloud has left behind, apart from its images."""
         kept = {*OUTLIVING, "server.log", "instances"}

@@ -10,9 +10,11 @@ from dask_bake.hints import cluster_command, command_line
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.resources import GRACE_PERIOD, are_left_over, creation_time
+from dask_bake.options.values import CLUSTER_NAME
 
 END_LINE = re.compile(r"DASK-BAKE-END \w+: (.*)")
 """What a head prints last on its console before it powers itself off."""
+LAUNCH_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^ -~]")
 LONGEST_REASON = 200
 POWERED_OFF = "Client.InstanceInitiatedShutdown"
@@ -28,6 +30,7 @@ class State(StrEnum):
     UP = "up"
     DEGRADED = "degraded"
     ENDED = "ended"
+    FOREIGN = "foreign"
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,35 @@ class Condition:
     may_be_cleared: bool = False
 
 
+def is_valid(cluster: Cluster) -> bool:
+    """Return whether a launch can have given the cluster its name and its id: both become file names."""
+    return bool(CLUSTER_NAME.fullmatch(cluster.name) and LAUNCH_ID.fullmatch(cluster.launch_id))
+
+
 def condition(cluster: Cluster, now: datetime) -> Condition:
     """Return the condition of the cluster."""
+    if not is_valid(cluster):
+        return Condition(
+            State.FOREIGN,
+            "was not launched by dask-bake, although it has its tags",
+            "foreign",
+            "if it is yours, delete it in EC2's console, or by aws ec2",
+        )
+    parts = "; ".join(cluster.foreign_parts[:3])
+    found = _condition(cluster, now)
+    known = [node for node in cluster.nodes if node.role is not Role.FOREIGN]
+    if not parts or (found.state is not State.UP and known):
+        return found
+    down = cluster_command("down", cluster.name)
+    return Condition(
+        State.FOREIGN,
+        f"has parts that this version of dask-bake does not know: {parts}",
+        "foreign parts",
+        f"a newer dask-bake may know them; {down} ends all of it",
+    )
+
+
+def _condition(cluster: Cluster, now: datetime) -> Condition:
     if not any(node.is_live for node in cluster.nodes):
         return _without_nodes(cluster, now)
     down = cluster_command("down", cluster.name)

@@ -5,18 +5,21 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from dask_bake.clusters.condition import State, condition, end_reason
+from dask_bake.clusters.condition import State, condition, end_reason, is_valid
 from dask_bake.clusters.naming import OF_A_BAKE
 from dask_bake.ec2.protocols import ClusterQueries
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.hints import cluster_command
-from dask_bake.models.cloud import Cloud
+from dask_bake.models.cloud import Cloud, Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
+from dask_bake.options.values import quoted
 from dask_bake.system.concurrency import gather
 
 EVERY = {Tag.MANAGED: "true"}
+MOST_NAMES = 10
+"""Most names in a message."""
 MOST_CONSOLES = 20
 """Most consoles of ended clusters that a list reads; the rest are shown without the reason of their end."""
 
@@ -44,13 +47,21 @@ def find(edge: ClusterQueries, cloud: Cloud, name: str | None) -> Cluster:
     clusters = list_clusters(edge, cloud)
     if name is None:
         now = datetime.now(UTC)
-        clusters = tuple(cluster for cluster in clusters if not OF_A_BAKE.fullmatch(cluster.name))
+        clusters = tuple(each for each in clusters if is_valid(each) and not OF_A_BAKE.fullmatch(each.name))
         alive = tuple(each for each in clusters if condition(each, now).state is not State.ENDED)
         clusters = alive or clusters
     for cluster in clusters:
+        if name == cluster.name and not is_valid(cluster):
+            raise UsageError(
+                f"{quoted(name)} was not launched by dask-bake, although it has its tags",
+                hint="if it is yours, delete it in EC2's console, or by aws ec2",
+            )
         if name == cluster.name or (name is None and len(clusters) == 1):
             return cluster
-    names = ", ".join(cluster.name for cluster in clusters)
+    some = [cluster.name for cluster in clusters if is_valid(cluster)]
+    names = ", ".join(some[:MOST_NAMES]) + (
+        f" and {len(some) - MOST_NAMES} more" if some[MOST_NAMES:] else ""
+    )
     if name is None and clusters:
         raise UsageError(
             f"there is more than one cluster: {names}",
@@ -68,11 +79,12 @@ def assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], 
     """Return the cluster of that name: its nodes, its groups, and the ended nodes of its launch."""
     own_nodes = sorted(
         (node for node in nodes if dict(node.tags).get(Tag.CLUSTER) == name),
-        key=lambda node: (node.index, node.id),
+        key=lambda node: (node.role is Role.FOREIGN, node.index, node.id),
     )
     own_groups = tuple(group for group in groups if dict(group.tags).get(Tag.CLUSTER) == name)
     there = tuple(node for node in own_nodes if node.state != "terminated")
-    launch_id = dict(_tags(there, own_groups)[0]).get(Tag.LAUNCH, "")
+    launches = (dict(tags).get(Tag.LAUNCH, "") for tags in _tags(there, own_groups))
+    launch_id = next(filter(None, launches), "")
     gone = (node for node in own_nodes if node.state == "terminated")
     return Cluster(
         name=name,

@@ -59,6 +59,8 @@ def run(
         check_permissions(allowed)
         return 0
     folder = keystore_of(cloud, options.name, plan.launch_id, os.environ)
+    if (ended := plan.target.ended) is not None:
+        keystore_of(cloud, ended.name, ended.launch_id, os.environ).delete()
     connection = make_connection(folder, keys, requested_transport(options, cloud, plan.target.endpoint))
     with ExitStack() as up:
         cluster, seconds = _launch(plan, ec2, connection, terminal, up)

@@ -124,7 +124,7 @@ def _rules(answer: "IpPermissionOutputTypeDef") -> Iterator[Rule]:
 def node(answer: "InstanceTypeDef") -> Node:
     """Return a node; EC2 numbers the workers of a launch from 1."""
     tagged = tags(answer.get("Tags"))
-    role = Role(dict(tagged).get(Tag.ROLE, Role.WORKER))
+    role = _role(dict(tagged).get(Tag.ROLE, ""))
     return Node(
         id=answer["InstanceId"],
         index=0 if role is Role.HEAD else answer.get("AmiLaunchIndex", 0) + 1,
@@ -140,6 +140,10 @@ def node(answer: "InstanceTypeDef") -> Node:
         ended=end_time(answer),
         tags=tagged,
     )
+
+
+def _role(tagged: str) -> Role:
+    return Role(tagged) if tagged in (Role.HEAD, Role.WORKER) else Role.FOREIGN
 
 
 def end_time(answer: Mapping[str, Any]) -> datetime | None:

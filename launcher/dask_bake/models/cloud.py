@@ -8,10 +8,11 @@ DEBIAN_ACCOUNT = "136693071363"
 
 
 class Role(StrEnum):
-    """The role of a node in its cluster."""
+    """The role of a node in its cluster; ``foreign`` is one that this version does not know."""
 
     HEAD = "head"
     WORKER = "worker"
+    FOREIGN = "foreign"
 
 
 class Market(StrEnum):

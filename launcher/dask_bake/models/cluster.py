@@ -1,5 +1,6 @@
 """Clusters and their nodes, as EC2 describes them now."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,6 +8,7 @@ from dask_bake.models.cloud import Connect, Role
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
 
+NUMBER = re.compile(r"[0-9]{1,6}")
 SCHEDULER_PORT = 8786
 DASHBOARD_PORT = 8787
 JUPYTER_PORT = 8888
@@ -84,12 +86,12 @@ class Cluster:
     @property
     def nprocs(self) -> int:
         """The number of worker processes on each worker node; 0 without Dask."""
-        return int(self._tag(Tag.NPROCS, "0"))
+        return _number(self._tag(Tag.NPROCS, "0"))
 
     @property
     def nthreads(self) -> int:
         """The number of threads of each worker process."""
-        return int(self._tag(Tag.NTHREADS, "0"))
+        return _number(self._tag(Tag.NTHREADS, "0"))
 
     @property
     def has_dask(self) -> bool:
@@ -103,8 +105,9 @@ class Cluster:
 
     @property
     def transport(self) -> Connect:
-        """The transport of SSH to the head."""
-        return Connect(self._tag(Tag.CONNECT, Connect.DIRECT))
+        """The transport of SSH to the head; direct if the tag has one that this version does not know."""
+        tagged = self._tag(Tag.CONNECT, "")
+        return Connect(tagged) if tagged in tuple(Connect) else Connect.DIRECT
 
     @property
     def bastion(self) -> str | None:
@@ -123,9 +126,34 @@ class Cluster:
     @property
     def size(self) -> int:
         """The number of nodes that it should have; never fewer than it has."""
-        return max(int(self._tag(Tag.COUNT, "0")), len(self.nodes))
+        there = sum(node.role is not Role.FOREIGN for node in self.nodes)
+        return max(_number(self._tag(Tag.COUNT, "0")), there)
 
     @property
     def expected_workers(self) -> int:
         """The number of worker processes once all have registered."""
         return max(len(self.workers), self.size - 1) * self.nprocs
+
+    @property
+    def foreign_parts(self) -> tuple[str, ...]:
+        """What another version of dask-bake, or somebody else, tagged as a part of it."""
+        roles = [
+            f"{node.id} has the unknown role {dict(node.tags).get(Tag.ROLE, '')!r}"
+            for node in self.nodes
+            if node.role is Role.FOREIGN
+        ]
+        known = [node for node in self.nodes if node.role is not Role.FOREIGN]
+        tags = {(key, value) for node in known for key, value in node.tags if not _is_known(key, value)}
+        return (*roles, *(f"the tag {key} is {value!r}" for key, value in sorted(tags)))
+
+
+def _is_known(key: str, value: str) -> bool:
+    """Return whether this version of dask-bake understands the value of a node's tag."""
+    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT):
+        return bool(NUMBER.fullmatch(value))
+    return key != Tag.CONNECT or value in tuple(Connect)
+
+
+def _number(tagged: str) -> int:
+    """Return the number that a tag has; 0 if it is none."""
+    return int(tagged) if NUMBER.fullmatch(tagged) else 0

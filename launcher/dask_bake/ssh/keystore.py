@@ -1,16 +1,21 @@
 """Keystore of a cluster on this machine: a private folder of keys, certificates and pinned host keys."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.cloud_init.certificates import Authority, Certificate
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Node
+from dask_bake.options.values import quoted
 from dask_bake.ssh.keypair import PEM, KeyPair
 from dask_bake.system.xdg import state_home
+
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
+"""A word that is safe as a part of a folder's name."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,15 @@ class Keystore:
         lines = self.known_hosts.read_text(errors="replace").split("\n")[:-1]
         return any(line.split(" ")[0] == self.alias(node) and line.count(" ") == 2 for line in lines)
 
+    @property
+    def has_pinned_any(self) -> bool:
+        """Return whether a host key of this launch is stored."""
+        try:
+            text = self.known_hosts.read_text(errors="replace")
+        except OSError:
+            return False
+        return any(line.startswith(f"dask-bake-{self.launch_id}-") for line in text.splitlines())
+
     def delete(self) -> None:
         """Remove the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -137,5 +151,20 @@ def _write(path: Path, text: str) -> None:
 
 
 def keystore_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Keystore:
-    """Return the keystore of the cluster of that name."""
-    return Keystore(state_home(environ) / "dask-bake" / f"{cloud.name}-{cloud.region}-{name}", launch_id)
+    """Return the keystore of one launch: two accounts can have clusters of the same name.
+
+    The folder of an older version, without the launch's id, is used if it has this launch's host keys.
+
+    Raises:
+        UsageError: if a part of the folder's name, which may come from a tag, is not a plain word.
+    """
+    parts = (cloud.name, cloud.region, name, launch_id)
+    if not all(PLAIN.fullmatch(part) for part in parts):
+        raise UsageError(
+            f"no keys are kept for {quoted('-'.join(parts))}: it is not a name that dask-bake gives",
+            hint="dask-bake ls shows which clusters are dask-bake's",
+        )
+    home = state_home(environ) / "dask-bake"
+    keystore = Keystore(home / "-".join(parts), launch_id)
+    older = Keystore(home / "-".join(parts[:-1]), launch_id)
+    return older if not keystore.folder.exists() and older.has_pinned_any else keystore

@@ -11,11 +11,12 @@ from rich.text import Text
 from dask_bake.clusters.auto_shutdown import ShutdownTimer, is_near, sentences
 from dask_bake.clusters.condition import Condition, State, condition
 from dask_bake.hints import cluster_command, complete, python_call
+from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.view import layout
 from dask_bake.view.cluster_json import scheduler_address
 
-CONDITION_STYLES = {State.DEGRADED: "red", State.ENDED: "yellow"}
+CONDITION_STYLES = {State.DEGRADED: "red", State.ENDED: "yellow", State.FOREIGN: "magenta"}
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
 
@@ -133,7 +134,7 @@ def _nodes_table(cluster: Cluster, registered: Mapping[str, int] | None) -> Tabl
     table = layout.table(">#", "role", "instance", "address", "state", ">workers")
     for node in cluster.nodes:
         table.add_row(
-            Text(str(node.index)),
+            Text("" if node.role is Role.FOREIGN else str(node.index)),
             Text(str(node.role)),
             Text(node.id),
             Text(node.address),
@@ -144,7 +145,7 @@ def _nodes_table(cluster: Cluster, registered: Mapping[str, int] | None) -> Tabl
 
 
 def _workers(node: Node, cluster: Cluster, registered: Mapping[str, int] | None) -> str:
-    if node.index == 0 or not cluster.has_dask:
+    if node.role is not Role.WORKER or not cluster.has_dask:
         return ""
     count = "?" if registered is None else str(registered.get(node.private_address, 0))
     return f"{count} of {cluster.nprocs}"

@@ -263,8 +263,8 @@ CASES = (
     Case(
         "count",
         "--count 5",
-        removed=("workers: MaxCount=3", "workers: MinCount=3"),
-        added=("workers: MaxCount=4", "workers: MinCount=4"),
+        removed=("workers: MaxCount=3", "workers: MinCount=3", *on_both("tag dask-bake:count=4")),
+        added=("workers: MaxCount=4", "workers: MinCount=4", *on_both("tag dask-bake:count=5")),
     ),
     Case(
         "image_name",
@@ -457,8 +457,8 @@ CASES = (
         "min_workers",
         "--count 5 --nprocs 2 --min-workers 3",
         base="--count 5 --nprocs 2",
-        removed=("workers: MinCount=4",),
-        added=("workers: MinCount=2",),
+        removed=("workers: MinCount=4", *on_both("tag dask-bake:count=5")),
+        added=("workers: MinCount=2", *on_both("tag dask-bake:count=3")),
     ),
     Case(
         "max_lifetime",
@@ -665,6 +665,9 @@ class Account(Region):
 
     def nodes(self, tags):
         return self.cloud.nodes(tags)
+
+    def console_output(self, instance_id):
+        return self.cloud.console_output(instance_id)
 
 
 def test_file_is_written_with_the_nodes(tmp_path, capsys):

@@ -6,12 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dask_bake.clusters.condition import State, condition, end_reason
-from dask_bake.clusters.inventory import assemble, find
+from dask_bake.clusters.inventory import assemble, find, list_clusters
+from dask_bake.ec2 import responses
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.connect import find_node
+from dask_bake.view import cluster_json
+from dask_bake.view.clusters import cluster_view, clusters_table
 from fakes import CLOUD, FakeCloud, Fault, a_cluster, a_plan, head_of, workers_of
+from rendering import rendered
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 ENDED = datetime(2026, 1, 2, 2, 14, tzinfo=UTC)
@@ -174,3 +178,77 @@ def test_without_a_name_a_cluster_that_is_up_is_found_besides_an_ended_one(ended
     ended.run_instances(replace(spec, client_token="docs"))
 
     assert find(ended, CLOUD, None).name == "docs"
+
+
+def tagged(cluster: Cluster, index: int, **tags: str) -> Cluster:
+    """Return the cluster with other tags of one node, as EC2 would describe it."""
+    answer = {
+        "InstanceId": f"i-{index}",
+        "State": {"Name": "running"},
+        "AmiLaunchIndex": 0,
+        "Tags": [
+            {"Key": key, "Value": value}
+            for key, value in {
+                **dict(cluster.nodes[index].tags),
+                **{f"dask-bake:{k}": v for k, v in tags.items()},
+            }.items()
+        ],
+    }
+    others = [node for node in cluster.nodes if node is not cluster.nodes[index]]
+    return assemble("dask", [*others, responses.node(answer)], cluster.groups, CLOUD)
+
+
+@pytest.mark.parametrize(
+    ("cluster", "text"),
+    [
+        (
+            tagged(seen("running", "running", "running"), 2, role="monitor"),
+            "i-2 has the unknown role 'monitor'",
+        ),
+        (tagged(seen("running", "running", "running"), 2, role=""), "i-2 has the unknown role ''"),
+        (
+            tagged(seen("running", "running", "running"), 1, nprocs="many"),
+            "the tag dask-bake:nprocs is 'many'",
+        ),
+        (tagged(seen("running", "running", "running"), 1, count="-3"), "the tag dask-bake:count is '-3'"),
+        (
+            tagged(seen("running", "running", "running"), 1, nprocs="\u0663"),
+            "the tag dask-bake:nprocs is '\u0663'",
+        ),
+        (
+            tagged(seen("running", "running", "running"), 0, connect="quic"),
+            "the tag dask-bake:connect is 'quic'",
+        ),
+    ],
+)
+def test_parts_with_unknown_tags_are_shown_as_foreign(cluster, text):
+    its = condition(cluster, NOW)
+
+    assert (its.state in (State.FOREIGN, State.DEGRADED), text in "; ".join(cluster.foreign_parts)) == (
+        True,
+        True,
+    )
+    assert find_node(cluster, 0).role == "head"
+    assert cluster_json.cluster_document(cluster, its=its)["workers_expected"] >= 0
+    assert "dask" in rendered(clusters_table([cluster], NOW))
+    assert "dask" in rendered(cluster_view(cluster, None, NOW))
+
+
+def test_a_foreign_instance_is_not_a_node_to_connect_to():
+    cluster = tagged(seen("running", "running", "running"), 2, role="monitor")
+
+    assert find_node(cluster, 1).id == "i-1"
+    assert [node.role for node in cluster.nodes][-1] == "foreign"
+
+
+@pytest.mark.parametrize("name", ["dask/../../../../.ssh", "..", "Dask", "x" * 33, "a b"])
+def test_a_cluster_with_a_name_that_dask_bake_does_not_give_is_listed_and_not_acted_on(name):
+    spec = head_of(a_plan())
+    cloud = FakeCloud()
+    cloud.run_instances(replace(spec, tags=tuple({**dict(spec.tags), Tag.CLUSTER: name}.items())))
+
+    (listed,) = list_clusters(cloud, CLOUD)
+    assert condition(listed, NOW).state is State.FOREIGN
+    for asked, message in ((None, "there is no cluster in"), (name, "was not launched by dask-bake")):
+        with pytest.raises(UsageError, match=message):
+            find(cloud, CLOUD, asked)

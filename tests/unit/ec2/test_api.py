@@ -22,6 +22,7 @@ from isolation import KEY_PAIR
 TAGS = [
     {"Key": "Name", "Value": "dask-worker"},
     {"Key": "dask-bake:cluster", "Value": "dask"},
+    {"Key": "dask-bake:count", "Value": "3"},
     {"Key": "dask-bake:launch-id", "Value": "launch1"},
     {"Key": "dask-bake:managed", "Value": "true"},
     {"Key": "dask-bake:nprocs", "Value": "2"},

@@ -128,7 +128,7 @@ def test_without_tls_there_are_no_certificates(tmp_path):
 
 
 def test_a_keystore_is_private_and_replaces_that_of_an_earlier_cluster(tmp_path):
-    folder = tmp_path / "dask-bake" / "aws-us-east-1-dask"
+    folder = tmp_path / "dask-bake" / "aws-us-east-1-dask-launch1"
     (folder / "old").mkdir(parents=True)
     keystore = keystore_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)})
 
@@ -142,6 +142,45 @@ def test_a_keystore_is_private_and_replaces_that_of_an_earlier_cluster(tmp_path)
     }
     keystore.delete()
     assert not folder.exists()
+
+
+def test_clusters_of_the_same_name_in_two_accounts_share_no_folder(tmp_path):
+    environ = {"XDG_STATE_HOME": str(tmp_path)}
+    first, second = (keystore_of(CLOUD, "dask", each, environ) for each in ("launch1", "launch2"))
+    first.write(Keys(new_key("x")))
+    second.write(Keys(new_key("x")))
+
+    second.delete()
+
+    assert first.key_trouble == ""
+
+
+def test_the_folder_of_an_older_version_is_used_for_the_launch_that_it_has_host_keys_of(tmp_path):
+    environ, older = {"XDG_STATE_HOME": str(tmp_path)}, tmp_path / "dask-bake" / "aws-us-east-1-dask"
+    older.mkdir(parents=True)
+    Keystore(older, "launch1").pin(a_cluster().nodes[0], HOST_KEY)
+
+    assert keystore_of(CLOUD, "dask", "launch1", environ).folder == older
+    assert keystore_of(CLOUD, "dask", "launch2", environ).folder != older
+
+
+@pytest.mark.parametrize(
+    ("name", "launch_id"),
+    [
+        ("dask/../../../../.ssh", "launch1"),
+        ("..", "launch1"),
+        ("dask", "../../x"),
+        ("dask", ""),
+        ("", "launch1"),
+        ("/etc", "launch1"),
+        ("-rf", "launch1"),
+        ("a\nb", "launch1"),
+        ("dask", "launch1\n"),
+    ],
+)
+def test_a_name_that_is_not_dask_bake_s_has_no_keystore(tmp_path, name, launch_id):
+    with pytest.raises(UsageError, match="no keys are kept"):
+        keystore_of(CLOUD, name, launch_id, {"XDG_STATE_HOME": str(tmp_path)})
 
 
 def test_ssh_accepts_a_new_key(tmp_path):
