@@ -287,3 +287,18 @@ def test_a_head_reports_its_shutdown_timers_also_without_workers(scene, has_dask
     assert answer == ({} if has_dask else None, "head")
     assert scene.head.commands == ["cat /run/dask-bake/switches.json"]
     assert notes == []
+
+
+@pytest.mark.parametrize("scene", [Connect.EICE], ids=str, indirect=True)
+def test_a_scheduler_whose_answer_cannot_be_used_is_a_note_in_status(scene, tmp_path, monkeypatch):
+    monkeypatch.setitem(IDENTITY, "workers", [])
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    scene.pin_all()
+    shutil.copytree(scene.keystore.folder, local_keystore(scene.cluster, CLOUD).folder)
+    notes = []
+
+    answer = query_head(scene.cluster, CLOUD, FakeCloud(), notes.append)
+
+    assert answer == (None, "head")
+    expected = "The scheduler's answer to /json/identity.json cannot be used: it has no workers."
+    assert [note.text for note in notes] == [expected]
