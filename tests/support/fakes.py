@@ -391,6 +391,7 @@ class FakeHeadConnection:
     secrets: bool = False
     closed: bool = False
     queries: int = 0
+    journals: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self) -> None:
         self.secrets = True
@@ -412,6 +413,9 @@ class FakeHeadConnection:
         return Counter(
             workers[i % len(workers)].private_address for i in range(min(self.queries, self.limit))
         )
+
+    def journal(self, cluster: Cluster, node: Node, unit: str) -> str:
+        return self.journals.get(f"{node.id} {unit}", "")
 
     def close(self) -> None:
         self.closed = True

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from dask_bake.models.cluster import Node
+from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
     Image,
@@ -137,6 +137,9 @@ class HeadConnection(Protocol):
 
     def opens(self, head: Node) -> bool:
         """Return whether the SSH connection opens."""
+
+    def journal(self, cluster: Cluster, node: Node, unit: str) -> str:
+        """Return the last lines of a unit's journal on a node; "" if they cannot be read within seconds."""
 
     def close(self) -> None:
         """Close the connection."""

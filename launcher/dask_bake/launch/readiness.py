@@ -1,7 +1,8 @@
 """Wait for a launched cluster: from requested nodes to registered workers."""
 
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dask_bake.clusters.teardown import UNSEEN
 from dask_bake.ec2.protocols import ClusterApi, HeadConnection
@@ -9,6 +10,7 @@ from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, T
 from dask_bake.events import ClusterSeen, Note, Notify, Output, phase_of
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.state import ENDING, LaunchState
+from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Node
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.host_keys import host_key_from_console, last_lines
@@ -16,7 +18,15 @@ from dask_bake.ssh.host_keys import host_key_from_console, last_lines
 TICK = 0.2
 LOOK_AT_INSTANCES = 0.5
 LOOK_AT_CONSOLE = 0.5
+LOOK_AT_JOURNAL = 15.0
+"""A launch that takes longer than usual looks for the cause this often, with a connection for each look."""
 LAST_LINES = 30
+MOST_RESTARTS = 3
+"""Restarts of a service by the same error after which it is not waited for any longer."""
+RESTARTS = re.compile(r"restart counter is at (\d+)")
+ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|SystemExit)(?:: .*)?")
+"""The last line of a Python traceback."""
+LONGEST_CAUSE, MOST_LINES = 300, 1000
 OF_EC2 = "Server."
 """Prefix of state reasons for which EC2 itself ended the instance."""
 NO_DISK = "Client.InternalError"
@@ -36,8 +46,12 @@ class Readiness:
     next_look: float = 0.0
     next_console: float = 0.0
     next_end: float = 0.0
+    next_journal: float = field(init=False)
     unseen_until: float = 0.0
     is_silence_reported: bool = False
+
+    def __post_init__(self) -> None:
+        self.next_journal = self.clock() + LOOK_AT_JOURNAL
 
     @property
     def plan(self) -> LaunchPlan:
@@ -106,6 +120,9 @@ class Readiness:
             if self.clock() >= self.next_look:
                 self.next_look = self.clock() + LOOK_AT_INSTANCES
                 self._is_so(self._look, awaited)
+            if self.clock() >= self.next_journal:
+                self.next_journal = self.clock() + LOOK_AT_JOURNAL
+                self._is_so(self._check_restarts, awaited)
 
     def _is_so(self, condition: Callable[[], bool], awaited: str) -> bool:
         """Return the condition; False if EC2 is unreachable, because it may answer before the deadline."""
@@ -165,6 +182,7 @@ class Readiness:
 
     def _ask_scheduler(self) -> bool:
         registered = self.connection.registered(self.state.head)
+        self.state.has_scheduler |= registered is not None
         if registered is not None and dict(registered) != self.state.registered:
             self.state.registered = dict(registered)
             self.show()
@@ -181,6 +199,10 @@ class Readiness:
     def _too_late(self, awaited: str, why: str = "") -> BakeError:
         node, registered = self.awaited(), self.state.registered
         self._show_console(node)
+        journal = self._journal(node)
+        for line in last_lines(journal, LAST_LINES):
+            self.notify(Output(f"node {node.index}: {line}"))
+        cause = f": {error}" if (error := last_error(journal)) else ""
         trouble = (
             f"; SSH says: {self.connection.trouble}" if self.connection.trouble and not registered else ""
         )
@@ -188,6 +210,45 @@ class Readiness:
         ready = f"{sum(registered.values())} of {expected} workers registered, "
         return NotReadyError(
             f"waited {self.plan.options.timeout} s for {awaited}:"
-            f" {ready if self.plan.options.runs_dask else ''}node {node.index} is late{trouble}{why}",
-            hint="--timeout gives it longer; the last lines of that node's console are above",
+            f" {ready if self.plan.options.runs_dask else ''}node {node.index} is late{cause}{trouble}{why}",
+            hint="--timeout gives it longer, --keep-on-failure keeps it for a look;"
+            f" the last lines of that node's {'console and journal' if journal else 'console'} are above",
         )
+
+    def _check_restarts(self) -> bool:
+        """Raise if the service that the launch waits for fails again and again by the same error."""
+        node = self.awaited()
+        journal = self._journal(node)
+        error, restarts = last_error(journal), [int(each) for each in RESTARTS.findall(journal)]
+        if not error or max(restarts, default=0) < MOST_RESTARTS or journal.count(error) < MOST_RESTARTS:
+            return False
+        for line in last_lines(journal, LAST_LINES):
+            self.notify(Output(f"node {node.index}: {line}"))
+        unit = "scheduler" if node.role is Role.HEAD else "worker"
+        raise NotReadyError(
+            f"the {unit} on node {node.index} does not start, at {max(restarts)} restarts: {error}",
+            hint="the last lines of its journal are above; --keep-on-failure keeps the cluster for a look",
+        )
+
+    def _journal(self, node: Node) -> str:
+        """Return the journal of the service that the launch waits for; "" while SSH cannot reach it."""
+        if not self.plan.options.runs_dask or not self.connection.is_pinned(self.state.head):
+            return ""
+        if not self.connection.opens(self.state.head):
+            return ""
+        if not self.connection.is_pinned(node):
+            try:
+                host_key = host_key_from_console(self.cloud.console_output(node.id))
+            except BakeError:
+                return ""
+            if host_key is None:
+                return ""
+            self.connection.pin(node, host_key)
+        unit = "dask-scheduler" if node.role is Role.HEAD else "dask-worker"
+        return self.connection.journal(self.state.snapshot, node, unit)
+
+
+def last_error(journal: str) -> str:
+    """Return the last line of the last traceback in the journal; "" if there is none."""
+    found = [line for line in last_lines(journal, MOST_LINES) if ERROR_LINE.fullmatch(line)]
+    return found[-1][:LONGEST_CAUSE] if found else ""

@@ -18,6 +18,7 @@ class LaunchState:
     Args:
         registered: number of registered worker processes, by private address.
         abandoned: instances of this launch that no longer belong to the cluster.
+        has_scheduler: whether the scheduler has answered.
     """
 
     plan: LaunchPlan
@@ -25,6 +26,7 @@ class LaunchState:
     nodes: dict[str, Node] = field(default_factory=dict)
     registered: dict[str, int] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
+    has_scheduler: bool = False
 
     @property
     def head(self) -> Node:
@@ -71,9 +73,9 @@ class LaunchState:
         return node.role is not Role.HEAD and least is not None and kept >= least
 
     def awaited(self, is_pinned: Callable[[Node], bool]) -> Node:
-        """Return the node that the launch waits for: the head, until its host key is pinned."""
+        """Return the node that the launch waits for: the head, until its scheduler has answered."""
         if self.plan.options.runs_dask:
-            late = self.laggards if self.registered else []
+            late = self.laggards if self.has_scheduler else []
         else:
             late = [node for node in self.snapshot.nodes if node.state != "running"]
         return late[0] if late and is_pinned(self.head) else self.head
@@ -93,5 +95,5 @@ class LaunchState:
         """Remove all nodes from the cluster, and return their ids."""
         ids = tuple(self.nodes)
         self.abandoned.update(ids)
-        self.nodes, self.registered = {}, {}
+        self.nodes, self.registered, self.has_scheduler = {}, {}, False
         return ids

@@ -4,12 +4,16 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from dask_bake.models.cluster import DASHBOARD_PORT, Node
-from dask_bake.ssh.command import Forward, host_of_head
+from dask_bake.errors import BakeError
+from dask_bake.models.cluster import DASHBOARD_PORT, Cluster, Node
+from dask_bake.ssh.command import Forward, host, host_of_head, run_there
 from dask_bake.ssh.keystore import Keys, Keystore
 from dask_bake.ssh.scheduler_http import REQUEST_TIMEOUT, get_json, worker_count, workers_per_host
 from dask_bake.ssh.transport import DIRECT, Transport
 from dask_bake.ssh.tunnel import Tunnel, connect_to, private_socket
+
+JOURNAL_LINES = 300
+JOURNAL_TIMEOUT = 15.0
 
 
 class SshHeadConnection:
@@ -56,6 +60,15 @@ class SshHeadConnection:
         tunnel = self._tunnel_to(head)
         return self._ask(tunnel.forwards[0]) if tunnel.advance() else None
 
+    def journal(self, cluster: Cluster, node: Node, unit: str) -> str:
+        """Return the last lines of a unit's journal on a node; "" if they cannot be read within seconds."""
+        words = ["sudo", "-n", "journalctl", "-u", unit, "-n", str(JOURNAL_LINES), "-o", "cat", "--no-pager"]
+        try:
+            done = run_there(host(cluster, node, self._keystore, self._transport), words, JOURNAL_TIMEOUT)
+        except BakeError:
+            return ""
+        return done.stdout if done.returncode == 0 else ""
+
     def close(self) -> None:
         """Close the tunnel."""
         if self._tunnel is not None:
@@ -68,10 +81,10 @@ class SshHeadConnection:
         self._keystore.delete()
 
     def _tunnel_to(self, head: Node) -> Tunnel:
-        host = host_of_head(head, self._keystore, self._transport)
-        if self._tunnel is None or self._tunnel.host != host:
+        reached = host_of_head(head, self._keystore, self._transport)
+        if self._tunnel is None or self._tunnel.host != reached:
             self.close()
-            self._tunnel = Tunnel(host, [Forward(private_socket(DASHBOARD_PORT), DASHBOARD_PORT)])
+            self._tunnel = Tunnel(reached, [Forward(private_socket(DASHBOARD_PORT), DASHBOARD_PORT)])
             self._total = -1
         return self._tunnel
 

@@ -83,6 +83,8 @@ class Tunnel:
         # ssh forwards in order, all or none, so probing the last is enough (and does not start JupyterLab's
         # socket). A port may be another user's; a private socket is ssh's.
         self._is_up = self._is_up or is_open(self.forwards[-1])
+        if self._is_up:
+            self.trouble = ""  # a complaint of the time before is not why anything fails now
         return self._is_up
 
     def wait(

@@ -60,6 +60,67 @@ def test_a_timeout_says_what_was_waited_for_and_shows_the_console_of_late_nodes(
     assert cloud.left == []
 
 
+FAILING = """Traceback (most recent call last):
+  File "/opt/dask/bin/dask", line 8, in <module>
+ModuleNotFoundError: No module named 'nosuchmodule'
+dask-worker.service: Main process exited, code=exited, status=1/FAILURE
+dask-worker.service: Scheduled restart job, restart counter is at {}.
+"""
+
+
+@pytest.mark.parametrize(
+    ("restarts", "message"),
+    [
+        (
+            3,
+            "the worker on node 1 does not start, at 3 restarts:"
+            " ModuleNotFoundError: No module named 'nosuchmodule'",
+        ),
+        (
+            2,
+            "waited 300 s for all workers to register: 0 of 4 workers registered, node 1 is late:"
+            " ModuleNotFoundError: No module named 'nosuchmodule'",
+        ),
+    ],
+)
+def test_a_worker_that_cannot_start_is_blamed_with_the_error_of_its_journal(restarts, message):
+    cloud, events, clock = FakeCloud(), [], FakeClock()
+    journal = "".join(FAILING.format(number + 1) for number in range(restarts))
+    connection = FakeHeadConnection(cloud, limit=0, journals={"i-1 dask-worker": journal})
+
+    with pytest.raises(NotReadyError) as caught:
+        launch(a_plan(), cloud, connection, notify=events.append, clock=clock, sleep=clock.sleep)
+
+    assert caught.value.message == message
+    assert (clock.now < 100 + 60) is (restarts == 3)
+    lines = [event.line for event in events if isinstance(event, Output)]
+    assert f"node 1: dask-worker.service: Scheduled restart job, restart counter is at {restarts}." in lines
+    assert cloud.left == []
+
+
+def test_a_scheduler_that_cannot_start_is_blamed_although_ssh_works():
+    class Failing(FakeHeadConnection):
+        """A head whose SSH works and whose scheduler does not."""
+
+        def registered(self, head):
+            return None
+
+    cloud = FakeCloud()
+    journal = "".join(FAILING.format(number) for number in range(1, 6))
+
+    with pytest.raises(NotReadyError, match="the scheduler on node 0 does not start, at 5 restarts"):
+        start(cloud, Failing(cloud, journals={"i-0 dask-scheduler": journal}))
+
+
+def test_errors_that_differ_between_restarts_do_not_end_the_wait():
+    cloud = FakeCloud()
+    journal = "".join(FAILING.format(number).replace("nosuchmodule", f"m{number}") for number in range(1, 6))
+    connection = FakeHeadConnection(cloud, limit=0, journals={"i-1 dask-worker": journal})
+
+    with pytest.raises(NotReadyError, match="waited 300 s"):
+        start(cloud, connection)
+
+
 def test_transient_errors_during_a_launch_are_retried_with_one_note():
     silent = [Fault("nodes", OutcomeUnknownError("EC2 could not be reached"), nth=n) for n in range(1, 9)]
     silent += [Fault("console_output", TransientError("AWS is throttling"), nth=n) for n in (1, 2)]
