@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -189,6 +190,13 @@ def dask_address(path: Path, *, tls: bool) -> str:
     return f"{TLS_SCHEME if tls else SCHEME}://{path}"
 
 
+def _is_kept(folder: Path) -> bool:
+    """Return whether no other user can rename what this user makes in the folder."""
+    status = folder.stat()
+    is_own = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return is_own or bool(status.st_mode & stat.S_ISVTX)
+
+
 def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return a path for a Unix socket in a new folder that only this user can enter; ``Tunnel`` removes it.
 
@@ -196,8 +204,8 @@ def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> 
     """
     bases = [environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp's
     for base in bases:
-        if SOCKET_FOLDER.fullmatch(base):
-            with suppress(OSError):
+        with suppress(OSError):
+            if SOCKET_FOLDER.fullmatch(base) and _is_kept(Path(base)):
                 return Path(tempfile.mkdtemp(prefix="dask-bake-", dir=base)) / str(name)
     raise BakeError(
         "there is no folder for the sockets of an SSH connection",

@@ -121,3 +121,12 @@ def test_a_folder_that_cannot_have_the_socket_is_not_used(folder):
 
     assert str(path).startswith(f"{tempfile.gettempdir()}/dask-bake-")
     assert len(str(path)) < 104
+
+
+@pytest.mark.parametrize(("mode", "is_used"), [(0o700, True), (0o755, True), (0o777, False), (0o1777, True)])
+def test_a_folder_in_which_others_can_rename_is_not_used(mode, is_used):
+    with tempfile.TemporaryDirectory(dir="/tmp") as shared:
+        Path(shared).chmod(mode)
+        path = private_socket(8787, {"XDG_RUNTIME_DIR": shared})
+        path.parent.rmdir()
+        assert (path.parent.parent == Path(shared)) is is_used
