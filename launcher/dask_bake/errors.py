@@ -35,6 +35,10 @@ class UsageError(BakeError):
         super().__init__(message, hint=hint)
 
 
+class NoClusterError(UsageError):
+    """A name that no cluster has; for ``down`` there is nothing left to do."""
+
+
 class NotReadyError(BakeError):
     """A failure of instances that were started to become ready."""
 

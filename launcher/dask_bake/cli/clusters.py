@@ -208,8 +208,12 @@ def extend_command(cluster_flags: ClusterFlags, *, by: str, json_output: bool) -
 @yes_option
 @json_option
 def down_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
-    """End a cluster, and remove all of its resources."""
+    """End a cluster, and remove all of its resources.
+
+    The exit code is 0 as well if the named cluster is gone already.
+    """
     from dask_bake.commands import clusters
+    from dask_bake.errors import NoClusterError
 
     ignore_hangup()
     words = (
@@ -221,10 +225,18 @@ def down_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
     )
     again = complete(command_line("down", *words), cluster_flags.cloud.flags)
     with clusters.nothing_ended(again) as ending:
-        session = open_cluster(cluster_flags)
-        return clusters.down(
-            session.cloud, session.ec2, session.terminal, ending, name=session.name, json_output=json_output
-        )
+        try:
+            session = open_cluster(cluster_flags)
+            return clusters.down(
+                session.cloud,
+                session.ec2,
+                session.terminal,
+                ending,
+                name=session.name,
+                json_output=json_output,
+            )
+        except NoClusterError as gone:
+            return clusters.show_gone(gone, open_terminal(cluster_flags.cloud), json_output=json_output)
 
 
 destroy_command = click.Command(

@@ -8,7 +8,7 @@ from functools import partial
 from dask_bake.clusters.condition import State, condition, end_reason, is_valid
 from dask_bake.clusters.naming import OF_A_BAKE
 from dask_bake.ec2.protocols import ClusterQueries
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import BakeError, NoClusterError, UsageError
 from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud, Role
 from dask_bake.models.cluster import Cluster, Node
@@ -69,10 +69,10 @@ def find(edge: ClusterQueries, cloud: Cloud, name: str | None) -> Cluster:
             f" {cluster_command('ssh', clusters[0].name)}",
         )
     where = f"in {cloud.name} {cloud.region}"
-    raise UsageError(
-        f"there is no cluster named {name} {where}" if name else f"there is no cluster {where}",
-        hint=f"there is {names}" if names else "dask-bake launch starts one",
-    )
+    hint = f"there is {names}" if names else "dask-bake launch starts one"
+    if name is not None:
+        raise NoClusterError(f"there is no cluster named {name} {where}", hint=hint)
+    raise UsageError(f"there is no cluster {where}", hint=hint)
 
 
 def assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], cloud: Cloud) -> Cluster:

@@ -12,7 +12,7 @@ from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
-from dask_bake.errors import BakeError, CommandInterruptedError, UsageError
+from dask_bake.errors import BakeError, CommandInterruptedError, NoClusterError, UsageError
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
@@ -21,6 +21,7 @@ from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import check_reachable, find_node, local_keystore, prepare_host, query_head
 from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.view import cluster_json, clusters
+from dask_bake.view.layout import counted
 from dask_bake.view.terminal import Terminal
 
 
@@ -121,6 +122,14 @@ def nothing_ended(again: str) -> Iterator[Ending]:
         ) from error
 
 
+def show_gone(gone: NoClusterError, terminal: Terminal, *, json_output: bool) -> int:
+    """Report that the cluster to be ended is gone already."""
+    if json_output:
+        terminal.write_json(None)
+    terminal.err.print(f"{gone.message[0].upper()}{gone.message[1:]}: nothing is to be ended.")
+    return 0
+
+
 def down(
     cloud: Cloud, ec2: Ec2, terminal: Terminal, ending: Ending, *, name: str | None, json_output: bool
 ) -> int:
@@ -138,5 +147,7 @@ def down(
     if json_output:
         terminal.write_json(cluster_json.cluster_document(cluster))
     else:
-        terminal.out.print(f"{cluster.name} is gone: {len(cluster.nodes)} nodes ended in {seconds:.1f} s.")
+        terminal.out.print(
+            f"{cluster.name} is gone: {counted(len(cluster.nodes), 'node')} ended in {seconds:.1f} s."
+        )
     return 0

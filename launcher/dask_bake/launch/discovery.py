@@ -1,7 +1,8 @@
 """Look-ups of everything that a launch depends on: concurrent and read-only."""
 
+import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -114,14 +115,29 @@ def find_types(
     except UsageError as error:
         for name in names:
             if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-])", error.message):
-                raise no_such_type(options, name) from error
+                raise no_such_type(options, name, similar_types(ec2, name)) from error
         raise
 
 
-def no_such_type(options: LaunchOptions, name: str) -> UsageError:
+def no_such_type(options: LaunchOptions, name: str, similar: Sequence[str] = ()) -> UsageError:
     """Return the error for a type that EC2 does not know; it names the option with the type."""
     flag = "--type" if name in options.type else "--head-type"
-    return UsageError(f"{flag} {name}: there is no such type in this region", hint="such as m6i.2xlarge")
+    hint = f"did you mean {' or '.join(similar)}?" if similar else "such as m6i.2xlarge"
+    return UsageError(f"{flag} {name}: there is no such type in this region", hint=hint)
+
+
+def similar_types(ec2: LaunchQueries, name: str) -> list[str]:
+    """Return types of the region with similar names; empty if EC2 does not list them."""
+    family = re.match(r"[a-z]+[0-9]*", name)
+    if family is None:
+        return []
+    try:
+        offered = {kind for kind, _ in ec2.offerings((f"{family[0]}*",))}
+    except BakeError:  # only a hint needs them
+        return []
+    kinds = sorted(kind for kind in offered if "*" not in kind)
+    of_family = [kind for kind in kinds if kind.startswith(f"{name}.")][:3]
+    return of_family or difflib.get_close_matches(name, kinds, cutoff=0.4)
 
 
 def find_subnets(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Subnet, ...]:

@@ -133,7 +133,7 @@ def pairs(value: object, origin: str) -> Pairs:
     """Parse ``KEY=VALUE`` strings, or a mapping, with one value for each key."""
     if isinstance(value, Mapping):
         return tuple((string(key, origin), _plain(each)) for key, each in value.items())
-    return _split_pairs(strings(value, origin), origin, "=", hint="for example team=weather")
+    return _split_pairs(strings(value, origin), origin, "=", hint="write NAME=VALUE")
 
 
 def dask_ec2_tags(value: object, origin: str) -> Pairs:

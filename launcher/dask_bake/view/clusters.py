@@ -33,7 +33,8 @@ def ready_panel(
     name = "" if cluster.name == "dask" else cluster.name
     ssh, connect, down = (complete(cluster_command(each, name), flags) for each in ("ssh", "connect", "down"))
     shell = ("On the head", Text(ssh, "bold"))
-    workers = f"{registered} on {len(cluster.workers)} nodes, {registered * cluster.nthreads} threads"
+    there, threads = len(cluster.workers), registered * cluster.nthreads
+    workers = f"{registered} on {layout.counted(there, 'node')}, {layout.counted(threads, 'thread')}"
     call = python_call(*filter(None, [name]), flags=flags)
     dask = (
         ("Scheduler", Text(scheduler_address(cluster), "cyan")),

@@ -240,13 +240,51 @@ def test_an_image_of_another_python_is_launched_only_with_allow_mismatch(aws, im
 
 
 @pytest.mark.parametrize(
-    "command", [["status", "nope"], ["down", "nope"], ["ssh", "--name", "nope"], ["connect", "nope"]]
+    "command", [["status", "nope"], ["extend", "nope"], ["ssh", "--name", "nope"], ["connect", "nope"]]
 )
 def test_an_unknown_cluster_is_a_usage_error(aws, command, capsys):
     assert run(command) == 2
     assert capsys.readouterr().err == (
         "Error: there is no cluster named nope in aws us-east-1\nHint: dask-bake launch starts one\n"
     )
+
+
+def test_ending_a_cluster_that_is_gone_already_is_a_success(aws, image, cloud, tmp_path, capsys):
+    file = tmp_path / "cluster.yaml"
+    launch(cloud, replace(OPTIONS, file=file))
+    assert run(["down", "dask"]) == 0
+    capsys.readouterr()
+
+    for words in (["dask"], ["dask", "--json"], ["--file", str(file)]):
+        assert run(["down", *words]) == 0
+        shown = capsys.readouterr()
+        assert "There is no cluster named dask in aws us-east-1: nothing is to be ended." in shown.err
+        assert shown.out == ("null\n" if "--json" in words else "")
+    assert run(["down"]) == 2
+
+
+def test_a_cluster_that_lost_a_node_or_ended_is_shown_with_exit_code_1(aws, image, cloud, capsys):
+    launch(cloud)
+    assert run(["status"]) == 0
+    nodes = {
+        tag["Value"]: instance["InstanceId"]
+        for reservation in aws.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        for tag in instance["Tags"]
+        if tag["Key"] == Tag.ROLE
+    }
+    aws.terminate_instances(InstanceIds=[nodes["worker"]])
+    capsys.readouterr()
+
+    assert run(["status"]) == 1
+    assert "has 1 of its 2 worker nodes" in capsys.readouterr().out
+    aws.terminate_instances(InstanceIds=[nodes["head"]])
+    assert run(["status"]) == 1
+    assert "has no head node" in " ".join(capsys.readouterr().out.split())
+    assert run(["ls"]) == 0
+    assert "no head" in capsys.readouterr().out
+    with pytest.raises(UsageError, match="cluster dask has no head node"):
+        api.connect("dask", cloud="aws", region="us-east-1")
 
 
 def test_an_unknown_node_number_is_a_usage_error(aws, image, cloud, capsys):

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from fnmatch import fnmatchcase
 
 import pytest
 
@@ -90,3 +91,29 @@ def test_a_launch_that_may_not_list_instances_is_refused_before_anything_is_made
 
     with pytest.raises(BakeError, match="ec2:DescribeInstances"):
         chosen(LaunchOptions(), Unlisting({"self": (BAKED,)}))
+
+
+class Offering(FakeQueries):
+    """A region that offers some types, and lists them for a pattern."""
+
+    def offerings(self, names):
+        kinds = ("m6i.large", "m6i.2xlarge", "m6i.metal", "m6g.2xlarge", "g5.xlarge")
+        return frozenset(
+            (kind, "us-east-1a") for kind in kinds if any(fnmatchcase(kind, each) for each in names)
+        )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ("m6i.2xlarg", "did you mean m6i.2xlarge or "),
+        ("g5", "did you mean g5.xlarge?"),
+        ("m99", "such as m6i.2xlarge"),
+        ("2xlarge", "such as m6i.2xlarge"),
+    ],
+)
+def test_the_error_for_an_unknown_type_names_similar_ones(wrong, hint):
+    with pytest.raises(BakeError) as caught:
+        discover(LaunchOptions(type=(wrong,)), CLOUD, Offering(), lambda: "192.0.2.7/32")
+
+    assert caught.value.hint.startswith(hint)
