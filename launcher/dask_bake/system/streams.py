@@ -10,7 +10,9 @@ def escape_unencodable(*streams: TextIO | None) -> None:
     """Make the streams write a character that their encoding lacks as an escape such as ``\\xfc``."""
     for stream in streams:
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            # A stream whose descriptor became a pipe later still counts as seekable, and cannot be.
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 class TolerantStream:

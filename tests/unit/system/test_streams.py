@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dask_bake.system.streams import TolerantStream
+from dask_bake.system.streams import TolerantStream, escape_unencodable
 
 
 def test_writing_to_a_closed_pipe_raises_nothing():
@@ -24,6 +24,18 @@ def test_writing_to_a_closed_pipe_raises_nothing():
             tolerant.flush()
 
         assert Path(f"/proc/self/fd/{writing}").readlink() == Path(os.devnull)
+
+
+def test_a_stream_whose_file_became_a_pipe_is_left_as_it_is(tmp_path):
+    reading, writing = os.pipe()
+    with (tmp_path / "output").open("w") as stream:
+        os.dup2(writing, stream.fileno())
+        escape_unencodable(stream)
+        stream.write("one\n")
+        stream.flush()
+        assert os.read(reading, 9) == b"one\n"
+    os.close(reading)
+    os.close(writing)
 
 
 def test_text_is_written_unchanged():
