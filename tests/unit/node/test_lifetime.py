@@ -58,10 +58,16 @@ def test_a_head_whose_lifetime_is_over_for_five_minutes_is_powered_off(guard, te
     assert guard(text, role="head", **limits) == ([OFF] if is_over else [])
 
 
-def test_workers_and_other_instances_are_left_alone(guard):
-    """Workers follow the head, whose lifetime may have been extended."""
-    assert guard(ago(99 * HOUR), role="worker", lifetime=HOUR) == []
+def test_a_worker_is_powered_off_ten_minutes_after_its_head(guard):
+    """It may keep a dead connection; the head tells it how long the lifetime is."""
+    assert guard(ago(HOUR + 800), role="worker", lifetime=HOUR) == []
+    assert guard(ago(2 * HOUR, extended=HOUR), role="worker", lifetime=HOUR) == []
+    assert guard(ago(HOUR + 1000), role="worker", lifetime=HOUR) == [OFF]
+
+
+def test_other_instances_are_left_alone(guard):
     assert guard(ago(99 * HOUR), lifetime=HOUR) == []
+    assert guard(ago(99 * HOUR), role="other", lifetime=HOUR) == []
 
 
 @pytest.mark.parametrize("text", [None, "", "boot", "boot x y z", "no newline"])

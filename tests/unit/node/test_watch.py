@@ -72,6 +72,7 @@ def node(monkeypatch, tmp_path, capsys):
     node = Node(monkeypatch, tmp_path, capsys)
     yield node
     node.program.ClusterStatusHandler.over = ""
+    node.program.ClusterStatusHandler.extended = 0.0
 
 
 def test_a_head_in_use_writes_its_state_and_does_nothing(node):
@@ -259,6 +260,29 @@ def test_a_worker_follows_a_head_that_has_ended_the_cluster(node, monkeypatch):
     assert before == []
     assert node.announced == ["DASK-BAKE-END over: the head has ended the cluster: why"]
     assert node.commands == POWER_OFF
+
+
+def test_a_worker_records_the_extensions_of_its_head(node, monkeypatch):
+    """For the guard of its lifetime; what it has heard stays when the head is gone, also after a reboot."""
+    node.program.ClusterStatusHandler.extended = 600.0
+    server = serve_status(node, monkeypatch)
+    try:
+        watch = node.watch("worker")
+        watch._is_spot = False
+        watch.look()
+    finally:
+        server.shutdown()
+        server.server_close()
+    watch.look()
+    began = watch_facts.read_record().began
+    node.reboot(passed=100.0)
+    watch = node.watch("worker")
+    watch._is_spot = False
+    watch.look()
+
+    record = watch_facts.read_record()
+    assert (record.boot, record.extended, abs(record.began - began) < 5) == ("second", 600.0, True)
+    assert not (node.folder / "extensions").exists()
 
 
 def test_a_worker_that_disconnects_at_once_does_not_disturb_the_head(node, monkeypatch):

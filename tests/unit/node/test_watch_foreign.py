@@ -164,6 +164,15 @@ def test_a_malformed_status_is_none(monkeypatch, answer):
         assert facts.cluster_status("127.0.0.1") is None
 
 
+@pytest.mark.parametrize("extended", [-1, 10**12, True, "600", None, float("nan")])
+def test_an_extension_that_is_no_sensible_number_is_none(monkeypatch, extended):
+    answer = json.dumps({"over": "", "extended": extended})
+    with serve(lambda connection: connection.sendall(answer.encode())) as server:
+        monkeypatch.setattr(facts, "PORT", server.getsockname()[1])
+
+        assert facts.cluster_status("127.0.0.1") == {"over": ""}
+
+
 def test_a_reason_has_no_control_characters(monkeypatch):
     answer = json.dumps({"over": "its\x1b[2J\nlifetime\u009b"})
     with serve(lambda connection: connection.sendall(answer.encode())) as server:

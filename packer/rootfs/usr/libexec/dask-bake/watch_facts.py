@@ -241,7 +241,7 @@ def has_busy_kernel() -> bool:
     return any(isinstance(each, dict) and each.get("execution_state") == "busy" for each in kernels)
 
 
-def cluster_status(address: str, timeout: float = 2.0) -> dict[str, str] | None:
+def cluster_status(address: str, timeout: float = 2.0) -> dict[str, Any] | None:
     """Return what the head's watch tells its workers, or None if it does not answer."""
     deadline = time.monotonic() + timeout
     try:
@@ -252,7 +252,10 @@ def cluster_status(address: str, timeout: float = 2.0) -> dict[str, str] | None:
     if not (isinstance(found, dict) and isinstance(found.get("over"), str)):
         return None
     # Another program may listen there while the head's watch restarts.
-    return {"over": "".join(filter(str.isprintable, found["over"]))[:500]}
+    status: dict[str, Any] = {"over": "".join(filter(str.isprintable, found["over"]))[:500]}
+    if _is_number(extended := found.get("extended"), float) and 0 < extended < 2**31:
+        status["extended"] = float(extended)
+    return status
 
 
 class Metadata:
