@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from dask_bake.clusters.naming import OF_A_BAKE
 from dask_bake.hints import cluster_command, command_line
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.resources import GRACE_PERIOD, are_left_over, creation_time
-from dask_bake.options.values import CLUSTER_NAME
+from dask_bake.options.values import CLUSTER_NAME, OF_A_BAKE
 
 END_LINE = re.compile(r"DASK-BAKE-END \w+: (.*)")
 """What a head prints last on its console before it powers itself off."""

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 from dask_bake.clusters.condition import State, condition, end_reason, is_valid
-from dask_bake.clusters.naming import OF_A_BAKE
 from dask_bake.ec2.protocols import ClusterQueries
 from dask_bake.errors import BakeError, NoClusterError, UsageError
 from dask_bake.hints import cluster_command
@@ -14,7 +13,7 @@ from dask_bake.models.cloud import Cloud, Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
-from dask_bake.options.values import quoted
+from dask_bake.options.values import OF_A_BAKE, quoted
 from dask_bake.system.concurrency import gather
 
 EVERY = {Tag.MANAGED: "true"}

@@ -1,6 +1,5 @@
 """Names, tags and rules of a cluster's security groups, and the errors for a name in use."""
 
-import re
 from datetime import UTC, datetime
 
 from dask_bake.errors import BakeError
@@ -8,8 +7,6 @@ from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Rule
 
 DEFAULT_USER = "admin"
-OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
-"""Names of a bake's temporary instances, found as a cluster only when given by name."""
 
 
 def group_name(cluster: str) -> str:

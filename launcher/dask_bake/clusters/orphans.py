@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from dask_bake.clusters.naming import OF_A_BAKE
 from dask_bake.models.resources import GRACE_PERIOD, Resource, ResourceKind
+from dask_bake.options.values import OF_A_BAKE
 
 BAKING = timedelta(hours=6)
 """Maximum age of a bake's instance: each step ends within an hour, unless ``--timeout`` is longer."""

@@ -64,6 +64,9 @@ HINTS: Mapping[str, str] = {
     " or take another --volume-type, or fewer nodes",
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "aws iam create-service-linked-role"
     " --aws-service-name spot.amazonaws.com, once in the account; or leave out --spot",
+    "SecurityGroupLimitExceeded": "dask-bake reap removes groups that clusters left; or ask for more under"
+    " Service Quotas, Amazon Virtual Private Cloud, 'VPC security groups per Region'",
+    "RulesPerSecurityGroupLimitExceeded": "give fewer blocks with --cidr",
     "OptInRequired": "sign the account up for EC2; or accept the image's terms where the message says",
     "PendingVerification": "AWS is verifying the account and sends an e-mail when it is done",
     "Blocked": "AWS has blocked the account: contact AWS Support",

@@ -3,18 +3,25 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dask_bake.errors import UsageError
 from dask_bake.options.checks import check
 from dask_bake.options.configuration import Configuration, resolve, sources_in_errors
 from dask_bake.options.launch import CloudOptions, LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.settings_table import CLOUD
+from dask_bake.options.values import OF_A_BAKE
 
 
 def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> LaunchOptions:
     """Return the checked options of a launch: flag, then configuration, then default."""
     values = resolve(OPTIONS, flags, configuration)
     with sources_in_errors(OPTIONS, flags, configuration):
-        return checked(LaunchOptions(**values))
+        options = checked(LaunchOptions(**values))
+    if OF_A_BAKE.fullmatch(options.name):
+        raise UsageError(
+            f"--name {options.name}: such names are those of a bake's instances", hint="choose another name"
+        )
+    return options
 
 
 def checked(options: LaunchOptions) -> LaunchOptions:

@@ -27,6 +27,8 @@ DIGITS = "use digits, at most 18"
 LONGEST_SHOWN = 100
 """Number of characters of a value that an error message repeats."""
 GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
+OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
+"""Names of a bake's temporary instances, found as a cluster only when given by name."""
 CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 

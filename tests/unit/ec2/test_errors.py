@@ -16,6 +16,7 @@ from dask_bake.errors import BakeError, OutcomeUnknownError
         ("UnauthorizedOperation", "these AWS credentials may not call ec2:DescribeInstanceTypes"),
         ("VcpuLimitExceeded", "the account's quota is too small: why"),
         ("RequestLimitExceeded", "AWS is throttling DescribeInstanceTypes: why"),
+        ("SecurityGroupLimitExceeded", "why"),
         ("SomethingElse", r"DescribeInstanceTypes failed: why \(SomethingElse\)"),
     ],
 )

@@ -111,3 +111,10 @@ def test_an_error_about_an_option_of_a_bake_names_its_source():
 
 def configured(**values):
     return {key: ConfiguredValue(value, "a.yaml", f"{key} in a.yaml") for key, value in values.items()}
+
+
+@pytest.mark.parametrize("name", ["image-0123456789ab", "image-0123456789ab-proof"])
+def test_a_name_of_a_bake_s_instances_is_refused(name):
+    """Commands without a name do not find such a cluster."""
+    with pytest.raises(UsageError, match="a bake's instances"):
+        launch_options({"name": name}, {})
