@@ -8,6 +8,8 @@ security group's name is. ``cluster_file`` reads the file that ``launch --file``
 cluster is meant, and everything else is looked up. A file that ``CLUSTERFILE`` names is ignored if an option
 contradicts it; for a file given with ``--file`` that is an error.
 
+- ``condition`` decides, without a request, whether a cluster is starting, up, degraded, ended or foreign, and
+  says why; every command uses its words.
 - ``teardown`` removes the resources with given tags: instances, then key pairs, then security groups, which
   are last because a cluster is found by them. It serves ``down``, a failed launch, a bake and ``reap``. It
   repeats until EC2 has listed nothing twice in a row, since EC2 may list a new instance late. If anything may
