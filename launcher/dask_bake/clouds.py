@@ -127,6 +127,7 @@ def local_cloud(url: str, credentials: Credentials, region: str | None) -> Cloud
         address_url="",
         endpoint_url=url,
         environment=tuple(environment.items()),
+        credentials_file=credentials.file,
         architectures=tuple(each for each in Architecture if each.machine == platform.machine()),
         is_free=True,
     )

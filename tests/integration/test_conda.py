@@ -161,6 +161,8 @@ def test_a_package_with_another_hash_than_the_lock_is_refused(
 ):
     """The channel serves other bytes under the same name, and the cache is empty."""
     before = cloud.live_instances()
+    (tmp_path / "dask-bake").mkdir()
+    (tmp_path / "dask-bake" / "packer").symlink_to(cloud.cache / "packer")
     channel.corrupt.add("toolz-" + conda_image["packages"]["toolz"] + "-py_0.conda")
     try:
         done = cloud.attempt(

@@ -9,7 +9,7 @@ from dask_bake.clusters.condition import State, condition, end_reason, is_valid
 from dask_bake.ec2.protocols import ClusterQueries
 from dask_bake.errors import BakeError, NoClusterError, UsageError
 from dask_bake.hints import cluster_command
-from dask_bake.models.cloud import Cloud, Role
+from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
@@ -78,7 +78,7 @@ def assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], 
     """Return the cluster of that name: its nodes, its groups, and the ended nodes of its launch."""
     own_nodes = sorted(
         (node for node in nodes if dict(node.tags).get(Tag.CLUSTER) == name),
-        key=lambda node: (node.role is Role.FOREIGN, node.index, node.id),
+        key=lambda node: (node.role is None, node.index, node.id),
     )
     own_groups = tuple(group for group in groups if dict(group.tags).get(Tag.CLUSTER) == name)
     there = tuple(node for node in own_nodes if node.state != "terminated")

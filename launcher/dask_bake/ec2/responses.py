@@ -142,8 +142,8 @@ def node(answer: "InstanceTypeDef") -> Node:
     )
 
 
-def _role(tagged: str) -> Role:
-    return Role(tagged) if tagged in (Role.HEAD, Role.WORKER) else Role.FOREIGN
+def _role(tagged: str) -> Role | None:
+    return Role(tagged) if tagged in tuple(Role) else None
 
 
 def end_time(answer: Mapping[str, Any]) -> datetime | None:

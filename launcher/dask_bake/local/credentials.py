@@ -9,6 +9,7 @@ import secrets
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.local.settings import Settings
@@ -25,6 +26,7 @@ class Credentials:
 
     access_key: str
     secret_key: str = field(repr=False)
+    file: Path | None = field(default=None, compare=False)
 
 
 def owner_uid(environ: Mapping[str, str] = os.environ) -> int:
@@ -59,7 +61,9 @@ def read_credentials(settings: Settings) -> Credentials:
     try:
         content.read_string(settings.credentials_file.read_text())
         pair = content[SECTION]
-        return Credentials(pair["aws_access_key_id"], pair["aws_secret_access_key"])
+        return Credentials(
+            pair["aws_access_key_id"], pair["aws_secret_access_key"], settings.credentials_file
+        )
     except PermissionError:
         raise foreign_cloud_error(settings) from None
     except (OSError, KeyError, ValueError, configparser.Error) as error:

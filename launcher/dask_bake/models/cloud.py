@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 DEBIAN_ACCOUNT = "136693071363"
 """The account that publishes Debian's images (wiki.debian.org/Cloud/AmazonEC2Image)."""
 
 
 class Role(StrEnum):
-    """The role of a node in its cluster; ``foreign`` is one that this version does not know."""
+    """The role of a node in its cluster."""
 
     HEAD = "head"
     WORKER = "worker"
-    FOREIGN = "foreign"
 
 
 class Market(StrEnum):
@@ -73,13 +73,16 @@ class Architecture(StrEnum):
 class Cloud:
     """An EC2 API: AWS's, or the local cloud's.
 
-    This is the only place where the two differ. ``architectures`` are those of the machines that it has.
-    ``environment`` is what a child process (Packer, s3fs) needs
-    to reach the same cloud; ``address_url`` answers with the address that the cloud sees the caller under;
-    the local cloud says it itself.
-    ``is_free`` says that nothing costs anything there.
-    ``profile`` is the one of the user's AWS profiles that was asked for. ``flags`` are those by which
-    the command line chose this cloud: a hint that names a command repeats them.
+    This is the only place where the two differ.
+
+    Args:
+        address_url: responds with the address under which AWS sees the caller; empty for the local cloud.
+        environment: variables with which a child process (Packer, s3fs) reaches the same cloud.
+        credentials_file: the local cloud's key pair, in the format of AWS's shared credentials file.
+        architectures: those of the cloud's machines.
+        profile: the AWS profile that the user chose.
+        is_free: whether nothing costs anything there.
+        flags: the options that chose this cloud; a hint that names a command repeats them.
     """
 
     name: str
@@ -87,6 +90,7 @@ class Cloud:
     address_url: str
     endpoint_url: str | None = None
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # it may have a secret key
+    credentials_file: Path | None = None
     architectures: tuple[Architecture, ...] = tuple(Architecture)
     profile: str | None = None
     is_free: bool = False

@@ -17,11 +17,15 @@ JUPYTER_TOKEN_FILE = "/var/lib/dask-jupyter/token"  # noqa: S105 - its name; the
 
 @dataclass(frozen=True)
 class Node:
-    """An instance of a cluster, as EC2 describes it; ``index`` 0 is the head."""
+    """An instance of a cluster, as EC2 describes it; ``index`` 0 is the head.
+
+    Args:
+        role: ``None`` if its tag has none that this version knows.
+    """
 
     id: str
     index: int
-    role: Role
+    role: Role | None
     state: str
     private_address: str
     public_address: str | None
@@ -32,6 +36,11 @@ class Node:
     state_reason: str = ""
     ended: datetime | None = None
     tags: Tags = ()
+
+    @property
+    def role_text(self) -> str:
+        """The role for people and programs: ``head``, ``worker`` or ``foreign``."""
+        return str(self.role or "foreign")
 
     @property
     def is_live(self) -> bool:
@@ -126,7 +135,7 @@ class Cluster:
     @property
     def size(self) -> int:
         """The number of nodes that it should have; never fewer than it has."""
-        there = sum(node.role is not Role.FOREIGN for node in self.nodes)
+        there = sum(node.role is not None for node in self.nodes)
         return max(_number(self._tag(Tag.COUNT, "0")), there)
 
     @property
@@ -140,9 +149,9 @@ class Cluster:
         roles = [
             f"{node.id} has the unknown role {dict(node.tags).get(Tag.ROLE, '')!r}"
             for node in self.nodes
-            if node.role is Role.FOREIGN
+            if node.role is None
         ]
-        known = [node for node in self.nodes if node.role is not Role.FOREIGN]
+        known = [node for node in self.nodes if node.role is not None]
         tags = {(key, value) for node in known for key, value in node.tags if not _is_known(key, value)}
         return (*roles, *(f"the tag {key} is {value!r}" for key, value in sorted(tags)))
 

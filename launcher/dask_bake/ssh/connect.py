@@ -13,7 +13,7 @@ from dask_bake.ec2.protocols import ClusterApi
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.hints import cluster_command
-from dask_bake.models.cloud import Cloud, Connect, Role
+from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.ssh.command import Forward, Host, host, read_file
 from dask_bake.ssh.head_connection import SshHeadConnection
@@ -31,7 +31,7 @@ def find_node(cluster: Cluster, index: int) -> Node:
     Raises:
         UsageError: if there is none; where the head is gone, or the whole cluster, it says when and why.
     """
-    known = [node for node in cluster.nodes if node.role is not Role.FOREIGN]
+    known = [node for node in cluster.nodes if node.role is not None]
     for node in known:
         if node.index == index:
             return node

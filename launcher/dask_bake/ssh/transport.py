@@ -4,6 +4,7 @@ import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Cloud, Connect
@@ -37,6 +38,7 @@ class Transport:
     Args:
         environment: variables with which the AWS CLI reaches the same cloud.
         profile: the AWS profile that the user chose.
+        credentials_file: the file from which the AWS CLI reads the keys of the local cloud.
         endpoint: the Instance Connect Endpoint's id; without it the AWS CLI chooses one.
     """
 
@@ -46,6 +48,7 @@ class Transport:
     environment: tuple[tuple[str, str], ...] = ()
     profile: str | None = None
     endpoint: str | None = None
+    credentials_file: Path | None = None
 
     def address(self, head: Node) -> str:
         """Return the head's address for ssh: public, private behind a bastion, else the instance id."""
@@ -74,8 +77,11 @@ class Transport:
         return self._aws(*tunnel, *through)
 
     def _aws(self, *words: str) -> tuple[str, ...]:
-        # Every user of this machine can read the command line.
-        variables = tuple(f"{key}={value}" for key, value in self.environment if key not in SECRET)
+        # Every user of this machine can read the command line: keys come from a file.
+        variables = [f"{key}={value}" for key, value in self.environment if key not in SECRET]
+        if self.credentials_file is not None:
+            unset = [word for key in (*sorted(SECRET), "AWS_PROFILE") for word in ("-u", key)]
+            variables = [*unset, *variables, f"AWS_SHARED_CREDENTIALS_FILE={self.credentials_file}"]
         program = ("env", *variables, "aws") if variables else ("aws",)
         # Keys in the environment take precedence over AWS_PROFILE, but not over --profile.
         profile = ("--profile", self.profile) if self.profile else ()
@@ -87,15 +93,23 @@ DIRECT = Transport()
 
 def requested_transport(options: LaunchOptions, cloud: Cloud, endpoint: str | None = None) -> Transport:
     """Return the transport that the options of a launch choose."""
-    return Transport(
-        options.transport, options.bastion, cloud.region, cloud.environment, cloud.profile, endpoint
-    )
+    return _transport(options.transport, options.bastion, cloud, endpoint)
 
 
 def transport_of(cluster: Cluster, cloud: Cloud) -> Transport:
     """Return the transport in the cluster's tags."""
+    return _transport(cluster.transport, cluster.bastion, cloud, cluster.endpoint)
+
+
+def _transport(kind: Connect, bastion: str | None, cloud: Cloud, endpoint: str | None) -> Transport:
     return Transport(
-        cluster.transport, cluster.bastion, cloud.region, cloud.environment, cloud.profile, cluster.endpoint
+        kind=kind,
+        bastion=bastion,
+        region=cloud.region,
+        environment=cloud.environment,
+        profile=cloud.profile,
+        endpoint=endpoint,
+        credentials_file=cloud.credentials_file,
     )
 
 
@@ -111,8 +125,8 @@ def check_version(way: Connect) -> None:
     """Raise if the transport is an Instance Connect Endpoint and the AWS CLI is version 1, which lacks it."""
     if way is not Connect.EICE:
         return
-    told = run_with_timeout(["aws", "--version"], VERSION_TIMEOUT)
-    found = re.search(r"aws-cli/(\d+)\S*", told.stdout + told.stderr)
+    done = run_with_timeout(["aws", "--version"], VERSION_TIMEOUT)
+    found = re.search(r"aws-cli/(\d+)\S*", done.stdout + done.stderr)
     if found is not None and int(found[1]) < 2:
         raise BakeError(
             f"the AWS CLI on this machine is {found[0]}, and --connect {way} needs version 2",

@@ -173,7 +173,7 @@ def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
         "instances": [
             {
                 "index": node.index,
-                "role": str(node.role),
+                "role": node.role_text,
                 "uid": node.id,
                 "ip": node.address,
                 "private_ip": node.private_address,
@@ -189,7 +189,7 @@ def metadata_document(cluster: Cluster, key: str) -> dict[str, Any]:
 def _node(node: Node, registered: Mapping[str, int] | None) -> dict[str, Any]:
     return {
         "index": node.index,
-        "role": str(node.role),
+        "role": node.role_text,
         "id": node.id,
         "state": node.state,
         "private_address": node.private_address,

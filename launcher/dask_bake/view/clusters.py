@@ -135,8 +135,8 @@ def _nodes_table(cluster: Cluster, registered: Mapping[str, int] | None) -> Tabl
     table = layout.table(">#", "role", "instance", "address", "state", ">workers")
     for node in cluster.nodes:
         table.add_row(
-            Text("" if node.role is Role.FOREIGN else str(node.index)),
-            Text(str(node.role)),
+            Text("" if node.role is None else str(node.index)),
+            Text(node.role_text),
             Text(node.id),
             Text(node.address),
             Text(node.state, STATE_STYLES.get(node.state, "")),

@@ -89,7 +89,7 @@ class LaunchProgress:
         for node in shown:
             table.add_row(
                 Text(str(node.index)),
-                Text(str(node.role)),
+                Text(node.role_text),
                 Text(node.address),
                 *(self._time(node, phase) for phase in ("requested", "running", "ready")),
                 Text(self._workers(node, cluster)),

@@ -272,7 +272,7 @@ def test_no_value_escapes_from_its_place_in_the_template(role, written):
         return
 
     document = yaml.safe_load(text)
-    user = {"user": written["user"]} if written["user"] is not None else {}
+    user = {"user": {"name": written["user"]}} if written["user"] is not None else {}
     assert {key: document[key] for key in document if key != "write_files"} == {
         "ssh_authorized_keys": [written["public_key"]],
         **user,

@@ -1,5 +1,6 @@
 """SSH transports to the head: exact command lines, and the programs that each one needs."""
 
+import itertools
 import os
 import shlex
 from dataclasses import replace
@@ -122,6 +123,18 @@ def test_the_aws_cli_gets_the_endpoint_and_region_of_the_cloud():
     assert words[0] == "env"
     assert "AWS_ENDPOINT_URL=http://127.0.0.1:5555" in words[1 : words.index("aws")]
     assert words[-2:] == ("--region", "eu-west-1")
+
+
+def test_the_aws_cli_reads_the_local_clouds_keys_from_their_file():
+    """The command line, which all users can read, has no key; keys in the environment are not used."""
+    pair = replace(KEY_PAIR, file=Path("/run/dask-bake/credentials"))
+    cloud = clouds.local_cloud("http://127.0.0.1:5555", pair, None)
+    words = transport_of(a_cluster(a_plan(connect=Connect.EICE)), cloud).proxy(a_cluster().nodes[0])
+    variables = words[: words.index("aws")]
+
+    assert "AWS_SHARED_CREDENTIALS_FILE=/run/dask-bake/credentials" in variables
+    assert ("-u", "AWS_ACCESS_KEY_ID") in itertools.pairwise(variables)
+    assert not [word for word in words if pair.access_key in word or pair.secret_key in word]
 
 
 def test_the_aws_cli_gets_the_profile():
