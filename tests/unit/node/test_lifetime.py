@@ -39,23 +39,25 @@ def ago(seconds, extended=0):
 
 
 @pytest.mark.parametrize(
-    ("text", "limits", "is_over"),
+    ("seconds", "extended", "limits", "is_over"),
     [
-        (ago(2 * HOUR), {"lifetime": HOUR}, True),
-        (ago(HOUR + 200), {"lifetime": HOUR}, False),
-        (ago(HOUR + 200), {"lifetime": HOUR, "grace": 100}, True),
-        (ago(2 * HOUR, extended=2 * HOUR), {"lifetime": HOUR}, False),
-        (ago(4 * HOUR, extended=2 * HOUR), {"lifetime": HOUR}, True),
-        (ago(2 * HOUR), {"lifetime": 2 * HOUR}, False),
-        (ago(9 * 24 * HOUR), {"lifetime": 0}, False),
-        (ago(13 * HOUR), {"lifetime": "twelve hours"}, True),
-        (ago(13 * HOUR), {}, True),
-        (ago(11 * HOUR), {}, False),
-        (ago(2 * HOUR), {"lifetime": "3600.0"}, True),
+        (2 * HOUR, 0, {"lifetime": HOUR}, True),
+        (HOUR + 200, 0, {"lifetime": HOUR}, False),
+        (HOUR + 200, 0, {"lifetime": HOUR, "grace": 100}, True),
+        (2 * HOUR, 2 * HOUR, {"lifetime": HOUR}, False),
+        (4 * HOUR, 2 * HOUR, {"lifetime": HOUR}, True),
+        (2 * HOUR, 0, {"lifetime": 2 * HOUR}, False),
+        (9 * 24 * HOUR, 0, {"lifetime": 0}, False),
+        (13 * HOUR, 0, {"lifetime": "twelve hours"}, True),
+        (13 * HOUR, 0, {}, True),
+        (11 * HOUR, 0, {}, False),
+        (2 * HOUR, 0, {"lifetime": "3600.0"}, True),
     ],
 )
-def test_a_head_whose_lifetime_is_over_for_five_minutes_is_powered_off(guard, text, limits, is_over):
-    assert guard(text, role="head", **limits) == ([OFF] if is_over else [])
+def test_a_head_whose_lifetime_is_over_for_five_minutes_is_powered_off(
+    guard, seconds, extended, limits, is_over
+):
+    assert guard(ago(seconds, extended), role="head", **limits) == ([OFF] if is_over else [])
 
 
 def test_a_worker_is_powered_off_ten_minutes_after_its_head(guard):
