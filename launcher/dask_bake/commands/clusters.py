@@ -126,7 +126,7 @@ def show_gone(gone: NoClusterError, terminal: Terminal, *, json_output: bool) ->
     """Report that the cluster to be ended is gone already."""
     if json_output:
         terminal.write_json(None)
-    terminal.err.print(f"{gone.message[0].upper()}{gone.message[1:]}: nothing is to be ended.")
+    terminal.err.print(f"{gone.message[0].upper()}{gone.message[1:]}: there is nothing to end.")
     return 0
 
 

@@ -258,7 +258,7 @@ def test_ending_a_cluster_that_is_gone_already_is_a_success(aws, image, cloud, t
     for words in (["dask"], ["dask", "--json"], ["--file", str(file)]):
         assert run(["down", *words]) == 0
         shown = capsys.readouterr()
-        assert "There is no cluster named dask in aws us-east-1: nothing is to be ended." in shown.err
+        assert "There is no cluster named dask in aws us-east-1: there is nothing to end." in shown.err
         assert shown.out == ("null\n" if "--json" in words else "")
     assert run(["down"]) == 2
 
