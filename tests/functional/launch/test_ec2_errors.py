@@ -767,7 +767,7 @@ def test_instances_that_are_not_visible_yet_are_waited_for_and_not_started_twice
 
 
 def test_an_abandoned_head_is_ended_as_soon_as_it_becomes_visible(cloud, fault_row):
-    cloud.fault("unseen", seconds=0.3, times=0)  # much less than a minute of the launcher's clock takes
+    cloud.fault("unseen", seconds=0.05, times=0)  # a minute of the pretended clock takes longer
     cloud.fault("error", "TerminateInstances", code="InvalidInstanceID.NotFound", times=3)
     cloud.fault("capacity", where={"AvailabilityZone": A, "MaxCount": "2"}, times=0)
 
