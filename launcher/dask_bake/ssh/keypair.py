@@ -92,6 +92,7 @@ def _converted(path: Path, text: str, problem: str) -> str:
     """Return the key in OpenSSH's own format, without what ssh stumbles over."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import dsa
 
     lines = [line.strip() for line in text.splitlines()]
     found = PEM.search("\n".join(lines))
@@ -99,7 +100,10 @@ def _converted(path: Path, text: str, problem: str) -> str:
         raise UsageError(f"--keypair {path} contains no whole private key", hint=OWN_KEY_HINT)
     load = serialization.load_ssh_private_key if "OPENSSH" in found[0] else serialization.load_pem_private_key
     try:
-        return _openssh(load(f"{found[0]}\n".encode(), password=None))
+        key = load(f"{found[0]}\n".encode(), password=None)
+        if isinstance(key, dsa.DSAPrivateKey):
+            raise UsageError(f"--keypair {path} is a DSA key, which EC2 and ssh refuse", hint=OWN_KEY_HINT)
+        return _openssh(key)
     except TypeError as error:
         raise UsageError(
             f"--keypair {path} has a passphrase, which dask-bake cannot enter",

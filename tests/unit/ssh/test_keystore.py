@@ -55,8 +55,9 @@ def test_ssh_can_use_the_user_s_key_from_the_keystore(tmp_path, kind, form):
     keystore.write(Keys(pair))
 
     assert public_of(keystore.key) == pair.public.split()[:2]
-    is_copy = (kind, form) == ("ed25519", "pkcs8")
-    assert keystore.key.is_symlink() is not is_copy
+    # ssh of Debian 13 reads PKCS#8 of ed25519, that of Debian 12 gets a copy in its own format.
+    reads = subprocess.run(["ssh-keygen", "-y", "-P", "", "-f", path], capture_output=True, check=False)
+    assert keystore.key.is_symlink() is (reads.returncode == 0)
     keystore.delete()
     assert path.exists()
 
