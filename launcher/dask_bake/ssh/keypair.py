@@ -70,7 +70,7 @@ def _checked(path: Path, public: str) -> str:
             hint=OWN_KEY_HINT,
         )
     if kind == "ssh-dss":
-        raise UsageError(f"--keypair {path} is a DSA key, which SSH no longer accepts", hint=OWN_KEY_HINT)
+        raise _dsa_error(path)
     return public
 
 
@@ -102,7 +102,7 @@ def _converted(path: Path, text: str, problem: str) -> str:
     try:
         key = load(f"{found[0]}\n".encode(), password=None)
         if isinstance(key, dsa.DSAPrivateKey):
-            raise UsageError(f"--keypair {path} is a DSA key, which EC2 and ssh refuse", hint=OWN_KEY_HINT)
+            raise _dsa_error(path)
         return _openssh(key)
     except TypeError as error:
         raise UsageError(
@@ -111,6 +111,10 @@ def _converted(path: Path, text: str, problem: str) -> str:
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UsageError(f"--keypair {path} cannot be used: {problem or error}", hint=OWN_KEY_HINT) from error
+
+
+def _dsa_error(path: Path) -> UsageError:
+    return UsageError(f"--keypair {path} is a DSA key, which SSH no longer accepts", hint=OWN_KEY_HINT)
 
 
 def _openssh(key: Any) -> str:
