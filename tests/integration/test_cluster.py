@@ -77,7 +77,7 @@ def test_cloud_init_accepts_the_user_data(cloud, cluster):
             *words, "cloud-init", "schema", "--config-file", "/var/lib/cloud/instance/user-data.txt"
         )
 
-        assert "Valid cloud-config" in judged
+        assert "Valid " in judged  # cloud-config of cloud-init 22.4, schema of 25.1
         assert set(yaml.safe_load(text)) == {"ssh_authorized_keys", "write_files"}
         assert "PRIVATE" not in text
 

@@ -148,7 +148,7 @@ def test_the_user_s_cloud_config_is_merged(shaped, node):
     merged = shaped.run(node, "sudo", "cat", "/var/lib/cloud/instance/cloud-config.txt")
     assert yaml.safe_load(merged)["users"] == ["default", {"name": "bob"}]
     schema = ("cloud-init", "schema", "--config-file", "/var/lib/cloud/instance/cloud-config.txt")
-    assert "Valid cloud-config" in shaped.run(node, "sudo", *schema)
+    assert "Valid " in shaped.run(node, "sudo", *schema)
 
 
 @pytest.mark.parametrize("node", ["0", "1"])
