@@ -13,6 +13,16 @@ from dask_bake.local.settings import Settings
 
 
 @pytest.fixture
+def aws() -> Iterator[Any]:
+    """boto3's client of EC2, answered by moto in this process."""
+    import boto3
+    from moto import mock_aws
+
+    with mock_aws():
+        yield boto3.client("ec2", region_name="us-east-1")
+
+
+@pytest.fixture
 def settings(tmp_path) -> Settings:
     return Settings(name="test", root=tmp_path / "root")
 

@@ -1,4 +1,4 @@
-"""What root of a node, a task, another user of this machine and another network can do to a local cloud."""
+"""Isolation of a local cloud from root of a node, tasks, other users of this machine, and other networks."""
 
 import socket
 import subprocess

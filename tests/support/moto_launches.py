@@ -22,6 +22,18 @@ from resource_check import checked
 OPTIONS = LaunchOptions(count=3, nprocs=2)
 
 
+def everything(aws: Any) -> list[str]:
+    """Return everything that could cost money or occupy a name."""
+    instances = [
+        instance["InstanceId"]
+        for reservation in aws.describe_instances()["Reservations"]
+        for instance in reservation["Instances"]
+        if instance["State"]["Name"] != "terminated"
+    ]
+    groups = [group["GroupName"] for group in aws.describe_security_groups()["SecurityGroups"]]
+    return instances + [name for name in groups if name != "default"]
+
+
 def baked(aws: Any) -> str:
     """Return the id of an image as ``bake`` makes them."""
     image_id = aws.register_image(Name="dask-1", RootDeviceName="/dev/xvda")["ImageId"]

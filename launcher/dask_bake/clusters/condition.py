@@ -12,7 +12,7 @@ from dask_bake.models.resources import GRACE_PERIOD, are_left_over, creation_tim
 from dask_bake.options.values import CLUSTER_NAME, OF_A_BAKE
 
 END_LINE = re.compile(r"DASK-BAKE-END \w+: (.*)")
-"""What a head prints last on its console before it powers itself off."""
+"""The last line of a head's console before it powers itself off."""
 LAUNCH_ID = re.compile(r"[A-Za-z0-9]{1,64}")
 UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^ -~]")
 LONGEST_REASON = 200

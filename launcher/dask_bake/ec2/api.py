@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NO_GROUP = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 NO_INSTANCE = ("InvalidInstanceID.NotFound",)
 LOOKUPS, LOOKUP_INTERVAL = 30, 1.0
-"""How often, and with how many seconds between, a group is looked up that EC2 reports as a duplicate."""
+"""Number of look-ups of a group that EC2 reports as a duplicate, and the seconds between them."""
 
 
 class Ec2(Ec2Queries):

@@ -145,7 +145,7 @@ class Cluster:
 
     @property
     def foreign_parts(self) -> tuple[str, ...]:
-        """What another version of dask-bake, or somebody else, tagged as a part of it."""
+        """The roles and tags that another version of dask-bake, or somebody else, gave to its nodes."""
         roles = [
             f"{node.id} has the unknown role {dict(node.tags).get(Tag.ROLE, '')!r}"
             for node in self.nodes

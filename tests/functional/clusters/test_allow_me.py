@@ -2,9 +2,7 @@
 
 import json
 
-import boto3
 import pytest
-from moto import mock_aws
 
 from dask_bake import clouds
 from dask_bake.clusters.naming import ssh_rule
@@ -19,12 +17,6 @@ from dask_bake.view.terminal import Terminal
 OLD, NEW, OFFICE = "192.0.2.7/32", "198.51.100.9/32", "203.0.113.0/24"
 TAGS = ((Tag.MANAGED, "true"), (Tag.CLUSTER, "taxi"), (Tag.LAUNCH, "launch1"))
 SOMEBODY_S = Rule(OFFICE, "the office", 22)
-
-
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", region_name="us-east-1")
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.ec2.models import ec2_backends
 
 from dask_bake.cli.main import run
@@ -19,12 +18,6 @@ from resource_check import resources
 
 LONG_AGO = datetime.now(UTC) - timedelta(hours=5)
 JUST_NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", region_name="us-east-1")
 
 
 class Launch:

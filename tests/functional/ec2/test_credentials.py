@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import boto3
 import pytest
 from moto import mock_aws
 
@@ -18,7 +17,7 @@ from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.tags import Tag
 from isolation import KEY_PAIR
-from moto_launches import answering_cloud, baked, launch
+from moto_launches import answering_cloud, baked, everything, launch
 
 HOME = Path(__file__).parents[3]
 KEYS = '"Version":1,"AccessKeyId":"A","SecretAccessKey":"S","SessionToken":"T"'
@@ -209,12 +208,6 @@ FAILURES = {
 
 
 @pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", region_name="us-east-1")
-
-
-@pytest.fixture
 def cloud():
     with answering_cloud() as cloud:
         yield replace(cloud, profile="dev")
@@ -235,18 +228,6 @@ def helper(tmp_path) -> Callable[[str, int], None]:
         )
 
     return write
-
-
-def everything(aws) -> list[str]:
-    """Return what costs something or holds a name."""
-    instances = [
-        instance["InstanceId"]
-        for reservation in aws.describe_instances()["Reservations"]
-        for instance in reservation["Instances"]
-        if instance["State"]["Name"] != "terminated"
-    ]
-    groups = [group["GroupName"] for group in aws.describe_security_groups()["SecurityGroups"]]
-    return instances + [name for name in groups if name != "default"]
 
 
 def calls(tmp_path: Path) -> int:

@@ -117,7 +117,7 @@ def home(tmp_path: Path, wheels: Path, served: Served, monkeypatch: pytest.Monke
 
 
 def expected(file: Path) -> dict[str, str]:
-    """What the comments at the top say, by installer."""
+    """Return the outcome in the comments at the top, by installer."""
     return dict(re.findall(r"^# (conda|pip): (.*)$", file.read_text(), re.MULTILINE))
 
 

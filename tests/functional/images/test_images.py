@@ -9,7 +9,6 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2 import ec2_backends
 
@@ -19,12 +18,6 @@ from fake_images import BASE, MANIFEST
 
 REGION, ELSEWHERE = "us-east-1", "eu-west-1"
 ONE = "111111111111"
-
-
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", region_name=REGION)
 
 
 def tagged(**values: str) -> list[dict[str, str]]:

@@ -3,10 +3,8 @@
 import json
 from dataclasses import replace
 
-import boto3
 import pytest
 import yaml
-from moto import mock_aws
 
 from dask_bake import api
 from dask_bake.cli.main import run
@@ -15,13 +13,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
 from fakes import AllRegistered
-from moto_launches import OPTIONS, answering_cloud, baked, launch, tag
-
-
-@pytest.fixture
-def aws():
-    with mock_aws():
-        yield boto3.client("ec2", region_name="us-east-1")
+from moto_launches import OPTIONS, answering_cloud, baked, everything, launch, tag
 
 
 @pytest.fixture
@@ -33,18 +25,6 @@ def image(aws):
 def cloud():
     with answering_cloud() as cloud:
         yield cloud
-
-
-def everything(aws) -> list[str]:
-    """Return everything that could cost money or occupy a name."""
-    instances = [
-        instance["InstanceId"]
-        for reservation in aws.describe_instances()["Reservations"]
-        for instance in reservation["Instances"]
-        if instance["State"]["Name"] != "terminated"
-    ]
-    groups = [group["GroupName"] for group in aws.describe_security_groups()["SecurityGroups"]]
-    return instances + [name for name in groups if name != "default"]
 
 
 def test_a_launch_reports_its_resources_and_calls(aws, image, cloud, capsys):

@@ -1,4 +1,4 @@
-"""Who may use the endpoint: not a web page, not without the key pair, and instances S3 alone."""
+"""Access to the endpoint: none for web pages or without the key pair, S3 alone for instances."""
 
 import hashlib
 import os

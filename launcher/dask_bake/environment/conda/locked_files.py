@@ -19,7 +19,7 @@ ALWAYS = "main"
 
 @dataclass(frozen=True)
 class Pinned:
-    """What a lock pins: channels, conda's packages by their addresses, and pip's by their versions."""
+    """The contents of a lock: channels, conda's packages by address, and pip's by version."""
 
     channels: tuple[str, ...]
     specs: tuple[str, ...]

@@ -19,7 +19,7 @@ PINNED = re.compile(r"(?P<name>[\w.-]+)==\S+")
 
 @dataclass(frozen=True)
 class Workshop:
-    """Where wheels are made and kept.
+    """The folders and settings with which wheels are built.
 
     Args:
         cache: the wheels, in folders named by their hashes.

@@ -1,4 +1,4 @@
-"""What a lock of pip's depends on besides environment.yml: requirement files, options, and folders."""
+"""Inputs of a pip lock besides environment.yml: requirement files, options, and folders."""
 
 import hashlib
 import os

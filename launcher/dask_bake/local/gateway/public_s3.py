@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 from werkzeug.wrappers import Request as HttpRequest
 
 IsPublic = Callable[[str, str], bool]
-"""Whether anybody may read an object, by bucket and key; whether anybody may list a bucket, without key."""
+"""Return whether an object is public, by bucket and key; with an empty key, whether a bucket is."""
 OF_OBJECTS = frozenset({"partNumber", "x-id"})
 OF_LISTS = frozenset(
     {

@@ -39,7 +39,7 @@ DROPPED_CAPABILITIES = tuple(
         "SYS_TTY_CONFIG",
     )
 )
-"""What nspawn would leave to root in a machine, and no node needs."""
+"""Capabilities that nspawn leaves to root in a machine, and no node needs."""
 
 OPEN_FILES = 1048576
 """Hard limit of open files, which Dask's units want; root in a user namespace cannot raise it."""

@@ -1,4 +1,4 @@
-"""What anybody may read in moto's S3, by the access control lists of its buckets and objects."""
+"""Public access to moto's S3, by the access control lists of its buckets and objects."""
 
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends

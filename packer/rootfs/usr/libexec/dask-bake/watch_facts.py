@@ -53,9 +53,10 @@ class Pulse(NamedTuple):
 
 
 class Record(NamedTuple):
-    """What outlives a reboot: when the lifetime began, by how much it was extended, and until when.
+    """The record that outlives a reboot: the lifetime's start and its extensions.
 
-    Times are of the wall clock; ``boot`` is the boot in which it was written.
+    Times are of the wall clock. Before ``until`` only the lifetime ends the node; 0 means no extension.
+    ``boot`` is the boot in which it was written.
     """
 
     boot: str
