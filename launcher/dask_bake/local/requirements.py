@@ -44,18 +44,25 @@ def missing_packages(which: Callable[[str], str | None] = _which) -> tuple[str, 
     return tuple(sorted(package for program, package in PROGRAMS.items() if not which(program)))
 
 
-def root_prefix() -> list[str]:
+def root_prefix(user_id: int | None = None) -> list[str]:
     """Return the prefix of a command that needs root: none for root, or sudo without a password.
 
+    Args:
+        user_id: user that runs the command; None is this process's.
+
     Raises:
-        BakeError: when this user has neither.
+        BakeError: when the user has neither.
     """
-    if os.geteuid() == 0:
+    if (os.geteuid() if user_id is None else user_id) == 0:
         return []
-    if shutil.which("sudo"):
-        done = run_with_timeout(["sudo", "-n", "true"], RUN_TIMEOUT, new_session=False)
-        if done.returncode == 0:
-            return ["sudo", "-n"]
+    if not shutil.which("sudo"):
+        raise BakeError(
+            "the local cloud needs root to boot machines, and sudo is not installed",
+            hint="run dask-bake as root, or install sudo",
+        )
+    done = run_with_timeout(["sudo", "-n", "true"], RUN_TIMEOUT, new_session=False)
+    if done.returncode == 0:
+        return ["sudo", "-n"]
     raise BakeError(
         "the local cloud needs root to boot machines, and sudo asks this user for a password",
         hint="run sudo -v first, or run dask-bake as root",

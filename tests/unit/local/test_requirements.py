@@ -3,7 +3,7 @@
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.local.requirements import missing_packages, require_programs
+from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 
 
 def absent(*programs: str):
@@ -23,3 +23,30 @@ def test_missing_programs_are_an_error_with_the_command_that_installs_their_pack
 def test_with_all_programs_installed_nothing_is_missing():
     assert missing_packages(absent()) == ()
     require_programs(absent())
+
+
+@pytest.mark.parametrize(
+    ("sudo", "message"),
+    [
+        (None, "the local cloud needs root to boot machines, and sudo is not installed"),
+        ("exit 1", "the local cloud needs root to boot machines, and sudo asks this user for a password"),
+    ],
+)
+def test_a_user_without_sudo_is_told_whether_it_is_missing_or_asks_for_a_password(
+    sudo, message, tmp_path, monkeypatch
+):
+    if sudo:
+        (tmp_path / "sudo").write_text(f"#!/bin/sh\n{sudo}\n")
+        (tmp_path / "sudo").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(BakeError) as caught:
+        root_prefix(user_id=1000)
+
+    assert caught.value.message == message
+
+
+def test_root_needs_no_sudo(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert root_prefix(user_id=0) == []
