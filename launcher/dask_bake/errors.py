@@ -1,10 +1,13 @@
 """Errors for users: a message, a hint and an exit code.
 
-``BakeError`` and its subclasses are the only exceptions that the command line turns into words; any other one
-is a defect of dask-bake. ``ec2/errors.py`` translates botocore's exceptions into them.
+Every other exception is a defect of dask-bake: where it may have left something, ``unexpected`` makes it a
+``BakeError``, and elsewhere the command line does. ``ec2/errors.py`` translates botocore's exceptions.
 """
 
 from collections.abc import Sequence
+
+LONGEST_TEXT = 300
+"""Characters of an unexpected exception in a message."""
 
 
 class BakeError(Exception):
@@ -18,6 +21,8 @@ class BakeError(Exception):
     exit_code = 1
     may_have_happened = False
     """True if the operation may have succeeded despite the error."""
+    defect: Exception | None = None
+    """The unexpected exception that caused the error, if one did."""
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -89,6 +94,22 @@ class LeftoverError(BakeError):
 def merge_errors(errors: Sequence[BakeError]) -> LeftoverError:
     """Merge several errors into one, with each of their hints about leftovers once."""
     hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
-    return LeftoverError(
+    merged = LeftoverError(
         "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
     )
+    merged.defect = next((error.defect for error in errors if error.defect is not None), None)
+    return merged
+
+
+def unexpected(error: Exception, *, left: str = "") -> BakeError:
+    """Return the error for an exception that dask-bake does not expect; a ``BakeError`` stays as it is.
+
+    Args:
+        left: continues the sentence; what is left.
+    """
+    if isinstance(error, BakeError):
+        return error
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":.")
+    found = BakeError(f"{text[:LONGEST_TEXT]}; this is a defect in dask-bake{left}")
+    found.defect = error
+    return found

@@ -39,7 +39,7 @@ class BakingCloud(FakeCloud):
 
     listed: list[Image] = field(default_factory=lambda: [BASE])
     done: list[tuple[str, str]] = field(default_factory=list)
-    keeps_images: bool = False
+    removal_error: Exception | None = None
     unseen: str = ""
 
     def find_images(
@@ -78,8 +78,8 @@ class BakingCloud(FakeCloud):
         self.done += [(f"tag {sorted({key[:21] for key, _ in tags})}", each) for each in resource_ids]
 
     def remove(self, image: Image) -> None:
-        if self.keeps_images:
-            raise BakeError("these AWS credentials may not call ec2:DeregisterImage")
+        if self.removal_error is not None:
+            raise self.removal_error
         self.listed = [each for each in self.listed if each.id != image.id]
         self.done.append(("remove", image.id))
 

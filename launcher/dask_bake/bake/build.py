@@ -12,7 +12,7 @@ from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import DISK_SPACE_NEEDED, StagedImage
-from dask_bake.errors import BakeError, LeftoverError, NotReadyError
+from dask_bake.errors import LeftoverError, NotReadyError, unexpected
 from dask_bake.events import Note, Notify, Phases
 from dask_bake.hints import command_line
 from dask_bake.images import manifest
@@ -129,7 +129,7 @@ class Build:
         """Remove the images of that name, except one that is ready and so belongs to another bake."""
         try:
             there = self.context.ec2.find_images(owners=("self",), filters={"name": name})
-        except BakeError as error:
+        except Exception as error:  # a defect must not hide what is left
             raise self._unknown(name, reason, error) from error
         for image in there:
             if image.tag(Tag.VERIFIED) in ("", Verified.FAILED):
@@ -138,7 +138,7 @@ class Build:
     def _remove(self, image: Image, reason: BaseException) -> None:
         try:
             self.context.images.remove(image)
-        except (BakeError, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt) as error:
             left = f"the image {image.id} ({image.name}) or its snapshot {image.snapshot_id} remains"
             raise self._left(left, image.id, reason, error) from error
         self.notify(Note(f"The image {image.id} was removed."))
@@ -147,12 +147,15 @@ class Build:
         return self._left(f"an image {name} may remain, with its snapshot", name, reason, error)
 
     def _left(self, what: str, reference: str, reason: BaseException, error: BaseException) -> LeftoverError:
-        why = f"{reason.message}; " if isinstance(reason, BakeError) else ""
+        causes = [unexpected(each) for each in (reason, error) if isinstance(each, Exception)]
+        why = f"{causes[0].message}; " if causes and isinstance(reason, Exception) else ""
         remove = command_line("images", "remove", reference, "--yes")
-        return LeftoverError(
-            f"{why}{what}: {error or 'interrupted'}",
+        found = LeftoverError(
+            f"{why}{what}: {causes[-1].message if isinstance(error, Exception) else error or 'interrupted'}",
             hint=f"{remove}; or deregister it and delete its snapshot in EC2",
         )
+        found.defect = next((each.defect for each in causes if each.defect is not None), None)
+        return found
 
 
 def _tagged(image: Image, tags: Tags) -> Image:

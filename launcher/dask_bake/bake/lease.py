@@ -9,7 +9,7 @@ from dask_bake.bake.plan import bake_name, verification_name
 from dask_bake.clusters.naming import group_name, moment, ssh_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
 from dask_bake.ec2.protocols import ClusterApi
-from dask_bake.errors import BakeError, LeftoverError, merge_errors
+from dask_bake.errors import BakeError, LeftoverError, merge_errors, unexpected
 from dask_bake.events import Note, Notify
 from dask_bake.hints import command_line
 from dask_bake.models.cloud import Role
@@ -79,7 +79,9 @@ class BakeLease:
                 self.cloud.authorize(group, (ssh_rule(caller),))
                 yield group
             except BaseException as error:
-                self._clear_up(made, error)
+                self._clear_up(made, unexpected(error) if isinstance(error, Exception) else error)
+                if isinstance(error, Exception) and not isinstance(error, BakeError):
+                    raise unexpected(error, left="; nothing is left of the bake") from error
                 raise
             made.has_failed = False
             self._clear_up(made)

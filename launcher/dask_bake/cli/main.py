@@ -1,16 +1,20 @@
 """Entry point: run a command, and turn its outcome into messages and an exit code."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import takewhile
 from typing import NoReturn
 
 import click
 
 from dask_bake import __version__
-from dask_bake.cli import bake, clusters, images, local, reap, setup
+from dask_bake.cli import bake, clusters, defects, images, local, reap, setup
 from dask_bake.cli.click_types import SectionedGroup
-from dask_bake.cli.options import TypedFlags
+from dask_bake.cli.options import Invocation
 from dask_bake.errors import BakeError, LeftoverError, UsageError
+from dask_bake.hints import complete
 from dask_bake.system.signals import Interrupts
 from dask_bake.system.streams import TolerantStream, escape_unencodable
 
@@ -68,29 +72,38 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = lambda: None) -> int:
     """Run the command line, print errors to stderr, and return the exit code."""
-    typed = TypedFlags()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    invocation = Invocation(is_json="--json" in takewhile(lambda word: word != "--", words))
     try:
-        result = cli.main(
-            args=None if arguments is None else list(arguments),
-            prog_name="dask-bake",
-            standalone_mode=False,
-            obj=typed,
-        )
+        result = cli.main(args=words, prog_name="dask-bake", standalone_mode=False, obj=invocation)
     except click.UsageError as error:
-        return _print_usage_error(error)
+        return _print_usage_error(error, invocation)
     except (click.Abort, KeyboardInterrupt) as error:
         at_end()
         if (left := _leftover(error)) is not None:
-            return _print_error(left, typed.flags)
-        click.echo("Interrupted; this command has left nothing behind.", err=True)
-        return 130
-    except BakeError as error:
+            return _print_error(left, invocation)
+        message, code = "Interrupted; this command has left nothing behind.", 130
+        click.echo(message, err=True)
+        _print_json(message, None, code, invocation)
+        return code
+    except Exception as error:  # what is no BakeError is a defect
         at_end()
-        return _print_error(error, typed.flags)
+        found = defects.error_of(error, has_changed=invocation.has_changed)
+        if found.defect is not None:
+            _record(found, f"dask-bake {words[0] if words else ''}")
+        return _print_error(found, invocation)
     return result if isinstance(result, int) else 0
 
 
-def _print_usage_error(error: click.UsageError) -> int:
+def _record(error: BakeError, command: str) -> None:
+    """Store the traceback of the defect behind the error, and add to its hint where it is."""
+    assert error.defect is not None  # noqa: S101 - the caller has looked
+    where, shown = defects.record(error.defect, command, os.environ)
+    click.echo(shown, nl=False, err=True)
+    error.hint = f"{error.hint}; {where}" if error.hint else where
+
+
+def _print_usage_error(error: click.UsageError, invocation: Invocation) -> int:
     """Print click's message for wrong use with a hint; for a group without a command, print its help."""
     message, context = error.format_message(), error.ctx
     if context is not None and message == context.get_help():
@@ -98,7 +111,7 @@ def _print_usage_error(error: click.UsageError) -> int:
         return error.exit_code
     command = "dask-bake" if context is None else context.command_path
     message = " ".join(message.split()).rstrip(".")
-    return _print_error(UsageError(message, hint=f"{command} --help shows the usage"))
+    return _print_error(UsageError(message, hint=f"{command} --help shows the usage"), invocation)
 
 
 def _leftover(error: BaseException | None) -> LeftoverError | None:
@@ -108,9 +121,20 @@ def _leftover(error: BaseException | None) -> LeftoverError | None:
     return error
 
 
-def _print_error(error: BakeError, flags: Sequence[str] = ()) -> int:
+def _print_error(error: BakeError, invocation: Invocation) -> int:
     from dask_bake.view.layout import error_text
     from dask_bake.view.terminal import Terminal
 
-    Terminal().err.print(error_text(error, flags), soft_wrap=True)
+    Terminal().err.print(error_text(error, invocation.flags), soft_wrap=True)
+    hint = error.hint and complete(error.hint, invocation.flags)
+    _print_json(error.message, hint, error.exit_code, invocation)
     return error.exit_code
+
+
+def _print_json(message: str, hint: str | None, code: int, invocation: Invocation) -> None:
+    """Write the error to stdout as JSON, for a command with ``--json`` that has no result there."""
+    from dask_bake.view.terminal import Terminal
+
+    if invocation.is_json and not invocation.has_result:
+        with suppress(OSError):
+            Terminal().write_json({"error": message, "hint": hint, "exit_code": code})

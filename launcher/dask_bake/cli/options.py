@@ -1,10 +1,10 @@
 """Options of the command line, made from the same tables as the configuration's settings."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
 from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import CLOUD
+
+if TYPE_CHECKING:
+    from dask_bake.view.terminal import Terminal
 
 Command = Callable[..., Any]
 
@@ -37,10 +40,26 @@ class CloudFlags:
 
 
 @dataclass
-class TypedFlags:
-    """Holder of the options that chose the cloud, for the hints of errors."""
+class Invocation:
+    """One run of the command line: the options that chose the cloud, and what the command has done.
 
+    ``flags`` complete the commands in an error's hint. The terminals know which AWS operations were called,
+    and whether there is a result on stdout.
+    """
+
+    is_json: bool = False
     flags: tuple[str, ...] = ()
+    terminals: list["Terminal"] = field(default_factory=list)
+
+    @property
+    def has_changed(self) -> bool:
+        """Whether the command has asked AWS to create, change or remove something."""
+        return any(terminal.has_changed for terminal in self.terminals)
+
+    @property
+    def has_result(self) -> bool:
+        """Whether the command has written JSON to stdout."""
+        return any(terminal.has_written for terminal in self.terminals)
 
 
 @dataclass(frozen=True)

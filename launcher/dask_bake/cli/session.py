@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dask_bake.cli.options import CloudFlags, ClusterFlags, TypedFlags
+from dask_bake.cli.options import CloudFlags, ClusterFlags, Invocation
 
 if TYPE_CHECKING:
     from dask_bake.clusters.cluster_file import ClusterFile
@@ -103,14 +103,21 @@ def open_terminal(cloud_flags: CloudFlags | None = None) -> "Terminal":
     """Return a terminal for the command's output."""
     from dask_bake.view.terminal import Terminal
 
-    return Terminal(flags=cloud_flags.flags if cloud_flags else ())
+    terminal = Terminal(flags=cloud_flags.flags if cloud_flags else ())
+    if (invocation := _invocation()) is not None:
+        invocation.terminals.append(terminal)
+    return terminal
 
 
 def _keep(cloud_flags: CloudFlags) -> None:
     """Store the options that chose the cloud, for the hints of this command's errors."""
+    if (invocation := _invocation()) is not None:
+        invocation.flags = cloud_flags.flags
+
+
+def _invocation() -> Invocation | None:
     context = click.get_current_context(silent=True)
-    if context is not None and isinstance(context.obj, TypedFlags):
-        context.obj.flags = cloud_flags.flags
+    return context.obj if context is not None and isinstance(context.obj, Invocation) else None
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":

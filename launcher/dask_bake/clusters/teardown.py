@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dask_bake.ec2.protocols import ClusterApi, HeadConnection
-from dask_bake.errors import BakeError, LeftoverError, TransientError
+from dask_bake.errors import BakeError, LeftoverError, TransientError, unexpected
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import command_line
 from dask_bake.models.cluster import Cluster, Node
@@ -162,6 +162,12 @@ class Teardown:
             if self.is_done:
                 raise
             raise self._left(error, self.resources.last_seen()) from error
+        except BakeError:
+            raise
+        except Exception as error:  # a defect here must not hide what is left
+            if self.is_done:
+                raise
+            raise self._left(unexpected(error), self.resources.last_seen()) from error
 
     def leftover(self, error: BaseException) -> LeftoverError:
         """Return an error with this one as its reason, and with the names of all remaining resources."""
@@ -221,10 +227,12 @@ class Teardown:
     def _left(self, error: BaseException, remaining: Sequence[str]) -> LeftoverError:
         name, why = self.resources.name, str(error) or "interrupted"
         left = "; ".join(remaining) or self.resources.whatever_is_tagged
-        return LeftoverError(
+        found = LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
             hint=command_line("down", name),
         )
+        found.defect = error.defect if isinstance(error, BakeError) else None
+        return found
 
 
 def take_down(

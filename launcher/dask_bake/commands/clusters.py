@@ -12,7 +12,14 @@ from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
-from dask_bake.errors import BakeError, CommandInterruptedError, NoClusterError, UsageError
+from dask_bake.errors import (
+    BakeError,
+    CommandInterruptedError,
+    LeftoverError,
+    NoClusterError,
+    UsageError,
+    unexpected,
+)
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
@@ -106,7 +113,7 @@ class Ending:
 
 @contextmanager
 def nothing_ended(again: str) -> Iterator[Ending]:
-    """Turn an interrupt before the teardown has begun into an error that says that nothing was ended.
+    """Report an interrupt, or a defect, before the teardown has begun: nothing was ended.
 
     Args:
         again: the command that ends the cluster.
@@ -120,6 +127,18 @@ def nothing_ended(again: str) -> Iterator[Ending]:
         raise CommandInterruptedError(
             "interrupted before anything was ended", hint=f"{again} ends it"
         ) from error
+    except BakeError:
+        raise
+    except Exception as error:
+        if ending.has_begun:
+            raise
+        failure = unexpected(error)
+        left = LeftoverError(
+            f"{failure.message}. Nothing was ended: what runs still costs money",
+            hint=f"{again} may end it at a second try; else terminate its instances in EC2's console",
+        )
+        left.defect = failure.defect
+        raise left from error
 
 
 def show_gone(gone: NoClusterError, terminal: Terminal, *, json_output: bool) -> int:

@@ -96,6 +96,8 @@ def check_region(session: "Session", region: str) -> None:
 
 def _tell(prefix: str, notify: Notify) -> Callable[..., None]:
     def tell(**about: Any) -> None:
-        notify(Called(prefix + about["model"].name))
+        body = about["params"].get("body")
+        is_dry = isinstance(body, dict) and body.get("DryRun") == "true"
+        notify(Called(("dry run:" if is_dry else prefix) + about["model"].name))
 
     return tell

@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown, clear_away
 from dask_bake.ec2.protocols import ClusterApi, HeadConnection
-from dask_bake.errors import BakeError, InstanceReclaimedError, LeftoverError, NotReadyError, merge_errors
+from dask_bake.errors import (
+    BakeError,
+    InstanceReclaimedError,
+    LeftoverError,
+    NotReadyError,
+    merge_errors,
+    unexpected,
+)
 from dask_bake.events import Note, Notify, phase_of
 from dask_bake.hints import cluster_command
 from dask_bake.launch.plan import LaunchPlan
@@ -71,14 +78,20 @@ def _bring_up(run: "_Launch", connection: HeadConnection) -> Cluster:
 
 @contextmanager
 def staying(cluster: Cluster) -> Iterator[None]:
-    """Report an interrupt as a cluster that is up, because it is too late to undo the launch."""
+    """Report an interrupt, or a defect, as a cluster that is up: it is too late to undo the launch."""
     try:
         yield
-    except KeyboardInterrupt as error:
-        raise LeftoverError(
-            f"interrupted; the cluster {cluster.name} is running and costs money",
+    except BakeError:
+        raise
+    except (KeyboardInterrupt, Exception) as error:
+        failure = unexpected(error) if isinstance(error, Exception) else None
+        left = LeftoverError(
+            f"{failure.message if failure else 'interrupted'}; the cluster {cluster.name} is running and"
+            " costs money",
             hint=cluster_command("down", cluster.name),
-        ) from error
+        )
+        left.defect = failure and failure.defect
+        raise left from error
 
 
 @dataclass
@@ -149,15 +162,23 @@ class _Launch:
         self.watch.show()
 
     def undo(self, error: BaseException | None) -> None:
-        """Remove everything that this launch created, found by its own tag, because of the error."""
+        """Remove everything that this launch created, found by its own tag, because of the error.
+
+        Raises:
+            LeftoverError: if something may be left.
+            BakeError: for an unexpected exception after which everything is removed.
+        """
+        failure = unexpected(error) if isinstance(error, Exception) else None
         if self.may_have_made:
             try:
                 self._teardown().run()
             except LeftoverError as left:
-                if isinstance(error, BakeError):
-                    raise merge_errors([error, left]) from left
+                if failure is not None:
+                    raise merge_errors([failure, left]) from left
                 raise
         self.is_over = True
+        if isinstance(error, Exception) and failure is not error:
+            raise unexpected(error, left="; nothing is left of the launch") from error
 
     @property
     def may_have_made(self) -> bool:
@@ -223,7 +244,7 @@ class _Launch:
         except BakeError as error:
             self.outcome_unknown |= error.may_have_happened
             raise
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Exception):  # of a defect nobody knows
             self.outcome_unknown = True
             raise
 

@@ -19,6 +19,9 @@ from dask_bake.view.console import FittingConsole
 from dask_bake.view.layout import as_json
 from dask_bake.view.progress import REFRESHES_PER_SECOND, BakeProgress, LaunchProgress
 
+READING = ("Describe", "Get", "List")
+"""How the names of operations begin that change nothing."""
+
 
 class Terminal:
     """Output of a command. Pass its ``notify`` to functions that report progress.
@@ -34,6 +37,7 @@ class Terminal:
         self.err = err or FittingConsole(stderr=True)
         self.flags = tuple(flags)
         self.calls: list[str] = []
+        self.has_written = False
         self.last_seen: ClusterSeen | None = None
         self._launch: LaunchProgress | None = None
         self._bake: BakeProgress | None = None
@@ -104,8 +108,14 @@ class Terminal:
         """Write the document to stdout as JSON."""
         self.write(as_json(document))
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether an operation that creates, changes or removes something was called; dry runs do not."""
+        return any(":" not in call and not call.startswith(READING) for call in self.calls)
+
     def write(self, text: str) -> None:
         """Write text that is complete already, such as a policy or an SBOM, to stdout."""
+        self.has_written = True
         _stdout().write(printable(text) + "\n")
 
     def _update_launch(self, launch: LaunchProgress, event: Event) -> None:

@@ -139,7 +139,7 @@ def test_a_failed_build_does_not_remove_a_verified_image_of_the_same_name(bench:
 
 def test_an_image_that_cannot_be_removed_is_named(bench: Bench) -> None:
     bench.verification.fails = BakeError("it does not compute")
-    bench.cloud.keeps_images = True
+    bench.cloud.removal_error = BakeError("these AWS credentials may not call ec2:DeregisterImage")
     with pytest.raises(LeftoverError) as caught:
         bench.bake()
     name = bench.cloud.image("ami-1").name
@@ -158,6 +158,27 @@ def test_a_failed_build_leaves_nothing(bench: Bench, error: BaseException, late:
         bench.bake()
     assert bench.cloud.own_images == []
     bench.assert_nothing_left()
+
+
+def test_a_defect_is_reported_as_one_after_everything_is_removed(bench: Bench) -> None:
+    bench.packer.fails = KeyError("artifact")
+    with pytest.raises(BakeError) as caught:
+        bench.bake()
+    assert caught.value.message == (
+        "KeyError: 'artifact'; this is a defect in dask-bake; nothing is left of the bake"
+    )
+    assert isinstance(caught.value.defect, KeyError)
+    bench.assert_nothing_left()
+
+
+def test_a_defect_in_the_removal_of_an_image_names_it(bench: Bench) -> None:
+    bench.verification.fails = KeyError("sum")
+    bench.cloud.removal_error = TypeError("no snapshot")
+    with pytest.raises(
+        LeftoverError, match=r"defect in dask-bake; the image ami-1 .* remains: TypeError"
+    ) as caught:
+        bench.bake()
+    assert isinstance(caught.value.defect, KeyError)
 
 
 def test_if_the_credentials_expire_the_error_names_what_may_be_left(bench: Bench) -> None:

@@ -14,6 +14,7 @@ from dask_bake.errors import (
     UsageError,
 )
 from dask_bake.events import PhaseEnded, PhaseStarted
+from dask_bake.launch.executor import staying
 from dask_bake.models.ec2 import SecurityGroup
 from fakes import CLOUD, HOST_KEY, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan, hint_of
 from launching import start
@@ -170,6 +171,44 @@ def test_resources_that_cannot_be_removed_are_named_with_the_down_command():
         start(cloud)
 
     assert (caught.value.exit_code, hint_of(caught.value)) == (3, "dask-bake down dask")
+
+
+@pytest.mark.parametrize(
+    "operation", ["create_security_group", "authorize", "run_instances", "console_output"]
+)
+def test_a_defect_is_reported_as_one_after_everything_is_removed(operation):
+    cloud = FakeCloud(faults=[Fault(operation, KeyError("workers"))])
+
+    with pytest.raises(BakeError) as caught:
+        start(cloud)
+
+    assert str(caught.value).startswith("KeyError: 'workers'; this is a defect in dask-bake; nothing is left")
+    assert (caught.value.exit_code, str(caught.value.defect), cloud.left) == (1, "'workers'", [])
+
+
+def test_a_defect_in_the_clean_up_too_names_what_may_be_left():
+    defects = [Fault("nodes", ValueError("monitor"), nth) for nth in range(1, 9)]
+    cloud = FakeCloud(faults=[*defects, Fault("terminate", ValueError("monitor"))])
+
+    with pytest.raises(LeftoverError, match=r"i-0; instance i-1; .*dask-bake:cluster=dask") as caught:
+        start(cloud)
+
+    assert "ValueError: monitor; this is a defect in dask-bake" in caught.value.message
+    assert isinstance(caught.value.defect, ValueError)
+
+
+def test_a_defect_after_the_launch_names_the_cluster_that_is_up():
+    cloud = FakeCloud()
+    cluster = start(cloud)
+
+    message = "the cluster dask is running and costs money"
+    with pytest.raises(LeftoverError, match=message) as caught, staying(cluster):
+        raise TypeError("no such column")
+
+    assert (isinstance(caught.value.defect, TypeError), hint_of(caught.value)) == (
+        True,
+        "dask-bake down dask",
+    )
 
 
 def test_a_second_interrupt_ends_the_clean_up_and_names_what_is_left():
