@@ -341,11 +341,11 @@ class FakeQueries:
     def quota(self, code: str) -> Quota | None:
         return Quota(code, f"Quota {code}", self.quotas[code]) if code in self.quotas else None
 
-    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
+    def denial(self, operation: str, request: Mapping[str, Any]) -> BakeError | None:
         self.requests.append((operation, request))
         if operation in self.broken:
             raise BakeError("RunInstances failed: no such thing (InvalidParameterValue)")
-        return operation not in self.denied
+        return BakeError("denied", hint="ask for that permission") if operation in self.denied else None
 
     def has_instance_profile(self, name: str) -> bool | None:
         return None if self.profiles is None else name in self.profiles

@@ -105,8 +105,8 @@ class Ec2(Ec2Queries):
             )
         return _by_index(answer["Instances"])
 
-    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Return whether the caller has the permission, by a dry run that changes nothing.
+    def denial(self, operation: str, request: Mapping[str, Any]) -> BakeError | None:
+        """Return the error with which EC2 denies the caller the operation, by a dry run that changes nothing.
 
         Raises:
             BakeError: if EC2 neither allows nor denies the operation.
@@ -121,10 +121,10 @@ class Ec2(Ec2Queries):
                 calls[operation](**request, DryRun=True)
         except BakeError as error:
             if code_of(error.__cause__) in DENIED:
-                return False
+                return error
             if code_of(error.__cause__) != "DryRunOperation":
                 raise
-        return True
+        return None
 
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
         """Return the nodes with these tags, in any state, the head node first."""

@@ -57,6 +57,7 @@ SNAPSHOTS_BUSY = frozenset(
 )
 AWS_KEY_MESSAGES = ("EBS default key", "AWS Managed CMK")
 """Parts of EC2's messages about snapshots and about images."""
+MORE_OF_VPC = "ask for more under Service Quotas, Amazon Virtual Private Cloud,"
 HINTS: Mapping[str, str] = {
     "VolumeLimitExceeded": "ask for more under Service Quotas, Amazon EBS, 'Storage for … volumes';"
     " or take a smaller --volume-size, or fewer nodes",
@@ -64,9 +65,16 @@ HINTS: Mapping[str, str] = {
     " or take another --volume-type, or fewer nodes",
     "AuthFailure.ServiceLinkedRoleCreationNotPermitted": "aws iam create-service-linked-role"
     " --aws-service-name spot.amazonaws.com, once in the account; or leave out --spot",
-    "SecurityGroupLimitExceeded": "dask-bake reap removes groups that clusters left; or ask for more under"
-    " Service Quotas, Amazon Virtual Private Cloud, 'VPC security groups per Region'",
-    "RulesPerSecurityGroupLimitExceeded": "give fewer blocks with --cidr",
+    "SecurityGroupLimitExceeded": f"dask-bake reap removes groups that clusters left; or {MORE_OF_VPC}"
+    " 'VPC security groups per Region'",
+    "RulesPerSecurityGroupLimitExceeded": f"give fewer blocks with --cidr; or {MORE_OF_VPC}"
+    " 'Inbound or outbound rules per security group'",
+    "SecurityGroupsPerInterfaceLimitExceeded": f"leave out --security-group; or {MORE_OF_VPC}"
+    " 'Security groups per network interface'",
+    "NetworkInterfaceLimitExceeded": f"dask-bake reap removes what clusters left; or {MORE_OF_VPC}"
+    " 'Network interfaces per Region'",
+    "KeyPairLimitExceeded": "remove key pairs that nobody uses: aws ec2 describe-key-pairs lists them",
+    "TagLimitExceeded": "give fewer tags: EC2 allows 50 for each resource, and dask-bake adds its own",
     "OptInRequired": "sign the account up for EC2; or accept the image's terms where the message says",
     "PendingVerification": "AWS is verifying the account and sends an e-mail when it is done",
     "Blocked": "AWS has blocked the account: contact AWS Support",
@@ -74,6 +82,26 @@ HINTS: Mapping[str, str] = {
 }
 """Hints for codes that have no message of their own here."""
 LAUNCH_HINT = "dask-bake launch --dry-run shows the request"
+QUOTA_HINT = (
+    "a quota of the account is reached: Service Quotas in AWS's console shows it, and takes requests for more"
+)
+QUOTA_CODE = re.compile(r".*(?:Limit|Quota)Exceeded")
+DENIAL = re.compile(
+    r"(?P<explicit>with an explicit deny in|because no) (?:an? |the )?"
+    r"(?P<policy>[A-Za-z -]*(?:policy|boundary))"
+)
+"""The end of AWS's message about a denied call (IAM user guide, access denied error messages)."""
+OF_OTHERS: Mapping[str, str] = {
+    "service control policy": "the organization forbids it: ask those who manage the organization in AWS"
+    " Organizations; often another --region or --type is allowed",
+    "resource control policy": "the organization forbids it: ask those who manage the organization in AWS"
+    " Organizations",
+    "permissions boundary": "the permissions boundary of this user or role has to allow it: ask the account's"
+    " administrators; more policies do not help",
+    "session policy": "the session's own policy does not allow it: log in without one, or with a wider one",
+    "VPC endpoint policy": "the VPC endpoint's policy does not allow it: ask those who manage the VPC",
+}
+"""Hints for policies other than those of the user or role."""
 EARLIER_ATTEMPT = "an earlier attempt may have succeeded"
 """Note on the exception of the last attempt."""
 ENCODED = re.compile(r"\s*Encoded authorization failure message:.*", re.DOTALL)
@@ -140,7 +168,7 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     if code in DENIED:
         return BakeError(
             f"these AWS credentials may not call ec2:{operation}: {message} ({code})",
-            hint="ask for that permission: dask-bake iam-policy prints the policy",
+            hint=_hint_of_denial(message),
         )
     if code in UNKNOWN_IMAGE:
         return BakeError(f"{message} ({code})", hint="dask-bake bake makes one in this region")
@@ -164,8 +192,19 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         )
     if code == "InvalidInstanceType":
         return UsageError(message, hint="use a name such as m6i.2xlarge")
-    advice = HINTS.get(code) or (LAUNCH_HINT if operation == "RunInstances" else None)
+    advice = HINTS.get(code) or (QUOTA_HINT if QUOTA_CODE.fullmatch(code) else None)
+    advice = advice or (LAUNCH_HINT if operation == "RunInstances" else None)
     return BakeError(f"{operation} failed: {message} ({code})", hint=advice)
+
+
+def _hint_of_denial(message: str) -> str:
+    """Return a hint for the policy that denies the call, as AWS's message names it."""
+    found = DENIAL.search(message)
+    if found is not None and found["policy"] in OF_OTHERS:
+        return OF_OTHERS[found["policy"]]
+    if found is not None and found["explicit"] != "because no":
+        return "a policy has a Deny for it, which no Allow overrides: ask the account's administrators"
+    return "ask for that permission: dask-bake iam-policy prints the policy"
 
 
 def zones_with_room(message: str) -> tuple[str, ...]:

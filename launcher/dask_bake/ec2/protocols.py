@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from dask_bake.errors import BakeError
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
@@ -74,8 +75,8 @@ class LaunchQueries(ClusterQueries, Protocol):
     def has_instance_profile(self, name: str) -> bool | None:
         """Return whether the instance profile exists; ``None`` if it cannot be read."""
 
-    def may(self, operation: str, request: Mapping[str, Any]) -> bool:
-        """Return whether the caller has the permission, by a dry run that changes nothing."""
+    def denial(self, operation: str, request: Mapping[str, Any]) -> BakeError | None:
+        """Return the error with which EC2 denies the operation, by a dry run that changes nothing."""
 
 
 class ClusterApi(ClusterQueries, Protocol):

@@ -28,7 +28,10 @@ class PlannedCall:
 
 @dataclass(frozen=True)
 class Permission:
-    """EC2's answer about a call; ``allowed`` is ``None`` if it is neither yes nor no."""
+    """EC2's answer about a call; ``allowed`` is ``None`` if it is neither yes nor no.
+
+    ``why`` is the reason for that, or how to get a permission that is missing.
+    """
 
     operation: str
     what: str
@@ -87,12 +90,11 @@ def ask_permissions(plan: LaunchPlan, ec2: LaunchQueries) -> tuple[Permission, .
 
 def check_permissions(permissions: Sequence[Permission]) -> None:
     """Raise an error that names the calls that the credentials do not permit."""
-    missing = [f"ec2:{each.operation} for {each.what}" for each in permissions if each.allowed is False]
-    if missing:
-        raise BakeError(
-            f"these AWS credentials may not call {', '.join(missing)}",
-            hint="ask for that permission: dask-bake iam-policy prints the policy",
-        )
+    denied = [each for each in permissions if each.allowed is False]
+    if denied:
+        missing = ", ".join(f"ec2:{each.operation} for {each.what}" for each in denied)
+        hints = dict.fromkeys(each.why for each in denied)
+        raise BakeError(f"these AWS credentials may not call {missing}", hint="; ".join(hints))
 
 
 def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,9 +113,10 @@ def _of_what_is_there(plan: LaunchPlan, request: Mapping[str, Any]) -> dict[str,
 
 def _ask(ec2: LaunchQueries, operation: str, what: str, request: Mapping[str, Any]) -> Permission:
     try:
-        allowed = ec2.may(operation, request)
-        if not allowed and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):
+        denial = ec2.denial(operation, request)
+        if denial is not None and any("Groups" not in each for each in request.get("NetworkInterfaces", ())):
             return Permission(operation, what, None, NOT_CERTAIN)
-        return Permission(operation, what, allowed)
+        why = "" if denial is None else denial.hint or ""
+        return Permission(operation, what, denial is None, why)
     except BakeError as error:
         return Permission(operation, what, None, error.message)

@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from dask_bake.ec2.errors import translated
+from dask_bake.ec2.errors import refusal, translated
 from dask_bake.errors import BakeError, OutcomeUnknownError
 
 
@@ -28,6 +28,57 @@ def test_a_refusal_by_aws_is_an_error_with_a_hint(code, sentence):
 
     assert "AAAA" not in caught.value.message
     assert caught.value.hint or code == "SomethingElse"
+
+
+NOT_ALLOWED = "User: arn:aws:iam::1:user/x is not authorized to perform: ec2:RunInstances on resource: arn:x"
+
+
+@pytest.mark.parametrize(
+    ("end", "hint"),
+    [
+        ("with an explicit deny in a service control policy", "the organization forbids it"),
+        (
+            "because no service control policy allows the ec2:RunInstances action",
+            "the organization forbids it",
+        ),
+        ("with an explicit deny in a permissions boundary", "permissions boundary of this user or role"),
+        (
+            "because no permissions boundary allows the ec2:RunInstances action",
+            "permissions boundary of this",
+        ),
+        ("because no session policy allows the ec2:RunInstances action", "without one, or with a wider one"),
+        ("because no VPC endpoint policy allows the ec2:RunInstances action", "those who manage the VPC"),
+        ("with an explicit deny in an identity-based policy", "a Deny for it, which no Allow overrides"),
+        ("with an explicit deny", "dask-bake iam-policy prints the policy"),
+        (
+            "because no identity-based policy allows the ec2:RunInstances action",
+            "dask-bake iam-policy prints",
+        ),
+        ("", "dask-bake iam-policy prints the policy"),
+    ],
+)
+def test_a_denied_call_has_a_hint_about_the_policy_that_denies_it(end, hint):
+    error = refusal("RunInstances", "UnauthorizedOperation", f"{NOT_ALLOWED} {end}.")
+
+    assert "these AWS credentials may not call ec2:RunInstances" in error.message
+    assert hint in (error.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"),
+    [
+        ("SecurityGroupLimitExceeded", "'VPC security groups per Region'"),
+        ("RulesPerSecurityGroupLimitExceeded", "'Inbound or outbound rules per security group'"),
+        ("SecurityGroupsPerInterfaceLimitExceeded", "'Security groups per network interface'"),
+        ("NetworkInterfaceLimitExceeded", "'Network interfaces per Region'"),
+        ("KeyPairLimitExceeded", "remove key pairs that nobody uses"),
+        ("TagLimitExceeded", "fewer tags"),
+        ("PlacementGroupLimitExceeded", "a quota of the account is reached"),
+        ("FutureQuotaExceeded", "a quota of the account is reached"),
+    ],
+)
+def test_each_quota_has_a_way_out(code, hint):
+    assert hint in (refusal("RunInstances", code, "why").hint or "")
 
 
 @pytest.mark.parametrize(

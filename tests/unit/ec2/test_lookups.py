@@ -202,7 +202,7 @@ def test_permissions_are_checked_by_dry_run_requests(stubbed, operation, method,
     ec2, stub = stubbed
     stub.add_client_error(method, code, expected_params={**request_, "DryRun": True})
 
-    assert ec2.may(operation, request_) is may
+    assert (ec2.denial(operation, request_) is None) is may
 
 
 def test_a_dry_run_response_that_is_neither_yes_nor_no_is_an_error(stubbed):
@@ -210,7 +210,7 @@ def test_a_dry_run_response_that_is_neither_yes_nor_no_is_an_error(stubbed):
     stub.add_client_error("run_instances", "InvalidSubnetID.NotFound", "no such subnet")
 
     with pytest.raises(BakeError, match="no such subnet"):
-        ec2.may("RunInstances", {"MinCount": 1, "MaxCount": 1})
+        ec2.denial("RunInstances", {"MinCount": 1, "MaxCount": 1})
 
 
 def test_calls_to_other_services_are_events_with_the_service_s_name():
