@@ -1,7 +1,5 @@
 """Launch on moto's EC2 in this process."""
 
-import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,6 +15,7 @@ from dask_bake.models.tags import Tag, Verified
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.view.terminal import Terminal
 from fakes import AllRegistered, Ec2WithHostKey
+from http_servers import serving
 from resource_check import checked
 
 OPTIONS = LaunchOptions(count=3, nprocs=2)
@@ -50,29 +49,11 @@ def tag(aws: Any, image_id: str, tags: dict[str, str]) -> None:
     aws.create_tags(Resources=[image_id], Tags=[{"Key": key, "Value": value} for key, value in tags.items()])
 
 
-class AddressHandler(http.server.BaseHTTPRequestHandler):
-    """Answer with the caller's address."""
-
-    def do_GET(self) -> None:
-        """Send the address."""
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(b"192.0.2.7")
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
-
-
 @contextmanager
 def answering_cloud() -> Iterator[Cloud]:
-    """Return AWS, with a server of this process that answers with the caller's address."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), AddressHandler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        url = f"http://127.0.0.1:{server.server_port}"
+    """Yield AWS, with a server of this process that answers with the caller's address."""
+    with serving(lambda _: (200, "192.0.2.7")) as url:
         yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
-        server.shutdown()
-        thread.join()
 
 
 def launch(

@@ -49,12 +49,13 @@ def run(
     check_version(options.transport)
     keys = keys_for(options)
     plan = _plan(options, keys, cloud, ec2)
-    newest = newest_base(plan.target.image, ec2)
-    for note in notes(plan, compatibility.installed_packages(), newest_base=newest, now=datetime.now(UTC)):
+    for note in notes(plan, compatibility.installed_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
+    newest = BackgroundCall(lambda: newest_base(plan.target.image, ec2))
     pricing = BackgroundCall(lambda: cost_of(plan, cloud, ec2))
     if dry_run:
         allowed = ask_permissions(plan, ec2)
+        _note_staleness(plan, newest.result(), terminal)
         _show_plan(plan, allowed, pricing.result(), terminal, json_output=json_output)
         check_permissions(allowed)
         return 0
@@ -66,6 +67,7 @@ def run(
         cluster, seconds = _launch(plan, ec2, connection, terminal, up)
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
+        _note_staleness(plan, newest.result_within(0.0), terminal)
         _show_cluster(cluster, seconds, pricing.result_within(0.0), terminal, json_output=json_output)
     return 0
 
@@ -93,18 +95,21 @@ def _launch(
         return cluster, progress.elapsed
 
 
-def notes(
-    plan: LaunchPlan, client: Packages, *, newest_base: str | None = None, now: datetime
-) -> tuple[str, ...]:
+def notes(plan: LaunchPlan, client: Packages, *, now: datetime) -> tuple[str, ...]:
     """Return warnings about this plan; raise if client and image have incompatible versions."""
     image = plan.target.image
     return (
         *compatibility.mismatches(image, client, allow_mismatch=plan.options.allow_mismatch),
         *compatibility.doubts(image),
         *warnings.name_reuse(plan, now),
-        *compatibility.staleness(image, newest_base=newest_base, now=now),
         *warnings.notes(plan),
     )
+
+
+def _note_staleness(plan: LaunchPlan, newest_base: str | None, terminal: Terminal) -> None:
+    """Say if the image should be baked again: after the launch, which does not wait for the newest base."""
+    for note in compatibility.staleness(plan.target.image, newest_base=newest_base, now=datetime.now(UTC)):
+        terminal.notify(Note(note))
 
 
 def cost_of(plan: LaunchPlan, cloud: Cloud, ec2: Ec2) -> Cost:

@@ -36,6 +36,8 @@ SSH_NOISE = (
     "banner exchange:",
 )
 """Messages that ssh adds after the proxy command has ended with a message of its own."""
+SSH_REFUSAL = re.compile(r"Host key verification failed\.|\S+: Permission denied \(.*\)\.")
+"""Messages by which ssh ends the connection; the proxy command may then complain that its pipe is broken."""
 
 
 class Tunnel:
@@ -143,9 +145,10 @@ class Tunnel:
             return ""
         self._complaints.seek(max(0, self._complaints.seek(0, os.SEEK_END) - COMPLAINTS_LIMIT))
         lines = self._complaints.read().decode(errors="replace").split("\n")
-        said = [line.strip() for line in lines if line.strip()]
-        told = [line for line in said if not line.startswith(SSH_NOISE)]
-        return (told or said or [""])[-1]
+        complaints = [line.strip() for line in lines if line.strip()]
+        refusals = [line for line in complaints if SSH_REFUSAL.fullmatch(line)]
+        causes = [line for line in complaints if not line.startswith(SSH_NOISE)]
+        return (refusals or causes or complaints or [""])[-1]
 
 
 def assume_ssh_server(_address: str) -> bool:

@@ -1,12 +1,10 @@
 """AWS profiles: keys, roles and single sign-on, and the errors for those that cannot be used."""
 
 import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +16,7 @@ from dask_bake.ec2 import api, session
 from dask_bake.ec2.client import Clients
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import CloudChoice
+from http_servers import serving
 
 HOME = Path(__file__).parents[3]
 PORTAL = "https://lab.example/start"
@@ -104,25 +103,13 @@ def test_a_role_is_assumed():
 
 
 def test_a_role_that_may_not_be_assumed_is_an_error_of_one_sentence(monkeypatch):
-    class Refusing(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(403)
-            self.end_headers()
-            what = "<Code>AccessDenied</Code><Message>keys may not perform: sts:AssumeRole</Message>"
-            self.wfile.write(f"<ErrorResponse><Error>{what}</Error></ErrorResponse>".encode())
+    error = "<Code>AccessDenied</Code><Message>keys may not perform: sts:AssumeRole</Message>"
+    refusal = f"<ErrorResponse><Error>{error}</Error></ErrorResponse>"
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", f"http://127.0.0.1:{server.server_port}")
+    with serving(lambda _: (403, refusal)) as url:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", url)
         with pytest.raises(UsageError, match=r"the AWS profile role cannot be used: .*sts:AssumeRole"):
             api.connect(open_profile("role"), [].append)
-        server.shutdown()
-        thread.join()
 
 
 def test_a_profile_is_refused_with_the_local_cloud_s_keys_in_the_environment(monkeypatch):

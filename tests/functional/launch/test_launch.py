@@ -2,14 +2,18 @@
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 import yaml
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.ec2 import ec2_backends
 
 from dask_bake import api
 from dask_bake.cli.main import run
 from dask_bake.ec2 import api as ec2
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.cloud import DEBIAN_ACCOUNT
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
 from fakes import AllRegistered
@@ -51,6 +55,28 @@ def test_a_launch_reports_its_resources_and_calls(aws, image, cloud, capsys):
         *2 * ("CreateSecurityGroup", "AuthorizeSecurityGroupIngress"),
         *2 * ("RunInstances",),
     ]
+
+
+def test_a_launch_and_a_dry_run_say_that_the_image_is_old(aws, image, cloud, capsys):
+    ec2_backends[DEFAULT_ACCOUNT_ID][cloud.region].amis[image].creation_date = datetime(
+        2026, 1, 1, tzinfo=UTC
+    )
+    assert (launch(cloud, dry_run=True), launch(cloud)) == (0, 0)
+
+    shown = " ".join(capsys.readouterr().err.split())
+    assert shown.count("days old: dask-bake lock, then dask-bake bake, renew it.") == 2
+
+
+def test_a_dry_run_says_that_debian_has_a_newer_base(aws, image, cloud, capsys):
+    tag(aws, image, {Tag.BASE_NAME: "debian-12-amd64-20260101-1234"})
+    newer = "debian-12-amd64-20260401-1234"
+    base_id = aws.register_image(Name=newer, RootDeviceName="/dev/xvda")["ImageId"]
+    base = ec2_backends[DEFAULT_ACCOUNT_ID][cloud.region].amis[base_id]
+    base.owner_id, base.architecture = DEBIAN_ACCOUNT, "x86_64"  # which moto's RegisterImage cannot set
+
+    assert launch(cloud, dry_run=True) == 0
+    shown = " ".join(capsys.readouterr().err.split())
+    assert f"The image's base debian-12-amd64-20260101-1234 has been superseded by {newer}" in shown
 
 
 def test_instances_require_imdsv2_with_encrypted_disks_that_are_deleted_on_termination(aws, image, cloud):

@@ -1,12 +1,10 @@
 """Every SSH transport with real SSH clients, to servers on loopback."""
 
-import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 from contextlib import ExitStack, contextmanager
@@ -26,6 +24,7 @@ from dask_bake.ssh.transport import Transport, check_programs, check_version, tr
 from dask_bake.ssh.tunnel import Tunnel
 from dask_bake.view.terminal import Terminal
 from fakes import CLOUD, HOST_KEY, FakeCloud, a_cluster, a_plan
+from http_servers import serving
 from polling import until
 from ports import free_port
 from ssh_servers import SshServer
@@ -76,21 +75,11 @@ class Scene:
 def dashboard():
     """The port of a scheduler that reports two workers."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(COUNTS if "counts" in self.path else IDENTITY).encode())
+    def answer(path):
+        return 200, json.dumps(COUNTS if "counts" in path else IDENTITY)
 
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+    with serving(answer) as url:
+        yield int(url.rpartition(":")[2])
 
 
 @pytest.fixture

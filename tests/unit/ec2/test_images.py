@@ -1,7 +1,5 @@
 """Exact requests for images and snapshots, and the errors made of refusals."""
 
-import http.server
-import threading
 from datetime import UTC, datetime
 
 import boto3
@@ -15,6 +13,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.models.ec2 import Image, ImageSettings, Snapshot
 from fakes import FakeClock
+from http_servers import serving
 from isolation import KEY_PAIR
 
 CREATED = datetime(2026, 1, 2, tzinfo=UTC)
@@ -413,26 +412,12 @@ def test_sharing_with_an_unknown_account_is_wrong_use(stubbed):
 
 
 def test_requests_go_to_the_endpoint_of_the_cloud_and_are_events():
-    class Refusing(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            self.send_response(403)
-            self.end_headers()
-            self.wfile.write(
-                b"<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>"
-            )
-
-        def log_message(self, *_):
-            pass
+    refusal = "<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error></Errors></Response>"
 
     events = []
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        cloud = clouds.local_cloud(f"http://127.0.0.1:{server.server_port}", KEY_PAIR, "eu-west-1")
-        ec2 = connect_images(cloud, events.append)
+    with serving(lambda _: (403, refusal)) as url:
+        ec2 = connect_images(clouds.local_cloud(url, KEY_PAIR, "eu-west-1"), events.append)
         with pytest.raises(BakeError, match="may not call ec2:DescribeImages"):
             ec2.mine()
-        server.shutdown()
-        thread.join()
 
     assert (events, ec2.region) == ([Called("DescribeImages")], "eu-west-1")

@@ -4,7 +4,6 @@ import json
 import os
 import socket
 import threading
-import time
 
 import pytest
 
@@ -13,6 +12,25 @@ import watch_rules
 from node_programs import FakeCommands, load
 
 POWER_OFF = ["systemctl poweroff", "systemctl poweroff --force", "systemctl poweroff -ff"]
+
+
+class Clock:
+    """Time on a node; a millisecond passes at each look at it."""
+
+    def __init__(self):
+        self._now = 1000.0
+        self.ahead = 1.8e9
+        """Seconds by which the wall clock is ahead."""
+
+    def monotonic(self):
+        self._now += 0.001
+        return self._now
+
+    def time(self):
+        return self.monotonic() + self.ahead
+
+    def sleep(self, seconds):
+        self._now += seconds
 
 
 class Node:
@@ -26,11 +44,11 @@ class Node:
         (folder / "boot").write_text("first\n")
         monkeypatch.setattr(watch_facts, "JUPYTER", str(folder))
         monkeypatch.setattr(watch_facts, "has_session", lambda: False)
-        self.program = load("watch")
-        monkeypatch.setattr(self.program, "POWER_OFF_TIMEOUT", 0.0)
+        self.program, self.clock = load("watch"), Clock()
+        monkeypatch.setattr(self.program, "time", self.clock)
         self._commands = FakeCommands(folder, "systemctl", "wall")
         monkeypatch.setenv("PATH", str(self._commands.path))
-        self.folder, self._capsys, self._patch = folder, capsys, monkeypatch
+        self.folder, self._capsys = folder, capsys
 
     def watch(self, role="head", **limits):
         given = {"role": role, "cluster": "taxi", "head": "127.0.0.1", "pause": 0.0, **limits}
@@ -41,11 +59,10 @@ class Node:
         for name in ("state", "extensions", "pulse"):
             (self.folder / name).unlink(missing_ok=True)
         (self.folder / "boot").write_text("second\n")
-        wall = time.time
-        self._patch.setattr(self.program.time, "time", lambda: wall() + passed)
+        self.clock.ahead += passed
 
     def pulse(self, *, age=0.0, clients=0, running=False, pid=1):
-        at = self.program.time.monotonic() - age
+        at = self.clock.monotonic() - age
         pulse = {"at": at, "pid": pid, "clients": clients, "running": running}
         (self.folder / "pulse").write_text(json.dumps(pulse))
 
@@ -114,7 +131,7 @@ def test_a_warning_is_announced_once(node):
 
 def test_an_extension_is_taken_into_account(node):
     node.pulse()
-    (node.folder / "extensions").write_text(f"{node.program.time.monotonic()} 600\n")
+    (node.folder / "extensions").write_text(f"{node.clock.monotonic()} 600\n")
     node.watch(idle=1e-9).look()
 
     assert node.state["extended"] == 600.0
@@ -137,7 +154,7 @@ def lifetime(node):
 
 def test_the_lifetime_goes_on_after_a_reboot_with_its_extensions(node):
     node.watch(lifetime=7200.0).look()
-    (node.folder / "extensions").write_text(f"{time.monotonic()} 600\n")
+    (node.folder / "extensions").write_text(f"{node.clock.monotonic()} 600\n")
     watch = node.watch(lifetime=7200.0)
     watch.look()
     node.reboot(passed=3600.0)
@@ -150,7 +167,7 @@ def test_the_lifetime_goes_on_after_a_reboot_with_its_extensions(node):
 
 
 def test_an_extension_holds_the_idle_timer_after_a_reboot_until_its_end(node):
-    (node.folder / "extensions").write_text(f"{time.monotonic()} 7200\n")
+    (node.folder / "extensions").write_text(f"{node.clock.monotonic()} 7200\n")
     node.watch().look()
     node.reboot(passed=3600.0)
     node.watch().look()

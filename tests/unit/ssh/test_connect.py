@@ -1,8 +1,6 @@
 """Connections to a cluster: reachability, keys, host keys and certificates."""
 
-import http.server
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,38 +31,18 @@ from dask_bake.ssh.keystore import Keys
 from dask_bake.ssh.transport import Transport
 from dask_bake.view.cluster_json import addresses
 from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan, hint_of
+from http_servers import serving
 from ports import free_port
 from unix_forward import forwarded
 
 HERE = "192.0.2.7"
 
 
-@contextmanager
-def answering(text):
-    """Yield the URL of a service that answers every request with the text."""
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
 @pytest.fixture
 def cloud(monkeypatch, tmp_path):
     """Return AWS, where this machine's address is HERE."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    with answering(HERE) as url:
+    with serving(lambda _: (200, HERE)) as url:
         yield replace(clouds.aws_cloud("us-east-1", {}), address_url=url)
 
 
