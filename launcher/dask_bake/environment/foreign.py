@@ -1,6 +1,7 @@
 """Environments in the files of other tools, written as an environment.yml."""
 
 import os
+import re
 import sys
 import tempfile
 import tomllib
@@ -25,8 +26,22 @@ from dask_bake.options.text_files import parse_yaml
 
 EXPORT = ("export", "--frozen", "--no-dev", "--no-hashes", "--no-header", "--no-annotate")
 FORMAT = "--format=requirements-txt"
+OF_CONDA = re.compile(rb"^(?:@EXPLICIT|[\w.-]+=[\w.!]+(?:=\w+)?) *\r?$", re.MULTILINE)
+"""Lines of ``conda list --explicit`` and ``--export``."""
 PIP_FILES = (".txt", ".in", ".toml")
 """Ends of the names of files that pip's users have: these environments have no packages of conda's."""
+
+OTHERS = {
+    "pixi.toml": "pixi lock writes pixi.lock, which --env takes",
+    "poetry.lock": "poetry export --output requirements.txt writes what --env takes",
+    "pdm.lock": "pdm export --output requirements.txt writes what --env takes",
+    "Pipfile": "pipenv requirements > requirements.txt writes what --env takes",
+    "Pipfile.lock": "pipenv requirements > requirements.txt writes what --env takes",
+    "pylock.toml": "--env takes the file that it was made from",
+    "setup.py": "an environment.yml can have the project under pip:, as -e .",
+    "setup.cfg": "an environment.yml can have the project under pip:, as -e .",
+}
+"""Files of tools that dask-bake does not read, and the way out."""
 
 
 def is_for_pip(path: Path) -> bool:
@@ -40,7 +55,14 @@ def as_environment(path: Path, text: bytes, architecture: Architecture) -> bytes
     Raises:
         UsageError: if the file is not what its name says, or locks nothing for the architecture.
     """
+    if path.name in OTHERS:
+        raise UsageError(f"{path.name} is no environment that dask-bake reads", hint=OTHERS[path.name])
     if path.suffix in (".txt", ".in"):
+        if found := OF_CONDA.search(text):
+            raise UsageError(
+                f"{path.name} is a list of conda's, as {found[0].decode().strip()!r} shows",
+                hint="conda env export > environment.yml writes what dask-bake reads",
+            )
         return _written(path, (), {"pip": [f"-r {path.name}"]})
     if path.name == "uv.lock":
         return _project(path.with_name("pyproject.toml"))
@@ -64,9 +86,14 @@ def _project(path: Path) -> bytes:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise UsageError(f"{path} cannot be read: {why}", hint="--env names a pyproject.toml") from error
-    project = content.get("project")
+    tools = content.get("tool", {})
+    # poetry's projects of before PEP 621; its build backend knows what they require.
+    project = content.get("project", tools.get("poetry") if "build-system" in content else None)
     if not isinstance(project, dict):
-        raise UsageError(f"{path.name} has no [project]", hint="write the packages into an environment.yml")
+        hint = OTHERS["poetry.lock"] if "poetry" in tools else "write the packages into an environment.yml"
+        raise UsageError(f"{path.name} has no [project]", hint=hint)
+    if "pixi" in tools and not project.get("dependencies"):
+        raise UsageError(f"{path.name} has its packages below [tool.pixi]", hint=OTHERS["pixi.toml"])
     requires = str(project.get("requires-python", ""))
     python = (f"python {requires}",) if requires else ()
     lines = _exported(path.parent) if path.with_name("uv.lock").is_file() else ["-e ."]
@@ -90,8 +117,9 @@ def _exported(folder: Path) -> list[str]:
         ]
         code, lines = run_lines(command, os.environ, lambda _: None, within=folder, output=output)
         if code:
-            last = next((line for line in reversed(lines) if line.strip()), "uv export failed").strip()
-            raise UsageError(f"{folder / 'uv.lock'} cannot be read: {last}", hint="uv lock writes it again")
+            said = [line for line in reversed(lines) if line.startswith("error:")] or ["uv export failed"]
+            why = said[0].removeprefix("error:").strip()
+            raise UsageError(f"{folder / 'uv.lock'} cannot be read: {why}", hint="uv lock writes it again")
         return [line for line in output.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 

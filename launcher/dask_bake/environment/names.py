@@ -10,6 +10,12 @@ from pathlib import Path
 USER_INFO = re.compile(r"(?<=://)[^/\s]+@")
 TOKEN = re.compile(r"""(?P<before>https?://\S*?/)t/[^/\s\'\")]+/?""")
 """conda's URLs with a token: https://host/t/TOKEN/channel."""
+PARAMETER = r"[\w.-]*(?:token|key|secret|passw(?:or)?d|auth|sig|signature|credential)=[^&#\s\'\")]+"
+QUERY = re.compile(rf"(?P<before>[?&]){PARAMETER}(?:&{PARAMETER})*(?P<more>&)?", re.IGNORECASE)
+"""Secrets in the query of a URL: ?access_token=…, &X-Amz-Signature=…."""
+
+OF_OTHER_LANGUAGES = ("r-", "bioconductor-", "perl-", "xorg-")
+"""Prefixes that conda gives to packages of R, Perl and X.org."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,10 @@ class KnownNames:
     same: frozenset[str]
     conda_only: frozenset[str]
     renamed: Mapping[str, str]
+
+    def is_conda_only(self, name: str) -> bool:
+        """Return whether a name is of a program or library that is no Python project."""
+        return normalized_name(name) in self.conda_only or name.lower().startswith(OF_OTHER_LANGUAGES)
 
 
 @cache
@@ -44,4 +54,5 @@ def normalized_name(name: str) -> str:
 
 def without_secrets(text: str) -> str:
     """Return the text without the passwords and tokens in its URLs."""
-    return TOKEN.sub(r"\g<before>", USER_INFO.sub("", text))
+    text = TOKEN.sub(r"\g<before>", USER_INFO.sub("", text))
+    return QUERY.sub(lambda found: found["before"] if found["more"] else "", text)

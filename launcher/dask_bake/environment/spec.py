@@ -1,6 +1,7 @@
 """Parsing of environment.yml, conda's format with a ``pip:`` part."""
 
 import hashlib
+import reprlib
 from dataclasses import dataclass, field
 
 import yaml
@@ -9,9 +10,13 @@ from dask_bake.environment.conda.match_spec import parse_spec
 from dask_bake.environment.variables import parse_variables
 from dask_bake.errors import UsageError
 from dask_bake.models.tags import DEFAULT_ENVIRONMENT
-from dask_bake.options.text_files import parse_yaml, yaml_problem
+from dask_bake.options.text_files import parse_texts, yaml_problem
+from dask_bake.options.values import truncated
 
 KEYS = frozenset({"name", "channels", "dependencies", "variables"})
+LONGEST = 1 << 20
+"""Bytes that an environment.yml can have; the longest that a lock file gives has a fifth of them."""
+TEMPLATE_HINT = "templates are not filled in: write the values"
 HINT = "it is conda's format: name, channels, dependencies with a pip: part, variables"
 
 
@@ -44,10 +49,13 @@ class Environment:
 
 def parse_environment(text: bytes, origin: str = "environment.yml") -> Environment:
     """Parse an environment.yml; raise on anything that is not supported."""
+    if len(text) > LONGEST:
+        raise UsageError(f"{origin} has {len(text) >> 20} MiB, which is no list of packages", hint=HINT)
     try:
-        content = parse_yaml(text)
+        content = parse_texts(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{origin} is not YAML: {yaml_problem(error)}", hint=HINT) from error
+        hint = TEMPLATE_HINT if b"{{" in text or b"{%" in text else HINT
+        raise UsageError(f"{origin} is not YAML: {yaml_problem(error)}", hint=hint) from error
     if not isinstance(content, dict) or not isinstance(content.get("dependencies"), list):
         raise UsageError(f"{origin} has no list of dependencies", hint=HINT)
     unknown = sorted(str(key) for key in content if key not in KEYS)
@@ -62,7 +70,7 @@ def parse_environment(text: bytes, origin: str = "environment.yml") -> Environme
         requirements=requirements,
         text=text,
         notes=notes,
-        variables=parse_variables(text, origin),
+        variables=parse_variables(content.get("variables"), origin),
     )
 
 
@@ -74,28 +82,40 @@ def _dependencies(dependencies: list[object], origin: str) -> tuple[tuple[str, .
             specs.append(dependency.strip())
             parse_spec(specs[-1])
         elif isinstance(dependency, dict) and set(dependency) == {"pip"}:
-            requirements += [_pip_line(each, origin) for each in _list(dependency["pip"], "pip", origin)]
+            for lines in _list(dependency["pip"], "pip", origin):
+                requirements += filter(None, map(str.strip, _text(lines, "pip", origin).splitlines()))
         else:
-            raise UsageError(f"{origin} has a dependency that is no package: {dependency!r}", hint=HINT)
+            raise UsageError(
+                f"{origin} has a dependency that is no package: {_shown(dependency)}",
+                hint=_written(dependency),
+            )
     return tuple(specs), tuple(requirements)
 
 
-def _pip_line(line: object, origin: str) -> str:
-    text = _text(line, "pip", origin).strip()
-    if "\n" in text:
-        raise UsageError(f"{origin} has {text!r} under pip, which is several lines", hint="a list of lines")
-    return text
+def _written(dependency: object) -> str:
+    """Return a hint that writes ``python: 3.10`` as conda does."""
+    match dependency:
+        case dict() if len(dependency) == 1 and all(isinstance(each, str) for each in dependency.values()):
+            return f"write it as {'='.join(*dependency.items())}"
+    return HINT
+
+
+def _shown(value: object) -> str:
+    """Return a value for a message; aliases can make a short text a long one."""
+    short = reprlib.Repr()
+    short.maxlevel = 3
+    return repr(truncated(value)) if isinstance(value, str) else short.repr(value)
 
 
 def _list(value: object, key: str, origin: str) -> list[object]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise UsageError(f"{origin} has {key}: {value!r}, which should be a list", hint=HINT)
+        raise UsageError(f"{origin} has {key}: {_shown(value)}, which should be a list", hint=HINT)
     return value
 
 
 def _text(value: object, key: str, origin: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise UsageError(f"{origin} has {value!r} under {key}, which should be a text", hint=HINT)
+        raise UsageError(f"{origin} has {_shown(value)} under {key}, which should be a text", hint=HINT)
     return value

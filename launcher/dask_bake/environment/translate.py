@@ -30,9 +30,9 @@ def for_pip(environment: Environment, origin: str = "environment.yml") -> ForPip
         UsageError: if a package is conda's alone, or pip has no words for a spec.
     """
     specs = [parse_spec(spec) for spec in environment.specs]
-    wanted = [spec for spec in specs if spec.name not in LEFT_OUT]
+    wanted = [spec for spec in specs if not _is_left_out(spec.name)]
     known = known_names()
-    if alone := [spec.name for spec in wanted if normalized_name(spec.name) in known.conda_only]:
+    if alone := [spec.name for spec in wanted if known.is_conda_only(spec.name)]:
         raise UsageError(
             f"{origin} asks for {', '.join(alone)}, which only conda has: on pip's index a"
             " project of that name is missing, or another",
@@ -48,13 +48,19 @@ def _notes(specs: Sequence[Spec], origin: str) -> list[str]:
     dropped = [spec.text for spec in specs if spec.name in LEFT_OUT - {"python"} and spec.version]
     if dropped:
         notes.append(f"{origin} asks for {', '.join(dropped)}: only conda installs that version.")
-    sure = known.same | known.renamed.keys() | LEFT_OUT
-    if trusted := [spec.name for spec in specs if normalized_name(spec.name) not in sure]:
+    sure = known.same | known.renamed.keys()
+    names = [spec.name for spec in specs if not _is_left_out(spec.name)]
+    if trusted := [name for name in names if normalized_name(name) not in sure]:
         notes.append(
             f"{', '.join(trusted)}: taken from pip's index on trust, as conda's package and the index's"
             " project have one name. If they are not the same, use --installer conda."
         )
     return notes
+
+
+def _is_left_out(name: str) -> bool:
+    """Return whether a package is only needed with conda; ``__linux`` and the like describe the machine."""
+    return name in LEFT_OUT or name.startswith("__")
 
 
 def _requirement(spec: Spec, origin: str) -> str:

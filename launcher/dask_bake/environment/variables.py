@@ -4,8 +4,6 @@ import re
 import shlex
 from collections.abc import Mapping
 
-import yaml
-
 from dask_bake.errors import UsageError
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -15,22 +13,18 @@ SECRET = re.compile(r"token|password|secret|://[^/@\s]+@", re.IGNORECASE)
 HINT = "dask-bake launch --env KEY=VALUE sets it on the nodes of one cluster"
 
 
-def parse_variables(text: bytes, origin: str) -> tuple[tuple[str, str], ...]:
-    """Return the variables of an environment.yml that is known to be YAML, with their values as written.
+def parse_variables(given: object, origin: str) -> tuple[tuple[str, str], ...]:
+    """Return the variables in an environment.yml, whose values are texts as written.
 
     Raises:
         UsageError: if one of them cannot be in an image.
     """
-    # YAML's numbers are not wanted: 1.10 is not 1.1.
-    content = yaml.load(text, Loader=yaml.BaseLoader)  # noqa: S506  (it makes texts, lists and mappings alone)
-    given, values = content.get("variables"), yaml.safe_load(text).get("variables")
-    if values is None:
+    if given is None:
         return ()
     if not isinstance(given, Mapping):
         raise UsageError(f"{origin} has variables that are not KEY: VALUE", hint='variables: {KEY: "value"}')
     for key, value in given.items():
-        is_null = key in values and values[key] is None
-        _check(str(key), None if is_null else value, origin)
+        _check(str(key), value, origin)
     return tuple(given.items())
 
 

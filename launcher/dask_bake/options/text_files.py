@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     import yaml
 
 STRING, MERGE = "tag:yaml.org,2002:str", "tag:yaml.org,2002:merge"
+TYPED = ("int", "float", "bool", "timestamp")
+"""YAML's types of plain scalars besides text and null."""
+LONG = 64 << 10
+"""Characters beyond which libyaml parses a text: it is ten times as fast, and explains errors worse."""
 INVALID_VALUE_ERRORS = (AttributeError, KeyError, RecursionError, TypeError, ValueError)
 """Raised by PyYAML instead of ``YAMLError``: for 2026-13-45, for !!bool x, for a list nested too deeply."""
 
@@ -39,8 +43,23 @@ def parse_yaml(text: str | bytes) -> Any:
     """
     import yaml
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader) if len(text) > LONG else yaml.SafeLoader
     try:
-        return yaml.safe_load(text)
+        return yaml.load(text, loader)  # noqa: S506 - both are safe
+    except INVALID_VALUE_ERRORS as error:
+        raise yaml.YAMLError(f"invalid value: {error}") from error
+
+
+def parse_texts(text: str | bytes) -> Any:
+    """Return the parsed YAML document with numbers, booleans and dates as the texts that the user wrote.
+
+    Raises:
+        yaml.YAMLError: if the text is not YAML, or a mapping has a key twice.
+    """
+    import yaml
+
+    try:
+        return yaml.load(text, _texts_loader())  # noqa: S506 - a subclass of SafeLoader
     except INVALID_VALUE_ERRORS as error:
         raise yaml.YAMLError(f"invalid value: {error}") from error
 
@@ -50,6 +69,8 @@ def yaml_problem(error: Exception) -> str:
     import yaml
 
     match error:
+        case yaml.reader.ReaderError(encoding="utf-8", position=int(position)):
+            return f"byte {position} is not UTF-8"
         case yaml.MarkedYAMLError(problem=str(problem), problem_mark=yaml.Mark(line=line)):
             return f"line {line + 1}: {problem}"
     return " ".join(str(error).split())
@@ -123,6 +144,33 @@ def _settings_loader() -> "type[yaml.SafeLoader]":
                     continue
             return written
 
-    for kind in ("int", "float", "bool", "timestamp"):
+    for kind in TYPED:
         SettingsLoader.add_constructor(f"tag:yaml.org,2002:{kind}", SettingsLoader.construct_as_written)
     return SettingsLoader
+
+
+@cache
+def _texts_loader() -> "type[yaml.SafeLoader]":
+    import yaml
+
+    class TextsLoader(yaml.SafeLoader):
+        """Loader of texts, lists, mappings without duplicate keys, and null."""
+
+        def compose_mapping_node(self, anchor: Any) -> Any:
+            node = super().compose_mapping_node(anchor)
+            seen = set()
+            for key, _ in node.value:
+                if isinstance(key, yaml.ScalarNode) and key.tag != MERGE:
+                    if key.value in seen:
+                        raise yaml.MarkedYAMLError(
+                            problem=f"the key {key.value} is there twice", problem_mark=key.start_mark
+                        )
+                    seen.add(key.value)
+            return node
+
+        def construct_text(self, node: Any) -> Any:
+            return self.construct_scalar(node)
+
+    for kind in TYPED:
+        TextsLoader.add_constructor(f"tag:yaml.org,2002:{kind}", TextsLoader.construct_text)
+    return TextsLoader

@@ -79,7 +79,7 @@ def test_a_project_with_uv_lock_brings_the_locked_versions(tmp_path, monkeypatch
     for name in ("pyproject.toml", "uv.lock"):
         assert environment_of(path.with_name(name)).requirements == ("-e .", "toolz==1.0")
     path.with_name("uv.lock").write_text("nonsense")
-    with pytest.raises(UsageError, match=r"uv\.lock cannot be read: "):
+    with pytest.raises(UsageError, match=r"uv\.lock cannot be read: Failed to parse"):
         environment_of(path)
 
 
@@ -91,6 +91,59 @@ def test_a_toml_file_without_a_project_is_refused(text, sentence, tmp_path):
     path.write_text(text)
     with pytest.raises(UsageError, match=sentence):
         environment_of(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "way_out"),
+    [
+        ("pixi.toml", "pixi lock"),
+        ("poetry.lock", "poetry export"),
+        ("Pipfile", "pipenv requirements"),
+        ("setup.py", "-e ."),
+        ("pylock.toml", "the file that it was made from"),
+    ],
+)
+def test_a_file_of_a_tool_that_is_not_read_has_a_way_out(name, way_out, tmp_path):
+    path = tmp_path / name
+    path.write_text("[project]\n")
+    with pytest.raises(UsageError, match=f"{name} is no environment that dask-bake reads") as caught:
+        environment_of(path)
+    assert way_out in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("line", ["@EXPLICIT", "dask=2024.1.0=pyhd8ed1ab_0", "dask=2024.1.0"])
+def test_a_list_of_conda_s_is_not_given_to_pip(line, tmp_path):
+    path = tmp_path / "spec-file.txt"
+    path.write_text(f"# platform: linux-64\n{line}\r\n")
+    with pytest.raises(UsageError, match=f"spec-file.txt is a list of conda's, as '{line}' shows") as caught:
+        environment_of(path)
+    assert "conda env export" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("line", ["dask==2024.1", "dask>=2024", "dask ~= 1.0  # a=1", "lab @ https://a/?b=1"])
+def test_requirements_are_no_list_of_conda_s(line, tmp_path):
+    path = tmp_path / "requirements.txt"
+    path.write_text(f"{line}\n")
+    assert environment_of(path).requirements == ("-r requirements.txt",)
+
+
+def test_a_poetry_project_is_built_by_its_own_backend(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    path.write_text('[tool.poetry]\nname = "rides"\n[build-system]\nrequires = ["poetry-core"]\n')
+    environment = environment_of(path)
+    assert (environment.name, environment.requirements) == ("rides", ("-e .",))
+    path.write_text('[tool.poetry]\nname = "rides"\n')
+    with pytest.raises(UsageError, match=r"has no \[project\]") as caught:
+        environment_of(path)
+    assert "poetry export" in str(caught.value.hint)
+
+
+def test_a_pixi_project_names_its_lock(tmp_path):
+    path = tmp_path / "pyproject.toml"
+    path.write_text('[project]\nname = "rides"\n[tool.pixi.dependencies]\ndask = "*"\n')
+    with pytest.raises(UsageError, match=r"has its packages below \[tool\.pixi\]") as caught:
+        environment_of(path)
+    assert "pixi.lock" in str(caught.value.hint)
 
 
 def test_a_pixi_lock_gives_its_own_packages(tmp_path):
@@ -142,6 +195,12 @@ def test_a_conda_lock_gives_the_packages_of_its_platform(tmp_path):
         environment_of(path, Architecture.ARM64)
     path.write_text(yaml.safe_dump({**content, "package": [{"platform": "linux-64", "manager": "conda"}]}))
     with pytest.raises(UsageError, match="a package lacks 'url'"):
+        environment_of(path)
+    path.write_text(yaml.safe_dump({**content, "version": 2}))
+    with pytest.raises(UsageError, match="is in version 2 of its format"):
+        environment_of(path)
+    path.write_text(yaml.safe_dump({**content, "package": ["dask"]}))
+    with pytest.raises(UsageError, match="locks nothing for linux-64"):
         environment_of(path)
 
 

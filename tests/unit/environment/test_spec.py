@@ -40,7 +40,13 @@ def test_an_environment_file_is_parsed_as_conda_does():
         (b"dependencies: [{conda: [dask]}]", r"mine\.yml has a dependency that is no package"),
         (b"dependencies: [[dask]]", r"mine\.yml has a dependency that is no package"),
         (b"dependencies: [{pip: dask}]", r"mine\.yml has pip: 'dask', which should be a list"),
-        (b'dependencies: [{pip: ["a\\nb"]}]', r"mine\.yml has 'a\\nb' under pip, which is several lines"),
+        (b"dependencies: [{python: 3.10}]", r"no package: \{'python': '3\.10'\}"),
+        (
+            b"dependencies: [dask]\nname: a\nname: b",
+            r"mine\.yml is not YAML: line 3: the key name is there twice",
+        ),
+        (b"name: f\xfcr\ndependencies: []", r"mine\.yml is not YAML: byte 7 is not UTF-8"),
+        (b"dependencies: []\n#" + b" " * (1 << 20), r"mine\.yml has 1 MiB, which is no list of packages"),
         (b"channels: conda-forge\ndependencies: []", r"mine\.yml has channels: 'conda-forge'"),
         (b"name: [a]\ndependencies: []", r"mine\.yml has \['a'\] under name"),
     ],
@@ -49,6 +55,38 @@ def test_a_malformed_environment_is_refused(text, sentence):
     with pytest.raises(UsageError, match=sentence) as caught:
         parse_environment(text, "mine.yml")
     assert caught.value.hint
+
+
+def test_scalars_are_as_they_are_written():
+    environment = parse_environment(b"name: 2024\nchannels: [1.10]\ndependencies: [dask, {pip: [yes]}]")
+    assert (environment.name, environment.channels, environment.requirements) == ("2024", ("1.10",), ("yes",))
+
+
+def test_a_line_of_the_pip_part_can_be_several():
+    environment = parse_environment(b'dependencies: [dask, {pip: ["a\\n b # c\\n"]}, {pip: [d]}, {pip: }]')
+    assert environment.requirements == ("a", "b # c", "d")
+
+
+@pytest.mark.parametrize(
+    "text", [b"name: {{ name }}\ndependencies: []", b"{% set x = 1 %}\ndependencies: []"]
+)
+def test_a_template_is_refused_with_its_own_hint(text):
+    with pytest.raises(UsageError) as caught:
+        parse_environment(text)
+    assert caught.value.hint == "templates are not filled in: write the values"
+
+
+def test_keys_that_merge_are_not_there_twice():
+    text = b"one: &one {name: a, dependencies: [dask]}\ntwo: &two {<<: *one, name: b}\n<<: *two\nname: c\n"
+    assert parse_environment(text).name == "c"
+
+
+def test_aliases_of_aliases_are_not_written_out():
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
+    with pytest.raises(UsageError) as caught:
+        parse_environment("\n".join([*lines, "dependencies: [*a11]"]).encode())
+    assert len(caught.value.message) < 2000
 
 
 def test_keys_that_are_not_used_are_a_note():
@@ -77,6 +115,11 @@ def test_the_default_environment_is_valid():
             "https://a.example/x and http://b.example/c/y",
         ),
         ("file:///home/me/t/channel/noarch", "file:///home/me/t/channel/noarch"),
+        ("https://a.example/x?access_token=s3", "https://a.example/x"),
+        (
+            "'https://a.example/x?v=1&X-Amz-Signature=s3&sig=s3&w=2#sha256=1'",
+            "'https://a.example/x?v=1&w=2#sha256=1'",
+        ),
     ],
 )
 def test_urls_are_shown_without_secrets(text: str, shown: str) -> None:

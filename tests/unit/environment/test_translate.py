@@ -89,3 +89,16 @@ def test_names_that_are_not_known_are_taken_with_a_note():
 def test_versions_that_pip_leaves_out_are_a_note():
     notes = for_pip(dependencies("python=3.11", "pip=20.*", "conda", "dask")).notes
     assert notes == ("environment.yml asks for pip=20.*: only conda installs that version.",)
+
+
+def test_what_describes_the_machine_is_left_out():
+    found = for_pip(dependencies("__linux", "__glibc >=2.17", "numpy"))
+    assert (found.requirements, found.notes) == (("numpy", "pip"), ())
+
+
+@pytest.mark.parametrize(
+    "name", ["r-ggplot2", "bioconductor-deseq2", "perl-json", "xorg-libx11", "ld_impl_linux-64"]
+)
+def test_packages_of_other_languages_are_conda_s(name):
+    with pytest.raises(UsageError, match=f"asks for {name}, which only conda has"):
+        for_pip(dependencies(name))

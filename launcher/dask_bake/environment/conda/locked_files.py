@@ -13,6 +13,7 @@ from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Architecture
 
 ENVIRONMENT = "default"
+CONDA_LOCK_VERSION = 1
 ALWAYS = "main"
 """conda-lock's category of packages that are not optional."""
 
@@ -60,7 +61,13 @@ def read_pixi_lock(path: Path, architecture: Architecture) -> Pinned:
 
 def read_conda_lock(content: Mapping[str, Any], path: Path, architecture: Architecture) -> Pinned:
     """Return what a conda-lock.yml pins for that platform, without its optional packages."""
-    packages = [each for each in content["package"] if _is_wanted(each, architecture.subdir)]
+    if (version := content.get("version", CONDA_LOCK_VERSION)) != CONDA_LOCK_VERSION:
+        raise UsageError(
+            f"{path.name} is in version {version} of its format",
+            hint="conda-lock 2 or newer writes version 1",
+        )
+    there = [each for each in content["package"] if isinstance(each, dict)]
+    packages = [each for each in there if _is_wanted(each, architecture.subdir)]
     if not packages:
         raise _other_platform(path, architecture)
     channels = content["metadata"].get("channels") or ()

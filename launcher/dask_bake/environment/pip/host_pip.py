@@ -25,6 +25,9 @@ QUIET = ("--no-input", "--disable-pip-version-check", "--progress-bar=off")
 BUILD_EPOCH = "1577836800"
 """The time that files in wheels get which are built here, so that they are the same when built again."""
 
+WIDTH = "10000"
+"""Columns at which uv wraps its errors, which are parsed."""
+
 Run = Callable[[Sequence[str], Path, Notify], None]
 
 
@@ -90,6 +93,7 @@ def run_lines(
     With ``output`` the lines are those of the standard error, and the file gets the standard output.
     """
     lines: list[str] = []
+    environ = {**environ, "COLUMNS": WIDTH}
     with tempfile.TemporaryFile() as given, open(output or os.devnull, "wb") as out:  # noqa: PTH123
         given.write(text.encode())
         given.seek(0)

@@ -1,5 +1,6 @@
 """Inputs of a pip lock besides environment.yml: requirement files, options, and folders."""
 
+import codecs
 import hashlib
 import os
 import re
@@ -34,8 +35,16 @@ VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 EDITABLE = re.compile(r"\s*(?:-e|--editable)(?:\s*=\s*|\s+)(?P<place>\S.*)")
 HASH = re.compile(r"--hash[=\s]sha256:([0-9a-f]{64})")
 PROJECT = re.compile(r"\s*[A-Za-z0-9][\w.-]*")
+MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+"""Byte order marks; PowerShell writes UTF-16."""
+CODING = re.compile(rb"(?:[^\n]*\n)?#[^\n]*coding[:=]\s*([\w.-]+)")
 LOCKS = ("pip.lock", "conda.lock")
 SECONDS = 60.0
+RELATIVE = "paths are relative to the folder of environment.yml, or of the file that has them"
 
 
 def included_files(lines: Iterable[str], folder: Path) -> list[Path]:
@@ -138,19 +147,35 @@ def _absolute(line: str, folder: Path) -> str:
     """Return a line with its path made absolute, if it is an option that has one."""
     found = INCLUDE.fullmatch(line) or FIND_LINKS.fullmatch(line)
     path = found["path"] if found else ""
-    if not path or "://" in path or not (folder / path).exists():
+    if not path or "://" in path:
+        return line
+    if not (folder / path).exists():
+        if FIND_LINKS.fullmatch(line):
+            raise UsageError(f"--find-links {path} does not exist", hint=RELATIVE)
         return line
     return line.replace(path, str((folder / path).absolute()))
 
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return _decoded(path.read_bytes())
+    except (UnicodeDecodeError, LookupError) as error:
         raise UsageError(
-            f"the requirements {path} cannot be read: {getattr(error, 'strerror', None) or error}",
-            hint="-r and -c are relative to the folder of environment.yml, or of the file that has them",
+            f"the requirements {path} cannot be read: {error}",
+            hint="save the file as UTF-8, or name its encoding in the first line: # coding: latin-1",
         ) from error
+    except OSError as error:
+        raise UsageError(
+            f"the requirements {path} cannot be read: {error.strerror}", hint=f"-r and -c: {RELATIVE}"
+        ) from error
+
+
+def _decoded(content: bytes) -> str:
+    """Return the text of a requirements file, in the encoding that pip would read it in."""
+    encoding = next((name for mark, name in MARKS.items() if content.startswith(mark)), "")
+    if not encoding and (named := CODING.match(content)):
+        encoding = named[1].decode()
+    return content.decode(encoding or "utf-8")
 
 
 def _digest(path: Path) -> str:

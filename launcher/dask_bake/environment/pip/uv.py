@@ -33,6 +33,8 @@ NO_WHEEL = re.compile(
 DIRECT_BUILD = re.compile(r"Building source distributions (?:for `([^`]+)` )?is disabled")
 PLACE = re.compile(r" in `-`(?: at (?:position|line) \d+)?")
 UNREACHABLE = re.compile(r"(?:Failed to fetch:|error sending request for url)\W*(?P<url>https?://[^\s`)]+)")
+REPOSITORY = re.compile(r"git fetch [^`]*?'(?P<url>[\w+]+://[^']+)'")
+GONE = re.compile(r"Distribution not found at: file:")
 RETRY_LIMIT = 100
 
 
@@ -174,16 +176,31 @@ def _error(
     if unreachable := UNREACHABLE.search(text):
         place = without_secrets(unreachable["url"])
         why = re.sub(r" \(os error \d+\)$", "", lines[-1].strip().removeprefix("cause: "))
+        is_index = not any(place in without_secrets(line) for line in attempt.lines)
+        subject = "pip's index does not answer" if is_index else "no answer"
         return BakeError(
-            f"pip's index does not answer{proxy_of(place, environ)}: {place}: {why}",
+            f"{subject}{proxy_of(place, environ)}: {place}: {why}",
             hint="pip config list shows which index and which proxy pip's settings name",
+        )
+    if repository := REPOSITORY.search(text):
+        why = next((line.strip() for line in lines if line.strip().startswith(("fatal:", "ssh:"))), "")
+        return BakeError(
+            f"the repository {repository['url']} cannot be fetched: {why or 'git failed'}",
+            hint=f"git ls-remote {repository['url']} shows whether it is there and whether you can read it",
         )
     causes = [PLACE.sub("", re.sub(r"^(?:error:|  cause:) ", "  ", line)) for line in lines if line.strip()]
     first = next((at for at, line in enumerate(lines) if line.startswith("error:")), 0)
     return BakeError(
-        "\n".join(["the environment cannot be resolved:", *causes[first:][-TAIL:]]),
-        hint="change what the environment asks for; DASK_BAKE_RESOLVER=pip asks pip instead of uv",
+        "\n".join(["the environment cannot be resolved:", *causes[first:][-TAIL:]]), hint=_way_out(text)
     )
+
+
+def _way_out(text: str) -> str:
+    if "git+git@" in text:
+        return "write git+ssh://git@HOST/PATH"
+    if GONE.search(text):
+        return "pip list --format=freeze gives the versions of packages that conda built, without paths"
+    return "change what the environment asks for; DASK_BAKE_RESOLVER=pip asks pip instead of uv"
 
 
 def _absent(

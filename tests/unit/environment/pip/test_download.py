@@ -130,8 +130,8 @@ def test_options_for_the_index_are_used_for_the_download(tmp_path: Path) -> None
         asked.extend(Path(requirement.partition("=")[2]).read_text().splitlines())
         Pip(**CONTENT)(arguments, folder, notify)
 
-    fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, lines=["--find-links /mine"], pip=pip)
-    assert asked == ["--find-links /mine", f"dask==1 --hash=sha256:{PACKAGES[0].sha256}"]
+    fetch(PACKAGES[:1], TARGET, tmp_path, QUIET, lines=["--find-links https://a.example/mine"], pip=pip)
+    assert asked == ["--find-links https://a.example/mine", f"dask==1 --hash=sha256:{PACKAGES[0].sha256}"]
 
 
 def test_a_full_disk_names_the_folder_and_what_is_needed(tmp_path: Path) -> None:

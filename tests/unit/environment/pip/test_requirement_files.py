@@ -14,6 +14,7 @@ from dask_bake.environment.pip.requirement_files import (
     tree_digest,
     with_secrets,
 )
+from dask_bake.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,33 @@ def test_included_requirements_take_the_place_of_their_line(tmp_path):
         "git+https://a.example/lab",
         *lines[1:],
     ]
+
+
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        ("\ufeffdask\r\n# ü\r\n".encode(), ["dask", "# ü"]),
+        ("dask\n".encode("utf-16"), ["dask"]),
+        ("\ufeffdask\n".encode("utf-16-be"), ["dask"]),
+        ("# -*- coding: latin-1 -*-\n# ü\n".encode("latin-1"), ["# -*- coding: latin-1 -*-", "# ü"]),
+        ("# ü\ndask\n".encode("latin-1"), UsageError),
+        (b"# coding: klingon\ndask\n", UsageError),
+        (b"\xff\xfed", UsageError),
+    ],
+)
+def test_a_file_is_in_the_encoding_that_pip_would_read(content, read, tmp_path):
+    (tmp_path / "more.txt").write_bytes(content)
+    if read is UsageError:
+        with pytest.raises(UsageError, match=r"the requirements .*more\.txt cannot be read: ") as caught:
+            for_resolvers(["-r more.txt"], tmp_path)
+        assert "UTF-8" in str(caught.value.hint)
+    else:
+        assert [line.removeprefix("\ufeff") for line in for_resolvers(["-r more.txt"], tmp_path)] == read
+
+
+def test_links_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(UsageError, match=r"--find-links \./nowhere does not exist"):
+        for_resolvers(["--find-links ./nowhere"], tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,37 @@ def test_an_index_that_does_not_answer_is_named_with_its_proxy(
         locked(tmp_path, "dask")
 
 
+@pytest.mark.parametrize(
+    ("line", "sentence", "way_out"),
+    [
+        (
+            "lab @ http://me:pw@127.0.0.1:9/lab-1-py3-none-any.whl",
+            "no answer: http://127.0.0.1:9/lab-1-py3-none-any.whl: Connection refused",
+            "pip config list",
+        ),
+        (
+            "git+http://me:pw@127.0.0.1:9/lab.git",
+            "the repository http://127.0.0.1:9/lab.git cannot be fetched: fatal: ",
+            "git ls-remote http://127.0.0.1:9/lab.git",
+        ),
+        ("git+git@a.example:lab/lab.git", "cannot be resolved", "write git+ssh://git@HOST/PATH"),
+        (
+            "lab @ file:///home/conda/feedstock_root/build_artifacts/lab_1",
+            "cannot be resolved",
+            "pip list --format=freeze",
+        ),
+    ],
+)
+def test_a_source_that_cannot_be_had_has_its_own_way_out(
+    line: str, sentence: str, way_out: str, tmp_path: Path
+) -> None:
+    with pytest.raises(BakeError) as caught:
+        locked(tmp_path, line)
+    assert sentence in caught.value.message
+    assert "pw" not in caught.value.message
+    assert way_out in str(caught.value.hint)
+
+
 def test_a_setting_that_uv_is_not_given_is_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_BINARY", "numpy")
     events: list[object] = []
