@@ -1,6 +1,7 @@
 """Errors of users and failures of the machine: message, hint, exit code, and nothing left."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -54,6 +55,33 @@ def test_an_interrupted_launch_leaves_nothing(cloud, image):
 def test_a_launch_beyond_its_deadline_is_undone(cloud, image):
     """Everything is removed, and the late node's console is printed."""
     assert_error(cloud.attempt("launch", "--name", "late", "--count", "3", "--timeout", "2"), 1, "2 s")
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_start_is_blamed_with_the_error_of_its_journal(cloud, image, tmp_path):
+    """After three restarts by the same error, long before the launch's time-out."""
+    module = tmp_path / "own.py"
+    module.write_text("import nosuchmodule\n")
+
+    done = cloud.attempt("launch", "--name", "blamed", "--count", "2", "--preload", str(module))
+
+    assert_error(done, 1, "Error: the worker on node 1 does not start, at ")
+    assert re.search(
+        r"at [3-9] restarts: ModuleNotFoundError: No module named 'nosuchmodule'\nHint:", done.stderr
+    )
+    assert "node 1:     import nosuchmodule\n" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_failing_command_of_the_user_data_is_in_the_error(cloud, image, tmp_path):
+    own = tmp_path / "own.yml"
+    own.write_text("#cloud-config\nruncmd:\n- echo one\n- nosuchcommand --now\n")
+
+    done = cloud.attempt("launch", "--name", "failing", "--count", "2", "--user-data", str(own))
+
+    assert_error(done, 1, "ended while the cluster was launched: cloud-init failed in modules-final: ")
+    assert "nosuchcommand: not found" in done.stderr.rpartition("Error: ")[2]
+    assert "Reached target poweroff.target" not in done.stderr
 
 
 @pytest.mark.slow

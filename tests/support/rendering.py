@@ -5,10 +5,11 @@ from io import StringIO
 from rich.console import Console, RenderableType
 
 
-def a_console(width: int = 80, *, is_terminal: bool = False) -> Console:
+def a_console(width: int = 80, *, height: int | None = None, is_terminal: bool = False) -> Console:
     """Return a console that writes into a string, as Terminal has one."""
     return Console(
         width=width,
+        height=height,
         file=StringIO(),
         force_terminal=is_terminal,
         color_system=None,

@@ -79,6 +79,15 @@ def sentence(timer: ShutdownTimer) -> str:
     return f"It ends itself in {in_words(timer.left)}: {timer.why}."
 
 
+def limits_in_words(*, lifetime: float, idle: float) -> str:
+    """Return when a new cluster ends by itself, by its limits in seconds; 0 is no limit."""
+    parts = (
+        f"when idle for {in_words(idle)}" if idle else "",
+        f"{'at the latest ' if idle else ''}after {in_words(lifetime)}" if lifetime else "",
+    )
+    return ", ".join(filter(None, parts)) or "never by itself"
+
+
 def is_near(timers: Iterable[ShutdownTimer]) -> bool:
     """Return whether a timer is about to shut the cluster down."""
     return any(not one.held and one.left <= min(WARNING, one.limit / 2) for one in timers)

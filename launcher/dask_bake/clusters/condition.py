@@ -11,11 +11,7 @@ from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.resources import GRACE_PERIOD, are_left_over, creation_time
 from dask_bake.options.values import CLUSTER_NAME, OF_A_BAKE
 
-END_LINE = re.compile(r"DASK-BAKE-END \w+: (.*)")
-"""The last line of a head's console before it powers itself off."""
 LAUNCH_ID = re.compile(r"[A-Za-z0-9]{1,64}")
-UNPRINTABLE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[^ -~]")
-LONGEST_REASON = 200
 POWERED_OFF = "Client.InstanceInitiatedShutdown"
 """EC2's state reason of an instance that powered itself off."""
 LISTED = timedelta(hours=1)
@@ -94,13 +90,6 @@ def _condition(cluster: Cluster, now: datetime) -> Condition:
             f"{down} ends it; {command_line('launch', '--name', cluster.name)} then starts it again",
         )
     return _of_workers(cluster, now)
-
-
-def end_reason(console: str) -> str:
-    """Return why the node powered itself off, as its console has it; "" if it does not say."""
-    lines = [END_LINE.search(UNPRINTABLE.sub("", line)) for line in console.splitlines()]
-    reasons = [line[1].strip() for line in lines if line is not None]
-    return reasons[-1][:LONGEST_REASON] if reasons else ""
 
 
 def _of_workers(cluster: Cluster, now: datetime) -> Condition:

@@ -5,7 +5,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from dask_bake.clusters.condition import State, condition, end_reason, is_valid
+from dask_bake.clusters.condition import State, condition, is_valid
+from dask_bake.clusters.node_end import end_reason
 from dask_bake.ec2.protocols import ClusterQueries
 from dask_bake.errors import BakeError, NoClusterError, UsageError
 from dask_bake.hints import cluster_command

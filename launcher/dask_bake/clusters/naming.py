@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from dask_bake.errors import BakeError
+from dask_bake.errors import UsageError
 from dask_bake.hints import command_line
 from dask_bake.models.ec2 import Rule
 
@@ -34,9 +34,9 @@ def ssh_rule(caller: str) -> Rule:
     return Rule(source=caller, description="SSH from where the cluster was launched", port=22)
 
 
-def already_there(name: str) -> BakeError:
+def already_there(name: str) -> UsageError:
     """Return the error for the name of an existing cluster."""
-    return BakeError(
+    return UsageError(
         f"a cluster named {name} already exists, or is being launched",
         hint=f"{command_line('status', name)} shows it,"
         f" {command_line('down', name)} ends it, --name gives another",

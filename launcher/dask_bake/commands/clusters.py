@@ -12,6 +12,7 @@ from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT
 from dask_bake.errors import (
     BakeError,
     CommandInterruptedError,
@@ -22,11 +23,13 @@ from dask_bake.errors import (
 )
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import cluster_command
+from dask_bake.launch.pricing import in_words, running_cost
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import check_reachable, find_node, local_keystore, prepare_host, query_head
 from dask_bake.ssh.head_connection import SshHeadConnection
+from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.layout import counted
 from dask_bake.view.terminal import Terminal
@@ -55,13 +58,19 @@ def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json
     The exit code is 1 for a cluster that is degraded or has ended.
     """
     cluster = find(ec2, cloud, name)
+    prices = None if cloud.is_free else ec2.prices
+    pricing = BackgroundCall(lambda: None if prices is None else running_cost(cluster, prices))
     registered, timer_text = query_head(cluster, cloud, ec2, terminal.notify)
     timers, now = parse_timers(timer_text), datetime.now(UTC)
     its = condition(cluster, now)
+    cost = pricing.result_within(PRICE_LOOKUP_TIMEOUT)
     if json_output:
-        terminal.write_json(cluster_json.cluster_document(cluster, registered, timers, its))
+        document = cluster_json.cluster_document(cluster, registered, timers, its)
+        document["cost"] = None if cost is None else cluster_json.cost_document(cost)
+        terminal.write_json(document)
     else:
-        terminal.out.print(clusters.cluster_view(cluster, registered, now, timers, terminal.flags))
+        words = in_words(cost) if cost and cost.known else None
+        terminal.out.print(clusters.cluster_view(cluster, registered, now, timers, terminal.flags, words))
     return 1 if its.state in (State.DEGRADED, State.ENDED) else 0
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dask_bake.clouds import caller_address
+from dask_bake.clusters.auto_shutdown import limits_in_words
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import HeadConnection
 from dask_bake.errors import LeftoverError
@@ -68,7 +69,8 @@ def run(
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
         _note_staleness(plan, newest.result_within(0.0), terminal)
-        _show_cluster(cluster, seconds, pricing.result_within(0.0), terminal, json_output=json_output)
+        price = pricing.result_within(0.0)
+        _show_cluster(options, cluster, seconds, price, terminal, json_output=json_output)
     return 0
 
 
@@ -150,7 +152,13 @@ def _reporting_lost_output(cluster: Cluster, terminal: Terminal) -> Iterator[Non
 
 
 def _show_cluster(
-    cluster: Cluster, seconds: float, cost: Cost | None, terminal: Terminal, *, json_output: bool
+    options: LaunchOptions,
+    cluster: Cluster,
+    seconds: float,
+    cost: Cost | None,
+    terminal: Terminal,
+    *,
+    json_output: bool,
 ) -> None:
     registered = dict(terminal.last_seen.registered) if terminal.last_seen else {}
     if json_output:
@@ -166,10 +174,17 @@ def _show_cluster(
             registered=sum(registered.values()),
             seconds=seconds,
             flags=terminal.flags,
-            calls=sum(":" not in call for call in terminal.calls),
             cost=in_words(cost) if cost and cost.known else None,
+            ends=_ends(options),
         )
     )
+
+
+def _ends(options: LaunchOptions) -> str:
+    """Return when the cluster ends by itself, as its user-data says."""
+    if not options.provision:
+        return limits_in_words(lifetime=0, idle=0)
+    return limits_in_words(lifetime=options.max_lifetime, idle=options.idle_timeout if options.dask else 0)
 
 
 def _show_plan(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.errors import BakeError
-from dask_bake.models.cloud import Role
+from dask_bake.models.cloud import Market, Role
 from dask_bake.models.cluster import Node
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
@@ -138,6 +138,7 @@ def node(answer: "InstanceTypeDef") -> Node:
         image_id=answer.get("ImageId", ""),
         state_reason=_reason(answer.get("StateReason", {})),
         ended=end_time(answer),
+        market=Market.SPOT if answer.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
         tags=tagged,
     )
 

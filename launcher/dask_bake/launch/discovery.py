@@ -27,6 +27,9 @@ from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.system.concurrency import gather
 
+MOST_FAMILIES = 10
+"""Most families of instance types in a hint."""
+
 
 @dataclass(frozen=True)
 class Discovery:
@@ -122,22 +125,29 @@ def find_types(
 def no_such_type(options: LaunchOptions, name: str, similar: Sequence[str] = ()) -> UsageError:
     """Return the error for a type that EC2 does not know; it names the option with the type."""
     flag = "--type" if name in options.type else "--head-type"
-    hint = f"did you mean {' or '.join(similar)}?" if similar else "such as m6i.2xlarge"
+    are_types = any("." in each for each in similar)
+    hint = f"did you mean {' or '.join(similar)}?" if are_types else "such as m6i.2xlarge"
+    if similar and not are_types:
+        hint += f"; of similar families the region has {', '.join(similar)}"
     return UsageError(f"{flag} {name}: there is no such type in this region", hint=hint)
 
 
 def similar_types(ec2: LaunchQueries, name: str) -> list[str]:
-    """Return types of the region with similar names; empty if EC2 does not list them."""
-    family = re.match(r"[a-z]+[0-9]*", name)
+    """Return types of the region with similar names, else families; empty if EC2 does not list them."""
+    family = re.match(r"([a-z]+)[0-9]+", name)
     if family is None:
         return []
     try:
-        offered = {kind for kind, _ in ec2.offerings((f"{family[0]}*",))}
+        offered = {kind for kind, _ in ec2.offerings((f"{family[1]}*",))}
     except BakeError:  # only a hint needs them
         return []
     kinds = sorted(kind for kind in offered if "*" not in kind)
-    of_family = [kind for kind in kinds if kind.startswith(f"{name}.")][:3]
-    return of_family or difflib.get_close_matches(name, kinds, cutoff=0.4)
+    related = [kind for kind in kinds if kind.startswith(family[0])]
+    of_family = [kind for kind in related if kind.startswith(f"{name}.")][:3]
+    if similar := of_family or difflib.get_close_matches(name, related, cutoff=0.4):
+        return similar
+    families = dict.fromkeys(kind.partition(".")[0] for kind in kinds)
+    return [each for each in families if re.match(rf"{family[1]}[0-9]", each)][:MOST_FAMILIES]
 
 
 def find_subnets(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Subnet, ...]:

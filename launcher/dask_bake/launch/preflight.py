@@ -94,7 +94,7 @@ def check_name(name: str, found: Discovery, now: datetime) -> None:
     if there.may_be_cleared:
         return
     if there.state is State.ENDED:
-        raise BakeError(
+        raise UsageError(
             f"cluster {name} {there.text}; it cannot be cleared away yet, as a launch may be under way",
             hint=f"{command_line('down', name)} clears it at once, --name gives another",
         )

@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass
+from functools import partial
 
 from dask_bake.ec2.prices import PriceList
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Market
+from dask_bake.models.cluster import Cluster
 from dask_bake.system.concurrency import BackgroundCall
 
 HOURS_OF_A_MONTH = 730
@@ -90,6 +92,22 @@ def cost(plan: LaunchPlan, prices: Prices) -> Cost:
     if not options.private:
         items.append(Item("public addresses", options.count, prices.address))
     return Cost(tuple(items))
+
+
+def running_cost(cluster: Cluster, prices: PriceList) -> Cost:
+    """Return the cost of a cluster's running instances, without volumes and addresses."""
+    kinds: dict[tuple[str, Market, str | None], int] = {}
+    for node in cluster.nodes:
+        if node.is_up:
+            # Only the price of a spot instance depends on its zone.
+            kind = (node.instance_type, node.market, node.zone if node.market is Market.SPOT else None)
+            kinds[kind] = kinds.get(kind, 0) + 1
+    deadline = time.monotonic() + prices.timeout
+    calls = [BackgroundCall(partial(prices.instance, *kind)) for kind in kinds]
+    found = [call.result_within(max(0.0, deadline - time.monotonic())) for call in calls]
+    return Cost(
+        tuple(Item(kind[0], count, price) for (kind, count), price in zip(kinds.items(), found, strict=True))
+    )
 
 
 def in_words(found: Cost) -> str:

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from dask_bake.clusters.condition import POWERED_OFF
+from dask_bake.clusters.node_end import end_reason
 from dask_bake.clusters.teardown import UNSEEN
 from dask_bake.ec2.protocols import ClusterApi, HeadConnection
 from dask_bake.errors import BakeError, InstanceReclaimedError, NotReadyError, TransientError
@@ -18,7 +20,7 @@ from dask_bake.ssh.host_keys import host_key_from_console, last_lines
 TICK = 0.2
 LOOK_AT_INSTANCES = 0.5
 LOOK_AT_CONSOLE = 0.5
-LOOK_AT_JOURNAL = 15.0
+FIRST_LOOK_AT_JOURNAL, LOOK_AT_JOURNAL = 10.0, 5.0
 """A launch that takes longer than usual looks for the cause this often, with a connection for each look."""
 LAST_LINES = 30
 MOST_RESTARTS = 3
@@ -51,7 +53,7 @@ class Readiness:
     is_silence_reported: bool = False
 
     def __post_init__(self) -> None:
-        self.next_journal = self.clock() + LOOK_AT_JOURNAL
+        self.next_journal = self.clock() + FIRST_LOOK_AT_JOURNAL
 
     @property
     def plan(self) -> LaunchPlan:
@@ -146,8 +148,10 @@ class Readiness:
 
     def _lose(self, node: Node) -> None:
         """Abandon a node that has ended; raise if the cluster needs the node."""
-        self._show_console(node)
+        console = self._show_console(node)
         reason = node.state_reason or f"it is {node.state}"
+        if reason.startswith(POWERED_OFF):
+            reason = end_reason(console) or reason
         ended = f"node {node.index} ({node.id}) ended while the cluster was launched: {reason}"
         if not self.state.can_spare(node):
             error = InstanceReclaimedError if reason.startswith(OF_EC2) else NotReadyError
@@ -188,21 +192,23 @@ class Readiness:
             self.show()
         return registered is not None
 
-    def _show_console(self, node: Node) -> None:
+    def _show_console(self, node: Node) -> str:
+        """Print the last lines of the node's console, and return it; "" if it cannot be read."""
         try:
-            lines = last_lines(self.cloud.console_output(node.id), LAST_LINES)
+            console = self.cloud.console_output(node.id)
         except BakeError as error:
-            lines = [f"the console of node {node.index} cannot be read: {error.message}"]
-        for line in lines:
+            self.notify(Output(f"node {node.index}: its console cannot be read: {error.message}"))
+            return ""
+        for line in last_lines(console, LAST_LINES):
             self.notify(Output(f"node {node.index}: {line}"))
+        return console
 
     def _too_late(self, awaited: str, why: str = "") -> BakeError:
         node, registered = self.awaited(), self.state.registered
-        self._show_console(node)
-        journal = self._journal(node)
+        console, journal = self._show_console(node), self._journal(node)
         for line in last_lines(journal, LAST_LINES):
             self.notify(Output(f"node {node.index}: {line}"))
-        cause = f": {error}" if (error := last_error(journal)) else ""
+        cause = f": {error}" if (error := last_error(journal) or end_reason(console)) else ""
         trouble = (
             f"; SSH says: {self.connection.trouble}" if self.connection.trouble and not registered else ""
         )

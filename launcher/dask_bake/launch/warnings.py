@@ -31,8 +31,9 @@ def oversubscription(plan: LaunchPlan) -> tuple[str, ...]:
     for kind in kinds.values():
         layout, limit = plan.worker_layout(kind), memory_limit(plan.options.memory_limit, kind)
         if layout.nprocs * layout.nthreads > kind.vcpus:
+            threads = "1 thread" if layout.nthreads == 1 else f"{layout.nthreads} threads"
             found.append(
-                f"{layout.nprocs} worker processes of {layout.nthreads} threads share the"
+                f"{layout.nprocs} worker processes of {threads} share the"
                 f" {kind.vcpus} virtual CPUs of a {kind.name}."
             )
         if kind.memory and layout.nprocs * limit > kind.memory:

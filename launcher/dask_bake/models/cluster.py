@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from dask_bake.models.cloud import Connect, Role
+from dask_bake.models.cloud import Connect, Market, Role
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.tags import Tag, Tags
 
@@ -21,6 +21,7 @@ class Node:
 
     Args:
         role: ``None`` if its tag has none that this version knows.
+        market: on which it was bought.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Node:
     image_id: str
     state_reason: str = ""
     ended: datetime | None = None
+    market: Market = Market.ON_DEMAND
     tags: Tags = ()
 
     @property

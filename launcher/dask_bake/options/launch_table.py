@@ -87,7 +87,7 @@ NODES = (
         ("--head-type",),
         "TYPE,…",
         values.comma_list,
-        "Instance types of the head node, in order of preference. [default: the workers']",
+        "Instance types of the head node, in order of preference. [default: those of the workers]",
         multiple=True,
     ),
     Option(
@@ -160,7 +160,7 @@ NODES = (
         ("--volume-size",),
         "GIB",
         values.integer,
-        "Size of the root volumes. [default: the image's]",
+        "Size of the root volumes. [default: that of the image]",
     ),
     Option(
         "volume_initialization_rate",
@@ -290,7 +290,7 @@ ACCESS = (
         values.path,
         "Private key to connect with. [default: a new key for the cluster]",
     ),
-    Option("username", ("--username",), "USER", values.string, "Login user. [default: the image's]"),
+    Option("username", ("--username",), "USER", values.string, "Login user. [default: that of the image]"),
     Option(
         "iaminstance_name",
         ("--iaminstance-name",),

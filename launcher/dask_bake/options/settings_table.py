@@ -21,7 +21,7 @@ CLOUD = (
         ("--region", "--region-name"),
         "REGION",
         values.line,
-        "AWS region. [default: your AWS configuration's]",
+        "AWS region. [default: that of your AWS configuration]",
     ),
     Option(
         "profile",
@@ -91,7 +91,7 @@ BAKE = (
         ("--kms-key",),
         "KEY",
         values.line,
-        "KMS key to encrypt with. [default: the account's]",
+        "KMS key to encrypt with. [default: that of the account]",
     ),
     Option(
         "deprecate_after",

@@ -6,7 +6,9 @@ BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 KIND = "ssh-ed25519"
 OURS = "DASK-BAKE-"
-"""Prefix of lines from the image's own programs; the many lines of a shutdown follow them."""
+"""Prefix of lines from the image's own programs."""
+LAST_WORDS = ("DASK-BAKE-END ", "DASK-BAKE-FAILED ")
+"""How the lines begin after which a node powers itself off; only the many lines of the shutdown follow."""
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 """Colours, cursor movements and other control characters (ECMA-48), removed before lines are shown."""
 
@@ -26,8 +28,13 @@ def host_key_from_console(text: str) -> str | None:
 
 
 def last_lines(text: str, count: int) -> list[str]:
-    """Return the last non-empty lines as plain text, after any earlier lines of the image's own programs."""
+    """Return the last non-empty lines as plain text, after any earlier lines of the image's own programs.
+
+    The lines of a shutdown that the node began by itself are left out.
+    """
     lines = [line for line in (CONTROL.sub("", each).rstrip() for each in text.splitlines()) if line]
+    ends = [number for number, line in enumerate(lines) if line.startswith(LAST_WORDS)]
+    lines = lines[: ends[-1] + 1] if ends else lines
     return [*(line for line in lines[:-count] if line.startswith(OURS)), *lines[-count:]]
 
 

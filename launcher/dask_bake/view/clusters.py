@@ -25,11 +25,11 @@ def ready_panel(
     *,
     registered: int,
     seconds: float,
-    calls: int,
     cost: str | None = None,
+    ends: str = "",
     flags: Sequence[str] = (),
 ) -> Panel:
-    """Return the result of a launch: the cluster, how to use it, its cost if known, how to end it."""
+    """Return the result of a launch: the cluster, how to use it, its cost if known, and its end."""
     name = "" if cluster.name == "dask" else cluster.name
     ssh, connect, down = (complete(cluster_command(each, name), flags) for each in ("ssh", "connect", "down"))
     shell = ("On the head", Text(ssh, "bold"))
@@ -47,8 +47,9 @@ def ready_panel(
     )
     nodes = (("Nodes", f"{len(cluster.nodes)}, without Dask"), shell)
     price = (("Cost", cost),) if cost else ()
-    rows = (*(dask if cluster.has_dask else nodes), *price, ("End it", Text(down, "bold")))
-    return _panel(f" {cluster.name} is ready after {seconds:.1f} s and {calls} EC2 calls ", rows)
+    end = (("Ends", ends),) if ends else ()
+    rows = (*(dask if cluster.has_dask else nodes), *price, *end, ("End it", Text(down, "bold")))
+    return _panel(f" {cluster.name} is ready after {seconds:.1f} s ", rows)
 
 
 def connection_panel(addresses: Mapping[str, str]) -> Panel:
@@ -98,8 +99,9 @@ def cluster_view(
     now: datetime,
     timers: Sequence[ShutdownTimer] | None = None,
     flags: Sequence[str] = (),
+    cost: str | None = None,
 ) -> RenderableType:
-    """Return a cluster: its nodes with their worker processes, and the timers that will end it."""
+    """Return a cluster: its nodes with their worker processes, its cost, and the timers that will end it."""
     its = condition(cluster, now)
     lines: list[RenderableType] = [
         Text.assemble((cluster.name, "bold"), _summary(cluster, registered, now, its))
@@ -109,6 +111,8 @@ def cluster_view(
     if its.text:
         style = CONDITION_STYLES.get(its.state, "")
         lines.append(Text(f"It {its.text}.\nHint: {complete(its.hint, flags)}", style))
+    if cost:
+        lines.append(Text(f"Its instances cost {cost}.", "dim"))
     if timers:
         lines.append(timers_text(cluster, timers, flags))
     return Group(*lines)

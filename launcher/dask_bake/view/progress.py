@@ -1,12 +1,13 @@
 """Progress of a launch and of a bake: a live table or line on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 
 from rich.columns import Columns
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
@@ -18,15 +19,19 @@ from dask_bake.view import layout
 REFRESHES_PER_SECOND = 8
 PHASE_WIDTH = 23
 """Columns of the longest name of a bake's phase."""
+HEADING_LINES = 2
+"""Lines of a table before its first row, where the terminal is wide enough."""
 SHORTEST_PHASE = 0.5
 """Seconds; a phase of a bake that took less gets no line."""
-MOST_ROWS = 20
-"""Nodes in the live table of a launch; of a larger cluster only nodes that are not ready are shown."""
 
 
 @dataclass
 class LaunchProgress:
-    """Progress of a launch: its nodes, phases and their times, as a renderable."""
+    """Progress of a launch: its nodes, phases and their times, as a renderable.
+
+    It is never higher than the terminal: where there is no room for all nodes, those that are not ready are
+    shown, as many as fit.
+    """
 
     clock: Callable[[], float]
     start: float = field(init=False)
@@ -60,11 +65,33 @@ class LaunchProgress:
                 return self._update_cluster(cluster, dict(registered))
         return None
 
-    def __rich__(self) -> RenderableType:
-        """Return the table of nodes, and the phases below it."""
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the table of nodes, and the phases below it."""
+        phases = self._phases()
         if self.cluster is None or not self.cluster.nodes:
-            return self._phases()
-        return Group(self._nodes(self.cluster), Text(), self._phases())
+            yield phases
+            return
+        cluster, below = self.cluster, [Text(), phases]
+        room = options.size.height - _height(Group(*below), console, options)
+        nodes: Sequence[Node] = cluster.nodes
+        if len(nodes) + HEADING_LINES > room or _height(self._table(nodes, cluster), console, options) > room:
+            below.insert(0, Text(f"{self._ready} of {len(cluster.nodes)} nodes are ready", "dim"))
+            late = tuple(node for node in cluster.nodes if (node.id, "ready") not in self.times)
+            nodes = self._fitting(late, cluster, room - 1, console, options)
+        yield Group(*([self._table(nodes, cluster)] if nodes else []), *below)
+
+    def _fitting(
+        self, nodes: Sequence[Node], cluster: Cluster, room: int, console: Console, options: ConsoleOptions
+    ) -> Sequence[Node]:
+        """Return the first nodes whose table takes at most ``room`` lines; a narrow one wraps."""
+
+        def height(count: int) -> int:
+            return _height(self._table(nodes[:count], cluster), console, options)
+
+        most = min(len(nodes), max(0, room - HEADING_LINES))
+        if height(most) <= room:
+            return nodes[:most]
+        return nodes[: bisect_right(range(1, most), room, key=height)]
 
     def _update_cluster(self, cluster: Cluster, registered: dict[str, int]) -> str | None:
         before = sum(self.registered.values())
@@ -83,10 +110,13 @@ class LaunchProgress:
     def _note(self, node: Node, phase: str) -> None:
         self.times.setdefault((node.id, phase), self.elapsed)
 
-    def _nodes(self, cluster: Cluster) -> RenderableType:
+    @property
+    def _ready(self) -> int:
+        return sum(phase == "ready" for _, phase in self.times)
+
+    def _table(self, nodes: Sequence[Node], cluster: Cluster) -> RenderableType:
         table = layout.table(">#", "role", "address", ">requested", ">running", ">ready", ">workers")
-        shown = self._shown(cluster)
-        for node in shown:
+        for node in nodes:
             table.add_row(
                 Text(str(node.index)),
                 Text(node.role_text),
@@ -94,21 +124,13 @@ class LaunchProgress:
                 *(self._time(node, phase) for phase in ("requested", "running", "ready")),
                 Text(self._workers(node, cluster)),
             )
-        if len(shown) == len(cluster.nodes):
-            return table
-        ready = sum(phase == "ready" for _, phase in self.times)
-        return Group(table, Text(f"{ready} of {len(cluster.nodes)} nodes are ready", "dim"))
+        return table
 
     def _time(self, node: Node, phase: str) -> Text:
         seconds = self.times.get((node.id, phase))
         if seconds is None:
             return Text(node.state if phase == "running" else "·", "yellow" if phase == "running" else "dim")
         return Text(f"{seconds:.1f} s", "green" if phase == "ready" else "")
-
-    def _shown(self, cluster: Cluster) -> tuple[Node, ...]:
-        if len(cluster.nodes) <= MOST_ROWS:
-            return cluster.nodes
-        return tuple(node for node in cluster.nodes if (node.id, "ready") not in self.times)[:MOST_ROWS]
 
     def _workers(self, node: Node, cluster: Cluster) -> str:
         if node.index == 0 or not cluster.has_dask:
@@ -125,6 +147,11 @@ class LaunchProgress:
             return line
         self._spinner.update(text=Text(f"{self.phase} …  {self.elapsed:.0f} s", "cyan"))
         return Group(line, self._spinner) if self.ended else self._spinner
+
+
+def _height(renderable: RenderableType, console: Console, options: ConsoleOptions) -> int:
+    """Return the number of lines of the renderable."""
+    return len(console.render_lines(renderable, options, pad=False))
 
 
 class BakeProgress:

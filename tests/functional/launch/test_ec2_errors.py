@@ -816,12 +816,12 @@ def test_the_name_of_a_running_cluster_is_refused_and_the_cluster_stays(cloud, f
     with fault_row(
         LAUNCH,
         "a cluster of that name exists",
-        "the launcher creates nothing; exit code 1, with the commands that show and end that cluster",
+        "the launcher creates nothing; exit code 2, with the commands that show and end that cluster",
         left="that cluster, unchanged",
     ) as row:
         outcome = attempt(cloud, launch_id="launch2")
         row.seconds = outcome.seconds
-        assert (outcome.code, left(cloud), change_counts(cloud)) == (1, before, Counter())
+        assert (outcome.code, left(cloud), change_counts(cloud)) == (2, before, Counter())
         assert outcome.message == "a cluster named dask already exists, or is being launched"
         assert "dask-bake status dask shows it, dask-bake down dask ends it" in outcome.hint
 

@@ -5,7 +5,14 @@ from dataclasses import asdict
 
 import pytest
 
-from dask_bake.clusters.auto_shutdown import STATE_FILE, ShutdownTimer, is_near, parse_timers, sentences
+from dask_bake.clusters.auto_shutdown import (
+    STATE_FILE,
+    ShutdownTimer,
+    is_near,
+    limits_in_words,
+    parse_timers,
+    sentences,
+)
 
 LIFETIME = ShutdownTimer("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")
 IDLE = ShutdownTimer("idle", limit=1_800, left=1_200, held="", why="no client, task or session for 30 min")
@@ -70,3 +77,16 @@ def test_the_state_file_is_the_one_that_the_watch_of_a_node_writes(request):
 
     assert f'FOLDER = "{folder}"\n' in facts
     assert f'f"{{FOLDER}}/{name}"' in facts
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "idle", "words"),
+    [
+        (43_200, 1_800, "when idle for 30 min, at the latest after 12 h"),
+        (43_200, 0, "after 12 h"),
+        (0, 90, "when idle for 90 s"),
+        (0, 0, "never by itself"),
+    ],
+)
+def test_the_limits_of_a_new_cluster_are_one_phrase(lifetime, idle, words):
+    assert limits_in_words(lifetime=lifetime, idle=idle) == words

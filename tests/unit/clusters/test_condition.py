@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dask_bake.clusters.condition import State, condition, end_reason
+from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import assemble, find, list_clusters
 from dask_bake.ec2 import responses
 from dask_bake.errors import BakeError, UsageError
@@ -123,27 +123,6 @@ def test_with_min_workers_the_least_number_of_workers_is_the_size():
     assert (cluster.size, len(cluster.workers)) == (9, 8)
     assert condition(replace(cluster, nodes=cluster.nodes[:3]), NOW).state is State.UP
     assert condition(replace(cluster, nodes=cluster.nodes[:2]), NOW).brief == "1 of 2 worker nodes"
-
-
-@pytest.mark.parametrize(
-    ("console", "reason"),
-    [
-        (CONSOLE, "no client, task or session for 30 min"),
-        (
-            f"DASK-BAKE-END lifetime: its lifetime of 12 h is over\n{CONSOLE}",
-            "no client, task or session for 30 min",
-        ),
-        ("DASK-BAKE-WARNING idle: this cluster ends in 5 min\n", ""),
-        (
-            "[  12.3] sh[7]: DASK-BAKE-END lifetime: its lifetime of 60 s is over",
-            "its lifetime of 60 s is over",
-        ),
-        (f"DASK-BAKE-END idle: \x07{'x' * 300}", "x" * 200),
-        ("", ""),
-    ],
-)
-def test_the_reason_of_an_end_is_the_last_that_the_head_printed(console, reason):
-    assert end_reason(console) == reason
 
 
 @pytest.fixture

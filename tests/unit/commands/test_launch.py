@@ -42,7 +42,7 @@ def test_each_warning_is_given_once():
     assert notes(plan, CLIENT, now=IMAGE.created) == (
         "The image has numpy 2.0.0, this machine 2.4.6: data that one side sends may not work on the other.",
         "The image ami-0123456789abcdef0 was not verified: dask-bake bake verifies it.",
-        "9 worker processes of 1 threads share the 8 virtual CPUs of a m6i.2xlarge.",
+        "9 worker processes of 1 thread share the 8 virtual CPUs of a m6i.2xlarge.",
     )
 
 

@@ -108,7 +108,8 @@ class Offering(FakeQueries):
     [
         ("m6i.2xlarg", "did you mean m6i.2xlarge or "),
         ("g5", "did you mean g5.xlarge?"),
-        ("m99", "such as m6i.2xlarge"),
+        ("m99", "such as m6i.2xlarge; of similar families the region has m6g, m6i"),
+        ("x1.large", "such as m6i.2xlarge"),
         ("2xlarge", "such as m6i.2xlarge"),
     ],
 )

@@ -8,10 +8,20 @@ import pytest
 
 from dask_bake.ec2.prices import PriceList
 from dask_bake.errors import BakeError
-from dask_bake.launch.pricing import FREE, Cost, Item, Prices, cost, dollars, in_words, look_up_prices
-from dask_bake.models.cloud import Connect
+from dask_bake.launch.pricing import (
+    FREE,
+    Cost,
+    Item,
+    Prices,
+    cost,
+    dollars,
+    in_words,
+    look_up_prices,
+    running_cost,
+)
+from dask_bake.models.cloud import Connect, Market
 from dask_bake.view.cluster_json import cost_document
-from fakes import IMAGE, a_plan
+from fakes import IMAGE, a_cluster, a_plan
 
 SIZED = replace(IMAGE, root_size=73)
 ALL = Prices(head=0.4, worker=0.1, disk=0.1, address=0.005)
@@ -165,3 +175,29 @@ def test_a_price_that_does_not_arrive_in_time_is_unknown():
     may_answer.set()
 
     assert prices == Prices(head=0.5, worker=0.5, disk=0.5, address=None)
+
+
+def test_the_cost_of_a_running_cluster_is_that_of_its_live_instances_by_type_and_market():
+    cluster = a_cluster(a_plan(count=4))
+    head, first, second, third = cluster.nodes
+    nodes = (
+        head,
+        replace(first, market=Market.SPOT),
+        replace(second, market=Market.SPOT),
+        replace(third, state="shutting-down"),
+    )
+    fake = FakePrices(**{"m6i.2xlarge": [product("0.384")]}, spot=[{"SpotPrice": "0.1", "Timestamp": 1}])
+
+    found = running_cost(replace(cluster, nodes=nodes), PriceList(fake, "us-east-1"))
+
+    assert found == Cost((Item("m6i.2xlarge", 1, 0.384), Item("m6i.2xlarge", 2, 0.1)))
+    assert ("spot", ["m6i.2xlarge"], first.zone) in fake.requested
+    assert len(fake.requested) == 2
+
+
+def test_a_price_that_aws_does_not_tell_leaves_the_cost_of_a_running_cluster_unknown():
+    fake = FakePrices(**{"m6i.2xlarge": BakeError("you may not")})
+
+    found = running_cost(a_cluster(), PriceList(fake, "us-east-1"))
+
+    assert (found.total, in_words(found)) == (None, "unknown")

@@ -7,7 +7,7 @@ import pytest
 from dask_bake.errors import BakeError, NotReadyError, OutcomeUnknownError, TransientError
 from dask_bake.events import ClusterSeen, Note, Output
 from dask_bake.launch.executor import launch
-from fakes import FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
+from fakes import CONSOLE, FakeClock, FakeCloud, FakeHeadConnection, Fault, a_plan
 from launching import start
 
 
@@ -162,6 +162,29 @@ def test_a_node_that_ends_during_the_launch_is_an_error_with_ec2_s_reason():
         start(cloud, connection)
 
     assert cloud.left == []
+
+
+def test_a_node_that_failed_to_boot_is_an_error_with_the_cause_of_its_console():
+    """EC2 itself only says that the instance shut itself down."""
+    cloud = FakeCloud(
+        dying={"i-2": "Client.InstanceInitiatedShutdown: Instance initiated shutdown"},
+        console=f'{CONSOLE}DASK-BAKE-FAILED init: "the metadata service does not answer"\n',
+    )
+
+    with pytest.raises(NotReadyError) as caught:
+        start(cloud, FakeHeadConnection(cloud, limit=3))
+
+    assert caught.value.message == (
+        "node 2 (i-2) ended while the cluster was launched:"
+        " cloud-init failed in init: the metadata service does not answer"
+    )
+
+
+def test_a_failed_boot_of_a_node_that_is_kept_is_named_at_the_deadline():
+    cloud = FakeCloud(console=f'{CONSOLE}DASK-BAKE-FAILED modules-config: "why"\n')
+
+    with pytest.raises(NotReadyError, match="node 0 is late: cloud-init failed in modules-config: why"):
+        start(cloud, FakeHeadConnection(cloud, answers=False))
 
 
 def test_each_query_is_an_event_with_all_nodes():

@@ -22,7 +22,7 @@ def notes(**options):
     [
         (
             {"nprocs": 9},
-            "9 worker processes of 1 threads share the 8 virtual CPUs of a m6i.2xlarge.",
+            "9 worker processes of 1 thread share the 8 virtual CPUs of a m6i.2xlarge.",
         ),
         (
             {"nprocs": 2, "nthreads": 5},
@@ -70,7 +70,7 @@ def test_no_provision_is_a_warning_that_nothing_ends_the_nodes():
 def test_each_worker_type_is_checked():
     found = notes(nprocs=8, type=("m6i.2xlarge", "m6i.large"))
 
-    assert found == ("8 worker processes of 1 threads share the 2 virtual CPUs of a m6i.large.",)
+    assert found == ("8 worker processes of 1 thread share the 2 virtual CPUs of a m6i.large.",)
 
 
 def test_a_type_that_is_not_offered_on_spot_is_a_warning():

@@ -14,11 +14,13 @@ def test_the_last_non_empty_console_lines_are_plain_text():
     assert last_lines("", 3) == []
 
 
-def test_messages_of_dask_bake_are_shown_though_shutdown_messages_follow():
-    text = "boot\r\nDASK-BAKE-FAILED init: why\r\none\r\ntwo\r\nthree\r\n"
+def test_earlier_messages_of_dask_bake_are_shown_and_the_shutdown_after_its_last_is_not():
+    warning, end = "DASK-BAKE-WARNING idle: this cluster ends", "DASK-BAKE-END idle: why"
+    text = f"boot\r\n{warning}\r\none\r\ntwo\r\n{end}\r\nStopped a\r\nStopped b\r\n"
 
-    assert last_lines(text, 2) == ["DASK-BAKE-FAILED init: why", "two", "three"]
-    assert last_lines(text, 4) == ["DASK-BAKE-FAILED init: why", "one", "two", "three"]
+    assert last_lines(text, 2) == [warning, "two", end]
+    assert last_lines(text, 4) == [warning, "one", "two", end]
+    assert last_lines(text.replace(end, "three"), 2) == [warning, "Stopped a", "Stopped b"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ CLUSTER = a_cluster()
 
 
 def test_the_result_of_a_launch_shows_how_to_use_and_how_to_end_the_cluster():
-    assert rendered(clusters.ready_panel(CLUSTER, registered=4, seconds=5.94, calls=12)) == (
-        "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
+    assert rendered(clusters.ready_panel(CLUSTER, registered=4, seconds=5.94)) == (
+        "╭─  dask is ready after 5.9 s  ────────────────────────────────────────────────╮\n"
         "│ Scheduler    tcp://10.0.0.4:8786                                             │\n"
         "│ Workers      4 on 2 nodes, 16 threads                                        │\n"
         "│ On the head  dask-bake ssh                                                   │\n"
@@ -33,8 +33,15 @@ def test_the_result_of_a_launch_shows_how_to_use_and_how_to_end_the_cluster():
     )
 
 
+def test_a_cluster_is_shown_with_the_cost_of_its_instances():
+    text = rendered(clusters.cluster_view(CLUSTER, None, NOW, cost="$0.65 an hour"))
+
+    assert "Its instances cost $0.65 an hour." in text.splitlines()
+    assert "cost" not in rendered(clusters.cluster_view(CLUSTER, None, NOW))
+
+
 def test_commands_name_a_cluster_that_is_not_the_default():
-    text = rendered(clusters.ready_panel(a_cluster(a_plan(name="taxi")), registered=4, seconds=5, calls=12))
+    text = rendered(clusters.ready_panel(a_cluster(a_plan(name="taxi")), registered=4, seconds=5))
 
     for words in (
         "dask-bake ssh --name taxi",
@@ -45,18 +52,21 @@ def test_commands_name_a_cluster_that_is_not_the_default():
         assert words in text
 
 
-def test_the_cost_is_shown_if_it_is_known():
-    panel = rendered(clusters.ready_panel(CLUSTER, registered=4, seconds=5, calls=12, cost="$0.65 an hour"))
+def test_the_cost_and_the_end_are_shown_if_they_are_known():
+    panel = rendered(
+        clusters.ready_panel(CLUSTER, registered=4, seconds=5, cost="$0.65 an hour", ends="after 12 h")
+    )
 
     assert "│ Cost         $0.65 an hour  " in panel
-    assert "Cost" not in rendered(clusters.ready_panel(CLUSTER, registered=4, seconds=5, calls=12))
+    assert "│ Ends         after 12 h  " in panel
+    assert "Cost" not in rendered(clusters.ready_panel(CLUSTER, registered=4, seconds=5))
 
 
 def test_a_cluster_without_dask_shows_its_nodes():
     cluster = a_cluster(a_plan(dask=False))
 
-    assert rendered(clusters.ready_panel(cluster, registered=0, seconds=5.94, calls=12)) == (
-        "╭─  dask is ready after 5.9 s and 12 EC2 calls  ───────────────────────────────╮\n"
+    assert rendered(clusters.ready_panel(cluster, registered=0, seconds=5.94)) == (
+        "╭─  dask is ready after 5.9 s  ────────────────────────────────────────────────╮\n"
         "│ Nodes        3, without Dask                                                 │\n"
         "│ On the head  dask-bake ssh                                                   │\n"
         "│ End it       dask-bake down                                                  │\n"

