@@ -1,18 +1,23 @@
 """boto3 clients for a cloud: credentials, endpoint, time-outs and retries."""
 
 import difflib
+import os
+import re
+import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
+from botocore.utils import get_environ_proxies
 
 from dask_bake import __version__
 from dask_bake.ec2.credentials import settings_errors
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.ec2.session import session_of
+from dask_bake.environment.names import without_secrets
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
 from dask_bake.models.cloud import Cloud
@@ -78,6 +83,8 @@ class Clients:
             )
             # The port of an endpoint in the user's settings would be parsed only at the first request.
             _ = urlsplit(made.meta.endpoint_url).port
+            if self._cloud.endpoint_url is None:
+                check_connection(self._session, made.meta.endpoint_url, os.environ)
             return made
 
 
@@ -92,6 +99,44 @@ def check_region(session: "Session", region: str) -> None:
         near = difflib.get_close_matches(region, sorted(known), n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else "aws ec2 describe-regions lists them. "
         raise UsageError(f"there is no region {region}", hint=f"{meant}A new region needs a newer botocore")
+
+
+def check_connection(session: "Session", url: str, environ: Mapping[str, str]) -> None:
+    """Raise if the user's settings name a proxy or certificates for the URL that boto3 could never use."""
+    scheme = urlsplit(url).scheme
+    proxy = get_environ_proxies(url).get(scheme)
+    if proxy and not _is_http_proxy(proxy):
+        variable = next(each for each in (f"{scheme}_proxy", f"{scheme}_proxy".upper()) if environ.get(each))
+        raise UsageError(
+            f"{variable} is not the address of an HTTP proxy: {without_secrets(proxy)}",
+            hint="write http://HOST:PORT, or unset it; boto3 cannot use SOCKS proxies",
+        )
+    bundles = {
+        "AWS_CA_BUNDLE": environ.get("AWS_CA_BUNDLE"),
+        "ca_bundle": session.get_config_variable("ca_bundle"),
+        "REQUESTS_CA_BUNDLE": environ.get("REQUESTS_CA_BUNDLE"),
+    }
+    name = next((each for each, path in bundles.items() if path), "")
+    if name and scheme == "https":
+        try:
+            ssl.create_default_context(cafile=bundles[name])
+        except OSError as error:
+            why = "it has no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+            raise UsageError(
+                f"{name} names {bundles[name]}, which cannot be used: {why}",
+                hint="correct it, or unset it; it is a file of certificates in PEM format",
+            ) from error
+
+
+def _is_http_proxy(proxy: str) -> bool:
+    """Return whether boto3 can use the address, to which it adds http:// if it has no scheme."""
+    try:
+        parts = urlsplit(proxy if "://" in proxy else f"http://{proxy.removeprefix('//')}")
+        _ = parts.port
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return parts.scheme in ("http", "https") and host != "" and not re.search(r"[^\w.:-]", host)
 
 
 def _tell(prefix: str, notify: Notify) -> Callable[..., None]:

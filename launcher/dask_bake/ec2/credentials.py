@@ -7,6 +7,7 @@ does the same for the rest of the user's AWS settings.
 
 import getpass
 import json
+import re
 import shlex
 import subprocess
 import warnings
@@ -33,6 +34,14 @@ from dask_bake.errors import BakeError, UsageError
 
 HELPER_TIMEOUT = 300.0
 """Seconds for a ``credential_process``, which may ask the user to log in."""
+SECRETS = re.compile(
+    r"""(?P<name>[\w-]*(?:passw(?:or)?d|secret|token|key)[\w-]*["']?(?:\s*[:=]\s*["']?|\s+is\s+(?=\S*\d)))[^\s"',;]+"""
+    r"""|(?<=://)[^/\s@]+@"""
+    r"""|(?<![\w/.:-])(?=[^\s]*\d)[A-Za-z0-9+_=-][A-Za-z0-9+/_=-]{31,}""",
+    re.IGNORECASE,
+)
+"""Named secrets, credentials in URLs, and long words such as session tokens, in a helper's own message."""
+BOTOCORE_PREFIX = "Error when retrieving credentials from custom-process:"
 LONGEST_REASON = 300
 """Characters of a helper's or botocore's own message."""
 
@@ -125,9 +134,14 @@ class _CheckedCredentials:
 
 def _checked(frozen: Any) -> Any:
     """Return the keys if they can be sent; a helper may print numbers, and environment variables anything."""
-    if all(isinstance(each, str) and each.isascii() and each.isprintable() for each in frozen[:3] if each):
+    access, secret, token = frozen[:3]
+    if access and secret and all(_is_sendable(each) for each in (access, secret, token or "")):
         return frozen
-    raise ValueError("the keys contain something other than ASCII text")
+    raise ValueError("a key is missing, or contains something other than ASCII text without spaces")
+
+
+def _is_sendable(key: object) -> bool:
+    return isinstance(key, str) and key.isascii() and key.isprintable() and " " not in key
 
 
 class _Helper(subprocess.Popen[bytes]):
@@ -188,6 +202,8 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _settings_error(session: Session, error: Exception) -> UsageError:
+    if isinstance(error, ProfileNotFound) and not session.profile:
+        return UsageError("AWS_PROFILE is set, and empty", hint="unset AWS_PROFILE")
     if isinstance(error, ProfileNotFound):
         names = ", ".join(session.available_profiles)
         hint = f"there is {names}" if names else "aws configure sso, or aws configure, makes one"
@@ -197,9 +213,13 @@ def _settings_error(session: Session, error: Exception) -> UsageError:
 
 def _credentials_error(session: Session, error: Exception) -> UsageError:
     name, owner = session.profile or "default", _owner(session)
-    if isinstance(error, SSOError | TokenRetrievalError):
+    if isinstance(error, SSOError | TokenRetrievalError) or (
+        isinstance(error, KeyError) and _is_single_sign_on(session)
+    ):
+        # botocore raises KeyError for a cached token that is broken.
+        why = "its token cannot be read" if isinstance(error, KeyError) else error
         return UsageError(
-            f"the AWS profile {name} is not logged in: {error}", hint=f"aws sso login --profile {name}"
+            f"the AWS profile {name} is not logged in: {why}", hint=f"aws sso login --profile {name}"
         )
     helper = _helper_of(session)
     if helper is not None and not isinstance(error, ClientError | SSOError):
@@ -213,6 +233,10 @@ def _credentials_error(session: Session, error: Exception) -> UsageError:
 
 def _owner(session: Session) -> str:
     return f"the AWS profile {session.profile}" if session.profile else "the AWS credentials"
+
+
+def _is_single_sign_on(session: Session) -> bool:
+    return bool({"sso_session", "sso_start_url"} & session.get_scoped_config().keys())
 
 
 def _helper_of(session: Session) -> str | None:
@@ -242,7 +266,8 @@ def _helper_reason(error: Exception, helper: str) -> str:
             return "does not exist"
         case OSError() if error.filename == helper:
             return f"cannot be started: {error.strerror}"
-    return f"failed: {_reason(error)}"
+    said = _reason(error).removeprefix(BOTOCORE_PREFIX).strip()
+    return f"failed: {SECRETS.sub(lambda found: (found['name'] or '') + '…', said)}" if said else "failed"
 
 
 def _reason(error: Exception) -> str:

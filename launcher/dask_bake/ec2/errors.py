@@ -1,5 +1,6 @@
 """Translation of AWS errors into errors for users; no botocore exception leaves ``ec2``."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -151,7 +152,7 @@ def translated(operation: str) -> Iterator[None]:
     except (AwsConnectionError, HTTPClientError) as error:
         raise OutcomeUnknownError(
             f"{operation}: EC2 could not be reached: {error}",
-            hint="check the network, the region and the proxy",
+            hint=_hint_of_endpoint(str(error), os.environ),
         ) from error
     except BotoCoreError as error:
         raise BakeError(f"{operation}: {error}") from error
@@ -195,6 +196,14 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
     advice = HINTS.get(code) or (QUOTA_HINT if QUOTA_CODE.fullmatch(code) else None)
     advice = advice or (LAUNCH_HINT if operation == "RunInstances" else None)
     return BakeError(f"{operation} failed: {message} ({code})", hint=advice)
+
+
+def _hint_of_endpoint(message: str, environ: Mapping[str, str]) -> str:
+    """Return a hint that names the variable by which AWS's endpoint was replaced, if the message has it."""
+    for name, url in environ.items():
+        if name.startswith("AWS_ENDPOINT_URL") and url.rstrip("/") and url.rstrip("/") in message:
+            return f"{name} names that endpoint: correct it, or unset it"
+    return "check the network, the region and the proxy"
 
 
 def _hint_of_denial(message: str) -> str:

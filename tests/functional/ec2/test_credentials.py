@@ -45,8 +45,14 @@ PROFILES = {
     "no-key": ("credential_process = /bin/echo '{\"Version\":1}'", "Missing required key in response"),
     "numbers": (
         'credential_process = /bin/echo \'{"Version":1,"AccessKeyId":5,"SecretAccessKey":6}\'',
-        "the keys contain something other than ASCII text",
+        "contains something other than ASCII text",
     ),
+    "null": (
+        'credential_process = /bin/echo \'{"Version":1,"AccessKeyId":null,"SecretAccessKey":"S"}\'',
+        "a key is missing",
+    ),
+    "silent": ("credential_process = /bin/false", "its credential_process /bin/false failed"),
+    "space": ("aws_access_key_id = AKIA A\naws_secret_access_key = S", "ASCII text without spaces"),
     "exit": ("credential_process = /bin/sh -c 'echo no session >&2; exit 1'", "no session"),
     "chain": (
         f"{ROLE}\nsource_profile = nonsense",
@@ -72,6 +78,14 @@ def profiles(monkeypatch) -> None:
     )
     Path(os.environ["AWS_CONFIG_FILE"]).write_text(text)
     monkeypatch.delenv("AWS_DEFAULT_REGION")
+
+
+SECRET_WORDS = (
+    "password=s3cr3t",
+    'the token is s3cr3t, \\"secret_key\\": \\"s3cr3t\\"',
+    "https://me:s3cr3t@a.example/login",
+    "IQoJb3JpZ2luX2VjEs3cr3tKz0123456789abcdefghij+/=",
+)
 
 
 def sentence(capsys) -> str:
@@ -113,6 +127,54 @@ def test_a_helper_s_arguments_which_may_be_secret_are_not_repeated(capsys):
     run(["ls", "--profile", "missing"])
 
     assert "--account" not in sentence(capsys)
+
+
+@pytest.mark.parametrize("words", SECRET_WORDS)
+def test_a_secret_in_a_helper_s_own_message_is_not_repeated(words, tmp_path, capsys):
+    helper = tmp_path / "helper"
+    helper.write_text(f'#!/bin/sh\necho "no session: {words}" >&2; exit 1\n')
+    helper.chmod(0o755)
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        f"[profile dev]\nregion = us-east-1\ncredential_process = {helper}\n"
+    )
+
+    assert run(["ls", "--profile", "dev"]) == 2
+    found = sentence(capsys)
+    assert f"its credential_process {helper} failed: no session: " in found
+    assert "s3cr3t" not in found
+
+
+@pytest.mark.parametrize(
+    ("variables", "says"),
+    [
+        ({"AWS_PROFILE": ""}, "AWS_PROFILE is set, and empty"),
+        (
+            {"AWS_CA_BUNDLE": "/no/ca.pem"},
+            "AWS_CA_BUNDLE names /no/ca.pem, which cannot be used: No such file",
+        ),
+        ({"REQUESTS_CA_BUNDLE": "/etc/hostname"}, "which cannot be used: it has no certificates"),
+        ({"AWS_CA_BUNDLE": "/etc"}, "AWS_CA_BUNDLE names /etc, which cannot be used: Is a directory"),
+        (
+            {"HTTPS_PROXY": "socks5://me:s3cr3t@127.0.0.1:9"},
+            "HTTPS_PROXY is not the address of an HTTP proxy: socks5",
+        ),
+        (
+            {"https_proxy": "http://127.0.0.1:99999"},
+            "https_proxy is not the address of an HTTP proxy: http://",
+        ),
+        ({"https_proxy": "not a proxy"}, "https_proxy is not the address of an HTTP proxy: not a proxy"),
+    ],
+)
+def test_settings_of_the_connection_that_cannot_work_are_refused_at_once(
+    variables, says, monkeypatch, capsys
+):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert run(["ls", "--cloud", "aws", "--region", "us-east-1"]) == 2
+    found = sentence(capsys)
+    assert says in found
+    assert "s3cr3t" not in found
 
 
 @pytest.mark.parametrize(

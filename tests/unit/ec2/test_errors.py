@@ -93,3 +93,10 @@ def test_each_quota_has_a_way_out(code, hint):
 def test_every_exception_of_botocore_is_translated(error, kind, sentence):
     with pytest.raises(kind, match=sentence), translated("DescribeImages"):
         raise error
+
+
+def test_an_endpoint_that_a_variable_names_is_hinted_at(monkeypatch):
+    monkeypatch.setenv("AWS_ENDPOINT_URL_EC2", "http://127.0.0.1:9/")
+    with pytest.raises(OutcomeUnknownError) as caught, translated("DescribeImages"):
+        raise EndpointConnectionError(endpoint_url="http://127.0.0.1:9/")
+    assert caught.value.hint == "AWS_ENDPOINT_URL_EC2 names that endpoint: correct it, or unset it"
