@@ -24,7 +24,8 @@ from dask_bake.errors import BakeError, TransientError, UsageError
 from dask_bake.events import Event
 from dask_bake.hints import complete, flags_of
 from dask_bake.images.compatibility import check_client, installed_packages
-from dask_bake.models.cluster import DASHBOARD_PORT, SCHEDULER_PORT
+from dask_bake.models.cluster import DASHBOARD_PORT, SCHEDULER_PORT, Node
+from dask_bake.models.tags import CLIENT_TAGS
 from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import CloudOptions
 from dask_bake.options.parse import cloud_options
@@ -84,7 +85,7 @@ def _connect(
         of.check(cluster)
     head = find_node(cluster, 0)
     if not allow_mismatch:
-        check_versions(client, head.image_id, cluster.name)
+        check_versions(client, head, cluster.name)
     reached = prepare_host(cluster, head, chosen, client)
     tls = tls_files(cluster, chosen)
     if chosen.endpoint_url is not None:
@@ -98,15 +99,26 @@ def _connect(
         raise
 
 
-def check_versions(client: Ec2, image_id: str, cluster: str) -> None:
-    """Raise if this process's versions differ from those of the cluster's image, as far as EC2 has it."""
-    try:
-        image = client.image(image_id)
-    except (TransientError, UsageError):
-        raise
-    except BakeError:  # the image is gone, or images may not be listed
-        return
-    check_client(image, installed_packages(), cluster=cluster)
+def check_versions(client: Ec2, head: Node, cluster: str) -> None:
+    """Raise if this process's versions differ from the cluster's, by the tags of its head or of its image.
+
+    Where neither has them, there is a warning.
+    """
+    tags = head.tags
+    if not set(CLIENT_TAGS) <= set(dict(tags)):  # launched by an older version
+        try:
+            tags = client.image(head.image_id).tags
+        except (TransientError, UsageError):
+            raise
+        except BakeError:  # the image is gone, or images may not be listed
+            tags = ()
+    check_client(tags, installed_packages(), cluster=cluster)
+    if not set(CLIENT_TAGS) <= set(dict(tags)):
+        warnings.warn(
+            f"The versions of the cluster {cluster} are unknown: neither its head nor its image"
+            f" {head.image_id} has them. A client of another Python or distributed may end its scheduler.",
+            stacklevel=4,
+        )
 
 
 def _set_missing(variables: Sequence[tuple[str, str]]) -> None:

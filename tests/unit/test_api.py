@@ -1,5 +1,6 @@
 """The Python API, as far as it needs no cluster."""
 
+import platform
 import warnings
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from dask_bake import api
 from dask_bake.api import check_versions, is_small_talk, without_small_talk
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.tags import Tag
-from fakes import IMAGE
+from fakes import IMAGE, a_cluster
 
 PATCH = "| python | 3.11.7.final.0 | 3.11.2.final.0 | 3.11.2.final.0 |\n"
 MINOR = "| python | 3.13.1.final.0 | 3.11.2.final.0 | 3.11.2.final.0 |\n"
@@ -43,11 +44,18 @@ def test_other_warnings_are_passed_on():
     assert [warning.category for warning in caught] == [VersionMismatchWarning, UserWarning]
 
 
+HEAD = a_cluster().head
+
+
+def versions(python: str):
+    return ((Tag.PYTHON, python), (Tag.DISTRIBUTED, distributed.__version__))
+
+
 class Ec2WithImage:
     """EC2 that has one image, or refuses to show it."""
 
-    def __init__(self, *, python: str = "", error: BakeError | None = None) -> None:
-        self.tags = ((Tag.PYTHON, python), (Tag.DISTRIBUTED, distributed.__version__))
+    def __init__(self, python: str = "", *, error: BakeError | None = None) -> None:
+        self.tags = versions(python) if python else ()
         self.error = error
 
     def image(self, image_id):
@@ -56,18 +64,33 @@ class Ec2WithImage:
         return replace(IMAGE, id=image_id, tags=self.tags)
 
 
-def test_a_client_with_another_minor_version_of_python_is_refused():
+@pytest.mark.parametrize(
+    ("ec2", "tags"),
+    [
+        (Ec2WithImage("3.99.1"), ()),
+        (Ec2WithImage(error=BakeError("the image does not exist")), versions("3.99.1")),
+        (Ec2WithImage(platform.python_version()), versions("3.99.1")),
+    ],
+)
+def test_a_client_with_another_minor_version_of_python_is_refused(ec2, tags):
+    """The head has the versions as tags, even if the image is gone; older clusters only have the image's."""
     says = r"the cluster dask has Python 3\.99\.1, this machine Python 3\.\d+"
     with pytest.raises(UsageError, match=says) as raised:
-        check_versions(Ec2WithImage(python="3.99.1"), IMAGE.id, "dask")
+        check_versions(ec2, replace(HEAD, tags=tags), "dask")
 
     assert "uv run --python 3.99" in raised.value.hint
     assert "allow_mismatch=True" in raised.value.hint
 
 
+def test_a_client_of_the_cluster_s_versions_is_accepted():
+    check_versions(Ec2WithImage(), replace(HEAD, tags=versions(platform.python_version())), "dask")
+    check_versions(Ec2WithImage(platform.python_version()), HEAD, "dask")
+
+
 @pytest.mark.parametrize("ec2", [Ec2WithImage(), Ec2WithImage(error=BakeError("the image does not exist"))])
-def test_versions_that_are_unknown_are_not_checked(ec2):
-    check_versions(ec2, IMAGE.id, "dask")
+def test_versions_that_are_unknown_are_a_warning(ec2):
+    with pytest.warns(UserWarning, match="The versions of the cluster dask are unknown"):
+        check_versions(ec2, HEAD, "dask")
 
 
 CALLS = [{"name": "mine"}, {"region": "us-east-1"}, {"profile": "p"}, {"cloud": "aws"}]

@@ -11,7 +11,7 @@ from importlib import metadata
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.ec2 import Image, InstanceType
-from dask_bake.models.tags import DEFAULT_ENVIRONMENT, READY, Tag, Verified
+from dask_bake.models.tags import DEFAULT_ENVIRONMENT, READY, Tag, Tags, Verified
 
 OLD = timedelta(days=90)
 TYPE_FOR = {Architecture.X86_64: "m6i.2xlarge", Architecture.ARM64: "m6g.2xlarge"}
@@ -40,12 +40,17 @@ class Mismatch:
 
 def differences(image: Image, client: Packages) -> tuple[Mismatch, ...]:
     """Return the packages that both have in different versions; a patch release of Python is none."""
+    return _compare(image.tags, client)
+
+
+def _compare(tags: Tags, client: Packages) -> tuple[Mismatch, ...]:
+    versions = dict(tags)
     compared = (
-        ("Python", image.tag(Tag.PYTHON), client.python, True),
-        ("distributed", image.tag(Tag.DISTRIBUTED), client.distributed, True),
-        ("dask", image.tag(Tag.DASK), client.dask, False),
-        ("numpy", image.tag(Tag.NUMPY), client.numpy, False),
-        ("pandas", image.tag(Tag.PANDAS), client.pandas, False),
+        ("Python", versions.get(Tag.PYTHON), client.python, True),
+        ("distributed", versions.get(Tag.DISTRIBUTED), client.distributed, True),
+        ("dask", versions.get(Tag.DASK), client.dask, False),
+        ("numpy", versions.get(Tag.NUMPY), client.numpy, False),
+        ("pandas", versions.get(Tag.PANDAS), client.pandas, False),
     )
     return tuple(
         Mismatch(what, theirs, ours, is_grave)
@@ -68,10 +73,14 @@ def mismatches(image: Image, client: Packages, *, allow_mismatch: bool) -> tuple
     )
 
 
-def check_client(image: Image, client: Packages, *, cluster: str) -> None:
-    """Raise if the client's Python or distributed differs from the cluster's: it could end the scheduler."""
-    if theirs_ours := _grave(differences(image, client)):
-        python = ".".join(image.tag(Tag.PYTHON).split(".")[:2])
+def check_client(tags: Tags, client: Packages, *, cluster: str) -> None:
+    """Raise if the client's Python or distributed differs from the cluster's: it could end the scheduler.
+
+    Args:
+        tags: those of a node or of the image.
+    """
+    if theirs_ours := _grave(_compare(tags, client)):
+        python = ".".join(dict(tags).get(Tag.PYTHON, client.python).split(".")[:2])
         raise UsageError(
             f"the cluster {cluster} has {theirs_ours}: its scheduler could not read what this client sends",
             hint=f"use the cluster's versions, for example by uv run --python {python}; or dask-bake bake"

@@ -12,7 +12,7 @@ from dask_bake.launch.placement import Candidate, WorkerLayout, find_candidates,
 from dask_bake.models.cloud import Connect, Market, Role
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
-from dask_bake.models.tags import Tag, Tags
+from dask_bake.models.tags import CLIENT_TAGS, Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 
 UNKNOWN_HEAD = "10.0.0.0"
@@ -204,6 +204,8 @@ class LaunchPlan:
         options = self.options
         enough = min(self.least_nodes(each) for each in candidate.worker_types)
         own = {Tag.ROLE: str(role), Tag.USER: self.user, Tag.COUNT: str(1 + enough)}
+        # The image may be gone when a client connects.
+        own |= {key: version for key in CLIENT_TAGS if (version := self.target.image.tag(key))}
         if role is Role.WORKER and options.runs_dask:
             layout = self.worker_layout(kind)
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}

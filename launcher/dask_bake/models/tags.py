@@ -36,6 +36,8 @@ class Tag:
     MANIFEST = "dask-bake:manifest-"
 
 
+CLIENT_TAGS = (Tag.PYTHON, Tag.DISTRIBUTED)
+"""Tags of an image, and of the nodes launched from it, with the versions that a client has to have."""
 DEFAULT_ENVIRONMENT = "dask"
 """Value of ``Tag.ENVIRONMENT`` for an environment.yml without a name; dask-bake's own has this name."""
 

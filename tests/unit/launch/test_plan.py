@@ -11,7 +11,7 @@ from dask_bake.launch.placement import WorkerLayout, threads_per_worker
 from dask_bake.launch.plan import check_user_data, client_token
 from dask_bake.models.cloud import Market, Role
 from dask_bake.models.tags import Tag
-from fakes import TYPE, a_plan, head_of, workers_of
+from fakes import IMAGE, TYPE, a_plan, head_of, workers_of
 
 
 def test_the_head_and_the_workers_are_one_call_each():
@@ -36,6 +36,14 @@ def test_every_resource_has_the_tags_it_is_found_by():
         Tag.USER: "admin",
     }
     assert dict(plan.group_tags)[Tag.LAUNCH] == "launch1"
+
+
+def test_nodes_have_the_versions_that_a_client_has_to_have():
+    image = replace(IMAGE, tags=((Tag.PYTHON, "3.11.2"), (Tag.DISTRIBUTED, "2026.8.0"), (Tag.NUMPY, "2.0.0")))
+
+    tags = dict(head_of(a_plan(image=image)).tags)
+
+    assert (tags[Tag.PYTHON], tags[Tag.DISTRIBUTED], Tag.NUMPY in tags) == ("3.11.2", "2026.8.0", False)
 
 
 @pytest.mark.parametrize(("vcpus", "nprocs", "threads"), [(8, 8, 1), (8, 2, 4), (8, 3, 2), (2, 8, 1)])
