@@ -21,7 +21,7 @@ from dask_bake.clusters.inventory import find
 from dask_bake.ec2 import api
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, TransientError, UsageError
-from dask_bake.events import Event
+from dask_bake.events import ignore
 from dask_bake.hints import complete, flags_of
 from dask_bake.images.compatibility import check_client, installed_packages
 from dask_bake.models.cluster import DASHBOARD_PORT, SCHEDULER_PORT, Node
@@ -78,8 +78,8 @@ def connect(
 def _connect(
     name: str | None, meant: CloudOptions, of: ClusterFile | None, *, allow_mismatch: bool
 ) -> Client:
-    chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=_ignore, start=False)
-    client = api.connect(chosen, _ignore)
+    chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=ignore, start=False)
+    client = api.connect(chosen, ignore)
     cluster = find(client, chosen, name)
     if of is not None:
         of.check(cluster)
@@ -204,7 +204,3 @@ def is_small_talk(table: str) -> bool:
     if [row[0] for row in packages] != ["python"]:
         return False
     return len({tuple(version.split(".")[:2]) for version in packages[0][1:]}) == 1
-
-
-def _ignore(_: Event) -> None:
-    """Discard an event, because nothing displays it."""

@@ -199,7 +199,7 @@ def open_cloud(
         profile=profile,
         environ=os.environ,
         start_local=partial(start_local, base=base) if start else running_local,
-        has_credentials=has_aws_credentials,
+        has_credentials=partial(has_aws_credentials, notify),
         profiles=aws_profiles,
         notify=notify,
         starts=start,

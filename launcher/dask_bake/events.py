@@ -55,6 +55,10 @@ Event = Note | PhaseStarted | PhaseEnded | Output | Called | ClusterSeen
 Notify = Callable[[Event], None]
 
 
+def ignore(_: Event) -> None:
+    """Discard an event, because nothing displays it."""
+
+
 @contextmanager
 def phase_of(phase: str, notify: Notify, clock: Callable[[], float]) -> Iterator[None]:
     """Run a phase; one that fails has no end event."""

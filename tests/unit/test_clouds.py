@@ -200,13 +200,13 @@ def test_the_local_cloud_ignores_broken_aws_settings(monkeypatch):
 
 def test_subprocesses_get_boto3_s_resolved_credentials(monkeypatch):
     """Packer supports neither single sign-on nor every kind of profile."""
-    monkeypatch.setenv("AWS_SESSION_TOKEN", "a token")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "a-token")
     cloud = Cloud("aws", "eu-west-1", "address", environment=(("AWS_DEFAULT_REGION", "eu-west-1"),))
     assert credentials_for_others(cloud) == {
         "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_SESSION_TOKEN": "a token",
+        "AWS_SESSION_TOKEN": "a-token",
         "AWS_PROFILE": "",
     }
 

@@ -22,7 +22,7 @@ from dask_bake.environment.installers import Installer
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.request import Directories, Request, read_request
 from dask_bake.environment.resolve import prepare
-from dask_bake.events import phase_of
+from dask_bake.events import Notify, phase_of
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.debian import DebianRelease, minor
 from dask_bake.system import xdg
@@ -69,7 +69,7 @@ def run(command: BakeCommand, terminal: Terminal, open_cloud: OpenCloud) -> int:
     options = replace(command.options, base=base or default_base(installer))
     cloud, ec2 = open_cloud(options.base if isinstance(options.base, DebianRelease) else None)
     images = connect_images(cloud, terminal.notify)
-    context = _bake_context(cloud, ec2, images, installer, directories)
+    context = _bake_context(cloud, ec2, images, installer, directories, terminal.notify)
     if command.explain:
         show_explanation(explain(options, context), terminal, json_output=command.json_output)
         return 0
@@ -121,7 +121,12 @@ def directories_of(environ: Mapping[str, str]) -> Directories:
 
 
 def _bake_context(
-    cloud: Cloud, ec2: Ec2, images: Ec2Images, installer: Installer, directories: Directories
+    cloud: Cloud,
+    ec2: Ec2,
+    images: Ec2Images,
+    installer: Installer,
+    directories: Directories,
+    notify: Notify,
 ) -> BakeContext:
     return BakeContext(
         cloud=cloud,
@@ -133,7 +138,7 @@ def _bake_context(
         verify=Verifier(cloud, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep).verify,
         installer=installer,
         caller=lambda: caller_address(cloud),
-        credentials=lambda: credentials_for_others(cloud),
+        credentials=lambda: credentials_for_others(cloud, notify),
         source=directories.source,
         cache=directories.cache,
     )

@@ -41,7 +41,7 @@ class Clients:
 
     def __init__(self, cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> None:
         self._cloud = cloud
-        self._session = session_of(cloud)
+        self._session = session_of(cloud, notify)
         self._making = threading.Lock()
         self._made: dict[str, Any] = {}
         self._session.register("creating-client-class.ec2", (retries or RetryPolicy(notify)).apply)

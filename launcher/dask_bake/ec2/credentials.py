@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from botocore.session import Session
 
 from dask_bake.ec2.errors import THROTTLED, code_of, is_fault
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.events import Note, Notify, ignore
 
 HELPER_TIMEOUT = 300.0
 """Seconds for a ``credential_process``, which may ask the user to log in."""
@@ -42,17 +43,28 @@ SECRETS = re.compile(
 )
 """Named secrets, credentials in URLs, and long words such as session tokens, in a helper's own message."""
 BOTOCORE_PREFIX = "Error when retrieving credentials from custom-process:"
+NOTE_AFTER = 5.0
+"""Seconds after which a note says that a helper is waited for."""
 LONGEST_REASON = 300
 """Characters of a helper's or botocore's own message."""
 
 
-def check_credentials(session: Session, *, helper_timeout: float = HELPER_TIMEOUT) -> None:
+def check_credentials(
+    session: Session,
+    *,
+    notify: Notify = ignore,
+    helper_timeout: float = HELPER_TIMEOUT,
+    note_after: float = NOTE_AFTER,
+) -> None:
     """Make the session's credentials raise only ``UsageError``, or an error after which a retry may help.
 
     Helpers get a time limit, and a role's MFA code is asked for only where somebody can type it.
     """
     resolver: Any = session.get_component("credential_provider")
-    limit = partial(_limited, session, helper_timeout)
+    start = partial(
+        _Helper, seconds=helper_timeout, note_after=note_after, tell=partial(_note, session, notify)
+    )
+    limit = partial(_limited, session, start)
     resolver.providers = limit(session.profile or "default", resolver.providers)
     # botocore has no other way to set these two in its own chain of providers.
     role: Any = resolver.get_provider("assume-role")
@@ -145,14 +157,30 @@ def _is_sendable(key: object) -> bool:
 
 
 class _Helper(subprocess.Popen[bytes]):
-    """A ``credential_process`` that is killed after so many seconds."""
+    """A ``credential_process`` that is killed after so many seconds.
 
-    def __init__(self, command: list[str], *, seconds: float, **options: Any) -> None:
-        self._seconds = seconds
+    Args:
+        note_after: seconds after which ``tell`` is called with the limit.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        seconds: float,
+        note_after: float,
+        tell: Callable[[float], None],
+        **options: Any,
+    ) -> None:
+        self._seconds, self._note_after, self._tell = seconds, note_after, tell
         super().__init__(command, **options)
 
     def communicate(self, *arguments: Any, **options: Any) -> tuple[Any, Any]:
         """Return the output, within the time limit."""
+        if self._note_after < self._seconds:
+            with suppress(subprocess.TimeoutExpired):
+                return super().communicate(*arguments, **{**options, "timeout": self._note_after})
+            self._tell(self._seconds)
         try:
             return super().communicate(*arguments, **{"timeout": self._seconds, **options})
         except subprocess.TimeoutExpired:
@@ -175,9 +203,18 @@ class _Profiles:
         return self._limit(profile_name, self._builder.providers(profile_name, bool(disable_env_vars)))
 
 
-def _limited(session: Session, seconds: float, profile: str, providers: list[Any]) -> list[Any]:
+def _note(session: Session, notify: Notify, seconds: float) -> None:
+    """Say that the helper is waited for; it may have opened a page in the browser."""
+    helper = _helper_of(session) or "credential_process"
+    limit = f"{seconds / 60:.0f} min" if seconds >= 60 else f"{seconds:.0f} s"
+    notify(Note(f"Waiting for {helper}, the credential helper of {_owner(session)}, for at most {limit} …"))
+
+
+def _limited(
+    session: Session, start: Callable[..., _Helper], profile: str, providers: list[Any]
+) -> list[Any]:
     """Return the providers of the profile, with a time limit for its helper."""
-    limited = ProcessProvider(profile, lambda: session.full_config, partial(_Helper, seconds=seconds))
+    limited = ProcessProvider(profile, lambda: session.full_config, start)
     return [limited if isinstance(each, ProcessProvider) else each for each in providers]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_bake.errors import UsageError
+from dask_bake.events import Notify, ignore
 from dask_bake.models.cloud import Cloud
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 VENDOR = Path("/sys/class/dmi/id/sys_vendor")
 
 
-def aws_session(profile: str | None = None, *, vendor: Path = VENDOR) -> "botocore.session.Session":
+def aws_session(
+    profile: str | None = None, *, notify: Notify = ignore, vendor: Path = VENDOR
+) -> "botocore.session.Session":
     """Return a botocore session that reads instance metadata only on an EC2 instance."""
     import botocore.session
 
@@ -27,7 +30,7 @@ def aws_session(profile: str | None = None, *, vendor: Path = VENDOR) -> "botoco
         session.get_scoped_config()
         if not _is_ec2_instance(vendor):
             session.get_component("credential_provider").remove("iam-role")
-        check_credentials(session)
+        check_credentials(session, notify=notify)
     return session
 
 
@@ -39,9 +42,9 @@ def local_session() -> "botocore.session.Session":
     return botocore.session.Session(session_vars={"profile": (None, None, None, None), **nowhere})
 
 
-def has_aws_credentials() -> bool:
+def has_aws_credentials(notify: Notify = ignore) -> bool:
     """Return whether boto3 finds credentials; no request is made outside an EC2 instance."""
-    return aws_session().get_credentials() is not None
+    return aws_session(notify=notify).get_credentials() is not None
 
 
 def aws_profiles() -> tuple[str, ...]:
@@ -53,11 +56,11 @@ def aws_profiles() -> tuple[str, ...]:
         return tuple(session.available_profiles)
 
 
-def session_of(cloud: Cloud) -> "botocore.session.Session":
+def session_of(cloud: Cloud, notify: Notify = ignore) -> "botocore.session.Session":
     """Return the session for the cloud, with credentials that have been loaded."""
     if cloud.endpoint_url is not None:
         return local_session()
-    session = aws_session(cloud.profile)
+    session = aws_session(cloud.profile, notify=notify)
     credentials(session)
     return session
 
@@ -78,7 +81,7 @@ def credentials(session: "botocore.session.Session") -> "botocore.credentials.Re
     return frozen
 
 
-def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
+def credentials_for_others(cloud: Cloud, notify: Notify = ignore) -> Mapping[str, str]:
     """Return environment variables that give another program boto3's credentials.
 
     Packer supports neither single sign-on nor every kind of profile that boto3 supports.
@@ -86,7 +89,7 @@ def credentials_for_others(cloud: Cloud) -> Mapping[str, str]:
     environment = dict(cloud.environment)
     if cloud.endpoint_url:
         return environment
-    frozen = credentials(aws_session(cloud.profile))
+    frozen = credentials(aws_session(cloud.profile, notify=notify))
     own = {
         "AWS_ACCESS_KEY_ID": frozen.access_key or "",
         "AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",

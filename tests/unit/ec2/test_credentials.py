@@ -48,6 +48,31 @@ def test_a_helper_that_hangs_is_stopped(profile, tmp_path):
         os.kill(int(Path(f"{helper}.pid").read_text()), 9)
 
 
+def test_a_helper_that_takes_long_is_noted_and_still_gives_its_keys(tmp_path):
+    """The helper goes on when the note has been printed."""
+    helper, gate = tmp_path / "helper", tmp_path / "gate"
+    os.mkfifo(gate)
+    keys = '{"Version": 1, "AccessKeyId": "AKIA", "SecretAccessKey": "S"}'
+    helper.write_text(f"#!/bin/sh\ncat {gate}\necho '{keys}'\n")
+    helper.chmod(0o755)
+    Path(os.environ["AWS_CONFIG_FILE"]).write_text(
+        f"[profile dev]\ncredential_process = {helper} --account secret\n"
+    )
+    notes = []
+
+    def notify(note):
+        notes.append(note.text)
+        gate.write_text("")
+
+    session = Session(profile="dev")
+    check_credentials(session, notify=notify, note_after=0.05)
+
+    assert session.get_credentials().get_frozen_credentials().access_key == "AKIA"
+    assert notes == [
+        f"Waiting for {helper}, the credential helper of the AWS profile dev, for at most 5 min …"
+    ]
+
+
 def test_a_network_that_fails_while_credentials_are_refreshed_is_left_to_the_retries():
     session = session_with("[profile dev]\naws_access_key_id = A\naws_secret_access_key = S\n")
     credentials = session.get_credentials()
