@@ -86,7 +86,7 @@ def environment(url: str) -> str:
 
 
 def bake(work: Path, installer: str, cache: Path, *flags: str) -> tuple[Figures, str]:
-    """Bake an image anew; return the seconds of each phase, and the image."""
+    """Bake an image again; return the seconds of each phase, and the image."""
     result = dask_bake(work, installer, cache, "--force", *flags)
     phases = {each["phase"]: each["seconds"] for each in result["phases"]}
     return {**phases, "all": result["seconds"], "packages, MB": result["package_bytes"] / 1e6}, result[

@@ -271,7 +271,9 @@ def test_the_aws_page_lists_what_a_launch_creates():
     options = ["`--min-workers`", "`--private`", "`--cidr`"]
     assert [text for text in (*named, *options, "within one VPC") if text not in " ".join(made.split())] == []
     assert "`--vpc-id`" in page.partition("## What is created")[0]
-    assert f"ends itself, after {in_words(LaunchOptions().max_lifetime)}" in page.replace("12 hours", "12 h")
+    assert f"shuts itself down, after {in_words(LaunchOptions().max_lifetime)}" in page.replace(
+        "12 hours", "12 h"
+    )
 
 
 def test_the_readme_fits_a_terminal():

@@ -1,3 +1,3 @@
-"""A Dask cluster on EC2 from an image that was baked beforehand."""
+"""Dask clusters on EC2, started from an image that is baked once."""
 
 __version__ = "0.1.0"

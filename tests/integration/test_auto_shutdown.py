@@ -335,7 +335,7 @@ def test_a_cluster_in_use_ends_after_its_lifetime_and_extend_postpones_it(cloud,
 
     lifetime = next(one for one in extended if one["name"] == "lifetime")
     assert (launched, lifetime["limit"]) == (3600, 20)
-    assert re.search(r"It ends itself in \d+ s at the latest\.\nIt is in use: a client is connected\.", shown)
+    assert re.search(r"It shuts down in \d+ s at the latest\.\nIt is in use: a client is connected\.", shown)
     assert time.monotonic() - begin > lifetime["left"] - 2
     assert kept.console_lines(0)[-1] == "DASK-BAKE-END lifetime: its lifetime of 20 s is over"
     assert (

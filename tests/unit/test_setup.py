@@ -220,8 +220,8 @@ def test_a_missing_or_too_old_python_ends_setup(python: str, machine: Machine) -
     machine.add("python3.9", "exit 1")
     machine.add("python3", "exit 1")
     code, _, errors = machine.set_up(PYTHON=python)
-    sentence = "dask-bake needs Python 3.11 or newer. Say which: make PYTHON=python3.12 …\n"
-    assert (code, errors) == (2, sentence)
+    message = "dask-bake needs Python 3.11 or newer. Say which: make PYTHON=python3.12 …\n"
+    assert (code, errors) == (2, message)
 
 
 def test_without_python_debian_s_is_installed(machine: Machine) -> None:

@@ -46,15 +46,15 @@ def bake(
     """Return the verified image of the recipe: an existing one, or one that is built now.
 
     Raises:
-        UsageError: when the cloud cannot do what is asked for; nothing was tried.
-        BakeError: when it could not be built or did not verify itself; nothing of it is left.
-        LeftoverError: when something of it is left.
+        UsageError: if the cloud cannot bake such an image; nothing was tried.
+        BakeError: if it could not be built, or failed verification; nothing of it is left.
+        LeftoverError: if something of it may be left.
     """
     work = _Bake(options, context, notify, clock, sleep, now)
     work.phases.enter(LOOK_UP)
     with stage_image(options, context) as staged:
         image = work.find(staged)
-        if image is not None and work.counts(image):
+        if image is not None and work.is_usable(image):
             work.phases.leave()
             return work.result(image, staged, built=False)
         return work.make(staged, found=image)
@@ -90,7 +90,7 @@ class _Bake:
     def find(self, staged: StagedImage) -> Image | None:
         """Return the newest image of the recipe, verified ones first; ``None`` with ``--force``.
 
-        One that is still being built does not count, nor one that failed verification.
+        Images that are still being built or that failed verification are ignored.
         """
         if self.options.force:
             return None
@@ -100,7 +100,7 @@ class _Bake:
         usable = [image for image in found if image.tag(Tag.VERIFIED) in rank]
         return max(usable, key=lambda image: rank[image.tag(Tag.VERIFIED)], default=None)
 
-    def counts(self, image: Image) -> bool:
+    def is_usable(self, image: Image) -> bool:
         """Return whether the image is verified, or need not be."""
         return image.tag(Tag.VERIFIED) in ((Verified.YES,) if self.options.verify else READY)
 
@@ -129,7 +129,7 @@ class _Bake:
         with lease.held(subnet, context.caller()) as group:
             # Whoever held the lease before may have made it, or removed it.
             image = self.find(staged)
-            if image is not None and self.counts(image):
+            if image is not None and self.is_usable(image):
                 return self.result(image, staged, built=False)
             if image is not None:
                 return self.result(build.finish(image), staged, built=False)

@@ -120,7 +120,7 @@ class BakeLease:
 
     def _take(self, subnet: Subnet, made: "_Made") -> SecurityGroup:
         until = self.clock() + self.timeout
-        told, holder, quiet_since = False, "", self.clock()
+        is_waiting, holder, quiet_since = False, "", self.clock()
         while True:
             name, vpc = group_name(self.name), subnet.vpc_id
             # The time of its creation, not of this bake's start: it may have waited long for another bake.
@@ -132,8 +132,8 @@ class BakeLease:
                 raise
             if made.group is not None:
                 return made.group
-            if not told:
-                told = True
+            if not is_waiting:
+                is_waiting = True
                 self.notify(Note("Another bake of this image is running: waiting for it to end."))
             now_held_by = self._holder()
             if now_held_by != holder or self._is_alive():

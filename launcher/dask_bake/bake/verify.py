@@ -86,11 +86,13 @@ class Verifier:
             sleep=self.sleep,
         )
         try:
-            told = (self.compute or compute_on_head)(cluster, folder)
+            output = (self.compute or compute_on_head)(cluster, folder)
         finally:
             take_down(cluster, self.ec2, connection, notify=notify, clock=self.clock, sleep=self.sleep)
-        if told.split("\n")[-1:] != [json.dumps(ANSWER)]:
-            raise NotReadyError(f"a cluster of {image.id} does not compute: the result was {told or 'empty'}")
+        if output.split("\n")[-1:] != [json.dumps(ANSWER)]:
+            raise NotReadyError(
+                f"a cluster of {image.id} does not compute: the result was {output or 'empty'}"
+            )
 
     def _plan(
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str

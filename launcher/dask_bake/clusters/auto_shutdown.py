@@ -48,7 +48,7 @@ def parse_timers(text: str) -> tuple[ShutdownTimer, ...] | None:
 
 
 def _seconds(value: Any) -> float:
-    """Return the seconds, at least 0; raise ValueError for what is no duration."""
+    """Return the seconds, at least 0; raise ValueError if it is not a duration."""
     seconds = float(value)
     if not abs(seconds) < LONGEST:
         raise ValueError(f"{seconds} is no duration")
@@ -71,12 +71,12 @@ def sentences(timers: Iterable[ShutdownTimer]) -> tuple[str, ...]:
 def sentence(timer: ShutdownTimer) -> str:
     """Return when the timer shuts the cluster down, or why it does not."""
     if timer.name == "lifetime":
-        return f"It ends itself in {in_words(timer.left)} at the latest."
+        return f"It shuts down in {in_words(timer.left)} at the latest."
     if timer.held:
         return f"It is in use: {timer.held}."
     if timer.name == "idle":
-        return f"It ends itself in {in_words(timer.left)} unless somebody connects or something runs."
-    return f"It ends itself in {in_words(timer.left)}: {timer.why}."
+        return f"It shuts down in {in_words(timer.left)} unless a client connects or a task runs."
+    return f"It shuts down in {in_words(timer.left)}: {timer.why}."
 
 
 def limits_in_words(*, lifetime: float, idle: float) -> str:

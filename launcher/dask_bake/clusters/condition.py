@@ -140,14 +140,14 @@ def _end(cluster: Cluster, now: datetime) -> str:
         begun = [each for group in cluster.groups if (each := creation_time(group.tags)) is not None]
         if any(now - each < LISTED for each in begun):
             return "never had a node: its launch was interrupted"
-        return "ended itself, more than an hour ago"
+        return "shut itself down, more than an hour ago"
     when, head = _ended_at(cluster), cluster.gone_head
     at = f" at {when:%Y-%m-%d %H:%M} UTC" if when is not None else ""
     if cluster.end_reason:
-        return f"ended itself{at}: {cluster.end_reason}"
+        return f"shut itself down{at}: {cluster.end_reason}"
     reason = head.state_reason if head is not None else ""
     if reason.startswith(POWERED_OFF):
-        return f"ended itself{at}"
+        return f"shut itself down{at}"
     return f"ended{at}{f' ({reason})' if reason else ''}"
 
 

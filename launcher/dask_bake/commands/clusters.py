@@ -88,7 +88,7 @@ def address(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, jso
 def extend(
     cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, seconds: int, json_output: bool
 ) -> int:
-    """Put off the end of a cluster, and show when it ends by itself then."""
+    """Postpone the automatic shutdown of a cluster, and show when it is due."""
     if not seconds:
         raise UsageError("--by is 0, which does not extend anything", hint="--by 2h")
     cluster = find(ec2, cloud, name)

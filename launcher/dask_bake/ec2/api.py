@@ -93,7 +93,7 @@ class Ec2(Ec2Queries):
                         raise
 
     def run_instances(self, spec: InstanceSpec) -> tuple[Node, ...]:
-        """Start instances and return them; a retry has the same client token, so starts nothing twice."""
+        """Start instances and return them; a retry has the same client token, and starts nothing twice."""
         if spec.user_data is not None:
             check_size(spec.user_data)
         request = requests.run_instances(spec)

@@ -45,12 +45,12 @@ OTHERS = {
 
 
 def is_for_pip(path: Path) -> bool:
-    """Return whether a file is of pip's world, and so installed by pip."""
+    """Return whether pip, not conda, installs the environment in the file."""
     return path.suffix in PIP_FILES or path.name == "uv.lock"
 
 
 def as_environment(path: Path, text: bytes, architecture: Architecture) -> bytes:
-    """Return the text of the environment.yml that a file amounts to: its own, or one with the same packages.
+    """Return a file's environment as an environment.yml: the file's own text, or one with the same packages.
 
     Raises:
         UsageError: if the file is not what its name says, or locks nothing for the architecture.

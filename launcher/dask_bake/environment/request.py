@@ -55,7 +55,7 @@ class Request:
 
     @property
     def is_for_pip(self) -> bool:
-        """Return whether the environment is in a file of pip's world, such as requirements.txt."""
+        """Return whether pip, not conda, installs the environment, as that of a requirements.txt."""
         return self.options.file is not None and not self.options.from_env and is_for_pip(self.options.file)
 
     def locks_for(self, python: str) -> LockFiles:

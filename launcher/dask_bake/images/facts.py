@@ -115,7 +115,7 @@ def require_manifest(facts: ImageFacts) -> Manifest:
     if found is None:
         raise BakeError(
             f"the image {facts.image.id} has no manifest: an older version baked it",
-            hint="dask-bake bake --force bakes it anew, with one",
+            hint="dask-bake bake --force bakes it again, with a manifest",
         )
     return found
 

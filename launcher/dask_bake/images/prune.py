@@ -89,7 +89,7 @@ def plan_removal(facts: Sequence[ImageFacts]) -> PrunePlan:
                 hint="dask-bake down ends a cluster; its image can be removed then",
             )
     unique = {each.image.id: each for each in facts}
-    return PrunePlan(remove=tuple(Verdict(each, "asked for") for each in unique.values()))
+    return PrunePlan(remove=tuple(Verdict(each, "requested") for each in unique.values()))
 
 
 def _why_keep(
@@ -104,7 +104,7 @@ def _why_keep(
     if is_newest_checked:
         return "the newest verified one"
     if facts.image.state == "disabled":
-        return "disabled by somebody"
+        return "disabled"
     if not facts.is_ready and facts.age(now) < GRACE:
         return "not verified: it may still be in progress"
     return None
@@ -141,7 +141,7 @@ def prune(plan: PrunePlan, edge: ImageApi, *, notify: Notify) -> tuple[Image, ..
     """Remove what the plan says, except images that are in use since; return the removed images.
 
     Raises:
-        LeftoverError: when something could not be removed; all else was.
+        LeftoverError: if something could not be removed; everything else was.
     """
     users = edge.users_of([verdict.facts.image.id for verdict in plan.remove]) if plan.remove else {}
     removed, failed = [], []

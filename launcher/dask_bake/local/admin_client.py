@@ -1,4 +1,4 @@
-"""HTTP client of the local cloud's admin API: it signs its requests, and believes only signed answers."""
+"""HTTP client of the local cloud's admin API: it signs its requests, and accepts only signed responses."""
 
 import hmac
 import json

@@ -35,7 +35,7 @@ UNSIGNED_BODIES = ("UNSIGNED-PAYLOAD", "STREAMING-")
 
 
 class SignatureError(Exception):
-    """A request that the owner of the key has not made, or not now; ``code`` is S3's."""
+    """A request without a valid signature, or with an outdated one; ``code`` is S3's."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -94,42 +94,47 @@ class _S3Signer(_Signer):
         return path
 
 
-def check_key(credentials: Credentials, told: Authorization) -> None:
-    """Check the access key: what strangers send is not even read.
+def check_key(credentials: Credentials, authorization: Authorization) -> None:
+    """Check the access key, before the body of the request is read.
 
     Raises:
         SignatureError: when it is unknown.
     """
-    if not hmac.compare_digest(told.access_key.encode(), credentials.access_key.encode()):
+    if not hmac.compare_digest(authorization.access_key.encode(), credentials.access_key.encode()):
         raise SignatureError(
             "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
         )
 
 
 def check_signature(
-    credentials: Credentials, environ: Mapping[str, Any], told: Authorization, body: bytes, *, now: datetime
+    credentials: Credentials,
+    environ: Mapping[str, Any],
+    authorization: Authorization,
+    body: bytes,
+    *,
+    now: datetime,
 ) -> None:
     """Check that the request with this body was signed with the key pair, within the last minutes.
 
     Raises:
         SignatureError: when the signature does not match, or is old.
     """
-    _check_time(environ.get("HTTP_X_AMZ_DATE", ""), told.date, now)
+    _check_time(environ.get("HTTP_X_AMZ_DATE", ""), authorization.date, now)
     amazon = {name[5:].replace("_", "-").lower() for name in environ if name.startswith("HTTP_X_AMZ_")}
-    if ({"host"} | amazon) - set(told.signed_headers):
+    if ({"host"} | amazon) - set(authorization.signed_headers):
         raise _no_match()
     body_hash = hashlib.sha256(body).hexdigest()
     declared = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256", body_hash))
-    if declared != body_hash and not (told.service == "s3" and declared.startswith(UNSIGNED_BODIES)):
+    if declared != body_hash and not (authorization.service == "s3" and declared.startswith(UNSIGNED_BODIES)):
         raise SignatureError(
             "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed.",
         )
-    signer = (_S3Signer if told.service == "s3" else _Signer)(
-        credentials, told.service, told.region, body_hash
+    signer = (_S3Signer if authorization.service == "s3" else _Signer)(
+        credentials, authorization.service, authorization.region, body_hash
     )
-    expected = signer.signature_of(_as_sent(environ, told.signed_headers))
-    if not hmac.compare_digest(expected, told.signature):
+    expected = signer.signature_of(_as_sent(environ, authorization.signed_headers))
+    if not hmac.compare_digest(expected, authorization.signature):
         raise _no_match()
 
 
@@ -144,7 +149,7 @@ def signed_headers(
 
 
 def proof(credentials: Credentials, authorization: str, body: bytes) -> str:
-    """Return what shows that a response to the request comes from a server that has the key pair."""
+    """Return the proof that a response to the request comes from a server with the key pair."""
     message = authorization.encode() + b"\n" + body
     return hmac.digest(credentials.secret_key.encode(), message, "sha256").hex()
 

@@ -66,7 +66,7 @@ class Cluster:
 
     Args:
         gone: its terminated nodes, which EC2 lists for about an hour.
-        end_reason: why it ended itself, as its head printed; "" if it has not, or if that is unknown.
+        end_reason: why it shut itself down, as its head printed; "" if it has not, or if that is unknown.
     """
 
     name: str

@@ -41,7 +41,7 @@ class Subnet:
 
     Args:
         free_addresses: how many instances still fit.
-        is_public: whether instances get public addresses there unless told otherwise.
+        is_public: whether instances get public addresses there by default.
     """
 
     id: str

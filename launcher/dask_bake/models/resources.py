@@ -34,10 +34,10 @@ UNATTACHED = "available"
 def creation_time(tags: Tags) -> datetime | None:
     """Return the time in the tag ``dask-bake:created``; ``None`` without one that is valid."""
     try:
-        told = datetime.fromisoformat(dict(tags).get(Tag.CREATED, ""))
+        created = datetime.fromisoformat(dict(tags).get(Tag.CREATED, ""))
     except ValueError:
         return None
-    return told if told.tzinfo else told.replace(tzinfo=UTC)
+    return created if created.tzinfo else created.replace(tzinfo=UTC)
 
 
 def are_left_over(groups: Iterable[SecurityGroup], now: datetime) -> bool:

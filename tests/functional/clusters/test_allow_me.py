@@ -129,7 +129,7 @@ def test_given_cidr_blocks_are_allowed_instead_of_this_machine(aws, group, allow
 
 
 @pytest.mark.parametrize(
-    ("cidr", "wide", "sentence"),
+    ("cidr", "wide", "message"),
     [
         (("0.0.0.0/0",), True, "--cidr 0.0.0.0/0"),
         (("0.0.0.0/1", "128.0.0.0/1"), True, "--cidr 0.0.0.0/1"),
@@ -137,10 +137,10 @@ def test_given_cidr_blocks_are_allowed_instead_of_this_machine(aws, group, allow
         (("10.0.0.0/16",), False, "--cidr 10.0.0.0/16"),
     ],
 )
-def test_a_cidr_block_that_is_too_wide_is_refused(aws, group, allow, cidr, wide, sentence):
+def test_a_cidr_block_that_is_too_wide_is_refused(aws, group, allow, cidr, wide, message):
     before = allowed_sources(aws, group)
 
-    with pytest.raises(UsageError, match=sentence):
+    with pytest.raises(UsageError, match=message):
         allow(cidr=cidr, wide=wide)
     assert allowed_sources(aws, group) == before
 

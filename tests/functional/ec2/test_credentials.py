@@ -88,7 +88,7 @@ SECRET_WORDS = (
 )
 
 
-def sentence(capsys) -> str:
+def message(capsys) -> str:
     """Return the one sentence on stderr; there is a hint below it."""
     printed = capsys.readouterr()
     lines = printed.err.splitlines()
@@ -101,7 +101,7 @@ def test_credentials_that_cannot_be_found_are_one_sentence(profile, capsys):
     with mock_aws():
         assert run(["ls", "--profile", profile]) == 2
 
-    assert PROFILES[profile][1] in sentence(capsys)
+    assert PROFILES[profile][1] in message(capsys)
 
 
 @pytest.mark.parametrize(
@@ -120,13 +120,13 @@ def test_each_command_says_so(command, capsys):
     with mock_aws():
         assert run([*command, "--profile", "missing"]) == 2
 
-    assert PROFILES["missing"][1] in sentence(capsys)
+    assert PROFILES["missing"][1] in message(capsys)
 
 
 def test_a_helper_s_arguments_which_may_be_secret_are_not_repeated(capsys):
     run(["ls", "--profile", "missing"])
 
-    assert "--account" not in sentence(capsys)
+    assert "--account" not in message(capsys)
 
 
 @pytest.mark.parametrize("words", SECRET_WORDS)
@@ -139,7 +139,7 @@ def test_a_secret_in_a_helper_s_own_message_is_not_repeated(words, tmp_path, cap
     )
 
     assert run(["ls", "--profile", "dev"]) == 2
-    found = sentence(capsys)
+    found = message(capsys)
     assert f"its credential_process {helper} failed: no session: " in found
     assert "s3cr3t" not in found
 
@@ -172,7 +172,7 @@ def test_settings_of_the_connection_that_cannot_work_are_refused_at_once(
         monkeypatch.setenv(name, value)
 
     assert run(["ls", "--cloud", "aws", "--region", "us-east-1"]) == 2
-    found = sentence(capsys)
+    found = message(capsys)
     assert says in found
     assert "s3cr3t" not in found
 
@@ -192,7 +192,7 @@ def test_settings_that_botocore_rejects_are_one_sentence(variables, says, monkey
         monkeypatch.setenv(name, value)
 
     assert run(["ls", "--region", "us-east-1"]) == 2
-    found = sentence(capsys)
+    found = message(capsys)
     assert found.startswith("Error: the AWS settings cannot be used: ")
     assert says in found
 
@@ -204,7 +204,7 @@ def test_a_token_file_that_the_environment_names_is_one_sentence(monkeypatch, ca
     monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/R")
 
     assert run(["ls", "--region", "us-east-1"]) == 2
-    assert sentence(capsys) == (
+    assert message(capsys) == (
         "Error: the AWS credentials cannot be used: /no/such/token: No such file or directory"
     )
 

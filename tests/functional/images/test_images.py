@@ -244,7 +244,7 @@ def test_an_image_is_shared_and_unshared_with_its_snapshot(aws, capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("words", "code", "message"),
     [
         (["show"], 1, "there is no image in this region"),
         (["show", "ami-0"], 2, "there is no image 'ami-0' in this region"),
@@ -260,14 +260,14 @@ def test_an_image_is_shared_and_unshared_with_its_snapshot(aws, capsys):
         (["prun"], 2, "No such command 'prun'"),
     ],
 )
-def test_an_error_is_one_sentence(aws, capsys, words, code, sentence):
+def test_an_error_is_one_sentence(aws, capsys, words, code, message):
     outcome = refused(capsys, "images", *words)
-    assert (outcome[0], sentence in outcome[1]) == (code, True), outcome
+    assert (outcome[0], message in outcome[1]) == (code, True), outcome
     assert "Traceback" not in outcome[1]
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "sentence"),
+    ("words", "code", "message"),
     [
         (["copy", "--to-region", "eu-nowhere-1"], 2, "there is no region 'eu-nowhere-1' for this account"),
         (["copy", "--to-region", REGION], 2, "the image is in us-east-1 already"),
@@ -276,10 +276,10 @@ def test_an_error_is_one_sentence(aws, capsys, words, code, sentence):
     ],
 )
 def test_operations_that_an_old_image_lacks_data_for_fail_with_one_sentence(
-    aws, capsys, words, code, sentence
+    aws, capsys, words, code, message
 ):
     image_id = aws.register_image(Name="old")["ImageId"]
     aws.create_tags(Resources=[image_id], Tags=tagged(managed="true", digest="a" * 64, verified="yes"))
 
     outcome = refused(capsys, "images", *words)
-    assert (outcome[0], sentence in outcome[1], "Hint: " in outcome[1]) == (code, True, True), outcome
+    assert (outcome[0], message in outcome[1], "Hint: " in outcome[1]) == (code, True, True), outcome

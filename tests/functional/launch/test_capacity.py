@@ -268,12 +268,12 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("options", "sentence"), REFUSED)
-def test_missing_resources_are_refused_before_anything_is_made(cloud, options, sentence):
+@pytest.mark.parametrize(("options", "message"), REFUSED)
+def test_missing_resources_are_refused_before_anything_is_made(cloud, options, message):
     with pytest.raises(BakeError) as caught:
         launch(cloud, **options)
 
-    assert sentence in caught.value.message
+    assert message in caught.value.message
     assert [action for action in MAKES if cloud.requests_for(action)] == []
     assert left(cloud) == []
 

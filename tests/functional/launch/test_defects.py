@@ -152,7 +152,7 @@ def test_a_launch_whose_instances_cannot_be_read_names_what_may_be_left(aws, clo
 
 
 @pytest.mark.parametrize(
-    ("error", "sentence"),
+    ("error", "message"),
     [
         (
             OSError(28, "No space left on device", "/x"),
@@ -161,14 +161,14 @@ def test_a_launch_whose_instances_cannot_be_read_names_what_may_be_left(aws, clo
         (RecursionError("too deep"), "RecursionError: too deep; this is a defect in dask-bake"),
     ],
 )
-def test_an_error_of_this_machine_is_no_defect(error, sentence, monkeypatch, capsys):
+def test_an_error_of_this_machine_is_no_defect(error, message, monkeypatch, capsys):
     def fail():
         raise error
 
     monkeypatch.setattr("dask_bake.options.configuration.read_configuration", fail)
 
     assert run(["config"]) == 1
-    assert sentence in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_with_json_wrong_use_is_an_object_too(capsys):

@@ -202,7 +202,7 @@ def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, t
 
 
 @pytest.mark.parametrize(
-    ("options", "error", "sentence"),
+    ("options", "error", "message"),
     [
         ({"ami": "ami-00000000000000000"}, BakeError, "the image ami-00000000000000000 does not exist"),
         ({"ami": "nonsense"}, BakeError, "the image nonsense does not exist"),
@@ -211,8 +211,8 @@ def test_the_file_of_a_cluster_that_was_replaced_is_refused(aws, image, cloud, t
         ({"type": ("m6g.2xlarge",)}, UsageError, "is x86_64, the type m6g.2xlarge is arm64"),
     ],
 )
-def test_missing_resources_are_refused_before_anything_is_made(aws, image, cloud, options, error, sentence):
-    with pytest.raises(error, match=sentence):
+def test_missing_resources_are_refused_before_anything_is_made(aws, image, cloud, options, error, message):
+    with pytest.raises(error, match=message):
         launch(cloud, replace(OPTIONS, **options))
 
     assert everything(aws) == []

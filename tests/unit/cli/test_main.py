@@ -15,7 +15,7 @@ HOME = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "message"),
     [
         (["launch", "--count", "1"], "--count"),
         (["launch", "--name", "my cluster"], "'my cluster'"),
@@ -33,11 +33,11 @@ HOME = Path(__file__).parents[3]
         (["launsh"], "No such command"),
     ],
 )
-def test_wrong_use_is_one_sentence_and_exit_code_2(arguments, sentence, capsys):
+def test_wrong_use_is_one_sentence_and_exit_code_2(arguments, message, capsys):
     assert run(arguments) == 2
 
     captured = capsys.readouterr()
-    assert sentence in captured.err
+    assert message in captured.err
     assert captured.out == ""
 
 

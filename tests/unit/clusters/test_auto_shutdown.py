@@ -51,8 +51,8 @@ def test_an_overdue_timer_has_zero_seconds_left():
 
 def test_sentences_say_when_the_cluster_ends_and_what_keeps_it_running():
     assert sentences([LIFETIME, IDLE, LOST]) == (
-        "It ends itself in 11 h 56 min at the latest.",
-        "It ends itself in 20 min unless somebody connects or something runs.",
+        "It shuts down in 11 h 56 min at the latest.",
+        "It shuts down in 20 min unless a client connects or a task runs.",
     )
     assert sentences([USED]) == ("It is in use: a task is running.",)
 
@@ -61,7 +61,7 @@ def test_a_failure_timer_is_shown_when_half_of_its_time_has_passed():
     near = ShutdownTimer("lost", limit=600, left=300, held="", why=LOST.why)
     held = ShutdownTimer("lost", limit=600, left=300, held="an SSH session is open", why=LOST.why)
 
-    assert sentences([near]) == ("It ends itself in 5 min: no answer from the scheduler for 10 min.",)
+    assert sentences([near]) == ("It shuts down in 5 min: no answer from the scheduler for 10 min.",)
     assert sentences([held]) == ()
 
 

@@ -56,15 +56,15 @@ def test_flags_that_agree_with_the_file_are_accepted(path, flags):
 
 
 @pytest.mark.parametrize(
-    ("flags", "sentence"),
+    ("flags", "message"),
     [
         ({"name": "other"}, "is about name mine, and the command line says other"),
         ({"cloud": "local"}, "is about cloud aws, and the command line says local"),
         ({"region": "us-east-1"}, "is about region eu-west-1, and the command line says us-east-1"),
     ],
 )
-def test_flags_that_contradict_the_file_option_are_refused_and_override_the_variable(path, flags, sentence):
-    with pytest.raises(UsageError, match=sentence):
+def test_flags_that_contradict_the_file_option_are_refused_and_override_the_variable(path, flags, message):
+    with pytest.raises(UsageError, match=message):
         read_cluster_file(path, {}, flags)
 
     assert read_cluster_file(None, {"CLUSTERFILE": str(path)}, flags) is None
@@ -92,7 +92,7 @@ def test_a_file_of_dask_ec2_is_refused_with_the_command_that_ends_its_cluster(tm
 
 
 @pytest.mark.parametrize(
-    ("content", "sentence"),
+    ("content", "message"),
     [
         ("name: [", "was not written by dask-bake launch --file: "),
         ("", "--file: it holds no settings"),
@@ -105,11 +105,11 @@ def test_a_file_of_dask_ec2_is_refused_with_the_command_that_ends_its_cluster(tm
         ("instances: 3\nregion: x", "was written by dask-ec2"),
     ],
 )
-def test_a_foreign_or_malformed_file_is_refused_with_a_one_line_message(tmp_path, content, sentence):
+def test_a_foreign_or_malformed_file_is_refused_with_a_one_line_message(tmp_path, content, message):
     path = tmp_path / "cluster.yaml"
     path.write_text(content)
 
-    with pytest.raises(UsageError, match=sentence) as caught:
+    with pytest.raises(UsageError, match=message) as caught:
         read_cluster_file(path, {}, {})
 
     assert "\n" not in caught.value.message

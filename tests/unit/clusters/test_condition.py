@@ -84,18 +84,18 @@ CONDITIONS = {
         State.ENDED,
         "is being ended: its nodes are shutting down",
     ),
-    "ended": (seen(*3 * (GONE,)), State.ENDED, "ended itself at 2026-01-02 02:14 UTC"),
+    "ended": (seen(*3 * (GONE,)), State.ENDED, "shut itself down at 2026-01-02 02:14 UTC"),
     "ended with its reason": (
         seen(*3 * (GONE,), end="no client, task or session for 30 min"),
         State.ENDED,
-        "ended itself at 2026-01-02 02:14 UTC: no client, task or session for 30 min",
+        "shut itself down at 2026-01-02 02:14 UTC: no client, task or session for 30 min",
     ),
     "ended by somebody": (
         seen(*3 * (GONE,), reason="Client.UserInitiatedShutdown: User initiated shutdown"),
         State.ENDED,
         "ended at 2026-01-02 02:14 UTC (Client.UserInitiatedShutdown: User initiated shutdown)",
     ),
-    "ended for long": (seen("", "", ""), State.ENDED, "ended itself, more than an hour ago"),
+    "ended for long": (seen("", "", ""), State.ENDED, "shut itself down, more than an hour ago"),
     "a launch that was killed": (
         seen("", "", "", age=timedelta(minutes=20)),
         State.ENDED,
@@ -142,7 +142,7 @@ def test_an_ended_cluster_is_found_with_the_reason_and_has_no_node(ended):
 
     with pytest.raises(UsageError) as caught:
         find_node(cluster, 0)
-    assert caught.value.message == "cluster dask ended itself: no client, task or session for 30 min"
+    assert caught.value.message == "cluster dask shut itself down: no client, task or session for 30 min"
     assert "starts it again" in caught.value.hint
 
 

@@ -36,7 +36,7 @@ def test_a_cluster_is_found_by_name_or_as_the_only_one(there, name, found):
 
 
 @pytest.mark.parametrize(
-    ("there", "name", "sentence"),
+    ("there", "name", "message"),
     [
         ((), None, "there is no cluster in aws us-east-1"),
         ((BAKING,), None, "there is no cluster in aws us-east-1"),
@@ -44,10 +44,10 @@ def test_a_cluster_is_found_by_name_or_as_the_only_one(there, name, found):
         (("docs", "taxi", BAKING), None, "there is more than one cluster: docs, taxi"),
     ],
 )
-def test_no_cluster_or_several_are_wrong_use(there, name, sentence):
+def test_no_cluster_or_several_are_wrong_use(there, name, message):
     with pytest.raises(UsageError) as caught:
         find(holding(*there), CLOUD, name)
-    assert caught.value.message == sentence
+    assert caught.value.message == message
 
 
 def test_the_list_includes_the_clusters_of_a_bake():

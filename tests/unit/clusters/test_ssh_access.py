@@ -111,15 +111,15 @@ def test_an_endpoint_in_the_vpc_is_chosen_preferably_in_the_subnet():
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "sentence"),
+    ("endpoints", "message"),
     [
         ((), "the VPC vpc-1 has no Instance Connect endpoint that is ready"),
         ((ELSEWHERE,), "the VPC vpc-1 has no Instance Connect endpoint that is ready"),
         ((KEEPING,), "the Instance Connect endpoint eice-2 preserves the client's address"),
     ],
 )
-def test_without_a_suitable_endpoint_the_hint_is_the_command_that_creates_one(endpoints, sentence):
-    with pytest.raises(BakeError, match=sentence) as caught:
+def test_without_a_suitable_endpoint_the_hint_is_the_command_that_creates_one(endpoints, message):
+    with pytest.raises(BakeError, match=message) as caught:
         choose_endpoint(endpoints, SUBNETS[0])
 
     command = "aws ec2 create-instance-connect-endpoint --subnet-id subnet-1 --no-preserve-client-ip"

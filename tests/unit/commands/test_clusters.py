@@ -86,8 +86,8 @@ def test_it_runs_the_head_s_program_and_shows_when_the_cluster_ends(extend, ssh,
 
     assert commands.read_text() == "sudo -n /usr/libexec/dask-bake/extend 7200\n"
     assert capsys.readouterr().out == (
-        "It ends itself in 13 h 53 min at the latest.\n"
-        "It ends itself in 2 h unless somebody connects or something runs.\n"
+        "It shuts down in 13 h 53 min at the latest.\n"
+        "It shuts down in 2 h unless a client connects or a task runs.\n"
     )
 
 

@@ -9,7 +9,7 @@ from dask_bake.errors import BakeError, OutcomeUnknownError
 
 
 @pytest.mark.parametrize(
-    ("code", "sentence"),
+    ("code", "message"),
     [
         ("ExpiredToken", "AWS does not accept the credentials: why"),
         ("AuthFailure", "AWS does not accept the credentials: why"),
@@ -20,10 +20,10 @@ from dask_bake.errors import BakeError, OutcomeUnknownError
         ("SomethingElse", r"DescribeInstanceTypes failed: why \(SomethingElse\)"),
     ],
 )
-def test_a_refusal_by_aws_is_an_error_with_a_hint(code, sentence):
+def test_a_refusal_by_aws_is_an_error_with_a_hint(code, message):
     error = {"Code": code, "Message": "why Encoded authorization failure message: AAAA"}
 
-    with pytest.raises(BakeError, match=sentence) as caught, translated("DescribeInstanceTypes"):
+    with pytest.raises(BakeError, match=message) as caught, translated("DescribeInstanceTypes"):
         raise ClientError({"Error": error}, "DescribeInstanceTypes")
 
     assert "AAAA" not in caught.value.message
@@ -82,7 +82,7 @@ def test_each_quota_has_a_way_out(code, hint):
 
 
 @pytest.mark.parametrize(
-    ("error", "kind", "sentence"),
+    ("error", "kind", "message"),
     [
         (NoCredentialsError(), BakeError, "there are no usable AWS credentials"),
         (ResponseParserError("<html>"), BakeError, "did not come from EC2"),
@@ -90,8 +90,8 @@ def test_each_quota_has_a_way_out(code, hint):
         (ReadTimeoutError(endpoint_url="http://x"), OutcomeUnknownError, "could not be reached"),
     ],
 )
-def test_every_exception_of_botocore_is_translated(error, kind, sentence):
-    with pytest.raises(kind, match=sentence), translated("DescribeImages"):
+def test_every_exception_of_botocore_is_translated(error, kind, message):
+    with pytest.raises(kind, match=message), translated("DescribeImages"):
         raise error
 
 

@@ -372,7 +372,7 @@ def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation
 
 
 @pytest.mark.parametrize(
-    ("code", "message", "sentence", "hint"),
+    ("code", "reason", "message", "hint"),
     [
         (
             "InvalidParameter",
@@ -394,11 +394,11 @@ def test_an_image_is_shared_with_its_snapshot(stubbed, method, change, operation
         ("UnauthorizedOperation", "why", "may not call ec2:ModifyImageAttribute", "iam-policy"),
     ],
 )
-def test_a_refusal_by_aws_is_an_error_with_a_hint(stubbed, code, message, sentence, hint):
+def test_a_refusal_by_aws_is_an_error_with_a_hint(stubbed, code, reason, message, hint):
     ec2, stub = stubbed
-    stub.add_client_error("modify_image_attribute", code, message)
+    stub.add_client_error("modify_image_attribute", code, reason)
 
-    with pytest.raises(BakeError, match=sentence) as caught:
+    with pytest.raises(BakeError, match=message) as caught:
         ec2.share(IMAGE, ["111111111111"])
     assert hint in caught.value.hint
 

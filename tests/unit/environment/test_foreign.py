@@ -84,12 +84,12 @@ def test_a_project_with_uv_lock_brings_the_locked_versions(tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"), [("[tool.x]\n", "has no \\[project\\]"), ("[", r"pyproject\.toml cannot be read: ")]
+    ("text", "message"), [("[tool.x]\n", "has no \\[project\\]"), ("[", r"pyproject\.toml cannot be read: ")]
 )
-def test_a_toml_file_without_a_project_is_refused(text, sentence, tmp_path):
+def test_a_toml_file_without_a_project_is_refused(text, message, tmp_path):
     path = tmp_path / "pyproject.toml"
     path.write_text(text)
-    with pytest.raises(UsageError, match=sentence):
+    with pytest.raises(UsageError, match=message):
         environment_of(path)
 
 

@@ -31,7 +31,7 @@ def test_an_environment_file_is_parsed_as_conda_does():
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         (b"dependencies: [", r"mine\.yml is not YAML: line 1: expected the node content"),
         (b"\xff", r"mine\.yml is not YAML"),
@@ -51,8 +51,8 @@ def test_an_environment_file_is_parsed_as_conda_does():
         (b"name: [a]\ndependencies: []", r"mine\.yml has \['a'\] under name"),
     ],
 )
-def test_a_malformed_environment_is_refused(text, sentence):
-    with pytest.raises(UsageError, match=sentence) as caught:
+def test_a_malformed_environment_is_refused(text, message):
+    with pytest.raises(UsageError, match=message) as caught:
         parse_environment(text, "mine.yml")
     assert caught.value.hint
 

@@ -30,7 +30,7 @@ def test_values_are_as_they_are_written():
 
 
 @pytest.mark.parametrize(
-    ("variables", "sentence"),
+    ("variables", "message"),
     [
         (b"[A]", "has variables that are not KEY: VALUE"),
         (b"{1A: b}", "'1A' is no name of a variable"),
@@ -45,8 +45,8 @@ def test_values_are_as_they_are_written():
         (b"{PROXY: 'http://me:pw@a.example'}", "an image cannot hold a secret, as PROXY seems to be"),
     ],
 )
-def test_a_variable_that_an_image_cannot_have_is_refused(variables, sentence):
-    with pytest.raises(UsageError, match=sentence) as caught:
+def test_a_variable_that_an_image_cannot_have_is_refused(variables, message):
+    with pytest.raises(UsageError, match=message) as caught:
         parse_environment(b"dependencies: [dask]\nvariables: " + variables)
     assert caught.value.hint
 

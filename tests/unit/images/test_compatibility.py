@@ -81,7 +81,7 @@ def test_packages_that_this_machine_does_not_have_are_not_compared():
 
 
 @pytest.mark.parametrize(
-    ("tags", "sentence"),
+    ("tags", "message"),
     [
         (
             {Tag.PYTHON: "3.12.1"},
@@ -96,11 +96,11 @@ def test_packages_that_this_machine_does_not_have_are_not_compared():
         ),
     ],
 )
-def test_incompatible_versions_are_one_error_that_names_both_sides(tags, sentence):
+def test_incompatible_versions_are_one_error_that_names_both_sides(tags, message):
     with pytest.raises(UsageError) as caught:
         mismatches(tagged({**ALIKE, **tags}), CLIENT, allow_mismatch=False)
 
-    assert (caught.value.message, caught.value.hint) == (sentence, BAKE_OR_ALLOW)
+    assert (caught.value.message, caught.value.hint) == (message, BAKE_OR_ALLOW)
 
 
 def test_with_allow_mismatch_incompatible_versions_are_warnings():

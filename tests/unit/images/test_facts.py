@@ -41,7 +41,7 @@ def test_a_manifest_is_read_from_the_tags_of_image_and_snapshot():
 def test_an_image_without_a_manifest_is_an_error_with_the_bake_command():
     with pytest.raises(BakeError, match="has no manifest: an older version baked it") as caught:
         require_manifest(some_facts())
-    assert hint_of(caught.value) == "dask-bake bake --force bakes it anew, with one"
+    assert hint_of(caught.value) == "dask-bake bake --force bakes it again, with a manifest"
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_unverified_and_failed_images_are_removed_when_a_day_old_and_not_counted
 
 
 def test_a_disabled_image_is_kept():
-    assert staying([some_facts(1), some_facts(2, days=9, state="disabled")])[1] == (2, "disabled by somebody")
+    assert staying([some_facts(1), some_facts(2, days=9, state="disabled")])[1] == (2, "disabled")
 
 
 def test_a_snapshot_without_an_image_is_removed_when_it_is_a_day_old():
@@ -172,7 +172,7 @@ def test_if_the_removal_fails_after_an_interrupt_the_error_names_what_may_be_lef
 def test_only_the_given_images_are_removed_each_once():
     one, other = ImageFacts(an_image(1), a_snapshot(1)), ImageFacts(an_image(2))
     plan = plan_removal([one, other, one])
-    assert plan.remove == (Verdict(one, "asked for"), Verdict(other, "asked for"))
+    assert plan.remove == (Verdict(one, "requested"), Verdict(other, "requested"))
     assert (plan.keep, plan.loose) == ((), ())
 
 

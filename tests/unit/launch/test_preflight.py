@@ -163,13 +163,13 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("options", "found", "sentence"), REFUSALS)
-def test_missing_or_contradictory_resources_are_refused_with_a_hint(options, found, sentence):
+@pytest.mark.parametrize(("options", "found", "message"), REFUSALS)
+def test_missing_or_contradictory_resources_are_refused_with_a_hint(options, found, message):
     with pytest.raises(BakeError) as caught:
         the_target(found=found, **options)
 
-    assert caught.value.message == sentence
-    assert caught.value.hint or "pending" in sentence
+    assert caught.value.message == message
+    assert caught.value.hint or "pending" in message
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,7 @@ def test_a_cluster_that_has_ended_does_not_reserve_its_name(found, reason):
 
 
 @pytest.mark.parametrize(
-    ("found", "sentence"),
+    ("found", "message"),
     [
         (with_the_name(age=GRACE_PERIOD, state="running"), "a cluster named dask already exists"),
         (with_the_name(age=GRACE_PERIOD / 2, state=None), "a cluster named dask already exists"),
@@ -270,11 +270,11 @@ def test_a_cluster_that_has_ended_does_not_reserve_its_name(found, reason):
             with_the_name(
                 age=GRACE_PERIOD / 2, state="terminated", reason="Client.InstanceInitiatedShutdown: Instance"
             ),
-            "cluster dask ended itself; it cannot be cleared away yet",
+            "cluster dask shut itself down; it cannot be cleared away yet",
         ),
     ],
     ids=["up", "starting", "its head was given up", "its head powered itself off"],
 )
-def test_a_launch_that_may_be_under_way_reserves_its_name(found, sentence):
-    with pytest.raises(BakeError, match=sentence):
+def test_a_launch_that_may_be_under_way_reserves_its_name(found, message):
+    with pytest.raises(BakeError, match=message):
         the_target(found=found)

@@ -1,4 +1,4 @@
-"""When a node ends itself, from what was observed; with a warning before, and for a stated reason."""
+"""Decisions to power a node off, from what was observed: after a warning, and with a reason."""
 
 import json
 

@@ -145,7 +145,7 @@ def test_the_aws_cli_gets_the_profile():
 
 
 @pytest.mark.parametrize(
-    ("way", "there", "sentence"),
+    ("way", "there", "message"),
     [
         (Connect.DIRECT, (), "there is no ssh on this machine"),
         (Connect.BASTION, (), "there is no ssh on this machine, and --connect bastion needs it"),
@@ -158,11 +158,11 @@ def test_the_aws_cli_gets_the_profile():
         (Connect.EICE, ("ssh",), "there is no aws on this machine, and --connect eice needs it"),
     ],
 )
-def test_a_missing_program_is_an_error_with_a_hint(way, there, sentence):
+def test_a_missing_program_is_an_error_with_a_hint(way, there, message):
     with pytest.raises(BakeError) as caught:
         check_programs(way, lambda name: name if name in there else None)
 
-    assert caught.value.message == sentence
+    assert caught.value.message == message
     assert caught.value.hint
 
 

@@ -121,7 +121,9 @@ def test_security_groups_of_a_cluster_that_ended_by_itself_are_explained(name, h
     groups = (replace(CLUSTER.groups[0], tags=((Tag.CREATED, begun),)),)
     text = rendered(clusters.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
 
-    explanation = "It ended itself, more than an hour ago. Hint: dask-bake launch --name dask starts it again"
+    explanation = (
+        "It shut itself down, more than an hour ago. Hint: dask-bake launch --name dask starts it again"
+    )
     assert (explanation in " ".join(text.split())) is has_ended
 
 
@@ -151,7 +153,7 @@ def test_status_shows_a_near_shutdown_with_the_command_that_postpones_it():
         rendered(clusters.cluster_view(a_cluster(), None, NOW, [one, USED])) for one in (LIFETIME, near)
     )
 
-    assert calm.endswith("It ends itself in 11 h 56 min at the latest.\nIt is in use: a task is running.")
+    assert calm.endswith("It shuts down in 11 h 56 min at the latest.\nIt is in use: a task is running.")
     assert alarmed.endswith("\ndask-bake extend dask postpones it.")
 
 

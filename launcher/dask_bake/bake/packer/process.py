@@ -44,7 +44,7 @@ class PackerProcess:
         return record
 
     def terminate(self) -> None:
-        """Tell Packer to tidy up and end: it hands SIGTERM on to its own child, but not SIGINT."""
+        """Have Packer clean up and end: it forwards SIGTERM to its child process, but not SIGINT."""
         for process in self._processes():
             with suppress(psutil.Error):
                 process.terminate()

@@ -55,7 +55,7 @@ class Found:
 
 @dataclass
 class Attempt:
-    """Requirements, and what is learned from uv's refusals."""
+    """Requirements, with what uv's errors have shown about them."""
 
     lines: list[str]
     flags: tuple[str, ...] = ()

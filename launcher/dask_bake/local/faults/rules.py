@@ -19,7 +19,7 @@ class FaultRule:
     struck: int = 0
 
     def is_over(self) -> bool:
-        """Return whether it has failed as many requests as it is to."""
+        """Return whether it has failed the number of requests that it is for."""
         return 0 < self.fault.times <= self.struck
 
     def fires(self) -> bool:

@@ -157,7 +157,7 @@ class Gateway:
         return Response(b"".join(chunks), status=status, headers=headers)
 
     def _s3_with(self, environ: dict[str, Any]) -> WsgiApp:
-        """Return S3 for this request in place of the one that came; sample data is made when asked for."""
+        """Return S3 for this request; make the sample data first if it is requested."""
         if environ["PATH_INFO"].startswith(SAMPLES_PATH):
             self._load_samples()
         return lambda _, start_response: self._s3(environ, start_response)

@@ -1,4 +1,4 @@
-"""The doors of the endpoint: who may come in, before a request is read by anything else.
+"""Access control of the endpoint: origin, host and signature of a request, before anything else reads it.
 
 Programs sign what they send. Browsers are kept out altogether: whatever a web page sends to another address
 says so in ``Origin``, and a page that had its own name resolved to this machine says so in ``Host``.
@@ -27,7 +27,7 @@ MAX_BODY = 8_000_000
 
 
 class ForeignRequestError(Exception):
-    """A request of a web page, or to another host: it is answered with 403, by nobody's protocol."""
+    """A request from a web page, or to another host; the response is a plain 403."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +58,18 @@ class Door:
         Raises:
             SignatureError: when it is missing, wrong or old.
         """
-        told = read_authorization(environ.get("HTTP_AUTHORIZATION", ""))
-        if told is None:
+        authorization = read_authorization(environ.get("HTTP_AUTHORIZATION", ""))
+        if authorization is None:
             raise SignatureError("AccessDenied", "Access Denied")
-        check_key(self.credentials, told)
-        if told.service != "s3" and int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
+        check_key(self.credentials, authorization)
+        if authorization.service != "s3" and int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
             raise SignatureError("AccessDenied", "The request is too large.")
         body = HttpRequest(environ).get_data()
-        check_signature(self.credentials, environ, told, body, now=self.now())
+        check_signature(self.credentials, environ, authorization, body, now=self.now())
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ.pop("wsgi.input_terminated", None)
         environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return told
+        return authorization
 
 
 def bucket_named(host: str) -> str | None:

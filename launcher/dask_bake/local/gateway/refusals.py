@@ -1,4 +1,4 @@
-"""Refusals of requests that are not signed as they should be, in the words of the service that was meant."""
+"""Error responses to requests with a missing or invalid signature, in the format of the requested service."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def refused_signature(environ: Mapping[str, Any], error: SignatureError) -> Response:
-    """Return the service's answer to a request with that fault in its signature."""
+    """Return the service's response to a request with that error in its signature."""
     match service_meant(environ):
         case "s3":
             return s3_error(error.code, error.message, status=403)
@@ -36,9 +36,9 @@ def refused_signature(environ: Mapping[str, Any], error: SignatureError) -> Resp
 
 def service_meant(environ: Mapping[str, Any]) -> str:
     """Return the service that a request names, or else the one that such requests are for."""
-    told = read_authorization(environ.get("HTTP_AUTHORIZATION", ""))
-    if told is not None:
-        return told.service
+    authorization = read_authorization(environ.get("HTTP_AUTHORIZATION", ""))
+    if authorization is not None:
+        return authorization.service
     if "HTTP_X_AMZ_TARGET" in environ:
         return "json"
     is_query = environ.get("CONTENT_TYPE", "").startswith(FORM) or "Action=" in environ["QUERY_STRING"]

@@ -7,7 +7,7 @@ from moto.s3.models import s3_backends
 def is_public(bucket: str, key: str) -> bool:
     """Return whether anybody may read the object, or list the bucket where ``key`` is empty.
 
-    That there is no such bucket, and in a bucket that anybody may list no such key, is said to anybody.
+    Anybody may also learn that a bucket does not exist, and a key in a bucket that anybody may list.
     """
     backend = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
     found = backend.buckets.get(bucket)

@@ -76,7 +76,7 @@ def test_a_tilde_in_ssl_verify_is_the_home_directory(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "sentence"),
+    ("text", "message"),
     [
         ("channels: x", "has channels: 'x'"),
         ("channel_alias: [x]", r"has channel_alias: \['x'\]"),
@@ -86,9 +86,9 @@ def test_a_tilde_in_ssl_verify_is_the_home_directory(tmp_path):
         ("- a", "holds no settings"),
     ],
 )
-def test_invalid_settings_are_refused(tmp_path, text, sentence):
+def test_invalid_settings_are_refused(tmp_path, text, message):
     (tmp_path / ".condarc").write_text(text)
-    with pytest.raises(UsageError, match=sentence):
+    with pytest.raises(UsageError, match=message):
         read_conda_settings({"HOME": str(tmp_path)})
 
 

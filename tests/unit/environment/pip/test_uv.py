@@ -200,7 +200,7 @@ def test_an_index_that_does_not_answer_is_named_with_its_proxy(
 
 
 @pytest.mark.parametrize(
-    ("line", "sentence", "way_out"),
+    ("line", "message", "way_out"),
     [
         (
             "lab @ http://me:pw@127.0.0.1:9/lab-1-py3-none-any.whl",
@@ -221,11 +221,11 @@ def test_an_index_that_does_not_answer_is_named_with_its_proxy(
     ],
 )
 def test_a_source_that_cannot_be_had_has_its_own_way_out(
-    line: str, sentence: str, way_out: str, tmp_path: Path
+    line: str, message: str, way_out: str, tmp_path: Path
 ) -> None:
     with pytest.raises(BakeError) as caught:
         locked(tmp_path, line)
-    assert sentence in caught.value.message
+    assert message in caught.value.message
     assert "pw" not in caught.value.message
     assert way_out in str(caught.value.hint)
 
