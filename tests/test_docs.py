@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -11,14 +12,19 @@ import yaml
 
 from dask_bake.cli.main import cli
 from dask_bake.clusters.auto_shutdown import in_words
+from dask_bake.clusters.condition import Condition, State
 from dask_bake.clusters.naming import group_name, head_group_name
+from dask_bake.clusters.orphans import ReapPlan
+from dask_bake.images.facts import ImageFacts
 from dask_bake.launch.bootstrap import keys_for
 from dask_bake.options.configuration import find_setting, merge, parse_document
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import SECTIONS
 from dask_bake.options.settings_table import BAKE, CLOUD, ENVIRONMENT
 from dask_bake.ssh.keystore import Keystore
-from fakes import a_cluster
+from dask_bake.view import cluster_json, image_json
+from dask_bake.view.reap import reap_document
+from fakes import IMAGE, a_cluster, a_plan
 from test_architecture import ROWS
 
 HOME = Path(__file__).parents[1]
@@ -307,3 +313,20 @@ def test_the_security_page_names_a_test_for_each_line_about_attackers():
             file, *names = re.findall(r"`([^`]+)`", named)
             text = (HOME / ("" if "/" in file else "tests/integration") / file).read_text()
             assert [name for name in names if f"def {name}(" not in text] == [], file
+
+
+def test_the_keys_of_json_documents_are_documented():
+    """Each is between backticks on the page about JSON."""
+    cluster, plan, image = a_cluster(), a_plan(), ImageFacts(IMAGE)
+    now, up = datetime(2026, 1, 2, tzinfo=UTC), Condition(State.UP)
+    documents = (
+        cluster_json.launch_document(cluster, registered={}, seconds=1.0, calls=()),
+        cluster_json.cluster_document(cluster, {}, (), up),
+        cluster_json.cluster_document(cluster)["nodes"][0],
+        cluster_json.plan_document(plan),
+        cluster_json.address_document(cluster),
+        image_json.image_document(image, now),
+        reap_document(ReapPlan(), {}, now, unreadable={}, removed=False),
+    )
+    documented = set(re.findall(r"`([a-z_0-9]+)`", (HOME / "docs/json.md").read_text()))
+    assert {key for each in documents for key in each} - documented == set()

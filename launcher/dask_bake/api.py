@@ -84,10 +84,11 @@ def _connect(
     if of is not None:
         of.check(cluster)
     head = find_node(cluster, 0)
-    if not allow_mismatch:
-        check_versions(client, head, cluster.name)
+    are_known = allow_mismatch or check_versions(client, head, cluster.name)
     reached = prepare_host(cluster, head, chosen, client)
     tls = tls_files(cluster, chosen)
+    if not are_known:
+        warn_of_versions(head, cluster.name)
     if chosen.endpoint_url is not None:
         _set_missing(chosen.environment)
     forward = Forward(private_socket(SCHEDULER_PORT), SCHEDULER_PORT)
@@ -99,10 +100,10 @@ def _connect(
         raise
 
 
-def check_versions(client: Ec2, head: Node, cluster: str) -> None:
+def check_versions(client: Ec2, head: Node, cluster: str) -> bool:
     """Raise if this process's versions differ from the cluster's, by the tags of its head or of its image.
 
-    Where neither has them, there is a warning.
+    Return whether the cluster's versions are known.
     """
     tags = head.tags
     if not set(CLIENT_TAGS) <= set(dict(tags)):  # launched by an older version
@@ -113,12 +114,16 @@ def check_versions(client: Ec2, head: Node, cluster: str) -> None:
         except BakeError:  # the image is gone, or images may not be listed
             tags = ()
     check_client(tags, installed_packages(), cluster=cluster)
-    if not set(CLIENT_TAGS) <= set(dict(tags)):
-        warnings.warn(
-            f"The versions of the cluster {cluster} are unknown: neither its head nor its image"
-            f" {head.image_id} has them. A client of another Python or distributed may end its scheduler.",
-            stacklevel=4,
-        )
+    return set(CLIENT_TAGS) <= set(dict(tags))
+
+
+def warn_of_versions(head: Node, cluster: str) -> None:
+    """Warn the caller of ``connect()`` that the cluster's versions are unknown."""
+    warnings.warn(
+        f"The versions of the cluster {cluster} are unknown: neither its head nor its image {head.image_id}"
+        " has them. A client of another Python or distributed may end its scheduler.",
+        stacklevel=4,
+    )
 
 
 def _set_missing(variables: Sequence[tuple[str, str]]) -> None:

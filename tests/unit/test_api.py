@@ -11,7 +11,7 @@ from distributed.versions import VersionMismatchWarning
 from moto import mock_aws
 
 from dask_bake import api
-from dask_bake.api import check_versions, is_small_talk, without_small_talk
+from dask_bake.api import check_versions, is_small_talk, warn_of_versions, without_small_talk
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.tags import Tag
 from fakes import IMAGE, a_cluster
@@ -83,14 +83,16 @@ def test_a_client_with_another_minor_version_of_python_is_refused(ec2, tags):
 
 
 def test_a_client_of_the_cluster_s_versions_is_accepted():
-    check_versions(Ec2WithImage(), replace(HEAD, tags=versions(platform.python_version())), "dask")
-    check_versions(Ec2WithImage(platform.python_version()), HEAD, "dask")
+    head = replace(HEAD, tags=versions(platform.python_version()))
+    assert check_versions(Ec2WithImage(), head, "dask") is True
+    assert check_versions(Ec2WithImage(platform.python_version()), HEAD, "dask") is True
 
 
 @pytest.mark.parametrize("ec2", [Ec2WithImage(), Ec2WithImage(error=BakeError("the image does not exist"))])
 def test_versions_that_are_unknown_are_a_warning(ec2):
+    assert check_versions(ec2, HEAD, "dask") is False
     with pytest.warns(UserWarning, match="The versions of the cluster dask are unknown"):
-        check_versions(ec2, HEAD, "dask")
+        warn_of_versions(HEAD, "dask")
 
 
 CALLS = [{"name": "mine"}, {"region": "us-east-1"}, {"profile": "p"}, {"cloud": "aws"}]

@@ -26,17 +26,31 @@ class SectionedGroup(click.Group):
 
 
 class SectionedCommand(click.Command):
-    """Command whose help lists its options under headings; the other options come last."""
+    """Command whose help lists its options under headings; the other options come last.
 
-    def __init__(self, *args: Any, sections: Sequence[tuple[str, Sequence[Option]]], **kwargs: Any) -> None:
+    Args:
+        most_used: names of the options that come first.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        most_used: Sequence[str],
+        sections: Sequence[tuple[str, Sequence[Option]]],
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
-        self.sections = sections
+        self.most_used, self.sections = most_used, sections
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write each section's options with their help."""
         left = {parameter.name: parameter for parameter in self.get_params(ctx)}
-        named = [(title, [left.pop(option.name) for option in options]) for title, options in self.sections]
-        for title, parameters in (*named, ("Other", list(left.values()))):
+        first = [left.pop(name) for name in self.most_used]
+        named = [
+            (title, [left.pop(option.name) for option in options if option.name in left])
+            for title, options in self.sections
+        ]
+        for title, parameters in (("Most used", first), *named, ("Other", list(left.values()))):
             records = [record for each in parameters if (record := each.get_help_record(ctx)) is not None]
             with formatter.section(title):
                 formatter.write_dl(records)

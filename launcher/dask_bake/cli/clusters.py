@@ -26,13 +26,21 @@ yes_option = click.option(
 )
 
 
-@click.command("launch", cls=SectionedCommand, sections=SECTIONS)
+MOST_USED = ("name", "count", "type", "nprocs", "spot", "idle_timeout", "dry_run")
+"""Options that the help of ``launch`` lists first."""
+
+
+@click.command("launch", cls=SectionedCommand, most_used=MOST_USED, sections=SECTIONS)
 @options_of(OPTIONS)
 @click.option("--dry-run", is_flag=True, help="Show the EC2 calls and the user-data, and start nothing.")
 @cloud_options
 @json_option
 def launch_command(cloud_flags: CloudFlags, *, dry_run: bool, json_output: bool, **flags: Any) -> int:
     """Launch a cluster, and wait until every worker has joined.
+
+    \b
+      dask-bake launch --count 9 --type m6i.2xlarge --nprocs 8
+      dask-bake launch --name night --spot --idle-timeout 1h --dry-run
 
     Every option can be set in Dask's configuration files, below bake:, as dask-bake config shows. The --no-
     form of an option overrides the configuration, as in --no-spot.

@@ -117,7 +117,8 @@ def newest_verified(
     if not images:
         raise BakeError(
             "there is no image to launch from",
-            hint="dask-bake bake makes one; dask-bake images copy brings one from another region",
+            hint="dask-bake bake makes one; where another region has one, it is faster to run dask-bake"
+            " images copy --region THERE --to-region HERE",
         )
     images = _of_environment(images, environment or DEFAULT_ENVIRONMENT)
     verified = [image for image in images if is_verified(image)]

@@ -138,7 +138,7 @@ def query_head(
     try:
         reached = prepare_host(cluster, cluster.head, cloud, ec2)
     except BakeError as error:
-        notify(Note(error.message))
+        notify(Note(f"Its workers and time-outs are unknown: {error.message}."))
         return None, ""
     connection = SshHeadConnection(local_keystore(cluster, cloud), transport=transport_of(cluster, cloud))
     try:

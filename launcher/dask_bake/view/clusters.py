@@ -43,7 +43,7 @@ def ready_panel(
         ("", "then ipython, and: from distributed import Client; c = Client()"),
         ("From here", f"from dask_bake.api import connect; c = {call}"),
         ("Dashboard", Text(connect, "bold")),
-        ("", "opens it and JupyterLab on this machine"),
+        ("", "forwards it and JupyterLab to this machine"),
     )
     nodes = (("Nodes", f"{len(cluster.nodes)}, without Dask"), shell)
     price = (("Cost", cost),) if cost else ()

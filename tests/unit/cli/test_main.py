@@ -96,6 +96,18 @@ def test_help_names_every_command_under_its_heading(capsys):
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
+def test_the_help_of_launch_has_an_example_and_the_most_used_options_first(capsys):
+    run(["launch", "--help"])
+
+    text = capsys.readouterr().out
+    assert "dask-bake launch --count 9" in text
+    most_used, others = text.partition("Most used:")[2].split("\n\nCluster:")
+    for option in ("--name", "--count", "--type", "--spot", "--dry-run"):
+        assert f"\n  {option}" in most_used
+        assert f"\n  {option} " not in others
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_has_help(name, capsys):
     assert run([name, "--help"]) == 0

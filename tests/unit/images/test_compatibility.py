@@ -175,7 +175,8 @@ def test_without_images_the_hint_is_the_bake_command():
 
     assert (caught.value.message, caught.value.hint) == (
         "there is no image to launch from",
-        "dask-bake bake makes one; dask-bake images copy brings one from another region",
+        "dask-bake bake makes one; where another region has one, it is faster to run dask-bake images copy"
+        " --region THERE --to-region HERE",
     )
 
 

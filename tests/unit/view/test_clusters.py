@@ -27,7 +27,7 @@ def test_the_result_of_a_launch_shows_how_to_use_and_how_to_end_the_cluster():
         "│              then ipython, and: from distributed import Client; c = Client() │\n"
         "│ From here    from dask_bake.api import connect; c = connect()                │\n"
         "│ Dashboard    dask-bake connect                                               │\n"
-        "│              opens it and JupyterLab on this machine                         │\n"
+        "│              forwards it and JupyterLab to this machine                      │\n"
         "│ End it       dask-bake down                                                  │\n"
         "╰──────────────────────────────────────────────────────────────────────────────╯"
     )
