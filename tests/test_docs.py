@@ -209,6 +209,23 @@ def test_the_architecture_page_lists_the_local_cloud_s_modules_and_packages():
     assert sorted(listed) == sorted(there)
 
 
+def test_the_architecture_page_names_modules_and_files_that_exist():
+    """In its pictures too, where a module may be named without its suffix: `launch/discovery`."""
+    package = HOME / "launcher/dask_bake"
+    packages = "|".join(path.parent.name for path in package.glob("*/__init__.py"))
+    page = ARCHITECTURE.read_text()
+    named = set(re.findall(rf"(?<![\w/.])(?:{packages})/[\w/.]*\w", page))
+    named |= {path for path in re.findall(r"`([\w./-]+)`", page) if "/" in path.rstrip("/")}
+    places = (HOME, package, package / "local")
+    missing = {
+        path
+        for path in named
+        if not path.startswith(("/", "~"))
+        and not any((place / f"{path}{suffix}").exists() for place in places for suffix in ("", ".py"))
+    }
+    assert missing == set()
+
+
 def test_the_nodes_page_lists_all_units():
     """Every unit of the image is described, and no other."""
     described = set(re.findall(r"^\| `(dask-[\w.@-]+)` \|", NODES.read_text(), re.MULTILINE))

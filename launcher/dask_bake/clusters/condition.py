@@ -63,8 +63,7 @@ def condition(cluster: Cluster, now: datetime) -> Condition:
         )
     parts = "; ".join(cluster.foreign_parts[:3])
     found = _condition(cluster, now)
-    known = [node for node in cluster.nodes if node.role is not None]
-    if not parts or (found.state is not State.UP and known):
+    if not parts or (found.state is not State.UP and cluster.known_nodes):
         return found
     down = cluster_command("down", cluster.name)
     return Condition(

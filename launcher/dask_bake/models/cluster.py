@@ -79,6 +79,11 @@ class Cluster:
     end_reason: str = ""
 
     @property
+    def known_nodes(self) -> tuple[Node, ...]:
+        """The nodes with a role that this version knows."""
+        return tuple(node for node in self.nodes if node.role is not None)
+
+    @property
     def head(self) -> Node | None:
         """The node that runs the scheduler."""
         return next((node for node in self.nodes if node.role is Role.HEAD), None)
@@ -137,8 +142,7 @@ class Cluster:
     @property
     def size(self) -> int:
         """The number of nodes that it should have; never fewer than it has."""
-        there = sum(node.role is not None for node in self.nodes)
-        return max(_number(self._tag(Tag.COUNT, "0")), there)
+        return max(_number(self._tag(Tag.COUNT, "0")), len(self.known_nodes))
 
     @property
     def expected_workers(self) -> int:
@@ -153,8 +157,8 @@ class Cluster:
             for node in self.nodes
             if node.role is None
         ]
-        known = [node for node in self.nodes if node.role is not None]
-        tags = {(key, value) for node in known for key, value in node.tags if not _is_known(key, value)}
+        own = {pair for node in self.known_nodes for pair in node.tags}
+        tags = {(key, value) for key, value in own if not _is_known(key, value)}
         return (*roles, *(f"the tag {key} is {value!r}" for key, value in sorted(tags)))
 
 

@@ -31,14 +31,13 @@ def find_node(cluster: Cluster, index: int) -> Node:
     Raises:
         UsageError: if there is none; where the head is gone, or the whole cluster, it says when and why.
     """
-    known = [node for node in cluster.nodes if node.role is not None]
-    for node in known:
+    for node in cluster.known_nodes:
         if node.index == index:
             return node
     there = condition(cluster, datetime.now(UTC))
     if there.text and (index == 0 or not cluster.nodes):
         raise UsageError(f"cluster {cluster.name} {there.text}", hint=there.hint)
-    numbers = ", ".join(str(node.index) for node in known) or "none"
+    numbers = ", ".join(str(node.index) for node in cluster.known_nodes) or "none"
     raise UsageError(f"cluster {cluster.name} has no node {index}", hint=f"its nodes: {numbers}")
 
 
