@@ -133,7 +133,7 @@ def no_such_type(options: LaunchOptions, name: str, similar: Sequence[str] = ())
 
 
 def similar_types(ec2: LaunchQueries, name: str) -> list[str]:
-    """Return types of the region with similar names, else families; empty if EC2 does not list them."""
+    """Return types of the region with similar names, else the newest families; empty if EC2 lists none."""
     family = re.match(r"([a-z]+)[0-9]+", name)
     if family is None:
         return []
@@ -146,8 +146,10 @@ def similar_types(ec2: LaunchQueries, name: str) -> list[str]:
     of_family = [kind for kind in related if kind.startswith(f"{name}.")][:3]
     if similar := of_family or difflib.get_close_matches(name, related, cutoff=0.4):
         return similar
-    families = dict.fromkeys(kind.partition(".")[0] for kind in kinds)
-    return [each for each in families if re.match(rf"{family[1]}[0-9]", each)][:MOST_FAMILIES]
+    generation = re.compile(rf"{family[1]}([0-9]+)")
+    families = {kind.partition(".")[0] for kind in kinds}
+    generations = [(-int(found[1]), each) for each in families if (found := generation.match(each))]
+    return [each for _, each in sorted(generations)][:MOST_FAMILIES]
 
 
 def find_subnets(options: LaunchOptions, ec2: LaunchQueries) -> tuple[Subnet, ...]:

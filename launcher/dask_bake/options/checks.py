@@ -20,6 +20,7 @@ LARGEST_VOLUME = {"gp2": 16_384, "gp3": 65_536, "standard": 1_024}
 """In GiB (EBS user guide, volume types)."""
 USER_NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
+INSTANCE_FAMILY = re.compile(r"[a-z]+[0-9]+[a-z0-9-]*")
 INSTANCE_PROFILE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")
 """Names of instance profiles (IAM API reference, InstanceProfile)."""
 MINIMUMS = (
@@ -83,9 +84,10 @@ def _types(options: LaunchOptions) -> None:
     for flag, names in (("--type", options.type), ("--head-type", options.head_type)):
         for name in names:
             if not INSTANCE_TYPE.fullmatch(name):
+                example = f"{name}.xlarge" if INSTANCE_FAMILY.fullmatch(name) else "m6i.2xlarge"
                 raise UsageError(
                     f"{flag}: {quoted(name)} is not an instance type",
-                    hint="for example m6i.2xlarge; separate several with commas",
+                    hint=f"for example {example}; separate several with commas",
                 )
 
 

@@ -67,6 +67,15 @@ def test_by_default_an_instance_is_in_the_first_zone_that_has_its_type(cloud):
     assert cloud.run(InstanceType="p4de.24xlarge")[0]["Placement"]["AvailabilityZone"] == zones[0]
 
 
+def test_offerings_are_found_by_patterns(cloud):
+    offers = cloud.ec2.describe_instance_type_offerings(
+        LocationType="availability-zone",
+        Filters=[{"Name": "instance-type", "Values": ["m6i.2x*", "t3.nan?"]}],
+    )["InstanceTypeOfferings"]
+
+    assert {each["InstanceType"] for each in offers} == {"m6i.2xlarge", "t3.nano"}
+
+
 def test_offerings_name_existing_zones(cloud):
     offers = cloud.ec2.describe_instance_type_offerings(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["t3.micro"]}]

@@ -86,6 +86,11 @@ REFUSALS = [
         "for example m6i.2xlarge; separate several with commas",
     ),
     (
+        {"type": ("g5",)},
+        "--type: 'g5' is not an instance type",
+        "for example g5.xlarge; separate several with commas",
+    ),
+    (
         {"head_type": ("M6I.large",)},
         "--head-type: 'M6I.large' is not an instance type",
         "for example m6i.2xlarge; separate several with commas",

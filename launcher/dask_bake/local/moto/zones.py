@@ -1,5 +1,6 @@
 """A region's zones and subnets in moto, which are all parts of the bridge's address block."""
 
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -64,7 +65,7 @@ def subnets(backend: Any) -> tuple[Any, ...]:
 
 
 def _hide_other_zones(backend: Any, zones: list[Any]) -> None:
-    """Hide the region's other zones and their offerings."""
+    """Hide the region's other zones and their offerings, and let patterns select types, as on EC2."""
     visible = {zone.name for zone in zones} | {zone.zone_id for zone in zones}
     every_zone = backend.describe_availability_zones
     every_offering = backend.describe_instance_type_offerings
@@ -73,9 +74,15 @@ def _hide_other_zones(backend: Any, zones: list[Any]) -> None:
         return [zone for zone in every_zone(*args, **kwargs) if zone.name in visible]
 
     def describe_offerings(location_type: str | None = None, filters: Any = None) -> list[Any]:
-        found = every_offering(location_type, filters)
+        wanted = dict(filters or {})
+        patterns = wanted.pop("instance-type", ["*"])
+        found = [
+            offering
+            for offering in every_offering(location_type, wanted)
+            if any(fnmatchcase(offering["InstanceType"], pattern) for pattern in patterns)
+        ]
         if location_type in (None, "region"):
-            return list(found)
+            return found
         return [offering for offering in found if offering["Location"] in visible]
 
     backend.describe_availability_zones = describe_zones
