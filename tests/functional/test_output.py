@@ -81,3 +81,53 @@ def test_piped_output_is_not_cut_to_the_columns_of_the_environment(columns, tmp_
 
     assert ended.returncode == 0
     assert any(f"name={name}" in line and config in line for line in ended.stdout.decode().splitlines())
+
+
+@pytest.mark.parametrize(
+    "arguments", [["config"], ["config", "--json"], ["iam-policy"], ["--help"]], ids=" ".join
+)
+def test_an_output_on_a_full_disk_is_one_sentence(arguments):
+    with Path("/dev/full").open("wb") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "dask_bake", *arguments],
+            env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-2:] == [
+        "Error: the output cannot be written: No space left on device",
+        "Hint: free disk space, or redirect the output to another place",
+    ]
+
+
+def test_a_current_folder_that_is_gone_is_one_sentence(tmp_path):
+    (tmp_path / "gone").mkdir()
+    script = 'cd gone && rmdir ../gone && exec "$0" -m dask_bake lock --from-env --installer pip'
+
+    ended = subprocess.run(
+        ["sh", "-c", script, sys.executable],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == "Error: the current folder has been removed\nHint: cd to another\n"
+
+
+@pytest.mark.parametrize("home", ["/dev/null", "/proc/nowhere"])
+def test_a_home_that_cannot_be_written_is_one_sentence(home, tmp_path):
+    (tmp_path / "requirements.txt").write_text("dask\n")
+    given = ["--env", str(tmp_path / "requirements.txt")]
+
+    ended = output_of("lock", *given, HOME=home, XDG_CACHE_HOME="", XDG_STATE_HOME="")
+
+    assert (ended.returncode, ended.stdout) == (1, b"")
+    assert ended.stderr.decode().startswith(f"Error: {home}/.cache/dask-bake/wheels cannot be written: ")
+    assert ended.stderr.count(b"\n") == 2

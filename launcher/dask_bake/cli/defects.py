@@ -9,6 +9,7 @@ from pathlib import Path
 from dask_bake import __version__
 from dask_bake.errors import BakeError, LeftoverError, unexpected
 from dask_bake.hints import command_line
+from dask_bake.system.streams import OutputError
 from dask_bake.system.xdg import state_home
 
 DEBUG = "DASK_BAKE_DEBUG"
@@ -25,7 +26,9 @@ def error_of(error: Exception, *, has_changed: bool) -> BakeError:
     """
     if isinstance(error, BakeError):
         return error
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and (explained := _explained(error)):
+        found = explained
+    elif isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         found = BakeError(f"this machine refuses an operation: {where}{error.strerror}")
         found.defect = error
@@ -40,6 +43,27 @@ def error_of(error: Exception, *, has_changed: bool) -> BakeError:
     )
     left.defect = found.defect
     return left
+
+
+def _explained(error: OSError) -> BakeError | None:
+    """Return the error for an output that cannot be written, or a current folder that is gone."""
+    if isinstance(error, OutputError):
+        return BakeError(
+            f"the output cannot be written: {error.strerror}",
+            hint="free disk space, or redirect the output to another place",
+        )
+    if isinstance(error, FileNotFoundError) and not error.filename and not _cwd_exists():
+        return BakeError("the current folder has been removed", hint="cd to another")
+    return None
+
+
+def _cwd_exists() -> bool:
+    """Return whether the current folder still exists."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def record(error: BaseException, command: str, environ: Mapping[str, str]) -> tuple[str, str]:

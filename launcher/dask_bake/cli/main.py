@@ -16,7 +16,7 @@ from dask_bake.cli.options import Invocation
 from dask_bake.errors import BakeError, LeftoverError, UsageError
 from dask_bake.hints import complete
 from dask_bake.system.signals import Interrupts
-from dask_bake.system.streams import TolerantStream, escape_unencodable
+from dask_bake.system.streams import ReportingStream, TolerantStream, escape_unencodable
 
 SECTIONS = {
     "Image": (bake.bake_command, bake.lock_command, images.images_group),
@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     interrupts = Interrupts()
     interrupts.listen()
     escape_unencodable(sys.stdout, sys.stderr)
+    if sys.stdout is not None:
+        sys.stdout = ReportingStream(sys.stdout)
     if sys.stderr is not None:
         sys.stderr = TolerantStream(sys.stderr)
     code = run(arguments, at_end=interrupts.end)

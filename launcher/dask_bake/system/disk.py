@@ -9,6 +9,7 @@ from pathlib import Path
 from dask_bake.errors import BakeError
 
 MIB = 1 << 20
+FOLDER_HINT = "correct HOME or XDG_CACHE_HOME, below which it is, or the rights of the folder"
 
 
 @contextmanager
@@ -23,9 +24,14 @@ def explain_disk_errors(folder: Path, *, needed: int) -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise disk_full_error(folder, needed=needed) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-            raise BakeError(f"{folder} cannot be written: {error.strerror}") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS) or _is_of(folder, error):
+            raise BakeError(f"{folder} cannot be written: {error.strerror}", hint=FOLDER_HINT) from error
         raise
+
+
+def _is_of(folder: Path, error: OSError) -> bool:
+    """Return whether the error is about the folder itself, or one of those above it, which cannot be made."""
+    return bool(error.filename) and (folder / "x").is_relative_to(str(error.filename))
 
 
 def disk_full_error(folder: Path, *, needed: int) -> BakeError:

@@ -2,7 +2,8 @@
 
 import io
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
 
@@ -13,6 +14,30 @@ def escape_unencodable(*streams: TextIO | None) -> None:
             # A stream whose descriptor became a pipe later still counts as seekable, and cannot be.
             with suppress(OSError):
                 stream.reconfigure(errors="backslashreplace")
+
+
+class OutputError(OSError):
+    """The standard output cannot be written, for example as its disk is full."""
+
+
+class ReportingStream:
+    """A text stream that raises ``OutputError``; a pipe whose reader is gone stays a ``BrokenPipeError``."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write the text."""
+        with _output_errors():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        with _output_errors():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class TolerantStream:
@@ -48,3 +73,13 @@ class TolerantStream:
             devnull = os.open(os.devnull, os.O_WRONLY)
             os.dup2(devnull, self._stream.fileno())
             os.close(devnull)
+
+
+@contextmanager
+def _output_errors() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(error.errno, error.strerror) from error
