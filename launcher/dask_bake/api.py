@@ -33,6 +33,7 @@ from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.dask_comm import register
 from dask_bake.ssh.tunnel import Tunnel, dask_address, private_socket
+from dask_bake.system.text import printable
 
 CONNECT_TIMEOUT = 30.0
 NODE_FILE = Path("/etc/dask-bake/manifest.json")
@@ -136,10 +137,11 @@ def _set_missing(variables: Sequence[tuple[str, str]]) -> None:
 
 @contextmanager
 def _completed_hints(flags: Sequence[str]) -> Iterator[None]:
-    """Add the flags by which the caller chose the cloud to the commands in an error's hint."""
+    """Add the flags by which the caller chose the cloud to an error's hint, and make the error printable."""
     try:
         yield
     except BakeError as error:
+        error.args = (printable(error.message),)  # Python prints it as it is
         error.hint = error.hint and complete(error.hint, flags)
         raise
 

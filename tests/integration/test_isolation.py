@@ -1,5 +1,7 @@
 """Isolation of a local cloud from root of a node, tasks, other users of this machine, and other networks."""
 
+import os
+import select
 import socket
 import subprocess
 from ipaddress import IPv4Network
@@ -8,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from dask_bake.local.network.bridge import METADATA_PORT, S3_PORT
-from dask_bake.local.user_namespace import COUNT, OFFSET
+from dask_bake.local.user_namespace import COUNT, OFFSET, first_user
 from local_cloud import NAME, ROOT
 from local_network import PING, in_instance, stranger
 from root import as_root, run_as_root
@@ -38,6 +40,12 @@ def on_worker(cloud, script):
     return done.stdout
 
 
+@pytest.fixture(scope="module")
+def maps_layers(cloud):
+    """Whether each instance has users of its own on this machine."""
+    return cloud.json("local", "doctor") == []
+
+
 def as_nobody(*command, **environment):
     """Run a command as a user of this machine who has nothing to do with the local cloud."""
     settings = [f"{name}={value}" for name, value in environment.items()]
@@ -46,13 +54,30 @@ def as_nobody(*command, **environment):
     return subprocess.run(everything, capture_output=True, text=True, check=False)
 
 
-def test_root_of_a_node_is_nobody_on_the_host(worker):
-    """Its user namespace maps a range of users that the host does not have."""
+def test_root_of_a_node_is_nobody_on_the_host(worker, maps_layers):
+    """Its user namespace maps a range of users that the host does not have, and nobody else has."""
     init = in_instance(worker).prefix[2]
+    users = first_user(worker["PrivateIpAddress"]) if maps_layers else OFFSET
 
     for kind in ("uid", "gid"):
         (mapped,) = run_as_root("cat", f"/proc/{init}/{kind}_map").splitlines()
-        assert mapped.split() == ["0", str(OFFSET), str(COUNT)]
+        assert mapped.split() == ["0", str(users), str(COUNT)]
+
+
+def test_who_breaks_out_of_a_node_has_nothing_of_another(cloud, cluster, worker, maps_layers):
+    """Neither its processes nor its files: each has users of its own, where the kernel has mapped layers."""
+    if not maps_layers:
+        pytest.skip("this machine cannot mount layers with mapped owners")
+    found = cloud.ec2().describe_instances(InstanceIds=[cluster["nodes"][0]["id"]])["Reservations"]
+    head, neighbour = (in_instance(each).prefix[2] for each in (found[0]["Instances"][0], worker))
+    root_of_head = run_as_root("stat", "--format=%u", f"/proc/{head}").strip()
+    become = ["setpriv", f"--reuid={root_of_head}", f"--regid={root_of_head}", "--clear-groups", "sh", "-c"]
+    reach = "kill -0 $0 && echo signals; head -c1 /proc/$0/environ && echo reads; ls /proc/$0/root/; true"
+
+    own, others = (run_as_root(*become, reach, pid) for pid in (head, neighbour))
+
+    assert own.split()[0] == "signals"
+    assert others == ""
 
 
 TRY_TO_WRITE = """
@@ -104,6 +129,44 @@ def test_other_users_of_this_machine_see_no_file_of_a_node(cloud, cluster, worke
     assert owner == [str(OFFSET), "4755"]
     assert [done.stdout for done in attempts] == [""] * len(attempts)
     assert 0 not in [done.returncode for done in attempts]
+
+
+LOG_EMERGENCY = """
+sudo -u dask python3 -c "import syslog; syslog.syslog(syslog.LOG_EMERG, 'from a task')"
+until journalctl --no-pager --quiet --priority=emerg | grep -q 'from a task'; do sleep 0.1; done
+wall 'from root'
+"""
+
+
+def test_a_task_writes_to_no_terminal(cloud, cluster):
+    """journald would write what anybody logs with the priority emerg to all of them, as it is."""
+    near, far = os.openpty()
+    session = subprocess.Popen(
+        cloud.command("ssh", "--name", "shared", "1"),
+        stdin=far,
+        stdout=far,
+        stderr=far,
+        env={**os.environ, **cloud.environment},
+    )
+    os.close(far)
+    with os.fdopen(near, "r+b", buffering=0) as terminal:
+        terminal.write(b"echo rea''dy\n")
+        shown = read_until(terminal, b"ready")
+        on_worker(cloud, LOG_EMERGENCY)
+        shown += read_until(terminal, b"from root")
+        terminal.write(b"exit\n")
+        session.wait(60)
+
+    assert b"from a task" not in shown
+
+
+def read_until(terminal, text):
+    """Return what a terminal shows until that text has come."""
+    shown = b""
+    while text not in shown:
+        assert select.select([terminal], [], [], 60)[0], shown
+        shown += terminal.read(65536)
+    return shown
 
 
 def test_a_user_without_root_gets_an_answer_where_only_root_may_look(cloud, tmp_path):

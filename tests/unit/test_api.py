@@ -44,6 +44,11 @@ def test_other_warnings_are_passed_on():
     assert [warning.category for warning in caught] == [VersionMismatchWarning, UserWarning]
 
 
+def test_what_a_cluster_prints_controls_no_terminal_by_a_traceback():
+    with pytest.raises(UsageError, match=r"^cluster dask ended: \?\?31m\?$"), api._completed_hints(()):
+        raise UsageError("cluster dask ended: \x1b\x9b31m\u3164", hint="dask-bake status")
+
+
 HEAD = a_cluster().head
 
 

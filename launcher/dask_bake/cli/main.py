@@ -60,6 +60,7 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line, and exit with its code."""
+    os.umask(os.umask(0o022) | 0o022)  # others could replace programs in the cache, packages and keys
     interrupts = Interrupts()
     interrupts.listen()
     escape_unencodable(sys.stdout, sys.stderr)

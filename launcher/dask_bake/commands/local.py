@@ -47,17 +47,17 @@ def status(terminal: Terminal, *, json_output: bool) -> int:
 
 
 def doctor(terminal: Terminal, *, json_output: bool) -> int:
-    """Show missing requirements and leftovers; return 1 if there are any."""
+    """Show missing requirements, leftovers and notes; return 1 if there are any but notes."""
     findings = control.doctor()
+    is_well = all(finding.kind == control.NOTE for finding in findings)
     if json_output:
         terminal.write_json([asdict(finding) for finding in findings])
-    elif not findings:
+        return 0 if is_well else 1
+    if is_well:
         terminal.out.print("This machine can run the local cloud, and there are no leftovers.")
-    else:
-        for finding in findings:
-            text = finding_text(finding.kind, finding.what, finding.remedy)
-            terminal.out.print(text, soft_wrap=True)
-    return 1 if findings else 0
+    for finding in findings:
+        terminal.out.print(finding_text(finding.kind, finding.what, finding.remedy), soft_wrap=True)
+    return 0 if is_well else 1
 
 
 def env(terminal: Terminal, *, region: str | None) -> int:

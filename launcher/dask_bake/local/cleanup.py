@@ -9,7 +9,7 @@ import select
 import shutil
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,23 +51,31 @@ def find_leftovers(settings: Settings) -> tuple[Leftover, ...]:
 
 def _processes(settings: Settings, *, is_root_in_use: bool) -> tuple[Leftover, ...]:
     return tuple(
-        Leftover(f"process {pid} ({kind})", lambda pid=pid: _end(pid))  # type: ignore[misc]
+        Leftover(f"process {pid} ({kind})", lambda pid=pid: _end_own(pid, settings))  # type: ignore[misc]
         for pid, kind in sorted(_our_processes(settings))
         if not (is_root_in_use and kind == BASE_TREE)
     )
 
 
 def _our_processes(settings: Settings) -> list[tuple[int, str]]:
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        except OSError:
-            continue
-        kind = name_process(arguments, settings)
-        if kind and int(folder.name) != os.getpid():
-            found.append((int(folder.name), kind))
-    return found
+    pids = (int(folder.name) for folder in Path("/proc").glob("[0-9]*"))
+    found = ((pid, kind_of_process(pid, settings)) for pid in pids if pid != os.getpid())
+    return [(pid, kind) for pid, kind in found if kind is not None]
+
+
+def kind_of_process(pid: int, settings: Settings, *, users: Container[int] = (0,)) -> str | None:
+    """Return what a process of this local cloud is; None for any other process.
+
+    Any user can give a process the arguments of one of ours, so only those of root, or of ``users``, count.
+    """
+    try:
+        folder = Path(f"/proc/{pid}")
+        if folder.stat().st_uid not in users:
+            return None
+        arguments = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return None
+    return name_process(arguments, settings)
 
 
 def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
@@ -86,6 +94,12 @@ def name_process(arguments: Sequence[str], settings: Settings) -> str | None:
 def is_machine(name: str, settings: Settings) -> bool:
     """Return whether a machine belongs to this local cloud, not to one with a longer name."""
     return re.fullmatch(rf"{re.escape(settings.name)}-i-[0-9a-f]+", name) is not None
+
+
+def _end_own(pid: int, settings: Settings) -> None:
+    """End a process, unless it has ended by now and its number is another one's."""
+    if kind_of_process(pid, settings) is not None:
+        _end(pid)
 
 
 def _end(pid: int) -> None:

@@ -11,6 +11,7 @@ from dask_bake.events import Notify, PhaseEnded, PhaseStarted
 from dask_bake.local.admin_client import ask
 from dask_bake.local.cleanup import end_server, find_leftovers
 from dask_bake.local.credentials import Credentials, read_credentials
+from dask_bake.local.machines.mapped_mount import can_map
 from dask_bake.local.pidfile import running_pid
 from dask_bake.local.requirements import missing_packages, require_programs, root_prefix
 from dask_bake.local.server_process import server_command, start_server
@@ -23,6 +24,8 @@ START_TIMEOUT = 900
 """Seconds to wait for a local cloud that another command starts."""
 STOP_TIMEOUT = 60.0
 """Seconds for the server to end its instances and remove what it made."""
+NOTE = "note"
+"""The kind of a finding with which the local cloud works all the same."""
 BASE_TREE_TIMEOUT = 3700.0
 """Seconds for making a Debian tree, over a slow line too."""
 
@@ -49,7 +52,7 @@ class LocalStatus:
 
 @dataclass(frozen=True)
 class Finding:
-    """A missing requirement or something left over, with its remedy."""
+    """A missing requirement, something left over, or a ``NOTE``, with its remedy."""
 
     kind: str
     what: str
@@ -208,7 +211,7 @@ def doctor() -> tuple[Finding, ...]:
     except BakeError as error:
         return (*_missing(), Finding("missing", "root", error.hint or ""), *_left_over(settings))
     if not prefix:
-        return (*_missing(), *_left_over(settings))
+        return (*_missing(), *_weaker(settings), *_left_over(settings))
     command = [*prefix, *_as_root(settings, "doctor", "--json")]
     done = run_with_timeout(command, RUN_TIMEOUT, new_session=False)
     return tuple(Finding(**finding) for finding in json.loads(done.stdout))
@@ -223,6 +226,13 @@ def _missing() -> tuple[Finding, ...]:
     if namespaces:
         found.append(Finding("missing", *namespaces))
     return tuple(found)
+
+
+def _weaker(settings: Settings) -> tuple[Finding, ...]:
+    if can_map(settings.root):
+        return ()
+    what = f"all instances have the same users of this machine: layers in {settings.root} cannot be mapped"
+    return (Finding(NOTE, what, "Linux 5.19 or newer, and ext4, XFS or Btrfs, give each its own"),)
 
 
 def _left_over(settings: Settings) -> tuple[Finding, ...]:

@@ -5,6 +5,7 @@ The pid file can be opened, and so locked, by root and the cloud's owner alone.
 
 import fcntl
 import os
+import stat
 import time
 
 from dask_bake.errors import BakeError
@@ -46,10 +47,17 @@ def lock_root(settings: Settings) -> int:
     Two local clouds with one root would remove each other's instances and layers.
 
     Raises:
-        BakeError: when the server of another local cloud holds the lock.
+        BakeError: when another user can change the folder, or another local cloud's server holds the lock.
     """
     settings.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     held = os.open(settings.root, os.O_RDONLY | os.O_DIRECTORY)
+    status = os.fstat(held)
+    if status.st_uid not in (os.geteuid(), owner_uid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        os.close(held)
+        raise BakeError(
+            f"other users of this machine can change the folder {settings.root}",
+            hint="set DASK_BAKE_LOCAL_ROOT to a folder that only you and root can write to",
+        )
     deadline = time.monotonic() + LOCK_TIMEOUT
     while not _locked(held):
         if time.monotonic() > deadline:

@@ -12,18 +12,19 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
-from werkzeug.serving import BaseWSGIServer, make_server
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from dask_bake.errors import BakeError
 from dask_bake.local.credentials import Credentials, make_credentials, owner_uid
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
 from dask_bake.local.machines.hypervisor import Hypervisor
+from dask_bake.local.machines.mapped_mount import can_map
 from dask_bake.local.machines.nspawn import boot, raise_limits
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.firewall_sync import FirewallSync
@@ -46,19 +47,20 @@ from dask_bake.local.samples.s3 import SampleLoader
 from dask_bake.local.settings import Settings, read_settings
 from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.local.user_namespace import OFFSET, first_user
 from dask_bake.system.files import make_private
 from dask_bake.system.subprocesses import run, stop
 
 DEFAULT_REGION = "us-east-1"
+REQUEST_TIMEOUT = 60.0
+"""Seconds to wait for a part of a request's head."""
 
 
 def main() -> None:
     """Serve until SIGTERM."""
     report = Reporter()
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    be_independent(stopping.set)
     settings = read_settings()
     try:
         with serve(settings) as network:
@@ -71,6 +73,18 @@ def main() -> None:
     except OSError as error:
         report.send({"error": f"the local cloud could not start: {error}", "hint": f"see {settings.log}"})
         sys.exit(1)
+
+
+def be_independent(stop: Callable[[], None]) -> None:
+    """Let this process end only by ``stop``, and make files as it must, whatever its caller's settings are.
+
+    With a caller's umask of 000, any user could change files of this process and of the base trees that it
+    makes, and so become root of the instances.
+    """
+    os.umask(0o022)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop())
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 @contextmanager
@@ -93,7 +107,8 @@ def serve(settings: Settings) -> Iterator[Network]:
         bases = BaseImages(store, region=DEFAULT_REGION, publish=ec2.images.publish)
         firewall_sync = FirewallSync(network.bridge, ec2.instances.all)
         stack.callback(firewall_sync.close)
-        hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot)
+        users = first_user if can_map(settings.root) else lambda _: OFFSET
+        hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot, users=users)
         stack.callback(hypervisor.end_all)
         api, gateway = _gateway(settings, credentials, network, ec2, hypervisor, firewall_sync, bases)
         stack.callback(api.instance_faults.cancel)
@@ -207,6 +222,23 @@ def _gateway(
     return api, gateway
 
 
+class RequestHandler(WSGIRequestHandler):
+    """Handler for an address to which strangers can connect: it does not wait for ever, and logs nothing."""
+
+    def handle_one_request(self) -> None:
+        """Handle one request, or close the connection if none comes."""
+        self.connection.settimeout(REQUEST_TIMEOUT)
+        super().handle_one_request()
+
+    def run_wsgi(self) -> None:
+        """Handle a request whose head has come, for as long as it takes."""
+        self.connection.settimeout(None)
+        super().run_wsgi()
+
+    def log_error(self, *_: object) -> None:
+        """Log nothing: others could fill the disk with what is no request."""
+
+
 @contextmanager
 def _listening(host: str, port: int, app: Any) -> Iterator[BaseWSGIServer]:
     try:
@@ -215,7 +247,9 @@ def _listening(host: str, port: int, app: Any) -> Iterator[BaseWSGIServer]:
         why = os.strerror(error.errno or 0)
         raise BakeError(f"the local cloud cannot listen at {host}:{port}: {why}") from error
     with bound:
-        server = make_server(host, port, app, threaded=True, fd=bound.fileno())
+        server = make_server(
+            host, port, app, threaded=True, fd=bound.fileno(), request_handler=RequestHandler
+        )
     server.log_startup = lambda: None  # type: ignore[method-assign]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()

@@ -12,6 +12,7 @@ from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Node
 from dask_bake.options.values import quoted
 from dask_bake.ssh.keypair import PEM, KeyPair
+from dask_bake.system.files import make_private
 from dask_bake.system.xdg import state_home
 
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
@@ -87,7 +88,10 @@ class Keystore:
         pair = keys.pair
         try:
             shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(mode=0o700, parents=True)
+            make_private(
+                self.folder.parent.resolve()
+            )  # who can rename in it could replace the keys and host keys
+            self.folder.mkdir(mode=0o700)
             if pair.path is not None:
                 self.key.symlink_to(pair.path.absolute())
             else:

@@ -24,6 +24,8 @@ COMPLAINTS_LIMIT = 65536
 """Bytes of ssh's messages that are read, from their end."""
 SOCKET_FOLDER = re.compile(r"/[\w./+@=,-]{0,63}", re.ASCII)
 """Folders for sockets: a socket's path has at most 104 bytes, and ssh expands some characters."""
+OF_PROCESS = re.compile(r"dask-bake-(\d{1,9})-\w+", re.ASCII)
+"""The name of a process's folder for a socket."""
 SCHEME = "dask-bake"
 TLS_SCHEME = "dask-bake-tls"
 PROBE_TIMEOUT = 1.0
@@ -193,11 +195,33 @@ def dask_address(path: Path, *, tls: bool) -> str:
     return f"{TLS_SCHEME if tls else SCHEME}://{path}"
 
 
-def _is_kept(folder: Path) -> bool:
-    """Return whether no other user can rename what this user makes in the folder."""
-    status = folder.stat()
-    is_own = status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return is_own or bool(status.st_mode & stat.S_ISVTX)
+def is_private(status: os.stat_result) -> bool:
+    """Return whether no other user but root can rename what this user makes in the folder of that status."""
+    is_shared = bool(status.st_mode & (stat.S_IWGRP | stat.S_IWOTH))
+    is_sticky = bool(status.st_mode & stat.S_ISVTX)  # its owner can rename all the same
+    return status.st_uid in (0, os.geteuid()) and (is_sticky or not is_shared)
+
+
+def _remove_stale(base: Path) -> None:
+    """Remove the sockets of this user's processes that were killed and could not remove them."""
+    for folder in base.glob("dask-bake-*"):
+        maker = OF_PROCESS.fullmatch(folder.name)
+        status = folder.lstat()
+        if not maker or not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            continue
+        # In a container that shares the folder, processes have other numbers.
+        if not _lives(int(maker[1])) and not any(is_open(Forward(path, 0)) for path in folder.iterdir()):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -208,8 +232,9 @@ def private_socket(name: int | str, environ: Mapping[str, str] = os.environ) -> 
     bases = [environ.get("XDG_RUNTIME_DIR", ""), tempfile.gettempdir(), "/tmp"]  # noqa: S108 - mkdtemp's
     for base in bases:
         with suppress(OSError):
-            if SOCKET_FOLDER.fullmatch(base) and _is_kept(Path(base)):
-                return Path(tempfile.mkdtemp(prefix="dask-bake-", dir=base)) / str(name)
+            if SOCKET_FOLDER.fullmatch(base) and is_private(Path(base).stat()):
+                _remove_stale(Path(base))
+                return Path(tempfile.mkdtemp(prefix=f"dask-bake-{os.getpid()}-", dir=base)) / str(name)
     raise BakeError(
         "there is no folder for the sockets of an SSH connection",
         hint="set XDG_RUNTIME_DIR or TMPDIR to a folder with a short name that you can write to",

@@ -37,10 +37,13 @@ def sha256_of(path: Path) -> str:
 def make_private(folder: Path) -> None:
     """Make a folder that only its owner can enter; change an existing one into such a folder.
 
+    The folders above it that are missing are made likewise, whatever the umask.
+
     Raises:
         BakeError: when it belongs to another user, who could change its content.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for missing in (*(each for each in reversed(folder.parents) if not each.exists()), folder):
+        missing.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
         raise BakeError(

@@ -46,5 +46,5 @@ class FittingConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """Return the segments of a renderable: rich's own control codes, and text that has none."""
         for segment in super().render(renderable, options):
-            is_safe = segment.control or segment.text.isprintable()
+            is_safe = segment.control or printable(segment.text) == segment.text
             yield segment if is_safe else Segment(printable(segment.text), segment.style)

@@ -152,6 +152,6 @@ def age_text(age: timedelta) -> str:
 def _plain(cell: str | Text) -> Text:
     """Return the cell as the console will print it, so that it is measured right."""
     text = Text(cell) if isinstance(cell, str) else cell
-    if not text.plain.isprintable():
-        text.plain = printable(text.plain)
+    if (safe := printable(text.plain)) != text.plain:
+        text.plain = safe
     return text

@@ -62,6 +62,23 @@ def test_a_request_of_a_web_page_is_refused(cloud, method, path, origin):
     assert [name for name in response.headers if name.lower().startswith("access-control-")] == []
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "same-origin", ""])
+@pytest.mark.parametrize("mode", ["no-cors", "navigate", "websocket"])
+def test_what_a_web_page_only_loads_is_refused(cloud, mode, site):
+    """An image, a script, or another page: browsers send no Origin then."""
+    headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": mode}
+
+    response = requests.get(f"{cloud.url}/dask-data/a", headers=headers, timeout=5)
+
+    assert (response.status_code, cloud.sample_requests) == (403, [])
+
+
+def test_a_user_may_type_the_address_of_a_public_object(cloud):
+    headers = {"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate"}
+
+    assert requests.get(f"{cloud.url}/rides/a", headers=headers, timeout=5).status_code == 404
+
+
 @pytest.mark.parametrize("path", ["/", "/dask-data/a"])
 def test_a_preflight_request_is_refused(cloud, path):
     headers = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}

@@ -176,3 +176,16 @@ def test_an_interrupt_or_a_termination_is_exit_code_130():
             check=False,
         )
         assert (ended.returncode, b"Traceback" in ended.stderr) == (130, False)
+
+
+def test_files_of_a_command_are_not_for_others_to_change():
+    """Whatever the umask: programs and packages in the cache, keys, and the folders above them."""
+    script = (
+        "import os; from dask_bake.cli.main import main\n"
+        "os.umask(0o007)\n"
+        "try: main(['--version'])\n"
+        "except SystemExit: print(oct(os.umask(0)))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split()[-1] == "0o27"

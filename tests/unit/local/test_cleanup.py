@@ -1,6 +1,8 @@
 """Leftovers of a killed local cloud are found by its name; those of others are not touched."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,22 @@ def test_another_local_cloud_is_running_while_its_runtime_folder_exists(tmp_path
 
     (tmp_path / "dask-bake.dask-bake").mkdir()
     assert other_clouds_run(OURS, tmp_path)
+
+
+def test_a_process_of_another_user_is_none_of_a_local_cloud():
+    """Any user can give a process these arguments; `local down` would end it, or one with its number."""
+    named = [
+        sys.executable,
+        "-c",
+        "print(flush=True); input()",
+        f"--dhcp-hostsfile={OURS.runtime}/dhcp-hosts",
+    ]
+    with subprocess.Popen(named, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        own = cleanup.kind_of_process(process.pid, OURS, users={os.getuid()})
+        of_another = cleanup.kind_of_process(process.pid, OURS, users={os.getuid() + 1})
+        process.communicate(b"\n")
+        ended = cleanup.kind_of_process(process.pid, OURS, users={os.getuid()})
+
+    assert (own, of_another, ended) == ("dnsmasq", None, None)

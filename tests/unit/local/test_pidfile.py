@@ -44,3 +44,16 @@ def test_only_one_server_can_lock_a_root(tmp_path):
     os.close(held)
     assert not is_root_held(second)
     os.close(lock_root(second))
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o775, 0o1777])
+def test_a_root_that_others_can_change_is_refused(tmp_path, mode):
+    """They could put another folder into the place of the instances."""
+    root = tmp_path / "root"
+    root.mkdir()
+    root.chmod(mode)
+
+    with pytest.raises(BakeError, match="other users of this machine can change the folder") as caught:
+        lock_root(Settings(root=root))
+
+    assert "DASK_BAKE_LOCAL_ROOT" in (caught.value.hint or "")

@@ -3,7 +3,17 @@
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.local.user_namespace import COUNT, OFFSET, missing_namespaces, require_user_namespaces
+from dask_bake.local.network.bridge import CANDIDATE_BLOCKS
+from dask_bake.local.user_namespace import (
+    COUNT,
+    FIRST_RANGE,
+    OFFSET,
+    RANGES,
+    first_user,
+    missing_namespaces,
+    overlays_mapped_layers,
+    require_user_namespaces,
+)
 
 ALL_USERS = "         0          0 4294967295\n"
 CONTAINER = "         0     100000      65536\n"
@@ -48,3 +58,26 @@ def test_what_is_missing_is_an_error_with_a_remedy(tmp_path, proc, what, remedy)
 
     assert what in caught.value.message
     assert remedy in caught.value.hint
+
+
+def test_instances_of_all_local_clouds_have_users_of_their_own():
+    blocks = [list(block)[:256] for block in CANDIDATE_BLOCKS]
+    firsts = [first_user(str(address)) for block in blocks for address in block]
+
+    assert len(set(firsts)) == len(firsts)
+    assert all((first - FIRST_RANGE) % COUNT == 0 for first in firsts)
+
+
+def test_ranges_of_instances_are_above_those_of_users_and_below_that_of_the_layers():
+    last = FIRST_RANGE + RANGES * COUNT - 1
+
+    assert FIRST_RANGE > 600_100_000  # SUB_UID_MAX of login.defs(5)
+    assert last < OFFSET
+
+
+@pytest.mark.parametrize(
+    ("release", "has"),
+    [("6.1.0-31-amd64", True), ("5.19.0", True), ("5.18.19", False), ("5.9", False), ("custom", False)],
+)
+def test_overlayfs_has_layers_with_mapped_owners_since_linux_5_19(release, has):
+    assert overlays_mapped_layers(release) is has

@@ -173,6 +173,11 @@ def test_an_extension_that_is_no_sensible_number_is_none(monkeypatch, extended):
         assert facts.cluster_status("127.0.0.1") == {"over": ""}
 
 
+def test_only_root_can_answer_workers_in_place_of_the_watch():
+    """A task that did could extend the lifetime of workers, also against ``dask-bake-lifetime``."""
+    assert facts.PORT < 1024  # ip(7), ip_unprivileged_port_start
+
+
 def test_a_reason_has_no_control_characters(monkeypatch):
     answer = json.dumps({"over": "its\x1b[2J\nlifetime\u009b"})
     with serve(lambda connection: connection.sendall(answer.encode())) as server:

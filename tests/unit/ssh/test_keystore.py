@@ -212,3 +212,14 @@ def test_a_keystore_that_cannot_be_written_is_an_error(tmp_path):
 
     with pytest.raises(BakeError, match="the cluster's key could not be stored"):
         Keystore(tmp_path / "file" / "dask", "launch1").write(Keys(new_key("x")))
+
+
+def test_nobody_else_can_replace_the_keystore(tmp_path):
+    """With the umask 000 anybody could put host keys of their own into its place."""
+    shared = tmp_path / "dask-bake"
+    shared.mkdir()
+    shared.chmod(0o777)
+
+    keystore_of(CLOUD, "dask", "launch1", {"XDG_STATE_HOME": str(tmp_path)}).write(Keys(new_key("dask")))
+
+    assert stat.S_IMODE(shared.stat().st_mode) == 0o700

@@ -3,6 +3,8 @@
 import os
 import re
 import socket
+import stat
+import subprocess
 import sys
 import tempfile
 import threading
@@ -13,7 +15,7 @@ import pytest
 from dask_bake.errors import BakeError
 from dask_bake.ssh.command import Forward, host
 from dask_bake.ssh.keystore import Keystore
-from dask_bake.ssh.tunnel import Tunnel, is_ssh_server, private_socket
+from dask_bake.ssh.tunnel import Tunnel, is_private, is_ssh_server, private_socket
 from fakes import a_cluster
 from ports import free_port
 
@@ -149,3 +151,44 @@ def test_a_folder_in_which_others_can_rename_is_not_used(mode, is_used):
         path = private_socket(8787, {"XDG_RUNTIME_DIR": shared})
         path.parent.rmdir()
         assert (path.parent.parent == Path(shared)) is is_used
+
+
+def test_sockets_of_a_killed_process_are_removed_by_the_next_one():
+    """Only its own: those of this process, and others' folders with such names, stay."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as shared:
+        environ = {"XDG_RUNTIME_DIR": shared}
+        script = f"from dask_bake.ssh.tunnel import private_socket; private_socket(8787, {environ})"
+        subprocess.run([sys.executable, "-c", script], check=True)
+        (killed,) = Path(shared).iterdir()
+        (killed / "8787").touch()
+        foreign = Path(shared, "dask-bake-notes")
+        foreign.mkdir()
+        (Path(shared) / "dask-bake-1-link").symlink_to(foreign)
+
+        mine = private_socket(8787, environ).parent
+        private_socket(8786, environ)
+
+        assert not killed.exists()
+        assert mine.exists()
+        assert foreign.exists()
+
+
+def test_a_socket_that_answers_stays_although_its_process_is_not_seen_here():
+    """As in a container that shares the folder."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as shared, socket.socket(socket.AF_UNIX) as server:
+        folder = Path(shared, "dask-bake-999999999-abc")
+        folder.mkdir()
+        server.bind(str(folder / "8787"))
+        server.listen()
+
+        private_socket(8787, {"XDG_RUNTIME_DIR": shared})
+
+        assert folder.exists()
+
+
+@pytest.mark.parametrize(("owner", "is_kept"), [(0, True), (None, True), (1, False)])
+def test_the_owner_of_a_folder_for_everybody_can_rename_in_it(owner, is_kept):
+    mode = stat.S_IFDIR | 0o1777
+    owner = os.geteuid() if owner is None else owner
+
+    assert is_private(os.stat_result((mode, 0, 0, 0, owner, 0, 0, 0, 0, 0))) is is_kept

@@ -1,5 +1,7 @@
 """Folders that only their owner can enter."""
 
+import os
+
 import pytest
 
 from dask_bake.errors import BakeError
@@ -22,3 +24,14 @@ def test_a_link_is_refused_as_somebody_else_may_have_made_it(tmp_path):
         make_private(tmp_path / "link")
 
     assert (tmp_path / "elsewhere").stat().st_mode & 0o7777 == 0o755
+
+
+def test_missing_folders_above_are_the_owners_alone_whatever_the_umask(tmp_path):
+    """Who can rename in one of them can put another folder into the place of the private one."""
+    before = os.umask(0)
+    try:
+        make_private(tmp_path / "a/b/c")
+    finally:
+        os.umask(before)
+
+    assert {(tmp_path / name).stat().st_mode & 0o7777 for name in ("a", "a/b", "a/b/c")} == {0o700}

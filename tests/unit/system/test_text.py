@@ -10,6 +10,7 @@ UNSAFE = [
     "\u061c", "\u200e", "\u200f", "\u202a", "\u202e", "\u2066", "\u2069",  # bidirectional
     "\u00ad", "\u200b", "\u200d", "\u2060", "\ufeff", "\U000e0041",  # without a width
     "\u2028", "\u2029", "\ud800",
+    "\u034f", "\u115f", "\u1160", "\u180b", "\u3164", "\ufe0f", "\uffa0", "\U000e0100",  # shown as nothing
 ]  # fmt: skip
 
 

@@ -13,8 +13,8 @@ from dask_bake.view.console import FittingConsole
 from dask_bake.view.layout import as_json, error_text, grid, indented, pairs, table
 from dask_bake.view.terminal import Terminal
 
-HOSTILE = "a\x1b]0;title\x07b\x9b31mc\u202ed\u200be\rf\x08g\x85h\u2028i"
-SHOWN = "a]0;titleb31mcdefghi"
+HOSTILE = "a\x1b]0;title\x07b\x9b31mc\u202ed\u200be\rf\x08g\x85h\u2028i\u3164j\ufe0fk"
+SHOWN = "a]0;titleb31mcdefghijk"
 """Without the question marks: rich leaves some characters out by itself."""
 
 
@@ -49,7 +49,7 @@ def test_nothing_that_is_printed_controls_a_terminal(shown, is_terminal):
 
     written = out.file.getvalue()  # type: ignore[attr-defined]
     assert SHOWN in written.replace("?", "")
-    assert not set("\x07\x08\x9b\x85\u202e\u200b\r\u2028") & set(written)
+    assert not set("\x07\x08\x9b\x85\u202e\u200b\r\u2028\u3164\ufe0f") & set(written)
     assert "\x1b]" not in written
 
 

@@ -1,7 +1,8 @@
 """Access control of the endpoint: origin, host and signature of a request, before anything else reads it.
 
-Programs sign what they send. Browsers are kept out altogether: whatever a web page sends to another address
-says so in ``Origin``, and a page that had its own name resolved to this machine says so in ``Host``.
+Programs sign what they send. Web pages are kept out altogether: what a page sends to another address says
+so in ``Origin``, what it only loads, such as an image, says so in ``Sec-Fetch-Site``, and a page that had its
+own name resolved to this machine says so in ``Host``.
 """
 
 import io
@@ -43,7 +44,8 @@ class Door:
         Raises:
             ForeignRequestError: when it does, or is not.
         """
-        if "HTTP_ORIGIN" in environ or environ["REQUEST_METHOD"] == "OPTIONS":
+        is_of_page = "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE", "none") != "none"
+        if is_of_page or environ["REQUEST_METHOD"] == "OPTIONS":
             raise ForeignRequestError("Web pages cannot use the local cloud.")
         host = environ.get("HTTP_HOST", "").lower()
         own = {f"{name}:{environ['SERVER_PORT']}" for name in ("127.0.0.1", "localhost", "[::1]")}

@@ -8,5 +8,6 @@ that no request sees one without the other.
 
 ``slot`` holds an instance's machine and what it boots from: read-only layers of its image below a layer of
 its own, which becomes part of an image when one is made of the instance. ``nspawn`` mounts, boots, kills and
-cleans up one machine; it knows nothing of EC2. ``cgroups`` gives each machine a control group of its own.
+cleans up one machine; it knows nothing of EC2. ``mapped_mount`` gives each machine users of its own, and
+``cgroups`` a control group.
 """

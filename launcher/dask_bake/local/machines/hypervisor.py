@@ -11,6 +11,7 @@ from dask_bake.local.moto.instances import Instances, Reason
 from dask_bake.local.network.bridge import Network
 from dask_bake.local.settings import Settings
 from dask_bake.local.storage.image_store import ImageStore
+from dask_bake.local.user_namespace import OFFSET
 
 MAX_CONCURRENT_BOOTS = 4
 TERMINATED_KEPT = 200
@@ -19,12 +20,19 @@ GUEST_SHUT_DOWN: Reason = ("Client.InstanceInitiatedShutdown", "Instance initiat
 
 
 class Hypervisor:
-    """Takes instances to the state that was requested for them."""
+    """Takes instances to the state that was requested for them; ``users`` is that of ``Slots``."""
 
     def __init__(
-        self, settings: Settings, network: Network, store: ImageStore, instances: Instances, *, boot: Boot
+        self,
+        settings: Settings,
+        network: Network,
+        store: ImageStore,
+        instances: Instances,
+        *,
+        boot: Boot,
+        users: Callable[[str], int] = lambda _: OFFSET,
     ) -> None:
-        self.slots = Slots(settings, store)
+        self.slots = Slots(settings, store, users)
         self.terminated_kept = TERMINATED_KEPT
         self._network = network
         self._instances = instances

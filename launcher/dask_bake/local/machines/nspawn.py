@@ -14,6 +14,7 @@ from uuid import NAMESPACE_DNS, uuid5
 
 from dask_bake.errors import BakeError
 from dask_bake.local.machines.cgroups import in_groups, make_groups, remove_groups
+from dask_bake.local.machines.mapped_mount import mapped
 from dask_bake.local.network.bridge import Network, cable_name, make_cable, remove_cable
 from dask_bake.local.storage.ownership import give_to_root, is_shifted
 from dask_bake.local.user_namespace import COUNT, OFFSET
@@ -55,12 +56,21 @@ REBOOT = 133
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """The specification of a machine. ``layers`` are read-only trees, the lowest first."""
+    """The specification of a machine.
+
+    ``layers`` are read-only trees, the lowest first. ``users`` is the host's user that is the machine's root.
+    """
 
     name: str
     directory: Path
     layers: tuple[Path, ...]
     address: str
+    users: int = OFFSET
+
+    @property
+    def common(self) -> Path:
+        """The folder of all trees of the machine."""
+        return Path(os.path.commonpath([self.directory, *self.layers]))
 
     @property
     def host_end(self) -> str:
@@ -93,11 +103,20 @@ class MachineSpec:
         return self.directory / "root"
 
 
-def mount_command(spec: MachineSpec) -> list[str]:
-    """Return the command that mounts a machine's layers as one tree."""
-    lower = ":".join(str(layer) for layer in reversed(spec.layers))
-    options = f"lowerdir={lower},upperdir={spec.upper},workdir={spec.directory / 'work'}"
-    return ["mount", "-t", "overlay", "overlay", "-o", options, str(spec.root)]
+def mount_command(spec: MachineSpec, seen_at: Path) -> list[str]:
+    """Return the command that mounts a machine's layers as one tree.
+
+    Args:
+        seen_at: where ``spec.common`` is mounted with the owners that the machine sees. Paths are relative to
+            it, as mount(8) accepts 256 characters at most.
+    """
+    layers, upper, work = (
+        [str(path.relative_to(spec.common)) for path in paths]
+        for paths in (reversed(spec.layers), [spec.upper], [spec.directory / "work"])
+    )
+    options = f"lowerdir={':'.join(layers)},upperdir={upper[0]},workdir={work[0]}"
+    mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(spec.root)]
+    return ["env", f"--chdir={seen_at}", *mount]
 
 
 def boot_command(spec: MachineSpec) -> list[str]:
@@ -111,8 +130,8 @@ def boot_command(spec: MachineSpec) -> list[str]:
         f"--network-interface={spec.guest_end}",
         f"--bind-ro={spec.hypervisor}:/sys/hypervisor",
         f"--kill-signal={SIGRTMIN_PLUS_4}",
-        f"--private-users={OFFSET}:{COUNT}",
-        "--private-users-ownership=off",  # the layers are stored with the owners that the host sees
+        f"--private-users={spec.users}:{COUNT}",
+        "--private-users-ownership=off",  # the tree has these owners already
         f"--drop-capability={','.join(DROPPED_CAPABILITIES)}",
         f"--rlimit=RLIMIT_NOFILE=1024:{OPEN_FILES}",
         "--register=no",
@@ -192,7 +211,7 @@ def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[str]":
         folder.mkdir(parents=True, exist_ok=True)
     if not is_shifted(spec.upper):
         give_to_root(spec.upper)
-    run(mount_command(spec))
+    _mount(spec)
     (spec.hypervisor / "uuid").write_text(f"ec2{uuid5(NAMESPACE_DNS, spec.name)}"[:36] + "\n")
     make_cable(network, host_end=spec.host_end, guest_end=spec.guest_end, address=spec.address)
     with spec.console.open("ab") as console:
@@ -202,6 +221,15 @@ def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[str]":
             stderr=console,
             environ={"PATH": os.environ.get("PATH", os.defpath), "SYSTEMD_NSPAWN_LOCK": "0"},
         )
+
+
+def _mount(spec: MachineSpec) -> None:
+    if spec.users == OFFSET:
+        run(mount_command(spec, spec.common))
+        return
+    # overlayfs keeps the mapped mount for itself.
+    with mapped(spec.common, spec.directory / "mapped", spec.users) as seen_at:
+        run(mount_command(spec, seen_at))
 
 
 def _watch(machine: Machine, on_end: Callable[[], None]) -> None:

@@ -51,11 +51,16 @@ class Slot:
 
 
 class Slots:
-    """The slots of all instances, by instance id."""
+    """The slots of all instances, by instance id.
 
-    def __init__(self, settings: Settings, store: ImageStore) -> None:
+    Args:
+        users: returns the host's user that is root of the instance with an address.
+    """
+
+    def __init__(self, settings: Settings, store: ImageStore, users: Callable[[str], int]) -> None:
         self._settings = settings
         self._store = store
+        self._users = users
         self._by_id: dict[str, Slot] = {}
 
     def __getitem__(self, instance_id: str) -> Slot:
@@ -78,6 +83,7 @@ class Slots:
             directory=self._settings.instances / instance.id,
             layers=self._paths(layers),
             address=instance.address,
+            users=self._users(instance.address),
         )
         self._by_id[instance.id] = Slot(instance, spec, layers)
         return self._by_id[instance.id]

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,21 +22,28 @@ from dask_bake.local.machines.nspawn import (
 SPEC = MachineSpec(
     name="dask-bake-i-0123456789abcdef0",
     directory=Path("/var/lib/dask-bake/instances/i-0123456789abcdef0"),
-    layers=(Path("/layers/base"), Path("/layers/dask")),
+    layers=(Path("/var/lib/dask-bake/layers/base"), Path("/var/lib/dask-bake/layers/dask")),
     address="10.213.0.4",
 )
 
 
 def test_layers_are_mounted_newest_first_below_a_writable_one():
-    assert mount_command(SPEC) == [
+    own = "instances/i-0123456789abcdef0"
+    assert mount_command(SPEC, Path("/mapped")) == [
+        "env",
+        "--chdir=/mapped",
         "mount",
         "-t",
         "overlay",
         "overlay",
         "-o",
-        f"lowerdir=/layers/dask:/layers/base,upperdir={SPEC.directory}/upper,workdir={SPEC.directory}/work",
+        f"lowerdir=layers/dask:layers/base,upperdir={own}/upper,workdir={own}/work",
         f"{SPEC.directory}/root",
     ]
+
+
+def test_a_machine_with_users_of_its_own_boots_with_them():
+    assert f"--private-users={0x24000000}:65536" in boot_command(replace(SPEC, users=0x24000000))
 
 
 def test_a_machine_boots_with_its_own_name_and_virtual_ethernet_link():

@@ -12,8 +12,11 @@ import stat
 import time
 from typing import Any, NamedTuple, TypeGuard
 
-PORT = 8785
-"""The head's port where workers read whether the cluster is over."""
+PORT = 785
+"""The head's port where workers read whether the cluster is over, and what its lifetime is.
+
+Only root can listen at a port below 1024: a task could extend the lifetime of the workers otherwise.
+"""
 SCHEDULER_PORT = 8786
 FOLDER = "/run/dask-bake"
 STATE, EXTENSIONS, DRAINING = f"{FOLDER}/switches.json", f"{FOLDER}/extensions", f"{FOLDER}/draining"
@@ -252,7 +255,6 @@ def cluster_status(address: str, timeout: float = 2.0) -> dict[str, Any] | None:
         return None
     if not (isinstance(found, dict) and isinstance(found.get("over"), str)):
         return None
-    # Another program may listen there while the head's watch restarts.
     status: dict[str, Any] = {"over": "".join(filter(str.isprintable, found["over"]))[:500]}
     if _is_number(extended := found.get("extended"), float) and 0 < extended < 2**31:
         status["extended"] = float(extended)
