@@ -128,9 +128,18 @@ def local_cloud(url: str, credentials: Credentials, region: str | None) -> Cloud
         endpoint_url=url,
         environment=tuple(environment.items()),
         credentials_file=credentials.file,
+        check_answer=partial(_check_answer, url, credentials),
         architectures=tuple(each for each in Architecture if each.machine == platform.machine()),
         is_free=True,
     )
+
+
+def _check_answer(
+    url: str, credentials: Credentials, authorization: str, headers: Mapping[str, str], body: bytes
+) -> None:
+    from dask_bake.local.admin_client import PROOF_HEADER, check_proof
+
+    check_proof(credentials, url, authorization, headers.get(PROOF_HEADER, ""), body)
 
 
 def caller_address(cloud: Cloud) -> str:

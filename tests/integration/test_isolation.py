@@ -141,21 +141,17 @@ wall 'from root'
 def test_a_task_writes_to_no_terminal(cloud, cluster):
     """journald would write what anybody logs with the priority emerg to all of them, as it is."""
     near, far = os.openpty()
-    session = subprocess.Popen(
-        cloud.command("ssh", "--name", "shared", "1"),
-        stdin=far,
-        stdout=far,
-        stderr=far,
-        env={**os.environ, **cloud.environment},
-    )
-    os.close(far)
-    with os.fdopen(near, "r+b", buffering=0) as terminal:
+    command = cloud.command("ssh", "--name", "shared", "1")
+    with (
+        os.fdopen(near, "r+b", buffering=0) as terminal,
+        subprocess.Popen(command, stdin=far, stdout=far, stderr=far, env=cloud.environment),
+    ):
+        os.close(far)
         terminal.write(b"echo rea''dy\n")
         shown = read_until(terminal, b"ready")
         on_worker(cloud, LOG_EMERGENCY)
         shown += read_until(terminal, b"from root")
         terminal.write(b"exit\n")
-        session.wait(60)
 
     assert b"from a task" not in shown
 

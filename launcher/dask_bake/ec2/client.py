@@ -20,9 +20,10 @@ from dask_bake.ec2.session import session_of
 from dask_bake.environment.names import without_secrets
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
-from dask_bake.models.cloud import Cloud
+from dask_bake.models.cloud import CheckAnswer, Cloud
 
 if TYPE_CHECKING:
+    from botocore.awsrequest import AWSPreparedRequest
     from botocore.session import Session
     from mypy_boto3_ec2.client import EC2Client
 
@@ -48,6 +49,8 @@ class Clients:
         for service in ("ec2", *OTHER_SERVICES):
             prefix = "" if service == "ec2" else f"{service.replace('-', '')}:"
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
+            if cloud.check_answer is not None:
+                AnswerCheck(cloud.check_answer).apply(self._session, service)
 
     def ec2(self, region: str | None = None) -> "EC2Client":
         """Return a client for EC2 in the given region, or in the cloud's, which is checked first."""
@@ -86,6 +89,27 @@ class Clients:
             if self._cloud.endpoint_url is None:
                 check_connection(self._session, made.meta.endpoint_url, os.environ)
             return made
+
+
+class AnswerCheck:
+    """Has each answer checked against the request that the same thread sent last."""
+
+    def __init__(self, check: CheckAnswer) -> None:
+        self._check = check
+        self._sent = threading.local()
+
+    def apply(self, session: "Session", service: str) -> None:
+        """Check the answers of a service to a session's clients, before they are parsed."""
+        session.register(f"before-send.{service}", self._remember)
+        session.register(f"before-parse.{service}", self._check_answer)
+
+    def _remember(self, *, request: "AWSPreparedRequest", **_: Any) -> None:
+        authorization = request.headers.get("Authorization", "")
+        is_text = isinstance(authorization, str)
+        self._sent.authorization = authorization if is_text else authorization.decode()
+
+    def _check_answer(self, *, response_dict: dict[str, Any], **_: Any) -> None:
+        self._check(self._sent.authorization, response_dict["headers"], response_dict["body"])
 
 
 def check_region(session: "Session", region: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import BakeError, NotAwsResponseError, UsageError
 from dask_bake.local.credentials import Credentials, read_credentials
 from dask_bake.local.settings import Settings, read_settings
 
@@ -56,7 +56,7 @@ def _send(
     settings: Settings, credentials: Credentials, method: str, subject: str, body: bytes, timeout: float
 ) -> tuple[int, bytes]:
     """Return status and body of a response that the server with this key pair has given to this request."""
-    from dask_bake.local.signature import proof, signed_headers
+    from dask_bake.local.signature import signed_headers
 
     url = f"{settings.url}/_dask_bake/{subject}"
     headers = signed_headers(credentials, method, url, body)
@@ -72,12 +72,28 @@ def _send(
         raise BakeError(
             f"the local cloud does not answer at {settings.url}", hint="start it with dask-bake local up"
         ) from error
-    if not hmac.compare_digest(said.encode(), proof(credentials, headers["Authorization"], answer).encode()):
-        raise BakeError(
-            f"another program answers at {settings.url}",
-            hint="set DASK_BAKE_LOCAL_PORT to the local cloud's port",
-        )
+    check_proof(credentials, settings.url, headers["Authorization"], said, answer)
     return response.status, answer
+
+
+def check_proof(credentials: Credentials, url: str, authorization: str, proved: str, answer: bytes) -> None:
+    """Check that the answer to a request comes from the server with this key pair.
+
+    Args:
+        url: the endpoint, for the error.
+        authorization: the request's header.
+        proved: the answer's ``PROOF_HEADER``.
+
+    Raises:
+        NotAwsResponseError: when it does not.
+    """
+    from dask_bake.local.signature import proof
+
+    if not hmac.compare_digest(proved.encode(), proof(credentials, authorization, answer).encode()):
+        raise NotAwsResponseError(
+            f"another program answers at {url}, or the local cloud was started again",
+            hint="dask-bake local status; DASK_BAKE_LOCAL_PORT sets another port",
+        )
 
 
 class _NoRedirect(HTTPRedirectHandler):

@@ -1,8 +1,10 @@
 """Clouds, and the choices that users have about them and about their instances."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeAlias
 
 DEBIAN_ACCOUNT = "136693071363"
 """The account that publishes Debian's images (wiki.debian.org/Cloud/AmazonEC2Image)."""
@@ -69,6 +71,9 @@ class Architecture(StrEnum):
         return "linux-aarch64" if self is Architecture.ARM64 else "linux-64"
 
 
+CheckAnswer: TypeAlias = Callable[[str, Mapping[str, str], bytes], None]
+
+
 @dataclass(frozen=True)
 class Cloud:
     """An EC2 API: AWS's, or the local cloud's.
@@ -81,6 +86,8 @@ class Cloud:
         credentials_file: the local cloud's key pair, in the format of AWS's shared credentials file.
         architectures: those of the cloud's machines.
         profile: the AWS profile that the user chose.
+        check_answer: raises if an answer is not the cloud's, by the request's Authorization header and the
+            answer's headers and body.
         is_free: whether nothing costs anything there.
         flags: the options that chose this cloud; a hint that names a command repeats them.
     """
@@ -91,6 +98,7 @@ class Cloud:
     endpoint_url: str | None = None
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)  # it may have a secret key
     credentials_file: Path | None = None
+    check_answer: CheckAnswer | None = field(default=None, repr=False, compare=False)
     architectures: tuple[Architecture, ...] = tuple(Architecture)
     profile: str | None = None
     is_free: bool = False

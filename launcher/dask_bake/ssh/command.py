@@ -14,10 +14,12 @@ from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.keystore import Keystore
 from dask_bake.ssh.transport import DIRECT, Transport
-from dask_bake.system.subprocesses import run_with_timeout
+from dask_bake.system.subprocesses import run_with_timeout, with_limited_output
 
 COMMAND_TIMEOUT = 60.0
 """Seconds for a short command, including the connection."""
+OUTPUT_LIMIT = 8_000_000
+"""Bytes of a command's output: whoever has taken over the node could fill this machine's disk."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
 def run_there(
     host: Host, words: Sequence[str], seconds: float = COMMAND_TIMEOUT
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a non-interactive command on the node with a time limit, and return its outcome."""
-    return run_with_timeout(ssh_command(host, options=("-T",), words=(shlex.join(words),)), seconds)
+    """Run a non-interactive command on the node with limits of time and output, and return its outcome."""
+    command = ssh_command(host, options=("-T",), words=(shlex.join(words),))
+    return run_with_timeout(with_limited_output(command, OUTPUT_LIMIT), seconds)
 
 
 def read_file(host: Host, path: str) -> str:

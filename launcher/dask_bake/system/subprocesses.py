@@ -123,6 +123,15 @@ def die_with_parent(command: Sequence[str]) -> list[str]:
     return [*((wrapper, "--pdeathsig", "TERM") if wrapper else ()), *command]
 
 
+def with_limited_output(command: Sequence[str], limit: int) -> list[str]:
+    """Return the command so that it is killed at ``limit`` bytes of output, where prlimit exists.
+
+    Output to a file counts, as ``run_with_timeout`` makes one.
+    """
+    wrapper = shutil.which("prlimit") if shutil.which(command[0]) else None
+    return [*((wrapper, f"--fsize={limit}") if wrapper else ()), *command]
+
+
 def stop(process: "subprocess.Popen[str]", seconds: float = STOP_TIMEOUT) -> None:
     """End a process, and its children where it leads a session; return when they are gone.
 

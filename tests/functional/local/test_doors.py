@@ -13,11 +13,15 @@ from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from dask_bake.errors import BakeError
+from dask_bake import clouds
+from dask_bake.ec2 import api
+from dask_bake.ec2.retry import RetryPolicy
+from dask_bake.errors import BakeError, NotAwsResponseError
 from dask_bake.local.credentials import Credentials
 from dask_bake.local.gateway.door import Door
 from dask_bake.local.signature import signed_headers
 from fake_local_cloud import DEBIAN, listening_at, refusal
+from fakes import FakeClock
 from isolation import KEY_PAIR
 
 RUN = {
@@ -317,6 +321,38 @@ def test_the_admin_interface_takes_the_same_signature(cloud, key, method, subjec
 
     assert response.status_code in (401, 403)
     assert cloud.faults() == []
+
+
+def images_of(url):
+    """Return the images that EC2 at that address has, for the launcher."""
+    clock = FakeClock()
+    there = clouds.local_cloud(url, KEY_PAIR, None)
+    retries = RetryPolicy(lambda _: None, clock, clock.sleep, jitter=lambda: 1.0)
+    return api.connect(there, lambda _: None, retries=retries).find_images(owners=(DEBIAN.owner,), filters={})
+
+
+def test_another_server_s_ec2_is_not_believed(cloud):
+    """As after the server's end; not even if it has an answer of the local cloud to another request."""
+    recorded = []
+
+    def record(environ, start_response):
+        def start(status, headers):
+            recorded.append((status, headers))
+            return start_response(status, headers)
+
+        body = b"".join(cloud.gateway(environ, start))
+        recorded.append(body)
+        return [body]
+
+    def replay(environ, start_response):
+        environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+        start_response(*recorded[0])
+        return [recorded[1]]
+
+    with listening_at(record) as url:
+        assert [image.id for image in images_of(url)] == [DEBIAN.id]
+    with listening_at(replay) as url, pytest.raises(NotAwsResponseError, match="another program answers"):
+        images_of(url)
 
 
 def test_another_server_s_answer_is_not_believed(cloud):

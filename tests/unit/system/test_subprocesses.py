@@ -188,3 +188,14 @@ def test_a_tunnel_does_not_outlive_a_launcher_that_is_killed(quickly, tmp_path, 
 
     while lives(pid):
         assert time.monotonic() < deadline
+
+
+def test_a_node_cannot_fill_this_machine_s_disk(quickly, tmp_path, monkeypatch):
+    """Whoever has taken it over can answer any command with as much as they like."""
+    a_program(tmp_path, "ssh", monkeypatch, "exec yes")
+    monkeypatch.setattr(command, "OUTPUT_LIMIT", 100_000)
+
+    done = run_there(a_host(tmp_path), ["cat", "x"], seconds=LONG)
+
+    assert done.returncode != 0
+    assert len(done.stdout) == 100_000

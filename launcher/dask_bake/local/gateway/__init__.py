@@ -8,5 +8,6 @@ code on a node can neither launch instances nor change the cloud's faults.
 
 Every request passes ``fault_gate``, which matches it against the fault rules before the service sees it, and
 writes it to ``request_log``. ``admin`` is the API of `dask-bake local fault` and of the tests: faults,
-quotas, base images and the request log. Its responses prove that they come from a server with the key pair.
+quotas, base images and the request log. All responses but those of S3 prove that they come from a server with
+the key pair.
 """

@@ -101,17 +101,20 @@ class Gateway:
         return self._is_public(bucket, key)
 
     def _answer(self, environ: dict[str, Any], signed: Authorization) -> WsgiApp:
-        path, service, region = environ["PATH_INFO"], signed.service, signed.region
+        if signed.service == "s3" and not environ["PATH_INFO"].startswith(ADMIN_PATH):
+            return self._s3_with(_with_bucket_in_path(environ))
+        authorization = environ["HTTP_AUTHORIZATION"]
+        answer = self._answer_known(environ, signed.service, signed.region)
+        answer.headers[PROOF_HEADER] = proof(self._credentials, authorization, answer.get_data())
+        return answer
+
+    def _answer_known(self, environ: dict[str, Any], service: str, region: str) -> Response:
+        path = environ["PATH_INFO"]
         if path == WITHOUT_FAULTS_PATH and service == "ec2":
             request, _ = read_request(environ, region)
             return self._ec2_api.answer(request, {**environ, "PATH_INFO": "/"})
         if path.startswith(ADMIN_PATH):
-            answer = self._answer_admin(HttpRequest(environ))
-            shown = proof(self._credentials, environ["HTTP_AUTHORIZATION"], answer.get_data())
-            answer.headers[PROOF_HEADER] = shown
-            return answer
-        if service == "s3":
-            return self._s3_with(_with_bucket_in_path(environ))
+            return self._answer_admin(HttpRequest(environ))
         if service != "ec2" and service not in self._services:
             message = f"The service {service} is not available in the local cloud."
             return error_response(service, "InvalidAction", 400, message)

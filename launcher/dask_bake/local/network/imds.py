@@ -20,6 +20,8 @@ from dask_bake.local.faults.model import METADATA, Fault, FaultKind
 TOKEN_HEADER = "X-aws-ec2-metadata-token"  # noqa: S105 - the header's name
 TOKEN_TTL_HEADER = "X-aws-ec2-metadata-token-ttl-seconds"  # noqa: S105 - likewise
 MAX_TOKEN_TTL = 21600
+MAX_TOKENS = 1000
+"""The number of an instance's latest tokens that are valid: a node's root could fill the memory with them."""
 
 MatchFaults: TypeAlias = Callable[[str, Mapping[str, str]], tuple[Fault, ...]]
 """Returns the faults of a request, by its action and its parameters."""
@@ -186,6 +188,9 @@ class MetadataService:
         for known, (_owner, deadline) in tuple(self._tokens.items()):
             if deadline <= now:
                 self._tokens.pop(known, None)
+        own = [known for known, (owner, _) in tuple(self._tokens.items()) if owner == metadata.instance_id]
+        for known in own[: max(0, len(own) - MAX_TOKENS + 1)]:
+            self._tokens.pop(known, None)
         self._tokens[token] = (metadata.instance_id, now + int(lifetime))
         _limit_hops(request, metadata.hop_limit)
         return Response(token, headers={TOKEN_TTL_HEADER: lifetime}, mimetype="text/plain")

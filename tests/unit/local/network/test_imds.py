@@ -12,6 +12,7 @@ from werkzeug.test import Client
 
 from dask_bake.local.faults.parse import parse_fault
 from dask_bake.local.faults.rules import FaultRules
+from dask_bake.local.network import imds
 from dask_bake.local.network.imds import InstanceMetadata, MetadataService
 
 LIFETIME = "X-aws-ec2-metadata-token-ttl-seconds"
@@ -116,6 +117,18 @@ def test_expired_tokens_are_forgotten(service):
         service.put(lifetime="60")
 
     assert len(service.app._tokens) == 1
+
+
+def test_an_instance_has_so_many_tokens_at_most(service, monkeypatch):
+    """Its root could fill the memory of the host with them; other instances keep theirs."""
+    monkeypatch.setattr(imds, "MAX_TOKENS", 3)
+    foreign = service.put(address=OTHER.private_address).text
+    tokens = [service.put().text for _ in range(5)]
+
+    found = [service.get("/latest/meta-data/instance-id", token).status_code for token in tokens]
+    assert found == [401, 401, 200, 200, 200]
+    of_other = service.get("/latest/meta-data/instance-id", foreign, OTHER.private_address)
+    assert of_other.status_code == 200
 
 
 def test_the_token_of_another_instance_is_refused(service):
