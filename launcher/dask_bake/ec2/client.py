@@ -23,7 +23,6 @@ from dask_bake.events import Called, Notify
 from dask_bake.models.cloud import CheckAnswer, Cloud
 
 if TYPE_CHECKING:
-    from botocore.awsrequest import AWSPreparedRequest
     from botocore.session import Session
     from mypy_boto3_ec2.client import EC2Client
 
@@ -103,13 +102,13 @@ class AnswerCheck:
         session.register(f"before-send.{service}", self._remember)
         session.register(f"before-parse.{service}", self._check_answer)
 
-    def _remember(self, *, request: "AWSPreparedRequest", **_: Any) -> None:
-        authorization = request.headers.get("Authorization", "")
-        is_text = isinstance(authorization, str)
-        self._sent.authorization = authorization if is_text else authorization.decode()
+    def _remember(self, **about: Any) -> None:
+        told = about["request"].headers.get("Authorization", "")
+        self._sent.authorization = told.decode() if isinstance(told, bytes) else told
 
-    def _check_answer(self, *, response_dict: dict[str, Any], **_: Any) -> None:
-        self._check(self._sent.authorization, response_dict["headers"], response_dict["body"])
+    def _check_answer(self, **about: Any) -> None:
+        answer = about["response_dict"]
+        self._check(self._sent.authorization, answer["headers"], answer["body"])
 
 
 def check_region(session: "Session", region: str) -> None:
