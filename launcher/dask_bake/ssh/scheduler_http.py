@@ -16,6 +16,7 @@ REQUEST_TIMEOUT = 5.0
 """Seconds for one whole response."""
 RESPONSE_LIMIT = 8_000_000
 """Bytes of a response; a worker process takes one to two thousand."""
+MOST_WORKERS = 2**31
 
 
 def get_json(
@@ -34,7 +35,7 @@ def get_json(
         response = http.client.HTTPResponse(_Received(received))  # type: ignore[arg-type]
         response.begin()
         body = response.read()
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, OverflowError, ValueError):  # http.client lets some through
         return None
     if response.status != 200:
         return None
@@ -50,7 +51,7 @@ def get_json(
 def worker_count(counts: Mapping[str, Any]) -> int:
     """Return the number of worker processes in the scheduler's document of counts."""
     count = counts.get("workers")
-    if not isinstance(count, int):
+    if type(count) is not int or not 0 <= count < MOST_WORKERS:
         raise unusable("/json/counts.json", "it has no number of workers")
     return count
 

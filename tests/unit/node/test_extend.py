@@ -50,8 +50,8 @@ def test_a_watch_that_does_not_answer_is_an_error(monkeypatch, files):
         extend(monkeypatch, "120", timeout=0.0)
 
 
-@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf"])
-def test_only_a_positive_time_is_valid(monkeypatch, files, seconds):
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e9", "1e308"])
+def test_only_a_positive_time_of_some_years_is_valid(monkeypatch, files, seconds):
     with pytest.raises(SystemExit, match=f"^extend: {seconds} is not a valid time$"):
         extend(monkeypatch, seconds)
 

@@ -42,6 +42,9 @@ def test_a_json_object_is_returned():
         assert get_json(connection, PATH) == {"workers": 3}
 
 
+CHUNK_SIZES = (b"f" * 16, b"f" * 5000, b"-5", b"zz", b"5\r\nab")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -49,6 +52,9 @@ def test_a_json_object_is_returned():
         b"SSH-2.0-OpenSSH\r\n",
         b"HTTP/1.1 404 Not Found\r\n\r\n{}",
         b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}",
+        b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 1000,
+        *(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + size for size in CHUNK_SIZES),
     ],
 )
 def test_without_a_complete_response_there_is_no_answer_yet(answer):
@@ -107,7 +113,18 @@ def test_an_identity_without_the_workers_hosts_is_an_error(identity):
         workers_per_host(identity)
 
 
-@pytest.mark.parametrize("counts", [{}, {"workers": "3"}, {"workers": [3]}, {"workers": None}])
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {},
+        {"workers": "3"},
+        {"workers": [3]},
+        {"workers": None},
+        {"workers": True},
+        {"workers": -1},
+        {"workers": 9**99},
+    ],
+)
 def test_counts_without_a_number_of_workers_are_an_error(counts):
     with pytest.raises(BakeError, match=r"answer to /json/counts\.json cannot be used"):
         worker_count(counts)
