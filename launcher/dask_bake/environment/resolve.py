@@ -123,7 +123,7 @@ def pip_release(request: Request) -> DebianRelease:
             raise UsageError(
                 f"{request.origin} asks for {' '.join(specs)}; --base {request.base.name} has Python"
                 f" {request.base.python}",
-                hint=_way_out(fitting),
+                hint=", or ".join([*(f"--base {release.name}" for release in fitting), _brought(request)]),
             )
         return request.base
     if request.options.lock is not None:
@@ -140,7 +140,9 @@ def pip_release(request: Request) -> DebianRelease:
         raise UsageError(
             f"{request.origin} names no Python, and no base image has this machine's {request.caller}:"
             f" {PYTHONS}",
-            hint=f"--installer conda brings it; or add python={NEWEST.python_minor} to the dependencies",
+            hint=f"write an environment.yml with python={NEWEST.python_minor} and {_as_pip_part(request)}"
+            if request.is_for_pip
+            else f"--installer conda brings it; or add python={NEWEST.python_minor} to the dependencies",
         )
     if caller in fitting:
         return caller
@@ -148,7 +150,7 @@ def pip_release(request: Request) -> DebianRelease:
         raise UsageError(
             f"{request.origin} asks for {' '.join(specs)}; pip's packages run on the base image's own Python:"
             f" {PYTHONS}",
-            hint="--installer conda brings the Python that is asked for",
+            hint=_brought(request),
         )
     return fitting[-1]
 
@@ -169,6 +171,16 @@ def _has_python(release: DebianRelease, specs: Sequence[str]) -> bool:
     return all(allows(spec, versions) for spec in specs)
 
 
-def _way_out(fitting: Sequence[DebianRelease]) -> str:
-    bases = [f"--base {release.name}" for release in fitting]
-    return ", or ".join([*bases, "--installer conda brings the Python that is asked for"])
+def _brought(request: Request) -> str:
+    """Return how an environment can have a Python that no base image has."""
+    if request.is_for_pip:
+        return (
+            f"--installer conda brings it for an environment.yml with that Python and {_as_pip_part(request)}"
+        )
+    return "--installer conda brings the Python that is asked for"
+
+
+def _as_pip_part(request: Request) -> str:
+    """Return the words that name a file of pip's in an environment.yml."""
+    line = f"-r {request.origin}" if request.origin.endswith((".txt", ".in")) else "-e ."
+    return f"'{line}' under pip:"

@@ -220,6 +220,23 @@ def test_with_pip_a_python_that_no_base_has_is_refused(spec: str, project: Proje
     assert project.kept == []
 
 
+def test_a_file_of_pip_s_names_an_environment_yml_that_can_have_another_python(project: Project) -> None:
+    file = project.file.with_name("requirements.txt")
+    file.write_text("dask\ndistributed\n")
+    with pytest.raises(UsageError, match=r"requirements\.txt names no Python") as caught:
+        project.prepare(PIP, caller="3.12", file=file)
+    assert (
+        caught.value.hint == "write an environment.yml with python=3.13 and '-r requirements.txt' under pip:"
+    )
+    project_file = project.file.with_name("pyproject.toml")
+    project_file.write_text('[project]\nname = "rides"\nrequires-python = "==3.12.*"\n')
+    with pytest.raises(UsageError, match=r"pyproject\.toml asks for python ==3\.12") as caught:
+        project.prepare(PIP, file=project_file)
+    assert caught.value.hint == (
+        "--installer conda brings it for an environment.yml with that Python and '-e .' under pip:"
+    )
+
+
 def test_auto_is_conda_if_the_channel_answers(project: Project) -> None:
     assert project.prepare(AUTO).name == "conda"
     assert project.notes == []

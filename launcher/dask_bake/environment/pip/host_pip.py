@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from dask_bake.environment.names import normalized_name, without_secrets
@@ -64,9 +65,14 @@ def pip_command() -> list[str] | None:
 
 
 def user_settings() -> PipSettings:
-    """Return the user's settings of pip."""
+    """Return the user's settings of pip, which are read once in each environment: that takes a second."""
+    return _settings(frozenset(os.environ.items()))
+
+
+@lru_cache(maxsize=8)
+def _settings(environ: frozenset[tuple[str, str]]) -> PipSettings:
     has_pip = importlib.util.find_spec("pip") is not None
-    return read_settings([sys.executable, "-m", "pip"] if has_pip else None)
+    return read_settings([sys.executable, "-m", "pip"] if has_pip else None, dict(environ))
 
 
 def find_uv() -> str | None:

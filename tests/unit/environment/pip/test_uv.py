@@ -31,6 +31,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_index(wheels)
 
 
+@pytest.fixture(scope="module")
+def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """uv's cache: it asks Python for its version once, and not for every test."""
+    return tmp_path_factory.mktemp("uv")
+
+
 @pytest.fixture
 def served(folder: Path) -> Iterator[Served]:
     with serve(folder) as served:
@@ -38,13 +44,13 @@ def served(folder: Path) -> Iterator[Served]:
 
 
 @pytest.fixture(autouse=True)
-def pip_settings(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def pip_settings(served: Served, uv_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_EXTRA_INDEX_URL", "UV_FIND_LINKS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", f"{served.url}/simple")
     monkeypatch.setenv("PIP_RETRIES", "0")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_CACHE_DIR", str(uv_cache))
 
 
 def locked(tmp_path: Path, *lines: str, **options: object) -> Resolution:
