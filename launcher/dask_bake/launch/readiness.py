@@ -26,8 +26,10 @@ LAST_LINES = 30
 MOST_RESTARTS = 3
 """Restarts of a service by the same error after which it is not waited for any longer."""
 RESTARTS = re.compile(r"restart counter is at (\d+)")
-ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|SystemExit)(?:: .*)?")
-"""The last line of a Python traceback."""
+ERROR_LINE = re.compile(r"[A-Za-z_][\w.]*(?:Error|Exception|SystemExit)(?:: .*)?|Error: .+")
+"""The last line of a Python traceback, or Dask's message about its options."""
+END_OF_UNIT = re.compile(r"\S+\.service: (?:Main process exited, code=(?!exited, status=0).*|Failed to .*)")
+"""systemd's message about a service that ended."""
 LONGEST_CAUSE, MOST_LINES = 300, 1000
 OF_EC2 = "Server."
 """Prefix of state reasons for which EC2 itself ended the instance."""
@@ -208,7 +210,8 @@ class Readiness:
         console, journal = self._show_console(node), self._journal(node)
         for line in last_lines(journal, LAST_LINES):
             self.notify(Output(f"node {node.index}: {line}"))
-        cause = f": {error}" if (error := last_error(journal) or end_reason(console)) else ""
+        error = last_error(journal) or end_reason(console) or end_of_unit(journal)
+        cause = f": {error}" if error else ""
         trouble = (
             f"; SSH says: {self.connection.trouble}" if self.connection.trouble and not registered else ""
         )
@@ -256,5 +259,14 @@ class Readiness:
 
 def last_error(journal: str) -> str:
     """Return the last line of the last traceback in the journal; "" if there is none."""
-    found = [line for line in last_lines(journal, MOST_LINES) if ERROR_LINE.fullmatch(line)]
+    return _last(ERROR_LINE, journal)
+
+
+def end_of_unit(journal: str) -> str:
+    """Return how the service ended last, as systemd says: a signal, or no such program; "" if it has not."""
+    return _last(END_OF_UNIT, journal)
+
+
+def _last(pattern: re.Pattern[str], journal: str) -> str:
+    found = [line for line in last_lines(journal, MOST_LINES) if pattern.fullmatch(line)]
     return found[-1][:LONGEST_CAUSE] if found else ""

@@ -98,6 +98,31 @@ def test_a_worker_that_cannot_start_is_blamed_with_the_error_of_its_journal(rest
     assert cloud.left == []
 
 
+KILLED = "dask-worker.service: Main process exited, code=killed, status=9/KILL"
+
+
+@pytest.mark.parametrize(
+    ("journal", "cause"),
+    [
+        (f"Started\n{KILLED}\ndask-worker.service: Failed with result 'signal'.\n", f": {KILLED}"),
+        (
+            "dask-worker.service: Failed to locate executable /opt/dask/bin/python: No such file\n",
+            ": dask-worker.service: Failed to locate executable /opt/dask/bin/python: No such file",
+        ),
+        ("Usage: dask worker [OPTIONS]\nError: No such option: --nope\n", ": Error: No such option: --nope"),
+        ("dask-worker.service: Main process exited, code=exited, status=0/SUCCESS\n", ""),
+        ("Started dask-worker.service - Dask workers.\n", ""),
+    ],
+)
+def test_a_late_worker_is_told_with_how_its_service_ended(journal, cause):
+    cloud = FakeCloud()
+
+    with pytest.raises(NotReadyError) as caught:
+        start(cloud, FakeHeadConnection(cloud, limit=0, journals={"i-1 dask-worker": journal}))
+
+    assert caught.value.message.partition("node 1 is late")[2] == cause
+
+
 def test_a_scheduler_that_cannot_start_is_blamed_although_ssh_works():
     class Failing(FakeHeadConnection):
         """A head whose SSH works and whose scheduler does not."""
