@@ -42,6 +42,6 @@ def run_script(name: str, root: Path, *words: str) -> "subprocess.CompletedProce
         cwd=root,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )

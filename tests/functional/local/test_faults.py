@@ -326,7 +326,7 @@ def test_an_instance_is_unreachable_for_the_longest_of_its_rules(cloud, lasting)
     for seconds in lasting:
         cloud.fault("cut", instance=instance["InstanceId"], seconds=seconds)
     while blocked_ports(cloud):
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < 60
         time.sleep(0.01)
     assert time.monotonic() - begin > 1
     assert cloud.facts(instance) is not None
@@ -446,7 +446,7 @@ def test_the_admin_path_bypasses_faults_and_the_log(cloud):
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_instances_can_neither_read_nor_set_faults(cloud, path, method):
     rule = {"kind": "error", "action": "*", "code": "Unavailable"}
-    answer = requests.request(method, f"{cloud.guest_url}/_dask_bake/{path}", json=rule, timeout=5)
+    answer = requests.request(method, f"{cloud.guest_url}/_dask_bake/{path}", json=rule, timeout=60)
 
     assert answer.status_code == 403
     assert cloud.faults() == []

@@ -224,7 +224,7 @@ def test_a_rebooted_instance_runs_again_with_its_address_and_files(cloud, by):
 
     assert cloud.until(instance, "running")["PrivateIpAddress"] == instance["PrivateIpAddress"]
     cloud.host.may_boot.set()
-    until(lambda: cloud.host.machine(instance) is not first, timeout=30)
+    until(lambda: cloud.host.machine(instance) is not first, timeout=60)
     assert cloud.host.machine(instance).spec == first.spec
     cloud.terminate(instance)
     cloud.until(instance, "terminated")
@@ -400,14 +400,14 @@ def test_a_bucket_is_addressed_by_host_name_or_path(cloud, host, path):
     s3.create_bucket(Bucket="rides")
     s3.put_object(Bucket="rides", Key="year/a", Body=b"1", ACL="public-read")
 
-    assert requests.get(cloud.guest_url + path, headers={"Host": host}, timeout=5).content == b"1"
+    assert requests.get(cloud.guest_url + path, headers={"Host": host}, timeout=60).content == b"1"
 
 
 def test_the_samples_are_made_at_the_first_request_for_their_bucket(cloud):
-    requests.get(f"{cloud.guest_url}/rides/a", timeout=5)
+    requests.get(f"{cloud.guest_url}/rides/a", timeout=60)
     assert cloud.sample_requests == []
 
-    requests.get(f"{cloud.guest_url}/a", headers={"Host": "dask-data.s3.dask-bake.internal"}, timeout=5)
+    requests.get(f"{cloud.guest_url}/a", headers={"Host": "dask-data.s3.dask-bake.internal"}, timeout=60)
     assert "load" in cloud.sample_requests
 
 
@@ -421,14 +421,14 @@ def test_instances_reach_no_other_service(cloud, service):
 
 @pytest.mark.parametrize("path", ["/_dask_bake/status", "/_dask_bake/caller"])
 def test_instances_cannot_read_the_server_s_internal_paths(cloud, path):
-    assert requests.get(cloud.guest_url + path, timeout=5).status_code == 403
+    assert requests.get(cloud.guest_url + path, timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize("place", ["body", "address"])
 def test_instances_cannot_launch_with_unsigned_requests(cloud, place):
     parameters = {"Action": "RunInstances", "Version": "2016-11-15", "ImageId": DEBIAN.id, "MinCount": "1"}
 
-    requests.post(cloud.guest_url, timeout=5, **{"data" if place == "body" else "params": parameters})
+    requests.post(cloud.guest_url, timeout=60, **{"data" if place == "body" else "params": parameters})
 
     assert cloud.ec2.describe_instances()["Reservations"] == []
 
@@ -436,7 +436,7 @@ def test_instances_cannot_launch_with_unsigned_requests(cloud, place):
 def test_moto_cannot_be_reset_from_outside(cloud):
     cloud.running()
 
-    requests.post(f"{cloud.guest_url}/moto-api/reset", timeout=5)
+    requests.post(f"{cloud.guest_url}/moto-api/reset", timeout=60)
 
     assert len(cloud.ec2.describe_instances()["Reservations"]) == 1
 
@@ -464,7 +464,7 @@ def test_a_failure_to_make_samples_is_an_s3_error(settings):
         bases=None,
     )
     with listening_at(gateway) as url:
-        answer = requests.get(f"{url}/dask-data/a", timeout=5)
+        answer = requests.get(f"{url}/dask-data/a", timeout=60)
 
     message = "cannot write the sample data &lt;here&gt;"
     assert (answer.status_code, answer.text) == (

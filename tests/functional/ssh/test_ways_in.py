@@ -63,7 +63,7 @@ class Scene:
 
     def run(self, *words, index=0):
         command = shell_command(self.node_host(index), words, is_terminal=False)
-        return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
     def pin_all(self):
         head, worker, _ = self.cluster.nodes
@@ -255,7 +255,7 @@ def test_the_installed_programs_pass_the_checks(scene):
 
 def wait_for(ask):
     """Return the answer as soon as it is true; fail after 20 seconds."""
-    return until(ask, timeout=20)
+    return until(ask, timeout=60)
 
 
 @pytest.mark.parametrize("has_dask", [True, False])

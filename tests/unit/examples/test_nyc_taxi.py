@@ -65,7 +65,7 @@ def scheduler(s3: str) -> Iterator[str]:
 def run(scheduler: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(EXAMPLE), *arguments]
     environment = {**HERE, "DASK_SCHEDULER_ADDRESS": scheduler}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
 def by_hand(files: tuple[Path, ...]) -> dict[str, dict[str, float]]:

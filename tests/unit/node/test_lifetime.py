@@ -25,7 +25,7 @@ def guard(tmp_path):
         subprocess.run(
             [LIBEXEC / "lifetime", record],
             check=True,
-            timeout=60,
+            timeout=300,
             env={"PATH": f"{commands.path}:/usr/bin:/bin", **given},
         )
         return commands.lines

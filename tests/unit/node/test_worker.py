@@ -43,6 +43,6 @@ def test_a_port_is_waited_for_until_it_is_open():
         time.sleep(0.2)
         assert waiting.is_alive()
         server.listen()
-        waiting.join(timeout=10)
+        waiting.join(timeout=60)
 
         assert not waiting.is_alive()

@@ -43,7 +43,7 @@ class Instance:
     def install(self) -> "subprocess.CompletedProcess[str]":
         """Run the program as 20-conda.sh does."""
         command = [sys.executable, str(PROGRAM), str(self.lock), str(self.work), str(self.prefix)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture

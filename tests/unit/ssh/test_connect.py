@@ -221,7 +221,7 @@ def test_a_client_with_the_cluster_s_certificates_computes_through_the_tunnel(sc
     tunnel = OpenTunnel(path)
 
     with TunnelledClient(tunnel, tls=files_of(keys, cloud)) as client:
-        assert client.submit(sum, range(100)).result(timeout=20) == 4950
+        assert client.submit(sum, range(100)).result(timeout=60) == 4950
         assert client.scheduler.address == f"dask-bake-tls://{path}"
         assert client.dashboard_link == "http://127.0.0.1:8787/status"
 

@@ -31,9 +31,9 @@ def test_a_client_computes_over_a_unix_socket_and_nothing_is_logged(socket_path,
     data = os.urandom(3_000_000)
 
     with caplog.at_level(logging.WARNING), Client(dask_address(socket_path, tls=False)) as client:
-        assert client.submit(sum, range(100)).result(timeout=20) == 4950
+        assert client.submit(sum, range(100)).result(timeout=60) == 4950
         [future] = client.scatter([data])
-        assert client.submit(len, future).result(timeout=20) == len(data)
+        assert client.submit(len, future).result(timeout=60) == len(data)
         assert client.gather(future) == data
         assert client.scheduler.address == f"dask-bake://{socket_path}"
         assert "threads=1" in repr(client)

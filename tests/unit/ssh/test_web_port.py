@@ -39,7 +39,7 @@ def web_port(echo):
 
 @contextmanager
 def connected(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
         yield connection
 
 
