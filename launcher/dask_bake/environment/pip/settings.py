@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.environment.names import without_secrets
+from dask_bake.errors import UsageError
 from dask_bake.system.subprocesses import run_with_timeout
 
 PIP_CONFIG = "PIP_CONFIG_FILE"
@@ -14,6 +16,7 @@ PIP_CONFIG = "PIP_CONFIG_FILE"
 SECTIONS = ("global", "download", "wheel", "install", ":env:")
 LINE = re.compile(r"(?P<section>[^.]+)\.(?P<key>[\w-]+)=(?P<value>.*)")
 SECONDS = 60.0
+HINT = "pip config debug shows the file or the variable that it comes from"
 
 WHERE = frozenset(
     {
@@ -93,11 +96,35 @@ class PipSettings:
 
 
 def read_settings(pip: list[str] | None, environ: Mapping[str, str] = os.environ) -> PipSettings:
-    """Return pip's settings, by that pip; without one those in ``PIP_…`` variables alone."""
+    """Return pip's settings, by that pip; without one those in ``PIP_…`` variables alone.
+
+    Raises:
+        UsageError: if pip cannot read them, or one names a file or an index that is none.
+    """
     if pip is None:
-        return PipSettings(_absolute(_variables(environ)))
-    done = run_with_timeout([*pip, "config", "list"], SECONDS)
-    return PipSettings(_absolute(parse_settings(done.stdout)))
+        values = _variables(environ)
+    else:
+        done = run_with_timeout([*pip, "config", "list"], SECONDS)
+        if done.returncode:
+            said = done.stderr.strip() or done.stdout.strip()
+            why = " ".join(said.removeprefix("An error occurred during configuration:").split())
+            raise UsageError(f"pip's settings cannot be read: {without_secrets(why)}", hint=HINT)
+        values = parse_settings(done.stdout)
+    values = _absolute(values)
+    _check(values)
+    return PipSettings(values)
+
+
+def _check(values: Mapping[str, str]) -> None:
+    """Raise if a setting names what is not there: uv would do without it."""
+    for key in ("cert", "client-cert", "constraint"):
+        for place in values.get(key, "").split():
+            if "://" not in place and not Path(place).exists():
+                raise UsageError(f"pip's setting {key} names {place}, which does not exist", hint=HINT)
+    for key in ("index-url", "extra-index-url"):
+        for place in values.get(key, "").split():
+            if "://" not in place and not Path(place).is_dir():
+                raise UsageError(f"pip's setting {key} is {place!r}, which is no address", hint=HINT)
 
 
 def parse_settings(text: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ import os
 import pytest
 
 from dask_bake.environment.pip.settings import PipSettings, parse_settings, read_settings
+from dask_bake.errors import UsageError
 
 LISTED = """\
 global.index-url='https://me:pw@a.example/simple'
@@ -107,3 +108,31 @@ def test_without_pip_its_variables_count(tmp_path, monkeypatch):
     settings = read_settings(None, environ)
     assert settings.values == {"find-links": f"{tmp_path}/wheels https://a.example", "no-index": "1"}
     assert settings.uv_flags == ("--no-index",)
+
+
+@pytest.mark.parametrize(
+    ("variables", "sentence"),
+    [
+        ({"PIP_CERT": "/no/ca.pem"}, r"pip's setting cert names /no/ca\.pem, which does not exist"),
+        ({"PIP_CONSTRAINT": "/no/limits.txt"}, r"pip's setting constraint names /no/limits\.txt"),
+        ({"PIP_INDEX_URL": "nonsense"}, "pip's setting index-url is 'nonsense', which is no address"),
+        (
+            {"PIP_EXTRA_INDEX_URL": "https://a.example/simple %(x)s"},
+            r"pip's setting extra-index-url is '%\(x\)s', which is no address",
+        ),
+    ],
+)
+def test_a_setting_that_names_nothing_is_refused(variables, sentence):
+    """uv would go on without it, and take packages from elsewhere."""
+    with pytest.raises(UsageError, match=sentence) as caught:
+        read_settings(None, variables)
+    assert caught.value.hint == "pip config debug shows the file or the variable that it comes from"
+
+
+@pytest.mark.parametrize("stream", ["", ">&2"])
+def test_settings_that_pip_cannot_read_are_not_passed_over(stream, tmp_path):
+    """A private index is often one of them."""
+    (tmp_path / "pip").write_text(f"#!/bin/sh\necho 'option timeout: invalid value' {stream}; exit 3\n")
+    (tmp_path / "pip").chmod(0o755)
+    with pytest.raises(UsageError, match="pip's settings cannot be read: option timeout: invalid value"):
+        read_settings([str(tmp_path / "pip")], {})
