@@ -33,7 +33,9 @@ def _boot_failure(recorded: str, before: list[str]) -> str:
         text = str(json.loads(recorded))
     except ValueError:
         text = recorded
+    # The error is Python's representation of an exception, with its lines escaped.
     text = RAISED.sub(lambda raised: f"{raised['module']}: {raised['message']}", text)
+    text = re.sub(r"\.?\\n", "; ", text)
     output = ""
     for line in before:
         if written := CLOUD_INIT.search(line):

@@ -56,6 +56,10 @@ def test_the_reason_of_an_end_is_the_last_that_the_head_printed(console, reason)
             'DASK-BAKE-FAILED init: "the metadata service does not answer"\n',
             "cloud-init failed in init: the metadata service does not answer",
         ),
+        (
+            """DASK-BAKE-FAILED init: "('bootcmd', E('Unexpected error.\\\\nExit code: 3'))"\n""",
+            "cloud-init failed in init: bootcmd: Unexpected error; Exit code: 3",
+        ),
         ("DASK-BAKE-FAILED init: no JSON\n", "cloud-init failed in init: no JSON"),
     ],
 )
