@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 from werkzeug.wrappers import Request, Response
 
+from dask_bake.commands.local import doctor
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.local import control
 from dask_bake.local.admin_client import PROOF_HEADER
@@ -20,6 +21,7 @@ from dask_bake.local.credentials import Credentials, make_credentials, owner_uid
 from dask_bake.local.pidfile import lock_pid_file, running_pid
 from dask_bake.local.settings import Settings
 from dask_bake.local.signature import proof
+from dask_bake.view.terminal import Terminal
 from fake_local_cloud import listening_at
 from isolation import KEY_PAIR
 
@@ -220,3 +222,21 @@ def test_doctor_names_what_instances_need_of_the_kernel(monkeypatch):
     monkeypatch.setattr(control, "missing_namespaces", lambda: ("user namespaces", "sysctl …"))
 
     assert Finding("missing", "user namespaces", "sysctl …") in control._missing()
+
+
+def test_doctor_notes_where_instances_share_their_users(monkeypatch, capsys, tmp_path):
+    """The local cloud works there all the same, so the exit code is 0; a leftover beside it makes it 1."""
+    monkeypatch.setattr(control, "can_map", lambda _: False)
+    (note,) = control._weaker(Settings(root=tmp_path))
+    assert (note.kind, str(tmp_path) in note.what, "Linux 5.19" in note.remedy) == (control.NOTE, True, True)
+
+    for others, code in ((), 0), ((Finding("left over", "process 7", "dask-bake local down"),), 1):
+        monkeypatch.setattr(control, "doctor", lambda others=others: (note, *others))
+        assert doctor(Terminal(), json_output=False) == code
+        assert "note: all instances have the same users of this machine" in capsys.readouterr().out
+
+
+def test_doctor_notes_nothing_where_layers_can_be_mapped(monkeypatch, tmp_path):
+    monkeypatch.setattr(control, "can_map", lambda _: True)
+
+    assert control._weaker(Settings(root=tmp_path)) == ()
