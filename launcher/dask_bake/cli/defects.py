@@ -15,7 +15,7 @@ from dask_bake.system.xdg import state_home
 DEBUG = "DASK_BAKE_DEBUG"
 """The variable that makes a defect's traceback appear on stderr."""
 MOST_BYTES = 1_000_000
-"""Size after which the file begins anew."""
+"""Size after which the file starts again from empty."""
 
 
 def error_of(error: Exception, *, has_changed: bool) -> BakeError:

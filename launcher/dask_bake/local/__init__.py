@@ -15,10 +15,10 @@ then goes down the packages:
     faults     what fails, and when                          samples    data in S3
 
 ``query_protocol`` has EC2's requests and responses. ``settings`` is one local cloud's name, root, port and
-block: all else is named after them, so that several local clouds run side by side. ``credentials`` is the key
-pair of one, ``signature`` signs with it and verifies. ``pidfile`` locks a local cloud for one server,
-``cleanup`` finds what a killed one left, ``requirements`` checks programs and root, ``server_process`` starts
-the server, ``admin_client`` speaks to its admin API.
+block: everything else is named after them, so that several local clouds run side by side. ``credentials``
+is the key pair of one, ``signature`` signs with it and verifies. ``pidfile`` locks a local cloud for one
+server, ``cleanup`` finds what a killed one left, ``requirements`` checks programs and root,
+``server_process`` starts the server, ``admin_client`` speaks to its admin API.
 
 Two rules decide what is built here. What EC2 refuses is refused, with EC2's error code; and what the local
 cloud cannot do is refused too, rather than accepted without an effect. docs/local-cloud.md lists where it

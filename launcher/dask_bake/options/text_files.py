@@ -80,7 +80,7 @@ def parse_settings(text: str | bytes) -> Any:
     """Return the parsed YAML document, with keys and values as the user wrote them.
 
     YAML 1.1 makes 750 of ``12:30``, another number of ``0123``, 1.1 of ``1.10`` and true of ``on``. Here a
-    number or boolean is one only if it is written as Python or JSON would write it; all else is text.
+    number or boolean is one only if it is written as Python or JSON would write it; anything else is text.
 
     Raises:
         yaml.YAMLError: if the text is not YAML.
