@@ -174,6 +174,8 @@ class _Launch:
                 self._teardown().run()
             except LeftoverError as left:
                 if failure is not None:
+                    # What ends the launch often keeps it from being undone, and is said once.
+                    left.message = left.message.removesuffix(f". The reason: {failure.message}")
                     raise merge_errors([failure, left]) from left
                 raise
         self.is_over = True

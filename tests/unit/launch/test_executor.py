@@ -353,6 +353,17 @@ def test_with_keep_on_failure_nodes_that_are_not_ready_are_kept_and_the_hint_has
     assert (connection.secrets, connection.closed) == (True, True)
 
 
+def test_if_the_clean_up_fails_for_the_same_reason_it_is_said_once():
+    expired = BakeError("expired")
+    faults = [Fault("run_instances", expired, nth=2), *(Fault("nodes", expired, nth=n) for n in range(1, 9))]
+
+    with pytest.raises(LeftoverError) as caught:
+        start(FakeCloud(faults=faults))
+
+    assert caught.value.message.count("expired") == 1
+    assert "something may be left that costs money" in caught.value.message
+
+
 def test_with_keep_on_failure_nothing_is_kept_if_all_nodes_have_ended():
     cloud = FakeCloud(dying=dict.fromkeys(("i-0", "i-1", "i-2"), "Client.InternalError: no"))
 
