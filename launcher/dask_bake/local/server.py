@@ -4,6 +4,7 @@ It runs as root in a mount namespace of its own, so that the machines' mounts en
 command that started it with lines of JSON on its standard output; the last is ``ready`` or ``error``.
 """
 
+import io
 import json
 import logging
 import os
@@ -12,10 +13,11 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
@@ -51,9 +53,12 @@ from dask_bake.local.user_namespace import OFFSET, first_user
 from dask_bake.system.files import make_private
 from dask_bake.system.subprocesses import run, stop
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 DEFAULT_REGION = "us-east-1"
 REQUEST_TIMEOUT = 60.0
-"""Seconds to wait for a part of a request's head."""
+"""Seconds to wait for a request's head."""
 
 
 def main() -> None:
@@ -222,16 +227,48 @@ def _gateway(
     return api, gateway
 
 
+class DeadlineReader(io.RawIOBase):
+    """Reads from a connection until ``deadline``, by the monotonic clock, if there is one."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self.deadline: float | None = None
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Read what has come, or wait for it.
+
+        Raises:
+            TimeoutError: at the deadline.
+        """
+        left = None if self.deadline is None else self.deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise TimeoutError
+        self._connection.settimeout(left)
+        return self._connection.recv_into(buffer)
+
+
 class RequestHandler(WSGIRequestHandler):
     """Handler for an address to which strangers can connect: it does not wait for ever, and logs nothing."""
 
+    def setup(self) -> None:
+        """Read the connection with a deadline."""
+        super().setup()
+        self.rfile.close()
+        self._reader = DeadlineReader(self.connection)
+        self.rfile = io.BufferedReader(self._reader)
+
     def handle_one_request(self) -> None:
-        """Handle one request, or close the connection if none comes."""
-        self.connection.settimeout(REQUEST_TIMEOUT)
+        """Handle one request, or close the connection if none comes in time."""
+        self._reader.deadline = time.monotonic() + REQUEST_TIMEOUT
         super().handle_one_request()
 
     def run_wsgi(self) -> None:
         """Handle a request whose head has come, for as long as it takes."""
+        self._reader.deadline = None
         self.connection.settimeout(None)
         super().run_wsgi()
 

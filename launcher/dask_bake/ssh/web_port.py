@@ -7,6 +7,7 @@ import html
 import socket
 import socketserver
 import threading
+import time
 from contextlib import suppress
 from email.message import Message
 from http.client import parse_headers
@@ -23,7 +24,7 @@ from dask_bake.ssh.tunnel import connect_to
 HEAD_LIMIT = 65536
 """Bytes of a request's head."""
 TIMEOUT = 10.0
-"""Seconds for a part of a request's head, and for a connection to the socket."""
+"""Seconds for a request's head, and for a connection to the socket: any user of this machine can connect."""
 PARAMETER = "token"
 
 
@@ -106,8 +107,9 @@ class _Request(socketserver.BaseRequestHandler):
             self._answer("403 Forbidden", text="Open the link that dask-bake printed: it has a token.\n")
 
     def _head(self) -> bytes:
-        received = b""
+        received, deadline = b"", time.monotonic() + TIMEOUT
         while b"\r\n\r\n" not in received:
+            self.request.settimeout(max(0.001, deadline - time.monotonic()))
             part = self.request.recv(HEAD_LIMIT)
             if not part or len(received) > HEAD_LIMIT:
                 raise ConnectionError("no request")

@@ -12,6 +12,7 @@ from dask_bake.errors import BakeError
 from dask_bake.local import server
 from dask_bake.local.server import _listening, check_port
 from dask_bake.local.settings import Settings
+from ports import is_closed_while_dripping
 
 
 @pytest.fixture
@@ -57,6 +58,15 @@ def test_a_connection_without_a_request_is_closed(monkeypatch):
     ):
         slow.sendall(b"GET / HTTP/1.1\r\nHost:")
         assert (idle.recv(1), slow.recv(1)) == (b"", b"")
+
+
+def test_a_request_that_comes_byte_by_byte_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(server, "REQUEST_TIMEOUT", 0.3)
+    with (
+        _listening("127.0.0.1", 0, None) as listening,
+        socket.create_connection(("127.0.0.1", listening.server_address[1]), timeout=0.05) as slow,
+    ):
+        assert is_closed_while_dripping(slow)
 
 
 def test_a_request_is_answered_however_long_it_takes(monkeypatch):

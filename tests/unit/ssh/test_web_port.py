@@ -8,9 +8,10 @@ from urllib.request import urlopen
 
 import pytest
 
+from dask_bake.ssh import web_port as web_port_module
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.web_port import HEAD_LIMIT, WebPort, link_file
-from ports import free_port
+from ports import free_port, is_closed_while_dripping
 
 
 class Echo(socketserver.BaseRequestHandler):
@@ -106,6 +107,12 @@ def test_without_a_token_every_connection_is_passed_on(echo):
 def test_an_endless_head_is_not_kept(web_port):
     with connected(web_port.port) as connection, pytest.raises(OSError, match=r"reset|Broken pipe"):
         connection.sendall(b"x" * 1000 * HEAD_LIMIT)
+
+
+def test_a_head_that_comes_byte_by_byte_is_not_waited_for(web_port, monkeypatch):
+    monkeypatch.setattr(web_port_module, "TIMEOUT", 0.3)
+    with socket.create_connection(("127.0.0.1", web_port.port), timeout=0.05) as slow:
+        assert is_closed_while_dripping(slow)
 
 
 def test_a_file_leads_to_an_address_that_is_in_no_argument(tmp_path):
