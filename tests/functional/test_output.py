@@ -49,7 +49,7 @@ def test_a_character_that_the_encoding_lacks_is_shown_as_an_escape(encoding, sho
         ["launch", "--colour", "Zürich"],
         ["launch", "--name", "Zürich"],
         ["launch", "--tag", "Zürich", "--dry-run"],
-        ["images", "show", "ami-ü"],
+        ["images", "show", "ami-1", "--profile", "ü"],
     ],
     ids=" ".join,
 )
