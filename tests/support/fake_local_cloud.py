@@ -178,7 +178,7 @@ class Server:
 
     def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
         """Wait for the state and return the instance's description."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             seen = self.describe(instance, ec2)
             if seen["State"]["Name"] == state:

@@ -66,7 +66,7 @@ def test_addresses_run_out_at_the_end_of_the_block_and_are_reused_after_terminat
 
 def run_when_free(cloud: Server) -> dict[str, Any]:
     """Return an instance as soon as an address is free."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while True:
         try:
             return cloud.run()[0]
