@@ -1,6 +1,7 @@
 """Parsing of environment.yml, conda's format with a ``pip:`` part."""
 
 import hashlib
+import re
 import reprlib
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ from dask_bake.options.values import truncated
 KEYS = frozenset({"name", "channels", "dependencies", "variables"})
 LONGEST = 1 << 20
 """Bytes that an environment.yml can have; the longest that a lock file gives has a fifth of them."""
+NUMBER = re.compile(r"\s*[\d.:-]+\s*")
 TEMPLATE_HINT = "templates are not filled in: write the values"
 HINT = "it is conda's format: name, channels, dependencies with a pip: part, variables"
 
@@ -78,7 +80,7 @@ def _dependencies(dependencies: list[object], origin: str) -> tuple[tuple[str, .
     specs: list[str] = []
     requirements: list[str] = []
     for dependency in dependencies:
-        if isinstance(dependency, str):
+        if isinstance(dependency, str) and not NUMBER.fullmatch(dependency):
             specs.append(dependency.strip())
             parse_spec(specs[-1])
         elif isinstance(dependency, dict) and set(dependency) == {"pip"}:

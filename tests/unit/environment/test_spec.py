@@ -40,6 +40,7 @@ def test_an_environment_file_is_parsed_as_conda_does():
         (b"dependencies: [{conda: [dask]}]", r"mine\.yml has a dependency that is no package"),
         (b"dependencies: [[dask]]", r"mine\.yml has a dependency that is no package"),
         (b"dependencies: [{pip: dask}]", r"mine\.yml has pip: 'dask', which should be a list"),
+        (b"dependencies: [python, 3.10]", r"no package: '3\.10'"),
         (b"dependencies: [{python: 3.10}]", r"no package: \{'python': '3\.10'\}"),
         (
             b"dependencies: [dask]\nname: a\nname: b",

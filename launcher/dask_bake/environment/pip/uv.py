@@ -36,6 +36,8 @@ UNREACHABLE = re.compile(r"(?:Failed to fetch:|error sending request for url)\W*
 REPOSITORY = re.compile(r"git fetch [^`]*?'(?P<url>[\w+]+://[^']+)'")
 GONE = re.compile(r"Distribution not found at: file:")
 RETRY_LIMIT = 100
+MOST_ABSENT = 40
+"""Names after which uv is not asked for further ones, as it names one at a time."""
 
 
 @dataclass(frozen=True)
@@ -169,8 +171,9 @@ def _error(
     if full := full_disk(lines):
         return full
     if ABSENT.search(text) and (absent := _absent(attempt, lines, target, folder, environ)):
+        more = " and perhaps others" if len(absent) >= MOST_ABSENT else ""
         return BakeError(
-            f"pip's index does not have {', '.join(sorted(absent))}",
+            f"pip's index does not have {', '.join(sorted(absent))}{more}",
             hint="--installer conda, if they are conda's; else check the names, and pip config list",
         )
     if unreachable := UNREACHABLE.search(text):
@@ -209,7 +212,7 @@ def _absent(
     """Return all requirements that no index has; uv names one of them."""
     found: list[str] = []
     trial = Attempt(list(attempt.lines), attempt.flags, set(attempt.with_source), attempt.any_source)
-    for _ in range(len(attempt.lines)):
+    for _ in range(min(len(attempt.lines), MOST_ABSENT)):
         pairs = ABSENT.findall("\n".join(lines))
         new = {normalized_name(one or other) for one, other in pairs} - set(found)
         if not new:

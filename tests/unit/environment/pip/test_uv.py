@@ -166,6 +166,15 @@ def test_all_names_that_the_index_lacks_are_in_one_sentence(tmp_path: Path) -> N
     assert "--installer conda" in str(caught.value.hint)
 
 
+def test_after_many_names_that_the_index_lacks_the_search_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """uv names one at a time."""
+    monkeypatch.setattr("dask_bake.environment.pip.uv.MOST_ABSENT", 2)
+    with pytest.raises(BakeError, match=r"does not have \w+, \w+ and perhaps others"):
+        locked(tmp_path, *(f"nowhere{number}" for number in range(9)))
+
+
 def test_pre_releases_are_taken_if_the_pip_part_says_so(tmp_path: Path) -> None:
     for version in ("1.0", "2.0rc1"):
         make_wheel(tmp_path / "mine", "ours", version)
