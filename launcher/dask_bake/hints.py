@@ -21,8 +21,8 @@ def command_line(*words: str, region: str = "") -> str:
 
 
 def cluster_command(verb: str, name: str, *words: str) -> str:
-    """Return the command line that does this with the cluster; without a name, with the only one there is."""
-    named = () if not name else ("--name", name) if verb == "ssh" else (name,)
+    """Return the command line that does this with the cluster."""
+    named = ("--name", name) if verb == "ssh" else (name,)
     return command_line(verb, *words, *named)
 
 

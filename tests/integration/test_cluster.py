@@ -25,6 +25,7 @@ def test_a_launch_makes_two_run_instances_calls(cluster):
         "DescribeInstanceTypeOfferings",
         "DescribeSecurityGroups",
         "servicequotas:GetServiceQuota",
+        "sts:GetCallerIdentity",
         "CreateSecurityGroup",
         "AuthorizeSecurityGroupIngress",
         "RunInstances",

@@ -54,6 +54,7 @@ TYPES = (
     InstanceType("g5.2xlarge", 8, ("x86_64",), 32768),
 )
 CLOUD = Cloud("aws", "us-east-1", "https://address.example")
+ARN = "arn:aws:iam::123456789012:user/anna"
 PUBLIC_KEY = "ssh-ed25519 AAAAPublic dask-bake dask"
 
 
@@ -142,10 +143,14 @@ class FakeCloud:
     strangers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     delay: int = 0
     answered: dict[str, tuple[InstanceSpec, tuple[Node, ...]]] = field(default_factory=dict)
+    arn: str = ARN
+
+    def caller_arn(self) -> str:
+        return self.arn
 
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         with self._call("create_security_group"):
-            if any(group.name == name for group in self.security_groups):
+            if any((group.name, group.vpc_id) == (name, vpc_id) for group in self.security_groups):
                 return None
             group = SecurityGroup(f"sg-{len(self.security_groups)}", name, vpc_id, tags)
             self.security_groups.append(group)
@@ -288,6 +293,10 @@ class FakeQueries:
     broken: Sequence[str] = ()
     image_queries: list[tuple[str, Mapping[str, str]]] = field(default_factory=list)
     requests: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    arn: str = ARN
+
+    def caller_arn(self) -> str:
+        return self.arn
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]

@@ -16,6 +16,7 @@ CREDENTIALS = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "AWS_EC2_METADATA_DISABLED": "true",
 }
+LOGIN_NAME = "tester"
 KEY_PAIR = Credentials(CREDENTIALS["AWS_ACCESS_KEY_ID"], CREDENTIALS["AWS_SECRET_ACCESS_KEY"])
 """The same, as the key pair of a local cloud that is a test's."""
 
@@ -25,11 +26,12 @@ class OutsideError(AssertionError):
 
 
 def isolate(patch: pytest.MonkeyPatch, home: Path) -> None:
-    """Set dummy credentials and this home, and refuse connections beyond loopback."""
-    dropped = ("AWS_", "DASK_", "XDG_", "CLUSTERFILE")
+    """Set dummy credentials, this home and a login name, and refuse connections beyond loopback."""
+    dropped = ("AWS_", "DASK_", "XDG_", "CLUSTERFILE", "SUDO_USER")
     for name in [name for name in os.environ if name.startswith(dropped) or name == "CI"]:
         patch.delenv(name)
     files = {"AWS_CONFIG_FILE": "aws-config", "AWS_SHARED_CREDENTIALS_FILE": "aws-credentials", "HOME": ""}
+    patch.setenv("LOGNAME", LOGIN_NAME)
     for name, value in {**CREDENTIALS, **{name: str(home / file) for name, file in files.items()}}.items():
         patch.setenv(name, value)
     # dask determines its home at import, which may have happened already.

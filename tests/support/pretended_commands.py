@@ -71,7 +71,7 @@ def pretended_down(url: str, name: str) -> int:
     terminal, there = Terminal(), clouds.local_cloud(url, KEY_PAIR, None)
     edge = api.connect(there, terminal.notify)
     with clusters.nothing_ended(complete(command_line("down", name))) as ending:
-        return clusters.down(there, edge, terminal, ending, name=name, json_output=True)
+        return clusters.down(there, edge, terminal, ending, name=name, asks=True, json_output=True)
 
 
 @main.cli.command()

@@ -21,6 +21,7 @@ from dask_bake.hints import (
     in_region,
     python_call,
 )
+from dask_bake.models.owner import Owner
 from dask_bake.ssh.command import Forward, Host, host
 from dask_bake.ssh.tunnel import Tunnel
 from dask_bake.view.terminal import Terminal
@@ -71,7 +72,6 @@ def test_a_command_can_name_its_own_region():
             "dask-bake ssh 2 --name dask --region eu-west-1 --profile 'my work'",
         ),
         (cluster_command("extend", "dask"), "dask-bake extend dask --region eu-west-1 --profile 'my work'"),
-        (cluster_command("ssh", ""), "dask-bake ssh --region eu-west-1 --profile 'my work'"),
     ],
 )
 def test_a_command_about_a_cluster_names_it(command, words):
@@ -107,7 +107,7 @@ def test_commands_that_end_a_cluster_have_the_flags_of_its_cloud_and_region():
     assert hint_after(lambda: ssh_group(replace(cluster, groups=()))) == f"{DOWN} ends it"
     headless = replace(cluster, nodes=cluster.nodes[1:])
     assert hint_after(lambda: host(headless, headless.nodes[0], None)) == DOWN
-    assert DOWN in hint_after(lambda: throw(already_there("dask")))
+    assert DOWN in hint_after(lambda: throw(already_there("dask", ["anna"], Owner("anna"))))
 
 
 def throw(error):

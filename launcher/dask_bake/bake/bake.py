@@ -11,6 +11,7 @@ from dask_bake.bake.context import BakeContext
 from dask_bake.bake.lease import BakeLease
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.staging import StagedImage, stage_image
+from dask_bake.clusters.ownership import current_owner
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded, Phases
 from dask_bake.images.compatibility import check_architecture
@@ -106,20 +107,21 @@ class _Bake:
 
     def make(self, staged: StagedImage, *, found: Image | None) -> BakeResult:
         """Build the image unless it was found, and verify it, under a lease that keeps other bakes out."""
-        context, bake_id = self.context, secrets.token_hex(6)
+        context, bake_id, owner = self.context, secrets.token_hex(6), current_owner(self.context.ec2)
         subnet = first_subnet(context.ec2.subnets())
         self._check_type()
         lease = BakeLease(
             context.ec2,
             staged.recipe.digest,
             bake_id,
+            owner,
             self.options.timeout,
             self.tell,
             self.clock,
             self.sleep,
             self.now,
         )
-        build = Build(self.options, context, staged, lease.tags, self.phases, self.notify, self.now)
+        build = Build(self.options, context, staged, lease.tags, owner, self.phases, self.notify, self.now)
         if found is None:
             builder = context.find_builder()
             builder.init(context.source / "plugins.pkr.hcl", self.notify)

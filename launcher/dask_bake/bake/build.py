@@ -18,6 +18,7 @@ from dask_bake.hints import command_line
 from dask_bake.images import manifest
 from dask_bake.images.facts import free_name
 from dask_bake.models.ec2 import Image, Subnet
+from dask_bake.models.owner import Owner
 from dask_bake.models.tags import Tag, Tags, Verified
 from dask_bake.ssh.keypair import new_key
 from dask_bake.system.disk import explain_disk_errors
@@ -33,6 +34,7 @@ class Build:
     context: BakeContext
     staged: StagedImage
     tags: Tags
+    owner: Owner
     phases: Phases
     notify: Notify
     now: Callable[[], datetime]
@@ -94,7 +96,7 @@ class Build:
         """Have Packer build, and return the image as EC2 describes it; its tags may not be visible yet."""
         context, staged, installer = self.context, self.staged, self.context.installer
         tags = image_tags(
-            self.options, staged.recipe, staged.base, installer.environment.name, installer.lock
+            self.options, staged.recipe, staged.base, self.owner, installer.environment.name, installer.lock
         )
         with self._key() as (key, user_data):
             site = Site(subnet.id, group_id, user_data, key, self.tags)

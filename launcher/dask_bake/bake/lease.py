@@ -14,6 +14,7 @@ from dask_bake.events import Note, Notify
 from dask_bake.hints import command_line
 from dask_bake.models.cloud import Role
 from dask_bake.models.ec2 import SecurityGroup, Subnet
+from dask_bake.models.owner import Owner
 from dask_bake.models.tags import Tag, Tags
 
 POLL_INTERVAL = 2.0
@@ -42,6 +43,7 @@ class BakeLease:
     cloud: ClusterApi
     digest: str
     bake_id: str
+    owner: Owner
     timeout: float
     notify: Notify
     clock: Callable[[], float]
@@ -62,6 +64,7 @@ class BakeLease:
             (Tag.CLUSTER, self.name),
             (Tag.LAUNCH, self.bake_id),
             (Tag.ROLE, str(Role.HEAD)),
+            *self.owner.tags,
         )
 
     @contextmanager

@@ -8,6 +8,7 @@ from dask_bake.bake.recipe import Recipe
 from dask_bake.environment.pip_lock import Lock
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.ec2 import Image
+from dask_bake.models.owner import Owner
 from dask_bake.models.tags import Tag, Tags
 
 
@@ -26,7 +27,9 @@ def image_name(recipe: Recipe) -> str:
     return f"dask-bake-{recipe.digest[:12]}"
 
 
-def image_tags(options: BakeOptions, recipe: Recipe, base: Image, environment: str, lock: Lock) -> Tags:
+def image_tags(
+    options: BakeOptions, recipe: Recipe, base: Image, owner: Owner, environment: str, lock: Lock
+) -> Tags:
     """Return the tags by which an image is found and by which clients check its versions."""
     versions = (
         (Tag.DASK, lock.version("dask") or lock.version("dask-core")),
@@ -43,6 +46,7 @@ def image_tags(options: BakeOptions, recipe: Recipe, base: Image, environment: s
         (Tag.INSTALLER, recipe.installer),
         (Tag.USER, options.user),
         (Tag.PYTHON, lock.python),
+        *owner.tags,
         *((key, version) for key, version in versions if version),
     )
 

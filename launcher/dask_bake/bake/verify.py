@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import verification_name
+from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import BakeApi, HeadConnection
 from dask_bake.errors import NotReadyError
@@ -106,6 +107,7 @@ class Verifier:
             types=self.ec2.instance_types(wanted),
             offerings=self.ec2.offerings(wanted),
             callers=(self.caller(),),
+            owner=current_owner(self.ec2),
         )
         timeout = min(TIMEOUT, options.timeout)
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))

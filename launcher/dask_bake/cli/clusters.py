@@ -21,9 +21,7 @@ from dask_bake.hints import command_line, complete
 from dask_bake.options.launch_table import OPTIONS, SECTIONS
 from dask_bake.system.signals import ignore_hangup
 
-yes_option = click.option(
-    "-y", "--yes", is_flag=True, expose_value=False, help="Accepted for dask-ec2's scripts; down never asks."
-)
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 
 
 MOST_USED = ("name", "count", "type", "nprocs", "spot", "idle_timeout", "dry_run")
@@ -215,10 +213,11 @@ def extend_command(cluster_flags: ClusterFlags, *, by: str, json_output: bool) -
 @cluster_options
 @yes_option
 @json_option
-def down_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
+def down_command(cluster_flags: ClusterFlags, *, yes: bool, json_output: bool) -> int:
     """End a cluster, and remove all of its resources.
 
-    The exit code is 0 as well if the named cluster is gone already.
+    It asks before it ends a cluster that was not named, or that somebody else launched. The exit code is 0 as
+    well if the named cluster is gone already.
     """
     from dask_bake.commands import clusters
     from dask_bake.errors import NoClusterError
@@ -241,6 +240,7 @@ def down_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
                 session.terminal,
                 ending,
                 name=session.name,
+                asks=not yes,
                 json_output=json_output,
             )
         except NoClusterError as gone:

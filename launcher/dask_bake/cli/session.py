@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ClusterSession:
-    """Terminal and clients of a command about a cluster; without a name, the only cluster is meant."""
+    """Terminal and clients of a command about a cluster; without a name, ``find`` chooses it."""
 
     terminal: "Terminal"
     cloud: "Cloud"

@@ -4,7 +4,8 @@ Open ``inventory`` first: ``list_clusters`` and ``find`` return the clusters of 
 instances and security groups. Nothing about a cluster is recorded on the user's machine except its keys, so
 any machine with AWS credentials can list a cluster and remove it. ``naming`` has the names of security
 groups, their rules, and the errors for a name in use; a cluster's name is unique in its VPC because its
-security group's name is. ``cluster_file`` reads the file that ``launch --file`` wrote: it only says which
+security group's name is, and in the region by ``name_lock``. ``ownership`` says who makes what a command
+makes; tags record it. ``cluster_file`` reads the file that ``launch --file`` wrote: it only says which
 cluster is meant, and everything else is looked up. A file that ``CLUSTERFILE`` names is ignored if an option
 contradicts it; for a file given with ``--file`` that is an error.
 

@@ -7,6 +7,7 @@ from functools import partial
 
 from dask_bake.clusters.condition import State, condition, is_valid
 from dask_bake.clusters.node_end import end_reason
+from dask_bake.clusters.ownership import current_owner
 from dask_bake.ec2.protocols import ClusterQueries
 from dask_bake.errors import BakeError, NoClusterError, UsageError
 from dask_bake.hints import cluster_command
@@ -37,9 +38,9 @@ def list_clusters(edge: ClusterQueries, cloud: Cloud) -> tuple[Cluster, ...]:
 
 
 def find(edge: ClusterQueries, cloud: Cloud, name: str | None) -> Cluster:
-    """Return the cluster of that name; without a name, the only cluster, not counting bakes.
+    """Return the cluster of that name; without a name, the only cluster or the caller's only one.
 
-    Without a name, a cluster that has ended is found only if no other is there.
+    Without a name, bakes do not count, and a cluster that has ended is found only if no other is there.
 
     Raises:
         UsageError: if there is none, or more than one without a name.
@@ -50,6 +51,10 @@ def find(edge: ClusterQueries, cloud: Cloud, name: str | None) -> Cluster:
         clusters = tuple(each for each in clusters if is_valid(each) and not OF_A_BAKE.fullmatch(each.name))
         alive = tuple(each for each in clusters if condition(each, now).state is not State.ENDED)
         clusters = alive or clusters
+        if len(clusters) > 1:
+            caller = current_owner(edge)
+            own = tuple(each for each in clusters if caller.owns(each.owners))
+            clusters = own if len(own) == 1 else clusters
     for cluster in clusters:
         if name == cluster.name and not is_valid(cluster):
             raise UsageError(

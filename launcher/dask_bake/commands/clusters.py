@@ -1,16 +1,21 @@
 """``dask-bake ls``, ``status``, ``address``, ``extend``, ``down``: clusters that exist."""
 
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
+from click import Abort
+
 from dask_bake.clusters import teardown
 from dask_bake.clusters.auto_shutdown import EXTEND, parse_timers
 from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters
+from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.teardown import take_down
+from dask_bake.commands.confirm import confirm
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT
 from dask_bake.errors import (
@@ -130,7 +135,7 @@ def nothing_ended(again: str) -> Iterator[Ending]:
     ending = Ending()
     try:
         yield ending
-    except KeyboardInterrupt as error:
+    except (KeyboardInterrupt, Abort) as error:
         if ending.has_begun:
             raise
         raise CommandInterruptedError(
@@ -159,15 +164,28 @@ def show_gone(gone: NoClusterError, terminal: Terminal, *, json_output: bool) ->
 
 
 def down(
-    cloud: Cloud, ec2: Ec2, terminal: Terminal, ending: Ending, *, name: str | None, json_output: bool
+    cloud: Cloud,
+    ec2: Ec2,
+    terminal: Terminal,
+    ending: Ending,
+    *,
+    name: str | None,
+    asks: bool,
+    json_output: bool,
 ) -> int:
-    """End the cluster, and report its nodes."""
+    """End the cluster, and report its nodes.
+
+    Args:
+        asks: whether to ask before a cluster is ended that was not named, or is not the caller's.
+    """
 
     def notify(event: Event) -> None:
         ending.see(event)
         terminal.notify(event)
 
     cluster = find(ec2, cloud, name)
+    if asks and not _is_to_end(cluster, cloud, ec2, terminal, is_named=name is not None):
+        return 0
     connection = SshHeadConnection(local_keystore(cluster, cloud))
     with terminal.watching() as watch:
         take_down(cluster, ec2, connection, notify=notify, clock=time.monotonic, sleep=time.sleep)
@@ -179,3 +197,35 @@ def down(
             f"{cluster.name} is gone: {counted(len(cluster.nodes), 'node')} ended in {seconds:.1f} s."
         )
     return 0
+
+
+def _is_to_end(cluster: Cluster, cloud: Cloud, ec2: Ec2, terminal: Terminal, *, is_named: bool) -> bool:
+    """Return whether to end the cluster: one's own if it was named, any other if the user confirms it.
+
+    Raises:
+        UsageError: if the user has to confirm it, and stdin is not a terminal.
+    """
+    is_own = is_callers(cluster, cloud, ec2)
+    if is_own and is_named:
+        return True
+    whose = "is yours" if is_own else f"belongs to {cluster.owner}" if cluster.owner else "has no known owner"
+    if not sys.stdin.isatty():
+        down = cluster_command("down", cluster.name)
+        raise UsageError(
+            f"cluster {cluster.name} {whose}, and there is no terminal to confirm its end on",
+            hint=f"{down} ends it" if is_own else f"{down} --yes ends it all the same",
+        )
+    nodes = counted(len(cluster.nodes), "node")
+    return confirm(
+        terminal,
+        f"Cluster {cluster.name} in {cluster.cloud} {cluster.region} has {nodes}, and {whose}.",
+        question="End it?",
+        declined="Nothing was ended.",
+    )
+
+
+def is_callers(cluster: Cluster, cloud: Cloud, ec2: Ec2) -> bool:
+    """Return whether the tags name the caller; without an owner, whether the key is on this machine."""
+    if not cluster.owners:
+        return not local_keystore(cluster, cloud).key_trouble
+    return current_owner(ec2).owns(cluster.owners)

@@ -10,11 +10,15 @@ from dask_bake.environment.options import FIELDS, EnvironmentOptions
 from dask_bake.events import Note
 from dask_bake.options.configuration import Configuration, find_setting
 from dask_bake.options.launch import CloudOptions, LaunchOptions
+from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
+from dask_bake.options.values import default_name
+from dask_bake.system.user import login_name
 from dask_bake.view.config import config_table
 from dask_bake.view.terminal import Terminal
 
 DEFAULT = "default"
+NAME = "name"
 
 
 def run(configuration: Configuration, terminal: Terminal, *, name: str | None, json_output: bool) -> int:
@@ -48,7 +52,7 @@ def rows(configuration: Configuration) -> Sequence[tuple[str, str, str]]:
     return [
         (key, shown(configuration[key].value), configuration[key].source)
         if is_given(key, configuration)
-        else (key, (option.metavar and option.default) or shown(default(key)), DEFAULT)
+        else (key, default_text(key, option), DEFAULT)
         for key, option in SETTINGS.items()
     ]
 
@@ -58,8 +62,16 @@ def is_given(key: str, configuration: Configuration) -> bool:
     return key in configuration and configuration[key].value is not None
 
 
+def default_text(key: str, option: Option) -> str:
+    """Return the default as the help states it; the cluster's name as it is for this user."""
+    stated = option.default if option.metavar and key != NAME else ""
+    return stated or shown(default(key))
+
+
 def default(key: str) -> Any:
     """Return the value of a setting that is not configured."""
+    if key == NAME:
+        return default_name(login_name())
     name = SETTINGS[key].name
     kinds: tuple[Any, ...] = (CloudOptions, LaunchOptions)
     if key.startswith(f"{IMAGE_SECTION}."):

@@ -17,10 +17,12 @@ def check_can_ask(*, asks: bool) -> None:
         )
 
 
-def confirm(terminal: Terminal, shown: object) -> bool:
+def confirm(
+    terminal: Terminal, shown: object, *, question: str = "Remove?", declined: str = "Nothing was removed."
+) -> bool:
     """Show what would be removed, and return whether the user confirms it."""
     terminal.err.print(shown)
-    if click.confirm("Remove?", err=True):
+    if click.confirm(question, err=True):
         return True
-    terminal.err.print("Nothing was removed.")
+    terminal.err.print(declined)
     return False

@@ -30,8 +30,8 @@ CONNECT_TIMEOUT, READ_TIMEOUT = 5, 60
 """Seconds."""
 SHORT_TIMEOUT = 3
 """Seconds for both, for information that a launch does not depend on."""
-OTHER_SERVICES = ("service-quotas", "iam", "pricing")
-"""Services other than EC2 that are queried before a launch."""
+OTHER_SERVICES = ("service-quotas", "iam", "pricing", "sts")
+"""Services other than EC2 that are queried before a launch or a teardown."""
 PRICING_REGION = "us-east-1"
 """The region whose endpoint serves the prices of all regions."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.errors import code_of, translated
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
     Image,
@@ -34,6 +34,7 @@ class Ec2Queries:
     def __init__(self, client: "EC2Client", other: Callable[[str], Any] | None = None) -> None:
         self._client = client
         self._other = other
+        self._caller_arn: str | None = None
 
     def find_images(
         self, *, owners: Sequence[str], filters: Mapping[str, str | Sequence[str]]
@@ -159,6 +160,23 @@ class Ec2Queries:
         except BakeError as error:
             return False if code_of(error.__cause__) == "NoSuchEntity" else None
         return True
+
+    def caller_arn(self) -> str:
+        """Return the ARN of the caller, read once and without any permission; "" if it cannot be read."""
+        if self._caller_arn is None:
+            self._caller_arn = self._read_caller_arn()
+        return self._caller_arn
+
+    def _read_caller_arn(self) -> str:
+        if self._other is None:
+            return ""
+        try:
+            with translated("GetCallerIdentity"):
+                return str(self._other("sts").get_caller_identity().get("Arn", ""))
+        except UsageError:  # there are no credentials that can be used
+            raise
+        except BakeError:
+            return ""
 
     def _groups(self, wanted: Mapping[str, str | Sequence[str]]) -> tuple[SecurityGroup, ...]:
         filters: Any = requests.filters(wanted)

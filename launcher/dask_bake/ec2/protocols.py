@@ -34,6 +34,9 @@ class ClusterQueries(Protocol):
     def console_output(self, instance_id: str) -> str:
         """Return the instance's console output so far."""
 
+    def caller_arn(self) -> str:
+        """Return the ARN of the caller; "" if it cannot be read."""
+
 
 class LaunchQueries(ClusterQueries, Protocol):
     """Queries that plan a launch; safe to call from several threads."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from dask_bake.clusters.inventory import assemble, with_end_reason
+from dask_bake.clusters.ownership import current_owner
 from dask_bake.ec2.protocols import LaunchQueries
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.images import compatibility
@@ -23,6 +24,7 @@ from dask_bake.models.ec2 import (
     SecurityGroup,
     Subnet,
 )
+from dask_bake.models.owner import NOBODY, Owner
 from dask_bake.models.tags import Tag
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.system.concurrency import gather
@@ -46,6 +48,7 @@ class Discovery:
             case, as without the permission to list them no clean-up is complete.
         quotas: quotas that the types count against; ``None`` for a quota that cannot be read.
         has_profile: ``None`` if the instance profile cannot be read.
+        owner: the owner of what the launch makes.
     """
 
     types: tuple[InstanceType, ...]
@@ -61,6 +64,7 @@ class Discovery:
     has_key_pair: bool = True
     has_profile: bool | None = True
     placement_group: PlacementGroup | None = None
+    owner: Owner = NOBODY
 
 
 def discover(
@@ -82,6 +86,7 @@ def discover(
         "source_groups": lambda: find_sources(options, ec2),
         "namesake": lambda: find_namesake(options.name, cloud, ec2),
         "quotas": lambda: gather(*(partial(ec2.quota, code) for code in quotas.codes(options))),
+        "owner": lambda: current_owner(ec2),
         **_only_if_named(options, ec2),
     }
     return Discovery(**dict(zip(questions, gather(*questions.values()), strict=True)))

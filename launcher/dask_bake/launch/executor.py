@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from dask_bake.clusters.name_lock import NameLock
 from dask_bake.clusters.naming import already_there, member_rule
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown, clear_away
 from dask_bake.ec2.protocols import ClusterApi, HeadConnection
@@ -23,7 +24,9 @@ from dask_bake.launch.readiness import Readiness
 from dask_bake.launch.state import LaunchState
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.models.ec2 import InstanceSpec, SecurityGroup
+from dask_bake.models.owner import tagged_owners
 from dask_bake.models.tags import Tag
+from dask_bake.system.concurrency import gather
 
 
 def launch(
@@ -116,7 +119,7 @@ class _Launch:
             if members is None:
                 self.is_over = True
                 raise self._name_taken()
-            self.cloud.authorize(members, (member_rule(members.id),))
+            self._keep_name(members)
             if plan.head_rules:
                 heads = self._make_group(plan.head_group_name)
                 if heads is None:
@@ -126,6 +129,14 @@ class _Launch:
                 public_key = plan.bootstrap.public_key
                 with self._making():
                     self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
+
+    def _keep_name(self, members: SecurityGroup) -> None:
+        """Add the group's rule, and meanwhile look for launches of the same name in other VPCs."""
+        target = self.plan.target
+        ended = () if target.ended is None else target.ended.groups
+        lock = NameLock(self.cloud, self.plan.options.name, members, target.owner, ended)
+        _, rivals = gather(lambda: self.cloud.authorize(members, (member_rule(members.id),)), lock.rivals)
+        lock.keep(rivals, clock=self.clock, sleep=self.sleep)
 
     def bring_up(self) -> None:
         """Start the nodes and wait for the workers; repeat once elsewhere if EC2 itself ends a node."""
@@ -252,8 +263,8 @@ class _Launch:
 
     def _name_taken(self) -> BakeError:
         name = self.plan.options.name
-        if self.cloud.groups({Tag.CLUSTER: name}, name=self.plan.group_name):
-            return already_there(name)
+        if there := self.cloud.groups({Tag.CLUSTER: name}, name=self.plan.group_name):
+            return already_there(name, tagged_owners(each.tags for each in there), self.plan.target.owner)
         return _not_ours(self.plan.group_name)
 
 

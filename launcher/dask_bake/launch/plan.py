@@ -12,6 +12,7 @@ from dask_bake.launch.placement import Candidate, WorkerLayout, find_candidates,
 from dask_bake.models.cloud import Connect, Market, Role
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
+from dask_bake.models.owner import NOBODY, Owner
 from dask_bake.models.tags import CLIENT_TAGS, Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 
@@ -33,6 +34,7 @@ class LaunchTarget:
         groups: the user's own groups, which the nodes join too.
         endpoint: id of the Instance Connect endpoint that carries SSH, if one does.
         ended: the cluster that had the name and has ended; the launch removes what is left of it.
+        owner: the owner of what the launch makes.
     """
 
     cloud: str
@@ -45,6 +47,7 @@ class LaunchTarget:
     groups: tuple[SecurityGroup, ...] = ()
     endpoint: str | None = None
     ended: Cluster | None = None
+    owner: Owner = NOBODY
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class LaunchPlan:
             (Tag.CLUSTER, self.options.name),
             (Tag.LAUNCH, self.launch_id),
             *(((Tag.CREATED, moment(self.begun)),) if self.begun else ()),
+            *self.target.owner.tags,
         )
 
     @property

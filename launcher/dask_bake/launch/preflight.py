@@ -50,6 +50,7 @@ def check(options: LaunchOptions, cloud: Cloud, found: Discovery, *, now: dateti
         groups=check_groups(options, found.user_groups, subnet.vpc_id),
         endpoint=None if endpoint is None else endpoint.id,
         ended=found.namesake,
+        owner=found.owner,
     )
 
 
@@ -94,11 +95,12 @@ def check_name(name: str, found: Discovery, now: datetime) -> None:
     if there.may_be_cleared:
         return
     if there.state is State.ENDED:
+        is_own, down = found.owner.owns(found.namesake.owners), command_line("down", name)
         raise UsageError(
             f"cluster {name} {there.text}; it cannot be cleared away yet, as a launch may be under way",
-            hint=f"{command_line('down', name)} clears it at once, --name gives another",
+            hint=f"{f'{down} clears it at once, ' if is_own else ''}--name gives another",
         )
-    raise already_there(name)
+    raise already_there(name, found.namesake.owners, found.owner)
 
 
 def choose_image(options: LaunchOptions, found: Discovery) -> Image:

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from dask_bake.models.cloud import Connect, Market, Role
 from dask_bake.models.ec2 import SecurityGroup
+from dask_bake.models.owner import shown, tagged_owners
 from dask_bake.models.tags import Tag, Tags
+from dask_bake.system.text import printable
 
 NUMBER = re.compile(r"[0-9]{1,6}")
 SCHEDULER_PORT = 8786
@@ -134,6 +136,23 @@ class Cluster:
     def endpoint(self) -> str | None:
         """The Instance Connect Endpoint's id, if that is the transport."""
         return self._tag(Tag.ENDPOINT, "") or None
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """The different owners in the tags of its resources; empty if no resource has the tag."""
+        nodes = [node.tags for node in (*self.nodes, *self.gone)]
+        return tagged_owners([*nodes, *(group.tags for group in self.groups)])
+
+    @property
+    def owner(self) -> str:
+        """The owner for people and programs: who launched it; "" if that is unknown."""
+        return shown(self.owners)
+
+    @property
+    def owner_arn(self) -> str:
+        """The ARN of the caller who launched it; "" if that is unknown."""
+        groups = (dict(group.tags).get(Tag.OWNER_ARN, "") for group in self.groups)
+        return printable(self._tag(Tag.OWNER_ARN, "") or next(filter(None, groups), ""), keep="")
 
     def _tag(self, key: str, default: str) -> str:
         nodes = (*self.nodes, *self.gone)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.models.cloud import CloudChoice, Connect
-from dask_bake.options.values import Pairs
+from dask_bake.options.values import DEFAULT_NAME, Pairs
 
 DEFAULT_TYPE = "m6i.2xlarge"
 
@@ -17,6 +17,7 @@ class LaunchOptions:
     Plain data without checks; ``parse`` builds checked objects.
 
     Args:
+        name: ``parse`` puts the user's name into the default.
         image_name: the environment of the image; ``None`` for that of dask-bake's own environment.yml.
         nprocs: ``None`` for auto: Dask's own rule for the instance type.
         nthreads: ``None`` for an equal share of the vCPUs.
@@ -24,7 +25,7 @@ class LaunchOptions:
         connect: ``None`` if not given; see ``way``.
     """
 
-    name: str = "dask"
+    name: str = DEFAULT_NAME
     count: int = 4
     image_name: str | None = None
     ami: str | None = None

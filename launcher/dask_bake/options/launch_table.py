@@ -53,7 +53,7 @@ def _switch(name: str, help_text: str, *, is_on: bool = False) -> Option:
 
 
 CLUSTER = (
-    Option("name", ("--name",), "NAME", values.string, "Cluster name. [default: dask]"),
+    Option("name", ("--name",), "NAME", values.string, "Cluster name. [default: dask-USER]"),
     Option("count", ("--count",), "N", values.integer, "Number of nodes, including the head. [default: 4]"),
     Option(
         "image_name",

@@ -9,12 +9,13 @@ from dask_bake.options.configuration import Configuration, resolve, sources_in_e
 from dask_bake.options.launch import CloudOptions, LaunchOptions
 from dask_bake.options.launch_table import OPTIONS
 from dask_bake.options.settings_table import CLOUD
-from dask_bake.options.values import OF_A_BAKE
+from dask_bake.options.values import OF_A_BAKE, default_name
+from dask_bake.system.user import login_name
 
 
 def launch_options(flags: Mapping[str, Any], configuration: Configuration) -> LaunchOptions:
     """Return the checked options of a launch: flag, then configuration, then default."""
-    values = resolve(OPTIONS, flags, configuration)
+    values = {"name": default_name(login_name()), **resolve(OPTIONS, flags, configuration)}
     with sources_in_errors(OPTIONS, flags, configuration):
         options = checked(LaunchOptions(**values))
     if OF_A_BAKE.fullmatch(options.name):

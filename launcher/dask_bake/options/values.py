@@ -6,6 +6,7 @@ Each parser takes the value and its origin (``--count``, ``DASK_BAKE__COUNT``), 
 import ipaddress
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -30,6 +31,15 @@ GROUP_ID = re.compile(r"sg-[0-9a-f]{8,17}")
 OF_A_BAKE = re.compile(r"image-[0-9a-f]{12}(?:-proof)?")
 """Names of a bake's temporary instances, found as a cluster only when given by name."""
 CLUSTER_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+DEFAULT_NAME, LONGEST_NAME = "dask", 32
+
+
+def default_name(login: str) -> str:
+    """Return the default cluster name of the user with that login name: ``dask-anna``; ``dask`` for none."""
+    name = login.rpartition("\\")[2].partition("@")[0].lower()
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    valid = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+    return f"{DEFAULT_NAME}-{valid}"[:LONGEST_NAME].rstrip("-") if valid else DEFAULT_NAME
 
 
 def integer(value: object, origin: str) -> int:

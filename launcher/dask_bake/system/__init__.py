@@ -12,6 +12,6 @@ pipe that shows its progress has gone.
 
 ``concurrency`` runs look-ups side by side in daemon threads, because each takes a round trip to AWS. ``disk``
 turns a full disk or a missing permission into an error that names the folder. ``files`` hashes files and
-packs them reproducibly; ``xdg`` finds the user's folders. ``text`` makes what others wrote, such as tags and
-consoles, safe for a terminal.
+packs them reproducibly; ``xdg`` finds the user's folders, ``user`` the user's name. ``text`` makes what
+others wrote, such as tags and consoles, safe for a terminal.
 """

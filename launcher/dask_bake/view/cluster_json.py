@@ -43,6 +43,8 @@ def cluster_document(
         "cloud": cluster.cloud,
         "region": cluster.region,
         "launch_id": cluster.launch_id,
+        "owner": cluster.owner or None,
+        "owner_arn": cluster.owner_arn or None,
         **state,
         "nodes_expected": cluster.size,
         "nprocs": cluster.nprocs,

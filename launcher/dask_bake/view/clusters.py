@@ -1,6 +1,7 @@
 """Views of clusters: a finished launch, connections, lists, one cluster and its time-outs."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from rich.console import Group, RenderableType
@@ -30,12 +31,12 @@ def ready_panel(
     flags: Sequence[str] = (),
 ) -> Panel:
     """Return the result of a launch: the cluster, how to use it, its cost if known, and its end."""
-    name = "" if cluster.name == "dask" else cluster.name
-    ssh, connect, down = (complete(cluster_command(each, name), flags) for each in ("ssh", "connect", "down"))
+    commands = (cluster_command(each, cluster.name) for each in ("ssh", "connect", "down"))
+    ssh, connect, down = (complete(each, flags) for each in commands)
     shell = ("On the head", Text(ssh, "bold"))
     there, threads = len(cluster.workers), registered * cluster.nthreads
     workers = f"{registered} on {layout.counted(there, 'node')}, {layout.counted(threads, 'thread')}"
-    call = python_call(*filter(None, [name]), flags=flags)
+    call = python_call(cluster.name, flags=flags)
     dask = (
         ("Scheduler", Text(scheduler_address(cluster), "cyan")),
         ("Workers", workers),
@@ -78,11 +79,13 @@ def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType
         return Text("There are no clusters.")
     found = [condition(cluster, now) for cluster in clusters]
     states = ("state",) if any(each.state is not State.UP for each in found) else ()
-    table = layout.table("cluster", "where", ">nodes", ">workers", "type", ">age", *states)
+    table = layout.table("cluster", "owner", "where", ">nodes", ">workers", "type", ">age", *states)
+    owners = short_names({cluster.owner for cluster in clusters})
     for cluster, its in zip(clusters, found, strict=True):
         running = sum(node.state == "running" for node in cluster.nodes)
         table.add_row(
             Text(cluster.name, "bold"),
+            Text(owners[cluster.owner]),
             Text(f"{cluster.cloud} {cluster.region}"),
             Text(f"{running} of {len(cluster.nodes)}" if running < len(cluster.nodes) else str(running)),
             Text(str(cluster.expected_workers)),
@@ -91,6 +94,13 @@ def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType
             *(Text(its.brief or str(its.state), CONDITION_STYLES.get(its.state, "")) for _ in states),
         )
     return table
+
+
+def short_names(owners: Collection[str]) -> dict[str, str]:
+    """Return each owner's name up to the ``@`` if no other has the same, else all of it; ``?`` for none."""
+    names = Counter(owner.partition("@")[0] for owner in owners)
+    short = {owner: name for owner in owners if names[name := owner.partition("@")[0]] == 1}
+    return {owner: short.get(owner) or owner or "?" for owner in owners}
 
 
 def cluster_view(
@@ -127,7 +137,7 @@ def timers_text(cluster: Cluster, timers: Sequence[ShutdownTimer], flags: Sequen
 
 
 def _summary(cluster: Cluster, registered: Mapping[str, int] | None, now: datetime, its: Condition) -> str:
-    where = f"  {cluster.cloud} {cluster.region}, "
+    where = f"  {cluster.cloud} {cluster.region}, owner {cluster.owner or '?'}, "
     if not cluster.nodes:
         return f"{where}{its.brief}"
     count = "?" if registered is None else str(sum(registered.values()))

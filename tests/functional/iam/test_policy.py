@@ -69,7 +69,7 @@ def launch(options: LaunchOptions = OPTIONS, *, dry_run: bool = False) -> int:
 def launch_to_down() -> None:
     launch(dry_run=True)
     assert launch() == 0
-    for command in (["ls"], ["status"], ["allow-me", "--cidr", "192.0.2.9/32"], ["down"]):
+    for command in (["ls"], ["status"], ["allow-me", "--cidr", "192.0.2.9/32"], ["down", "--yes"]):
         assert run(command) == 0
 
 
@@ -97,7 +97,7 @@ def test_an_option_needs_the_actions_that_the_policy_adds_for_it(aws, extra, opt
     aws.create_security_group(GroupName="storage", Description="of mine", VpcId=vpc["VpcId"])
     with recording() as requests:
         assert launch(replace(OPTIONS, **options)) == 0
-        assert run(["down"]) == 0
+        assert run(["down", "--yes"]) == 0
 
     assert needed(requests) <= permitted(Purpose.LAUNCH, extra)
     assert permitted(extra) - permitted(Purpose.LAUNCH) <= needed(requests)

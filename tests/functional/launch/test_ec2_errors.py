@@ -680,7 +680,7 @@ def test_teardown_retries_throttled_and_failed_requests(cloud, fault_row, action
 def test_a_failed_launch_is_torn_down_despite_throttling(cloud, fault_row, action):
     cloud.fault("error", "RunInstances", code="VcpuLimitExceeded", skip=1)
     cloud.fault(
-        "error", action, code="RequestLimitExceeded", times=4, skip=action == "DescribeSecurityGroups"
+        "error", action, code="RequestLimitExceeded", times=4, skip=2 * (action == "DescribeSecurityGroups")
     )
 
     with fault_row(

@@ -32,6 +32,7 @@ from dask_bake.options.parse import launch_options
 from dask_bake.ssh.keypair import new_key
 from dask_bake.view.terminal import Terminal
 from fakes import (
+    ARN,
     CLOUD,
     IMAGE,
     SUBNETS,
@@ -88,7 +89,8 @@ def flags(line: str) -> dict[str, object]:
 
 
 def options_of(line: str) -> LaunchOptions:
-    return launch_options(flags(line), {})
+    given = flags(line)
+    return launch_options({**given, "name": given["name"] or "dask"}, {})
 
 
 def plan_of(line: str) -> LaunchPlan:
@@ -159,6 +161,9 @@ def on_both(*lines: str) -> tuple[str, ...]:
     return tuple(f"{role}: {line}" for line in lines for role in ("head", "workers"))
 
 
+OWNER = ("tag dask-bake:owner=anna", f"tag dask-bake:owner-arn={ARN}")
+
+
 def group(name: str, cluster: str = "dask", vpc: str = "vpc-1") -> tuple[str, ...]:
     """Return the lines of a security group that is created."""
     lines = (
@@ -170,6 +175,7 @@ def group(name: str, cluster: str = "dask", vpc: str = "vpc-1") -> tuple[str, ..
         f"tag dask-bake:cluster={cluster}",
         "tag dask-bake:launch-id=launch1",
         "tag dask-bake:managed=true",
+        *OWNER,
     )
     return tuple(f"CreateSecurityGroup {name}: {line}" for line in lines)
 
@@ -418,6 +424,7 @@ CASES = (
             "ImportKeyPair dask-bake-dask: tag dask-bake:cluster=dask",
             "ImportKeyPair dask-bake-dask: tag dask-bake:launch-id=launch1",
             "ImportKeyPair dask-bake-dask: tag dask-bake:managed=true",
+            *(f"ImportKeyPair dask-bake-dask: {line}" for line in OWNER),
             "ImportKeyPair dask-bake-dask: tagged key-pair",
             *on_both("KeyName=dask-bake-dask", "tag dask-bake:without-dask=true"),
         ),

@@ -441,6 +441,12 @@ def test_moto_cannot_be_reset_from_outside(cloud):
     assert len(cloud.ec2.describe_instances()["Reservations"]) == 1
 
 
+def test_the_key_pair_is_that_of_the_account_s_root_user(cloud):
+    identity = cloud.client("sts").get_caller_identity()
+
+    assert (identity["Arn"], identity["Account"]) == ("arn:aws:iam::123456789012:root", "123456789012")
+
+
 def test_the_server_reports_the_caller_s_address_and_its_status(cloud):
     assert cloud.admin("GET", "caller") == "10.9.0.1"
     assert cloud.admin("GET", "status") == {"name": "test", "pid": 1}

@@ -10,6 +10,7 @@ from dask_bake.bake.lease import LEASE_EXPIRY, BakeLease
 from dask_bake.clusters.naming import group_name, moment
 from dask_bake.errors import BakeError
 from dask_bake.models.ec2 import Image
+from dask_bake.models.owner import Owner
 from dask_bake.models.tags import Tag
 from fakes import SUBNETS, FakeClock, FakeCloud, a_plan, head_of, hint_of
 
@@ -26,7 +27,7 @@ def test_a_lease_has_the_time_it_was_taken_not_the_start_of_the_bake():
     def now() -> datetime:
         return NOW + timedelta(seconds=clock.now)
 
-    lease = BakeLease(cloud, 64 * "0", "bake1", 600, lambda _: None, clock, sleep, now)
+    lease = BakeLease(cloud, 64 * "0", "bake1", Owner("anna"), 600, lambda _: None, clock, sleep, now)
     cloud.create_security_group(group_name(lease.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
 
     with lease.held(SUBNETS[0], "192.0.2.7/32") as group:

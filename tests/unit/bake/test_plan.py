@@ -10,7 +10,7 @@ from dask_bake.models.cloud import Architecture, Cloud
 from dask_bake.models.debian import TRIXIE
 from dask_bake.models.ec2 import Image
 from dask_bake.models.tags import Tag
-from fakes import SUBNETS, hint_of
+from fakes import ARN, SUBNETS, hint_of
 
 
 def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
@@ -35,6 +35,8 @@ def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
             "dask-bake:installer": "pip",
             "dask-bake:user": "admin",
             "dask-bake:python": "3.11.2",
+            "dask-bake:owner": "anna",
+            "dask-bake:owner-arn": ARN,
             "dask-bake:dask": "2026.8.0",
             "dask-bake:distributed": "2026.8.0",
             "dask-bake:numpy": "2.1",
@@ -44,6 +46,8 @@ def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
             "dask-bake:managed": "true",
             "dask-bake:cluster": f"image-{digest[:12]}",
             "dask-bake:role": "head",
+            "dask-bake:owner": "anna",
+            "dask-bake:owner-arn": ARN,
         },
         "security_group_id": "sg-0",
         "user_data_file": variables["user_data_file"],

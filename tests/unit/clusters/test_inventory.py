@@ -50,5 +50,35 @@ def test_no_cluster_or_several_are_wrong_use(there, name, message):
     assert caught.value.message == message
 
 
+def owned(**owners: str) -> FakeCloud:
+    """Return an EC2 with clusters of these owners."""
+    cloud = holding(*owners)
+    cloud.instances = [
+        replace(node, tags=(*node.tags, (Tag.OWNER, owner)) if owner else node.tags)
+        for node, owner in zip(cloud.instances, owners.values(), strict=True)
+    ]
+    return cloud
+
+
+def test_without_a_name_the_caller_s_only_cluster_is_found_among_others():
+    assert find(owned(docs="bob", taxi="anna", tips=""), CLOUD, None).name == "taxi"
+
+
+@pytest.mark.parametrize("owners", [{"docs": "anna", "taxi": "anna"}, {"docs": "bob", "taxi": ""}])
+def test_without_a_name_none_or_several_of_the_caller_s_are_wrong_use(owners):
+    with pytest.raises(UsageError, match="there is more than one cluster: docs, taxi"):
+        find(owned(**owners), CLOUD, None)
+
+
+def test_a_cluster_with_nodes_of_two_owners_is_not_the_caller_s():
+    cloud = owned(docs="anna", taxi="bob")
+    first = cloud.instances[0]
+    cloud.instances.append(replace(first, id="i-9", tags=(*first.tags[:-1], (Tag.OWNER, "bob"))))
+
+    assert find(cloud, CLOUD, "docs").owners == ("anna", "bob")
+    with pytest.raises(UsageError, match="there is more than one cluster"):
+        find(cloud, CLOUD, None)
+
+
 def test_the_list_includes_the_clusters_of_a_bake():
     assert [each.name for each in list_clusters(holding("docs", BAKING), CLOUD)] == ["docs", BAKING]

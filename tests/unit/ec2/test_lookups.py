@@ -1,5 +1,7 @@
 """Exact requests of the queries before a launch, and the values made of the responses."""
 
+from typing import NoReturn
+
 import boto3
 import pytest
 from botocore.config import Config
@@ -12,6 +14,7 @@ from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.models.ec2 import ConnectEndpoint, InstanceType, PlacementGroup, Quota, SecurityGroup, Subnet
+from fakes import ARN
 
 ONCE = Config(retries={"total_max_attempts": 1})
 PROFILE = {
@@ -94,11 +97,37 @@ def test_an_instance_profile_exists_or_not_or_is_unknown(account, code, known):
     assert ec2.has_instance_profile("s3-reader") is known
 
 
+def test_the_caller_s_arn_is_read_once(account):
+    ec2, answers = account
+    identity = {"Arn": ARN, "Account": "123456789012", "UserId": "AIDA"}
+    answers.append(lambda stub: stub.add_response("get_caller_identity", identity, {}))
+
+    assert [ec2.caller_arn(), ec2.caller_arn()] == [ARN, ARN]
+
+
+def test_a_caller_whose_arn_cannot_be_read_is_unknown(account):
+    ec2, answers = account
+    answers.append(lambda stub: stub.add_client_error("get_caller_identity", "AccessDenied"))
+
+    assert ec2.caller_arn() == ""
+
+
+def test_broken_credentials_are_no_unknown_caller():
+    def other(service: str) -> NoReturn:
+        raise UsageError("the AWS profile dev cannot be used", hint="aws sso login")
+
+    ec2 = Ec2(boto3.client("ec2", region_name="us-east-1"), sleep=[].append, other=other)
+
+    with pytest.raises(UsageError, match="the AWS profile dev cannot be used"):
+        ec2.caller_arn()
+
+
 def test_without_clients_of_other_services_their_values_are_unknown():
     client = boto3.client("ec2", region_name="us-east-1")
     ec2 = Ec2(client, sleep=[].append)
 
     assert (ec2.quota("L-1216C47A"), ec2.has_instance_profile("x"), ec2.prices) == (None, None, None)
+    assert ec2.caller_arn() == ""
 
 
 def test_a_key_pair_name_is_not_a_pattern(stubbed):

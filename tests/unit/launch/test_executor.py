@@ -1,5 +1,7 @@
 """A launch ends with a cluster whose workers have registered, or leaves nothing."""
 
+from dataclasses import replace
+
 import pytest
 
 from dask_bake.clusters.inventory import find, list_clusters
@@ -46,8 +48,15 @@ def test_all_workers_are_requested_in_one_call_with_the_head_s_address():
     start(cloud)
 
     head, workers = cloud.specs
-    groups = ["create_security_group", "authorize", "create_security_group", "authorize"]
-    assert cloud.calls[:6] == [*groups, "run_instances", "run_instances"]
+    begun = cloud.calls[:7]
+    assert sorted(begun[1:3]) == ["authorize", "groups"]
+    assert begun[:1] + begun[3:] == [
+        "create_security_group",
+        "create_security_group",
+        "authorize",
+        "run_instances",
+        "run_instances",
+    ]
     assert (head.count, workers.count) == (1, 2)
     assert "tcp://10.0.0.4:8786" in workers.user_data
     assert (head.security_group_ids, workers.security_group_ids) == (("sg-0", "sg-1"), ("sg-0",))
@@ -153,6 +162,18 @@ def test_a_name_in_use_is_refused_and_the_existing_cluster_is_unchanged():
 
     assert (cloud.instances, cloud.security_groups) == before
     assert connection.secrets
+
+
+def test_a_launch_into_another_vpc_that_keeps_the_name_is_unchanged():
+    theirs = FakeCloud()
+    start(theirs)
+    rival = replace(theirs.security_groups[0], vpc_id="vpc-9")
+    cloud = FakeCloud(security_groups=[rival])
+
+    with pytest.raises(BakeError, match="a cluster named dask already exists, or is being launched"):
+        start(cloud, plan=a_plan(launch_id="launch2"))
+
+    assert (cloud.security_groups, cloud.instances) == ([rival], [])
 
 
 def test_a_foreign_security_group_of_the_same_name_is_unchanged():

@@ -10,7 +10,7 @@ import pytest
 from dask.config import serialize
 
 from dask_bake.cli.main import run
-from dask_bake.commands.config import config_document, default
+from dask_bake.commands.config import config_document, default, rows
 from dask_bake.errors import UsageError
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST
@@ -19,6 +19,7 @@ from dask_bake.options.configuration import ConfiguredValue, find_setting, read_
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import launch_options
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
+from isolation import LOGIN_NAME
 
 HOME = Path(__file__).parents[3]
 SAMPLES = {
@@ -108,7 +109,7 @@ def test_entries_of_mappings_are_combined(tmp_path):
 def test_null_restores_the_default(tmp_path):
     configuration = read(tmp_path, "bake: {count: 9, spot: true}", DASK_BAKE__COUNT="None")
 
-    assert launch_options({}, configuration) == LaunchOptions(spot=True)
+    assert launch_options({}, configuration) == LaunchOptions(name=f"dask-{LOGIN_NAME}", spot=True)
 
 
 def test_short_variables_are_aliases_of_long_ones(tmp_path):
@@ -296,11 +297,15 @@ def test_config_shows_one_value(own, capsys):
 @pytest.mark.parametrize("key", SETTINGS)
 def test_the_help_states_the_default(key):
     """Compare with the field if that has a value; otherwise the help describes the default in words."""
-    stated, value = SETTINGS[key].default, default(key)
+    stated, value = SETTINGS[key].default.replace("USER", LOGIN_NAME), default(key)
     if SETTINGS[key].parse is values.boolean:
         assert (stated == key) is value is SETTINGS[key].is_on
     elif value not in (None, "", ()):
         assert SETTINGS[key].parse(stated, key) == value
+
+
+def test_the_default_name_is_shown_as_it_is_for_this_user():
+    assert ("name", f"dask-{LOGIN_NAME}", "default") in rows({})
 
 
 def test_the_json_document_has_the_defaults_of_a_launch():

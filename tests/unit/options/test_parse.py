@@ -17,7 +17,7 @@ def test_without_flags_and_configuration_options_have_their_defaults():
     assert launch_options({}, {}) == LaunchOptions(
         count=4,
         nprocs=1,
-        name="dask",
+        name="dask-tester",
         type=("m6i.2xlarge",),
         ami=None,
         file=None,
@@ -27,13 +27,13 @@ def test_without_flags_and_configuration_options_have_their_defaults():
 
 
 def test_a_flag_sets_its_option():
-    assert launch_options({"allow_mismatch": True}, {}) == LaunchOptions(allow_mismatch=True)
+    assert launch_options({"name": "taxi"}, {}) == LaunchOptions(name="taxi")
 
 
 def test_a_flag_overrides_the_configuration_which_overrides_the_default():
     options = launch_options({"count": 9, "nprocs": None, "tag": ()}, configured(count=5, nprocs=8))
 
-    assert (options.count, options.nprocs, options.name) == (9, 8, "dask")
+    assert (options.count, options.nprocs, options.name) == (9, 8, "dask-tester")
 
 
 def test_a_flag_can_turn_off_a_configured_switch():

@@ -46,6 +46,25 @@ def test_a_value_is_parsed(parse, written, parsed):
     assert parse(written, "--it") == parsed
 
 
+@pytest.mark.parametrize(
+    ("login", "name"),
+    [
+        ("anna", "dask-anna"),
+        ("Anna.Müller", "dask-anna-muller"),
+        ("EXAMPLE\\anna", "dask-anna"),
+        ("anna@example.com", "dask-anna"),
+        ("_svc-ci_", "dask-svc-ci"),
+        ("42", "dask-42"),
+        ("a" * 26 + "-bc", "dask-" + "a" * 26),
+        ("中文", "dask"),
+        ("", "dask"),
+    ],
+)
+def test_the_default_name_has_the_user_and_is_valid(login, name):
+    assert values.default_name(login) == name
+    assert values.check_name(name) == name
+
+
 def test_a_tilde_is_the_home_directory(monkeypatch):
     monkeypatch.setenv("HOME", "/home/me")
 

@@ -8,6 +8,7 @@ import pytest
 
 from dask_bake.clusters.auto_shutdown import ShutdownTimer
 from dask_bake.errors import UsageError
+from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.cluster_json import cluster_document
@@ -23,12 +24,12 @@ def test_the_result_of_a_launch_shows_how_to_use_and_how_to_end_the_cluster():
         "╭─  dask is ready after 5.9 s  ────────────────────────────────────────────────╮\n"
         "│ Scheduler    tcp://10.0.0.4:8786                                             │\n"
         "│ Workers      4 on 2 nodes, 16 threads                                        │\n"
-        "│ On the head  dask-bake ssh                                                   │\n"
+        "│ On the head  dask-bake ssh --name dask                                       │\n"
         "│              then ipython, and: from distributed import Client; c = Client() │\n"
-        "│ From here    from dask_bake.api import connect; c = connect()                │\n"
-        "│ Dashboard    dask-bake connect                                               │\n"
+        '│ From here    from dask_bake.api import connect; c = connect("dask")          │\n'
+        "│ Dashboard    dask-bake connect dask                                          │\n"
         "│              forwards it and JupyterLab to this machine                      │\n"
-        "│ End it       dask-bake down                                                  │\n"
+        "│ End it       dask-bake down dask                                             │\n"
         "╰──────────────────────────────────────────────────────────────────────────────╯"
     )
 
@@ -38,18 +39,6 @@ def test_a_cluster_is_shown_with_the_cost_of_its_instances():
 
     assert "Its instances cost $0.65 an hour." in text.splitlines()
     assert "cost" not in rendered(clusters.cluster_view(CLUSTER, None, NOW))
-
-
-def test_commands_name_a_cluster_that_is_not_the_default():
-    text = rendered(clusters.ready_panel(a_cluster(a_plan(name="taxi")), registered=4, seconds=5))
-
-    for words in (
-        "dask-bake ssh --name taxi",
-        "dask-bake connect taxi",
-        "dask-bake down taxi",
-        'connect("taxi")',
-    ):
-        assert words in text
 
 
 def test_the_cost_and_the_end_are_shown_if_they_are_known():
@@ -68,12 +57,12 @@ def test_a_cluster_without_dask_shows_its_nodes():
     assert rendered(clusters.ready_panel(cluster, registered=0, seconds=5.94)) == (
         "╭─  dask is ready after 5.9 s  ────────────────────────────────────────────────╮\n"
         "│ Nodes        3, without Dask                                                 │\n"
-        "│ On the head  dask-bake ssh                                                   │\n"
-        "│ End it       dask-bake down                                                  │\n"
+        "│ On the head  dask-bake ssh --name dask                                       │\n"
+        "│ End it       dask-bake down dask                                             │\n"
         "╰──────────────────────────────────────────────────────────────────────────────╯"
     )
     assert rendered(clusters.cluster_view(cluster, None, NOW)) == (
-        "dask  aws us-east-1, up 60 min, without Dask\n"
+        "dask  aws us-east-1, owner ?, up 60 min, without Dask\n"
         "#   role     instance   address    state     workers\n"
         "────────────────────────────────────────────────────\n"
         "0   head     i-0        10.0.0.4   running\n"
@@ -90,10 +79,52 @@ def test_a_cluster_without_dask_has_no_addresses():
 
 def test_the_list_has_a_line_for_each_cluster():
     assert rendered(clusters.clusters_table([CLUSTER], NOW)) == (
-        "cluster   where           nodes   workers   type             age\n"
-        "────────────────────────────────────────────────────────────────\n"
-        "dask      aws us-east-1       3         4   m6i.2xlarge   60 min"
+        "cluster   owner   where           nodes   workers   type             age\n"
+        "────────────────────────────────────────────────────────────────────────\n"
+        "dask      ?       aws us-east-1       3         4   m6i.2xlarge   60 min"
     )
+
+
+def of(owner: str, name: str = "dask") -> Cluster:
+    """Return a cluster with this tag of its owner."""
+    cluster = a_cluster(a_plan(name=name))
+    nodes = tuple(replace(node, tags=(*node.tags, (Tag.OWNER, owner))) for node in cluster.nodes)
+    return replace(cluster, nodes=nodes)
+
+
+def test_the_list_names_owners_in_short_unless_two_have_the_same_name():
+    found = [of("anna@example.com", "dask-anna"), of("bob@a", "taxi"), of("bob@b", "tips")]
+
+    assert rendered(clusters.clusters_table(found, NOW)) == (
+        "cluster     owner   where           nodes   workers   type             age\n"
+        "──────────────────────────────────────────────────────────────────────────\n"
+        "dask-anna   anna    aws us-east-1       3         4   m6i.2xlarge   60 min\n"
+        "taxi        bob@a   aws us-east-1       3         4   m6i.2xlarge   60 min\n"
+        "tips        bob@b   aws us-east-1       3         4   m6i.2xlarge   60 min"
+    )
+
+
+def test_the_longest_name_stays_whole_at_80_columns():
+    name = "dask-maximiliane-von-hohenfels-x"
+
+    for line in rendered(clusters.clusters_table([of("m" * 64, name)], NOW)).splitlines():
+        assert len(line) <= 80
+
+
+def test_an_owner_is_shown_and_documented_or_unknown():
+    mine = of("anna@laptop")
+
+    assert "owner anna@laptop, up 60 min" in rendered(clusters.cluster_view(mine, None, NOW))
+    assert "owner ?, up 60 min" in rendered(clusters.cluster_view(CLUSTER, None, NOW))
+    assert cluster_document(mine)["owner"] == "anna@laptop"
+    assert (cluster_document(CLUSTER)["owner"], cluster_document(CLUSTER)["owner_arn"]) == (None, None)
+
+
+def test_owners_that_somebody_else_tagged_are_shown_on_one_line():
+    hostile = of("\x1b[2J\nanna" + "x" * 300)
+
+    assert hostile.owner == "?[2J?anna" + "x" * 54 + "…"
+    assert "\x1b" not in rendered(clusters.clusters_table([hostile], NOW))
 
 
 def test_an_empty_list_of_clusters():
@@ -102,7 +133,7 @@ def test_an_empty_list_of_clusters():
 
 def test_a_cluster_shows_its_nodes_and_their_workers():
     assert rendered(clusters.cluster_view(CLUSTER, {"10.0.0.5": 2, "10.0.0.6": 1}, NOW)) == (
-        "dask  aws us-east-1, up 60 min, 3 of 4 workers registered\n"
+        "dask  aws us-east-1, owner ?, up 60 min, 3 of 4 workers registered\n"
         "#   role     instance   address    state     workers\n"
         "────────────────────────────────────────────────────\n"
         "0   head     i-0        10.0.0.4   running\n"

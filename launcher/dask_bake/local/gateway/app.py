@@ -20,10 +20,12 @@ from dask_bake.local.gateway.fault_gate import FaultGate, ServiceRequest
 from dask_bake.local.gateway.public_s3 import IsPublic, as_anonymous, is_allowed
 from dask_bake.local.gateway.refusals import refused_signature, s3_error
 from dask_bake.local.gateway.request_log import RequestLog
-from dask_bake.local.query_protocol import Refusal, error_response, read_request
+from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID
+from dask_bake.local.query_protocol import Refusal, error_response, items, read_request
 from dask_bake.local.signature import Authorization, SignatureError, proof
 from dask_bake.local.storage.base_image import BaseImages
 
+STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 SAMPLES_PATH = "/dask-data"
 ADMIN_PATH = "/_dask_bake/"
 WITHOUT_FAULTS_PATH = "/_dask_bake/ec2"
@@ -154,6 +156,8 @@ class Gateway:
     def _answer_other(self, request: ServiceRequest, environ: dict[str, Any], body: bytes) -> Response:
         if request.action == "GetServiceQuota" and request.parameters.get("ServiceCode") == "ec2":
             return self._ec2_api.quotas.answer(request.region, request.parameters.get("QuotaCode", ""))
+        if (request.service, request.action) == ("sts", "GetCallerIdentity"):
+            return _caller_identity()
         chunks, status, headers = run_wsgi_app(
             self._services[request.service], {**environ, "wsgi.input": io.BytesIO(body)}, buffered=True
         )
@@ -164,6 +168,18 @@ class Gateway:
         if environ["PATH_INFO"].startswith(SAMPLES_PATH):
             self._load_samples()
         return lambda _, start_response: self._s3(environ, start_response)
+
+
+def _caller_identity() -> Response:
+    """Return the response to GetCallerIdentity: the key pair is that of the account's root user."""
+    account = DEFAULT_ACCOUNT_ID
+    result = items({"Arn": f"arn:aws:iam::{account}:root", "UserId": account, "Account": account})
+    body = (
+        f'<GetCallerIdentityResponse xmlns="{STS_NAMESPACE}"><GetCallerIdentityResult>{result}'
+        "</GetCallerIdentityResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata>"
+        "</GetCallerIdentityResponse>"
+    )
+    return Response(body, mimetype="text/xml")
 
 
 def _with_bucket_in_path(environ: dict[str, Any]) -> dict[str, Any]:
