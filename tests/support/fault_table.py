@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 
 import click
@@ -66,8 +67,12 @@ def recorded(folder: Path = RECORDED) -> list[Row]:
     return [Row(**json.loads(path.read_text())) for path in folder.glob("*.json")]
 
 
-def told_in(folder: Path = TESTS) -> dict[str, Place]:
-    """Return the string literals of tests that use ``fault_row``, with the first place of each."""
+@cache
+def told_in(folder: Path = TESTS) -> Mapping[str, Place]:
+    """Return the string literals of tests that use ``fault_row``, with the first place of each.
+
+    The files are parsed once in a process.
+    """
     found: dict[str, Place] = {}
     for path in sorted(folder.rglob("*.py")):
         text = path.read_text()
