@@ -12,6 +12,7 @@ from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import DISK_SPACE_NEEDED, StagedImage
+from dask_bake.environment.installers import ENVIRONMENT_FILE
 from dask_bake.errors import LeftoverError, NotReadyError, unexpected
 from dask_bake.events import Note, Notify, Phases
 from dask_bake.hints import command_line
@@ -40,12 +41,15 @@ class Build:
     now: Callable[[], datetime]
 
     def bring(self) -> int:
-        """Fill the payload and return the size of the packages."""
+        """Fill the payload and return the size of the packages.
+
+        environment.yml stays here: no script reads it, and an index in it can have a password.
+        """
         installer, template = self.context.installer, self.staged.template
         with explain_disk_errors(template, needed=DISK_SPACE_NEEDED):
             payload = pack_rootfs(template)
             (payload / "manifest.json").write_text(manifest.render(self.staged.manifest))
-            for name in installer.files:
+            for name in installer.files.keys() - {ENVIRONMENT_FILE}:
                 (payload / name).write_bytes((template / name).read_bytes())
         return installer.bring(payload, self.notify)
 

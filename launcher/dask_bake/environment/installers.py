@@ -22,6 +22,9 @@ from dask_bake.models.debian import NEWEST, OLDEST
 from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import add_file
 
+ENVIRONMENT_FILE = "environment.yml"
+"""Name of the requested environment among the input files."""
+
 
 class Installer(Protocol):
     """Packs all that a script in the image needs to install the environment offline."""
@@ -40,7 +43,7 @@ class Installer(Protocol):
 
     @property
     def files(self) -> Mapping[str, bytes]:
-        """Return the input files of the installation, by their names in the payload."""
+        """Return the input files of the installation by name; all but environment.yml are in the payload."""
 
     def bring(self, payload: Path, notify: Notify) -> int:
         """Put the packages into the payload and return their size in bytes."""
@@ -139,7 +142,7 @@ def rattler_wheel(text: str, architecture: Architecture) -> Package:
 def _inputs(environment: Environment) -> dict[str, bytes]:
     variables = environment.variables
     return {
-        "environment.yml": environment.text,
+        ENVIRONMENT_FILE: environment.text,
         **({"variables.env": variables_file(variables)} if variables else {}),
     }
 

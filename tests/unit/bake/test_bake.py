@@ -48,7 +48,6 @@ def test_packer_runs_in_the_staged_folder_with_the_payload(bench: Bench) -> None
     assert bench.packer.staged == [
         "dask.pkr.hcl",
         "environment.yml",
-        "payload/environment.yml",
         "payload/manifest.json",
         "payload/pip.lock",
         "payload/rootfs.tar",
