@@ -1,14 +1,16 @@
 #!/usr/bin/env bash
 # Install the locked wheels, if the environment has any, into /opt/dask from the uploaded ones. Without conda packages,
-# the environment is a virtual one of the base image's Python.
+# the environment is a virtual one of the base image's Python, or of the uploaded one, which goes to /opt/python.
 set -euo pipefail
 
-payload=$DASK_BAKE_PAYLOAD
+root=${DASK_BAKE_ROOT:-} # tests set it to a folder
+payload=$root$DASK_BAKE_PAYLOAD
 test -e "$payload/wheels.tar" || exit 0
 echo "PHASE: install wheels"
-prefix=/opt/dask
+prefix=$root/opt/dask
+own=$root/opt/python
 owner=${SUDO_USER:-root}
-wheels=/var/tmp/dask-bake-wheels
+wheels=$root/var/tmp/dask-bake-wheels
 
 rm -rf "$wheels"
 install -d -o "$owner" -m 0755 "$wheels"
@@ -17,14 +19,32 @@ rm "$payload/wheels.tar"
 
 if [ ! -d "$prefix/conda-meta" ]; then
     wanted=$(sed -n 's/^# python: //p' "$payload/pip.lock")
-    found=$(python3 -c 'import platform; print(platform.python_version())')
+    python=python3
+    if [ -e "$payload/python.tar.gz" ]; then
+        # The same archive as was locked; root owns its files, and nobody else can write them.
+        digest=$(sed -n 's/^# interpreter: [^ ]* //p' "$payload/pip.lock")
+        echo "$digest  $payload/python.tar.gz" | sha256sum --check --strict --status || {
+            echo "wheels: the archive of Python $wanted is not the one in pip.lock" >&2
+            exit 1
+        }
+        rm -rf "$own"
+        install -d -m 0755 "$own"
+        tar --extract --gzip --no-same-owner --strip-components 1 --file "$payload/python.tar.gz" --directory "$own"
+        chmod -R go-w "$own"
+        rm "$payload/python.tar.gz"
+        python=$own/bin/python${wanted%.*}
+    fi
+    found=$("$python" -IBc 'import platform; print(platform.python_version())')
     if [ "${found%.*}" != "${wanted%.*}" ]; then
         echo "wheels: pip.lock is for Python $wanted, the base image has $found: choose another --base" >&2
         exit 1
     fi
+    if [ "$python" != python3 ]; then # as in 40-compile.sh: no node can write its bytecode
+        "$python" -IBm compileall -q -j 0 --invalidation-mode unchecked-hash "$own/lib/python${wanted%.*}" >/dev/null || true
+    fi
     rm -rf "$prefix"
     install -d -o "$owner" -m 0755 "$prefix"
-    runuser -u "$owner" -- python3 -m venv --without-pip "$prefix"
+    runuser -u "$owner" -- "$python" -m venv --without-pip "$prefix"
 fi
 pip=(-m pip)
 if ! "$prefix/bin/python" -B -c 'import pip' 2>/dev/null; then # -B: the owner could not replace root's bytecode

@@ -1,6 +1,7 @@
 """Run a bake's scripts on a folder instead of an instance's root."""
 
 import os
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ SITE = f"opt/dask/lib/python{sys.version_info.major}.{sys.version_info.minor}/si
 PROGRAMS = {
     "cloud-init": 'rm -rf "$DASK_BAKE_ROOT"/var/lib/cloud/*',
     "journalctl": "",
-    "runuser": 'test "$1 $2 $3" = "-u dask --" && shift 3 && exec "$@"',
+    "runuser": 'test "$1 $3" = "-u --" && shift 3 && exec "$@"',
     "sshd": 'test ! -e "$DASK_BAKE_ROOT/etc/ssh/wrong"',
     "sync": "",
     "systemctl": "",
@@ -38,7 +39,12 @@ def run_script(name: str, root: Path, *words: str) -> "subprocess.CompletedProce
         put(programs, program, f"#!/bin/sh\n{line}\n").chmod(0o755)
     return subprocess.run(
         ["bash", "-euo", "pipefail", str(PACKER / "scripts" / name), *words],
-        env={"PATH": f"{programs}:{os.defpath}", "DASK_BAKE_ROOT": str(root), "DASK_BAKE_PAYLOAD": PAYLOAD},
+        env={
+            "PATH": f"{programs}:{os.defpath}",
+            "DASK_BAKE_ROOT": str(root),
+            "DASK_BAKE_PAYLOAD": PAYLOAD,
+            "SUDO_USER": pwd.getpwuid(os.getuid()).pw_name,
+        },
         cwd=root,
         capture_output=True,
         text=True,

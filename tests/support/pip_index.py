@@ -1,6 +1,9 @@
-"""Wheels and sources for tests, and a folder of them as an index of pip's."""
+"""Wheels, sources and Pythons for tests, and a folder of them as an index of pip's."""
 
 import hashlib
+import json
+import re
+import sys
 import tarfile
 import zipfile
 from collections.abc import Sequence
@@ -92,3 +95,47 @@ def write_index(folder: Path, *, algorithm: str = "sha256") -> Path:
 
 def _fragment(path: Path, algorithm: str) -> str:
     return f"#{algorithm}={hashlib.new(algorithm, path.read_bytes()).hexdigest()}" if algorithm else ""
+
+
+def make_pythons(folder: Path, *versions: str, machine: str = "x86_64") -> Path:
+    """Archives as uv downloads them, of a Python that is a shell script; return uv's list of them.
+
+    ``UV_PYTHON_DOWNLOADS_JSON_URL`` takes the list.
+    """
+    folder.mkdir(exist_ok=True)
+    listed = {}
+    for version in versions:
+        number = re.match(r"(\d+)\.(\d+)\.(\d+)(.*)", version)
+        assert number is not None
+        minor = f"{number[1]}.{number[2]}"
+        archive = folder / f"cpython-{version}-{machine}-install_only.tar.gz"
+        with tarfile.open(archive, "w:gz") as tar:
+            for path, text in (
+                (f"python/bin/python{minor}", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'),
+                # uv changes paths in it.
+                (
+                    f"python/lib/python{minor}/_sysconfigdata__linux_{machine}-linux-gnu.py",
+                    "# system configuration generated and used by the sysconfig module\n"
+                    f"build_time_vars = {{'VERSION': '{version}'}}\n",
+                ),
+            ):
+                member = tarfile.TarInfo(path)
+                member.size, member.mode = len(text), 0o775
+                tar.addfile(member, BytesIO(text.encode()))
+        listed[f"cpython-{version}-linux-{machine}-gnu"] = {
+            "name": "cpython",
+            "arch": {"family": machine, "variant": None},
+            "os": "linux",
+            "libc": "gnu",
+            "major": int(number[1]),
+            "minor": int(number[2]),
+            "patch": int(number[3]),
+            "prerelease": number[4],
+            "url": archive.as_uri(),
+            "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+            "variant": None,
+            "build": "20260101",
+        }
+    listing = folder / "downloads.json"
+    listing.write_text(json.dumps(listed))
+    return listing

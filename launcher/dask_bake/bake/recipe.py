@@ -45,7 +45,8 @@ class Recipe:
             ("base_image", self.base_image),
             ("installer", self.installer),
         )
-        inputs = tuple(sorted((*own, *self.inputs)))
+        brought = (("interpreter", str(lock.interpreter)),) if lock.interpreter else ()
+        inputs = tuple(sorted((*own, *brought, *self.inputs)))
         return Manifest(self.digest, lock.python, inputs, self.files, lock.packages)
 
     def _content(self) -> dict[str, object]:

@@ -54,8 +54,9 @@ def stage_image(options: BakeOptions, context: BakeContext) -> Iterator[StagedIm
 
 
 def default_base(installer: Installer) -> DebianRelease:
-    """Return the release to install an environment on: what pip installs needs the release's own Python."""
-    found = release_with(installer.lock.python) if installer.name == "pip" else None
+    """Return the release to install an environment on: the one whose Python pip needs, else the newest."""
+    lock = installer.lock
+    found = release_with(lock.python) if installer.name == "pip" and lock.interpreter is None else None
     return found or NEWEST
 
 
@@ -77,10 +78,12 @@ def base_image(options: BakeOptions, ec2: BakeApi, installer: Installer) -> Imag
             hint=f"--arch {image.architecture}, or another --base",
         )
     release = release_of_image(image.name)
-    if release and installer.name == "pip" and release.python_minor != minor(installer.lock.python):
+    lock = installer.lock
+    runs_pip = installer.name == "pip" and lock.interpreter is None
+    if release and runs_pip and release.python_minor != minor(lock.python):
         raise UsageError(
             f"--base {image.id} is {release} with Python {release.python_minor},"
-            f" and the environment is locked for {minor(installer.lock.python)}",
+            f" and the environment is locked for {minor(lock.python)}",
             hint=f"--base {default_base(installer).name}, or the dependency python={release.python_minor}",
         )
     return image

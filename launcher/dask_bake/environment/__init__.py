@@ -19,5 +19,5 @@ Open ``resolve`` first: ``prepare`` returns the installer of an environment, wit
 
 A lock holds neither passwords nor tokens, because the image contains it. conda brings its own Python, and
 conda.lock fits every base image. pip installs for the base image's own Python, so that there is a pip.lock
-for each of these versions.
+for each of these versions, or for a build of uv's, which the lock names and the payload contains.
 """

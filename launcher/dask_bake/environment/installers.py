@@ -10,6 +10,7 @@ from dask_bake.environment.conda.channels import Channels
 from dask_bake.environment.conda.download import fetch as fetch_archives
 from dask_bake.environment.conda.solve import CondaLock
 from dask_bake.environment.pip.download import fetch as fetch_wheels
+from dask_bake.environment.pip.interpreter import bring as bring_interpreter
 from dask_bake.environment.pip.requirement_files import for_resolvers
 from dask_bake.environment.pip.target import Target
 from dask_bake.environment.pip_lock import REQUIREMENT, Lock, Package, parse_lock
@@ -51,7 +52,10 @@ class Installer(Protocol):
 
 @dataclass(frozen=True)
 class PipInstaller:
-    """Installer of the wheels in pip.lock, packed in payload/wheels.tar."""
+    """Installer of the wheels in pip.lock, packed in payload/wheels.tar.
+
+    With them comes payload/python.tar.gz, if the lock names a build of Python.
+    """
 
     environment: Environment
     text: str
@@ -70,8 +74,12 @@ class PipInstaller:
         return {**_inputs(self.environment), "pip.lock": self.text.encode()}
 
     def bring(self, payload: Path, notify: Notify) -> int:
-        """Pack the wheels into wheels.tar and return their size."""
-        return _pack_wheels(self.lock, self.environment, self.folder, payload, self.cache, notify)
+        """Pack the wheels into wheels.tar, add the Python of the lock, and return the size of both."""
+        lock, size = self.lock, 0
+        if lock.interpreter is not None:
+            pythons, archive = self.cache.with_name("pythons"), payload / "python.tar.gz"
+            size = bring_interpreter(lock.interpreter, pythons, self.folder, archive, notify)
+        return size + _pack_wheels(lock, self.environment, self.folder, payload, self.cache, notify)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,9 @@ from dask_bake.errors import BakeError
 REQUIREMENT = re.compile(r"(?P<name>\S+)==(?P<version>\S+) --hash=sha256:(?P<sha256>[0-9a-f]{64})")
 SOURCE = re.compile(r"# source: (?P<name>\S+) (?P<source>.+)")
 INPUT = re.compile(r"# input: (?P<sha256>[0-9a-f]{64}) (?P<path>.+)")
+INTERPRETER = re.compile(
+    r"# interpreter: (?P<name>cpython-\d+\.\d+\.\d+-linux-\w+-gnu) (?P<sha256>[0-9a-f]{64})"
+)
 HEADER = re.compile(r"# (?P<key>environment|python|platform): (?P<value>.+)")
 
 
@@ -26,6 +29,22 @@ class Package:
 
 
 @dataclass(frozen=True)
+class Interpreter:
+    """A build of CPython by uv's name of it, ``cpython-3.12.12-linux-x86_64-gnu``, and its archive's hash."""
+
+    name: str
+    sha256: str
+
+    @property
+    def version(self) -> str:
+        """Return its version: ``3.12.12``."""
+        return self.name.split("-")[1]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sha256}"
+
+
+@dataclass(frozen=True)
 class Lock:
     """Every package of an environment, resolved for one Python on one platform.
 
@@ -35,6 +54,7 @@ class Lock:
     Args:
         sources: what the wheels of some packages are made of, by the packages' names.
         inputs: hashes of files and folders that the environment names, by their paths relative to it.
+        interpreter: the Python that the image gets; ``None`` for the base image's own, or conda's.
     """
 
     environment: str
@@ -43,6 +63,7 @@ class Lock:
     packages: tuple[Package, ...]
     sources: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping[str, str] = field(default_factory=dict)
+    interpreter: Interpreter | None = None
 
     def version(self, name: str) -> str:
         """Return the version of a package; empty if the lock does not have it."""
@@ -55,9 +76,12 @@ def parse_lock(text: str) -> Lock:
     packages: list[Package] = []
     sources: dict[str, str] = {}
     inputs: dict[str, str] = {}
+    interpreter = None
     for line in text.splitlines():
         if header := HEADER.fullmatch(line):
             headers[header["key"]] = header["value"]
+        elif brought := INTERPRETER.fullmatch(line):
+            interpreter = Interpreter(**brought.groupdict())
         elif source := SOURCE.fullmatch(line):
             sources[source["name"]] = source["source"]
         elif found := INPUT.fullmatch(line):
@@ -70,7 +94,8 @@ def parse_lock(text: str) -> Lock:
             )
     if missing := [key for key in ("environment", "python", "platform") if key not in headers]:
         raise BakeError(f"pip.lock does not say its {', '.join(missing)}", hint="run dask-bake lock")
-    return Lock(**headers, packages=tuple(packages), sources=sources, inputs=inputs)
+    listed = tuple(packages)
+    return Lock(**headers, packages=listed, sources=sources, inputs=inputs, interpreter=interpreter)
 
 
 def render_lock(lock: Lock) -> str:
@@ -80,6 +105,7 @@ def render_lock(lock: Lock) -> str:
         f"# environment: {lock.environment}",
         f"# python: {lock.python}",
         f"# platform: {lock.platform}",
+        *([f"# interpreter: {lock.interpreter}"] if lock.interpreter else []),
         *(f"# input: {sha256} {path}" for path, sha256 in sorted(lock.inputs.items())),
         *(f"# source: {name} {source}" for name, source in sorted(lock.sources.items())),
     ]

@@ -70,7 +70,7 @@ BAKE = (
         ("--base",),
         "BASE",
         values.base_image,
-        "debian-12, debian-13, or an AMI ID. [default: the Debian release with the environment's Python]",
+        "debian-12, debian-13 or an AMI ID. [default: the one with the environment's Python, else debian-13]",
     ),
     Option(
         "type",

@@ -15,7 +15,7 @@ from dask_bake.environment.request import Directories, read_request
 from dask_bake.environment.resolve import prepare
 from dask_bake.errors import BakeError
 from dask_bake.models.cloud import InstallerChoice
-from pip_index import make_project, make_wheel
+from pip_index import make_project, make_pythons, make_wheel
 
 DATA = Path(__file__).parents[2] / "data" / "environments"
 FILES = sorted(DATA.glob("*.yml"))
@@ -103,8 +103,16 @@ def served(channels: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def pythons(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_pythons(tmp_path_factory.mktemp("pythons"), "3.12.4")
+
+
 @pytest.fixture
-def home(tmp_path: Path, wheels: Path, served: Served, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(
+    tmp_path: Path, wheels: Path, pythons: Path, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(pythons))
     monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     monkeypatch.setenv("PIP_FIND_LINKS", str(wheels))
@@ -152,4 +160,4 @@ def test_there_are_forty_of_them_and_what_they_come_to() -> None:
     outcomes = [expected(file) for file in FILES]
     assert len(FILES) >= 40
     assert sum(each["conda"] == "locked" for each in outcomes) == 29
-    assert sum(each["pip"] == "locked" for each in outcomes) == 23
+    assert sum(each["pip"] == "locked" for each in outcomes) == 24

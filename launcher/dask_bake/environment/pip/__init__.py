@@ -11,5 +11,6 @@ Open ``resolve`` first: it returns the packages that requirements give on a targ
 - ``requirement_files`` reads what a lock depends on besides environment.yml: ``-r FILE``, options for the
   index, and the content of folders.
 - ``build`` makes wheels of what has none: folders, git repositories, source archives.
+- ``interpreter`` has uv download a Python that the base image lacks.
 - ``download`` fetches locked wheels into a cache, in folders named by their hashes.
 """

@@ -1,0 +1,79 @@
+"""Environments that 30-wheels.sh makes of the base image's Python, or of an uploaded one."""
+
+import hashlib
+import platform
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from image_scripts import PAYLOAD, put, run_script
+from pip_index import make_pythons
+
+VERSION = platform.python_version()
+MINOR = "{}.{}".format(*sys.version_info)
+
+
+@pytest.fixture
+def image(tmp_path: Path) -> Path:
+    """An image with a payload of one wheel: a pip that writes where it runs, and installs nothing."""
+    root = tmp_path / "image"
+    (root / "opt").mkdir(parents=True)
+    payload = root / PAYLOAD.lstrip("/")
+    payload.mkdir(parents=True)
+    wheel = tmp_path / "pip-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr(
+            "pip/__main__.py", f"import sys; open({str(tmp_path / 'pip')!r}, 'w').write(sys.prefix)"
+        )
+    with tarfile.open(payload / "wheels.tar", "w") as tar:
+        tar.add(wheel, wheel.name)
+    archive = next(make_pythons(tmp_path / "pythons", VERSION).parent.glob("*.tar.gz"))
+    archive.rename(payload / "python.tar.gz")
+    return root
+
+
+def put_lock(root: Path, digest: str, version: str = VERSION) -> None:
+    text = f"# python: {version}\n# interpreter: cpython-{version}-linux-x86_64-gnu {digest}\n"
+    put(root, f"{PAYLOAD}/pip.lock", text)
+
+
+def archive_of(root: Path) -> Path:
+    return root / PAYLOAD.lstrip("/") / "python.tar.gz"
+
+
+def test_the_uploaded_python_is_unpacked_for_root_and_the_environment_is_made_of_it(
+    image: Path, tmp_path: Path
+) -> None:
+    put_lock(image, hashlib.sha256(archive_of(image).read_bytes()).hexdigest())
+    put(image, "opt/python/old")
+    done = run_script("30-wheels.sh", image)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "pip").read_text() == str(image / "opt/dask")
+    python = image / f"opt/python/bin/python{MINOR}"
+    assert python.stat().st_mode & 0o777 == 0o755
+    assert not (image / "opt/python/old").exists()
+    assert not archive_of(image).exists()
+    (library,) = (image / f"opt/python/lib/python{MINOR}/__pycache__").iterdir()
+    assert library.read_bytes()[4:8] == b"\1\0\0\0"  # never compiled again on a node (PEP 552)
+
+
+def test_another_archive_than_the_locked_one_ends_the_build(image: Path) -> None:
+    put_lock(image, "0" * 64)
+    done = run_script("30-wheels.sh", image)
+
+    assert done.returncode == 1
+    assert done.stderr == f"wheels: the archive of Python {VERSION} is not the one in pip.lock\n"
+    assert not (image / "opt/python").exists()
+
+
+def test_without_an_uploaded_python_the_base_needs_the_locked_one(image: Path) -> None:
+    archive_of(image).unlink()
+    put_lock(image, "0" * 64, "3.99.1")
+    done = run_script("30-wheels.sh", image)
+
+    assert done.returncode == 1
+    assert "wheels: pip.lock is for Python 3.99.1, the base image has 3." in done.stderr
