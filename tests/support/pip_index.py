@@ -111,7 +111,7 @@ def make_pythons(folder: Path, *versions: str, machine: str = "x86_64") -> Path:
         archive = folder / f"cpython-{version}-{machine}-install_only.tar.gz"
         with tarfile.open(archive, "w:gz") as tar:
             for path, text in (
-                (f"python/bin/python{minor}", f'#!/bin/sh\nexec "{sys.executable}" "$@"\n'),
+                (f"python/bin/python{minor}", f'#!/bin/sh\n: >"$0.used"\nexec "{sys.executable}" "$@"\n'),
                 # uv changes paths in it.
                 (
                     f"python/lib/python{minor}/_sysconfigdata__linux_{machine}-linux-gnu.py",

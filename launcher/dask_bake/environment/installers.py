@@ -160,7 +160,7 @@ def _pack_wheels(
 ) -> int:
     wheels = fetch_wheels(
         lock.packages,
-        Target(lock.python, lock.platform, NEWEST.glibc),
+        Target(lock.python, lock.platform, NEWEST.glibc, lock.interpreter),
         cache,
         notify,
         sources=lock.sources,

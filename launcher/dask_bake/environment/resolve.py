@@ -101,7 +101,7 @@ def _pip(request: Request, notify: Notify) -> PipInstaller:
             target = Target(release.python, machine, release.glibc)
         else:
             interpreter = _bring_python(request, notify)
-            target = Target(interpreter.version, machine)
+            target = Target(interpreter.version, machine, interpreter=interpreter)
         found = resolve(wanted.requirements, target, folder=request.folder, cache=cache, notify=notify)
         sha256, python = request.environment.sha256, target.python
         lock = Lock(sha256, python, machine, found.packages, found.sources, found.inputs, interpreter)

@@ -1,12 +1,14 @@
 """Wheels of what has none: folders, git repositories and source archives, built on this machine."""
 
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from dask_bake.environment.names import normalized_name, without_secrets
 from dask_bake.environment.pip.host_pip import Run, build_with_uv, find_uv, options, run_pip
+from dask_bake.environment.pip.interpreter import program
 from dask_bake.environment.pip.requirement_files import index_options, with_secrets
 from dask_bake.environment.pip.target import Target, version_of
 from dask_bake.environment.pip_lock import Package
@@ -76,13 +78,17 @@ class Workshop:
             command = ["download", f"--dest={place}", *options(target), *tail]
         else:
             command = ["wheel", f"--wheel-dir={place}", *tail]
+        python = sys.executable
+        if target.interpreter is not None and target.builds_run:
+            pythons = self.cache.with_name("pythons")
+            python = str(program(target.interpreter, pythons, self.folder, notify))
         try:
             if self.pip is not None:
                 self.pip(command, place, notify)
             elif is_path and Path(wanted).is_dir() and find_uv():
-                build_with_uv(Path(wanted), place, notify)
+                build_with_uv(Path(wanted), place, notify, python=python)
             else:
-                run_pip(command, place, notify, within=self.folder)
+                run_pip(command, place, notify, within=self.folder, python=python)
         except BakeError as error:
             why = error.message.split("\n")
             raise BakeError(

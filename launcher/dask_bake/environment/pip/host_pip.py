@@ -32,9 +32,20 @@ WIDTH = "10000"
 Run = Callable[[Sequence[str], Path, Notify], None]
 
 
-def run_pip(arguments: Sequence[str], folder: Path, notify: Notify, *, within: Path | None = None) -> None:
-    """Run pip with a folder for temporary files; raise its last lines if it fails."""
-    pip = pip_command()
+def run_pip(
+    arguments: Sequence[str],
+    folder: Path,
+    notify: Notify,
+    *,
+    within: Path | None = None,
+    python: str = sys.executable,
+) -> None:
+    """Run pip with a folder for temporary files; raise its last lines if it fails.
+
+    Args:
+        python: the Python that pip runs in.
+    """
+    pip = pip_command(python)
     if pip is None:
         raise BakeError(f"{sys.executable} has no pip", hint=f"{sys.executable} -m ensurepip")
     environ = user_settings().for_pip(os.environ)
@@ -44,10 +55,10 @@ def run_pip(arguments: Sequence[str], folder: Path, notify: Notify, *, within: P
         raise _pip_error(arguments[0], lines)
 
 
-def pip_command() -> list[str] | None:
+def pip_command(python: str = sys.executable) -> list[str] | None:
     """Return the command of this Python's pip, or of one that uv brings; ``None`` without both."""
     if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
+        return [sys.executable, "-m", "pip", *([f"--python={python}"] if python != sys.executable else [])]
     uv = find_uv()
     if uv is None:
         return None
@@ -57,7 +68,7 @@ def pip_command() -> list[str] | None:
         "--no-project",
         "--isolated",
         "--with=pip",
-        f"--python={sys.executable}",
+        f"--python={python}",
         "python",
         "-m",
         "pip",
@@ -159,11 +170,11 @@ def options(target: Target) -> list[str]:
     ]
 
 
-def build_with_uv(project: Path, place: Path, notify: Notify) -> None:
+def build_with_uv(project: Path, place: Path, notify: Notify, *, python: str = sys.executable) -> None:
     """Build the wheel of a project's folder into a place; uv does it several times faster than pip."""
     settings = user_settings()
     environ = {"SOURCE_DATE_EPOCH": BUILD_EPOCH, **settings.for_uv(os.environ)}
-    options = ["--wheel", f"--out-dir={place}", f"--python={sys.executable}", *settings.uv_flags]
+    options = ["--wheel", f"--out-dir={place}", f"--python={python}", *settings.uv_flags]
     quiet = ("--no-progress", "--color=never")
     code, lines = run_lines([find_uv() or "uv", "build", *options, *quiet, str(project)], environ, notify)
     if code:

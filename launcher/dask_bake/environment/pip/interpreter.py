@@ -21,14 +21,17 @@ from dask_bake.environment.pip_lock import Interpreter
 from dask_bake.environment.proxies import proxy_of
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Notify
+from dask_bake.models.debian import minor
 from dask_bake.system.disk import explain_disk_errors
 from dask_bake.system.files import sha256_of
 
 DISK_SPACE_NEEDED = 300 << 20
-"""For the archive, and for what uv unpacks of it for a moment."""
+"""For the archive, and for what uv unpacks of it."""
 MIRROR_HINT = "UV_PYTHON_INSTALL_MIRROR can name a mirror of uv's builds"
 RELEASE = re.compile(r"\d+(\.\d+){2}")
 SUFFIX = ".tar.gz"
+INSTALLED = "installed"
+"""The folder in the cache where uv unpacks what it downloads."""
 FAILED_URL = re.compile(r"error sending request for url \((?P<url>[^)\s]+)\)")
 
 
@@ -69,11 +72,10 @@ def download(name: str, cache: Path, folder: Path, notify: Notify) -> Interprete
     """
     with explain_disk_errors(cache, needed=DISK_SPACE_NEEDED):
         cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as place:
-            archives = Path(place, "archives")
-            words = ("install", name, f"--install-dir={place}/pythons", "--no-bin")
+        with tempfile.TemporaryDirectory(dir=cache, prefix="download-") as archives:
+            words = ("install", name, f"--install-dir={cache / INSTALLED}", "--no-bin", "--reinstall")
             _run_uv(words, folder, notify, archives=archives)
-            archive = next(archives.glob(f"*{SUFFIX}"), None)
+            archive = next(Path(archives).glob(f"*{SUFFIX}"), None)
             if archive is None:
                 raise BakeError(f"uv kept no archive of {name}", hint="update uv")
             found = Interpreter(name, sha256_of(archive))
@@ -106,6 +108,18 @@ def bring(interpreter: Interpreter, cache: Path, folder: Path, destination: Path
     return destination.stat().st_size
 
 
+def program(interpreter: Interpreter, cache: Path, folder: Path, notify: Notify) -> Path:
+    """Return the path of that Python as uv unpacked it here, with which wheels are built.
+
+    Raises:
+        BakeError: if it has to be downloaded, and cannot be.
+    """
+    path = cache / INSTALLED / interpreter.name / "bin" / f"python{minor(interpreter.version)}"
+    if not path.exists():
+        download(interpreter.name, cache, folder, notify)
+    return path
+
+
 def _cached(cache: Path, interpreter: Interpreter) -> Path:
     return cache / f"{interpreter.sha256}{SUFFIX}"
 
@@ -116,15 +130,15 @@ def _run_uv(
     notify: Notify,
     *,
     output: Path | None = None,
-    archives: Path | None = None,
+    archives: str = "",
 ) -> None:
     """Run ``uv python`` with the user's settings, or raise its reason."""
     uv = find_uv()
     if uv is None:
         raise BakeError("there is no uv on this machine", hint="pip install uv")
     environ = user_settings().for_uv(os.environ)
-    if archives is not None:
-        environ = {**environ, "UV_PYTHON_CACHE_DIR": str(archives)}
+    if archives:
+        environ = {**environ, "UV_PYTHON_CACHE_DIR": archives}
     code, lines = run_lines(
         [uv, "python", *words, "--color=never"], environ, notify, within=folder, output=output
     )

@@ -7,6 +7,7 @@ from functools import lru_cache
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
+from dask_bake.environment.pip_lock import Interpreter
 from dask_bake.models.debian import OLDEST, RUNNING_PYTHON, minor
 
 OLD_NAMES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
@@ -22,11 +23,13 @@ class Target:
     Args:
         platform: Linux's name for the processor architecture.
         glibc: the version of the image's C library.
+        interpreter: the build of Python that the image gets, if it is not the base image's own.
     """
 
     python: str
     platform: str
     glibc: tuple[int, int] = OLDEST.glibc
+    interpreter: Interpreter | None = None
 
     @property
     def uv_platform(self) -> str:
@@ -48,8 +51,10 @@ class Target:
         """Return whether compiled code that is built on this machine runs on the target."""
         name, version = platform.libc_ver()
         is_older = name == "glibc" and tuple(map(int, version.split(".")[:2])) <= self.glibc
-        same = minor(self.python) == RUNNING_PYTHON and platform.machine() == self.platform
-        return same and platform.system() == "Linux" and is_older
+        has_python = self.interpreter is not None or minor(self.python) == RUNNING_PYTHON
+        return (
+            has_python and platform.machine() == self.platform and platform.system() == "Linux" and is_older
+        )
 
     def rank(self, wheel: str) -> int | None:
         """Return how well a wheel fits, by its file name: 0 is best; ``None`` if it does not."""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Event, Note
 from dask_bake.models.cloud import Architecture, InstallerChoice
 from dask_bake.models.debian import BOOKWORM, NEWEST, TRIXIE, DebianRelease
-from pip_index import make_pythons, make_wheel
+from pip_index import make_project, make_pythons, make_wheel
 
 pytestmark = pytest.mark.skipif(find_uv() is None, reason="uv downloads them")
 
@@ -166,13 +167,30 @@ def test_the_payload_has_the_archive_which_is_downloaded_again_if_it_is_gone(
     found = project.prepare().lock.interpreter
     assert found is not None
     cache, archive = tmp_path / "cache/pythons", tmp_path / "python.tar.gz"
-    assert sorted(path.name for path in cache.iterdir()) == [f"{found.sha256}.tar.gz"]
+    assert sorted(path.name for path in cache.iterdir()) == [f"{found.sha256}.tar.gz", "installed"]
     for damage in ("", "damaged"):
         (cache / f"{found.sha256}.tar.gz").write_text(damage)
         assert bring(found, cache, tmp_path, archive, [].append) == archive.stat().st_size
         assert sha256(archive) == found.sha256
     shutil.rmtree(cache)
     assert bring(found, cache, tmp_path, archive, [].append) > 0
+
+
+@pytest.mark.parametrize("source", ["-e ./rides", "./rides-1.0.tar.gz"])
+def test_wheels_of_projects_are_built_by_the_build_that_is_locked(
+    source: str, project: Project, tmp_path: Path
+) -> None:
+    make_project(tmp_path / "rides", "rides")
+    with tarfile.open(tmp_path / "rides-1.0.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "rides", "rides-1.0")
+    project.file.write_text(
+        f"dependencies: ['python=3.12', dask, distributed, {{pip: [{json.dumps(source)}]}}]\n"
+    )
+    lock = project.prepare().lock
+    assert lock.interpreter is not None
+    assert lock.version("rides") == "1.0"
+    used = tmp_path / f"cache/pythons/installed/{BUILD}/bin/python3.12.used"
+    assert used.exists()
 
 
 def test_a_build_that_changed_since_it_was_locked_is_refused(tmp_path: Path) -> None:
@@ -207,7 +225,7 @@ def test_the_archive_of_another_hash_is_refused_and_not_kept(
     monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(listing))
     with pytest.raises(BakeError, match="the archive does not have the SHA-256 that uv knows"):
         download(BUILD, tmp_path / "cache", tmp_path, [].append)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["installed"]
 
 
 WAYS = "UV_PYTHON_INSTALL_MIRROR can name a mirror of uv's builds; else"
