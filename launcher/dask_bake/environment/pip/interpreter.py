@@ -151,6 +151,8 @@ def _reason(lines: Sequence[str]) -> str:
     text = "\n".join(lines)
     if "Hash mismatch" in text:
         return "the archive does not have the SHA-256 that uv knows"
+    if "offline Python installation" in text:
+        return "UV_OFFLINE keeps uv from downloading it"
     last = next((line for line in reversed(lines) if line.strip()), "uv ended without a reason")
     why = re.sub(r"^(error|cause): | \(os error \d+\)$", "", last.strip())
     if unreachable := FAILED_URL.search(text):

@@ -239,6 +239,7 @@ WAYS = "UV_PYTHON_INSTALL_MIRROR can name a mirror of uv's builds; else"
             "127.0.0.1 does not answer: Connection refused",
         ),
         ({"UV_PYTHON_DOWNLOADS": "never"}, "uv cannot download it: Python downloads are not allowed"),
+        ({"UV_OFFLINE": "1", "UV_PYTHON_DOWNLOADS_JSON_URL": ""}, "UV_OFFLINE keeps uv from downloading it"),
         ({"UV_PYTHON_DOWNLOADS_JSON_URL": "/nowhere"}, "uv cannot download it: "),
     ],
 )
