@@ -34,10 +34,18 @@ class _Attributes(ctypes.Structure):
     )
 
 
-def can_map(folder: Path, release: str = os.uname().release) -> bool:
-    """Return whether layers in the folder, or where it will be, can be mounted with mapped owners."""
+def can_map(folder: Path, release: str = os.uname().release, user_id: int | None = None) -> bool:
+    """Return whether layers in the folder, or where it will be, can be mounted with mapped owners.
+
+    Only root can try that: for another user, the release of the kernel decides.
+
+    Args:
+        user_id: user that asks; None is this process's.
+    """
     if not overlays_mapped_layers(release):
         return False
+    if (os.geteuid() if user_id is None else user_id) != 0:
+        return True
     existing = next(each for each in (folder, *folder.parents) if each.exists())
     try:
         os.close(_mapped_tree(existing, first_user("0.0.0.0")))  # noqa: S104 - any range will do
