@@ -229,9 +229,10 @@ def _missing() -> tuple[Finding, ...]:
 
 
 def _weaker(settings: Settings) -> tuple[Finding, ...]:
-    if can_map(settings.root):
+    folder = next((each for each in (settings.layers, settings.instances) if not can_map(each)), None)
+    if folder is None:
         return ()
-    what = f"all instances have the same users of this machine: layers in {settings.root} cannot be mapped"
+    what = f"all instances have the same users of this machine: owners in {folder} cannot be mapped"
     return (Finding(NOTE, what, "Linux 5.19 or newer, and ext4, XFS or Btrfs, give each its own"),)
 
 

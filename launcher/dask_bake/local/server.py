@@ -112,7 +112,8 @@ def serve(settings: Settings) -> Iterator[Network]:
         bases = BaseImages(store, region=DEFAULT_REGION, publish=ec2.images.publish)
         firewall_sync = FirewallSync(network.bridge, ec2.instances.all)
         stack.callback(firewall_sync.close)
-        users = first_user if can_map(settings.root) else lambda _: OFFSET
+        maps_owners = can_map(settings.layers) and can_map(settings.instances)
+        users = first_user if maps_owners else lambda _: OFFSET
         hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot, users=users)
         stack.callback(hypervisor.end_all)
         api, gateway = _gateway(settings, credentials, network, ec2, hypervisor, firewall_sync, bases)

@@ -146,7 +146,8 @@ def test_a_launch_whose_instances_cannot_be_read_names_what_may_be_left(aws, clo
     assert document["error"].startswith(SENTENCE)
     assert "something may be left that costs money:" in document["error"]
     assert "whatever is tagged dask-bake:cluster=dask-tester" in document["error"]
-    assert document["hint"].startswith("dask-bake down dask-tester --cloud aws; report it with the traceback in ")
+    down = "dask-bake down dask-tester --cloud aws"
+    assert document["hint"].startswith(f"{down}; report it with the traceback in ")
     assert "Traceback" not in shown.err
     assert everything(aws) != []
 

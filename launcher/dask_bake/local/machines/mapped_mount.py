@@ -55,7 +55,7 @@ def can_map(folder: Path, release: str = os.uname().release, user_id: int | None
 
 
 @contextmanager
-def mapped(folder: Path, target: Path, users: int) -> Iterator[Path]:
+def mapped(folder: Path, target: Path, users: int) -> Iterator[None]:
     """Mount a folder at another one while the block runs; layers belong to users from ``users`` on there.
 
     The mount is detached at the end, so that nobody removes the folder's content by it.
@@ -70,7 +70,7 @@ def mapped(folder: Path, target: Path, users: int) -> Iterator[Path]:
     finally:
         os.close(tree)
     try:
-        yield target
+        yield
     finally:
         if _libc().umount2(os.fsencode(target), MNT_DETACH):
             raise _last_error()

@@ -68,9 +68,9 @@ class MachineSpec:
     users: int = OFFSET
 
     @property
-    def common(self) -> Path:
-        """The folder of all trees of the machine."""
-        return Path(os.path.commonpath([self.directory, *self.layers]))
+    def shared(self) -> Path:
+        """The folder of the layers."""
+        return Path(os.path.commonpath([layer.parent for layer in self.layers]))
 
     @property
     def host_end(self) -> str:
@@ -103,20 +103,18 @@ class MachineSpec:
         return self.directory / "root"
 
 
-def mount_command(spec: MachineSpec, seen_at: Path) -> list[str]:
+def mount_command(spec: MachineSpec, layers: Path, own: Path) -> list[str]:
     """Return the command that mounts a machine's layers as one tree.
 
     Args:
-        seen_at: where ``spec.common`` is mounted with the owners that the machine sees. Paths are relative to
-            it, as mount(8) accepts 256 characters at most.
+        layers: path of ``spec.shared`` from the machine's folder. It is relative, as mount(8) accepts 256
+            characters at most.
+        own: path of the machine's folder itself.
     """
-    layers, upper, work = (
-        [str(path.relative_to(spec.common)) for path in paths]
-        for paths in (reversed(spec.layers), [spec.upper], [spec.directory / "work"])
-    )
-    options = f"lowerdir={':'.join(layers)},upperdir={upper[0]},workdir={work[0]}"
+    lower = ":".join(str(layers / path.relative_to(spec.shared)) for path in reversed(spec.layers))
+    options = f"lowerdir={lower},upperdir={own / 'upper'},workdir={own / 'work'}"
     mount = ["mount", "-t", "overlay", "overlay", "-o", options, str(spec.root)]
-    return ["env", f"--chdir={seen_at}", *mount]
+    return ["env", f"--chdir={spec.directory}", *mount]
 
 
 def boot_command(spec: MachineSpec) -> list[str]:
@@ -225,11 +223,12 @@ def _start(spec: MachineSpec, network: Network) -> "subprocess.Popen[str]":
 
 def _mount(spec: MachineSpec) -> None:
     if spec.users == OFFSET:
-        run(mount_command(spec, spec.common))
+        run(mount_command(spec, Path(os.path.relpath(spec.shared, spec.directory)), Path()))
         return
-    # overlayfs keeps the mapped mount for itself.
-    with mapped(spec.common, spec.directory / "mapped", spec.users) as seen_at:
-        run(mount_command(spec, seen_at))
+    layers, own = spec.directory / "ro", spec.directory / "rw"
+    # Two mounts, as layers and machines may be on different file systems. overlayfs keeps them for itself.
+    with mapped(spec.shared, layers, spec.users), mapped(spec.directory, own, spec.users):
+        run(mount_command(spec, Path(layers.name), Path(own.name)))
 
 
 def _watch(machine: Machine, on_end: Callable[[], None]) -> None:

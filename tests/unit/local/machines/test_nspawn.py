@@ -27,17 +27,23 @@ SPEC = MachineSpec(
 )
 
 
-def test_layers_are_mounted_newest_first_below_a_writable_one():
-    own = "instances/i-0123456789abcdef0"
-    assert mount_command(SPEC, Path("/mapped")) == [
+@pytest.mark.parametrize(
+    ("layers", "own", "options"),
+    [
+        ("ro", "rw", "lowerdir=ro/dask:ro/base,upperdir=rw/upper,workdir=rw/work"),
+        ("../../layers", ".", "lowerdir=../../layers/dask:../../layers/base,upperdir=upper,workdir=work"),
+    ],
+)
+def test_layers_are_mounted_newest_first_below_a_writable_one(layers, own, options):
+    assert mount_command(SPEC, Path(layers), Path(own)) == [
         "env",
-        "--chdir=/mapped",
+        f"--chdir={SPEC.directory}",
         "mount",
         "-t",
         "overlay",
         "overlay",
         "-o",
-        f"lowerdir=layers/dask:layers/base,upperdir={own}/upper,workdir={own}/work",
+        options,
         f"{SPEC.directory}/root",
     ]
 
