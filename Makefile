@@ -54,7 +54,7 @@ test-rest: setup ## run the tests of test-all that test leaves out
 	@$(TIERS) slow
 
 .PHONY: test-fast
-test-fast: $(INSTALLED) ## run the tests that need neither root nor a network: three minutes
+test-fast: $(INSTALLED) ## run the tests that need neither root nor a network: five minutes
 	@$(TIERS) quick
 
 .PHONY: flaky
