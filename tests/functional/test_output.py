@@ -83,14 +83,35 @@ def test_piped_output_is_not_cut_to_the_columns_of_the_environment(columns, tmp_
     assert any(f"name={name}" in line and config in line for line in ended.stdout.decode().splitlines())
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize("arguments", [["config", "--json"], ["--help"]], ids=" ".join)
+def test_an_output_without_a_reader_ends_quietly(arguments, unbuffered):
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-m", "dask_bake", *arguments],
+            env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "PYTHONUNBUFFERED": unbuffered},
+            stdout=writer,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    finally:
+        os.close(writer)
+
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
 @pytest.mark.parametrize(
     "arguments", [["config"], ["config", "--json"], ["iam-policy"], ["--help"]], ids=" ".join
 )
-def test_an_output_on_a_full_disk_is_one_sentence(arguments):
+def test_an_output_on_a_full_disk_is_one_sentence(arguments, unbuffered):
     with Path("/dev/full").open("wb") as full:
         ended = subprocess.run(
             [sys.executable, "-m", "dask_bake", *arguments],
-            env={**os.environ, "PYTHONPATH": str(HOME / "launcher")},
+            env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "PYTHONUNBUFFERED": unbuffered},
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,

@@ -79,6 +79,8 @@ def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = 
     invocation = Invocation(is_json="--json" in takewhile(lambda word: word != "--", words))
     try:
         result = cli.main(args=words, prog_name="dask-bake", standalone_mode=False, obj=invocation)
+        if not _is_written():
+            return 1
     except click.UsageError as error:
         return _print_usage_error(error, invocation)
     except (click.Abort, KeyboardInterrupt) as error:
@@ -96,6 +98,19 @@ def run(arguments: Sequence[str] | None = None, *, at_end: Callable[[], None] = 
             _record(found, f"dask-bake {words[0] if words else ''}")
         return _print_error(found, invocation)
     return result if isinstance(result, int) else 0
+
+
+def _is_written() -> bool:
+    """Write what is buffered for stdout, and return whether it still has a reader.
+
+    At the interpreter's end an error would be a traceback.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        return False
+    return True
 
 
 def _record(error: BakeError, command: str) -> None:

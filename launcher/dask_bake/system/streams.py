@@ -21,19 +21,25 @@ class OutputError(OSError):
 
 
 class ReportingStream:
-    """A text stream that raises ``OutputError``; a pipe whose reader is gone stays a ``BrokenPipeError``."""
+    """A text stream that raises ``OutputError``; a pipe whose reader is gone stays a ``BrokenPipeError``.
+
+    After the error it leads to /dev/null, so that the interpreter does not fail at its end for the same
+    reason.
+    """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, text: str) -> int:
         """Write the text."""
-        with _output_errors():
+        if text == "":
+            return 0  # click asks in this way whether the stream takes text, and ignores errors
+        with _output_errors(self._stream):
             return self._stream.write(text)
 
     def flush(self) -> None:
         """Write what is buffered."""
-        with _output_errors():
+        with _output_errors(self._stream):
             self._stream.flush()
 
     def __getattr__(self, name: str) -> Any:
@@ -54,7 +60,7 @@ class TolerantStream:
         try:
             return self._stream.write(text)
         except OSError:
-            self._discard_output()
+            _discard_output(self._stream)
             return len(text)
 
     def flush(self) -> None:
@@ -62,24 +68,27 @@ class TolerantStream:
         try:
             self._stream.flush()
         except OSError:
-            self._discard_output()
+            _discard_output(self._stream)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 
-    def _discard_output(self) -> None:
-        # The rest of the stream's buffer goes to the same descriptor.
-        with suppress(OSError, ValueError):
-            devnull = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(devnull, self._stream.fileno())
-            os.close(devnull)
-
 
 @contextmanager
-def _output_errors() -> Iterator[None]:
+def _output_errors(stream: TextIO) -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
+        _discard_output(stream)
         raise
     except OSError as error:
+        _discard_output(stream)
         raise OutputError(error.errno, error.strerror) from error
+
+
+def _discard_output(stream: TextIO) -> None:
+    """Lead the stream to /dev/null, with what is in its buffer."""
+    with suppress(OSError, ValueError):
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, stream.fileno())
+        os.close(devnull)
