@@ -4,18 +4,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import IO
 
 import pytest
 
 HOME = Path(__file__).parents[2]
 
 
-def output_of(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[bytes]":
+def output_of(
+    *arguments: str, stdout: int | IO[bytes] = subprocess.PIPE, **environ: str
+) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run(
         [sys.executable, "-m", "dask_bake", *arguments],
         env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), **environ},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         check=False,
     )
 
@@ -89,18 +93,11 @@ def test_an_output_without_a_reader_ends_quietly(arguments, unbuffered):
     reader, writer = os.pipe()
     os.close(reader)
     try:
-        ended = subprocess.run(
-            [sys.executable, "-m", "dask_bake", *arguments],
-            env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "PYTHONUNBUFFERED": unbuffered},
-            stdout=writer,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = output_of(*arguments, stdout=writer, PYTHONUNBUFFERED=unbuffered)
     finally:
         os.close(writer)
 
-    assert (ended.returncode, ended.stderr) == (1, "")
+    assert (ended.returncode, ended.stderr) == (1, b"")
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
@@ -109,17 +106,10 @@ def test_an_output_without_a_reader_ends_quietly(arguments, unbuffered):
 )
 def test_an_output_on_a_full_disk_is_one_sentence(arguments, unbuffered):
     with Path("/dev/full").open("wb") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "dask_bake", *arguments],
-            env={**os.environ, "PYTHONPATH": str(HOME / "launcher"), "PYTHONUNBUFFERED": unbuffered},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
+        ended = output_of(*arguments, stdout=full, PYTHONUNBUFFERED=unbuffered)
 
     assert ended.returncode == 1
-    assert ended.stderr.splitlines()[-2:] == [
+    assert ended.stderr.decode().splitlines()[-2:] == [
         "Error: the output cannot be written: No space left on device",
         "Hint: free disk space, or redirect the output to another place",
     ]

@@ -120,12 +120,16 @@ def test_the_dashboard_and_jupyter_answer_through_the_tunnel(cloud, cluster):
     try:
         lines = iter(process.stdout.readline, "")
         addresses = json.loads("".join(itertools.takewhile(lambda line: line != "}\n", lines)) + "}")
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        with pytest.raises(urllib.error.HTTPError, match="403") as caught:
             urllib.request.urlopen(addresses["dashboard"].partition("?")[0], timeout=30)
-        assert a_browser().open(addresses["dashboard"], timeout=30).status == 200
-        assert urllib.request.urlopen(addresses["jupyter"], timeout=60).status == 200
-        with pytest.raises(urllib.error.HTTPError, match="403"):
+        caught.value.close()
+        with a_browser().open(addresses["dashboard"], timeout=30) as response:
+            assert response.status == 200
+        with urllib.request.urlopen(addresses["jupyter"], timeout=60) as response:
+            assert response.status == 200
+        with pytest.raises(urllib.error.HTTPError, match="403") as caught:
             urllib.request.urlopen(addresses["jupyter"].split("/lab")[0] + "/api/contents", timeout=30)
+        caught.value.close()
     finally:
         process.terminate()
         process.communicate(timeout=30)

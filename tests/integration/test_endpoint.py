@@ -34,5 +34,6 @@ def test_another_user_can_neither_open_them_nor_use_the_endpoint(cloud):
 
 def test_a_web_page_is_refused(cloud):
     request = urllib.request.Request(SETTINGS.url, headers={"Origin": "https://evil.example"})
-    with pytest.raises(urllib.error.HTTPError, match="403"):
+    with pytest.raises(urllib.error.HTTPError, match="403") as caught:
         urllib.request.urlopen(request)
+    caught.value.close()

@@ -53,12 +53,12 @@ class Invocation:
 
     @property
     def has_changed(self) -> bool:
-        """Whether the command has asked AWS to create, change or remove something."""
+        """True once the command has asked AWS to create, change or remove something."""
         return any(terminal.has_changed for terminal in self.terminals)
 
     @property
     def has_result(self) -> bool:
-        """Whether the command has written JSON to stdout."""
+        """True once the command has written JSON to stdout."""
         return any(terminal.has_written for terminal in self.terminals)
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
@@ -100,9 +100,6 @@ class Terminal:
         except SystemExit as error:
             # rich raises it when nobody reads the pipe.
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
-        except OSError:
-            _discard_stdout()
-            raise
 
     def write_json(self, document: object) -> None:
         """Write the document to stdout as JSON."""
@@ -110,7 +107,7 @@ class Terminal:
 
     @property
     def has_changed(self) -> bool:
-        """Whether an operation that creates, changes or removes something was called; dry runs do not."""
+        """True once an operation that creates, changes or removes something was called, not as a dry run."""
         return any(":" not in call and not call.startswith(READING) for call in self.calls)
 
     def write(self, text: str) -> None:
@@ -154,9 +151,3 @@ def _stdout() -> TextIO:
     if stdout is None:  # The shell has closed it.
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     return stdout
-
-
-def _discard_stdout() -> None:
-    """Redirect stdout to /dev/null, since flushing it again when Python exits would fail again."""
-    with suppress(OSError, ValueError, AttributeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
