@@ -16,18 +16,18 @@ class BakeError(Exception):
     Args:
         message: what failed, with the value that was wrong.
         hint: the command or change that helps.
+        defect: the unexpected exception that caused the error, if one did.
     """
 
     exit_code = 1
     may_have_happened = False
     """True if the operation may have succeeded despite the error."""
-    defect: Exception | None = None
-    """The unexpected exception that caused the error, if one did."""
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: str, *, hint: str | None = None, defect: Exception | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.defect = defect
 
 
 class UsageError(BakeError):
@@ -94,11 +94,16 @@ class LeftoverError(BakeError):
 def merge_errors(errors: Sequence[BakeError]) -> LeftoverError:
     """Merge several errors into one, with each of their hints about leftovers once."""
     hints = [error.hint for error in errors if isinstance(error, LeftoverError)]
-    merged = LeftoverError(
-        "\n".join(error.message for error in errors), hint="; ".join(dict.fromkeys(filter(None, hints)))
+    return LeftoverError(
+        "\n".join(error.message for error in errors),
+        hint="; ".join(dict.fromkeys(filter(None, hints))),
+        defect=first_defect(errors),
     )
-    merged.defect = next((error.defect for error in errors if error.defect is not None), None)
-    return merged
+
+
+def first_defect(errors: Sequence[BakeError]) -> Exception | None:
+    """Return the unexpected exception behind the first of the errors that has one."""
+    return next((error.defect for error in errors if error.defect is not None), None)
 
 
 def unexpected(error: Exception, *, left: str = "") -> BakeError:
@@ -110,6 +115,4 @@ def unexpected(error: Exception, *, left: str = "") -> BakeError:
     if isinstance(error, BakeError):
         return error
     text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":.")
-    found = BakeError(f"{text[:LONGEST_TEXT]}; this is a defect in dask-bake{left}")
-    found.defect = error
-    return found
+    return BakeError(f"{text[:LONGEST_TEXT]}; this is a defect in dask-bake{left}", defect=error)

@@ -13,7 +13,7 @@ from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import DISK_SPACE_NEEDED, StagedImage
 from dask_bake.environment.installers import ENVIRONMENT_FILE
-from dask_bake.errors import LeftoverError, NotReadyError, unexpected
+from dask_bake.errors import LeftoverError, NotReadyError, first_defect, unexpected
 from dask_bake.events import Note, Notify, Phases
 from dask_bake.hints import command_line
 from dask_bake.images import manifest
@@ -156,12 +156,11 @@ class Build:
         causes = [unexpected(each) for each in (reason, error) if isinstance(each, Exception)]
         why = f"{causes[0].message}; " if causes and isinstance(reason, Exception) else ""
         remove = command_line("images", "remove", reference, "--yes")
-        found = LeftoverError(
+        return LeftoverError(
             f"{why}{what}: {causes[-1].message if isinstance(error, Exception) else error or 'interrupted'}",
             hint=f"{remove}; or deregister it and delete its snapshot in EC2",
+            defect=first_defect(causes),
         )
-        found.defect = next((each.defect for each in causes if each.defect is not None), None)
-        return found
 
 
 def _tagged(image: Image, tags: Tags) -> Image:

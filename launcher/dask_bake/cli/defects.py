@@ -30,19 +30,17 @@ def error_of(error: Exception, *, has_changed: bool) -> BakeError:
         found = explained
     elif isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
-        found = BakeError(f"this machine refuses an operation: {where}{error.strerror}")
-        found.defect = error
+        found = BakeError(f"this machine refuses an operation: {where}{error.strerror}", defect=error)
     else:
         found = unexpected(error)
     if not has_changed:
         return found
-    left = LeftoverError(
+    return LeftoverError(
         f"{found.message}. What this command has started may be running and cost money",
         hint=f"{command_line('ls')} shows what runs, {command_line('down', 'NAME')} ends it,"
         f" {command_line('reap')} finds what belongs to no cluster",
+        defect=found.defect,
     )
-    left.defect = found.defect
-    return left
 
 
 def _explained(error: OSError) -> BakeError | None:

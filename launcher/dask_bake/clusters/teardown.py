@@ -227,12 +227,11 @@ class Teardown:
     def _left(self, error: BaseException, remaining: Sequence[str]) -> LeftoverError:
         name, why = self.resources.name, str(error) or "interrupted"
         left = "; ".join(remaining) or self.resources.whatever_is_tagged
-        found = LeftoverError(
+        return LeftoverError(
             f"something may be left that costs money: {left}. The reason: {why}",
             hint=command_line("down", name),
+            defect=error.defect if isinstance(error, BakeError) else None,
         )
-        found.defect = error.defect if isinstance(error, BakeError) else None
-        return found
 
 
 def take_down(

@@ -147,12 +147,11 @@ def nothing_ended(again: str) -> Iterator[Ending]:
         if ending.has_begun:
             raise
         failure = unexpected(error)
-        left = LeftoverError(
+        raise LeftoverError(
             f"{failure.message}. Nothing was ended: what runs still costs money",
             hint=f"{again} may end it at a second try; else terminate its instances in EC2's console",
-        )
-        left.defect = failure.defect
-        raise left from error
+            defect=failure.defect,
+        ) from error
 
 
 def show_gone(gone: NoClusterError, terminal: Terminal, *, json_output: bool) -> int:

@@ -88,13 +88,12 @@ def staying(cluster: Cluster) -> Iterator[None]:
         raise
     except (KeyboardInterrupt, Exception) as error:
         failure = unexpected(error) if isinstance(error, Exception) else None
-        left = LeftoverError(
+        raise LeftoverError(
             f"{failure.message if failure else 'interrupted'}; the cluster {cluster.name} is running and"
             " costs money",
             hint=cluster_command("down", cluster.name),
-        )
-        left.defect = failure and failure.defect
-        raise left from error
+            defect=failure and failure.defect,
+        ) from error
 
 
 @dataclass
