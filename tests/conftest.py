@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import pytest
+from botocore.client import ClientCreator
 from botocore.loaders import JSONFileLoader, Loader
 
 import fault_table
@@ -41,6 +42,21 @@ class ReadOnce(JSONFileLoader):
 
 
 Loader.FILE_LOADER_CLASS = ReadOnce
+
+
+def methods_once(create: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
+    """Return a function that creates a service's methods once for all sessions; an EC2 client has 700."""
+    created: dict[str, dict[str, Any]] = {}
+
+    def methods(creator: ClientCreator, service: Any) -> dict[str, Any]:
+        if service.service_id not in created:
+            created[service.service_id] = create(creator, service)
+        return created[service.service_id].copy()
+
+    return methods
+
+
+ClientCreator._create_methods = methods_once(ClientCreator._create_methods)
 
 
 @pytest.fixture(autouse=True)
