@@ -58,7 +58,7 @@ test-fast: $(INSTALLED) ## run the tests that need neither root nor a network: f
 	@$(TIERS) quick
 
 .PHONY: flaky
-flaky: $(INSTALLED) ## run test-fast twenty times in random order on a busy machine: hours
+flaky: $(INSTALLED) ## run test-fast twenty times in random order, two at a time: an hour and more
 	@AWS_EC2_METADATA_DISABLED=true $(BIN)/python tests/support/flaky.py
 
 .PHONY: soak

@@ -1,54 +1,43 @@
 """Run the quick tests many times in random order, on a machine that is busy.
 
-``python tests/support/flaky.py 20`` prints the seeds of the runs that failed; ``pytest -p randomly
+Two runs at a time are each other's load: three test processes for each processor. ``python
+tests/support/flaky.py 20`` prints the output of the runs that failed, and their seeds; ``pytest -p randomly
 --randomly-seed=N`` repeats the order.
 """
 
-import multiprocessing
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 from tiers import HOME, PROCESSORS, QUICK
+
+AT_ONCE = 2
 
 
 def main(runs: int) -> int:
     """Return how many of the runs failed."""
     failed = []
-    with busy_processors():
-        for seed in range(runs):
-            command = [sys.executable, "-m", "pytest", *QUICK, f"--numprocesses={PROCESSORS * 2}", "--quiet"]
-            command += ["-p", "randomly", f"--randomly-seed={seed}"]
-            began = time.monotonic()
-            if subprocess.run(command, cwd=HOME, check=False).returncode:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        for seed, (code, seconds, output) in enumerate(pool.map(run, range(runs))):
+            if code:
                 failed.append(seed)
-            sys.stdout.write(
-                f"seed {seed}: {time.monotonic() - began:.0f} s; failed so far: {failed or 'none'}\n"
-            )
+                sys.stdout.write(output)
+            summary = output.rstrip().rpartition("\n")[2].strip("= ")
+            sys.stdout.write(f"seed {seed}: {seconds:.0f} s, {summary}; failed so far: {failed or 'none'}\n")
+            sys.stdout.flush()
     return len(failed)
 
 
-@contextmanager
-def busy_processors() -> Iterator[None]:
-    """Keep each processor busy meanwhile."""
-    counting = [multiprocessing.Process(target=count, daemon=True) for _ in range(PROCESSORS)]
-    for process in counting:
-        process.start()
-    try:
-        yield
-    finally:
-        for process in counting:
-            process.terminate()
-            process.join()
-
-
-def count() -> None:
-    """Keep a processor busy."""
-    number = 0
-    while True:
-        number += 1
+def run(seed: int) -> tuple[int, float, str]:
+    """Run the tests in the order of that seed; return exit code, seconds and output."""
+    began = time.monotonic()
+    command = [sys.executable, "-m", "pytest", *QUICK, f"--numprocesses={PROCESSORS * 3 // AT_ONCE}"]
+    command += ["--quiet", "-p", "no:cacheprovider", "-p", "randomly", f"--randomly-seed={seed}"]
+    ended = subprocess.run(
+        command, cwd=HOME, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+    )
+    return ended.returncode, time.monotonic() - began, ended.stdout
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
-from threading import get_ident
+from threading import Thread, current_thread
 from typing import Any
 
 import pytest
@@ -44,17 +44,17 @@ class Clock(FakeClock):
 
     def __init__(self) -> None:
         super().__init__()
-        self._main = get_ident()
-        self._others: dict[int, float] = {}
+        self._main = current_thread()
+        self._others: dict[Thread, float] = {}
 
     def __call__(self) -> float:
-        if get_ident() != self._main:
-            return self._others.setdefault(get_ident(), self.now)
+        if current_thread() != self._main:
+            return self._others.setdefault(current_thread(), self.now)
         return max([self.now, *self._others.values()])
 
     def sleep(self, seconds: float) -> None:
-        if get_ident() != self._main:
-            self._others[get_ident()] = self() + seconds
+        if current_thread() != self._main:
+            self._others[current_thread()] = self() + seconds
             return
         self.now = self() + seconds
         self._others.clear()

@@ -203,7 +203,7 @@ def scheduler(tmp_path):
         processes=False,
         protocol="tls://",
         security=secured,
-        dashboard_address=None,
+        dashboard_address=":0",
     ) as local:
         port = int(local.scheduler_address.rpartition(":")[2])
         with forwarded(tmp_path / "8786", port) as path:

@@ -20,7 +20,7 @@ def socket_path(tmp_path_factory):
     """Return the socket of a scheduler with one worker."""
     register()
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=False, protocol="tcp://", dashboard_address=":0"
     ) as cluster:
         port = int(cluster.scheduler_address.rpartition(":")[2])
         with forwarded(tmp_path_factory.mktemp("s") / "8786", port) as path:
