@@ -178,7 +178,8 @@ def ls_command(cloud_flags: CloudFlags, *, file: Path | None, json_output: bool)
 
         session = open_cluster(ClusterFlags(cloud_flags, file=file))
         found = find(session.ec2, session.cloud, session.name)
-        return clusters.show_list((found,), session.terminal, json_output=json_output)
+        prices = clusters.prices_of(session.cloud, session.ec2)
+        return clusters.show_list((found,), session.terminal, prices, json_output=json_output)
     try:
         terminal, cloud, ec2 = open_ec2(cloud_flags, start=False)
     except LocalCloudDownError:

@@ -17,7 +17,7 @@ from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.teardown import take_down
 from dask_bake.commands.confirm import confirm
 from dask_bake.ec2.api import Ec2
-from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT
+from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT, PriceList
 from dask_bake.errors import (
     BakeError,
     CommandInterruptedError,
@@ -28,7 +28,7 @@ from dask_bake.errors import (
 )
 from dask_bake.events import Event, PhaseStarted
 from dask_bake.hints import cluster_command
-from dask_bake.launch.pricing import in_words, running_cost
+from dask_bake.launch.pricing import in_words, running_cost, running_costs
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.command import run_there
@@ -42,18 +42,27 @@ from dask_bake.view.terminal import Terminal
 
 def list_all(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, json_output: bool) -> int:
     """Show all clusters of the region."""
-    return show_list(list_clusters(ec2, cloud), terminal, json_output=json_output)
+    return show_list(list_clusters(ec2, cloud), terminal, prices_of(cloud, ec2), json_output=json_output)
 
 
-def show_list(found: Sequence[Cluster], terminal: Terminal, *, json_output: bool) -> int:
-    """Show these clusters."""
+def prices_of(cloud: Cloud, ec2: Ec2) -> PriceList | None:
+    """Return AWS's prices; ``None`` where nothing costs money."""
+    return None if cloud.is_free else ec2.prices
+
+
+def show_list(
+    found: Sequence[Cluster], terminal: Terminal, prices: PriceList | None = None, *, json_output: bool
+) -> int:
+    """Show these clusters, with their cost if there are prices."""
     now = datetime.now(UTC)
+    costs = None if prices is None else running_costs(found, prices)
     if json_output:
-        terminal.write_json(
-            [cluster_json.cluster_document(cluster, its=condition(cluster, now)) for cluster in found]
-        )
+        documents = [cluster_json.cluster_document(cluster, its=condition(cluster, now)) for cluster in found]
+        for document, cost in zip(documents, costs or [None] * len(documents), strict=True):
+            document["cost"] = None if cost is None else cluster_json.cost_document(cost)
+        terminal.write_json(documents)
     else:
-        terminal.out.print(clusters.clusters_table(found, now))
+        terminal.out.print(clusters.clusters_table(found, now, costs))
     return 0
 
 
@@ -63,7 +72,7 @@ def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json
     The exit code is 1 for a cluster that is degraded or has ended.
     """
     cluster = find(ec2, cloud, name)
-    prices = None if cloud.is_free else ec2.prices
+    prices = prices_of(cloud, ec2)
     pricing = BackgroundCall(lambda: None if prices is None else running_cost(cluster, prices))
     registered, timer_text = query_head(cluster, cloud, ec2, terminal.notify)
     timers, now = parse_timers(timer_text), datetime.now(UTC)

@@ -1,13 +1,15 @@
 """Hourly cost of a cluster, item by item; an unknown price is reported as unknown, never estimated."""
 
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from dask_bake.ec2.prices import PriceList
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Market
-from dask_bake.models.cluster import Cluster
+from dask_bake.models.cluster import Cluster, Node
 from dask_bake.system.concurrency import BackgroundCall
 
 HOURS_OF_A_MONTH = 730
@@ -96,18 +98,24 @@ def cost(plan: LaunchPlan, prices: Prices) -> Cost:
 
 def running_cost(cluster: Cluster, prices: PriceList) -> Cost:
     """Return the cost of a cluster's running instances, without volumes and addresses."""
-    kinds: dict[tuple[str, Market, str | None], int] = {}
-    for node in cluster.nodes:
-        if node.is_up:
-            # Only the price of a spot instance depends on its zone.
-            kind = (node.instance_type, node.market, node.zone if node.market is Market.SPOT else None)
-            kinds[kind] = kinds.get(kind, 0) + 1
+    return running_costs((cluster,), prices)[0]
+
+
+def running_costs(clusters: Sequence[Cluster], prices: PriceList) -> tuple[Cost, ...]:
+    """Return the cost of each cluster's running instances; all prices are looked up within one time-out."""
+    counts = [Counter(_kind(node) for node in cluster.nodes if node.is_up) for cluster in clusters]
+    kinds = dict.fromkeys(kind for count in counts for kind in count)
     deadline = time.monotonic() + prices.timeout
-    calls = [BackgroundCall(partial(prices.instance, *kind)) for kind in kinds]
-    found = [call.result_within(max(0.0, deadline - time.monotonic())) for call in calls]
-    return Cost(
-        tuple(Item(kind[0], count, price) for (kind, count), price in zip(kinds.items(), found, strict=True))
+    calls = {kind: BackgroundCall(partial(prices.instance, *kind)) for kind in kinds}
+    found = {kind: call.result_within(max(0.0, deadline - time.monotonic())) for kind, call in calls.items()}
+    return tuple(
+        Cost(tuple(Item(kind[0], number, found[kind]) for kind, number in count.items())) for count in counts
     )
+
+
+def _kind(node: Node) -> tuple[str, Market, str | None]:
+    """Return all that a node's price depends on: only that of a Spot Instance depends on the zone."""
+    return node.instance_type, node.market, node.zone if node.market is Market.SPOT else None
 
 
 def in_words(found: Cost) -> str:
@@ -121,6 +129,14 @@ def in_words(found: Cost) -> str:
     return "unknown"
 
 
-def dollars(amount: float) -> str:
+def amount(found: Cost) -> str:
+    """Return the dollars per hour as a number for a column; with ``?`` for what is unknown."""
+    known = dollars(found.known).removeprefix("$")
+    if not found.unknown:
+        return known if found.known else "0"
+    return f"{known} + ?" if found.known else "?"
+
+
+def dollars(price: float) -> str:
     """Format an amount of dollars with two decimals, or four if it is less than ten cents."""
-    return f"${amount:.2f}" if amount >= 0.1 else f"${amount:.4f}"
+    return f"${price:.2f}" if price >= 0.1 else f"${price:.4f}"

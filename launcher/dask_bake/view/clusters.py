@@ -12,6 +12,7 @@ from rich.text import Text
 from dask_bake.clusters.auto_shutdown import ShutdownTimer, is_near, sentences
 from dask_bake.clusters.condition import Condition, State, condition
 from dask_bake.hints import cluster_command, complete, python_call
+from dask_bake.launch.pricing import Cost, amount
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.view import layout
@@ -73,15 +74,22 @@ def address_panel(cluster: Cluster, addresses: Mapping[str, str]) -> Panel:
     return _panel(cluster.name, rows)
 
 
-def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType:
-    """Return a table with a line for each cluster; a column for states is there if one is not up."""
+def clusters_table(
+    clusters: Sequence[Cluster], now: datetime, costs: Sequence[Cost] | None = None
+) -> RenderableType:
+    """Return a table with a line for each cluster; a column for states is there if one is not up.
+
+    Args:
+        costs: the cost of each cluster, where something costs money.
+    """
     if not clusters:
         return Text("There are no clusters.")
     found = [condition(cluster, now) for cluster in clusters]
     states = ("state",) if any(each.state is not State.UP for each in found) else ()
-    table = layout.table("cluster", "owner", "where", ">nodes", ">workers", "type", ">age", *states)
+    prices = () if costs is None else (">$/h",)
+    table = layout.table("cluster", "owner", "where", ">nodes", ">workers", "type", *prices, ">age", *states)
     owners = short_names({cluster.owner for cluster in clusters})
-    for cluster, its in zip(clusters, found, strict=True):
+    for cluster, its, cost in zip(clusters, found, costs or [Cost()] * len(found), strict=True):
         running = sum(node.state == "running" for node in cluster.nodes)
         table.add_row(
             Text(cluster.name, "bold"),
@@ -90,6 +98,7 @@ def clusters_table(clusters: Sequence[Cluster], now: datetime) -> RenderableType
             Text(f"{running} of {len(cluster.nodes)}" if running < len(cluster.nodes) else str(running)),
             Text(str(cluster.expected_workers)),
             Text(", ".join(sorted({node.instance_type for node in cluster.nodes}))),
+            *(Text(amount(cost)) for _ in prices),
             Text(_age(cluster, now)),
             *(Text(its.brief or str(its.state), CONDITION_STYLES.get(its.state, "")) for _ in states),
         )

@@ -170,7 +170,7 @@ def test_a_launched_cluster_is_listed_shown_and_taken_down(aws, image, cloud, ca
     assert (listed["name"], listed["workers_expected"], len(listed["nodes"])) == ("dask", 4, 3)
     assert run(["status", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
-    (instances,) = shown.pop("cost")["items"]
+    (instances,) = shown["cost"]["items"]
     assert (instances["what"], instances["count"], shown) == ("m6i.2xlarge", 3, listed)
     assert run(["down", "dask"]) == 0
     assert capsys.readouterr().out.startswith("dask is gone: 3 nodes ended in")

@@ -13,11 +13,13 @@ from dask_bake.launch.pricing import (
     Cost,
     Item,
     Prices,
+    amount,
     cost,
     dollars,
     in_words,
     look_up_prices,
     running_cost,
+    running_costs,
 )
 from dask_bake.models.cloud import Connect, Market
 from dask_bake.view.cluster_json import cost_document
@@ -201,3 +203,28 @@ def test_a_price_that_aws_does_not_tell_leaves_the_cost_of_a_running_cluster_unk
     found = running_cost(a_cluster(), PriceList(fake, "us-east-1"))
 
     assert (found.total, in_words(found)) == (None, "unknown")
+
+
+def test_a_price_is_looked_up_once_for_all_clusters():
+    fake = FakePrices(**{"m6i.2xlarge": [product("0.384")]})
+    one, two = a_cluster(), a_cluster(a_plan(name="other", count=2))
+
+    found = running_costs((one, two, replace(two, nodes=())), PriceList(fake, "us-east-1"))
+
+    assert found == (Cost((Item("m6i.2xlarge", 3, 0.384),)), Cost((Item("m6i.2xlarge", 2, 0.384),)), Cost())
+    assert len(fake.requested) == 1
+    assert running_costs((), PriceList(fake, "us-east-1")) == ()
+
+
+@pytest.mark.parametrize(
+    ("items", "shown"),
+    [
+        ([Item("a", 2, 0.5)], "1.00"),
+        ([Item("a", 1, 0.005)], "0.0050"),
+        ([Item("a", 1, 0.5), Item("b", 1, None)], "0.50 + ?"),
+        ([Item("a", 1, None)], "?"),
+        ([], "0"),
+    ],
+)
+def test_a_column_shows_the_cost_as_far_as_it_is_known(items, shown):
+    assert amount(Cost(tuple(items))) == shown

@@ -8,6 +8,7 @@ import pytest
 
 from dask_bake.clusters.auto_shutdown import ShutdownTimer
 from dask_bake.errors import UsageError
+from dask_bake.launch.pricing import Cost, Item
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
 from dask_bake.view import cluster_json, clusters
@@ -82,6 +83,16 @@ def test_the_list_has_a_line_for_each_cluster():
         "cluster   owner   where           nodes   workers   type             age\n"
         "────────────────────────────────────────────────────────────────────────\n"
         "dask      ?       aws us-east-1       3         4   m6i.2xlarge   60 min"
+    )
+
+
+def test_the_list_shows_the_cost_an_hour_where_something_costs_money():
+    cost = Cost((Item("m6i.2xlarge", 3, 0.384),))
+
+    assert rendered(clusters.clusters_table([CLUSTER], NOW, [cost])) == (
+        "cluster   owner   where           nodes   workers   type           $/h      age\n"
+        "───────────────────────────────────────────────────────────────────────────────\n"
+        "dask      ?       aws us-east-1       3         4   m6i.2xlarge   1.15   60 min"
     )
 
 
