@@ -2,9 +2,10 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 
 @contextmanager
@@ -14,8 +15,14 @@ def forwarded(path: Path, port: int) -> Iterator[Path]:
     thread = threading.Thread(target=loop.run_forever, name="forwarded")
     thread.start()
 
+    accepted: set[asyncio.StreamWriter] = set()
+
+    def join(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Coroutine[Any, Any, None]:
+        accepted.add(writer)
+        return _join(port, reader, writer)
+
     async def listen() -> asyncio.Server:
-        return await asyncio.start_unix_server(lambda *ends: _join(port, *ends), path)
+        return await asyncio.start_unix_server(join, path)
 
     async def finish(server: asyncio.Server) -> None:
         server.close()
@@ -23,6 +30,10 @@ def forwarded(path: Path, port: int) -> Iterator[Path]:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        # A task that is cancelled before it runs has closed nothing.
+        for writer in accepted:
+            writer.close()
+        await asyncio.gather(*(writer.wait_closed() for writer in accepted), return_exceptions=True)
 
     server = asyncio.run_coroutine_threadsafe(listen(), loop).result(10)
     try:
