@@ -34,7 +34,7 @@ ROWS = (
 LOCAL_ROWS = (
     ("control", "server"),
     ("cleanup", "gateway", "server_process"),
-    ("ec2",),
+    ("ec2", "iam"),
     ("machines",),
     ("moto",),
     ("network", "samples", "storage"),

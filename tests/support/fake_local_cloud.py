@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from dask_bake.errors import BakeError
 from dask_bake.local.admin_client import ask
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.iam.roles import profile_metadata
+from dask_bake.local.iam.sessions import Sessions
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.moto.ec2 import MotoEc2
 from dask_bake.local.moto.firewall_sync import FirewallSync
@@ -124,11 +127,13 @@ class Server:
         firewall_sync = FirewallSync(network.bridge, ec2.instances.all, load=self.firewall.append)
         self.api = Ec2Api(one_service("ec2"), ec2, self.hypervisor, update_firewall=firewall_sync.update)
         self.sample_requests: list[str] = []
+        self.sessions = Sessions()
         self.gateway = Gateway(
             moto_services(),
             one_service("s3"),
             self.api,
             credentials=KEY_PAIR,
+            sessions=self.sessions,
             is_public=is_public,
             caller_address="10.9.0.1",
             load_samples=lambda: self.sample_requests.append("load"),
@@ -174,7 +179,8 @@ class Server:
 
     def facts(self, instance: dict[str, Any]):
         """Return the instance's metadata."""
-        return find_metadata(self.moto.instances, instance["PrivateIpAddress"])
+        find = partial(profile_metadata, self.sessions)
+        return find_metadata(self.moto.instances, find, instance["PrivateIpAddress"])
 
     def until(self, instance: dict[str, Any], state: str, ec2=None) -> dict[str, Any]:
         """Wait for the state and return the instance's description."""

@@ -2,7 +2,8 @@
 
 Open ``grants`` first: it is a table with a row for each set of actions, with the purposes and options that
 need them, the resources and the condition. ``policy`` selects the rows for ``dask-bake iam-policy`` and
-merges those with the same ``Sid`` into one statement.
+merges those with the same ``Sid`` into one statement. ``role`` has the policy of another principal: the
+nodes' role, by which tasks read their data.
 
 The table follows two rules:
 

@@ -35,11 +35,16 @@ def owner_uid(environ: Mapping[str, str] = os.environ) -> int:
     return int(caller) if os.geteuid() == 0 and caller.isascii() and caller.isdecimal() else os.geteuid()
 
 
-def make_credentials(settings: Settings, owner: int) -> Credentials:
-    """Make a key pair, and write it to the file of this local cloud, readable by that user only."""
+def new_key_pair() -> Credentials:
+    """Return a new key pair."""
     letters = string.ascii_uppercase + string.digits
     rest = (secrets.choice(letters) for _ in range(ACCESS_KEY_LENGTH - len(ACCESS_KEY_PREFIX)))
-    made = Credentials(ACCESS_KEY_PREFIX + "".join(rest), secrets.token_urlsafe(30))
+    return Credentials(ACCESS_KEY_PREFIX + "".join(rest), secrets.token_urlsafe(30))
+
+
+def make_credentials(settings: Settings, owner: int) -> Credentials:
+    """Make a key pair, and write it to the file of this local cloud, readable by that user only."""
+    made = new_key_pair()
     settings.credentials_file.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
     with os.fdopen(os.open(settings.credentials_file, flags, 0o600), "w") as file:

@@ -25,6 +25,8 @@ from dask_bake.errors import BakeError
 from dask_bake.local.credentials import Credentials, make_credentials, owner_uid
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.iam.roles import profile_metadata
+from dask_bake.local.iam.sessions import Sessions
 from dask_bake.local.machines.hypervisor import Hypervisor
 from dask_bake.local.machines.mapped_mount import can_map
 from dask_bake.local.machines.nspawn import boot, raise_limits
@@ -116,9 +118,13 @@ def serve(settings: Settings) -> Iterator[Network]:
         users = first_user if maps_owners else lambda _: OFFSET
         hypervisor = Hypervisor(settings, network, store, ec2.instances, boot=boot, users=users)
         stack.callback(hypervisor.end_all)
-        api, gateway = _gateway(settings, credentials, network, ec2, hypervisor, firewall_sync, bases)
+        sessions = Sessions()
+        api, gateway = _gateway(
+            settings, credentials, sessions, network, ec2, hypervisor, firewall_sync, bases
+        )
         stack.callback(api.instance_faults.cancel)
-        metadata = MetadataService(partial(find_metadata, ec2.instances), match_faults=api.fault_rules.match)
+        find = partial(find_metadata, ec2.instances, partial(profile_metadata, sessions))
+        metadata = MetadataService(find, match_faults=api.fault_rules.match)
         for host, port, app in (
             (str(network.gateway), METADATA_PORT, metadata),
             (str(network.gateway), S3_PORT, gateway.only_s3),
@@ -191,6 +197,7 @@ def _network(settings: Settings, log: int) -> Iterator[Network]:
 def _gateway(
     settings: Settings,
     credentials: Credentials,
+    sessions: Sessions,
     network: Network,
     ec2: MotoEc2,
     hypervisor: Hypervisor,
@@ -219,6 +226,7 @@ def _gateway(
         one_service("s3"),
         api,
         credentials=credentials,
+        sessions=sessions,
         is_public=is_public,
         caller_address=str(network.gateway),
         load_samples=SampleLoader(settings.samples),

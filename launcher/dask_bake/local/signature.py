@@ -35,12 +35,13 @@ UNSIGNED_BODIES = ("UNSIGNED-PAYLOAD", "STREAMING-")
 
 
 class SignatureError(Exception):
-    """A request without a valid signature, or with an outdated one; ``code`` is S3's."""
+    """A request without a valid signature, or with an outdated one; ``code`` and ``status`` are S3's."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: str, message: str, *, status: int = 403) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
+        self.status = status
 
 
 @dataclass(frozen=True)

@@ -234,7 +234,7 @@ def test_what_was_changed_after_it_was_signed_is_refused(cloud, changed):
 )
 def test_an_old_signature_is_refused(cloud, age, code):
     cloud.client("s3").create_bucket(Bucket="rides")
-    cloud.gateway._door = Door(KEY_PAIR, now=lambda: datetime.now(UTC) + age)
+    cloud.gateway._door = Door(KEY_PAIR, cloud.sessions, now=lambda: datetime.now(UTC) + age)
 
     call = cloud.client("s3").list_buckets
     if code is None:

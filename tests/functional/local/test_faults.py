@@ -370,7 +370,7 @@ def metadata(cloud, instance, path: str = "instance-id", slept: list[float] | No
     """Return the status of the metadata service for the instance; record how long it slept."""
     sleep = [] if slept is None else slept
     service = MetadataService(
-        partial(find_metadata, cloud.moto.instances),
+        partial(find_metadata, cloud.moto.instances, lambda _: None),
         match_faults=cloud.api.fault_rules.match,
         sleep=sleep.append,
     )

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from dask_bake.errors import BakeError
 from dask_bake.local.ec2.api import Ec2Api
 from dask_bake.local.gateway.app import Gateway
+from dask_bake.local.iam.sessions import Sessions
 from dask_bake.local.moto.ec2 import MotoEc2
 from fake_local_cloud import DEBIAN, Server, listening_at, refusal
 from isolation import KEY_PAIR
@@ -463,6 +464,7 @@ def test_a_failure_to_make_samples_is_an_s3_error(settings):
         must_not_be_called,
         Ec2Api(must_not_be_called, MotoEc2(None, None), None),
         credentials=KEY_PAIR,
+        sessions=Sessions(),
         is_public=lambda *_: True,
         caller_address="",
         load_samples=fail,

@@ -1,4 +1,4 @@
-"""The admin API, reachable from this machine alone: base images, faults, quotas and the request log."""
+"""The admin API, reachable from this machine alone: base images, faults, quotas, sessions, requests."""
 
 import json
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from dask_bake.local.faults.model import FOR_RUNNING_INSTANCES
 from dask_bake.local.faults.parse import parse_fault
 from dask_bake.local.faults.rules import FaultRule
 from dask_bake.local.gateway.request_log import RequestLog
+from dask_bake.local.iam.sessions import Sessions
 from dask_bake.local.storage.base_image import BaseImages
 from dask_bake.models.debian import RELEASES, release_named
 
@@ -22,14 +23,15 @@ RULE_ONLY_OPTIONS = frozenset({"action", "where", "skip", "times", "chance", "se
 
 
 class AdminApi:
-    """Serves ``/_dask_bake/bases``, ``…/faults``, ``…/quotas`` and ``…/requests``, in JSON."""
+    """Serves ``/_dask_bake/bases``, ``…/faults``, ``…/quotas``, ``…/requests``, ``…/sessions``, in JSON."""
 
-    def __init__(self, ec2_api: Ec2Api, log: RequestLog, bases: BaseImages) -> None:
+    def __init__(self, ec2_api: Ec2Api, log: RequestLog, bases: BaseImages, sessions: Sessions) -> None:
         self._rules = ec2_api.fault_rules
         self._quotas = ec2_api.quotas
         self._instance_faults = ec2_api.instance_faults
         self._log = log
         self._bases = bases
+        self._sessions = sessions
 
     def answer(self, request: HttpRequest) -> Response:
         """Return the response to a request."""
@@ -54,6 +56,8 @@ class AdminApi:
                     return _json(self._log.as_json())
                 case ("DELETE", "requests"):
                     self._log.clear()
+                case ("POST", "sessions"):
+                    self._sessions.set_lifetime(_content(request).get("lifetime"))
                 case _:
                     return Response(status=404)
         except UsageError as error:

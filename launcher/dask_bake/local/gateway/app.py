@@ -15,17 +15,18 @@ from dask_bake.local.admin_client import PROOF_HEADER
 from dask_bake.local.credentials import Credentials
 from dask_bake.local.ec2.api import Ec2Api, WsgiApp
 from dask_bake.local.gateway.admin import AdminApi
-from dask_bake.local.gateway.door import Door, ForeignRequestError, bucket_named
+from dask_bake.local.gateway.door import Caller, Door, ForeignRequestError, bucket_named
 from dask_bake.local.gateway.fault_gate import FaultGate, ServiceRequest
 from dask_bake.local.gateway.public_s3 import IsPublic, as_anonymous, is_allowed
 from dask_bake.local.gateway.refusals import refused_signature, s3_error
 from dask_bake.local.gateway.request_log import RequestLog
-from dask_bake.local.moto.models import DEFAULT_ACCOUNT_ID
-from dask_bake.local.query_protocol import Refusal, error_response, items, read_request
-from dask_bake.local.signature import Authorization, SignatureError, proof
+from dask_bake.local.gateway.role_access import check_access
+from dask_bake.local.gateway.sts import caller_identity, session_token
+from dask_bake.local.iam.sessions import Sessions
+from dask_bake.local.query_protocol import Refusal, error_response, read_request
+from dask_bake.local.signature import SignatureError, proof
 from dask_bake.local.storage.base_image import BaseImages
 
-STS_NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"
 SAMPLES_PATH = "/dask-data"
 ADMIN_PATH = "/_dask_bake/"
 WITHOUT_FAULTS_PATH = "/_dask_bake/ec2"
@@ -45,6 +46,7 @@ class Gateway:
         ec2_api: Ec2Api,
         *,
         credentials: Credentials,
+        sessions: Sessions,
         is_public: IsPublic,
         caller_address: str,
         load_samples: Callable[[], None],
@@ -55,14 +57,15 @@ class Gateway:
         self._s3 = s3
         self._ec2_api = ec2_api
         self._credentials = credentials
-        self._door = Door(credentials)
+        self._sessions = sessions
+        self._door = Door(credentials, sessions)
         self._is_public = is_public
         self._caller_address = caller_address
         self._load_samples = load_samples
         self._status = status
         self.log = RequestLog()
         self._gate = FaultGate(ec2_api.fault_rules, self.log)
-        self._admin = AdminApi(ec2_api, self.log, bases)
+        self._admin = AdminApi(ec2_api, self.log, bases, sessions)
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Handle a request from this machine."""
@@ -77,7 +80,7 @@ class Gateway:
     def _checked(
         self,
         environ: dict[str, Any],
-        answer: Callable[[dict[str, Any], Authorization], WsgiApp],
+        answer: Callable[[dict[str, Any], Caller], WsgiApp],
         *,
         is_instance: bool,
     ) -> WsgiApp:
@@ -89,7 +92,10 @@ class Gateway:
                 anonymous = _with_bucket_in_path(as_anonymous(environ))
                 if is_allowed(anonymous, self._is_public_now):
                     return self._s3_with(anonymous)
-            return answer(environ, self._door.check_signature(environ))
+            caller = self._door.check_signature(environ)
+            if caller.session is not None:
+                self._check_session(environ, caller)
+            return answer(environ, caller)
         except ForeignRequestError as error:
             return Response(f"{error}\n", status=403, mimetype="text/plain")
         except SignatureError as error:
@@ -97,12 +103,24 @@ class Gateway:
         except BakeError as error:
             return s3_error("InternalError", error.message, status=500)
 
+    def _check_session(self, environ: dict[str, Any], caller: Caller) -> None:
+        """Check that a session's request is one to S3 that its role may make.
+
+        Raises:
+            SignatureError: when it is not.
+        """
+        if caller.authorization.service != "s3" or environ["PATH_INFO"].startswith(ADMIN_PATH):
+            raise SignatureError("AccessDenied", "In the local cloud session credentials are for S3 alone.")
+        if caller.session is not None and caller.session.role:
+            check_access(_with_bucket_in_path(environ), caller.session, self._is_public_now)
+
     def _is_public_now(self, bucket: str, key: str) -> bool:
         if f"/{bucket}" == SAMPLES_PATH:
             self._load_samples()
         return self._is_public(bucket, key)
 
-    def _answer(self, environ: dict[str, Any], signed: Authorization) -> WsgiApp:
+    def _answer(self, environ: dict[str, Any], caller: Caller) -> WsgiApp:
+        signed = caller.authorization
         if signed.service == "s3" and not environ["PATH_INFO"].startswith(ADMIN_PATH):
             return self._s3_with(_with_bucket_in_path(environ))
         authorization = environ["HTTP_AUTHORIZATION"]
@@ -122,8 +140,8 @@ class Gateway:
             return error_response(service, "InvalidAction", 400, message)
         return self._answer_service(environ, service, region)
 
-    def _answer_instance(self, environ: dict[str, Any], signed: Authorization) -> WsgiApp:
-        if environ["PATH_INFO"].startswith(ADMIN_PATH) or signed.service != "s3":
+    def _answer_instance(self, environ: dict[str, Any], caller: Caller) -> WsgiApp:
+        if environ["PATH_INFO"].startswith(ADMIN_PATH) or caller.authorization.service != "s3":
             return Refusal("UnauthorizedOperation", "Instances reach S3 alone.", 403).response()
         return self._s3_with(_with_bucket_in_path(environ))
 
@@ -156,8 +174,11 @@ class Gateway:
     def _answer_other(self, request: ServiceRequest, environ: dict[str, Any], body: bytes) -> Response:
         if request.action == "GetServiceQuota" and request.parameters.get("ServiceCode") == "ec2":
             return self._ec2_api.quotas.answer(request.region, request.parameters.get("QuotaCode", ""))
-        if (request.service, request.action) == ("sts", "GetCallerIdentity"):
-            return _caller_identity()
+        match (request.service, request.action):
+            case ("sts", "GetCallerIdentity"):
+                return caller_identity()
+            case ("sts", "GetSessionToken"):
+                return session_token(self._sessions, request.parameters)
         chunks, status, headers = run_wsgi_app(
             self._services[request.service], {**environ, "wsgi.input": io.BytesIO(body)}, buffered=True
         )
@@ -168,18 +189,6 @@ class Gateway:
         if environ["PATH_INFO"].startswith(SAMPLES_PATH):
             self._load_samples()
         return lambda _, start_response: self._s3(environ, start_response)
-
-
-def _caller_identity() -> Response:
-    """Return the response to GetCallerIdentity: the key pair is that of the account's root user."""
-    account = DEFAULT_ACCOUNT_ID
-    result = items({"Arn": f"arn:aws:iam::{account}:root", "UserId": account, "Account": account})
-    body = (
-        f'<GetCallerIdentityResponse xmlns="{STS_NAMESPACE}"><GetCallerIdentityResult>{result}'
-        "</GetCallerIdentityResult><ResponseMetadata><RequestId>local</RequestId></ResponseMetadata>"
-        "</GetCallerIdentityResponse>"
-    )
-    return Response(body, mimetype="text/xml")
 
 
 def _with_bucket_in_path(environ: dict[str, Any]) -> dict[str, Any]:

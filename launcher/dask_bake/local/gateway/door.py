@@ -6,7 +6,7 @@ own name resolved to this machine says so in ``Host``.
 """
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from werkzeug.wrappers import Request as HttpRequest
 
 from dask_bake.local.credentials import Credentials
+from dask_bake.local.iam.sessions import Session, Sessions
 from dask_bake.local.settings import S3_DOMAIN
 from dask_bake.local.signature import (
     Authorization,
@@ -25,6 +26,8 @@ from dask_bake.local.signature import (
 
 MAX_BODY = 8_000_000
 """Bytes of a request to another service than S3."""
+MAX_SESSION_BODY = 100_000_000
+"""Bytes of a request of a session: a larger object is uploaded in parts."""
 
 
 class ForeignRequestError(Exception):
@@ -32,10 +35,19 @@ class ForeignRequestError(Exception):
 
 
 @dataclass(frozen=True)
+class Caller:
+    """Who sends a request: the account's root user, or a session."""
+
+    authorization: Authorization
+    session: Session | None = None
+
+
+@dataclass(frozen=True)
 class Door:
-    """The checks of every request, by the key pair of this local cloud."""
+    """The checks of every request, by the key pair of this local cloud and by session credentials."""
 
     credentials: Credentials
+    sessions: Sessions
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
     def check_source(self, environ: dict[str, Any], *, is_instance: bool = False) -> None:
@@ -54,7 +66,7 @@ class Door:
         if not environ["RAW_URI"].startswith("/"):
             raise ForeignRequestError("The local cloud is no proxy.")
 
-    def check_signature(self, environ: dict[str, Any]) -> Authorization:
+    def check_signature(self, environ: dict[str, Any]) -> Caller:
         """Check the signature of a request, and leave its body in ``environ`` to be read again.
 
         Raises:
@@ -63,15 +75,37 @@ class Door:
         authorization = read_authorization(environ.get("HTTP_AUTHORIZATION", ""))
         if authorization is None:
             raise SignatureError("AccessDenied", "Access Denied")
-        check_key(self.credentials, authorization)
+        session, credentials = self.sessions.find(authorization.access_key), self.credentials
+        if session is None:
+            check_key(credentials, authorization)
+        else:
+            session.check(environ.get("HTTP_X_AMZ_SECURITY_TOKEN", ""), self.now())
+            credentials = session.credentials
+            _check_size(environ)
         if authorization.service != "s3" and int(environ.get("CONTENT_LENGTH") or 0) > MAX_BODY:
             raise SignatureError("AccessDenied", "The request is too large.")
         body = HttpRequest(environ).get_data()
-        check_signature(self.credentials, environ, authorization, body, now=self.now())
+        check_signature(credentials, environ, authorization, body, now=self.now())
         environ.pop("HTTP_TRANSFER_ENCODING", None)
         environ.pop("wsgi.input_terminated", None)
         environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        return authorization
+        return Caller(authorization, session)
+
+
+def _check_size(environ: Mapping[str, Any]) -> None:
+    """Check that a session's request has a size, and is not too large: it is held in memory.
+
+    Raises:
+        SignatureError: when it has none, or is too large.
+    """
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        raise SignatureError(
+            "MissingContentLength", "You must provide the Content-Length HTTP header.", status=411
+        )
+    if int(environ.get("CONTENT_LENGTH") or 0) > MAX_SESSION_BODY:
+        raise SignatureError(
+            "EntityTooLarge", "Your proposed upload exceeds the maximum allowed size", status=400
+        )
 
 
 def bucket_named(host: str) -> str | None:

@@ -23,7 +23,7 @@ def refused_signature(environ: Mapping[str, Any], error: SignatureError) -> Resp
     """Return the service's response to a request with that error in its signature."""
     match service_meant(environ):
         case "s3":
-            return s3_error(error.code, error.message, status=403)
+            return s3_error(error.code, error.message, status=error.status)
         case "ec2":
             return error_response("ec2", *EC2_FAILURE)
         case "iam" | "sts" as service:

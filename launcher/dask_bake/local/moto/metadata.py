@@ -1,21 +1,25 @@
 """The instance metadata of moto's instances, by the private address from which it is requested."""
 
 import base64
+from collections.abc import Callable
 
 from dask_bake.local.moto.instances import Instances, LocalInstance
 from dask_bake.local.network.bridge import mac_address
-from dask_bake.local.network.imds import InstanceMetadata
+from dask_bake.local.network.imds import InstanceMetadata, ProfileMetadata
+
+FindProfile = Callable[[LocalInstance], ProfileMetadata | None]
 
 
-def find_metadata(instances: Instances, address: str) -> InstanceMetadata | None:
+def find_metadata(instances: Instances, find_profile: FindProfile, address: str) -> InstanceMetadata | None:
     """Return the metadata of the instance with that address; None without one, or where a fault hides it."""
     for instance in instances.all():
         if instance.private_ip_address == address and instance.state not in ("terminated", "stopped"):
-            return None if instance.impaired or instance.is_cut else _metadata(instance)
+            hidden = instance.impaired or instance.is_cut
+            return None if hidden else _metadata(instance, find_profile(instance))
     return None
 
 
-def _metadata(instance: LocalInstance) -> InstanceMetadata:
+def _metadata(instance: LocalInstance, profile: ProfileMetadata | None) -> InstanceMetadata:
     options = instance.metadata_options
     return InstanceMetadata(
         instance_id=instance.id,
@@ -34,6 +38,7 @@ def _metadata(instance: LocalInstance) -> InstanceMetadata:
         token_required=options.http_tokens == "required",
         spot=instance.is_spot,
         interruption=instance.interruption,
+        profile=profile,
         tags=dict(instance.ec2_backend.tags.get(instance.id, {})),
         is_enabled=options.http_endpoint != "disabled",
         shows_tags=options.instance_metadata_tags == "enabled",

@@ -29,6 +29,17 @@ Tree: TypeAlias = Mapping[str, "str | Tree"]
 
 
 @dataclass(frozen=True)
+class ProfileMetadata:
+    """An instance profile, with its role and the role's credentials; without a role both are empty."""
+
+    arn: str
+    id: str
+    updated: str
+    role: str
+    credentials: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
 class InstanceMetadata:
     """The metadata of an instance. ``user_data`` is None where it has none."""
 
@@ -49,6 +60,7 @@ class InstanceMetadata:
     spot: bool = False
     interruption: datetime | None = None
     """The time of a spot instance's interruption, once it is known."""
+    profile: ProfileMetadata | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
     is_enabled: bool = True
     """Return whether the metadata service is enabled for the instance."""
@@ -84,11 +96,26 @@ def metadata_tree(metadata: InstanceMetadata) -> Tree:
         end = f"{metadata.interruption:%Y-%m-%dT%H:%M:%SZ}"
         notice = json.dumps({"action": "terminate", "time": end})
         tree["spot"] = {"instance-action": notice, "termination-time": end}
+    if metadata.profile:
+        tree["iam"] = _profile_tree(metadata.profile)
     if metadata.public_key:
         name, material = metadata.public_key
         tree["public-keys"] = {"0": {"openssh-key": material}, "": f"0={name}"}
     if metadata.shows_tags:
         tree["tags"] = {"instance": metadata.tags}
+    return tree
+
+
+def _profile_tree(profile: ProfileMetadata) -> Tree:
+    info = {
+        "Code": "Success",
+        "LastUpdated": profile.updated,
+        "InstanceProfileArn": profile.arn,
+        "InstanceProfileId": profile.id,
+    }
+    tree: dict[str, str | Tree] = {"info": json.dumps(info, indent=2)}
+    if profile.role:
+        tree["security-credentials"] = {profile.role: json.dumps(dict(profile.credentials), indent=2)}
     return tree
 
 
