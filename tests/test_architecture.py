@@ -17,7 +17,7 @@ ROWS = (
     ("api", "commands"),
     ("view",),
     ("bake",),
-    ("launch",),
+    ("access", "launch"),
     ("ssh",),
     ("clusters", "images", "clouds"),
     ("iam",),

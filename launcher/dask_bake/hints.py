@@ -21,9 +21,8 @@ def command_line(*words: str, region: str = "") -> str:
 
 
 def cluster_command(verb: str, name: str, *words: str) -> str:
-    """Return the command line that does this with the cluster."""
-    named = ("--name", name) if verb == "ssh" else (name,)
-    return command_line(verb, *words, *named)
+    """Return the command line that does this with the cluster, whose name is the first word."""
+    return command_line(verb, name, *words)
 
 
 def complete(text: str, flags: Sequence[str] = ()) -> str:

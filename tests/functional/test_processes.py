@@ -483,7 +483,7 @@ def test_keep_on_failure_keeps_a_cluster_that_did_not_become_ready(cloud, starte
 
     assert code == 3, output
     assert "--keep-on-failure keeps these resources" in words(output)
-    assert "dask-bake ssh --name dask" in words(output)
+    assert "dask-bake ssh dask" in words(output)
     assert "dask-bake down dask" in words(output)
     check_resources(cloud, before, code, output)
     assert len(left(cloud)) == 3 + 2

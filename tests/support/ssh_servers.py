@@ -1,10 +1,12 @@
 """SSH servers on loopback, each in a thread: a head, a worker, a bastion."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import asyncssh
 
@@ -17,6 +19,8 @@ class SshServer:
 
     Args:
         name: what its ``hostname`` says.
+        folder: where commands are run, and files are; without it, every command prints the name.
+        environ: the variables of the commands.
         routes: actual destinations of forwarded connections, by the requested ones.
     """
 
@@ -25,6 +29,8 @@ class SshServer:
     routes: Mapping[Target, Target] = field(default_factory=dict)
     host_key: asyncssh.SSHKey = field(default_factory=lambda: asyncssh.generate_private_key("ssh-ed25519"))
     port: int = 0
+    folder: Path | None = None
+    environ: Mapping[str, str] = field(default_factory=dict)
     commands: list[str] = field(default_factory=list)
     requested_transport: list[Target] = field(default_factory=list)
     connections: list[asyncssh.SSHServerConnection] = field(default_factory=list)
@@ -71,13 +77,37 @@ class SshServer:
             server_host_keys=[self.host_key],
             server_factory=lambda: _Guard(self),
             process_factory=self._run,
+            sftp_factory=self._files if self.folder else None,
             encoding=None,
         )
 
     async def _run(self, process) -> None:
         self.commands.append(process.command)
+        if self.folder is not None:
+            await self._execute(process)
+            return
         process.stdout.write(f"{self.name}\n".encode())
         process.exit(0)
+
+    async def _execute(self, process) -> None:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), asyncio.subprocess.PIPE)
+        child = await asyncio.create_subprocess_exec(
+            *("/bin/sh", "-c", process.command),
+            **pipes,
+            cwd=self.folder,
+            env={**os.environ, "HOME": str(self.folder), **self.environ},
+            start_new_session=True,
+        )
+        feeding = asyncio.ensure_future(_pump(process.stdin, child.stdin, closes=True))
+        await asyncio.gather(_pump(child.stdout, process.stdout), _pump(child.stderr, process.stderr))
+        code = await child.wait()
+        feeding.cancel()
+        await asyncio.gather(feeding, return_exceptions=True)
+        with suppress(OSError, asyncssh.Error):
+            process.exit(code)
+
+    def _files(self, channel) -> asyncssh.SFTPServer:
+        return asyncssh.SFTPServer(channel, chroot=str(self.folder).encode())
 
     def carry(self, host: str, port: int) -> Callable | bool:
         """Forward a connection, if there is a route for it."""
@@ -112,6 +142,22 @@ class _Guard(asyncssh.SSHServer):
 
     def connection_requested(self, dest_host, dest_port, orig_host, orig_port):
         return self._server.carry(dest_host, dest_port)
+
+
+async def _pump(reader, writer, *, closes: bool = False) -> None:
+    """Copy the data, and go on reading where nobody takes it any more."""
+    is_taken = True
+    with suppress(asyncssh.Error):
+        while data := await reader.read(65536):
+            try:
+                if is_taken:
+                    writer.write(data)
+                    await writer.drain()
+            except (OSError, asyncssh.Error):
+                is_taken = False
+    if closes:
+        with suppress(OSError):
+            writer.close()
 
 
 async def _copy(reader, writer) -> None:

@@ -69,7 +69,7 @@ def test_a_command_can_name_its_own_region():
         (cluster_command("down", "dask"), DOWN),
         (
             cluster_command("ssh", "dask", "2"),
-            "dask-bake ssh 2 --name dask --region eu-west-1 --profile 'my work'",
+            "dask-bake ssh dask 2 --region eu-west-1 --profile 'my work'",
         ),
         (cluster_command("extend", "dask"), "dask-bake extend dask --region eu-west-1 --profile 'my work'"),
     ],

@@ -10,40 +10,42 @@ from dask_bake.cli.options import (
     CloudFlags,
     ClusterFlags,
     cloud_options,
-    cluster_file_option,
+    cluster_node_options,
     cluster_options,
     file_option,
     json_option,
     options_of,
+    yes_option,
 )
 from dask_bake.cli.session import launch_options, open_cluster, open_ec2, open_terminal
 from dask_bake.hints import command_line, complete
 from dask_bake.options.launch_table import OPTIONS, SECTIONS
+from dask_bake.options.node_words import node_number, one_name
 from dask_bake.system.signals import ignore_hangup
-
-yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
-
 
 MOST_USED = ("name", "count", "type", "nprocs", "spot", "idle_timeout", "dry_run")
 """Options that the help of ``launch`` lists first."""
 
 
 @click.command("launch", cls=SectionedCommand, most_used=MOST_USED, sections=SECTIONS)
+@click.argument("cluster", metavar="[NAME]", required=False)
 @options_of(OPTIONS)
 @click.option("--dry-run", is_flag=True, help="Show the EC2 calls and the user-data, and start nothing.")
 @cloud_options
 @json_option
-def launch_command(cloud_flags: CloudFlags, *, dry_run: bool, json_output: bool, **flags: Any) -> int:
+def launch_command(
+    cloud_flags: CloudFlags, *, cluster: str | None, dry_run: bool, json_output: bool, **flags: Any
+) -> int:
     """Launch a cluster, and wait until every worker has joined.
 
     \b
       dask-bake launch --count 9 --type m6i.2xlarge --nprocs 8
-      dask-bake launch --name night --spot --idle-timeout 1h --dry-run
+      dask-bake launch night --spot --idle-timeout 1h --dry-run
 
-    Every option can be set in Dask's configuration files, below bake:, as dask-bake config shows. The --no-
-    form of an option overrides the configuration, as in --no-spot.
+    NAME is the cluster's name, as with --name. Every option can be set in Dask's configuration files, below
+    bake:, as dask-bake config shows. The --no- form of an option overrides that, as in --no-spot.
     """
-    options = launch_options(flags)
+    options = launch_options({**flags, "name": one_name(cluster, flags["name"])})
     from dask_bake.commands import launch
 
     terminal, cloud, ec2 = open_ec2(cloud_flags)
@@ -67,20 +69,19 @@ def status_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
 
 
 @click.command("ssh", cls=NodeCommand)
-@click.argument("node", type=click.IntRange(min=0), default=0, metavar="[NODE]")
-@click.option("--name", metavar="NAME", help="Name of the cluster, if there is more than one.")
-@cluster_file_option
+@cluster_node_options("[NAME] [NODE]")
 @click.pass_context
-def ssh_command(context: click.Context, node: int, cluster_flags: ClusterFlags) -> int:
+def ssh_command(context: click.Context, cluster_flags: ClusterFlags, *, nodes: str | None) -> int:
     """Open a shell on a node, or run a command there.
 
     NODE 0, the default, is the head. A command after -- runs there; its output and exit code are passed on.
     """
+    index = node_number(nodes, "NODE") if nodes is not None else 0
     from dask_bake.commands import connect
 
     session = open_cluster(cluster_flags)
     words = context.meta.get(NodeCommand.WORDS, ())
-    return connect.shell(session.cloud, session.ec2, name=session.name, index=node, words=words)
+    return connect.shell(session.cloud, session.ec2, name=session.name, index=index, words=words)
 
 
 @click.command("connect")

@@ -10,7 +10,7 @@ from typing import NoReturn
 import click
 
 from dask_bake import __version__
-from dask_bake.cli import bake, clusters, defects, images, local, reap, setup
+from dask_bake.cli import access, bake, clusters, defects, images, local, reap, setup
 from dask_bake.cli.click_types import SectionedGroup
 from dask_bake.cli.options import Invocation
 from dask_bake.errors import BakeError, LeftoverError, UsageError
@@ -24,6 +24,10 @@ SECTIONS = {
         clusters.launch_command,
         clusters.status_command,
         clusters.ssh_command,
+        access.run_command,
+        access.logs_command,
+        access.cp_command,
+        access.ssh_config_command,
         clusters.connect_command,
         clusters.ui_command,
         clusters.address_command,

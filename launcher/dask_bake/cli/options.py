@@ -13,6 +13,7 @@ from dask_bake.errors import UsageError
 from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
 from dask_bake.options.launch_table import Option
+from dask_bake.options.node_words import one_name, split_words
 from dask_bake.options.settings_table import CLOUD
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ Command = Callable[..., Any]
 
 a_path = click.Path(path_type=Path)
 json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
+yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and change nothing.")
 
 
@@ -95,13 +97,53 @@ def cloud_options(command: Command) -> Command:
 
 
 def cluster_options(command: Command) -> Command:
-    """Add NAME and the options that choose a cluster; the command gets them as ``cluster_flags``."""
-    return click.argument("name", required=False)(cluster_file_option(command))
+    """Add the arguments and options that choose a cluster; the command gets them as ``cluster_flags``."""
+    flagged = _cluster_flags(command)
+
+    @wraps(flagged)
+    def placed(*arguments: Any, name: str | None, named: str | None, **others: Any) -> Any:
+        return flagged(*arguments, name=one_name(name, named), **others)
+
+    return click.argument("name", required=False)(_name_option(placed))
 
 
-def cluster_file_option(command: Command) -> Command:
-    """Add the options that choose a cluster, for a command that takes its name in another way."""
+def cluster_node_options(metavar: str) -> Callable[[Command], Command]:
+    """Return a decorator that adds ``[NAME] [NODE]``, and the options that choose a cluster.
 
+    The command gets them as ``cluster_flags`` and as ``nodes``, a text.
+    """
+
+    def add(command: Command) -> Command:
+        flagged = _cluster_flags(command)
+
+        @wraps(flagged)
+        def placed(*arguments: Any, where: tuple[str, ...], named: str | None, **others: Any) -> Any:
+            name, nodes = split_words(where)
+            return flagged(*arguments, name=one_name(name, named), nodes=nodes, **others)
+
+        return click.argument("where", nargs=-1, metavar=metavar)(_name_option(placed))
+
+    return add
+
+
+def cluster_choice_options(command: Command) -> Command:
+    """Add the options that choose a cluster, for a command whose arguments may name it otherwise."""
+    flagged = _cluster_flags(command)
+
+    @wraps(flagged)
+    def placed(*arguments: Any, named: str | None, **others: Any) -> Any:
+        return flagged(*arguments, name=named, **others)
+
+    return _name_option(placed)
+
+
+def _name_option(command: Command) -> Command:
+    return click.option("--name", "named", metavar="NAME", help="Name of the cluster, as the first word.")(
+        command
+    )
+
+
+def _cluster_flags(command: Command) -> Command:
     @wraps(command)
     def placed(
         *arguments: Any, name: str | None, file: Path | None, cloud_flags: CloudFlags, **others: Any

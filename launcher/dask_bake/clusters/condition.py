@@ -86,7 +86,7 @@ def _condition(cluster: Cluster, now: datetime) -> Condition:
             State.DEGRADED,
             f"has no head node{f' ({state})' if state else ''}, so that nothing can use its workers",
             "no head",
-            f"{down} ends it; {command_line('launch', '--name', cluster.name)} then starts it again",
+            f"{down} ends it; {cluster_command('launch', cluster.name)} then starts it again",
         )
     return _of_workers(cluster, now)
 
@@ -128,7 +128,7 @@ def _without_nodes(cluster: Cluster, now: datetime) -> Condition:
         State.ENDED,
         text,
         f"ended {when:%H:%M} UTC" if when is not None else "ended",
-        f"{command_line('launch', '--name', name)} starts it again, {command_line('down', name)} clears it",
+        f"{cluster_command('launch', name)} starts it again, {command_line('down', name)} clears it",
         may_be_cleared=is_old or bool(cluster.end_reason),
     )
 
@@ -159,7 +159,8 @@ def _gone(node: Node | None) -> str:
     if node is None:
         return ""
     at = f" at {node.ended:%H:%M} UTC" if node.ended is not None else ""
-    return f"{node.id} ended{at}" + (f": {node.state_reason}" if node.state_reason else "")
+    reason = node.trouble or node.state_reason
+    return f"{node.id} ended{at}" + (f": {reason}" if reason else "")
 
 
 def _is_young(cluster: Cluster, now: datetime) -> bool:

@@ -1,12 +1,12 @@
 """Look-up of clusters by their tags, from any machine; nothing is recorded locally."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
 from dask_bake.clusters.condition import State, condition, is_valid
-from dask_bake.clusters.node_end import end_reason
+from dask_bake.clusters.node_end import death_reason, end_reason, memory_trouble
 from dask_bake.clusters.ownership import current_owner
 from dask_bake.ec2.protocols import ClusterQueries
 from dask_bake.errors import BakeError, NoClusterError, UsageError
@@ -23,6 +23,8 @@ MOST_NAMES = 10
 """Most names in a message."""
 MOST_CONSOLES = 20
 """Most consoles of ended clusters that a list reads; the rest are shown without the reason of their end."""
+MOST_ENDED = 5
+"""Most nodes of a cluster, of those that have ended and of those that lack workers, whose console is read."""
 
 
 def list_clusters(edge: ClusterQueries, cloud: Cloud) -> tuple[Cluster, ...]:
@@ -111,6 +113,35 @@ def with_end_reason(edge: ClusterQueries, cluster: Cluster) -> Cluster:
         return replace(cluster, end_reason=end_reason(edge.console_output(head.id)))
     except BakeError:  # only a message needs the reason
         return cluster
+
+
+def with_troubles(edge: ClusterQueries, cluster: Cluster, registered: Mapping[str, int] | None) -> Cluster:
+    """Return the cluster with what consoles say of its nodes that have ended, and of those that lack workers.
+
+    Args:
+        registered: worker processes by private address; ``None`` if the scheduler was not asked.
+    """
+    ended = sorted(cluster.gone, key=lambda node: node.launched)[-MOST_ENDED:] if cluster.nodes else []
+    lacking = [
+        node
+        for node in cluster.workers
+        if registered is not None and node.is_up and registered.get(node.private_address, 0) < cluster.nprocs
+    ][:MOST_ENDED]
+    found = gather(*(partial(_trouble, edge, node) for node in (*ended, *lacking)))
+    troubles = {node.id: trouble for node, trouble in zip((*ended, *lacking), found, strict=True)}
+
+    def told(nodes: Iterable[Node]) -> tuple[Node, ...]:
+        return tuple(replace(node, trouble=troubles.get(node.id, "")) for node in nodes)
+
+    return replace(cluster, nodes=told(cluster.nodes), gone=told(cluster.gone)) if any(found) else cluster
+
+
+def _trouble(edge: ClusterQueries, node: Node) -> str:
+    try:
+        console = edge.console_output(node.id)
+    except BakeError:  # only a message needs it
+        console = ""
+    return memory_trouble(console) if node.is_up else death_reason(console, node.state_reason)
 
 
 def _tags(nodes: Iterable[Node], groups: Iterable[SecurityGroup]) -> list[Tags]:

@@ -7,6 +7,7 @@ prints. Decisions belong to the packages below; what is done here is their order
 - ``launch``: look up, plan, check, then launch and show the cluster, or show the plan.
 - ``clusters``: ``ls``, ``status``, ``address``, ``extend`` and ``down``; ``connect``: ``ssh``, ``connect``
   and ``ui``; ``allow_me``: SSH access from another address.
+- ``access``: ``run``, ``cp``, ``logs`` and ``ssh-config``, a module for each.
 - ``bake``: resolve the environment, open the cloud, bake; also ``lock`` and ``bake --explain``.
 - ``images`` and ``reap``: look up, plan, confirm, remove, copy or share. ``confirm`` asks; both check
   before any request that there is a terminal to ask on.

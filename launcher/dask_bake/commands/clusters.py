@@ -1,5 +1,6 @@
 """``dask-bake ls``, ``status``, ``address``, ``extend``, ``down``: clusters that exist."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -9,10 +10,11 @@ from datetime import UTC, datetime
 
 from click import Abort
 
+from dask_bake.access import ended
 from dask_bake.clusters import teardown
 from dask_bake.clusters.auto_shutdown import EXTEND, parse_timers
 from dask_bake.clusters.condition import State, condition
-from dask_bake.clusters.inventory import find, list_clusters
+from dask_bake.clusters.inventory import find, list_clusters, with_troubles
 from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.teardown import take_down
 from dask_bake.commands.confirm import confirm
@@ -26,13 +28,20 @@ from dask_bake.errors import (
     UsageError,
     unexpected,
 )
-from dask_bake.events import Event, PhaseStarted
-from dask_bake.hints import cluster_command
+from dask_bake.events import Event, Note, PhaseStarted
+from dask_bake.hints import cluster_command, command_line
 from dask_bake.launch.pricing import in_words, running_cost, running_costs
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.ssh.command import run_there
-from dask_bake.ssh.connect import check_reachable, find_node, local_keystore, prepare_host, query_head
+from dask_bake.ssh.connect import (
+    check_reachable,
+    find_node,
+    local_keystore,
+    prepare_host,
+    prepare_hosts,
+    query_head,
+)
 from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.system.concurrency import BackgroundCall
 from dask_bake.view import cluster_json, clusters
@@ -75,6 +84,7 @@ def status(cloud: Cloud, ec2: Ec2, terminal: Terminal, *, name: str | None, json
     prices = prices_of(cloud, ec2)
     pricing = BackgroundCall(lambda: None if prices is None else running_cost(cluster, prices))
     registered, timer_text = query_head(cluster, cloud, ec2, terminal.notify)
+    cluster = with_troubles(ec2, cluster, registered)
     timers, now = parse_timers(timer_text), datetime.now(UTC)
     its = condition(cluster, now)
     cost = pricing.result_within(PRICE_LOOKUP_TIMEOUT)
@@ -194,6 +204,7 @@ def down(
     cluster = find(ec2, cloud, name)
     if asks and not _is_to_end(cluster, cloud, ec2, terminal, is_named=name is not None):
         return 0
+    _keep_logs(cluster, cloud, ec2, terminal)
     connection = SshHeadConnection(local_keystore(cluster, cloud))
     with terminal.watching() as watch:
         take_down(cluster, ec2, connection, notify=notify, clock=time.monotonic, sleep=time.sleep)
@@ -205,6 +216,14 @@ def down(
             f"{cluster.name} is gone: {counted(len(cluster.nodes), 'node')} ended in {seconds:.1f} s."
         )
     return 0
+
+
+def _keep_logs(cluster: Cluster, cloud: Cloud, ec2: Ec2, terminal: Terminal) -> None:
+    """Keep what the nodes have logged, as far as it comes within seconds."""
+    up = [node for node in cluster.known_nodes if node.is_up]
+    if up and ended.keep(cluster, lambda: prepare_hosts(cluster, up, cloud, ec2), ec2, os.environ):
+        logs = command_line("logs", cluster.name, "--ended")
+        terminal.notify(Note(f"{logs} shows its logs, for seven days."))
 
 
 def _is_to_end(cluster: Cluster, cloud: Cloud, ec2: Ec2, terminal: Terminal, *, is_named: bool) -> bool:

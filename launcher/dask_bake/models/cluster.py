@@ -24,6 +24,7 @@ class Node:
     Args:
         role: ``None`` if its tag has none that this version knows.
         market: on which it was bought.
+        trouble: what its console says that it died of, or suffers from; "" if that was not read.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Node:
     ended: datetime | None = None
     market: Market = Market.ON_DEMAND
     tags: Tags = ()
+    trouble: str = ""
 
     @property
     def role_text(self) -> str:

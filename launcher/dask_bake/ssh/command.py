@@ -62,12 +62,9 @@ def host_of_head(head: Node, keystore: Keystore, transport: Transport) -> Host:
     return _host(head, transport.address(head), keystore, transport.proxy(head))
 
 
-def ssh_command(
-    host: Host, *, options: Sequence[str] = (), forwards: Sequence[Forward] = (), words: Sequence[str] = ()
-) -> list[str]:
-    """Return an ssh command that ignores the user's files, never prompts and accepts only pinned keys."""
-    command = [
-        *("ssh", "-F", "none", "-l", host.user),
+def ssh_options(host: Host) -> list[str]:
+    """Return ssh's options for the host: they ignore the user's agent and pinned keys, and never prompt."""
+    options = [
         *("-o", f'IdentityFile="{_literal(host.key)}"'),
         *("-o", f'UserKnownHostsFile="{_literal(host.known_hosts)}"', "-o", "GlobalKnownHostsFile=/dev/null"),
         *("-o", f"HostKeyAlias={host.alias}", "-o", "StrictHostKeyChecking=yes", "-o", "UpdateHostKeys=no"),
@@ -76,11 +73,24 @@ def ssh_command(
         *("-o", "LogLevel=ERROR"),
     ]
     if host.proxy:
-        command += ["-o", f"ProxyCommand={shlex.join(host.proxy).replace('%', '%%')}"]
+        options += ["-o", f"ProxyCommand={shlex.join(host.proxy).replace('%', '%%')}"]
+    return options
+
+
+def ssh_command(
+    host: Host, *, options: Sequence[str] = (), forwards: Sequence[Forward] = (), words: Sequence[str] = ()
+) -> list[str]:
+    """Return an ssh command that ignores the user's files, never prompts and accepts only pinned keys."""
+    command = ["ssh", "-F", "none", "-l", host.user, *ssh_options(host)]
     for forward in forwards:
         local = f"127.0.0.1:{forward.local}" if isinstance(forward.local, int) else forward.local
         command += ["-L", f"{local}:127.0.0.1:{forward.remote_port}"]
     return [*command, *options, host.address, *words]
+
+
+def sftp_command(host: Host) -> list[str]:
+    """Return the sftp command with the same options, which reads its commands from its input."""
+    return ["sftp", "-F", "none", "-o", f"User={host.user}", *ssh_options(host), "-b", "-", host.address]
 
 
 def tunnel_command(host: Host, forwards: Sequence[Forward]) -> list[str]:

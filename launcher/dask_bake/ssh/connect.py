@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import STATE_FILE
@@ -21,8 +22,11 @@ from dask_bake.ssh.host_keys import host_key_from_console
 from dask_bake.ssh.keystore import Keystore, keystore_of
 from dask_bake.ssh.transport import check_programs, transport_of
 from dask_bake.ssh.tunnel import Tunnel, is_ssh_server
+from dask_bake.system.concurrency import gather_bounded
 
 CONNECT_TIMEOUT = 10.0
+MOST_LOOK_UPS = 8
+"""Consoles that are read at a time."""
 
 
 def find_node(cluster: Cluster, index: int) -> Node:
@@ -64,8 +68,8 @@ def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:
     }
 
 
-def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) -> Host:
-    """Check programs and keys, pin the host keys that are missing, and return how to reach the node."""
+def usable_keystore(cluster: Cluster, cloud: Cloud) -> Keystore:
+    """Return the cluster's keystore; raise if a program or the cluster's key is missing here."""
     check_programs(cluster.transport)
     keystore = local_keystore(cluster, cloud)
     if trouble := keystore.key_trouble:
@@ -74,11 +78,43 @@ def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) ->
             hint="only the machine that launched the cluster has its key; any machine can end it:"
             f" {cluster_command('down', cluster.name)}",
         )
+    return keystore
+
+
+def prepare_host(cluster: Cluster, node: Node, cloud: Cloud, ec2: ClusterApi) -> Host:
+    """Check programs and keys, pin the host keys that are missing, and return how to reach the node."""
+    keystore = usable_keystore(cluster, cloud)
     reached = host(cluster, node, keystore, transport_of(cluster, cloud))
     for each in {node.index: node, 0: cluster.head}.values():
         if each is not None and not keystore.is_pinned(each):
             _pin(each, keystore, ec2)
     return reached
+
+
+def prepare_hosts(
+    cluster: Cluster, nodes: Sequence[Node], cloud: Cloud, ec2: ClusterApi
+) -> Mapping[int, Host | BakeError]:
+    """Return how to reach each of the nodes by its number, or why it cannot be reached yet.
+
+    Raises:
+        BakeError: if the head cannot be reached, through which all others are.
+    """
+    head = find_node(cluster, 0)
+    prepare_host(cluster, head, cloud, ec2)
+    keystore, transport = usable_keystore(cluster, cloud), transport_of(cluster, cloud)
+    unpinned = [node for node in nodes if not keystore.is_pinned(node)]
+    consoles = gather_bounded([partial(_console, node, ec2) for node in unpinned], MOST_LOOK_UPS)
+    troubles: dict[int, BakeError] = {}
+    for node, console in zip(unpinned, consoles, strict=True):
+        try:
+            if isinstance(console, BakeError):
+                raise console
+            _pin_from(node, console, keystore)
+        except BakeError as error:
+            troubles[node.index] = error
+    return {
+        node.index: troubles.get(node.index) or host(cluster, node, keystore, transport) for node in nodes
+    }
 
 
 def check_reachable(cluster: Cluster, cloud: Cloud, answers: Callable[[str], bool] = is_ssh_server) -> None:
@@ -170,7 +206,18 @@ def _ask_until(
 
 
 def _pin(node: Node, keystore: Keystore, ec2: ClusterApi) -> None:
-    host_key = host_key_from_console(ec2.console_output(node.id))
+    _pin_from(node, ec2.console_output(node.id), keystore)
+
+
+def _console(node: Node, ec2: ClusterApi) -> str | BakeError:
+    try:
+        return ec2.console_output(node.id)
+    except BakeError as error:
+        return error
+
+
+def _pin_from(node: Node, console: str, keystore: Keystore) -> None:
+    host_key = host_key_from_console(console)
     if host_key is None:
         raise BakeError(
             f"node {node.index} ({node.id}) has not printed its host key on its console",

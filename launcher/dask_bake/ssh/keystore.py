@@ -19,6 +19,10 @@ PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,63}")
 """A word that is safe as a part of a folder's name."""
 
 
+SSH_CONFIG = "ssh_config"
+"""Name of the file in a keystore by which the user's own ssh finds the nodes."""
+
+
 @dataclass(frozen=True)
 class ClientTls:
     """The certificates kept on this machine: the cluster's CA, and the one that clients present."""
@@ -62,6 +66,11 @@ class Keystore:
     def known_hosts(self) -> Path:
         """The file with the pinned host keys."""
         return self.folder / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        """The file by which the user's own ssh finds the nodes; it is there if the user wanted it."""
+        return self.folder / SSH_CONFIG
 
     @property
     def ca_file(self) -> Path:
@@ -154,6 +163,11 @@ def _write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
+def keystores_home(environ: Mapping[str, str]) -> Path:
+    """Return the folder that has the keystores of all clusters."""
+    return state_home(environ) / "dask-bake"
+
+
 def keystore_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, str]) -> Keystore:
     """Return the keystore of one launch: two accounts can have clusters of the same name.
 
@@ -168,7 +182,7 @@ def keystore_of(cloud: Cloud, name: str, launch_id: str, environ: Mapping[str, s
             f"no keys are kept for {quoted('-'.join(parts))}: it is not a name that dask-bake gives",
             hint="dask-bake ls shows which clusters are dask-bake's",
         )
-    home = state_home(environ) / "dask-bake"
+    home = keystores_home(environ)
     keystore = Keystore(home / "-".join(parts), launch_id)
     older = Keystore(home / "-".join(parts[:-1]), launch_id)
     return older if not keystore.folder.exists() and older.has_pinned_any else keystore

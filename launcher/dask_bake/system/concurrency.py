@@ -1,7 +1,7 @@
 """Run independent AWS look-ups concurrently."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from dask_bake.errors import BakeError
@@ -51,3 +51,21 @@ def gather(*calls: Callable[[], Any]) -> tuple[Any, ...]:
     """Run the calls concurrently; return their results in order, or raise the first one's error."""
     running = [BackgroundCall(call) for call in calls]
     return tuple(call.result() for call in running)
+
+
+def gather_bounded(calls: Sequence[Callable[[], Any]], most: int) -> tuple[Any, ...]:
+    """Run the calls, at most so many of them at a time; return their results in order, or raise an error."""
+    results: dict[int, Any] = {}
+    waiting = iter(enumerate(calls))
+    lock = threading.Lock()
+
+    def work() -> None:
+        while True:
+            with lock:
+                item = next(waiting, None)
+            if item is None:
+                return
+            results[item[0]] = item[1]()
+
+    gather(*[work] * min(most, len(calls)))
+    return tuple(results[number] for number in range(len(calls)))

@@ -4,6 +4,8 @@ import hashlib
 import os
 import stat
 import tarfile
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from dask_bake.errors import BakeError
@@ -50,3 +52,27 @@ def make_private(folder: Path) -> None:
             f"{folder} is a link, or belongs to another user", hint="remove it, or use another folder"
         )
     folder.chmod(0o700)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write a file so that at no time it is half written; a link stays one.
+
+    An existing file keeps its mode and, where this user may give that, its owner.
+    """
+    target = Path(os.path.realpath(path))
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            if target.exists():
+                status = target.stat()
+                with suppress(PermissionError):
+                    os.fchown(file.fileno(), status.st_uid, status.st_gid)
+                os.fchmod(file.fileno(), stat.S_IMODE(status.st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -54,6 +54,7 @@ def cluster_document(
         "workers_expected": cluster.expected_workers,
         "switches": None if timers is None else [asdict(timer) for timer in timers],
         "nodes": [_node(node, registered) for node in cluster.nodes],
+        "nodes_ended": [_ended(node) for node in cluster.gone],
         "security_groups": [{"id": group.id, "name": group.name} for group in cluster.groups],
     }
 
@@ -201,4 +202,14 @@ def _node(node: Node, registered: Mapping[str, int] | None) -> dict[str, Any]:
         "image": node.image_id,
         "launched": node.launched.isoformat(),
         "workers": None if registered is None else registered.get(node.private_address, 0),
+        "trouble": node.trouble or None,
+    }
+
+
+def _ended(node: Node) -> dict[str, Any]:
+    return {
+        "index": node.index,
+        "id": node.id,
+        "ended": None if node.ended is None else node.ended.isoformat(),
+        "reason": node.trouble or node.state_reason or None,
     }

@@ -130,6 +130,9 @@ def cluster_view(
     if its.text:
         style = CONDITION_STYLES.get(its.state, "")
         lines.append(Text(f"It {its.text}.\nHint: {complete(its.hint, flags)}", style))
+    lines += [
+        Text(f"Node {node.index}: {node.trouble}.", "red") for node in cluster.known_nodes if node.trouble
+    ]
     if cost:
         lines.append(Text(f"Its instances cost {cost}.", "dim"))
     if timers:

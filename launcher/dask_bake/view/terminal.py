@@ -4,12 +4,13 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
 from rich.live import Live
+from rich.progress import BarColumn, Progress
 from rich.text import Text
 
 from dask_bake.events import Called, ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
@@ -92,6 +93,17 @@ class Terminal:
             self._bake = None
 
     @contextmanager
+    def percentages(self, names: Sequence[str]) -> Iterator[Callable[[str, int], None]]:
+        """Show how far each of these is while the block runs, where stderr is a terminal."""
+        if not self.err.is_terminal:
+            yield lambda _name, _percent: None
+            return
+        bars = Progress("{task.description}", BarColumn(), "{task.percentage:>3.0f} %", console=self.err)
+        tasks = {name: bars.add_task(name, total=100) for name in names}
+        with bars:
+            yield lambda name, percent: bars.update(tasks[name], completed=percent)
+
+    @contextmanager
     def delivering(self) -> Iterator[None]:
         """Raise OSError if what the block wrote to stdout could not be delivered."""
         try:
@@ -114,6 +126,13 @@ class Terminal:
         """Write text that is complete already, such as a policy or an SBOM, to stdout."""
         self.has_written = True
         _stdout().write(printable(text) + "\n")
+
+    def write_line(self, text: str, *, to_stderr: bool = False) -> None:
+        """Write a line of a node's at once, as it is."""
+        stream = sys.stderr if to_stderr else _stdout()
+        if stream is not None:
+            stream.write(printable(text, keep="\t") + "\n")
+            stream.flush()
 
     def _update_launch(self, launch: LaunchProgress, event: Event) -> None:
         if isinstance(event, ClusterSeen):

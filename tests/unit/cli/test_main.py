@@ -58,7 +58,7 @@ def test_a_wrong_configuration_is_wrong_use(command, capsys):
     [
         (["launsh"], "dask-bake"),
         (["launch", "--colour", "red"], "dask-bake launch"),
-        (["ssh", "lots"], "dask-bake ssh"),
+        (["ssh", "--lots"], "dask-bake ssh"),
         (["iam-policy", "--for", "lots"], "dask-bake iam-policy"),
         (["completion"], "dask-bake completion"),
         (["down", "a", "b"], "dask-bake down"),
@@ -136,18 +136,38 @@ def test_help_is_fast():
 
 
 @pytest.mark.parametrize(
-    ("arguments", "node", "words"),
+    ("arguments", "where", "words"),
     [
-        ([], 0, ()),
-        (["3"], 3, ()),
-        (["--", "hostname"], 0, ("hostname",)),
-        (["3", "--name", "taxi", "--", "ls", "-l", "--", "x"], 3, ("ls", "-l", "--", "x")),
+        ([], (), ()),
+        (["3"], ("3",), ()),
+        (["--", "hostname"], (), ("hostname",)),
+        (["taxi", "3", "--", "ls", "-l", "--", "x"], ("taxi", "3"), ("ls", "-l", "--", "x")),
     ],
 )
-def test_arguments_after_the_dashes_are_run_on_the_node(arguments, node, words):
+def test_arguments_after_the_dashes_are_run_on_the_node(arguments, where, words):
     with cli.commands["ssh"].make_context("ssh", list(arguments)) as context:
-        assert context.params["node"] == node
+        assert context.params["where"] == where
         assert context.meta.get(NodeCommand.WORDS, ()) == words
+
+
+ABOUT_A_CLUSTER = ("status", "ssh", "connect", "ui", "address", "allow-me", "extend", "down")
+
+
+@pytest.mark.parametrize("command", ABOUT_A_CLUSTER)
+def test_a_cluster_is_named_by_the_first_word_or_by_name(command, capsys):
+    """The two cannot contradict each other."""
+    for words in (["taxi"], ["--name", "taxi"], ["taxi", "--name", "taxi"]):
+        assert run([command, *words, "--file", "missing.yaml"]) == 2
+        assert "there is no file missing.yaml" in capsys.readouterr().err
+    assert run([command, "taxi", "--name", "other"]) == 2
+    assert "the name is given twice: 'taxi' and 'other'" in capsys.readouterr().err
+
+
+def test_the_name_of_a_launch_is_its_first_word(capsys):
+    assert run(["launch", "9"]) == 2
+    assert "'9' is not a valid cluster name" in capsys.readouterr().err
+    assert run(["launch", "taxi", "--name", "other"]) == 2
+    assert "the name is given twice" in capsys.readouterr().err
 
 
 def test_main_exits_with_the_command_s_exit_code():

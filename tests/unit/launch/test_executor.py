@@ -351,7 +351,7 @@ def test_an_interrupt_after_a_complete_clean_up_has_no_further_message():
 
 @pytest.mark.parametrize(
     ("options", "look"),
-    [({"limit": 3}, "dask-bake ssh 2 --name dask --cloud aws"), ({"answers": False}, "ssh --name dask")],
+    [({"limit": 3}, "dask-bake ssh dask 2 --cloud aws"), ({"answers": False}, "ssh dask")],
 )
 def test_with_keep_on_failure_nodes_that_are_not_ready_are_kept_and_the_hint_has_the_ssh_command(
     options, look

@@ -25,7 +25,7 @@ def test_the_result_of_a_launch_shows_how_to_use_and_how_to_end_the_cluster():
         "╭─  dask is ready after 5.9 s  ────────────────────────────────────────────────╮\n"
         "│ Scheduler    tcp://10.0.0.4:8786                                             │\n"
         "│ Workers      4 on 2 nodes, 16 threads                                        │\n"
-        "│ On the head  dask-bake ssh --name dask                                       │\n"
+        "│ On the head  dask-bake ssh dask                                              │\n"
         "│              then ipython, and: from distributed import Client; c = Client() │\n"
         '│ From here    from dask_bake.api import connect; c = connect("dask")          │\n'
         "│ Dashboard    dask-bake connect dask                                          │\n"
@@ -58,7 +58,7 @@ def test_a_cluster_without_dask_shows_its_nodes():
     assert rendered(clusters.ready_panel(cluster, registered=0, seconds=5.94)) == (
         "╭─  dask is ready after 5.9 s  ────────────────────────────────────────────────╮\n"
         "│ Nodes        3, without Dask                                                 │\n"
-        "│ On the head  dask-bake ssh --name dask                                       │\n"
+        "│ On the head  dask-bake ssh dask                                              │\n"
         "│ End it       dask-bake down dask                                             │\n"
         "╰──────────────────────────────────────────────────────────────────────────────╯"
     )
@@ -163,9 +163,7 @@ def test_security_groups_of_a_cluster_that_ended_by_itself_are_explained(name, h
     groups = (replace(CLUSTER.groups[0], tags=((Tag.CREATED, begun),)),)
     text = rendered(clusters.cluster_view(replace(CLUSTER, name=name, nodes=(), groups=groups), None, NOW))
 
-    explanation = (
-        "It shut itself down, more than an hour ago. Hint: dask-bake launch --name dask starts it again"
-    )
+    explanation = "It shut itself down, more than an hour ago. Hint: dask-bake launch dask starts it again"
     assert (explanation in " ".join(text.split())) is has_ended
 
 
