@@ -46,7 +46,7 @@ FENCE = re.compile(r"^```.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 CONTROL_WORDS = re.compile(r"[|<>&;#].*")
 # For those who test, not for those who use.
 OF_TESTS = {"DASK_BAKE_TEST_ALL"}
-# Options of pip, of systemd-nspawn and of an example.
+# Options of pip, of systemd-nspawn and of examples.
 OF_OTHERS = {
     *("--index-url", "--extra-index-url", "--find-links"),
     "--no-index",
@@ -55,6 +55,8 @@ OF_OTHERS = {
     "--network-interface",
     "--network-namespace-path",
     "--data",
+    "--forward",
+    "--write",
 }
 
 

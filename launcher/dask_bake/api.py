@@ -4,7 +4,7 @@ import os
 import threading
 import warnings
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,13 +22,18 @@ from dask_bake.ec2 import api
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, TransientError, UsageError
 from dask_bake.events import ignore
+from dask_bake.forwarding.forwarder import Forwarder
+from dask_bake.forwarding.scheduler import check_cluster, start_forwarding
 from dask_bake.hints import complete, flags_of
 from dask_bake.images.compatibility import check_client, installed_packages
+from dask_bake.models.cloud import CredentialSource
 from dask_bake.models.cluster import DASHBOARD_PORT, SCHEDULER_PORT, Node
+from dask_bake.models.credentials import TemporaryCredentials
 from dask_bake.models.tags import CLIENT_TAGS
 from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import CloudOptions
 from dask_bake.options.parse import cloud_options
+from dask_bake.options.values import quoted
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.dask_comm import register
@@ -49,6 +54,7 @@ def connect(
     profile: str | None = None,
     file: str | os.PathLike[str] | None = None,
     allow_mismatch: bool = False,
+    credentials: str | None = None,
 ) -> Client:
     """Return a client of the named cluster, or of the only one; closing it ends its SSH connection.
 
@@ -58,32 +64,48 @@ def connect(
     A client whose minor version of Python or version of distributed differs from the cluster's is refused
     before it sends anything, since it could end the scheduler; ``allow_mismatch`` connects it anyway.
 
+    ``credentials="forward"`` lets the tasks use this machine's AWS credentials: temporary ones are sent to
+    the scheduler, and new ones as long as the client is open. A cluster that was launched with
+    ``--credentials forward`` gets them without it, unless this is ``"none"``.
+
     On a node of a cluster, without arguments, the client is one of that cluster: the ``scheduler-address`` of
     Dask's configuration is used. Everywhere else it is ignored.
 
     For the local cloud, AWS variables that are not set in this process's environment are set, so that
     ``s3://`` means the same here and on the workers.
     """
-    is_told = any(each is not None for each in (name, cloud, region, profile, file))
+    is_told = any(each is not None for each in (name, cloud, region, profile, file, credentials))
     if not is_told and NODE_FILE.exists() and dask.config.get("scheduler-address", None):
         return Client()  # type: ignore[no-untyped-call]
     flags = {"cloud": cloud, "region": region}
     of = read_cluster_file(None if file is None else Path(file), os.environ, {"name": name, **flags})
     if of is not None:
         name, flags = of.name, {"cloud": of.cloud, "region": of.region}
+    if credentials not in (None, CredentialSource.FORWARD, CredentialSource.NONE):
+        raise UsageError(
+            f"credentials={quoted(credentials)} is not a choice of connect()",
+            hint='credentials="forward" sends yours; profile is a choice of dask-bake launch',
+        )
     meant = cloud_options({**flags, "profile": profile}, read_configuration())
     with _completed_hints(flags_of(**flags, profile=profile)):
-        return _connect(name, meant, of, allow_mismatch=allow_mismatch)
+        return _connect(name, meant, of, allow_mismatch=allow_mismatch, credentials=credentials)
 
 
 def _connect(
-    name: str | None, meant: CloudOptions, of: ClusterFile | None, *, allow_mismatch: bool
+    name: str | None,
+    meant: CloudOptions,
+    of: ClusterFile | None,
+    *,
+    allow_mismatch: bool,
+    credentials: str | None,
 ) -> Client:
     chosen = open_cloud(meant.cloud, meant.region, profile=meant.profile, notify=ignore, start=False)
     client = api.connect(chosen, ignore)
     cluster = find(client, chosen, name)
     if of is not None:
         of.check(cluster)
+    if credentials == CredentialSource.FORWARD:
+        check_cluster(cluster)
     head = find_node(cluster, 0)
     are_known = allow_mismatch or check_versions(client, head, cluster.name)
     reached = prepare_host(cluster, head, chosen, client)
@@ -95,10 +117,16 @@ def _connect(
     forward = Forward(private_socket(SCHEDULER_PORT), SCHEDULER_PORT)
     tunnel = open_tunnel(cluster, chosen, reached, [forward], CONNECT_TIMEOUT)
     try:
-        return TunnelledClient(tunnel, tls=tls)
+        made = TunnelledClient(tunnel, tls=tls)
     except BaseException:
         tunnel.close()
         raise
+    try:
+        made.forward(client.temporary_credentials, cluster.credentials, credentials)
+    except BaseException:
+        made.close()
+        raise
+    return made
 
 
 def check_versions(client: Ec2, head: Node, cluster: str) -> bool:
@@ -151,6 +179,7 @@ class TunnelledClient(Client):
 
     def __init__(self, tunnel: Tunnel, *, tls: Mapping[str, str], **kwargs: Any) -> None:
         self._tunnel = tunnel
+        self._forwarder: Forwarder | None = None
         self._ended = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="dask-bake tunnel", daemon=True)
         self._keeper.start()
@@ -167,6 +196,25 @@ class TunnelledClient(Client):
             self._end()
             raise
 
+    def forward(
+        self, get: Callable[[], TemporaryCredentials], source: CredentialSource, wanted: str | None
+    ) -> None:
+        """Forward AWS credentials until the client is closed, if the caller or the cluster wants that.
+
+        Args:
+            get: returns the caller's credentials.
+            source: the cluster's source of credentials.
+            wanted: the caller's; ``None`` for the cluster's, where an error is only a warning.
+        """
+        if (wanted or source) != CredentialSource.FORWARD:
+            return
+        try:
+            self._forwarder = start_forwarding(self, get, _warn)
+        except BakeError as error:
+            if wanted is not None:
+                raise
+            _warn(f"Tasks do not get your AWS credentials: {error.message}")
+
     @property
     def dashboard_link(self) -> str:
         """The dashboard's address while ``dask-bake connect`` or ``ui`` runs; the client forwards none."""
@@ -180,6 +228,8 @@ class TunnelledClient(Client):
             self._end()
 
     def _end(self) -> None:
+        if self._forwarder is not None:
+            self._forwarder.stop()
         self._ended.set()
         self._keeper.join()
         self._tunnel.close()
@@ -187,6 +237,10 @@ class TunnelledClient(Client):
     def _keep(self) -> None:
         while not self._ended.wait(1.0):
             self._tunnel.advance()
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(printable(sentence), stacklevel=2)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ install -m 0644 "$DASK_BAKE_PAYLOAD/manifest.json" /etc/dask-bake/manifest.json
 printf '%s\n' "${SUDO_USER:-root}" >/etc/dask-bake/user
 
 needed=(
-    dask-bake-host-key.service dask-bake-lifetime.timer dask-bake-watch.service
+    dask-bake-credentials.socket dask-bake-host-key.service dask-bake-lifetime.timer dask-bake-watch.service
     dask-jupyter.socket dask-scheduler.service dask-worker.service
 )
 systemctl daemon-reload

@@ -1,7 +1,9 @@
 """A cluster with TLS, and without a notebook."""
 
+import json
 import subprocess
 import sys
+from base64 import b64decode
 
 import pytest
 
@@ -99,3 +101,69 @@ def test_with_tls_this_machine_computes_only_with_its_stored_certificates(cloud,
             check=False,
         )
         assert done.stdout == "refused\n", (which, done.stderr)
+
+
+FORWARD = """
+import json, sys
+import boto3
+from dask_bake.api import connect
+
+def read():
+    import s3fs
+    return s3fs.S3FileSystem().cat("closed-data/a").decode()
+
+with connect(sys.argv[1], credentials="forward") as client:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="closed-data")
+    s3.put_object(Bucket="closed-data", Key="a", Body=b"mine")
+    found = list(client.run(read).values())
+    client.restart()
+    found += client.run(read).values()
+    print(json.dumps([found, client._forwarder.current.document]))
+"""
+SEARCH = """
+umask 077
+cat >/dev/shm/secrets
+grep -rlFf /dev/shm/secrets -D skip /etc /var /run /tmp /home /root
+cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -cFf /dev/shm/secrets
+journalctl --no-pager | grep -cFf /dev/shm/secrets
+rm /dev/shm/secrets
+"""
+
+
+def test_forwarded_credentials_are_in_memory_only(cloud, closed):
+    """All worker processes read a private bucket by them, also those that come later."""
+    found, document = json.loads(cloud.python("-c", FORWARD, "closed"))
+    secrets = f"{document['SecretAccessKey']}\n{document['Token']}\n"
+    left = [closed.run(node, "sudo", "sh", "-c", SEARCH, text=secrets) for node in "01"]
+    ec2 = cloud.ec2()
+    described = [each for page in ec2.describe_instances()["Reservations"] for each in page["Instances"]]
+    running = [each["InstanceId"] for each in described if each["State"]["Name"] == "running"]
+    consoles = [ec2.get_console_output(InstanceId=each).get("Output", "") for each in running]
+    attributes = [ec2.describe_instance_attribute(InstanceId=each, Attribute="userData") for each in running]
+    user_data = [b64decode(each["UserData"]["Value"]).decode() for each in attributes]
+    public = f"{described} {ec2.describe_tags()} {consoles} {user_data}"
+
+    assert (found, left) == (["mine"] * 4, ["0\n0\n"] * 2)
+    assert "dask-bake:cluster" in public
+    assert [secret for secret in secrets.split() if secret in public] == []
+
+
+def test_other_users_of_a_node_get_no_credentials(closed):
+    """They can neither read the token nor ask in Dask's place."""
+    files = ["/run/dask-bake/credentials-token", "/run/dask-bake/credentials.sock"]
+    modes = closed.run("1", "stat", "--format", "%U %G %a", *files)
+    asked = closed.run("1", "python", "-c", WITHOUT_TOKEN)
+
+    assert modes == "admin dask 440\ndask dask 600\n"
+    assert closed.fails("1", "sudo", "-u", "nobody", "cat", files[0])
+    assert asked == "401\n"
+
+
+WITHOUT_TOKEN = """
+import urllib.error, urllib.request
+try:
+    urllib.request.urlopen("http://127.0.0.1:786/credentials")
+except urllib.error.HTTPError as error:
+    print(error.code)
+"""

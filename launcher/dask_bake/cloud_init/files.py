@@ -9,12 +9,17 @@ from dask_bake.cloud_init.certificates import Certificate
 from dask_bake.cloud_init.encoding import environment_file, sshd_environment, yaml_file
 from dask_bake.cloud_init.settings import NodeSettings, Preload
 from dask_bake.errors import UsageError
-from dask_bake.models.cloud import Role
+from dask_bake.models.cloud import CredentialSource, Role
 
 FOLDER = "/etc/dask-bake"
 PRELOADS = f"{FOLDER}/preload"
 DASK_SETTINGS = "/etc/dask/dask-bake.yaml"
 SSHD_SETTINGS = "/etc/ssh/sshd_config.d/40-dask-bake.conf"
+CREDENTIAL_SERVICE = {
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:786/credentials",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/run/dask-bake/credentials-token",
+}
+"""Variables by which AWS SDKs find ``dask-bake-credentials.service`` (AWS SDKs reference guide)."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +34,15 @@ class NodeFile:
 
 def node_files(role: Role, settings: NodeSettings) -> Iterator[NodeFile]:
     """Yield the files of a node; without Dask only those of SSH sessions and of the automatic shutdown."""
-    if settings.environment:
-        values = dict(settings.environment)
+    values = dict(settings.environment)
+    if values:
         yield NodeFile(f"{FOLDER}/launch.env", environment_file(values))
-        yield NodeFile(SSHD_SETTINGS, sshd_environment(values))
+    service = {} if settings.credentials is CredentialSource.NONE else CREDENTIAL_SERVICE
+    if service:
+        source = {"DASK_BAKE_CREDENTIALS": settings.credentials, **_user(settings)}
+        yield NodeFile(f"{FOLDER}/credentials.env", environment_file({**source, **service}))
+    if values or service:
+        yield NodeFile(SSHD_SETTINGS, sshd_environment({**values, **service}))
     if settings.dask:
         yield from _head_files(settings) if role is Role.HEAD else _worker_files(settings)
         yield from _tls_files(role, settings)
@@ -57,11 +67,16 @@ def _limits(role: Role, settings: NodeSettings) -> dict[str, object]:
 
 
 def _head_files(settings: NodeSettings) -> Iterator[NodeFile]:
-    user = {} if settings.user is None else {"DASK_BAKE_USER": settings.user}
-    values = {"DASK_BAKE_CLUSTER": settings.cluster, **user, **_options(settings.scheduler_options)}
+    own = {"DASK_BAKE_CLUSTER": settings.cluster, **_user(settings)}
+    values = {**own, **_options(settings.scheduler_options)}
     yield NodeFile(f"{FOLDER}/head.env", environment_file(values))
     if not settings.notebook:
         yield NodeFile(f"{FOLDER}/no-notebook", "--no-notebook\n")
+
+
+def _user(settings: NodeSettings) -> dict[str, str]:
+    """Return the login user, if it is not the image's."""
+    return {} if settings.user is None else {"DASK_BAKE_USER": settings.user}
 
 
 def _worker_files(settings: NodeSettings) -> Iterator[NodeFile]:

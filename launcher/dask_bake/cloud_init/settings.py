@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from dask_bake.cloud_init.certificates import NodeTls
+from dask_bake.models.cloud import CredentialSource
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class NodeSettings:
         extra: the user's own ``#cloud-config``.
         max_lifetime: seconds until the cluster shuts down; 0 for never.
         idle_timeout: seconds without use until the cluster shuts down; 0 for never.
+        credentials: source of the AWS credentials of tasks, notebooks and SSH sessions.
         keep_on_failure: whether a node that cannot be configured, or does not join, keeps running.
     """
 
@@ -47,3 +49,4 @@ class NodeSettings:
     max_lifetime: int = 43_200
     idle_timeout: int = 1_800
     keep_on_failure: bool = False
+    credentials: CredentialSource = CredentialSource.NONE

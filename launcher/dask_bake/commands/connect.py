@@ -4,12 +4,15 @@ import secrets
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from dask_bake.clusters.inventory import find
+from dask_bake.commands.forward import forwarding
 from dask_bake.ec2.api import Ec2
+from dask_bake.errors import BakeError
+from dask_bake.events import Note
 from dask_bake.models.cloud import Cloud
-from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT
+from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT, Cluster
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
 from dask_bake.ssh.connect import check_reachable, find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.tunnel import private_socket
@@ -46,6 +49,7 @@ def connect(
         open_tunnel(cluster, cloud, reached, list(forwards.values())) as tunnel,
         WebPort(forwards[DASHBOARD_PORT], preferred=DASHBOARD_PORT, token=secret) as dashboard,
         WebPort(forwards[JUPYTER_PORT], preferred=JUPYTER_PORT) as jupyter,
+        _forwarding(cluster, cloud, ec2, forwards[SCHEDULER_PORT], terminal),
     ):
         addresses = cluster_json.addresses(
             sockets[SCHEDULER_PORT],
@@ -65,3 +69,13 @@ def connect(
                 tunnel.advance()
                 time.sleep(1)
     return 0
+
+
+def _forwarding(cluster: Cluster, cloud: Cloud, ec2: Ec2, forward: Forward, terminal: Terminal) -> ExitStack:
+    """Forward credentials if the cluster takes them; what prevents it is a note."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(forwarding(cluster, cloud, ec2, forward, terminal.notify))
+        except BakeError as error:
+            terminal.notify(Note(f"Tasks do not get your AWS credentials: {error.message}."))
+        return stack.pop_all()

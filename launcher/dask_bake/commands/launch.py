@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import limits_in_words
+from dask_bake.commands.forward import forward_once
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import HeadConnection
 from dask_bake.errors import LeftoverError
@@ -68,6 +69,7 @@ def run(
         cluster, seconds = _launch(plan, ec2, connection, terminal, up)
         if options.file is not None:
             write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
+        forward_once(cluster, cloud, ec2, terminal.notify)
         _note_staleness(plan, newest.result_within(0.0), terminal)
         price = pricing.result_within(0.0)
         _show_cluster(options, cluster, seconds, price, terminal, json_output=json_output)

@@ -13,6 +13,7 @@ from dask_bake.ec2.errors import CREDENTIALS, DENIED, THROTTLED, code_of, is_fau
 from dask_bake.ec2.lookups import Ec2Queries
 from dask_bake.ec2.prices import PriceList
 from dask_bake.ec2.retry import RetryPolicy
+from dask_bake.ec2.session import OwnCredentials
 from dask_bake.errors import BakeError, NotAwsResponseError, OutcomeUnknownError
 from dask_bake.events import Notify
 from dask_bake.models.cloud import Cloud
@@ -36,6 +37,7 @@ class Ec2(Ec2Queries):
         client: EC2 client with the retry policy.
         sleep: called between two polls.
         other: returns a client with short time-outs for a service; ``None`` disables other services.
+        own: returns the caller's current credentials.
     """
 
     def __init__(
@@ -44,8 +46,9 @@ class Ec2(Ec2Queries):
         *,
         sleep: Callable[[float], None],
         other: Callable[[str], Any] | None = None,
+        own: Callable[[], OwnCredentials] | None = None,
     ) -> None:
-        super().__init__(client, other)
+        super().__init__(client, other, own)
         self._sleep = sleep
         self.prices = None if other is None else PriceList(other, client.meta.region_name)
 
@@ -239,7 +242,7 @@ class Ec2(Ec2Queries):
 def connect(cloud: Cloud, notify: Notify, *, retries: RetryPolicy | None = None) -> Ec2:
     """Return the client for the cloud; each call sends an event."""
     clients = Clients(cloud, notify, retries=retries)
-    return Ec2(clients.ec2(), sleep=time.sleep, other=clients.other)
+    return Ec2(clients.ec2(), sleep=time.sleep, other=clients.other, own=clients.own_credentials)
 
 
 def _by_index(instances: Sequence[Any]) -> tuple[Node, ...]:

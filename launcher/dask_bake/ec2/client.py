@@ -16,7 +16,7 @@ from botocore.utils import get_environ_proxies
 from dask_bake import __version__
 from dask_bake.ec2.credentials import settings_errors
 from dask_bake.ec2.retry import RetryPolicy
-from dask_bake.ec2.session import session_of
+from dask_bake.ec2.session import OwnCredentials, own_credentials, session_of
 from dask_bake.environment.names import without_secrets
 from dask_bake.errors import UsageError
 from dask_bake.events import Called, Notify
@@ -50,6 +50,13 @@ class Clients:
             self._session.register(f"before-call.{service}", _tell(prefix, notify))
             if cloud.check_answer is not None:
                 AnswerCheck(cloud.check_answer).apply(self._session, service)
+
+    def own_credentials(self) -> OwnCredentials:
+        """Return the caller's current credentials."""
+        environment = dict(self._cloud.environment)
+        if self._cloud.endpoint_url is not None:
+            return OwnCredentials(environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
+        return own_credentials(self._session)
 
     def ec2(self, region: str | None = None) -> "EC2Client":
         """Return a client for EC2 in the given region, or in the cloud's, which is checked first."""

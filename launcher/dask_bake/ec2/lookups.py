@@ -1,11 +1,14 @@
 """Read-only queries before a launch: each method is one kind of query."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from dask_bake.ec2 import requests, responses
 from dask_bake.ec2.errors import code_of, translated
+from dask_bake.ec2.session import OwnCredentials
 from dask_bake.errors import BakeError, UsageError
+from dask_bake.models.credentials import TemporaryCredentials
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
     Image,
@@ -19,6 +22,10 @@ from dask_bake.models.ec2 import (
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
+SESSION_SECONDS = 3600
+"""The lifetime of credentials that STS gives; it is the longest for an account's root user."""
+UNKNOWN_LIFETIME = timedelta(minutes=15)
+"""The time for which credentials whose expiration is unknown are given to others."""
 READY = ("create-complete", "update-in-progress", "update-complete", "update-failed")
 """States of an Instance Connect endpoint that accepts connections; it does so during updates."""
 
@@ -29,11 +36,18 @@ class Ec2Queries:
     Args:
         client: EC2 client with the retry policy.
         other: returns a client with short time-outs for a service; ``None`` disables other services.
+        own: returns the caller's current credentials; ``None`` if they cannot be given to others.
     """
 
-    def __init__(self, client: "EC2Client", other: Callable[[str], Any] | None = None) -> None:
+    def __init__(
+        self,
+        client: "EC2Client",
+        other: Callable[[str], Any] | None = None,
+        own: Callable[[], OwnCredentials] | None = None,
+    ) -> None:
         self._client = client
         self._other = other
+        self._own = own
         self._caller_arn: str | None = None
 
     def find_images(
@@ -166,6 +180,18 @@ class Ec2Queries:
         if self._caller_arn is None:
             self._caller_arn = self._read_caller_arn()
         return self._caller_arn
+
+    def temporary_credentials(self) -> TemporaryCredentials:
+        """Return credentials of the caller that expire: the caller's own, or else new ones of STS."""
+        if self._own is None or self._other is None:
+            raise BakeError("there are no credentials to forward", hint="connect to a cluster of a cloud")
+        own = self._own()
+        if own.token:
+            expires = own.expires or datetime.now(UTC) + UNKNOWN_LIFETIME
+            return TemporaryCredentials(own.access_key, own.secret_key, own.token, expires)
+        with translated("GetSessionToken"):
+            answer = self._other("sts").get_session_token(DurationSeconds=SESSION_SECONDS)
+            return responses.temporary_credentials(answer["Credentials"])
 
     def _read_caller_arn(self) -> str:
         if self._other is None:

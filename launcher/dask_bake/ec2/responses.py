@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Market, Role
 from dask_bake.models.cluster import Node
+from dask_bake.models.credentials import TemporaryCredentials
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
     DataDisk,
@@ -218,4 +219,11 @@ def broken(image_id: str, region: str, state: str, answers: Sequence[Mapping[str
     reason = answers[0].get("StateReason", {}).get("Message", "") if answers else "somebody removed it"
     return BakeError(
         f"the image {image_id} in {region} is {state}: {reason or 'EC2 does not say why'}", hint="try again"
+    )
+
+
+def temporary_credentials(answer: Mapping[str, Any]) -> TemporaryCredentials:
+    """Return credentials of STS."""
+    return TemporaryCredentials(
+        answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"], answer["Expiration"]
     )

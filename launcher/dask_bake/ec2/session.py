@@ -2,6 +2,8 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,6 +81,28 @@ def credentials(session: "botocore.session.Session") -> "botocore.credentials.Re
     with credential_errors(session):
         frozen: botocore.credentials.ReadOnlyCredentials = found.get_frozen_credentials()
     return frozen
+
+
+@dataclass(frozen=True)
+class OwnCredentials:
+    """The caller's credentials.
+
+    ``token`` is empty if they do not expire, ``expires`` is None if that is unknown.
+    """
+
+    access_key: str
+    secret_key: str = field(repr=False)
+    token: str = field(default="", repr=False)
+    expires: datetime | None = None
+
+
+def own_credentials(session: "botocore.session.Session") -> OwnCredentials:
+    """Return the session's current credentials, and when they expire."""
+    frozen = credentials(session)
+    found = session.get_credentials()
+    # botocore has no other way to tell when they expire.
+    expires = getattr(getattr(found, "_credentials", found), "_expiry_time", None)
+    return OwnCredentials(frozen.access_key or "", frozen.secret_key or "", frozen.token or "", expires)
 
 
 def credentials_for_others(cloud: Cloud, notify: Notify = ignore) -> Mapping[str, str]:

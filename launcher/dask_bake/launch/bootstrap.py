@@ -57,6 +57,7 @@ class Bootstrap:
             max_lifetime=options.max_lifetime,
             idle_timeout=options.idle_timeout,
             keep_on_failure=options.keep_on_failure,
+            credentials=options.credential_source,
         )
         return render(role, settings)
 

@@ -9,7 +9,7 @@ from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name,
 from dask_bake.ec2 import requests
 from dask_bake.launch.bootstrap import Bootstrap
 from dask_bake.launch.placement import Candidate, WorkerLayout, find_candidates, least_nodes, worker_layout
-from dask_bake.models.cloud import Connect, Market, Role
+from dask_bake.models.cloud import Connect, CredentialSource, Market, Role
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
 from dask_bake.models.owner import NOBODY, Owner
@@ -215,6 +215,8 @@ class LaunchPlan:
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}
         if not options.runs_dask:
             own[Tag.WITHOUT_DASK] = "true"
+        if options.credential_source is not CredentialSource.NONE:
+            own[Tag.CREDENTIALS] = str(options.credential_source)
         if options.transport is not Connect.DIRECT:
             own[Tag.CONNECT] = str(options.transport)
         if options.bastion is not None:

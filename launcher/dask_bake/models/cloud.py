@@ -33,6 +33,14 @@ class Connect(StrEnum):
     EICE = "eice"
 
 
+class CredentialSource(StrEnum):
+    """The source of the AWS credentials of tasks: none, the nodes' instance profile, or a client's own."""
+
+    NONE = "none"
+    PROFILE = "profile"
+    FORWARD = "forward"
+
+
 class CloudChoice(StrEnum):
     """The cloud to use; ``auto`` is AWS if there are credentials, else the local cloud."""
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from dask_bake.models.cloud import Connect, Market, Role
+from dask_bake.models.cloud import Connect, CredentialSource, Market, Role
 from dask_bake.models.ec2 import SecurityGroup
 from dask_bake.models.owner import shown, tagged_owners
 from dask_bake.models.tags import Tag, Tags
@@ -124,6 +124,12 @@ class Cluster:
         return self._tag(Tag.TLS, "false") == "true"
 
     @property
+    def credentials(self) -> CredentialSource:
+        """The source of its tasks' AWS credentials; none if the tag has one that is not known."""
+        tagged = self._tag(Tag.CREDENTIALS, "")
+        return CredentialSource(tagged) if tagged in tuple(CredentialSource) else CredentialSource.NONE
+
+    @property
     def transport(self) -> Connect:
         """The transport of SSH to the head; direct if the tag has one that this version does not know."""
         tagged = self._tag(Tag.CONNECT, "")
@@ -187,6 +193,8 @@ def _is_known(key: str, value: str) -> bool:
     """Return whether this version of dask-bake understands the value of a node's tag."""
     if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT):
         return bool(NUMBER.fullmatch(value))
+    if key == Tag.CREDENTIALS:
+        return value in tuple(CredentialSource)
     return key != Tag.CONNECT or value in tuple(Connect)
 
 

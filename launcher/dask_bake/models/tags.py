@@ -33,6 +33,7 @@ class Tag:
     BASTION = "dask-bake:bastion"
     ENDPOINT = "dask-bake:endpoint"
     TLS = "dask-bake:tls"
+    CREDENTIALS = "dask-bake:credentials"
     WITHOUT_DASK = "dask-bake:without-dask"
     VERIFIED = "dask-bake:verified"
     MANIFEST = "dask-bake:manifest-"

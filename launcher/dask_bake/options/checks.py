@@ -6,6 +6,7 @@ from math import ceil
 from pathlib import Path
 
 from dask_bake.errors import UsageError
+from dask_bake.models.cloud import CredentialSource
 from dask_bake.options.dask_checks import check_dask
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.network_checks import check_network
@@ -23,6 +24,16 @@ INSTANCE_TYPE = re.compile(r"[a-z][a-z0-9-]*\.[a-z0-9-]+")
 INSTANCE_FAMILY = re.compile(r"[a-z]+[0-9]+[a-z0-9-]*")
 INSTANCE_PROFILE = re.compile(r"[A-Za-z0-9_+=,.@-]{1,128}")
 """Names of instance profiles (IAM API reference, InstanceProfile)."""
+CREDENTIAL_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
+)
+"""Variables by which the AWS SDKs choose other credentials."""
 MINIMUMS = (
     ("count", 2, "it includes the head node: --count 2 is a head and one worker node"),
     ("nprocs", 1, "--nprocs 8 starts 8 worker processes on each worker node"),
@@ -36,7 +47,7 @@ MINIMUMS = (
 def check(options: LaunchOptions) -> None:
     """Raise a ``UsageError`` for the first wrong option."""
     rules = (_lines, _numbers, _names, _types, check_dask, _volumes, check_tags, _capacity, check_network)
-    for rule in (*rules, _access, _files):
+    for rule in (*rules, _credentials, _access, _files):
         rule(options)
 
 
@@ -123,6 +134,21 @@ def _capacity(options: LaunchOptions) -> None:
         )
 
 
+def _credentials(options: LaunchOptions) -> None:
+    source = options.credential_source
+    if source is CredentialSource.PROFILE and options.iaminstance_name is None:
+        raise UsageError(
+            "--credentials profile requires --iaminstance-name: the profile whose role tasks use",
+            hint="--credentials forward gives them your own credentials",
+        )
+    own = [key for key, _ in options.env if key in CREDENTIAL_VARIABLES]
+    if own and source is not CredentialSource.NONE:
+        raise UsageError(
+            f"--env {own[0]} and --credentials {source} cannot be combined: tasks would use only one of them",
+            hint="leave --env out; others can read the variables of a launch",
+        )
+
+
 def _access(options: LaunchOptions) -> None:
     if options.keypair is not None:
         _check_key(options.keypair)
@@ -147,9 +173,10 @@ def _check_key(path: Path) -> None:
         if path.exists() and not path.is_file() and not path.is_dir():
             return  # a pipe, as from a secret store, can be read only once
         text = path.read_text(encoding="ascii", errors="replace")
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the latter for a path with a null byte
+        why = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(
-            f"--keypair {truncated(str(path))} cannot be read: {error.strerror}",
+            f"--keypair {truncated(str(path))} cannot be read: {why}",
             hint="give the path of a private key file",
         ) from error
     if "PRIVATE KEY" not in text:

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from dask_bake.errors import UsageError
+from dask_bake.models.cloud import CredentialSource
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.text_files import read_text
 from dask_bake.options.values import flag_of, quoted, truncated
@@ -52,6 +53,7 @@ NEED_USER_DATA = (
     "max_lifetime",
     "idle_timeout",
     "keep_on_failure",
+    "credentials",
 )
 NEED_DASK = (
     "worker_options",
@@ -63,8 +65,9 @@ NEED_DASK = (
     "nthreads",
     "memory_limit",
     "idle_timeout",
+    "credentials",
 )
-UNSET = (None, "", (), False, "auto")
+UNSET = (None, "", (), False, "auto", CredentialSource.NONE)
 
 
 def check_dask(options: LaunchOptions) -> None:

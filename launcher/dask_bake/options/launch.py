@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from dask_bake.models.cloud import CloudChoice, Connect
+from dask_bake.models.cloud import CloudChoice, Connect, CredentialSource
 from dask_bake.options.values import DEFAULT_NAME, Pairs
 
 DEFAULT_TYPE = "m6i.2xlarge"
@@ -22,7 +22,8 @@ class LaunchOptions:
         nprocs: ``None`` for auto: Dask's own rule for the instance type.
         nthreads: ``None`` for an equal share of the vCPUs.
         min_workers: ``None`` for all workers.
-        connect: ``None`` if not given; see ``way``.
+        connect: ``None`` if not given; see ``transport``.
+        credentials: ``None`` if not given; see ``credential_source``.
     """
 
     name: str = DEFAULT_NAME
@@ -72,6 +73,7 @@ class LaunchOptions:
     keypair: Path | None = None
     username: str | None = None
     iaminstance_name: str | None = None
+    credentials: CredentialSource | None = None
 
     @property
     def head_types(self) -> tuple[str, ...]:
@@ -82,6 +84,13 @@ class LaunchOptions:
     def transport(self) -> Connect:
         """Return the SSH transport to the head node: as given, else direct."""
         return self.connect or Connect.DIRECT
+
+    @property
+    def credential_source(self) -> CredentialSource:
+        """Return the source of the tasks' AWS credentials: as given, else the instance profile, if any."""
+        if self.credentials is not None or not self.runs_dask or self.iaminstance_name is None:
+            return self.credentials or CredentialSource.NONE
+        return CredentialSource.PROFILE
 
     @property
     def all_tags(self) -> dict[str, str]:

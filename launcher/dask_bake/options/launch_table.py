@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dask_bake.models.cloud import Connect
+from dask_bake.models.cloud import Connect, CredentialSource
 from dask_bake.options import values
 from dask_bake.options.values import Parser
 
@@ -297,6 +297,15 @@ ACCESS = (
         "NAME",
         values.string,
         "IAM instance profile of the nodes.",
+    ),
+    Option(
+        "credentials",
+        ("--credentials",),
+        "SOURCE",
+        values.choice(CredentialSource),
+        "AWS credentials of tasks: none, profile (of --iaminstance-name) or forward (yours)."
+        " [default: profile with --iaminstance-name, else none]",
+        choices=tuple(CredentialSource),
     ),
 )
 SECTIONS = (

@@ -161,6 +161,18 @@ def on_both(*lines: str) -> tuple[str, ...]:
     return tuple(f"{role}: {line}" for line in lines for role in ("head", "workers"))
 
 
+def credentials(source: str) -> tuple[str, ...]:
+    """Return the lines of a node whose tasks get AWS credentials."""
+    uri = "AWS_CONTAINER_CREDENTIALS_FULL_URI=http://127.0.0.1:786/credentials"
+    token = "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/run/dask-bake/credentials-token"
+    file = "user-data /etc/dask-bake/credentials.env"
+    return (
+        f"tag dask-bake:credentials={source}",
+        *(f"{file} {line}" for line in (f"DASK_BAKE_CREDENTIALS={source}", uri, token)),
+        f'user-data {SESSIONS} SetEnv "{PATH}" "{uri}" "{token}"',
+    )
+
+
 OWNER = ("tag dask-bake:owner=anna", f"tag dask-bake:owner-arn={ARN}")
 
 
@@ -599,7 +611,12 @@ CASES = (
             f"head: user-data {HEAD_ENV} DASK_BAKE_USER=me",
         ),
     ),
-    Case("iaminstance_name", "--iaminstance-name s3", added=on_both("IamInstanceProfile.Name=s3")),
+    Case(
+        "iaminstance_name",
+        "--iaminstance-name s3",
+        added=on_both("IamInstanceProfile.Name=s3", *credentials("profile")),
+    ),
+    Case("credentials", "--credentials forward", added=on_both(*credentials("forward"))),
 )
 NOT_IN_A_PLAN = ("timeout", "file", "allow_mismatch", "allow_wide_cidr")
 """Options that do not change the plan; each has a test of its own below."""

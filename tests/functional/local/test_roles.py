@@ -12,6 +12,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from werkzeug.test import Client
 
+from dask_bake import clouds
+from dask_bake.ec2 import api
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.local.credentials import Credentials
 from dask_bake.local.gateway.door import Door
@@ -337,3 +339,13 @@ def test_secrets_are_in_no_representation(cloud):
     session = cloud.sessions.find(found.profile.credentials["AccessKeyId"])
 
     assert not any(secret in f"{found!r} {session!r} {replace(found)!r}" for secret in secrets)
+
+
+def test_the_launcher_gets_credentials_that_expire(cloud):
+    cloud.admin("POST", "sessions", {"lifetime": 60})
+    there = clouds.local_cloud(cloud.url, KEY_PAIR, None)
+    given = api.connect(there, lambda _: None).temporary_credentials()
+
+    s3_with(given.document, cloud.guest_url).create_bucket(Bucket="mine")
+    assert [each["Name"] for each in cloud.client("s3").list_buckets()["Buckets"]] == ["mine"]
+    assert 0 < (given.expires - datetime.now(UTC)).total_seconds() <= 60

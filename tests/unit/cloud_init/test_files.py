@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+import dask_bake_credentials
 from dask_bake.cloud_init.certificates import create_authority, issue_for_nodes
 from dask_bake.cloud_init.encoding import SESSION_PATH
+from dask_bake.cloud_init.files import CREDENTIAL_SERVICE
 from dask_bake.cloud_init.settings import Preload
-from dask_bake.models.cloud import Role
+from dask_bake.models.cloud import CredentialSource, Role
 from user_data import files, options, refusal, rendered
 
 ROOTFS = Path(__file__).parents[3] / "packer/rootfs"
@@ -161,3 +163,38 @@ def test_with_tls_dask_requires_encryption_and_a_client_in_a_task_uses_its_worke
         "scheduler": {"cert": f"{folder}/scheduler.pem"},
         "client": {"cert": f"{folder}/client.pem"},
     }
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_node_whose_tasks_get_credentials_says_where_and_has_no_secret(role):
+    written = files(role, credentials=CredentialSource.FORWARD, environment=(("A", "1"),), user="me")
+    values = {
+        "DASK_BAKE_CREDENTIALS": "forward",
+        "DASK_BAKE_USER": "me",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI": "http://127.0.0.1:786/credentials",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE": "/run/dask-bake/credentials-token",
+    }
+    lines = "".join(f"{name}={value}\n" for name, value in values.items())
+
+    assert written["/etc/dask-bake/credentials.env"]["content"] == lines
+    assert written["/etc/dask-bake/launch.env"]["content"] == "A=1\n"
+    session = written["/etc/ssh/sshd_config.d/40-dask-bake.conf"]["content"]
+    assert all(f'"{name}={value}"' in session for name, value in [("A", "1"), *list(values.items())[2:]])
+
+
+def test_the_paths_are_those_of_the_image():
+    socket = (ROOTFS / "etc/systemd/system/dask-bake-credentials.socket").read_text()
+    address, path = (
+        CREDENTIAL_SERVICE["AWS_CONTAINER_CREDENTIALS_FULL_URI"].removeprefix("http://").split("/")
+    )
+    token = CREDENTIAL_SERVICE["AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"]
+    broker, maker = (
+        (ROOTFS / f"usr/libexec/dask-bake/{name}").read_text()
+        for name in ("credentials", "credentials-token")
+    )
+
+    assert dask_bake_credentials.ENVIRONMENT == CREDENTIAL_SERVICE
+    assert f"ListenStream={address}\n" in socket
+    assert f"ListenStream={dask_bake_credentials.SOCKET}\n" in socket
+    assert f'PATH = "/{path}"\nTOKEN = "{token}"' in broker
+    assert f"file={token}\n" in maker

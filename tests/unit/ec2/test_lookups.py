@@ -1,5 +1,6 @@
 """Exact requests of the queries before a launch, and the values made of the responses."""
 
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import boto3
@@ -11,6 +12,8 @@ from moto import mock_aws
 from dask_bake import clouds
 from dask_bake.ec2 import api
 from dask_bake.ec2.api import Ec2
+from dask_bake.ec2.lookups import Ec2Queries
+from dask_bake.ec2.session import OwnCredentials
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Called
 from dask_bake.models.ec2 import ConnectEndpoint, InstanceType, PlacementGroup, Quota, SecurityGroup, Subnet
@@ -387,3 +390,16 @@ def test_an_unknown_instance_type_is_wrong_use(stubbed):
 
     with pytest.raises(UsageError, match="no such type"):
         ec2.instance_types(["m0.huge"])
+
+
+@pytest.mark.parametrize("expires", [None, datetime(2030, 1, 1, tzinfo=UTC)])
+def test_credentials_that_are_temporary_already_are_forwarded_as_they_are(expires):
+    own = OwnCredentials("ASIA1", "secret", "token", expires)
+    given = Ec2Queries(None, must_not_be_asked, lambda: own).temporary_credentials()
+
+    assert (given.access_key, given.secret_key, given.token) == ("ASIA1", "secret", "token")
+    assert given.expires == expires or 800 < (given.expires - datetime.now(UTC)).total_seconds() <= 900
+
+
+def must_not_be_asked(service):
+    raise AssertionError(service)

@@ -66,3 +66,13 @@ def test_the_head_that_is_gone_is_the_latest(cluster):
 
     assert replace(cluster, nodes=(), gone=(later, head)).gone_head == later
     assert head.role is Role.HEAD
+
+
+@pytest.mark.parametrize(
+    ("value", "source"),
+    [("forward", "forward"), ("profile", "profile"), (None, "none"), ("vault", "none")],
+)
+def test_an_unknown_source_of_credentials_is_none_and_foreign(cluster, value, source):
+    seen = tagged(cluster, {Tag.CREDENTIALS: value})
+
+    assert (seen.credentials, bool(seen.foreign_parts)) == (source, value == "vault")

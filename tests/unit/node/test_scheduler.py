@@ -4,7 +4,10 @@ import dask.config
 
 from node_programs import load
 
-PULSE = ("--preload", "/usr/libexec/dask-bake/dask_bake_pulse.py")
+PRELOADS = (
+    *("--preload", "/usr/libexec/dask-bake/dask_bake_pulse.py"),
+    *("--preload", "/usr/libexec/dask-bake/dask_bake_credentials.py"),
+)
 OWN = ("--port", "8786", "--dashboard-address", "127.0.0.1:8787")
 
 
@@ -15,7 +18,7 @@ def test_the_launch_s_options_come_last_and_configured_preloads_are_kept(monkeyp
     with dask.config.set({"distributed.scheduler.preload": ["mine.py"]}):
         program.schedule()
 
-    assert runs == [("dask scheduler", [*OWN, *PULSE, "--preload", "mine.py", "--idle-timeout", "10 min"])]
+    assert runs == [("dask scheduler", [*OWN, *PRELOADS, "--preload", "mine.py", "--idle-timeout", "10 min"])]
 
 
 def test_without_options_there_are_the_image_s_own(monkeypatch):
@@ -25,4 +28,4 @@ def test_without_options_there_are_the_image_s_own(monkeypatch):
     with dask.config.set({"distributed.scheduler.preload": []}):
         program.schedule()
 
-    assert runs == [[*OWN, *PULSE]]
+    assert runs == [[*OWN, *PRELOADS]]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dask_bake.errors import UsageError
-from dask_bake.models.cloud import Connect
+from dask_bake.models.cloud import Connect, CredentialSource
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.launch_table import OPTIONS, Option
 from dask_bake.options.parse import checked
@@ -79,6 +79,29 @@ REFUSALS = [
         {"iaminstance_name": "arn:aws:iam::1:instance-profile/s3"},
         "--iaminstance-name: 'arn:aws:iam::1:instance-profile/s3' is not a valid instance profile name",
         "give the name only, not the ARN",
+    ),
+    (
+        {"credentials": CredentialSource.PROFILE},
+        "--credentials profile requires --iaminstance-name: the profile whose role tasks use",
+        "--credentials forward gives them your own credentials",
+    ),
+    (
+        {"credentials": CredentialSource.FORWARD, "dask": False},
+        "--no-dask starts no Dask, and --credentials requires it",
+        "give one of the two",
+    ),
+    (
+        {"credentials": CredentialSource.FORWARD, "provision": False},
+        "--no-provision passes no user-data to the nodes, and --credentials requires it",
+        "give one of the two",
+    ),
+    *(
+        (
+            {"env": (("A", "1"), (name, "x")), "iaminstance_name": "s3"},
+            f"--env {name} and --credentials profile cannot be combined: tasks would use only one of them",
+            "leave --env out; others can read the variables of a launch",
+        )
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
     ),
     (
         {"type": ("m6i.large", "huge")},
@@ -411,6 +434,13 @@ def test_user_data_that_is_not_text_is_refused(tmp_path):
         BASTION,
         {"private": True, "connect": Connect.DIRECT},
         {"connect": Connect.SSM, "iaminstance_name": "ssm+core"},
+        {"credentials": CredentialSource.NONE, "dask": False},
+        {
+            "credentials": CredentialSource.NONE,
+            "iaminstance_name": "s3",
+            "env": (("AWS_ACCESS_KEY_ID", "x"),),
+        },
+        {"iaminstance_name": "s3", "provision": False},
         {"type": ("u-6tb1.metal", "m6i.large"), "head_type": ("im4gn.large",)},
     ],
     ids=str,

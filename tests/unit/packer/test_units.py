@@ -19,4 +19,4 @@ def test_no_unit_names_the_login_user():
         line for unit in units.glob("dask-*") for line in unit.read_text().splitlines() if "User=" in line
     }
 
-    assert users == {"User=dask"}
+    assert users == {"User=dask", "SocketUser=dask"}

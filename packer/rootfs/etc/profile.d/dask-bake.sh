@@ -1,10 +1,13 @@
-# The variables of the launch; in SSH sessions, sshd has set them already.
-if test -r /etc/dask-bake/launch.env; then
-    set -a
-    # shellcheck disable=SC1091
-    . /etc/dask-bake/launch.env
-    set +a
-fi
+# The variables of the launch, and where AWS SDKs find credentials; in SSH sessions, sshd has set them already.
+for file in /etc/dask-bake/launch.env /etc/dask-bake/credentials.env; do
+    if test -r "$file"; then
+        set -a
+        # shellcheck disable=SC1090
+        . "$file"
+        set +a
+    fi
+done
+unset file
 # The environment is active in every login shell.
 PATH="/opt/dask/bin:$PATH"
 export PATH
