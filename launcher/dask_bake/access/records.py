@@ -32,6 +32,7 @@ FAILED_STAGES = tuple(
 DASK_UNITS = (
     "dask-scheduler.service",
     "dask-worker.service",
+    "dask-bake-credentials.service",
     "dask-bake-host-key.service",
     "dask-bake-lifetime.service",
     "dask-bake-watch.service",
