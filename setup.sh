@@ -31,6 +31,7 @@ dnsmasq dnsmasq-base
 ip iproute2
 mmdebstrap mmdebstrap
 nft nftables
+rsync rsync
 shellcheck shellcheck
 ssh openssh-client
 systemd-nspawn systemd-container

@@ -25,7 +25,7 @@ TOOLS = (
     "seq",
     "tail",
 )
-NEEDED = ["dnsmasq", "ip", "mmdebstrap", "nft", "shellcheck", "ssh", "systemd-nspawn"]
+NEEDED = ["dnsmasq", "ip", "mmdebstrap", "nft", "rsync", "shellcheck", "ssh", "systemd-nspawn"]
 APT_GET = """
 case "$*" in
 update) echo "$*" >>"$TMPDIR/apt" ;;
