@@ -119,3 +119,11 @@ def test_without_arguments_an_address_in_the_configuration_is_used_on_a_node_onl
     settings = {"scheduler-address": "tcp://127.0.0.1:9", "distributed.comm.timeouts.connect": "0.1s"}
     with dask.config.set(settings), mock_aws(), pytest.raises(error):
         api.connect()
+
+
+@pytest.mark.parametrize("credentials", ["profile", "mine", ""])
+def test_only_forwarding_can_be_chosen_for_a_client(credentials):
+    with pytest.raises(UsageError, match="is not a choice of connect") as raised:
+        api.connect("dask", credentials=credentials)
+
+    assert raised.value.hint.startswith('credentials="forward" sends yours')
