@@ -13,6 +13,7 @@ OWN = ("--port", "8786", "--dashboard-address", "127.0.0.1:8787")
 
 def test_the_launch_s_options_come_last_and_configured_preloads_are_kept(monkeypatch):
     program, runs = load("scheduler"), []
+    monkeypatch.setattr(program, "use_packages", lambda *_: None)
     monkeypatch.setattr(program, "main", lambda words, prog_name: runs.append((prog_name, words)))
     monkeypatch.setenv("DASK_BAKE_OPTIONS", "--idle-timeout '10 min'")
     with dask.config.set({"distributed.scheduler.preload": ["mine.py"]}):
@@ -23,6 +24,7 @@ def test_the_launch_s_options_come_last_and_configured_preloads_are_kept(monkeyp
 
 def test_without_options_there_are_the_image_s_own(monkeypatch):
     program, runs = load("scheduler"), []
+    monkeypatch.setattr(program, "use_packages", lambda *_: None)
     monkeypatch.setattr(program, "main", lambda words, **_: runs.append(words))
     monkeypatch.delenv("DASK_BAKE_OPTIONS", raising=False)
     with dask.config.set({"distributed.scheduler.preload": []}):

@@ -21,6 +21,7 @@ def test_the_workers_start_when_the_scheduler_listens(monkeypatch, scheme):
     program, runs, waited = load("worker"), [], []
     monkeypatch.setattr(program, "main", lambda words, prog_name: runs.append((prog_name, words)))
     monkeypatch.setattr(program, "wait_for", lambda *address: waited.append(address))
+    monkeypatch.setattr(program, "use_packages", lambda *_: None)
     monkeypatch.setenv("DASK_BAKE_SCHEDULER", f"{scheme}://10.0.0.4:8786")
     monkeypatch.setenv("DASK_BAKE_NPROCS", "8")
     monkeypatch.setenv("DASK_BAKE_NTHREADS", "2")

@@ -15,7 +15,7 @@ from dask_bake import __version__
 from dask_bake.access import bundle, ended
 from dask_bake.access.logs import Follower, LogRequest, NodeLog, all_records, choose_logged, read_logs
 from dask_bake.access.nodes import node_name
-from dask_bake.access.records import JOURNAL, Record, Source, log_line, record_document
+from dask_bake.access.records import JOURNAL, Record, Source, log_line, merged, record_document
 from dask_bake.clusters.condition import condition
 from dask_bake.clusters.inventory import find
 from dask_bake.ec2.api import Ec2
@@ -122,7 +122,10 @@ def show_ended(options: LogsOptions, terminal: Terminal, *, environ: Mapping[str
         and (not options.sources or record.source in options.sources)
         and (options.since is None or record.time >= kept.ended.timestamp() - options.since)
     ]
-    wanted = wanted[-options.lines :] if options.lines else wanted
+    if options.lines is not None:
+        nodes = {record.node for record in wanted}
+        of_nodes = ([each for each in wanted if each.node == node][-options.lines :] for node in nodes)
+        wanted = merged(record for records in of_nodes for record in records)
     terminal.notify(
         Note(f"{kept.name} in {kept.cloud} {kept.region} was ended at {kept.ended:%Y-%m-%d %H:%M} UTC.")
     )

@@ -21,17 +21,23 @@ from dask_bake.system.subprocesses import run
 PACKAGES = (
     "ca-certificates",
     "cloud-init",
+    "curl",
     "dbus",
+    "git",
     "iproute2",
     "isc-dhcp-client",
+    "less",
     "libnss-resolve",
     "libpam-systemd",
     "netbase",
     "openssh-server",
     "procps",
+    "rsync",
     "sudo",
     "systemd-resolved",
     "systemd-sysv",
+    "tmux",
+    "vim-tiny",
 )
 
 FILES: Mapping[str, str] = {
