@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.clusters.inventory import find, list_clusters
-from dask_bake.errors import UsageError
+from dask_bake.clusters.inventory import find, list_clusters, with_troubles
+from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.tags import Tag
-from fakes import CLOUD, FakeCloud, a_plan, head_of
+from fakes import CLOUD, FakeCloud, Fault, a_cluster, a_plan, head_of
 
 BAKING = "image-0123456789ab"
 
@@ -82,3 +82,28 @@ def test_a_cluster_with_nodes_of_two_owners_is_not_the_caller_s():
 
 def test_the_list_includes_the_clusters_of_a_bake():
     assert [each.name for each in list_clusters(holding("docs", BAKING), CLOUD)] == ["docs", BAKING]
+
+
+def test_consoles_say_what_nodes_died_of_or_lack_workers_for():
+    """Nodes that have their workers are not asked."""
+    cluster = a_cluster()
+    head, first, second = cluster.nodes
+    cluster = replace(cluster, nodes=(head, first), gone=(replace(second, state="terminated"),))
+    cloud = FakeCloud(console="Out of memory: Killed process 7 (python)\n")
+    trouble = "its memory ran out: the kernel ended python"
+
+    found = with_troubles(cloud, cluster, {first.private_address: cluster.nprocs - 1})
+    assert [node.trouble for node in (*found.nodes, *found.gone)] == ["", trouble, trouble]
+
+    cloud.calls.clear()
+    whole = replace(cluster, gone=())
+    assert with_troubles(cloud, whole, {first.private_address: cluster.nprocs}) == whole
+    assert with_troubles(cloud, whole, None) == whole
+    assert cloud.calls == []
+
+
+def test_a_console_that_cannot_be_read_leaves_the_reason_out():
+    cluster = a_cluster()
+    cluster = replace(cluster, nodes=cluster.nodes[:2], gone=cluster.nodes[2:])
+    cloud = FakeCloud(faults=[Fault("console_output", BakeError("denied"))])
+    assert with_troubles(cloud, cluster, None) == cluster

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dask_bake.clusters.node_end import end_reason
+from dask_bake.clusters.node_end import death_reason, end_reason, memory_trouble
 
 CONSOLE = "booting\n\x1b[32mDASK-BAKE-END idle: no client, task or session for 30 min\r\nreboot: Power down\n"
 BOOT = """cloud-init[70]: ci-info: |   1   |  10.87.0.0  |
@@ -65,3 +65,36 @@ def test_the_reason_of_an_end_is_the_last_that_the_head_printed(console, reason)
 )
 def test_a_failed_boot_is_told_with_the_last_output_of_the_failing_command(console, reason):
     assert end_reason(console) == reason
+
+
+KILLED = "[ 42.1] Out of memory: Killed process 71 (python) total-vm:9kB\n"
+
+
+@pytest.mark.parametrize(
+    ("console", "state_reason", "reason"),
+    [
+        (
+            f"{KILLED}DASK-BAKE-END lifetime: its lifetime of 12 h is over\n",
+            "",
+            "its lifetime of 12 h is over",
+        ),
+        ("", "Server.SpotInstanceTermination: Spot", "EC2 reclaimed it, as it was a spot instance"),
+        (
+            "DASK-BAKE-WARNING spot: EC2 reclaims this node; x",
+            "",
+            "EC2 reclaimed it, as it was a spot instance",
+        ),
+        ("Kernel panic - not syncing: no \x1b[1minit\r\n", "", "its kernel stopped: no init"),
+        (KILLED, "Client.UserInitiatedShutdown", "its memory ran out: the kernel ended python"),
+        ("booting", "Client.UserInitiatedShutdown", ""),
+    ],
+)
+def test_what_a_node_died_of_is_read_from_console_and_state(console, state_reason, reason):
+    assert death_reason(console, state_reason) == reason
+
+
+def test_the_last_process_that_memory_ran_out_for_is_named_with_their_number():
+    assert memory_trouble(KILLED + KILLED.replace("python", "dask worker")) == (
+        "its memory ran out: the kernel ended dask worker, the last of 2 processes"
+    )
+    assert memory_trouble("Killed process 7 (python)") == ""

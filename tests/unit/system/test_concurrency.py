@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from dask_bake.errors import BakeError
-from dask_bake.system.concurrency import BackgroundCall, gather
+from dask_bake.system.concurrency import BackgroundCall, gather, gather_bounded
 
 
 def failing(error: BaseException):
@@ -48,3 +48,27 @@ def test_a_defect_is_raised_even_where_the_result_is_optional():
 
     with pytest.raises(ZeroDivisionError):
         call.result_within(60)
+
+
+def test_no_more_calls_run_at_a_time_than_allowed_and_results_are_in_order():
+    lock, running, most = threading.Lock(), [0], [0]
+
+    def call(number: int):
+        def run() -> int:
+            with lock:
+                running[0] += 1
+                most[0] = max(most[0], running[0])
+            with lock:
+                running[0] -= 1
+            return number
+
+        return run
+
+    assert gather_bounded([call(number) for number in range(20)], 3) == tuple(range(20))
+    assert most[0] <= 3
+    assert gather_bounded([], 3) == ()
+
+
+def test_an_error_of_a_bounded_call_is_raised():
+    with pytest.raises(BakeError, match="no"):
+        gather_bounded([failing(BakeError("no")), lambda: 1], 1)
