@@ -225,12 +225,12 @@ def test_an_sdk_gets_what_dask_s_processes_hand_over_and_reads_why_it_gets_nothi
     ],
 )
 def test_what_is_no_request_gets_no_answer(service, sent):
-    with socket.create_connection(service.address, timeout=60) as connection:
-        with suppress(ConnectionError):  # it may be closed before all is sent
-            connection.sendall(sent)
-            with suppress(OSError):
-                connection.shutdown(socket.SHUT_WR)
-            assert connection.recv(100) == b""
+    # The connection may be closed before all is sent.
+    with socket.create_connection(service.address, timeout=60) as connection, suppress(ConnectionError):
+        connection.sendall(sent)
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_WR)
+        assert connection.recv(100) == b""
 
 
 def test_a_client_that_sends_nothing_keeps_no_other_waiting(service):
