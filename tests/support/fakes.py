@@ -260,7 +260,7 @@ class FakeCloud:
         number = len(self.instances) + position
         return Node(
             id=f"i-{number}",
-            index=0 if spec.role is Role.HEAD else position + 1,
+            index=0 if spec.role is Role.HEAD else int(dict(spec.tags).get(Tag.FIRST_INDEX, "1")) + position,
             role=spec.role,
             state="pending",
             private_address=f"10.0.0.{4 + number}",

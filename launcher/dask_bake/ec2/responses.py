@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dask_bake.errors import BakeError
 from dask_bake.models.cloud import Market, Role
-from dask_bake.models.cluster import Node
+from dask_bake.models.cluster import Node, number_of
 from dask_bake.models.credentials import TemporaryCredentials
 from dask_bake.models.ec2 import (
     ConnectEndpoint,
@@ -123,12 +123,13 @@ def _rules(answer: "IpPermissionOutputTypeDef") -> Iterator[Rule]:
 
 
 def node(answer: "InstanceTypeDef") -> Node:
-    """Return a node; EC2 numbers the workers of a launch from 1."""
+    """Return a node; its number is its place in its request, counted from the request's first number."""
     tagged = tags(answer.get("Tags"))
     role = _role(dict(tagged).get(Tag.ROLE, ""))
+    first = number_of(dict(tagged).get(Tag.FIRST_INDEX, "")) or 1  # requests of older versions have no tag
     return Node(
         id=answer["InstanceId"],
-        index=0 if role is Role.HEAD else answer.get("AmiLaunchIndex", 0) + 1,
+        index=0 if role is Role.HEAD else first + answer.get("AmiLaunchIndex", 0),
         role=role,
         state=answer["State"]["Name"],
         private_address=answer.get("PrivateIpAddress", ""),

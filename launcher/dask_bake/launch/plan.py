@@ -213,6 +213,8 @@ class LaunchPlan:
         if role is Role.WORKER and options.runs_dask:
             layout = self.worker_layout(kind)
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}
+        if role is Role.WORKER:
+            own[Tag.FIRST_INDEX] = "1"
         if not options.runs_dask:
             own[Tag.WITHOUT_DASK] = "true"
         if options.credential_source is not CredentialSource.NONE:

@@ -106,12 +106,12 @@ class Cluster:
     @property
     def nprocs(self) -> int:
         """The number of worker processes on each worker node; 0 without Dask."""
-        return _number(self._tag(Tag.NPROCS, "0"))
+        return number_of(self._tag(Tag.NPROCS, "0"))
 
     @property
     def nthreads(self) -> int:
         """The number of threads of each worker process."""
-        return _number(self._tag(Tag.NTHREADS, "0"))
+        return number_of(self._tag(Tag.NTHREADS, "0"))
 
     @property
     def has_dask(self) -> bool:
@@ -169,7 +169,7 @@ class Cluster:
     @property
     def size(self) -> int:
         """The number of nodes that it should have; never fewer than it has."""
-        return max(_number(self._tag(Tag.COUNT, "0")), len(self.known_nodes))
+        return max(number_of(self._tag(Tag.COUNT, "0")), len(self.known_nodes))
 
     @property
     def expected_workers(self) -> int:
@@ -191,13 +191,13 @@ class Cluster:
 
 def _is_known(key: str, value: str) -> bool:
     """Return whether this version of dask-bake understands the value of a node's tag."""
-    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT):
+    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT, Tag.FIRST_INDEX):
         return bool(NUMBER.fullmatch(value))
     if key == Tag.CREDENTIALS:
         return value in tuple(CredentialSource)
     return key != Tag.CONNECT or value in tuple(Connect)
 
 
-def _number(tagged: str) -> int:
+def number_of(tagged: str) -> int:
     """Return the number that a tag has; 0 if it is none."""
     return int(tagged) if NUMBER.fullmatch(tagged) else 0

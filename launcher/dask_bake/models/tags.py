@@ -16,6 +16,7 @@ class Tag:
     OWNER_ARN = "dask-bake:owner-arn"
     ROLE = "dask-bake:role"
     COUNT = "dask-bake:count"
+    FIRST_INDEX = "dask-bake:first-index"
     NPROCS = "dask-bake:nprocs"
     NTHREADS = "dask-bake:nthreads"
     DIGEST = "dask-bake:digest"

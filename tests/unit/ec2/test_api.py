@@ -10,7 +10,7 @@ from botocore.stub import Stubber
 
 from dask_bake import clouds
 from dask_bake.clusters.naming import member_rule, ssh_rule
-from dask_bake.ec2 import api, requests
+from dask_bake.ec2 import api, requests, responses
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.retry import RetryPolicy
 from dask_bake.errors import BakeError, OutcomeUnknownError, UsageError
@@ -23,6 +23,7 @@ TAGS = [
     {"Key": "Name", "Value": "dask-worker"},
     {"Key": "dask-bake:cluster", "Value": "dask"},
     {"Key": "dask-bake:count", "Value": "3"},
+    {"Key": "dask-bake:first-index", "Value": "1"},
     {"Key": "dask-bake:launch-id", "Value": "launch1"},
     {"Key": "dask-bake:managed", "Value": "true"},
     {"Key": "dask-bake:nprocs", "Value": "2"},
@@ -318,6 +319,15 @@ def test_without_live_console_output_the_last_stored_output_is_requested(stubbed
         stub.add_client_error("get_console_output", code, expected_params={"InstanceId": "i-1"})
 
     assert ec2.console_output("i-1") == ("booting" if code is None else "")
+
+
+@pytest.mark.parametrize(("first", "index"), [("7", 8), ("1", 2), (None, 2), ("x", 2), ("-3", 2)])
+def test_a_node_s_number_is_counted_from_the_first_of_its_request(first, index):
+    """Without a number in the tag, as in an older version, from 1."""
+    tags = [tag for tag in TAGS if tag["Key"] != "dask-bake:first-index"]
+    tags += [] if first is None else [{"Key": "dask-bake:first-index", "Value": first}]
+
+    assert responses.node({**INSTANCE, "AmiLaunchIndex": 1, "Tags": tags}).index == index
 
 
 def test_nodes_are_found_by_tag_on_all_pages_and_the_head_is_first(stubbed):

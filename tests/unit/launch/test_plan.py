@@ -31,6 +31,7 @@ def test_every_resource_has_the_tags_it_is_found_by():
         Tag.LAUNCH: "launch1",
         Tag.ROLE: "worker",
         Tag.COUNT: "3",
+        Tag.FIRST_INDEX: "1",
         Tag.NPROCS: "2",
         Tag.NTHREADS: "4",
         Tag.USER: "admin",
