@@ -90,7 +90,7 @@ def cluster(arguments: argparse.Namespace) -> Any:
         except OSError:
             sys.exit(f"There is no scheduler at {address}. See how it is: systemctl status 'dask*'")
     try:
-        from dask_bake.api import connect
+        from dask_bake import connect
         from dask_bake.errors import BakeError
     except ImportError as error:
         sys.exit(f"{error}. Either run this on the head of a cluster, or: pip install '.[examples]'")

@@ -56,7 +56,7 @@ def cluster(arguments: argparse.Namespace) -> Any:
     is_told = any((arguments.name, arguments.cloud, arguments.region, arguments.forward))
     if not is_told and (address := dask.config.get("scheduler-address", None)):
         return Client(address)  # type: ignore[no-untyped-call]
-    from dask_bake.api import connect
+    from dask_bake import connect
     from dask_bake.errors import BakeError
 
     where = {"cloud": arguments.cloud, "region": arguments.region}

@@ -14,7 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "launcher" / "dask_bake"
 ROWS = (
     ("__main__",),
     ("cli",),
-    ("api", "commands"),
+    ("api", "client"),
+    ("commands",),
     ("view",),
     ("bake",),
     ("access", "forwarding", "launch"),
@@ -53,7 +54,7 @@ ONLY_PLACES = {
     "packerpy": ("bake.packer.process",),
     "cryptography": ("ssh.keypair", "cloud_init.certificates"),
     "jinja2": ("cloud_init.render",),
-    "distributed": ("api", "forwarding.scheduler", "options.dask_checks", "ssh.dask_comm"),
+    "distributed": ("client", "forwarding.scheduler", "options.dask_checks", "ssh.dask_comm"),
     "tornado": ("ssh.dask_comm",),
     "cyclonedx": ("images.sbom",),
     "packageurl": ("images.sbom",),
@@ -130,7 +131,8 @@ def test_every_package_has_a_row(folder, rows):
 
 
 def test_modules_import_from_their_own_package_or_lower_rows():
-    found = {dotted(path): upward(path, ROWS) for path in modules()}
+    # The package itself hands out the public names, which it imports when they are used.
+    found = {dotted(path): upward(path, ROWS) for path in modules() if dotted(path) != "__init__"}
     assert {name: parts for name, parts in found.items() if parts} == {}
 
 

@@ -14,11 +14,16 @@ def userdata_directory() -> Path:
     return _root() / "userdata"
 
 
+def package_directory() -> Path:
+    """Return the folder of dask-bake's own modules."""
+    return Path(str(files("dask_bake")))
+
+
 def is_installed() -> bool:
     """Return whether the folders are part of an installed package, not of a checkout."""
-    return _root() == Path(str(files("dask_bake")))
+    return _root() == package_directory()
 
 
 def _root() -> Path:
-    package = Path(str(files("dask_bake")))
+    package = package_directory()
     return package if (package / "packer").is_dir() else package.parents[1]

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compile the environment's packages, and remove what no node uses.
+# Compile the environment's packages, and remove what no node uses. dask-bake's own Python API is put on its path.
 set -euo pipefail
 
 echo "PHASE: compile"
@@ -11,6 +11,10 @@ site=$("$prefix/bin/python" -B -c 'import sysconfig; print(sysconfig.get_path("p
 if [ ! -d "$prefix/conda-meta" ]; then
     rm -rf "$site"/pandas/tests "$site"/pyarrow/tests "$site"/pyarrow/include "$site"/numpy/_core/tests
 fi
+# A dask-bake that the environment itself has comes first.
+own=/usr/lib/dask-bake/python
+printf '%s\n' "$own" | runuser -u "$owner" -- tee "$site/dask-bake.pth" >/dev/null
+"$prefix/bin/python" -IBm compileall -q --invalidation-mode unchecked-hash "$own"
 # unchecked-hash: sources in an image never change, so Python need not look. Templates and code of other versions
 # cannot be compiled; 80-check.sh verifies that everything else is.
 runuser -u "$owner" -- "$prefix/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash \

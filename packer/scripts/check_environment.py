@@ -1,4 +1,4 @@
-"""Check an image's manifest, locked packages and bytecode.
+"""Check an image's manifest, locked packages, bytecode, and dask-bake's own modules.
 
 Run by 80-check.sh with the payload's folder and /etc/dask-bake, by the Python of the image's environment. The
 first problem ends the build.
@@ -60,6 +60,16 @@ def check_wheels(lock: str) -> None:
             fail(f"{name} is {found}, pip.lock says {version}")
 
 
+def check_client(folder: Path) -> None:
+    """Check that the environment's Python imports dask-bake's Python API."""
+    if not (folder / "dask_bake" / "__init__.py").is_file():
+        fail(f"{folder} has no dask_bake")
+    try:
+        from dask_bake import BakeCluster, connect  # noqa: F401
+    except ImportError as error:
+        fail(f"dask_bake cannot be imported: {error}")
+
+
 def installed_by_conda() -> set[str]:
     """Return the installed conda packages as name-version-build."""
     return {path.stem for path in Path(sys.prefix, "conda-meta").glob("*.json")}
@@ -100,20 +110,20 @@ def is_current(header: bytes, source: str, *, has_conda: bool) -> bool:
     return header == TIMESTAMP + expected
 
 
-def sources() -> Iterator[tuple[str, str]]:
-    """Yield each source of the environment's packages, and its bytecode's path."""
+def sources(own: Path) -> Iterator[tuple[str, str]]:
+    """Yield each source of the environment's packages and of dask-bake's, and its bytecode's path."""
     tag = sys.implementation.cache_tag
-    for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}:
+    for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(own)}:
         for folder, _, names in os.walk(site):
             for name in names:
                 if name.endswith(".py"):
                     yield f"{folder}/{name}", f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc"
 
 
-def check_bytecode(*, has_conda: bool) -> None:
+def check_bytecode(own: Path, *, has_conda: bool) -> None:
     """Check that every source is compiled."""
     warnings.simplefilter("ignore")
-    for source, compiled in sources():
+    for source, compiled in sources(own):
         try:
             with open(compiled, "rb") as file:
                 header = file.read(16)
@@ -135,7 +145,9 @@ def main(payload: Path, settings: Path) -> None:
     check_wheels(pip_lock)
     installed = installed_by_conda()
     check_conda_packages(conda_lock, installed)
-    check_bytecode(has_conda=bool(installed))
+    own = settings.parents[1] / "usr/lib/dask-bake/python"
+    check_client(own)
+    check_bytecode(own, has_conda=bool(installed))
 
 
 if __name__ == "__main__":

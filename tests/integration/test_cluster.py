@@ -205,7 +205,7 @@ def test_a_client_on_this_machine_computes_through_the_tunnel(cloud, cluster):
     import subprocess
 
     code = (
-        "from dask_bake.api import connect\n"
+        "from dask_bake import connect\n"
         "client = connect('shared')\n"
         "print(client.submit(sum, range(100)).result())\n"
         "client.close()\n"

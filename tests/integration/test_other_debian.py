@@ -21,7 +21,7 @@ SETTINGS = {
 }
 COMPUTE = """
 import json, platform
-from dask_bake.api import connect
+from dask_bake import connect
 with connect("other") as client:
     nodes = client.run(lambda: platform.freedesktop_os_release()["VERSION_ID"])
     print(json.dumps([client.submit(sum, range(1000)).result(), sorted(nodes.values())]))

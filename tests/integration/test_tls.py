@@ -69,7 +69,7 @@ def test_without_notebook_jupyter_s_socket_stays_down_and_nothing_fails(closed):
 FOREIGN = """
 import sys
 from pathlib import Path
-from dask_bake import api
+from dask_bake.client import connect as api
 from dask_bake.cloud_init.certificates import issue, create_authority
 other = create_authority("closed")
 client = issue(other, "client")
@@ -106,7 +106,7 @@ def test_with_tls_this_machine_computes_only_with_its_stored_certificates(cloud,
 FORWARD = """
 import json, sys
 import boto3
-from dask_bake.api import connect
+from dask_bake import connect
 
 def read():
     import s3fs

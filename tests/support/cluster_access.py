@@ -13,7 +13,7 @@ LAUNCH_RULE = "SSH from where the cluster was launched"
 COMPUTE_ON_HEAD = "from distributed import Client; print(Client().submit(sum, range(100)).result())"
 COMPUTE_HERE = """
 import sys
-from dask_bake.api import connect
+from dask_bake import connect
 with connect(sys.argv[1]) as client:
     print(client.scheduler.address.split(":")[0], client.submit(sum, range(100)).result())
 """

@@ -3,9 +3,11 @@
 import asyncio
 import threading
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+
+from dask_bake.ssh.command import Forward
 
 
 @contextmanager
@@ -43,6 +45,30 @@ def forwarded(path: Path, port: int) -> Iterator[Path]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+class ForwardedTunnel(ExitStack):
+    """A tunnel to ports of this machine instead of a head's."""
+
+    def __init__(self, *ports: int) -> None:
+        super().__init__()
+        self.is_closed = False
+        self.callback(self._end)
+        self._ports = ports
+
+    def opened(self, forwards: tuple[Forward, ...]) -> Any:
+        """Return itself, open; in place of ``open_tunnel``."""
+        for port, forward in zip(self._ports, forwards, strict=True):
+            assert isinstance(forward.local, Path)
+            self.enter_context(forwarded(forward.local, port))
+        return self
+
+    def advance(self) -> bool:
+        """Do nothing: it is open."""
+        return True
+
+    def _end(self) -> None:
+        self.is_closed = True
 
 
 async def _join(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,6 +16,15 @@ from dask_bake.system.files import add_file, is_executable, sha256_of
 
 TEMPLATES = ("dask.pkr.hcl", "variables.pkr.hcl")
 FOLDERS = ("scripts", "rootfs")
+CLIENT = (
+    "__init__.py",
+    "api.py",
+    "errors.py",
+    *(f"client/{name}.py" for name in ("__init__", "attached", "node")),
+)
+"""dask-bake's own modules that are in an image: the Python API as it is on a node."""
+CLIENT_FOLDER = "rootfs/usr/lib/dask-bake/python/dask_bake"
+"""Their folder; ``40-compile.sh`` puts the one above it on the path of the environment's Python."""
 # What editors and interpreters leave behind is in no image, tracked by git or not.
 LITTER = ("*~", ".#*", "#*#", ".*.swp", ".DS_Store", "__pycache__", "*.pyc")
 
@@ -67,12 +76,18 @@ def stage(source: Path, folder: Path, contents: Mapping[str, bytes]) -> tuple[Fi
     for path in sorted([*(source / name for name in TEMPLATES), *_listed(source)]):
         _copy(path, folder / path.relative_to(source))
     for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
     return tuple(
         File(path.relative_to(folder).as_posix(), sha256_of(path), is_executable(path))
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     )
+
+
+def client_files(package: Path) -> dict[str, bytes]:
+    """Return the modules of dask-bake for an image, by their paths in the stage."""
+    return {f"{CLIENT_FOLDER}/{name}": (package / name).read_bytes() for name in CLIENT}
 
 
 def pack_rootfs(folder: Path) -> Path:

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dask_bake.assets import package_directory
 from dask_bake.bake.context import BakeContext
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.recipe import Recipe, stage
+from dask_bake.bake.recipe import Recipe, client_files, stage
 from dask_bake.ec2.protocols import BakeApi
 from dask_bake.environment.installers import Installer
 from dask_bake.errors import BakeError, UsageError
@@ -48,7 +49,8 @@ def stage_image(options: BakeOptions, context: BakeContext) -> Iterator[StagedIm
     with _stage(context.cache) as template:
         installer = context.installer
         with explain_disk_errors(context.cache, needed=DISK_SPACE_NEEDED):
-            files = stage(context.source, template, installer.files)
+            contents = {**client_files(package_directory()), **installer.files}
+            files = stage(context.source, template, contents)
         recipe = Recipe(base.id, options.architecture, installer.name, options.inputs, files)
         yield StagedImage(recipe, base, template, recipe.manifest(installer.lock))
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -121,20 +121,10 @@ def _invocation() -> Invocation | None:
 
 
 def launch_options(flags: Mapping[str, Any]) -> "LaunchOptions":
-    """Return the options of a launch, from the command line and the configuration.
+    """Return the options of a launch, from the command line and the configuration."""
+    from dask_bake.commands.launch_options import configured_options
 
-    An image without a name is one of the environment that ``bake`` takes by the same configuration.
-    """
-    from dask_bake.options import parse
-    from dask_bake.options.settings_table import IMAGE_SECTION
-
-    configured = configuration()
-    options = parse.launch_options(flags, configured)
-    if options.image_name is None and options.ami is None and f"{IMAGE_SECTION}.env" in configured:
-        from dask_bake.environment.request import environment_name
-
-        options = replace(options, image_name=environment_name(environment_options({})))
-    return options
+    return configured_options(flags)
 
 
 def environment_options(flags: Mapping[str, Any], *, lock: Path | None = None) -> "EnvironmentOptions":

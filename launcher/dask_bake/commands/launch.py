@@ -47,10 +47,7 @@ def run(
     make_connection: Callable[[Keystore, Keys, Transport], HeadConnection] = SshHeadConnection,
 ) -> int:
     """Launch the cluster, or with ``dry_run`` show the plan; return the exit code."""
-    check_programs(options.transport)
-    check_version(options.transport)
-    keys = keys_for(options)
-    plan = _plan(options, keys, cloud, ec2)
+    keys, plan = prepare(options, cloud, ec2)
     for note in notes(plan, compatibility.installed_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
     newest = BackgroundCall(lambda: newest_base(plan.target.image, ec2))
@@ -61,14 +58,12 @@ def run(
         _show_plan(plan, allowed, pricing.result(), terminal, json_output=json_output)
         check_permissions(allowed)
         return 0
-    folder = keystore_of(cloud, options.name, plan.launch_id, os.environ)
-    if (ended := plan.target.ended) is not None:
-        keystore_of(cloud, ended.name, ended.launch_id, os.environ).delete()
-    connection = make_connection(folder, keys, requested_transport(options, cloud, plan.target.endpoint))
+    connection = head_connection(plan, keys, cloud, make_connection)
     with ExitStack() as up:
         cluster, seconds = _launch(plan, ec2, connection, terminal, up)
         if options.file is not None:
-            write_metadata(options.file, cluster_json.metadata_document(cluster, str(folder.key)), cluster)
+            key = keystore_of(cloud, options.name, plan.launch_id, os.environ).key
+            write_metadata(options.file, cluster_json.metadata_document(cluster, str(key)), cluster)
         forward_once(cluster, cloud, ec2, terminal.notify)
         _note_staleness(plan, newest.result_within(0.0), terminal)
         price = pricing.result_within(0.0)
@@ -76,14 +71,31 @@ def run(
     return 0
 
 
-def _plan(options: LaunchOptions, keys: Keys, cloud: Cloud, ec2: Ec2) -> LaunchPlan:
-    """Look up everything that the launch depends on, and return its plan."""
+def prepare(options: LaunchOptions, cloud: Cloud, ec2: Ec2) -> tuple[Keys, LaunchPlan]:
+    """Look up everything that the launch depends on, and return its keys and its plan."""
+    check_programs(options.transport)
+    check_version(options.transport)
+    keys = keys_for(options)
     launch_id, now = secrets.token_hex(6), datetime.now(UTC)
     found = discover(options, cloud, ec2, lambda: caller_address(cloud))
     target = preflight.check(options, cloud, found, now=now)
     plan = LaunchPlan(options, target, launch_id, bootstrap_files(options, keys), begun=now)
     check_user_data(plan)
-    return plan
+    return keys, plan
+
+
+def head_connection(
+    plan: LaunchPlan,
+    keys: Keys,
+    cloud: Cloud,
+    make_connection: Callable[[Keystore, Keys, Transport], HeadConnection] = SshHeadConnection,
+) -> HeadConnection:
+    """Return the connection to the head to be, with its keys; those of an ended cluster of the name go."""
+    options = plan.options
+    folder = keystore_of(cloud, options.name, plan.launch_id, os.environ)
+    if (ended := plan.target.ended) is not None:
+        keystore_of(cloud, ended.name, ended.launch_id, os.environ).delete()
+    return make_connection(folder, keys, requested_transport(options, cloud, plan.target.endpoint))
 
 
 def _launch(

@@ -110,7 +110,7 @@ def address_document(cluster: Cluster, flags: Sequence[str] = ()) -> dict[str, s
         "name": cluster.name,
         "scheduler": scheduler_address(cluster),
         "dashboard_on_head": f"http://127.0.0.1:{DASHBOARD_PORT}/status",
-        "python": f"from dask_bake.api import connect; client = {python_call(cluster.name, flags=flags)}",
+        "python": f"from dask_bake import connect; client = {python_call(cluster.name, flags=flags)}",
         "browser": complete(cluster_command("ui", cluster.name), flags),
     }
 

@@ -43,7 +43,7 @@ def ready_panel(
         ("Workers", workers),
         shell,
         ("", "then ipython, and: from distributed import Client; c = Client()"),
-        ("From here", f"from dask_bake.api import connect; c = {call}"),
+        ("From here", f"from dask_bake import connect; c = {call}"),
         ("Dashboard", Text(connect, "bold")),
         ("", "forwards it and JupyterLab to this machine"),
     )

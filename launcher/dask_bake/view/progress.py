@@ -1,10 +1,14 @@
-"""Progress of a launch and of a bake: a live table or line on a terminal, plain lines elsewhere."""
+"""Progress of a launch and of a bake: live on a terminal and below a notebook's cell, else plain lines."""
 
+import io
+import sys
 import time
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from rich.columns import Columns
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -12,9 +16,11 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
-from dask_bake.events import ClusterSeen, Event, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.events import Called, ClusterSeen, Event, Note, Notify, Output, PhaseEnded, PhaseStarted
+from dask_bake.hints import complete
 from dask_bake.models.cluster import Cluster, Node
 from dask_bake.view import layout
+from dask_bake.view.console import FittingConsole
 
 REFRESHES_PER_SECOND = 8
 PHASE_WIDTH = 23
@@ -23,6 +29,10 @@ HEADING_LINES = 2
 """Lines of a table before its first row, where the terminal is wide enough."""
 SHORTEST_PHASE = 0.5
 """Seconds; a phase of a bake that took less gets no line."""
+PAGE_WIDTH = 100
+SHORTEST_INTERVAL = 0.25
+"""Seconds between two updates of the display; the last state is always shown."""
+PAGE = '<pre style="white-space: pre; line-height: normal">{code}</pre>'
 
 
 @dataclass
@@ -214,3 +224,86 @@ class BakeProgress:
         line.truncate(max(self._console.width - 4, 10), overflow="ellipsis")
         self._spinner.update(text=line)
         return self._spinner
+
+
+def is_notebook() -> bool:
+    """Return whether this process runs a notebook's cells."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
+@contextmanager
+def watching_in_notebook(
+    flags: Sequence[str], display: Callable[[str], Callable[[str], None]] | None = None
+) -> Iterator[Notify]:
+    """Show the events that the block sends: notes, nodes and phases.
+
+    Args:
+        flags: options by which the user chose the cloud; commands in notes get them.
+        display: shows a page, and returns a function that replaces it.
+    """
+    progress = _Page(LaunchProgress(time.monotonic), display or _display, tuple(flags))
+    try:
+        yield progress.notify
+    finally:
+        progress.show()
+
+
+class _Page:
+    """The page below the cell."""
+
+    def __init__(
+        self,
+        progress: LaunchProgress,
+        display: Callable[[str], Callable[[str], None]],
+        flags: tuple[str, ...],
+    ) -> None:
+        self._progress = progress
+        self._display = display
+        self._flags = flags
+        self._notes: list[str] = []
+        self._replace: Callable[[str], None] | None = None
+        self._shown_at = -SHORTEST_INTERVAL
+
+    def notify(self, event: Event) -> None:
+        """Record the event, and show it soon."""
+        match event:
+            case Note(text):
+                self._notes.append(complete(text, self._flags))
+            case Called() | Output():
+                return
+            case _:
+                self._progress.update(event)
+        if self._progress.elapsed >= self._shown_at + SHORTEST_INTERVAL:
+            self.show()
+
+    def show(self) -> None:
+        """Show the state as it is now."""
+        self._shown_at = self._progress.elapsed
+        page = as_html(Group(*(Text(note) for note in self._notes), self._progress))
+        if self._replace is None:
+            self._replace = self._display(page)
+        else:
+            self._replace(page)
+
+
+def as_html(renderable: RenderableType) -> str:
+    """Return what a terminal would show, as HTML."""
+    console = FittingConsole(
+        file=io.StringIO(),
+        record=True,
+        width=PAGE_WIDTH,
+        height=PAGE_WIDTH,
+        force_terminal=True,
+        force_jupyter=False,
+    )
+    console.print(renderable)
+    return console.export_html(inline_styles=True, code_format=PAGE)
+
+
+def _display(page: str) -> Callable[[str], None]:
+    from IPython.display import HTML, display  # not a requirement: a notebook has it
+
+    handle: Any = display(HTML(page), display_id=True)
+    return lambda new: handle.update(HTML(new))

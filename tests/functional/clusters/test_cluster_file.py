@@ -39,8 +39,7 @@ def test_a_command_uses_the_cluster_in_the_file(file, capsys):
         "name": "mine",
         "scheduler": f"tcp://{head}:8786",
         "dashboard_on_head": "http://127.0.0.1:8787/status",
-        "python": "from dask_bake.api import connect;"
-        ' client = connect("mine", cloud="aws", region="us-east-1")',
+        "python": 'from dask_bake import connect; client = connect("mine", cloud="aws", region="us-east-1")',
         "browser": "dask-bake ui mine --cloud aws --region us-east-1",
     }
 

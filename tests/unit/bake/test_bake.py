@@ -8,6 +8,8 @@ from typing import NoReturn
 import pytest
 
 from baking import BASE, Bench
+from dask_bake.assets import package_directory
+from dask_bake.bake.recipe import client_files
 from dask_bake.clusters.naming import ssh_rule
 from dask_bake.errors import BakeError, LeftoverError
 from dask_bake.events import PhaseEnded, PhaseStarted
@@ -43,6 +45,9 @@ def test_the_build_instance_accepts_ssh_with_one_key_from_one_address(bench: Ben
     assert bench.packer.key_mode == 0o600
 
 
+CLIENT = sorted(client_files(package_directory()))
+
+
 def test_packer_runs_in_the_staged_folder_with_the_payload(bench: Bench) -> None:
     result = bench.bake()
     assert bench.packer.staged == [
@@ -54,10 +59,11 @@ def test_packer_runs_in_the_staged_folder_with_the_payload(bench: Bench) -> None
         "payload/wheels.tar",
         "pip.lock",
         "rootfs/etc/x",
+        *CLIENT,
         "scripts/10-a.sh",
         "variables.pkr.hcl",
     ]
-    assert bench.packer.rootfs == ["etc/x"]
+    assert bench.packer.rootfs == ["etc/x", *(name.removeprefix("rootfs/") for name in CLIENT)]
     assert manifest.parse(bench.packer.manifest) == result.manifest
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from image_scripts import DIGEST, LIBEXEC, PACKER, PAYLOAD, SITE, put, run_script
 
+OWN = "usr/lib/dask-bake/python"
 # Units of every base image, whatever its release of cloud-init.
 BASE_UNITS = (
     *("cloud-config.service", "cloud-config.target", "cloud-final.service", "cloud-init-local.service"),
@@ -41,6 +42,8 @@ def image(environment, tmp_path) -> Path:
     (root / LIBEXEC).mkdir(parents=True)
     shutil.copy(PACKER / "rootfs" / LIBEXEC / "check-imports", root / LIBEXEC)
     shutil.copytree(PACKER / "scripts", root / PAYLOAD.lstrip("/"), ignore=shutil.ignore_patterns("*.sh"))
+    put(root, f"{OWN}/dask_bake/__init__.py", "BakeCluster = connect = None\n")
+    put(root, f"{SITE}/dask-bake.pth", f"{root / OWN}\n")
     put(root, f"{PAYLOAD}/pip.lock", f"# python: 3\nnice-one==1.0 --hash=sha256:{DIGEST}\n")
     add_package(root, "nice-one", {"nice_one/__init__.py": "import nice_one.part\n", "nice_one/part.py": ""})
     return root
@@ -58,7 +61,8 @@ def add_package(root: Path, name: str, files: dict[str, str], *, version: str = 
 
 def compile_all(root: Path, mode: PycInvalidationMode = PycInvalidationMode.UNCHECKED_HASH) -> None:
     """Compile as a bake does."""
-    compileall.compile_dir(root / SITE, quiet=2, force=True, invalidation_mode=mode)
+    for folder in (SITE, OWN):
+        compileall.compile_dir(root / folder, quiet=2, force=True, invalidation_mode=mode)
 
 
 def problem(root: Path) -> str:
@@ -100,6 +104,13 @@ def test_the_image_must_name_the_login_user(image, text):
     if text is not None:
         put(image, "etc/dask-bake/user", text)
     assert problem(image) == "check: /etc/dask-bake/user does not name the login user\n"
+
+
+def test_the_image_must_have_dask_bake_s_python_api(image):
+    (image / SITE / "dask-bake.pth").unlink()
+    assert problem(image) == "check: dask_bake cannot be imported: No module named 'dask_bake'\n"
+    shutil.rmtree(image / OWN)
+    assert problem(image) == f"check: /{OWN} has no dask_bake\n"
 
 
 def test_sshd_must_accept_its_configuration(image):

@@ -1,15 +1,11 @@
 """Connections to a cluster: reachability, keys, host keys and certificates."""
 
-import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from distributed import LocalCluster, Security
 
 from dask_bake import clouds
-from dask_bake.api import TunnelledClient
-from dask_bake.cloud_init.certificates import issue
 from dask_bake.clusters.naming import ssh_rule
 from dask_bake.errors import BakeError
 from dask_bake.launch.bootstrap import keys_for
@@ -33,7 +29,6 @@ from dask_bake.view.cluster_json import addresses
 from fakes import CONSOLE, HOST_KEY, FakeCloud, a_cluster, a_plan, hint_of
 from http_servers import serving
 from ports import free_port
-from unix_forward import forwarded
 
 HERE = "192.0.2.7"
 
@@ -171,73 +166,6 @@ def test_the_addresses_of_a_tls_cluster_have_the_tls_scheme_and_the_files():
         "tls_ca_file": "/x/ca.pem",
     }
     assert addresses(scheduler, ports, secret="s", token="")["scheduler"] == "dask-bake:///run/8786"
-
-
-class OpenTunnel:
-    """A tunnel whose end here is that of the scheduler."""
-
-    def __init__(self, path):
-        self.forwards = (Forward(path, 8786),)
-        self.is_closed = False
-
-    def advance(self):
-        return True
-
-    def close(self):
-        self.is_closed = True
-
-
-@pytest.fixture
-def scheduler(tmp_path):
-    """Return the socket of a TLS scheduler with one worker, and the keys of its cluster."""
-    keys = keys_for(LaunchOptions(tls=True))
-    own = issue(keys.tls.authority, "scheduler")
-    names = ("scheduler", "worker", "client")
-    pairs = {f"tls_{name}_cert": own.cert_pem for name in names} | {
-        f"tls_{name}_key": own.key_pem for name in names
-    }
-    secured = Security(require_encryption=True, tls_ca_file=keys.tls.authority.cert_pem, **pairs)
-    with LocalCluster(
-        n_workers=1,
-        threads_per_worker=1,
-        processes=False,
-        protocol="tls://",
-        security=secured,
-        dashboard_address=":0",
-    ) as local:
-        port = int(local.scheduler_address.rpartition(":")[2])
-        with forwarded(tmp_path / "8786", port) as path:
-            yield path, keys
-
-
-def files_of(keys, cloud):
-    cluster = a_cluster_that_lets_in(tls=True)
-    local_keystore(cluster, cloud).write(keys)
-    return tls_files(cluster, cloud)
-
-
-def test_a_client_with_the_cluster_s_certificates_computes_through_the_tunnel(scheduler, cloud):
-    path, keys = scheduler
-    tunnel = OpenTunnel(path)
-
-    with TunnelledClient(tunnel, tls=files_of(keys, cloud)) as client:
-        assert client.submit(sum, range(100)).result(timeout=60) == 4950
-        assert client.scheduler.address == f"dask-bake-tls://{path}"
-        assert client.dashboard_link == "http://127.0.0.1:8787/status"
-
-    assert tunnel.is_closed
-
-
-def test_without_the_cluster_s_own_certificates_the_scheduler_refuses_a_client(scheduler, cloud):
-    path, _ = scheduler
-    foreign = files_of(keys_for(LaunchOptions(tls=True)), cloud)
-
-    for tls in ({}, foreign):
-        tunnel = OpenTunnel(path)
-        with pytest.raises(OSError, match=r"Timed out|closed|reset|certificate|alert"):
-            TunnelledClient(tunnel, tls=tls, timeout="2s")
-        assert tunnel.is_closed
-        assert "dask-bake tunnel" not in [thread.name for thread in threading.enumerate()]
 
 
 def kept(cloud, cluster):

@@ -27,7 +27,7 @@ def test_the_result_of_a_launch_shows_how_to_use_and_how_to_end_the_cluster():
         "│ Workers      4 on 2 nodes, 16 threads                                        │\n"
         "│ On the head  dask-bake ssh dask                                              │\n"
         "│              then ipython, and: from distributed import Client; c = Client() │\n"
-        '│ From here    from dask_bake.api import connect; c = connect("dask")          │\n'
+        '│ From here    from dask_bake import connect; c = connect("dask")              │\n'
         "│ Dashboard    dask-bake connect dask                                          │\n"
         "│              forwards it and JupyterLab to this machine                      │\n"
         "│ End it       dask-bake down dask                                             │\n"

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.events import ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
-from dask_bake.view.progress import BakeProgress, LaunchProgress
+from dask_bake.events import Called, ClusterSeen, Note, Output, PhaseEnded, PhaseStarted
+from dask_bake.hints import command_line
+from dask_bake.view.progress import BakeProgress, LaunchProgress, is_notebook, watching_in_notebook
 from fakes import FakeClock, a_cluster, a_plan
 from rendering import a_console, rendered, written
 
@@ -104,3 +105,57 @@ def test_on_a_terminal_a_bake_shows_the_current_phase_and_its_last_output() -> N
         live.notify(Output("a line that says [more] than there is room for"))
         live.refresh()
     assert "install                   0.0 s  a line tha…" in written(out)
+
+
+def test_the_nodes_phases_and_notes_are_shown_in_one_place_and_replaced():
+    first, later = [], []
+
+    def display(page):
+        first.append(page)
+        return later.append
+
+    cluster = a_cluster()
+    with watching_in_notebook(("--region", "eu-west-1"), display) as notify:
+        notify(Called("RunInstances"))
+        notify(Note(f"The image is old: {command_line('bake')} renews it."))
+        notify(PhaseStarted("instances"))
+        notify(ClusterSeen(cluster, ((cluster.nodes[1].private_address, 2),)))
+        notify(PhaseEnded("instances", 1.5))
+
+    assert len(first) == 1
+    page = later[-1]
+    assert "The image is old: dask-bake bake --region eu-west-1 renews it." in page
+    assert all(node.address in page for node in cluster.nodes)
+    assert "instances 1.5 s" in page
+    assert page.startswith("<pre")
+
+
+def test_what_others_wrote_is_no_html():
+    pages = []
+    with watching_in_notebook((), lambda page: pages.append(page) or pages.append) as notify:
+        notify(Note("<script>\x1b[31m"))
+        cluster = a_cluster()
+        head = replace(cluster.nodes[0], private_address="<b>", public_address=None)
+        notify(ClusterSeen(replace(cluster, nodes=(head,))))
+
+    assert "&lt;script&gt;?[31m" in pages[-1]
+    assert "<b>" not in pages[-1]
+
+
+def fail_after(notify, event):
+    notify(event)
+    raise KeyError
+
+
+def test_a_failure_is_shown_with_what_was_done_until_then():
+    pages = []
+    with (
+        pytest.raises(KeyError),
+        watching_in_notebook((), lambda page: pages.append(page) or pages.append) as notify,
+    ):
+        fail_after(notify, PhaseEnded("host key", 2.5))
+    assert "host key 2.5 s" in pages[-1]
+
+
+def test_outside_of_a_notebook_there_is_none():
+    assert is_notebook() is False

@@ -1,17 +1,14 @@
-"""The Python API, as far as it needs no cluster."""
+"""Versions of a client against those of its cluster."""
 
 import platform
 import warnings
 from dataclasses import replace
 
-import dask
 import distributed
 import pytest
 from distributed.versions import VersionMismatchWarning
-from moto import mock_aws
 
-from dask_bake import api
-from dask_bake.api import check_versions, is_small_talk, warn_of_versions, without_small_talk
+from dask_bake.client.versions import check_versions, is_small_talk, warn_of_versions, without_small_talk
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.tags import Tag
 from fakes import IMAGE, a_cluster
@@ -42,11 +39,6 @@ def test_other_warnings_are_passed_on():
             warnings.warn("something else", UserWarning, stacklevel=1)
 
     assert [warning.category for warning in caught] == [VersionMismatchWarning, UserWarning]
-
-
-def test_what_a_cluster_prints_controls_no_terminal_by_a_traceback():
-    with pytest.raises(UsageError, match=r"^cluster dask ended: \?\?31m\?$"), api._completed_hints(()):
-        raise UsageError("cluster dask ended: \x1b\x9b31m\u3164", hint="dask-bake status")
 
 
 HEAD = a_cluster().head
@@ -98,32 +90,3 @@ def test_versions_that_are_unknown_are_a_warning(ec2):
     assert check_versions(ec2, HEAD, "dask") is False
     with pytest.warns(UserWarning, match="The versions of the cluster dask are unknown"):
         warn_of_versions(HEAD, "dask")
-
-
-CALLS = [{"name": "mine"}, {"region": "us-east-1"}, {"profile": "p"}, {"cloud": "aws"}]
-
-
-@pytest.mark.parametrize("given", CALLS)
-def test_what_the_call_says_precedes_an_address_in_the_configuration(given, monkeypatch, tmp_path):
-    monkeypatch.setattr(api, "NODE_FILE", tmp_path)
-    address, says = {"scheduler-address": "tcp://127.0.0.1:9"}, r"there is no cluster|profile \(p\)"
-    with dask.config.set(address), mock_aws(), pytest.raises(UsageError, match=says):
-        api.connect(**given)
-
-
-@pytest.mark.parametrize(("is_node", "error"), [(True, OSError), (False, UsageError)])
-def test_without_arguments_an_address_in_the_configuration_is_used_on_a_node_only(
-    is_node, error, monkeypatch, tmp_path
-):
-    monkeypatch.setattr(api, "NODE_FILE", tmp_path / ("" if is_node else "none"))
-    settings = {"scheduler-address": "tcp://127.0.0.1:9", "distributed.comm.timeouts.connect": "0.1s"}
-    with dask.config.set(settings), mock_aws(), pytest.raises(error):
-        api.connect()
-
-
-@pytest.mark.parametrize("credentials", ["profile", "mine", ""])
-def test_only_forwarding_can_be_chosen_for_a_client(credentials):
-    with pytest.raises(UsageError, match="is not a choice of connect") as raised:
-        api.connect("dask", credentials=credentials)
-
-    assert raised.value.hint.startswith('credentials="forward" sends yours')
