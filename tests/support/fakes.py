@@ -194,6 +194,24 @@ class FakeCloud:
             self.answered[spec.client_token] = (spec, nodes)
             return nodes
 
+    def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
+        with self._call("tag"):
+            self.instances = [
+                replace(node, tags=tuple(sorted({**dict(node.tags), **dict(tags)}.items())))
+                if node.id in resource_ids
+                else node
+                for node in self.instances
+            ]
+            known = {group.id for group in self.security_groups} | {node.id for node in self.instances}
+            if not known.issuperset(resource_ids):
+                raise BakeError("CreateTags failed: it does not exist (InvalidID)")
+            self.security_groups = [
+                replace(group, tags=tuple({**dict(group.tags), **dict(tags)}.items()))
+                if group.id in resource_ids
+                else group
+                for group in self.security_groups
+            ]
+
     def nodes(self, tags: Mapping[str, str]) -> tuple[Node, ...]:
         with self._call("nodes"):
             if self.delay:

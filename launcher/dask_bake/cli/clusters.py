@@ -188,6 +188,55 @@ def ls_command(cloud_flags: CloudFlags, *, file: Path | None, json_output: bool)
     return clusters.list_all(cloud, ec2, terminal, json_output=json_output)
 
 
+@click.command("scale")
+@cluster_options
+@click.option(
+    "--count",
+    type=click.IntRange(max=999_999),
+    metavar="N",
+    required=True,
+    help="Number of nodes, including the head.",
+)
+@click.option(
+    "--timeout",
+    type=click.IntRange(min=1),
+    metavar="SECONDS",
+    help="Time for new nodes to join; if they do not, they are ended. [default: 300]",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would be started or ended, and change nothing.")
+@yes_option
+@json_option
+def scale_command(
+    cluster_flags: ClusterFlags,
+    *,
+    count: int,
+    timeout: int | None,
+    dry_run: bool,
+    yes: bool,
+    json_output: bool,
+) -> int:
+    """Add nodes to a cluster, or end those with the least to do.
+
+    New nodes are like those of the launch. A node ends once its tasks are done and its results are on other
+    nodes. After a failure or Ctrl-C the cluster has the nodes that it had.
+    """
+    from dask_bake.commands import scale
+    from dask_bake.scaling.plan import check_wanted
+    from dask_bake.scaling.scale import TIMEOUT
+
+    check_wanted(count, cluster_flags.name or "")
+    session = open_cluster(cluster_flags)
+    options = scale.ScaleOptions(
+        count,
+        session.name,
+        timeout=TIMEOUT if timeout is None else timeout,
+        asks=not yes,
+        dry_run=dry_run,
+        json_output=json_output,
+    )
+    return scale.run(options, session.cloud, session.ec2, session.terminal)
+
+
 @click.command("extend")
 @cluster_options
 @click.option("--by", metavar="TIME", default="2h", help="Time, such as 90m or 2h. [default: 2h]")

@@ -22,6 +22,7 @@ SECTIONS = {
     "Image": (bake.bake_command, bake.lock_command, images.images_group),
     "Cluster": (
         clusters.launch_command,
+        clusters.scale_command,
         clusters.status_command,
         clusters.ssh_command,
         access.run_command,

@@ -13,7 +13,6 @@ from dask_bake.client.options import LaunchKeywords, launch_options
 from dask_bake.clouds import open_cloud
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import take_down
-from dask_bake.commands.clusters import is_callers
 from dask_bake.commands.forward import forward_once
 from dask_bake.commands.launch import head_connection, notes, prepare
 from dask_bake.ec2 import api
@@ -28,7 +27,7 @@ from dask_bake.models.cluster import Cluster
 from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import cloud_options
-from dask_bake.ssh.connect import local_keystore
+from dask_bake.ssh.connect import is_callers, local_keystore
 from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.ssh.keystore import Keys, Keystore
 from dask_bake.ssh.transport import Transport

@@ -88,7 +88,8 @@ def assemble(name: str, nodes: Iterable[Node], groups: Iterable[SecurityGroup], 
         (node for node in nodes if dict(node.tags).get(Tag.CLUSTER) == name),
         key=lambda node: (node.role is None, node.index, node.id),
     )
-    own_groups = tuple(group for group in groups if dict(group.tags).get(Tag.CLUSTER) == name)
+    own = [group for group in groups if dict(group.tags).get(Tag.CLUSTER) == name]
+    own_groups = tuple(sorted(own, key=lambda group: group.name))  # the launch's own is the first
     there = tuple(node for node in own_nodes if node.state != "terminated")
     launches = (dict(tags).get(Tag.LAUNCH, "") for tags in _tags(there, own_groups))
     launch_id = next(filter(None, launches), "")

@@ -15,7 +15,6 @@ from dask_bake.clusters import teardown
 from dask_bake.clusters.auto_shutdown import EXTEND, parse_timers
 from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters, with_troubles
-from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.teardown import take_down
 from dask_bake.commands.confirm import confirm
 from dask_bake.ec2.api import Ec2
@@ -37,6 +36,7 @@ from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import (
     check_reachable,
     find_node,
+    is_callers,
     local_keystore,
     prepare_host,
     prepare_hosts,
@@ -249,10 +249,3 @@ def _is_to_end(cluster: Cluster, cloud: Cloud, ec2: Ec2, terminal: Terminal, *, 
         question="End it?",
         declined="Nothing was ended.",
     )
-
-
-def is_callers(cluster: Cluster, cloud: Cloud, ec2: Ec2) -> bool:
-    """Return whether the tags name the caller; without an owner, whether the key is on this machine."""
-    if not cluster.owners:
-        return not local_keystore(cluster, cloud).key_trouble
-    return current_owner(ec2).owns(cluster.owners)

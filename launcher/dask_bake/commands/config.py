@@ -14,7 +14,7 @@ from dask_bake.options.launch_table import Option
 from dask_bake.options.settings_table import IMAGE_SECTION, SETTINGS
 from dask_bake.options.values import default_name
 from dask_bake.system.user import login_name
-from dask_bake.view.config import config_table
+from dask_bake.view.layout import settings_table
 from dask_bake.view.terminal import Terminal
 
 DEFAULT = "default"
@@ -28,7 +28,7 @@ def run(configuration: Configuration, terminal: Terminal, *, name: str | None, j
     if json_output:
         terminal.write_json(document if key is None else document[key])
     elif key is None:
-        terminal.out.print(config_table(rows(configuration)))
+        terminal.out.print(settings_table(rows(configuration)))
     else:
         value, source = {each: rest for each, *rest in rows(configuration)}[key]
         terminal.out.print(value, soft_wrap=True)

@@ -163,6 +163,11 @@ class Ec2(Ec2Queries):
         with translated("DeleteKeyPair"):
             self._client.delete_key_pair(KeyName=name)
 
+    def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
+        """Add the tags to the resources, in place of their values so far."""
+        with translated("CreateTags"):
+            self._client.create_tags(Resources=list(resource_ids), Tags=requests.tag_list(tags))
+
     def console_output(self, instance_id: str) -> str:
         """Return the instance's console output; empty while EC2 has none or does not list the instance.
 

@@ -13,6 +13,7 @@ from dask_bake.models.ec2 import (
     ConnectEndpoint,
     Image,
     InstanceType,
+    NodeTemplate,
     PlacementGroup,
     Quota,
     SecurityGroup,
@@ -121,6 +122,15 @@ class Ec2Queries:
         given = {"group-name": name, "group-id": group_id}
         found = self._groups({key: value for key, value in given.items() if value is not None})
         return tuple(each for each in found if name in (None, each.name) and group_id in (None, each.id))
+
+    def node_template(self, instance_id: str) -> NodeTemplate:
+        """Return what the instance was made by, with its user-data."""
+        with translated("DescribeInstances"):
+            answer = self._client.describe_instances(InstanceIds=[instance_id])
+        with translated("DescribeInstanceAttribute"):
+            attribute = self._client.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
+        found = answer["Reservations"][0]["Instances"][0]
+        return responses.node_template(found, attribute.get("UserData", {}).get("Value", ""))
 
     def has_key_pair(self, name: str) -> bool:
         """Return whether a key pair with that name exists."""

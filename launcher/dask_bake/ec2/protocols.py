@@ -12,6 +12,7 @@ from dask_bake.models.ec2 import (
     ImageSettings,
     InstanceSpec,
     InstanceType,
+    NodeTemplate,
     PlacementGroup,
     Quota,
     Rule,
@@ -85,6 +86,9 @@ class LaunchQueries(ClusterQueries, Protocol):
 class ClusterApi(ClusterQueries, Protocol):
     """Operations on the resources of a cluster."""
 
+    def tag(self, resource_ids: Sequence[str], tags: Tags) -> None:
+        """Add the tags to the resources."""
+
     def create_security_group(self, name: str, *, vpc_id: str, tags: Tags) -> SecurityGroup | None:
         """Create a security group; return ``None`` if the name is taken."""
 
@@ -114,6 +118,13 @@ class ClusterApi(ClusterQueries, Protocol):
 
     def holders(self, group_id: str) -> tuple[str, ...]:
         """Return the network interfaces in the group; empty without the permission to list them."""
+
+
+class ScaleApi(LaunchQueries, ClusterApi, Protocol):
+    """Operations that change the number of a cluster's nodes."""
+
+    def node_template(self, instance_id: str) -> NodeTemplate:
+        """Return what the instance was made by, with its user-data."""
 
 
 class BakeApi(LaunchQueries, ClusterApi, Protocol):

@@ -9,9 +9,14 @@ from dask_bake.models.ec2 import DataDisk, InstanceSpec, Rule
 from dask_bake.models.tags import Tags
 
 
+def tag_list(tags: Tags) -> Any:
+    """Return the tags as EC2 takes them."""
+    return [{"Key": key, "Value": value} for key, value in tags]
+
+
 def tag_specifications(tags: Tags, *kinds: str) -> list[dict[str, Any]]:
     """Return the tags for each type of resource that the call creates."""
-    return [{"ResourceType": kind, "Tags": [{"Key": k, "Value": v} for k, v in tags]} for kind in kinds]
+    return [{"ResourceType": kind, "Tags": tag_list(tags)} for kind in kinds]
 
 
 def create_security_group(name: str, *, vpc_id: str, tags: Tags) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Conversion of EC2's responses to dask-bake's own types."""
 
+import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from dask_bake.models.ec2 import (
     Image,
     ImageSettings,
     InstanceType,
+    NodeTemplate,
     PlacementGroup,
     Rule,
     SecurityGroup,
@@ -142,6 +144,22 @@ def node(answer: "InstanceTypeDef") -> Node:
         ended=end_time(answer),
         market=Market.SPOT if answer.get("InstanceLifecycle") == "spot" else Market.ON_DEMAND,
         tags=tagged,
+    )
+
+
+def node_template(answer: "InstanceTypeDef", user_data: str) -> NodeTemplate:
+    """Return what a node was made by; the user-data is in base64, as EC2 returns it."""
+    profile = answer.get("IamInstanceProfile", {}).get("Arn", "")
+    return NodeTemplate(
+        image_id=answer.get("ImageId", ""),
+        vpc_id=answer.get("VpcId", ""),
+        subnet_id=answer.get("SubnetId", ""),
+        security_group_ids=tuple(each["GroupId"] for each in answer.get("SecurityGroups", [])),
+        user_data=base64.b64decode(user_data).decode(errors="replace") or None,
+        has_public_address=bool(answer.get("PublicIpAddress")),
+        key_name=answer.get("KeyName") or None,
+        instance_profile=profile.rpartition("/")[2] or None,
+        placement_group=answer.get("Placement", {}).get("GroupName") or None,
     )
 
 

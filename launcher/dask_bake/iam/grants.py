@@ -24,7 +24,7 @@ class Purpose(StrEnum):
 
 
 class Extra(StrEnum):
-    """An option, or a value of ``--connect``, that needs further permissions."""
+    """An option, a value of ``--connect`` or a command that needs further permissions."""
 
     SPOT = "spot"
     PROFILE = "iaminstance-name"
@@ -35,6 +35,7 @@ class Extra(StrEnum):
     EICE = "eice"
     SSM = "ssm"
     KMS_KEY = "kms-key"
+    SCALE = "scale"
 
 
 Need = Purpose | Extra
@@ -194,6 +195,8 @@ GRANTS = (
         f"arn:aws:kms:*:{ACCOUNT}:key/{KEY}",
         {"StringLike": {"kms:ViaService": "ec2.*.amazonaws.com"}},
     ),
+    # The number of nodes: new ones are like one that is there, and the head's tags have their number.
+    _grant("OwnNodes", (Extra.SCALE,), "DescribeInstanceAttribute CreateTags", "instance", IS_MANAGED),
     # Images.
     _grant("OwnNodes", BAKE, "StopInstances", "instance", IS_MANAGED),
     _grant("MakeImagesOf", BAKE, "CreateImage", "instance", IS_MANAGED),

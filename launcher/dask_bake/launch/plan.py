@@ -12,6 +12,7 @@ from dask_bake.launch.placement import Candidate, WorkerLayout, find_candidates,
 from dask_bake.models.cloud import Connect, CredentialSource, Market, Role
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Disk, Image, InstanceSpec, InstanceType, Rule, SecurityGroup, Subnet
+from dask_bake.models.growth import Growth
 from dask_bake.models.owner import NOBODY, Owner
 from dask_bake.models.tags import CLIENT_TAGS, Tag, Tags
 from dask_bake.options.launch import LaunchOptions
@@ -129,6 +130,24 @@ class LaunchPlan:
         """Ingress rules of the head's group; empty if SSH goes through Session Manager."""
         return tuple(ssh_rule(caller) for caller in self.target.callers)
 
+    @property
+    def disk(self) -> Disk:
+        """Root volume of each node."""
+        options = self.options
+        return Disk(options.volume_type, options.volume_size, options.volume_initialization_rate)
+
+    @property
+    def _growth_tags(self) -> dict[str, str]:
+        """Tags of the head by which nodes can be added later, from any machine."""
+        candidates = self.candidates
+        growth = Growth(
+            types=self.options.type,
+            subnets=tuple(dict.fromkeys(each.subnet.id for each in candidates)),
+            markets=tuple(dict.fromkeys(each.market for each in candidates)),
+            disk=self.disk,
+        )
+        return {**dict(growth.tags), Tag.NEXT_INDEX: str(self.options.count)}
+
     def least_nodes(self, kind: InstanceType) -> int:
         """Return the number of worker nodes of that type that suffice."""
         return least_nodes(self.options, kind)
@@ -197,7 +216,7 @@ class LaunchPlan:
                 self.launch_id, candidate.subnet.zone, role, kind.name, candidate.market
             ),
             market=market,
-            disk=Disk(options.volume_type, options.volume_size, options.volume_initialization_rate),
+            disk=self.disk,
             has_public_address=not options.private,
             key_name=self.key_name,
             instance_profile=options.iaminstance_name,
@@ -213,8 +232,7 @@ class LaunchPlan:
         if role is Role.WORKER and options.runs_dask:
             layout = self.worker_layout(kind)
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}
-        if role is Role.WORKER:
-            own[Tag.FIRST_INDEX] = "1"
+        own |= {Tag.FIRST_INDEX: "1"} if role is Role.WORKER else self._growth_tags
         if not options.runs_dask:
             own[Tag.WITHOUT_DASK] = "true"
         if options.credential_source is not CredentialSource.NONE:

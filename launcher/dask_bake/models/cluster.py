@@ -169,12 +169,19 @@ class Cluster:
     @property
     def size(self) -> int:
         """The number of nodes that it should have; never fewer than it has."""
-        return max(number_of(self._tag(Tag.COUNT, "0")), len(self.known_nodes))
+        there = [node for node in self.known_nodes if node.is_live]
+        return max(number_of(self._tag(Tag.COUNT, "0")), len(there) if there else len(self.known_nodes))
+
+    @property
+    def next_index(self) -> int:
+        """The first number that no node of it has ever had: the head's tag keeps those that EC2 forgot."""
+        known = max((node.index for node in (*self.nodes, *self.gone)), default=0)
+        return max(number_of(self._tag(Tag.NEXT_INDEX, "0")), self.size, known + 1)
 
     @property
     def expected_workers(self) -> int:
         """The number of worker processes once all have registered."""
-        return max(len(self.workers), self.size - 1) * self.nprocs
+        return max(sum(node.is_live for node in self.workers), self.size - 1) * self.nprocs
 
     @property
     def foreign_parts(self) -> tuple[str, ...]:
@@ -191,7 +198,7 @@ class Cluster:
 
 def _is_known(key: str, value: str) -> bool:
     """Return whether this version of dask-bake understands the value of a node's tag."""
-    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT, Tag.FIRST_INDEX):
+    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT, Tag.FIRST_INDEX, Tag.NEXT_INDEX):
         return bool(NUMBER.fullmatch(value))
     if key == Tag.CREDENTIALS:
         return value in tuple(CredentialSource)

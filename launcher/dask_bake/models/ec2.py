@@ -89,6 +89,25 @@ class InstanceSpec:
 
 
 @dataclass(frozen=True)
+class NodeTemplate:
+    """The parameters of a running node's own RunInstances call, as far as EC2 still has them.
+
+    Args:
+        user_data: ``None`` for none.
+    """
+
+    image_id: str
+    vpc_id: str
+    subnet_id: str
+    security_group_ids: tuple[str, ...]
+    user_data: str | None
+    has_public_address: bool = True
+    key_name: str | None = None
+    instance_profile: str | None = None
+    placement_group: str | None = None
+
+
+@dataclass(frozen=True)
 class Rule:
     """An ingress rule of a security group: one TCP port, or all traffic where ``port`` is ``None``.
 

@@ -9,7 +9,7 @@ RESERVED_PREFIXES = ("aws:", "dask-bake:")
 LONGEST_KEY, LONGEST_VALUE, MOST_TAGS = 128, 256, 50
 TAG_CHARACTERS = re.compile(r"[\w \t+\-=._:/@]*")
 """Letters, digits, spaces and + - = . _ : / @ (EC2 user guide, tag restrictions)."""
-OWN_TAGS = 20
+OWN_TAGS = 25
 """Number of tags that dask-bake itself may put on an instance."""
 
 

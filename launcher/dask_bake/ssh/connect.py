@@ -9,8 +9,9 @@ from functools import partial
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import STATE_FILE
 from dask_bake.clusters.condition import condition
+from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.ssh_access import allows_ssh_from
-from dask_bake.ec2.protocols import ClusterApi
+from dask_bake.ec2.protocols import ClusterApi, ClusterQueries
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.events import Note, Notify
 from dask_bake.hints import cluster_command
@@ -48,6 +49,13 @@ def find_node(cluster: Cluster, index: int) -> Node:
 def local_keystore(cluster: Cluster, cloud: Cloud) -> Keystore:
     """Return the cluster's keystore on this machine; its folder may not exist."""
     return keystore_of(cloud, cluster.name, cluster.launch_id, os.environ)
+
+
+def is_callers(cluster: Cluster, cloud: Cloud, ec2: ClusterQueries) -> bool:
+    """Return whether the tags name the caller; without an owner, whether the key is on this machine."""
+    if not cluster.owners:
+        return not local_keystore(cluster, cloud).key_trouble
+    return current_owner(ec2).owns(cluster.owners)
 
 
 def tls_files(cluster: Cluster, cloud: Cloud) -> Mapping[str, str]:

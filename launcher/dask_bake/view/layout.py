@@ -1,7 +1,7 @@
 """Building blocks of all views: grids, tables, indentation, ages and sizes as text, errors, and JSON."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -118,6 +118,15 @@ def table(*headings: str, folds: Sequence[str] = ()) -> Table:
             overflow="fold",
             ratio=1 if heading in folds else None,
         )
+    return found
+
+
+def settings_table(rows: Iterable[tuple[str, str, str]]) -> Table:
+    """Return each setting with its value and its source; defaults are dim."""
+    found = table("setting", "value", "from", folds=("value", "from"))
+    for key, value, source in rows:
+        style = "dim" if source == "default" else "bold"
+        found.add_row(Text(key, style), Text(value, style), Text(source, style))
     return found
 
 

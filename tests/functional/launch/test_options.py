@@ -213,6 +213,7 @@ class Case:
 
 BIG = "m6i.2xlarge"
 ONE_TYPE = in_places(f"subnet-1 {BIG} {BIG} on-demand", f"subnet-2 {BIG} {BIG} on-demand")
+BOTH_SUBNETS = "head: tag dask-bake:subnets=subnet-1 subnet-2"
 ENV, HEAD_ENV, WORKER_ENV = (
     "/etc/dask-bake/launch.env",
     "/etc/dask-bake/head.env",
@@ -281,8 +282,18 @@ CASES = (
     Case(
         "count",
         "--count 5",
-        removed=("workers: MaxCount=3", "workers: MinCount=3", *on_both("tag dask-bake:count=4")),
-        added=("workers: MaxCount=4", "workers: MinCount=4", *on_both("tag dask-bake:count=5")),
+        removed=(
+            "workers: MaxCount=3",
+            "workers: MinCount=3",
+            *on_both("tag dask-bake:count=4"),
+            "head: tag dask-bake:next-index=4",
+        ),
+        added=(
+            "workers: MaxCount=4",
+            "workers: MinCount=4",
+            *on_both("tag dask-bake:count=5"),
+            "head: tag dask-bake:next-index=5",
+        ),
     ),
     Case(
         "image_name",
@@ -299,13 +310,14 @@ CASES = (
     Case(
         "type",
         "--type m5.2xlarge,m6i.2xlarge",
-        removed=(*ONE_TYPE, *on_both(f"InstanceType={BIG}")),
+        removed=(*ONE_TYPE, *on_both(f"InstanceType={BIG}"), f"head: tag dask-bake:types={BIG}"),
         added=(
             *in_places(
                 f"subnet-1 m5.2xlarge|{BIG} m5.2xlarge|{BIG} on-demand",
                 f"subnet-2 m5.2xlarge|{BIG} m5.2xlarge|{BIG} on-demand",
             ),
             *on_both("InstanceType=m5.2xlarge"),
+            f"head: tag dask-bake:types=m5.2xlarge {BIG}",
         ),
     ),
     Case(
@@ -386,19 +398,23 @@ CASES = (
     Case(
         "volume_type",
         "--volume-type gp2",
-        removed=on_both("BlockDeviceMappings.Ebs.VolumeType=gp3"),
-        added=on_both("BlockDeviceMappings.Ebs.VolumeType=gp2"),
+        removed=(*on_both("BlockDeviceMappings.Ebs.VolumeType=gp3"), "head: tag dask-bake:disk=gp3 - -"),
+        added=(*on_both("BlockDeviceMappings.Ebs.VolumeType=gp2"), "head: tag dask-bake:disk=gp2 - -"),
     ),
     Case(
         "volume_size",
         "--volume-size 50",
-        removed=on_both("BlockDeviceMappings.Ebs.VolumeSize=10"),
-        added=on_both("BlockDeviceMappings.Ebs.VolumeSize=50"),
+        removed=(*on_both("BlockDeviceMappings.Ebs.VolumeSize=10"), "head: tag dask-bake:disk=gp3 - -"),
+        added=(*on_both("BlockDeviceMappings.Ebs.VolumeSize=50"), "head: tag dask-bake:disk=gp3 50 -"),
     ),
     Case(
         "volume_initialization_rate",
         "--volume-initialization-rate 200",
-        added=on_both("BlockDeviceMappings.Ebs.VolumeInitializationRate=200"),
+        removed=("head: tag dask-bake:disk=gp3 - -",),
+        added=(
+            *on_both("BlockDeviceMappings.Ebs.VolumeInitializationRate=200"),
+            "head: tag dask-bake:disk=gp3 - 200",
+        ),
     ),
     Case("placement_group", "--placement-group near", added=on_both("Placement.GroupName=near")),
     Case(
@@ -446,22 +462,27 @@ CASES = (
     Case(
         "zone",
         "--zone us-east-1b",
-        removed=(*ONE_TYPE, *on_both("NetworkInterfaces.SubnetId=subnet-1")),
+        removed=(*ONE_TYPE, *on_both("NetworkInterfaces.SubnetId=subnet-1"), BOTH_SUBNETS),
         added=(
             *in_places(f"subnet-2 {BIG} {BIG} on-demand"),
             *on_both("NetworkInterfaces.SubnetId=subnet-2"),
+            "head: tag dask-bake:subnets=subnet-2",
         ),
     ),
     Case(
         "spot",
         "--spot",
-        removed=ONE_TYPE,
-        added=(*in_places(f"subnet-1 {BIG} {BIG} spot", f"subnet-2 {BIG} {BIG} spot"), *SPOT),
+        removed=(*ONE_TYPE, "head: tag dask-bake:market=on-demand"),
+        added=(
+            *in_places(f"subnet-1 {BIG} {BIG} spot", f"subnet-2 {BIG} {BIG} spot"),
+            *SPOT,
+            "head: tag dask-bake:market=spot",
+        ),
     ),
     Case(
         "spot_with_fallback",
         "--spot-with-fallback",
-        removed=ONE_TYPE,
+        removed=(*ONE_TYPE, "head: tag dask-bake:market=on-demand"),
         added=(
             *in_places(
                 f"subnet-1 {BIG} {BIG} spot",
@@ -470,6 +491,7 @@ CASES = (
                 f"subnet-2 {BIG} {BIG} on-demand",
             ),
             *SPOT,
+            "head: tag dask-bake:market=spot on-demand",
         ),
     ),
     Case(
@@ -504,21 +526,24 @@ CASES = (
             "CreateSecurityGroup dask-bake-dask/ssh: VpcId=vpc-1",
             *ONE_TYPE,
             *on_both("NetworkInterfaces.SubnetId=subnet-1"),
+            BOTH_SUBNETS,
         ),
         added=(
             "CreateSecurityGroup dask-bake-dask: VpcId=vpc-9",
             "CreateSecurityGroup dask-bake-dask/ssh: VpcId=vpc-9",
             *in_places(f"subnet-9 {BIG} {BIG} on-demand"),
             *on_both("NetworkInterfaces.SubnetId=subnet-9"),
+            "head: tag dask-bake:subnets=subnet-9",
         ),
     ),
     Case(
         "subnet_id",
         "--subnet-id subnet-2",
-        removed=(*ONE_TYPE, *on_both("NetworkInterfaces.SubnetId=subnet-1")),
+        removed=(*ONE_TYPE, *on_both("NetworkInterfaces.SubnetId=subnet-1"), BOTH_SUBNETS),
         added=(
             *in_places(f"subnet-2 {BIG} {BIG} on-demand"),
             *on_both("NetworkInterfaces.SubnetId=subnet-2"),
+            "head: tag dask-bake:subnets=subnet-2",
         ),
     ),
     Case(

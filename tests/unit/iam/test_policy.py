@@ -125,7 +125,7 @@ def test_the_policy_for_one_purpose_is_within_iam_s_size_limit(purpose):
 def test_extras_have_the_names_of_the_options():
     flags = {flag.lstrip("-") for option in OPTIONS for each in option.flags for flag in each.split("/")}
 
-    assert {str(extra) for extra in Extra} - {"eice", "ssm", "kms-key"} <= flags
+    assert {str(extra) for extra in Extra} - {"eice", "ssm", "kms-key", "scale"} <= flags
 
 
 def test_the_command_prints_the_policy_and_notes_the_placeholders(capsys):

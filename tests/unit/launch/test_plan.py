@@ -39,6 +39,20 @@ def test_every_resource_has_the_tags_it_is_found_by():
     assert dict(plan.group_tags)[Tag.LAUNCH] == "launch1"
 
 
+def test_the_head_has_what_later_nodes_are_made_by():
+    options = {"type": ("m6i.2xlarge", "m5.2xlarge"), "spot_with_fallback": True, "volume_size": 50}
+    head = dict(head_of(a_plan(count=5, **options)).tags)
+
+    assert {key: head[key] for key in (Tag.TYPES, Tag.SUBNETS, Tag.MARKET, Tag.DISK, Tag.NEXT_INDEX)} == {
+        Tag.TYPES: "m6i.2xlarge m5.2xlarge",
+        Tag.SUBNETS: "subnet-1 subnet-2",
+        Tag.MARKET: "spot on-demand",
+        Tag.DISK: "gp3 50 -",
+        Tag.NEXT_INDEX: "5",
+    }
+    assert Tag.FIRST_INDEX not in head
+
+
 def test_nodes_have_the_versions_that_a_client_has_to_have():
     image = replace(IMAGE, tags=((Tag.PYTHON, "3.11.2"), (Tag.DISTRIBUTED, "2026.8.0"), (Tag.NUMPY, "2.0.0")))
 

@@ -41,6 +41,24 @@ def test_a_number_of_processes_that_is_none_counts_no_workers(cluster, nprocs):
     assert tagged(cluster, {Tag.NPROCS: nprocs}).expected_workers == 0
 
 
+def test_nodes_that_are_ending_do_not_make_a_cluster_larger_than_it_should_be(cluster):
+    smaller = tagged(cluster, {Tag.COUNT: "2"})
+    ending = [replace(node, state="shutting-down") for node in smaller.nodes[2:]]
+    shrunk = replace(smaller, nodes=(*smaller.nodes[:2], *ending))
+
+    assert (shrunk.size, shrunk.expected_workers) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("tag", "gone", "expected"), [("9", 0, 9), (None, 0, 4), ("2", 0, 4), (None, 7, 8), ("many", 0, 4)]
+)
+def test_the_next_number_is_one_that_no_node_had(cluster, tag, gone, expected):
+    """By the head's tag, by the nodes that EC2 lists, and by the size of the launch."""
+    ended = (replace(cluster.nodes[1], index=gone, state="terminated"),) if gone else ()
+
+    assert replace(tagged(cluster, {Tag.NEXT_INDEX: tag}), gone=ended).next_index == expected
+
+
 def test_a_node_of_an_unknown_role_is_neither_head_nor_worker_nor_counted(cluster):
     head, *workers = cluster.nodes
     stranger = replace(workers[-1], role=None, tags=((Tag.ROLE, "gpu"),))
