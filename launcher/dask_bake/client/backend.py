@@ -16,6 +16,7 @@ from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
+from dask_bake.scaling.scale import Scaling, check_own
 
 
 class Resize(Protocol):
@@ -45,6 +46,21 @@ class Resize(Protocol):
         ...
 
 
+def resize(
+    cluster: Cluster,
+    cloud: Cloud,
+    ec2: Ec2,
+    *,
+    count: int,
+    first: Sequence[str],
+    notify: Notify,
+    sleep: Callable[[float], None],
+) -> Cluster:
+    """Bring the caller's own cluster to a number of nodes, as ``dask-bake scale`` does."""
+    check_own(cluster, count, cloud, ec2)
+    return Scaling(cluster.name, count, cloud, ec2, notify, nodes=first, sleep=sleep).run().cluster
+
+
 @dataclass
 class CloudBackend:
     """A cluster in the cloud that the caller chose: launched by these options, or found by its name.
@@ -59,7 +75,7 @@ class CloudBackend:
     name: str
     place: Place
     options: LaunchOptions | None
-    resize: Resize | None = None
+    resize: Resize = resize
     quiet: bool = False
     allow_mismatch: bool = False
     launch: Callable[[LaunchOptions, Cloud, Ec2, Notify, Interrupt], Cluster] = launch_with
@@ -91,7 +107,6 @@ class CloudBackend:
         """Bring the cluster to a number of nodes; return how many it has then."""
         cloud, ec2 = self._opened()
         cluster = self._current()
-        assert self.resize is not None  # noqa: S101 - who cannot scale does not ask for it
         resized = self.resize(
             cluster,
             cloud,

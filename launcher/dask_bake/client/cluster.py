@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Any, NoReturn, Self, Unpack
+from typing import Any, Self, Unpack
 
 from dask_bake.client.backend import CloudBackend
-from dask_bake.client.explain import explained, ready
+from dask_bake.client.explain import explained
 from dask_bake.client.interrupt import in_thread
 from dask_bake.client.lifecycle import Place
 from dask_bake.client.managed import ManagedCluster
 from dask_bake.client.options import NodeKeywords, cluster_options
 from dask_bake.clusters.condition import State, condition, is_valid
 from dask_bake.clusters.inventory import list_clusters
-from dask_bake.errors import BakeError, UsageError
+from dask_bake.errors import UsageError
 from dask_bake.events import ignore
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.values import OF_A_BAKE, check_name
@@ -35,8 +35,6 @@ class BakeCluster(ManagedCluster):
         quiet: whether to show no progress and no messages.
         cloud, region, profile: the cloud, as for ``connect()``.
     """
-
-    _supports_scaling = False
 
     def __init__(
         self,
@@ -70,21 +68,6 @@ class BakeCluster(ManagedCluster):
             loop=loop,
             quiet=quiet,
         )
-
-    def scale(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: the size of a cluster is fixed at its launch."""
-        raise self._is_fixed()
-
-    def adapt(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuse: the size of a cluster is fixed at its launch."""
-        raise self._is_fixed()
-
-    def _is_fixed(self) -> BakeError:
-        error = UsageError(
-            f"the size of cluster {self.name} was fixed at its launch",
-            hint="BakeCluster(count=9, nprocs=8) has 64 worker processes on 8 nodes",
-        )
-        return ready(error, ())
 
     @classmethod
     def from_name(

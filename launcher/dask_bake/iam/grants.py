@@ -197,6 +197,7 @@ GRANTS = (
     ),
     # The number of nodes: new ones are like one that is there, and the head's tags have their number.
     _grant("OwnNodes", (Extra.SCALE,), "DescribeInstanceAttribute CreateTags", "instance", IS_MANAGED),
+    _grant("OwnGroups", (Extra.SCALE,), "CreateTags", "security-group", IS_MANAGED),  # the lock's heartbeat
     # Images.
     _grant("OwnNodes", BAKE, "StopInstances", "instance", IS_MANAGED),
     _grant("MakeImagesOf", BAKE, "CreateImage", "instance", IS_MANAGED),
