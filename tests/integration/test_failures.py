@@ -75,7 +75,9 @@ def test_a_worker_that_cannot_start_is_blamed_with_the_error_of_its_journal(clou
 @pytest.mark.slow
 def test_a_failing_command_of_the_user_data_is_in_the_error(cloud, image, tmp_path):
     own = tmp_path / "own.yml"
-    own.write_text("#cloud-config\nruncmd:\n- echo one\n- nosuchcommand --now\n")
+    # Its workers do not start, so the launch is not ready before cloud-init fails.
+    drained = "bootcmd:\n- mkdir -p /run/dask-bake\n- touch /run/dask-bake/draining\n"
+    own.write_text(f"#cloud-config\n{drained}runcmd:\n- echo one\n- nosuchcommand --now\n")
 
     done = cloud.attempt("launch", "--name", "failing", "--count", "2", "--user-data", str(own))
 

@@ -256,7 +256,8 @@ class LocalCloud:
     def secrets(self) -> list[str]:
         """Return the folders of clusters' keys on this machine."""
         folder = self.home / "state" / "dask-bake"
-        return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.exists() else []
+        names = {path.name for path in folder.iterdir() if path.is_dir()} if folder.exists() else set()
+        return sorted(names - {"ended"})  # that folder has logs
 
     def secrets_of(self, name: str) -> Path:
         """Return the folder of that cluster's keys."""

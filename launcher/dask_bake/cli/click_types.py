@@ -69,6 +69,19 @@ class OnOffOption(click.Option):
         return record if record is None or self.is_on else (self.opts[0], record[1])
 
 
+class PathText(click.Path):
+    """A path as it was written, which a shell completes; the option's own parser checks it."""
+
+    def convert(
+        self,
+        value: Any,
+        param: click.Parameter | None,  # noqa: ARG002
+        ctx: click.Context | None,  # noqa: ARG002
+    ) -> Any:
+        """Return the text."""
+        return value
+
+
 class NodeCommand(click.Command):
     """Command that takes the arguments after ``--`` unparsed."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dask_bake.cli.click_types import OnOffOption
+from dask_bake.cli.click_types import OnOffOption, PathText
 from dask_bake.errors import UsageError
 from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
@@ -164,7 +164,7 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
             *option.flags, option.name, cls=OnOffOption, is_on=option.is_on, default=None, help=option.help
         )
     # Both types keep the text as it is; the option's own parser checks it.
-    kind = click.Path() if option.parse is option_values.path else click.STRING
+    kind = PathText() if option.parse is option_values.path else click.STRING
     return click.option(
         *option.flags,
         option.name,

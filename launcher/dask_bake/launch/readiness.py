@@ -215,7 +215,7 @@ class Readiness:
         trouble = (
             f"; SSH says: {self.connection.trouble}" if self.connection.trouble and not registered else ""
         )
-        expected = self.state.snapshot.expected_workers
+        expected = self.state.expected_workers
         ready = f"{sum(registered.values())} of {expected} workers registered, "
         return NotReadyError(
             f"waited {self.plan.options.timeout} s for {awaited}:"

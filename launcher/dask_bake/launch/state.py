@@ -66,10 +66,16 @@ class LaunchState:
         there = sum(self.registered.get(node.private_address, 0) for node in self.snapshot.workers)
         return least is not None and there >= least
 
+    @property
+    def expected_workers(self) -> int:
+        """The number of worker processes to wait for; a node that ends counts until it is abandoned."""
+        cluster = self.snapshot
+        return max(len(cluster.workers), cluster.size - 1) * cluster.nprocs
+
     def can_spare(self, node: Node) -> bool:
         """Return whether ``--min-workers`` is still met without the node; never for the head."""
-        cluster, least = self.snapshot, self.plan.options.min_workers
-        kept = cluster.expected_workers - cluster.nprocs
+        least = self.plan.options.min_workers
+        kept = self.expected_workers - self.snapshot.nprocs
         return node.role is not Role.HEAD and least is not None and kept >= least
 
     def awaited(self, is_pinned: Callable[[Node], bool]) -> Node:

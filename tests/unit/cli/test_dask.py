@@ -1,6 +1,7 @@
 """``dask bake …``, and what else other programs find by entry points."""
 
 import importlib.metadata
+import signal
 import tomllib
 from pathlib import Path
 
@@ -21,8 +22,12 @@ def group():
     """Dask's command line with ``bake``, as Dask registers it."""
     for name, value in DECLARED["dask_cli"].items():
         dask.cli._register_command_ep(dask.cli.cli, importlib.metadata.EntryPoint(name, value, "dask_cli"))
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
     yield dask.cli.cli
     del dask.cli.cli.commands["bake"]
+    for number, handler in handlers.items():  # a command that has ended ignores signals
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize(

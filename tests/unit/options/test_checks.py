@@ -260,8 +260,8 @@ REFUSALS = [
     ),
     (
         {"tag": TOO_MANY},
-        "--tag gives 31 tags, and at most 30 are possible",
-        "EC2 allows 50 tags per instance, and dask-bake sets up to 20",
+        "--tag gives 31 tags, and at most 25 are possible",
+        "EC2 allows 50 tags per instance, and dask-bake sets up to 25",
     ),
     # Capacity
     (
@@ -428,7 +428,7 @@ def test_user_data_that_is_not_text_is_refused(tmp_path):
         {"scheduler_options": "--idle-timeout=1h --dashboard-prefix x"},
         {"preload": ("package.module", "dask_cuda.initialize")},
         {"tag": (("Größe", "5 km/h"),)},
-        {"tag": TOO_MANY[:30]},
+        {"tag": TOO_MANY[:25]},
         {"cidr": ("192.0.2.0/24", "2001:db8::/56", "sg-0123456789abcdef0")},
         {"cidr": ("10.0.0.0/8", "2001::/16"), "allow_wide_cidr": True},
         BASTION,
