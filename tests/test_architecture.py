@@ -17,7 +17,7 @@ ROWS = (
     ("api", "commands"),
     ("view",),
     ("bake",),
-    ("launch",),
+    ("launch", "notebooks"),
     ("ssh",),
     ("clusters", "images", "clouds"),
     ("iam",),
