@@ -12,6 +12,7 @@ from node_programs import load
 PRELOADS = (
     *("--preload", "/usr/libexec/dask-bake/dask_bake_drain.py"),
     *("--preload", "/usr/libexec/dask-bake/dask_bake_oom.py"),
+    *("--preload", "/usr/libexec/dask-bake/dask_bake_dashboard.py"),
 )
 
 
