@@ -83,11 +83,14 @@ def test_capacity_that_is_refused_is_told_and_tried_more_rarely(nodes, capsys):
     with ManagedCluster(backend, "one") as cluster, Client(cluster) as client:
         event = Event("work", client=client)
         futures = client.map(wait_for, ["work"] * 40, pure=False)
-        cluster.adapt(minimum=1, maximum=4, clock=lambda: now[0], **QUICK)
+        adaptive = cluster.adapt(minimum=1, maximum=4, clock=lambda: now[0], **QUICK)
         asked = lambda: backend.calls.count("scale 3")  # noqa: E731
         for attempt, pause in enumerate((0.0, FIRST_RETRY, 2 * FIRST_RETRY), start=1):
             now[0] += pause
-            until(lambda n=attempt: asked() == n, timeout=LIMIT)
+            until(lambda n=attempt: asked() >= n, timeout=LIMIT)
+            if attempt < 3:  # the pause begins when the refusal has arrived
+                until(lambda: adaptive._retry_at > now[0], timeout=LIMIT)
+                assert asked() == attempt
         until(lambda: len(nodes.hosts) == 2, timeout=LIMIT)
         event.set()
         client.gather(futures)
