@@ -205,13 +205,18 @@ def is_private(status: os.stat_result) -> bool:
 def _remove_stale(base: Path) -> None:
     """Remove the sockets of this user's processes that were killed and could not remove them."""
     for folder in base.glob("dask-bake-*"):
-        maker = OF_PROCESS.fullmatch(folder.name)
-        status = folder.lstat()
-        if not maker or not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            continue
-        # In a container that shares the folder, processes have other numbers.
-        if not _lives(int(maker[1])) and not any(is_open(Forward(path, 0)) for path in folder.iterdir()):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):  # its process may end meanwhile, and remove it
+            _remove_if_stale(folder)
+
+
+def _remove_if_stale(folder: Path) -> None:
+    maker = OF_PROCESS.fullmatch(folder.name)
+    status = folder.lstat()
+    if not maker or not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+        return
+    # In a container that shares the folder, processes have other numbers.
+    if not _lives(int(maker[1])) and not any(is_open(Forward(path, 0)) for path in folder.iterdir()):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lives(pid: int) -> bool:
