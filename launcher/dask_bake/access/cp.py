@@ -27,7 +27,7 @@ LITTLE_SPACE = MIB
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the copy to or from a node is; ``percent`` is of its bytes."""
+    """Progress of the copy to or from a node, in percent of its bytes."""
 
     node: int
     percent: int

@@ -1,4 +1,4 @@
-"""What ``dask-bake cp`` copies, and where to: paths of this machine, and ``NAME/3:path``."""
+"""Sources and target of ``dask-bake cp``: paths of this machine, and ``NAME/3:path``."""
 
 import re
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Copy:
-    """What is to be copied, in one of the two directions.
+    """A copy in one of the two directions.
 
     Args:
         is_upload: whether ``sources`` are on this machine, and ``target`` on a node.

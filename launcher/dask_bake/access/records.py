@@ -43,7 +43,7 @@ DASK_UNITS = (
 
 
 class Source(StrEnum):
-    """Where a line is from."""
+    """Source of a line."""
 
     CONSOLE = "console"
     CLOUD_INIT = "cloud-init"

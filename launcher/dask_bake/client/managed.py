@@ -41,7 +41,7 @@ class Connection(Protocol):
 
 
 class Backend(Protocol):
-    """What starts, scales and ends the cluster; each call blocks, and can be interrupted."""
+    """Operations that start, scale and end the cluster; each call blocks, and can be interrupted."""
 
     def start(self, interrupt: Interrupt) -> Connection:
         """Start or find the cluster, and connect to it; on failure nothing is left that it has made."""

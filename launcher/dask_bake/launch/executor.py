@@ -107,7 +107,6 @@ class _Launch:
     notify: Notify
     clock: Callable[[], float]
     sleep: Callable[[float], None]
-    outcome_unknown: bool = False
     is_over: bool = False
 
     def take_name(self) -> None:
@@ -126,7 +125,7 @@ class _Launch:
                 self.cloud.authorize(heads, plan.head_rules)
             if plan.own_key_name is not None:
                 public_key = plan.bootstrap.public_key
-                with self._making():
+                with self.state.creating():
                     self.cloud.import_key_pair(plan.own_key_name, public_key=public_key, tags=plan.group_tags)
 
     def _keep_name(self, members: SecurityGroup) -> None:
@@ -195,7 +194,7 @@ class _Launch:
     @property
     def may_have_made(self) -> bool:
         """Return whether there may be anything to undo."""
-        return bool(self.state.groups) or self.outcome_unknown
+        return bool(self.state.groups) or self.state.outcome_unknown
 
     def leftover(self, error: KeyboardInterrupt) -> LeftoverError:
         """Return the error for interrupts so close together that the clean-up is incomplete."""
@@ -232,33 +231,21 @@ class _Launch:
         )
 
     def _teardown(self) -> Teardown:
-        settle = SETTLE if self.outcome_unknown else 0.0
+        settle = SETTLE if self.state.outcome_unknown else 0.0
         return Teardown(self._resources(), self.notify, self.clock, self.sleep, settle=settle)
 
     def _make_group(self, name: str) -> SecurityGroup | None:
         plan = self.plan
         vpc = plan.first.subnet.vpc_id
-        with self._making():
+        with self.state.creating():
             group = self.cloud.create_security_group(name, vpc_id=vpc, tags=plan.group_tags)
             if group is not None:
                 self.state.groups = (*self.state.groups, group)
         return group
 
     def _run(self, spec: InstanceSpec) -> tuple[Node, ...]:
-        with self._making():
+        with self.state.creating():
             return self.state.record(self.cloud.run_instances(spec))
-
-    @contextmanager
-    def _making(self) -> Iterator[None]:
-        """Record errors without a definite EC2 answer: they may still have created the resource."""
-        try:
-            yield
-        except BakeError as error:
-            self.outcome_unknown |= error.may_have_happened
-            raise
-        except (KeyboardInterrupt, Exception):  # of a defect nobody knows
-            self.outcome_unknown = True
-            raise
 
     def _name_taken(self) -> BakeError:
         name = self.plan.options.name

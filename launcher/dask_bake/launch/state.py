@@ -1,8 +1,10 @@
 """State of a launch as last seen: nodes, groups and registered workers, with the derived facts."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dask_bake.errors import BakeError
 from dask_bake.launch.plan import LaunchPlan
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
@@ -19,6 +21,7 @@ class LaunchState:
         registered: number of registered worker processes, by private address.
         abandoned: instances of this launch that no longer belong to the cluster.
         has_scheduler: whether the scheduler has answered.
+        outcome_unknown: whether a request may have created something that is not recorded.
     """
 
     plan: LaunchPlan
@@ -27,6 +30,7 @@ class LaunchState:
     registered: dict[str, int] = field(default_factory=dict)
     abandoned: set[str] = field(default_factory=set)
     has_scheduler: bool = False
+    outcome_unknown: bool = False
 
     @property
     def head(self) -> Node:
@@ -85,6 +89,18 @@ class LaunchState:
         else:
             late = [node for node in self.snapshot.nodes if node.state != "running"]
         return late[0] if late and is_pinned(self.head) else self.head
+
+    @contextmanager
+    def creating(self) -> Iterator[None]:
+        """Record errors without a definite EC2 answer: they may still have created the resource."""
+        try:
+            yield
+        except BakeError as error:
+            self.outcome_unknown |= error.may_have_happened
+            raise
+        except (KeyboardInterrupt, Exception):  # of a defect nobody knows
+            self.outcome_unknown = True
+            raise
 
     def record(self, nodes: tuple[Node, ...]) -> tuple[Node, ...]:
         """Store the current state of the nodes, and return them."""

@@ -1,7 +1,7 @@
 """Add worker nodes: request them, wait until their workers have registered, or end them again."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from dask_bake.clusters.teardown import SETTLE, TaggedResources, Teardown
@@ -103,7 +103,6 @@ class _Growing:
     sleep: Callable[[float], None]
     state: GrowthState = field(init=False)
     may_have_tagged: bool = False
-    outcome_unknown: bool = False
     leaving: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -142,7 +141,7 @@ class _Growing:
         Raises:
             LeftoverError: if new nodes may be left.
         """
-        if self.state.added or self.outcome_unknown:
+        if self.state.added or self.state.outcome_unknown:
             with suppress(BakeError, KeyboardInterrupt):  # without it, Dask computes again what they had
                 self._pass_work_on()
             try:
@@ -173,20 +172,8 @@ class _Growing:
 
     def _run(self, spec: InstanceSpec) -> tuple[Node, ...]:
         self.lock.check()
-        with self._making():
+        with self.state.creating():
             return self.state.record(self.cloud.run_instances(spec))
-
-    @contextmanager
-    def _making(self) -> Iterator[None]:
-        """Record errors without a definite EC2 answer: they may still have started nodes."""
-        try:
-            yield
-        except BakeError as error:
-            self.outcome_unknown |= error.may_have_happened
-            raise
-        except (KeyboardInterrupt, Exception):  # of a defect nobody knows
-            self.outcome_unknown = True
-            raise
 
     def _write(self, count: int, next_index: int | None) -> None:
         """Write the wanted number of nodes, and the next number, to the head's tags."""
@@ -217,5 +204,5 @@ class _Growing:
         resources = TaggedResources(
             self.cloud, self.plan.cluster.name, self.growth.found_by, known=self.state.added
         )
-        settle = SETTLE if self.outcome_unknown else 0.0
+        settle = SETTLE if self.state.outcome_unknown else 0.0
         return Teardown(resources, self.notify, self.clock, self.sleep, settle=settle)

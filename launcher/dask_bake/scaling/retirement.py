@@ -32,7 +32,7 @@ MOST_NODES, LONGEST_TEXT, LONGEST_WORK = 10_000, 300, 1e12
 
 @dataclass(frozen=True)
 class Remaining:
-    """What nodes that leave have to lose; ``failed`` is why they cannot lose it."""
+    """Tasks and results still on the nodes that leave; ``failed`` is the reason why they stay there."""
 
     left: Mapping[str, int]
     failed: str = ""

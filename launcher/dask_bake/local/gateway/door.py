@@ -36,7 +36,7 @@ class ForeignRequestError(Exception):
 
 @dataclass(frozen=True)
 class Caller:
-    """Who sends a request: the account's root user, or a session."""
+    """Sender of a request: the account's root user, or a session."""
 
     authorization: Authorization
     session: Session | None = None
