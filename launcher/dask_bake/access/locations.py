@@ -78,5 +78,5 @@ def _parse(word: str) -> Remote | str:
 
 def _trouble(remote: int, words: int) -> str:
     if not remote:
-        return "nothing of it is on a node"
+        return "cp copies to or from a node, and neither side is on one"
     return "both sides are on nodes" if remote == words else "only a part of it is on a node"
