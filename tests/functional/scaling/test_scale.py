@@ -179,19 +179,19 @@ def test_numbers_outlive_nodes_that_ec2_does_not_list_any_more(owner, cloud):
 def test_nodes_that_leave_are_emptied_before_they_are_ended(owner, cloud):
     one, two = owner.cluster.workers
     owner.retirement.tasks |= {one.private_address: 3, two.private_address: 2}
-    states = []
-    owner.retirement.before = lambda name: states.append((name, owner.edge.nodes({})[2].state))
+    is_live = []
+    owner.retirement.before = lambda name: is_live.append((name, owner.edge.nodes({})[2].is_live))
 
     owner.scaling(2).run()
 
     assert owner.numbers == [0, 1]
-    assert states == [
-        ("loads", "running"),
-        ("drain", "running"),
-        *3 * (("look", "running"),),
-        ("end", "running"),
-        ("count", "terminated"),
-        ("forget", "terminated"),
+    assert is_live == [
+        ("loads", True),
+        ("drain", True),
+        *3 * (("look", True),),
+        ("end", True),
+        ("count", False),
+        ("forget", False),
     ]
     assert owner.retirement.forgotten == (two.private_address,)
     assert (owner.cluster.size, owner.retirement.closed, groups(cloud)) == (2, True, GROUPS)

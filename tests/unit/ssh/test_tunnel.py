@@ -194,10 +194,8 @@ def test_the_owner_of_a_folder_for_everybody_can_rename_in_it(owner, is_kept):
     assert is_private(os.stat_result((mode, 0, 0, 0, owner, 0, 0, 0, 0, 0))) is is_kept
 
 
-def test_a_folder_of_sockets_that_vanishes_meanwhile_keeps_no_other_from_being_made(tmp_path, monkeypatch):
+def test_a_folder_of_sockets_that_vanishes_meanwhile_keeps_no_other_from_being_made(monkeypatch):
     """Another process may end, and remove its sockets, between a look into the folder and a look at it."""
-    base = tmp_path / "r"
-    base.mkdir(mode=0o700)
     monkeypatch.setattr(Path, "glob", lambda folder, _: iter([folder / "dask-bake-1-gone"]))
-
-    assert private_socket(8786, {"XDG_RUNTIME_DIR": str(base)}).parent.parent == base
+    with tempfile.TemporaryDirectory(dir="/tmp") as short:
+        assert private_socket(8786, {"XDG_RUNTIME_DIR": short}).parent.parent == Path(short)
