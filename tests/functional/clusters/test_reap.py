@@ -16,17 +16,17 @@ from dask_bake.models.tags import Tag
 from iam_actions import needed, permitted, recording
 from resource_check import resources
 
-LONG_AGO = datetime.now(UTC) - timedelta(hours=5)
-JUST_NOW = datetime.now(UTC)
+FIVE_HOURS = timedelta(hours=5)
 
 
 class Launch:
-    """The resources of one launch, made at a given time."""
+    """The resources of one launch of that age; an unknown age is no tag of it."""
 
-    def __init__(self, client, name: str, *, begun: datetime | None = LONG_AGO, launch_id: str = "") -> None:
-        self.client, self.begun = client, begun
+    def __init__(self, client, name: str, *, age: timedelta | None = FIVE_HOURS, launch_id: str = "") -> None:
+        self.client = client
+        self.begun = None if age is None else datetime.now(UTC) - age
         own = {Tag.MANAGED: "true", Tag.CLUSTER: name, Tag.LAUNCH: launch_id or f"launch-of-{name}"}
-        self.tags = own | ({Tag.CREATED: moment(begun)} if begun else {})
+        self.tags = own | ({Tag.CREATED: moment(self.begun)} if self.begun else {})
 
     @property
     def backend(self):
@@ -167,9 +167,9 @@ def test_without_a_terminal_or_yes_it_is_refused_before_any_request(aws, capsys)
     assert resources(aws) == before
 
 
-@pytest.mark.parametrize("begun", [JUST_NOW, None])
-def test_a_group_of_a_launch_in_progress_is_kept(aws, capsys, begun):
-    Launch(aws, "young", begun=begun).group()
+@pytest.mark.parametrize("age", [timedelta(), None])
+def test_a_group_of_a_launch_in_progress_is_kept(aws, capsys, age):
+    Launch(aws, "young", age=age).group()
     before = resources(aws)
 
     document = reap(capsys, "--yes")
@@ -226,8 +226,8 @@ def test_leftovers_of_an_earlier_launch_of_a_running_cluster_s_name_are_removed(
 
 
 def test_the_lease_and_the_instance_of_a_killed_bake_are_removed(aws, capsys):
-    name, begun = "image-0123456789ab", datetime.now(UTC) - timedelta(hours=7)
-    Launch(aws, name, begun=begun).group().node()
+    name = "image-0123456789ab"
+    Launch(aws, name, age=timedelta(hours=7)).group().node()
 
     assert found(reap(capsys, "--yes")) == [("us-east-1", name, ["instance", "security group"])]
     assert resources(aws) == frozenset()
@@ -236,7 +236,7 @@ def test_the_lease_and_the_instance_of_a_killed_bake_are_removed(aws, capsys):
 def test_a_bake_that_is_being_verified_keeps_its_lease(aws, capsys):
     name = "image-0123456789ab"
     Launch(aws, name).group()
-    Launch(aws, f"{name}-proof", begun=JUST_NOW).group().node()
+    Launch(aws, f"{name}-proof", age=timedelta()).group().node()
     before = resources(aws)
 
     assert reap(capsys, "--yes")["leftovers"] == []
@@ -250,7 +250,7 @@ def test_reap_needs_exactly_the_actions_of_its_policy(aws, capsys):
     dead.volume()
     dead.key_pair()
     for pair in dead.backend.key_pairs.values():
-        pair.create_time = LONG_AGO
+        pair.create_time = datetime.now(UTC) - FIVE_HOURS
 
     with recording() as requests:
         reap(capsys, "--yes", "--all-regions")

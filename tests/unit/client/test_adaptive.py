@@ -1,7 +1,5 @@
 """Dask's Adaptive for whole nodes, on a real scheduler and real workers of this process."""
 
-import logging
-
 import pytest
 from distributed import Client, Event
 
@@ -13,11 +11,6 @@ from polling import until
 
 LIMIT = 60
 QUICK = {"interval": "20ms", "wait_count": 2, "cool_down": 0.0, "target_duration": "100ms"}
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    logging.getLogger("distributed").setLevel(logging.ERROR)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """A Dask Cluster of whole nodes, on a real scheduler and real workers of this process."""
 
 import asyncio
-import logging
 import threading
 
 import pytest
@@ -14,12 +13,6 @@ from dask_nodes import DaskNodes, FakeBackend
 from polling import until
 
 LIMIT = 30
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    """Dask logs what it does at a level that tests show."""
-    logging.getLogger("distributed").setLevel(logging.ERROR)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -245,17 +246,17 @@ def with_the_name(*, age: timedelta, state: str | None, console: str = "", reaso
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (with_the_name(age=GRACE_PERIOD, state="terminated"), ""),
-        (with_the_name(age=GRACE_PERIOD, state=None), ""),
+        (partial(with_the_name, age=GRACE_PERIOD, state="terminated"), ""),
+        (partial(with_the_name, age=GRACE_PERIOD, state=None), ""),
         (
-            with_the_name(age=GRACE_PERIOD / 5, state="terminated", console=IDLE_END),
+            partial(with_the_name, age=GRACE_PERIOD / 5, state="terminated", console=IDLE_END),
             "no client, task or session for 30 min",
         ),
     ],
     ids=["ended", "only its groups", "its head printed that it ends"],
 )
 def test_a_cluster_that_has_ended_does_not_reserve_its_name(found, reason):
-    ended = the_target(found=found).ended
+    ended = the_target(found=found()).ended
 
     assert (ended.name, ended.end_reason) == ("dask", reason)
 
@@ -263,12 +264,18 @@ def test_a_cluster_that_has_ended_does_not_reserve_its_name(found, reason):
 @pytest.mark.parametrize(
     ("found", "message"),
     [
-        (with_the_name(age=GRACE_PERIOD, state="running"), "a cluster named dask already exists"),
-        (with_the_name(age=GRACE_PERIOD / 2, state=None), "a cluster named dask already exists"),
-        (with_the_name(age=GRACE_PERIOD / 2, state="terminated"), "a cluster named dask already exists"),
+        (partial(with_the_name, age=GRACE_PERIOD, state="running"), "a cluster named dask already exists"),
+        (partial(with_the_name, age=GRACE_PERIOD / 2, state=None), "a cluster named dask already exists"),
         (
-            with_the_name(
-                age=GRACE_PERIOD / 2, state="terminated", reason="Client.InstanceInitiatedShutdown: Instance"
+            partial(with_the_name, age=GRACE_PERIOD / 2, state="terminated"),
+            "a cluster named dask already exists",
+        ),
+        (
+            partial(
+                with_the_name,
+                age=GRACE_PERIOD / 2,
+                state="terminated",
+                reason="Client.InstanceInitiatedShutdown: Instance",
             ),
             "cluster dask shut itself down; it cannot be cleared away yet",
         ),
@@ -277,4 +284,4 @@ def test_a_cluster_that_has_ended_does_not_reserve_its_name(found, reason):
 )
 def test_a_launch_that_may_be_under_way_reserves_its_name(found, message):
     with pytest.raises(BakeError, match=message):
-        the_target(found=found)
+        the_target(found=found())
