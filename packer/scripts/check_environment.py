@@ -111,10 +111,11 @@ def is_current(header: bytes, source: str, *, has_conda: bool) -> bool:
 
 
 def sources(own: Path) -> Iterator[tuple[str, str]]:
-    """Yield each source of the environment's packages and of dask-bake's, and its bytecode's path."""
+    """Yield each source that compile_sources.py compiles, and dask-bake's own, with the bytecode's path."""
     tag = sys.implementation.cache_tag
     for site in {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), str(own)}:
-        for folder, _, names in os.walk(site):
+        for folder, folders, names in os.walk(site):
+            folders[:] = [name for name in folders if name != "tests"]
             for name in names:
                 if name.endswith(".py"):
                     yield f"{folder}/{name}", f"{folder}/__pycache__/{name[:-3]}.{tag}.pyc"

@@ -17,7 +17,7 @@ from dask_bake.environment.pip_lock import REQUIREMENT, Lock, Package, parse_loc
 from dask_bake.environment.spec import Environment
 from dask_bake.environment.variables import variables_file
 from dask_bake.errors import BakeError
-from dask_bake.events import Notify
+from dask_bake.events import Note, Notify
 from dask_bake.models.cloud import Architecture
 from dask_bake.models.debian import NEWEST, OLDEST
 from dask_bake.system.disk import explain_disk_errors
@@ -52,13 +52,18 @@ class Installer(Protocol):
 
 @dataclass(frozen=True)
 class PipInstaller:
-    """Installer of the wheels in pip.lock, packed in payload/wheels.tar.
+    """Installer of the wheels in pip.lock, packed in payload/wheels.tar; uv installs them.
 
     With them comes payload/python.tar.gz, if the lock names a build of Python.
+
+    Args:
+        text: the text of pip.lock.
+        tool_text: the text of installers.lock.
     """
 
     environment: Environment
     text: str
+    tool_text: str
     cache: Path
     name: str = "pip"
     folder: Path = field(default_factory=Path.cwd)
@@ -71,7 +76,11 @@ class PipInstaller:
     @property
     def files(self) -> Mapping[str, bytes]:
         """Return environment.yml and its variables, and pip.lock."""
-        return {**_inputs(self.environment), "pip.lock": self.text.encode()}
+        return {
+            **_inputs(self.environment),
+            "pip.lock": self.text.encode(),
+            "installers.lock": self.tool_text.encode(),
+        }
 
     def bring(self, payload: Path, notify: Notify) -> int:
         """Pack the wheels into wheels.tar, add the Python of the lock, and return the size of both."""
@@ -79,7 +88,9 @@ class PipInstaller:
         if lock.interpreter is not None:
             pythons, archive = self.cache.with_name("pythons"), payload / "python.tar.gz"
             size = bring_interpreter(lock.interpreter, pythons, self.folder, archive, notify)
-        return size + _pack_wheels(lock, self.environment, self.folder, payload, self.cache, notify)
+        size += _pack_wheels(lock, self.environment, self.folder, payload, self.cache, notify)
+        _pack_uv(self.tool_text, lock.platform, payload, self.cache, notify)
+        return size
 
 
 @dataclass(frozen=True)
@@ -88,7 +99,7 @@ class CondaInstaller:
 
     Args:
         pip_text: the conda.pip.lock of the environment's pip part; empty without one.
-        tool_text: the text of rattler.lock.
+        tool_text: the text of installers.lock.
     """
 
     environment: Environment
@@ -120,31 +131,57 @@ class CondaInstaller:
         files = {
             **_inputs(self.environment),
             "conda.lock": self.conda_lock.text.encode(),
-            "rattler.lock": self.tool_text.encode(),
+            "installers.lock": self.tool_text.encode(),
         }
         return {**files, "pip.lock": self.pip_text.encode()} if self.pip_text else files
 
     def bring(self, payload: Path, notify: Notify) -> int:
-        """Pack the archives, rattler and the pip part's wheels; return the size without rattler."""
+        """Pack the archives, the pip part's wheels, and what installs them; return the size without that."""
         archives = fetch_archives(self.conda_lock, self.channels, self.cache / "conda", notify)
         size = _pack(archives, payload / "conda.tar")
-        tool = rattler_wheel(self.tool_text, self.architecture)
-        # The wheel uses Python's stable ABI: one for the oldest base fits every base.
-        target = Target(OLDEST.python, self.architecture.machine)
-        _pack(fetch_wheels([tool], target, self.cache / "wheels", notify), payload / "rattler.tar")
+        machine, wheels = self.architecture.machine, self.cache / "wheels"
+        _pack(_fetch_tool("py-rattler", self.tool_text, machine, wheels, notify), payload / "rattler.tar")
         if self.pip_text:
             lock = parse_lock(self.pip_text)
-            size += _pack_wheels(lock, self.environment, self.folder, payload, self.cache / "wheels", notify)
+            size += _pack_wheels(lock, self.environment, self.folder, payload, wheels, notify)
+            _pack_uv(self.tool_text, machine, payload, wheels, notify)
         return size
 
 
-def rattler_wheel(text: str, architecture: Architecture) -> Package:
-    """Return the wheel in rattler.lock for that architecture."""
+def installers_lock(packer_files: Path) -> str:
+    """Return the text of installers.lock, which says what installs packages in an image."""
+    return (packer_files / "installers.lock").read_text()
+
+
+def tool_wheel(name: str, text: str, machine: str) -> Package:
+    """Return an installer's wheel in installers.lock, for Linux's name of a processor architecture.
+
+    Raises:
+        BakeError: if there is none.
+    """
     for line in text.splitlines():
-        machine, _, pinned = line.partition(" ")
-        if machine == architecture.machine and (match := REQUIREMENT.fullmatch(pinned)):
+        architecture, _, pinned = line.partition(" ")
+        match = REQUIREMENT.fullmatch(pinned)
+        if architecture == machine and match and match["name"] == name:
             return Package(**match.groupdict())
-    raise BakeError(f"rattler.lock has no wheel for {architecture.machine}", hint="install dask-bake again")
+    raise BakeError(f"installers.lock has no wheel of {name} for {machine}", hint="install dask-bake again")
+
+
+def _fetch_tool(name: str, text: str, machine: str, cache: Path, notify: Notify) -> Sequence[Path]:
+    # The wheels fit every Python from 3.10 on: one for the oldest base fits every base.
+    target = Target(OLDEST.python, machine)
+    return fetch_wheels([tool_wheel(name, text, machine)], target, cache, notify)
+
+
+def _pack_uv(text: str, machine: str, payload: Path, cache: Path, notify: Notify) -> None:
+    """Pack uv, unless the index of pip's settings does not have it: then pip installs, which takes longer."""
+    try:
+        wheel = _fetch_tool("uv", text, machine, cache, notify)
+    except BakeError as error:
+        why = error.message.splitlines()[0].rstrip(":.")
+        notify(Note(f"pip installs the packages in the image, as uv's wheel is not to be had: {why}."))
+    else:
+        _pack(wheel, payload / "uv.tar")
 
 
 def _inputs(environment: Environment) -> dict[str, bytes]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from dask_bake.environment.conda.channels import find_unreachable
 from dask_bake.environment.conda.lock import CondaLocking
 from dask_bake.environment.conda.match_spec import allows
-from dask_bake.environment.installers import Installer, PipInstaller
+from dask_bake.environment.installers import Installer, PipInstaller, installers_lock
 from dask_bake.environment.lock_files import read
 from dask_bake.environment.pip.interpreter import MIRROR_HINT, PythonBuild, available_builds, download
 from dask_bake.environment.pip.requirement_files import are_unchanged
@@ -116,7 +116,8 @@ def _pip(request: Request, notify: Notify) -> PipInstaller:
         return fits and are_unchanged(lock.inputs, request.folder)
 
     text = request.locks_for(python_minor).text("pip.lock", make, holds=holds)
-    return PipInstaller(request.environment, text, cache, folder=request.folder)
+    tools = installers_lock(request.directories.source)
+    return PipInstaller(request.environment, text, tools, cache, folder=request.folder)
 
 
 def pip_release(request: Request) -> DebianRelease | None:

@@ -120,7 +120,7 @@ def home(
     shutil.copytree(DATA, home)
     make_project(home / "lab", "lab", needs=["toolz"])
     make_wheel(home / "wheels", "ours", "1.2", extras=["fast"])
-    (home / "rattler.lock").write_text("")
+    (home / "installers.lock").write_text("")
     return home
 
 

@@ -19,7 +19,7 @@ from dask_bake.environment import installers
 from dask_bake.environment.conda import channels as conda_client
 from dask_bake.environment.conda import lock
 from dask_bake.environment.conda.lock import TERMS
-from dask_bake.environment.installers import CondaInstaller, Installer, PipInstaller, rattler_wheel
+from dask_bake.environment.installers import CondaInstaller, Installer, PipInstaller, tool_wheel
 from dask_bake.environment.options import EnvironmentOptions
 from dask_bake.environment.pip.resolve import Resolution, resolve
 from dask_bake.environment.pip.target import Target
@@ -134,7 +134,7 @@ class Project:
     ) -> Request:
         source = self.home / "source"
         source.mkdir(exist_ok=True)
-        (source / "rattler.lock").write_text(RATTLER)
+        (source / "installers.lock").write_text(INSTALLERS)
         self.events.clear()
         chosen = EnvironmentOptions(file=self.file, installer=installer)
         request = read_request(
@@ -159,9 +159,14 @@ class Project:
         return sorted(path.name for path in self.file.parent.iterdir() if path != self.file)
 
 
-RATTLER = "".join(
-    f"{machine} py-rattler=={version} --hash=sha256:{version * 64}\n"
-    for machine, version in (("x86_64", "1"), ("aarch64", "2"))
+INSTALLERS = "".join(
+    f"{machine} {tool}=={version} --hash=sha256:{version * 64}\n"
+    for machine, tool, version in (
+        ("x86_64", "py-rattler", "1"),
+        ("aarch64", "py-rattler", "2"),
+        ("x86_64", "uv", "3"),
+        ("aarch64", "uv", "4"),
+    )
 )
 DASK = (f"python={PYTHON}", "dask", "distributed")
 
@@ -193,7 +198,7 @@ def test_conda_s_lock_has_its_python_and_its_packages(project: Project) -> None:
         *(f"python {PYTHON}.9", "zstd 9e"),
     ]
     assert (list(installer.files), project.kept) == (
-        ["environment.yml", "conda.lock", "rattler.lock"],
+        ["environment.yml", "conda.lock", "installers.lock"],
         ["conda.lock"],
     )
 
@@ -204,7 +209,10 @@ def test_pip_locks_the_packages_of_conda_specs(project: Project) -> None:
     assert isinstance(installer, PipInstaller)
     assert (installer.name, installer.lock.python) == ("pip", BASE_PYTHON)
     assert packages(installer, "pypi") == ["dask 3.0", "distributed 2.0", "pip 26.0"]
-    assert (list(installer.files), project.kept) == (["environment.yml", "pip.lock"], ["pip.lock"])
+    assert (list(installer.files), project.kept) == (
+        ["environment.yml", "pip.lock", "installers.lock"],
+        ["pip.lock"],
+    )
 
 
 def test_auto_is_conda_if_the_channel_answers(project: Project) -> None:
@@ -511,7 +519,7 @@ def test_the_pip_part_keeps_conda_s_versions_and_adds_only_missing_packages(
     assert packages(installer, "pypi") == ["rides 1.0", "zstd 1.5"]
     assert {"msgpack-python 1.1", "pip 25.0", "zstd 9e"} <= set(packages(installer, "conda"))
     assert project.kept == ["conda.lock", "conda.pip.lock"]
-    assert list(installer.files) == ["environment.yml", "conda.lock", "rattler.lock", "pip.lock"]
+    assert list(installer.files) == ["environment.yml", "conda.lock", "installers.lock", "pip.lock"]
     # The part belongs to the lock that it is on top of.
     before = installer.files["pip.lock"]
     assert project.prepare().files["pip.lock"] == before
@@ -546,11 +554,14 @@ def test_a_pip_part_that_contradicts_conda_s_versions_is_an_error_of_pip(project
 # What goes into the payload
 
 
-@pytest.mark.parametrize(("architecture", "version"), [(Architecture.X86_64, "1"), (Architecture.ARM64, "2")])
-def test_rattler_is_chosen_by_architecture(architecture: Architecture, version: str) -> None:
-    assert rattler_wheel(RATTLER, architecture) == Package("py-rattler", version, version * 64)
-    with pytest.raises(BakeError, match=rf"rattler\.lock has no wheel for {architecture.machine}"):
-        rattler_wheel("# empty\n", architecture)
+@pytest.mark.parametrize(
+    ("tool", "machine", "version"),
+    [("py-rattler", "x86_64", "1"), ("py-rattler", "aarch64", "2"), ("uv", "x86_64", "3"), ("uv", "aarch64", "4")],
+)
+def test_what_installs_packages_is_chosen_by_architecture(tool: str, machine: str, version: str) -> None:
+    assert tool_wheel(tool, INSTALLERS, machine) == Package(tool, version, version * 64)
+    with pytest.raises(BakeError, match=rf"installers\.lock has no wheel of {tool} for {machine}"):
+        tool_wheel(tool, "# empty\n", machine)
 
 
 def test_the_payload_has_every_package_in_its_lock_s_order(
@@ -580,6 +591,7 @@ def test_the_payload_has_every_package_in_its_lock_s_order(
     assert held == {
         "conda.tar": [f"{each.name}-{each.version}-0.conda" for each in archives],
         "rattler.tar": ["py-rattler.whl"],
+        "uv.tar": ["uv.whl"],
         "wheels.tar": ["rides.whl", "zstd.whl"],
     }
     cache = project.home / "cache" / "wheels"
@@ -587,5 +599,27 @@ def test_the_payload_has_every_package_in_its_lock_s_order(
         "py-rattler": ("3.11.2", cache),
         "rides": (f"{PYTHON}.9", cache),
         "zstd": (f"{PYTHON}.9", cache),
+        "uv": ("3.11.2", cache),
     }
     assert size == sizes["conda.tar"] + sizes["wheels.tar"]
+
+
+def test_pip_installs_where_the_index_does_not_have_uv(project: Project, tmp_path: Path, monkeypatch) -> None:
+    def fetch(wanted, target, cache, notify, **sources):
+        if wanted[0].name == "uv":
+            raise BakeError("pip cannot download it:\n  no matching distribution")
+        return ()
+
+    monkeypatch.setattr(installers, "fetch_wheels", fetch)
+    installer = PipInstaller(
+        project.request().environment, pip_lock(project, "zstd"), INSTALLERS, tmp_path / "cache"
+    )
+    payload = tmp_path / "payload"
+    payload.mkdir()
+    installer.bring(payload, project.events.append)
+
+    assert [path.name for path in payload.iterdir()] == ["wheels.tar"]
+    (note,) = project.notes
+    assert note == (
+        "pip installs the packages in the image, as uv's wheel is not to be had: pip cannot download it."
+    )

@@ -8,7 +8,7 @@ from dask_bake.environment.conda.channels import find_unreachable
 from dask_bake.environment.conda.condarc import is_anacondas
 from dask_bake.environment.conda.match_spec import parse_spec
 from dask_bake.environment.conda.solve import LOCK_HINT, CondaLock, read_lock, solve, unsatisfied
-from dask_bake.environment.installers import CondaInstaller
+from dask_bake.environment.installers import CondaInstaller, installers_lock
 from dask_bake.environment.pip.requirement_files import are_unchanged
 from dask_bake.environment.pip.resolve import resolve
 from dask_bake.environment.pip.target import Target
@@ -57,7 +57,7 @@ class CondaLocking:
             environment=request.environment,
             conda_lock=lock,
             pip_text=self._pip_part(lock) if request.environment.requirements else "",
-            tool_text=(request.directories.source / "rattler.lock").read_text(),
+            tool_text=installers_lock(request.directories.source),
             architecture=request.options.architecture,
             channels=request.channels,
             cache=request.directories.cache,
