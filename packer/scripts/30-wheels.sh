@@ -47,14 +47,23 @@ if [ ! -d "$prefix/conda-meta" ]; then
     runuser -u "$owner" -- "$python" -m venv --without-pip "$prefix"
 fi
 install_by_uv() {
-    local tool=$wheels/uv cache=$prefix/.uv # on the same file system, so that files are linked, not copied
+    local tool=$wheels/uv link=hardlink cache=$prefix/.uv room needed
+    # uv unpacks wheels into its cache. In memory it costs a copy of each file, on disk the removal, which takes longer.
+    room=$(df --output=avail --block-size=1M /dev/shm | tail -n 1)
+    needed=$((5 * $(du --summarize --block-size=1M "$wheels" | cut -f 1)))
+    if [ "$room" -gt "$needed" ]; then
+        link=copy
+        cache=$(runuser -u "$owner" -- mktemp -d /dev/shm/dask-bake-uv.XXXXXX)
+        # shellcheck disable=SC2064  # the path of now
+        trap "rm -rf '$cache'" EXIT
+    fi
     install -d -o "$owner" -m 0755 "$tool"
     tar --extract --no-same-owner --file "$payload/uv.tar" --directory "$tool"
     python3 -m zipfile --extract "$tool"/uv-*.whl "$tool"
     chmod 0755 "$tool"/uv-*.data/scripts/uv
     runuser -u "$owner" -- env HOME="$wheels" "$tool"/uv-*.data/scripts/uv pip install --python "$prefix/bin/python" \
         --offline --no-index --find-links "$wheels" --require-hashes --no-deps --no-build --no-config \
-        --cache-dir "$cache" --link-mode hardlink --quiet --requirement "$payload/pip.lock"
+        --cache-dir "$cache" --link-mode "$link" --quiet --requirement "$payload/pip.lock"
     rm -rf "$cache" "$prefix/.lock" "$payload/uv.tar"
 }
 
