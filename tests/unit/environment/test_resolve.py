@@ -556,7 +556,12 @@ def test_a_pip_part_that_contradicts_conda_s_versions_is_an_error_of_pip(project
 
 @pytest.mark.parametrize(
     ("tool", "machine", "version"),
-    [("py-rattler", "x86_64", "1"), ("py-rattler", "aarch64", "2"), ("uv", "x86_64", "3"), ("uv", "aarch64", "4")],
+    [
+        ("py-rattler", "x86_64", "1"),
+        ("py-rattler", "aarch64", "2"),
+        ("uv", "x86_64", "3"),
+        ("uv", "aarch64", "4"),
+    ],
 )
 def test_what_installs_packages_is_chosen_by_architecture(tool: str, machine: str, version: str) -> None:
     assert tool_wheel(tool, INSTALLERS, machine) == Package(tool, version, version * 64)
