@@ -1,9 +1,9 @@
 """Compile every Python source below a folder, on all processors.
 
-``python -m compileall -j 0`` does the same in 1.5 times the time: it hands over four files at a time. Sources
-in an image never change, so Python need not look whether they have (unchecked-hash, PEP 552). Templates and code
-of other versions cannot be compiled; check_environment.py verifies that everything else is. Packages' own tests,
-which no node runs, are left out.
+``python -m compileall -j 0`` does the same in 1.5 times the time: it hands over four files at a time. As
+sources in an image never change, Python need not look whether they have (unchecked-hash, PEP 552). Templates
+and code of other versions cannot be compiled; check_environment.py verifies that all else is. The packages'
+own tests, which no node runs, are left out.
 """
 
 import compileall

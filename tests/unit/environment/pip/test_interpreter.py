@@ -70,9 +70,12 @@ class Project:
         self, *, caller: str = "3.11", base: DebianRelease | None = None, **options: Any
     ) -> Installer:
         chosen = EnvironmentOptions(file=self.file, installer=InstallerChoice.PIP)
+        source = self.home / "source"
+        source.mkdir(exist_ok=True)
+        (source / "installers.lock").write_text("")
         request: Request = read_request(
             replace(chosen, **options),
-            Directories(self.home / "source", self.home / "state", self.home / "cache"),
+            Directories(source, self.home / "state", self.home / "cache"),
             notify=self.events.append,
             base=base,
             environ={"HOME": str(self.home)},
