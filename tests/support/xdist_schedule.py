@@ -9,6 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 SHARING = (
     "test_cluster",
+    "test_access",
     "test_bastion",
     "test_image_checks",
     "test_isolation",
