@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from dask_bake.cli.click_types import NodeCommand
 from dask_bake.cli.options import (
@@ -12,6 +13,7 @@ from dask_bake.cli.options import (
     cluster_choice_options,
     cluster_node_options,
     cluster_options,
+    complete_cluster,
     json_option,
     yes_option,
 )
@@ -20,6 +22,12 @@ from dask_bake.errors import UsageError
 from dask_bake.options.node_words import node_numbers, one_name
 
 SOURCES = ("console", "cloud-init", "dask", "kernel")
+
+
+def _path_or_cluster(context: click.Context, parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Return files of this machine, and the clusters whose names begin so, with their colon."""
+    named = complete_cluster(context, parameter, begun) if begun.replace("-", "").isalnum() else []
+    return [CompletionItem(begun, type="file"), *(CompletionItem(f"{name}:") for name in named)]
 
 
 @click.command("run", cls=NodeCommand)
@@ -52,7 +60,7 @@ def run_command(
 
 
 @click.command("cp")
-@click.argument("words", nargs=-1, required=True, metavar="SRC... DEST")
+@click.argument("words", nargs=-1, required=True, metavar="SRC... DEST", shell_complete=_path_or_cluster)
 @click.option(
     "--node", type=click.IntRange(min=0), metavar="N", help="Node to copy to or from. [default: 0, the head]"
 )

@@ -4,10 +4,10 @@ from dataclasses import asdict
 
 import click
 
-from dask_bake.cli.options import CloudFlags, cloud_options, dry_run_option, json_option
+from dask_bake.cli.options import CloudFlags, cloud_options, complete_image, dry_run_option, json_option
 from dask_bake.cli.session import open_cloud
 
-image_argument = click.argument("image", required=False, metavar="[IMAGE]")
+image_argument = click.argument("image", required=False, metavar="[IMAGE]", shell_complete=complete_image)
 
 
 @click.group("images", invoke_without_command=True)
@@ -44,8 +44,8 @@ def images_show(image: str | None, cloud_flags: CloudFlags, *, json_output: bool
 
 
 @images_group.command("diff")
-@click.argument("before", metavar="BEFORE")
-@click.argument("after", metavar="AFTER")
+@click.argument("before", metavar="BEFORE", shell_complete=complete_image)
+@click.argument("after", metavar="AFTER", shell_complete=complete_image)
 @cloud_options
 @json_option
 def images_diff(before: str, after: str, cloud_flags: CloudFlags, *, json_output: bool) -> int:
@@ -74,7 +74,7 @@ def images_prune(cloud_flags: CloudFlags, *, keep: int, yes: bool, dry_run: bool
 
 
 @images_group.command("remove")
-@click.argument("given", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("given", nargs=-1, required=True, metavar="IMAGE...", shell_complete=complete_image)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @dry_run_option
 @cloud_options

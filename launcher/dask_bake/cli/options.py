@@ -1,6 +1,6 @@
 """Options of the command line, made from the same tables as the configuration's settings."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dask_bake.cli.click_types import OnOffOption, PathText
+from dask_bake.cli.click_types import NodeCommand, OnOffOption, PathText
 from dask_bake.errors import UsageError
 from dask_bake.hints import flags_of
 from dask_bake.options import values as option_values
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dask_bake.view.terminal import Terminal
 
 Command = Callable[..., Any]
+Completer = Callable[[click.Context, click.Parameter, str], list[str]]
 
 a_path = click.Path(path_type=Path)
 json_option = click.option("--json", "json_output", is_flag=True, help="Print JSON.")
@@ -73,6 +74,57 @@ class ClusterFlags:
     file: Path | None = None
 
 
+def _completer(choices: Sequence[str]) -> Completer:
+    return lambda _context, _parameter, begun: [each for each in choices if each.startswith(begun)]
+
+
+def looked_up(look_up: Callable[[Any, Mapping[str, str | None]], Sequence[str]]) -> Completer:
+    """Return a completer of names that the cloud has; in a list with commas, of the last one.
+
+    Args:
+        look_up: gets the module ``commands.access.names``, and the options that choose the cloud.
+    """
+
+    def complete(context: click.Context, _parameter: click.Parameter, begun: str) -> list[str]:
+        from dask_bake.commands.access import names
+
+        if NodeCommand.WORDS in context.meta:  # after --
+            return []
+        before, comma, last = begun.rpartition(",")
+        found = look_up(names, chosen_cloud(context))
+        return [f"{before}{comma}{each}" for each in found if each.startswith(last)]
+
+    return complete
+
+
+def chosen_cloud(context: click.Context) -> dict[str, str | None]:
+    """Return the options that choose the cloud, as far as the command line has them."""
+    return {name: context.params.get(name) for name in ("cloud", "region", "profile")}
+
+
+complete_cluster = looked_up(lambda names, flags: names.cluster_names(flags))
+complete_image = looked_up(lambda names, flags: names.image_names(flags))
+_complete_types = looked_up(lambda names, flags: names.instance_types(flags))
+_COMPLETERS = {
+    "type": _complete_types,
+    "head_type": _complete_types,
+    "image_name": looked_up(lambda names, flags: names.environments(flags)),
+    "ami": looked_up(lambda names, flags: names.image_ids(flags)),
+}
+"""Completers of options whose values the cloud has."""
+
+
+def complete_cluster_or_node(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:
+    """Return names of clusters as the first word; numbers of nodes after it, or once a digit is typed."""
+    words: Sequence[str] = context.params.get("where") or ()
+    name = words[0] if words else context.params.get("named")
+    if not words and not begun[:1].isdigit():
+        return complete_cluster(context, parameter, begun)
+    if len(words) > 1 or (name is not None and name[:1].isdigit()):
+        return []
+    return looked_up(lambda names, flags: names.node_numbers(flags, name))(context, parameter, begun)
+
+
 def options_of(table: Iterable[Option]) -> Callable[[Command], Command]:
     """Return a decorator that adds the options of a table."""
 
@@ -104,7 +156,7 @@ def cluster_options(command: Command) -> Command:
     def placed(*arguments: Any, name: str | None, named: str | None, **others: Any) -> Any:
         return flagged(*arguments, name=one_name(name, named), **others)
 
-    return click.argument("name", required=False)(_name_option(placed))
+    return click.argument("name", required=False, shell_complete=complete_cluster)(_name_option(placed))
 
 
 def cluster_node_options(metavar: str) -> Callable[[Command], Command]:
@@ -121,7 +173,9 @@ def cluster_node_options(metavar: str) -> Callable[[Command], Command]:
             name, nodes = split_words(where)
             return flagged(*arguments, name=one_name(name, named), nodes=nodes, **others)
 
-        return click.argument("where", nargs=-1, metavar=metavar)(_name_option(placed))
+        return click.argument("where", nargs=-1, metavar=metavar, shell_complete=complete_cluster_or_node)(
+            _name_option(placed)
+        )
 
     return add
 
@@ -138,9 +192,13 @@ def cluster_choice_options(command: Command) -> Command:
 
 
 def _name_option(command: Command) -> Command:
-    return click.option("--name", "named", metavar="NAME", help="Name of the cluster, as the first word.")(
-        command
-    )
+    return click.option(
+        "--name",
+        "named",
+        metavar="NAME",
+        help="Name of the cluster, as the first word.",
+        shell_complete=complete_cluster,
+    )(command)
 
 
 def _cluster_flags(command: Command) -> Command:
@@ -173,7 +231,7 @@ def _click_option(option: Option) -> Callable[[Command], Command]:
         multiple=True,
         callback=None if option.multiple else _once,
         help=option.help,
-        shell_complete=_completer(option.choices) if option.choices else None,
+        shell_complete=_completer(option.choices) if option.choices else _COMPLETERS.get(option.name),
     )
 
 
@@ -186,9 +244,3 @@ def _once(_context: click.Context, parameter: click.Parameter, values: tuple[str
             hint="give it once",
         )
     return values[0] if values else None
-
-
-def _completer(
-    choices: Sequence[str],
-) -> Callable[[click.Context, click.Parameter, str], list[str]]:
-    return lambda _context, _parameter, begun: [each for each in choices if each.startswith(begun)]

@@ -7,6 +7,7 @@ does the same for the rest of the user's AWS settings.
 
 import getpass
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -45,6 +46,8 @@ SECRETS = re.compile(
 BOTOCORE_PREFIX = "Error when retrieving credentials from custom-process:"
 NOTE_AFTER = 5.0
 """Seconds after which a note says that a helper is waited for."""
+COMPLETION = "_DASK_BAKE_COMPLETE"
+"""Variable by which a shell asks for completions: nobody expects a question then."""
 LONGEST_REASON = 300
 """Characters of a helper's or botocore's own message."""
 
@@ -220,6 +223,8 @@ def _limited(
 
 def _ask_for_code(session: Session, question: str) -> str:
     """Ask for an MFA code, by the ``getpass`` of the moment: Jupyter has its own."""
+    if COMPLETION in os.environ:
+        raise UsageError(f"{_owner(session)} needs an MFA code", hint="run a command that asks for it")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", getpass.GetPassWarning)

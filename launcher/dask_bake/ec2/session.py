@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dask_bake.errors import UsageError
 from dask_bake.events import Notify, ignore
@@ -56,6 +56,12 @@ def aws_profiles() -> tuple[str, ...]:
     session = aws_session()
     with settings_errors(session):
         return tuple(session.available_profiles)
+
+
+def known_instance_types() -> tuple[str, ...]:
+    """Return the names of the instance types that botocore knows, without a request."""
+    shape: Any = local_session().get_service_model("ec2").shape_for("InstanceType")
+    return tuple(shape.enum)
 
 
 def session_of(cloud: Cloud, notify: Notify = ignore) -> "botocore.session.Session":
