@@ -16,7 +16,14 @@ from dask_bake.hints import cluster_command
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
-from dask_bake.scaling.scale import Scaling, check_own
+from dask_bake.scaling.scale import (
+    MakeConnection,
+    MakeRetirement,
+    Scaling,
+    check_own,
+    ssh_connection,
+    ssh_retirement,
+)
 
 
 class Resize(Protocol):
@@ -55,10 +62,23 @@ def resize(
     first: Sequence[str],
     notify: Notify,
     sleep: Callable[[float], None],
+    make_connection: MakeConnection = ssh_connection,
+    make_retirement: MakeRetirement = ssh_retirement,
 ) -> Cluster:
     """Bring the caller's own cluster to a number of nodes, as ``dask-bake scale`` does."""
     check_own(cluster, count, cloud, ec2)
-    return Scaling(cluster.name, count, cloud, ec2, notify, nodes=first, sleep=sleep).run().cluster
+    scaling = Scaling(
+        cluster.name,
+        count,
+        cloud,
+        ec2,
+        notify,
+        nodes=first,
+        sleep=sleep,
+        make_connection=make_connection,
+        make_retirement=make_retirement,
+    )
+    return scaling.run().cluster
 
 
 @dataclass
