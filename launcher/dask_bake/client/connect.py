@@ -16,7 +16,7 @@ from dask_bake.client.attached import with_link
 from dask_bake.client.explain import cloud_flags, explained, ready
 from dask_bake.client.interrupt import in_thread
 from dask_bake.client.link import Link
-from dask_bake.client.versions import check_versions, warn_of_versions, without_small_talk
+from dask_bake.client.versions import check_versions, ignore_patch_releases, warn_of_versions
 from dask_bake.clouds import open_cloud
 from dask_bake.clusters.cluster_file import ClusterFile, read_cluster_file
 from dask_bake.clusters.inventory import find
@@ -206,8 +206,7 @@ class TunnelledClient(Client):
         self._forwarder: Forwarder | None = None
         self._is_asynchronous = bool(keywords.get("asynchronous"))
         try:
-            with without_small_talk():
-                super().__init__(link.address, security=link.security, **keywords)  # type: ignore[no-untyped-call]
+            super().__init__(link.address, security=link.security, **keywords)  # type: ignore[no-untyped-call]
         except BaseException:
             link.close()
             raise
@@ -314,6 +313,7 @@ def open_link(
     tls = tls_files(cluster, cloud)
     if not are_known:
         warn_of_versions(head, cluster.name)
+    ignore_patch_releases()
     if cloud.endpoint_url is not None:
         _set_missing(cloud.environment)
     return Link(

@@ -1,8 +1,6 @@
 """Versions of a client against those of its cluster."""
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from distributed.versions import VersionMismatchWarning
 
@@ -11,6 +9,12 @@ from dask_bake.errors import BakeError, TransientError, UsageError
 from dask_bake.images.compatibility import check_client, installed_packages
 from dask_bake.models.cluster import Node
 from dask_bake.models.tags import CLIENT_TAGS
+
+PATCH_RELEASE_ONLY = (
+    r"Mismatched versions found\s+[+-]+\n\|[^\n]*\|\n[+-]+\n"
+    r"\| *python *\| *(\d+\.\d+)\.\S+ *\| *\1\.\S+ *\| *(?:\1\.\S+|None) *\|\n[+-]+\s*\Z"
+)
+"""A table of mismatched versions that has only a row for Python, with one minor version."""
 
 
 def check_versions(client: Ec2, head: Node, cluster: str) -> bool:
@@ -39,25 +43,9 @@ def warn_of_versions(head: Node, cluster: str) -> None:
     )
 
 
-@contextmanager
-def without_small_talk() -> Iterator[None]:
-    """Drop Dask's warning about versions if the only mismatch is Python's patch release."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        if not (warning.category is VersionMismatchWarning and is_small_talk(str(warning.message))):
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+def ignore_patch_releases() -> None:
+    """Let Dask not warn of versions in this process if only Python's patch release differs.
 
-
-def is_small_talk(table: str) -> bool:
-    """Return whether a table of mismatched versions has only a row for Python, with one minor version."""
-    rows = [
-        [cell.strip() for cell in line.split("|")[1:-1]]
-        for line in table.splitlines()
-        if line.startswith("|")
-    ]
-    packages = rows[1:]
-    if [row[0] for row in packages] != ["python"]:
-        return False
-    return len({tuple(version.split(".")[:2]) for version in packages[0][1:]}) == 1
+    A filter, as ``Client(cluster)`` and a client that reconnects warn later, in an event loop's thread.
+    """
+    warnings.filterwarnings("ignore", message=PATCH_RELEASE_ONLY, category=VersionMismatchWarning)

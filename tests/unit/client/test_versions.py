@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import distributed
 import pytest
-from distributed.versions import VersionMismatchWarning
+from distributed.versions import VersionMismatchWarning, error_message
 
-from dask_bake.client.versions import check_versions, is_small_talk, warn_of_versions, without_small_talk
+from dask_bake.client.versions import check_versions, ignore_patch_releases, warn_of_versions
 from dask_bake.errors import BakeError, UsageError
 from dask_bake.models.tags import Tag
 from fakes import IMAGE, a_cluster
@@ -20,25 +20,47 @@ BORDER = "+---------+----------------+----------------+----------------+\n"
 HEADER = f"Mismatched versions found\n\n{BORDER}| Package | Client | Scheduler | Workers |\n{BORDER}"
 
 
+WITHOUT_WORKERS = error_message(
+    {"packages": {"python": "3.11.2.final.0"}}, {}, {"packages": {"python": "3.11.12.final.0"}}
+)["warning"]
+
+
+def warned_of(text, category=VersionMismatchWarning):
+    """Return whether a warning is shown, in a process that shows all others."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        ignore_patch_releases()
+        warnings.warn(category(text), stacklevel=1)
+    return bool(caught)
+
+
 @pytest.mark.parametrize(
-    ("rows", "small"),
-    [(PATCH, True), (MINOR, False), (PACKAGE, False), (PACKAGE + PATCH, False), ("", False)],
+    ("rows", "is_shown"),
+    [(PATCH, False), (MINOR, True), (PACKAGE, True), (PACKAGE + PATCH, True), (PATCH + PACKAGE, True)],
 )
-def test_only_a_mismatch_of_the_python_patch_release_is_suppressed(rows, small):
+def test_only_a_mismatch_of_the_python_patch_release_is_suppressed(rows, is_shown):
     """A different minor version, or any package, is worth a warning."""
-    assert is_small_talk(HEADER + rows + BORDER) is small
+    assert warned_of(HEADER + rows + BORDER) is is_shown
+
+
+def test_the_pattern_is_of_dask_s_own_table():
+    """Of a scheduler, which may have no worker, and of one worker."""
+    assert not warned_of(WITHOUT_WORKERS)
+    assert not warned_of(mismatch("3.11.2.final.0"))
+    assert warned_of(mismatch("3.12.0.final.0"))
+    assert warned_of(mismatch("3.1.1.final.0"))
+
+
+def mismatch(cluster):
+    """Return Dask's text about a client of Python 3.11.12 and a cluster of another."""
+    there = {"packages": {"python": cluster}}
+    return error_message(there, {"one": there}, {"packages": {"python": "3.11.12.final.0"}})["warning"]
 
 
 def test_other_warnings_are_passed_on():
-    """All other warnings are shown."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        with without_small_talk():
-            warnings.warn(VersionMismatchWarning(HEADER + PATCH), stacklevel=1)
-            warnings.warn(VersionMismatchWarning(HEADER + MINOR), stacklevel=1)
-            warnings.warn("something else", UserWarning, stacklevel=1)
-
-    assert [warning.category for warning in caught] == [VersionMismatchWarning, UserWarning]
+    """All other warnings are shown, also with that text."""
+    assert warned_of("something else")
+    assert warned_of(HEADER + PATCH + BORDER, UserWarning)
 
 
 HEAD = a_cluster().head
