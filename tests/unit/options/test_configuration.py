@@ -76,6 +76,30 @@ def test_without_a_file_the_configuration_is_empty(tmp_path):
     assert read_configuration({}, [str(tmp_path / "nowhere")]) == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "variables", "settings", "imports"),
+    [
+        ("", {}, 0, False),
+        ("# bake:\n#   count: 3\n\n", {}, 0, False),
+        ("", {"DASK_BAKE_CLOUD": "local"}, 1, False),
+        ("distributed: {}\n", {}, 0, True),
+        ("# one\nbake: {count: 3}\n", {}, 1, True),
+        ("", {"DASK_BAKE__COUNT": "3"}, 1, True),
+    ],
+    ids=["no file", "comments", "short variable", "Dask's own", "file", "variable"],
+)
+def test_dask_is_imported_only_if_there_is_something_to_read(tmp_path, text, variables, settings, imports):
+    if text:
+        (tmp_path / "dask.yaml").write_text(text)
+    script = (
+        "import sys; from dask_bake.options.configuration import read_configuration as read;"
+        f" print(len(read({variables!r}, [{str(tmp_path)!r}])), 'dask' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=True)
+
+    assert done.stdout.split() == [str(settings), str(imports)]
+
+
 def test_keys_are_written_with_dashes_or_underscores(tmp_path):
     assert list(read(tmp_path, "bake: {head_type: a, min-workers: 3}")) == ["head-type", "min-workers"]
 
