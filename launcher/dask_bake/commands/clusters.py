@@ -6,15 +6,16 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from click import Abort
 
 from dask_bake.access import ended
 from dask_bake.clusters import teardown
-from dask_bake.clusters.auto_shutdown import EXTEND, parse_timers
+from dask_bake.clusters.auto_shutdown import EXTEND, ShutdownTimer, parse_timers
 from dask_bake.clusters.condition import State, condition
 from dask_bake.clusters.inventory import find, list_clusters, with_troubles
+from dask_bake.clusters.naming import moment
 from dask_bake.clusters.teardown import take_down
 from dask_bake.commands.confirm import confirm
 from dask_bake.ec2.api import Ec2
@@ -32,6 +33,7 @@ from dask_bake.hints import cluster_command, command_line
 from dask_bake.launch.pricing import in_words, running_cost, running_costs
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
+from dask_bake.models.tags import Tag
 from dask_bake.ssh.command import run_there
 from dask_bake.ssh.connect import (
     check_reachable,
@@ -126,11 +128,26 @@ def extend(
             f"the shutdown of cluster {cluster.name} was not postponed: {reason}",
             hint=f"{cluster_command('status', cluster.name)}; a cluster without time-outs needs no extension",
         )
+    _tag_end(cluster, timers, ec2, terminal)
     if json_output:
         terminal.write_json({"switches": [asdict(timer) for timer in timers]})
     else:
         terminal.out.print(clusters.timers_text(cluster, timers, terminal.flags))
     return 0
+
+
+def _tag_end(cluster: Cluster, timers: Sequence[ShutdownTimer], ec2: Ec2, terminal: Terminal) -> None:
+    """Change the tag with the end of the cluster's lifetime, which ``ls`` shows; note if that is refused."""
+    lifetime = next((timer for timer in timers if timer.name == "lifetime"), None)
+    if lifetime is None or cluster.head is None:
+        return
+    try:
+        ends = datetime.now(UTC) + timedelta(seconds=lifetime.left)
+        ec2.tag([cluster.head.id], ((Tag.ENDS, moment(ends)),))
+    except OverflowError:
+        return
+    except BakeError as error:
+        terminal.notify(Note(f"It is postponed, but dask-bake ls shows the former end: {error.message}."))
 
 
 @dataclass

@@ -1,8 +1,10 @@
 """Plan of a launch: every request, decided from the options and the look-ups before any is sent."""
 
 import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dask_bake.clusters.naming import DEFAULT_USER, group_name, head_group_name, moment, ssh_rule
@@ -223,6 +225,17 @@ class LaunchPlan:
             placement_group=options.placement_group,
         )
 
+    @property
+    def _limit_tags(self) -> Mapping[str, str]:
+        """Tags of the head with the limits that its user-data sets."""
+        options, tags = self.options, {}
+        if options.provision and options.max_lifetime and self.begun is not None:
+            with suppress(OverflowError):  # it ends after the last year that there is
+                tags[Tag.ENDS] = moment(self.begun + timedelta(seconds=options.max_lifetime))
+        has_idle = options.provision and options.runs_dask
+        tags[Tag.IDLE_TIMEOUT] = str(options.idle_timeout if has_idle else 0)
+        return tags
+
     def _node_tags(self, role: Role, kind: InstanceType, candidate: Candidate) -> Tags:
         options = self.options
         enough = min(self.least_nodes(each) for each in candidate.worker_types)
@@ -232,7 +245,7 @@ class LaunchPlan:
         if role is Role.WORKER and options.runs_dask:
             layout = self.worker_layout(kind)
             own |= {Tag.NPROCS: str(layout.nprocs), Tag.NTHREADS: str(layout.nthreads)}
-        own |= {Tag.FIRST_INDEX: "1"} if role is Role.WORKER else self._growth_tags
+        own |= {Tag.FIRST_INDEX: "1"} if role is Role.WORKER else {**self._growth_tags, **self._limit_tags}
         if not options.runs_dask:
             own[Tag.WITHOUT_DASK] = "true"
         if options.credential_source is not CredentialSource.NONE:

@@ -11,6 +11,8 @@ from dask_bake.models.tags import Tag, Tags
 from dask_bake.system.text import printable
 
 NUMBER = re.compile(r"[0-9]{1,6}")
+SECONDS = re.compile(r"[0-9]{1,10}")
+"""The value of a tag with seconds, up to three centuries."""
 SCHEDULER_PORT = 8786
 DASHBOARD_PORT = 8787
 JUPYTER_PORT = 8888
@@ -144,6 +146,21 @@ class Cluster:
     def endpoint(self) -> str | None:
         """The Instance Connect Endpoint's id, if that is the transport."""
         return self._tag(Tag.ENDPOINT, "") or None
+
+    @property
+    def ends(self) -> datetime | None:
+        """The time at which its lifetime ends; ``None`` if it has none, or the tag does not say."""
+        try:
+            ends = datetime.fromisoformat(self._tag(Tag.ENDS, ""))
+        except ValueError:
+            return None
+        return ends if ends.tzinfo is not None else None
+
+    @property
+    def idle_timeout(self) -> int | None:
+        """The seconds without use after which it ends, 0 for no limit; ``None`` if the tag does not say."""
+        tagged = self._tag(Tag.IDLE_TIMEOUT, "")
+        return int(tagged) if SECONDS.fullmatch(tagged) else None
 
     @property
     def owners(self) -> tuple[str, ...]:

@@ -12,6 +12,8 @@ class Tag:
     CLUSTER = "dask-bake:cluster"
     LAUNCH = "dask-bake:launch-id"
     CREATED = "dask-bake:created"
+    ENDS = "dask-bake:ends"
+    IDLE_TIMEOUT = "dask-bake:idle-timeout"
     OWNER = "dask-bake:owner"
     OWNER_ARN = "dask-bake:owner-arn"
     ROLE = "dask-bake:role"

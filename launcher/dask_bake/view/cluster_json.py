@@ -46,6 +46,8 @@ def cluster_document(
         "owner": cluster.owner or None,
         "owner_arn": cluster.owner_arn or None,
         **state,
+        "ends": None if cluster.ends is None else cluster.ends.isoformat(),
+        "idle_timeout": cluster.idle_timeout,
         "nodes_expected": cluster.size,
         "nprocs": cluster.nprocs,
         "nthreads": cluster.nthreads,

@@ -79,6 +79,8 @@ def clusters_table(
 ) -> RenderableType:
     """Return a table with a line for each cluster; a column for states is there if one is not up.
 
+    The column ``ends`` is the time that is left of its lifetime, or that it ends when it is idle.
+
     Args:
         costs: the cost of each cluster, where something costs money.
     """
@@ -87,22 +89,24 @@ def clusters_table(
     found = [condition(cluster, now) for cluster in clusters]
     states = ("state",) if any(each.state is not State.UP for each in found) else ()
     prices = () if costs is None else (">$/h",)
-    table = layout.table("cluster", "owner", "where", ">nodes", ">workers", "type", *prices, ">age", *states)
+    headings = ("cluster", "owner", ">nodes", ">workers", "type", *prices, ">age", ">ends", *states)
+    table = layout.table(*headings)
     owners = short_names({cluster.owner for cluster in clusters})
     for cluster, its, cost in zip(clusters, found, costs or [Cost()] * len(found), strict=True):
         running = sum(node.state == "running" for node in cluster.nodes)
         table.add_row(
             Text(cluster.name, "bold"),
             Text(owners[cluster.owner]),
-            Text(f"{cluster.cloud} {cluster.region}"),
             Text(f"{running} of {len(cluster.nodes)}" if running < len(cluster.nodes) else str(running)),
             Text(str(cluster.expected_workers)),
             Text(", ".join(sorted({node.instance_type for node in cluster.nodes}))),
             *(Text(amount(cost)) for _ in prices),
             Text(_age(cluster, now)),
+            Text(_ends(cluster, now)),
             *(Text(its.brief or str(its.state), CONDITION_STYLES.get(its.state, "")) for _ in states),
         )
-    return table
+    places = dict.fromkeys(f"{cluster.cloud} {cluster.region}" for cluster in clusters)
+    return Group(Text(f"In {', '.join(places)}:", "dim"), table)
 
 
 def short_names(owners: Collection[str]) -> dict[str, str]:
@@ -187,3 +191,11 @@ def _panel(title: str, rows: Sequence[tuple[str, str | Text]]) -> Panel:
 def _age(cluster: Cluster, now: datetime) -> str:
     launched = min((node.launched for node in cluster.nodes), default=None)
     return "" if launched is None else layout.age_text(now - launched)
+
+
+def _ends(cluster: Cluster, now: datetime) -> str:
+    if not any(node.is_up for node in cluster.nodes):
+        return ""
+    if cluster.ends is not None:
+        return layout.age_text(cluster.ends - now)
+    return {None: "?", 0: "never"}.get(cluster.idle_timeout, "idle")

@@ -444,8 +444,10 @@ CASES = (
             *DASK_USER_DATA,
             *LIMITS_USER_DATA,
             *on_both("user-data ssh_authorized_keys=ssh-ed25519 a-new-key"),
+            "head: tag dask-bake:idle-timeout=1800",
         ),
         added=(
+            "head: tag dask-bake:idle-timeout=0",
             "ImportKeyPair dask-bake-dask: KeyName=dask-bake-dask",
             "ImportKeyPair dask-bake-dask: PublicKeyMaterial=b'ssh-ed25519 a-new-key'",
             "ImportKeyPair dask-bake-dask: tag Name=dask-bake-dask",
@@ -457,7 +459,12 @@ CASES = (
             *on_both("KeyName=dask-bake-dask", "tag dask-bake:without-dask=true"),
         ),
     ),
-    Case("dask", "--no-dask", removed=DASK_USER_DATA, added=on_both("tag dask-bake:without-dask=true")),
+    Case(
+        "dask",
+        "--no-dask",
+        removed=(*DASK_USER_DATA, "head: tag dask-bake:idle-timeout=1800"),
+        added=("head: tag dask-bake:idle-timeout=0", *on_both("tag dask-bake:without-dask=true")),
+    ),
     Case("notebook", "--no-notebook", added=("head: user-data /etc/dask-bake/no-notebook --no-notebook",)),
     Case(
         "zone",
@@ -510,8 +517,8 @@ CASES = (
     Case(
         "idle_timeout",
         "--idle-timeout 0",
-        removed=(f"head: user-data {LIMITS} DASK_BAKE_IDLE=1800",),
-        added=(f"head: user-data {LIMITS} DASK_BAKE_IDLE=0",),
+        removed=(f"head: user-data {LIMITS} DASK_BAKE_IDLE=1800", "head: tag dask-bake:idle-timeout=1800"),
+        added=(f"head: user-data {LIMITS} DASK_BAKE_IDLE=0", "head: tag dask-bake:idle-timeout=0"),
     ),
     Case(
         "keep_on_failure",

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from dask_bake.cli.main import run
 from dask_bake.clusters.auto_shutdown import ShutdownTimer
 from dask_bake.commands import clusters
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.models.cloud import Connect
+from dask_bake.models.cloud import Connect, Role
 from dask_bake.models.cluster import Cluster
+from dask_bake.models.tags import Tag
 from dask_bake.ssh.connect import local_keystore
 from dask_bake.ssh.keypair import new_key
 from dask_bake.ssh.keystore import Keys
@@ -103,6 +105,30 @@ def test_json_has_the_timers(extend, ssh, capsys):
 
     assert extend(json_output=True) == 0
     assert json.loads(capsys.readouterr().out) == {"switches": [asdict(LIFETIME)]}
+
+
+def test_the_head_s_tag_has_the_new_end_for_the_list_of_clusters(extend, ssh, ec2):
+    ssh(timers(LIFETIME))
+    before = datetime.now(UTC)
+
+    assert extend() == 0
+
+    (head,) = (node for node in ec2.nodes({}) if node.role is Role.HEAD)
+    ends = datetime.fromisoformat(dict(head.tags)[Tag.ENDS])
+    assert timedelta(seconds=49_999) <= ends - before
+    assert ends <= datetime.now(UTC) + timedelta(seconds=50_000)
+
+
+def test_a_cluster_is_extended_without_permission_to_change_its_tag(extend, ssh, ec2, monkeypatch, capsys):
+    def refuse(*_):
+        raise BakeError("EC2 refused CreateTags: UnauthorizedOperation")
+
+    ssh(timers(LIFETIME))
+    monkeypatch.setattr(ec2, "tag", refuse)
+
+    assert extend() == 0
+    assert "It shuts down in 13 h 53 min" in (shown := capsys.readouterr()).out
+    assert "ls shows the former end: EC2 refused CreateTags" in " ".join(shown.err.split())
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,25 @@ def test_user_data_is_checked_for_every_role_and_type():
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, ("2026-01-03T00:00:00+00:00", "1800")),
+        ({"max_lifetime": 0, "idle_timeout": 0}, (None, "0")),
+        ({"max_lifetime": 3600, "dask": False}, ("2026-01-02T13:00:00+00:00", "0")),
+        ({"provision": False}, (None, "0")),
+        ({"max_lifetime": 10**12}, (None, "1800")),
+    ],
+)
+def test_the_head_is_tagged_with_the_limits_that_its_user_data_sets(options, expected):
+    """A lifetime beyond the last year that there is has no tag."""
+    plan = replace(a_plan(**options), begun=NOW)
+
+    tags = dict(head_of(plan).tags)
+    assert (tags.get(Tag.ENDS), tags[Tag.IDLE_TIMEOUT]) == expected
+    assert not {Tag.ENDS, Tag.IDLE_TIMEOUT} & {*dict(workers_of(plan).tags)}
+
+
 def test_all_resources_of_a_launch_are_tagged_with_its_start():
     began = replace(a_plan(), begun=NOW)
 

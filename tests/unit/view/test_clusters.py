@@ -80,9 +80,10 @@ def test_a_cluster_without_dask_has_no_addresses():
 
 def test_the_list_has_a_line_for_each_cluster():
     assert rendered(clusters.clusters_table([CLUSTER], NOW)) == (
-        "cluster   owner   where           nodes   workers   type             age\n"
-        "────────────────────────────────────────────────────────────────────────\n"
-        "dask      ?       aws us-east-1       3         4   m6i.2xlarge   60 min"
+        "In aws us-east-1:\n"
+        "cluster   owner   nodes   workers   type             age   ends\n"
+        "───────────────────────────────────────────────────────────────\n"
+        "dask      ?           3         4   m6i.2xlarge   60 min   idle"
     )
 
 
@@ -90,9 +91,10 @@ def test_the_list_shows_the_cost_an_hour_where_something_costs_money():
     cost = Cost((Item("m6i.2xlarge", 3, 0.384),))
 
     assert rendered(clusters.clusters_table([CLUSTER], NOW, [cost])) == (
-        "cluster   owner   where           nodes   workers   type           $/h      age\n"
-        "───────────────────────────────────────────────────────────────────────────────\n"
-        "dask      ?       aws us-east-1       3         4   m6i.2xlarge   1.15   60 min"
+        "In aws us-east-1:\n"
+        "cluster   owner   nodes   workers   type           $/h      age   ends\n"
+        "──────────────────────────────────────────────────────────────────────\n"
+        "dask      ?           3         4   m6i.2xlarge   1.15   60 min   idle"
     )
 
 
@@ -107,12 +109,40 @@ def test_the_list_names_owners_in_short_unless_two_have_the_same_name():
     found = [of("anna@example.com", "dask-anna"), of("bob@a", "taxi"), of("bob@b", "tips")]
 
     assert rendered(clusters.clusters_table(found, NOW)) == (
-        "cluster     owner   where           nodes   workers   type             age\n"
-        "──────────────────────────────────────────────────────────────────────────\n"
-        "dask-anna   anna    aws us-east-1       3         4   m6i.2xlarge   60 min\n"
-        "taxi        bob@a   aws us-east-1       3         4   m6i.2xlarge   60 min\n"
-        "tips        bob@b   aws us-east-1       3         4   m6i.2xlarge   60 min"
+        "In aws us-east-1:\n"
+        "cluster     owner   nodes   workers   type             age   ends\n"
+        "─────────────────────────────────────────────────────────────────\n"
+        "dask-anna   anna        3         4   m6i.2xlarge   60 min   idle\n"
+        "taxi        bob@a       3         4   m6i.2xlarge   60 min   idle\n"
+        "tips        bob@b       3         4   m6i.2xlarge   60 min   idle"
     )
+
+
+@pytest.mark.parametrize(
+    ("tags", "shown"),
+    [
+        ({Tag.ENDS: (NOW + timedelta(hours=11)).isoformat(), Tag.IDLE_TIMEOUT: "1800"}, "11 h"),
+        ({Tag.ENDS: (NOW - timedelta(hours=1)).isoformat(), Tag.IDLE_TIMEOUT: "0"}, "0 s"),
+        ({Tag.IDLE_TIMEOUT: "1800"}, "idle"),
+        ({Tag.IDLE_TIMEOUT: "0"}, "never"),
+        ({}, "?"),
+        ({Tag.ENDS: "tomorrow", Tag.IDLE_TIMEOUT: "soon"}, "?"),
+        ({Tag.ENDS: "2026-01-02T12:00:00", Tag.IDLE_TIMEOUT: "-1"}, "?"),
+    ],
+)
+def test_the_list_and_json_have_the_end_that_tags_name(tags, shown):
+    """The tags of other versions, and those that somebody has changed, say nothing."""
+    known = {Tag.ENDS, Tag.IDLE_TIMEOUT}
+    nodes = tuple(
+        replace(node, tags=tuple(({k: v for k, v in node.tags if k not in known} | tags).items()))
+        for node in CLUSTER.nodes
+    )
+    cluster = replace(CLUSTER, nodes=nodes)
+    document = cluster_document(cluster)
+
+    assert rendered(clusters.clusters_table([cluster], NOW)).split("   ")[-1].strip() == shown
+    assert document["ends"] == (tags[Tag.ENDS] if shown in ("11 h", "0 s") else None)
+    assert document["idle_timeout"] == (None if shown == "?" else int(tags[Tag.IDLE_TIMEOUT]))
 
 
 def test_the_longest_name_stays_whole_at_80_columns():
