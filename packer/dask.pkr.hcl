@@ -24,7 +24,7 @@ source "amazon-ebs" "dask" {
   run_volume_tags             = var.run_tags
 
   launch_block_device_mappings {
-    device_name           = "/dev/xvda"
+    device_name           = var.root_device
     volume_type           = "gp3"
     volume_size           = var.volume_size
     iops                  = 3000

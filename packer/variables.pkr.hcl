@@ -82,6 +82,12 @@ variable "volume_size" {
   description = "The size of the image's root volume in GiB."
 }
 
+variable "root_device" {
+  type        = string
+  default     = "/dev/xvda"
+  description = "The name of the base image's root device."
+}
+
 variable "ssh_username" {
   type        = string
   default     = "admin"

@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import platform
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 
 from dask_bake.ec2.session import aws_profiles, configured_region, has_aws_credentials
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.events import Note, Notify
+from dask_bake.events import Note, Notify, ignore
 from dask_bake.local.credentials import ACCESS_KEY_PREFIX, Credentials
 from dask_bake.local.settings import Settings
 from dask_bake.models.cloud import Architecture, Cloud, CloudChoice
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 MOST_PROFILES = 8
 """Profiles that a hint names."""
 DEFAULT_LOCAL_REGION = "us-east-1"
+OTHER_PARTITIONS = re.compile(r"cn-|us-gov-|us-iso|eu-iso|eusc-")
+"""Beginnings of the names of regions where accounts, ARNs and addresses differ (botocore's partitions)."""
+ADDRESS_TIMEOUT, ADDRESS_TIMEOUT_PAST_PROXY = 10.0, 3.0
+"""Seconds that the service which returns the caller's address may take."""
 AWS_ADDRESS_URL = "https://checkip.amazonaws.com"
 
 
@@ -101,6 +106,12 @@ def aws_cloud(region: str | None, environ: Mapping[str, str], profile: str | Non
     chosen = region or environ.get("AWS_REGION") or configured_region(profile)
     if not chosen:
         raise UsageError("no AWS region is set", hint="add --region us-east-1, or set AWS_REGION")
+    if OTHER_PARTITIONS.match(chosen):
+        raise UsageError(
+            f"{chosen} is not of AWS's commercial partition, the only one that dask-bake knows",
+            hint="GovCloud, China and the isolated and sovereign regions have no images of Debian's account;"
+            " add --region us-east-1",
+        )
     own = (("AWS_PROFILE", profile),) if profile else ()
     return Cloud(
         name="aws",
@@ -142,10 +153,13 @@ def _check_answer(
     check_proof(credentials, url, authorization, headers.get(PROOF_HEADER, ""), body)
 
 
-def caller_address(cloud: Cloud) -> str:
-    """Return this machine's address as the cloud sees it, as a block of one address."""
+def caller_address(cloud: Cloud, notify: Notify = ignore) -> str:
+    """Return this machine's address as the cloud sees it, as a block of one address.
+
+    ssh uses no HTTP proxy, so the question goes past it if possible; else a note says whose address it is.
+    """
     try:
-        text = _local_caller(cloud) if cloud.endpoint_url is not None else _ask(cloud.address_url)
+        text = _local_caller(cloud) if cloud.endpoint_url is not None else _ask(cloud.address_url, notify)
         return str(ipaddress.ip_network(ipaddress.ip_address(text)))
     except (OSError, ValueError) as error:
         raise BakeError(
@@ -154,12 +168,30 @@ def caller_address(cloud: Cloud) -> str:
         ) from error
 
 
-def _ask(url: str) -> str:
+def _ask(url: str, notify: Notify) -> str:
     import urllib.request
 
-    with urllib.request.urlopen(url, timeout=10) as answer:  # noqa: S310 - AWS's own
-        text: str = answer.read(200).decode("ascii", "replace").strip()
-    return text
+    def answer_of(*handlers: urllib.request.BaseHandler, timeout: float) -> str:
+        opener = urllib.request.build_opener(*handlers)
+        with opener.open(url, timeout=timeout) as answer:
+            text: str = answer.read(200).decode("ascii", "replace").strip()
+        return text
+
+    parts = urlsplit(url)
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy is None or urllib.request.proxy_bypass(parts.netloc):
+        return answer_of(timeout=ADDRESS_TIMEOUT)
+    try:
+        return answer_of(urllib.request.ProxyHandler({}), timeout=ADDRESS_TIMEOUT_PAST_PROXY)
+    except OSError:
+        text = answer_of(timeout=ADDRESS_TIMEOUT)
+        notify(
+            Note(
+                "SSH is allowed from the address of the HTTP proxy, the only one that can be learned. ssh"
+                " does not use that proxy: if it comes from another address, name that one with --cidr."
+            )
+        )
+        return text
 
 
 def _local_caller(cloud: Cloud) -> str:

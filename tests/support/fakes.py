@@ -31,7 +31,7 @@ from dask_bake.models.tags import Tag, Tags
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.options.parse import checked
 
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHost"
+HOST_KEY = f"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{'Host':0<43}"
 CONSOLE = f"""booting
 -----BEGIN SSH HOST KEY KEYS-----
 {HOST_KEY} root@head

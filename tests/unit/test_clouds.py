@@ -2,10 +2,12 @@
 
 import http.server
 import threading
+import urllib.request
+from contextlib import contextmanager
 
 import pytest
 
-from dask_bake.clouds import caller_address, local_cloud, resolve_cloud
+from dask_bake.clouds import OTHER_PARTITIONS, caller_address, local_cloud, resolve_cloud
 from dask_bake.ec2.session import (
     aws_profiles,
     aws_session,
@@ -14,7 +16,7 @@ from dask_bake.ec2.session import (
     local_session,
 )
 from dask_bake.errors import BakeError, UsageError
-from dask_bake.events import Note
+from dask_bake.events import Note, ignore
 from dask_bake.local.control import LocalEndpoint
 from dask_bake.models.cloud import Cloud, CloudChoice
 from isolation import KEY_PAIR
@@ -175,7 +177,10 @@ def test_an_unreachable_address_service_is_an_error_with_its_url():
         caller_address(Cloud("aws", "us-east-1", "http://127.0.0.1:9/"))
 
 
-def ask(answer):
+@contextmanager
+def address_service(answer):
+    """Run a service that answers one request; the block gets its URL."""
+
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             self.send_response(200)
@@ -187,8 +192,57 @@ def ask(answer):
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.handle_request, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        return caller_address(Cloud("aws", "us-east-1", url))
+        yield f"http://127.0.0.1:{server.server_port}"
+
+
+def ask(answer, notify=ignore):
+    with address_service(answer) as url:
+        return caller_address(Cloud("aws", "us-east-1", url), notify)
+
+
+@pytest.fixture
+def proxy(monkeypatch):
+    """Return what sets the environment's HTTP proxy, for loopback addresses too."""
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    return lambda url: monkeypatch.setenv("http_proxy", url)
+
+
+def test_the_caller_s_address_is_not_the_proxy_s(proxy):
+    """ssh connects directly, and its rule allows one address."""
+    notes = []
+    with address_service("192.0.2.99") as other:
+        proxy(other)
+        assert ask("192.0.2.7", notes.append) == "192.0.2.7/32"
+        with urllib.request.urlopen(other, timeout=10) as answer:  # so that its one request comes
+            assert answer.read() == b"192.0.2.99"
+    assert notes == []
+
+
+def test_where_only_a_proxy_leads_out_a_note_says_that_the_address_is_the_proxy_s(proxy):
+    notes = []
+    with address_service("192.0.2.99") as other:
+        proxy(other)
+        found = caller_address(Cloud("aws", "us-east-1", "http://127.0.0.1:9/"), notes.append)
+
+    assert found == "192.0.2.99/32"
+    assert ["name that one with --cidr" in note.text for note in notes] == [True]
+
+
+@pytest.mark.parametrize("region", ["us-gov-west-1", "cn-north-1", "us-iso-east-1", "eusc-de-east-1"])
+def test_a_region_of_another_partition_is_refused(region):
+    with pytest.raises(UsageError, match=f"{region} is not of AWS's commercial partition"):
+        resolve(CloudChoice.AWS, region=region)
+
+
+def test_regions_of_another_partition_are_those_of_botocore():
+    import botocore.session
+
+    session = botocore.session.get_session()
+    for partition in session.get_available_partitions():
+        for region in session.get_available_regions("ec2", partition_name=partition):
+            assert bool(OTHER_PARTITIONS.match(region)) is (partition != "aws"), region
 
 
 def test_the_local_cloud_ignores_broken_aws_settings(monkeypatch):

@@ -115,7 +115,7 @@ class _Bake:
             staged.recipe.digest,
             bake_id,
             owner,
-            self.options.timeout,
+            self.options.step_timeout,
             self.tell,
             self.clock,
             self.sleep,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dask_bake.bake.context import BakeContext, ImageBuilder
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables
+from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables, volume_size
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import DISK_SPACE_NEEDED, StagedImage
 from dask_bake.environment.installers import ENVIRONMENT_FILE
@@ -81,8 +81,8 @@ class Build:
         if image.snapshot_id is not None and spilled:
             images.tag([image.snapshot_id], spilled)
         images.require_imdsv2(image.id)
-        if self.options.deprecate_after:
-            images.deprecate(image.id, self.now() + timedelta(days=self.options.deprecate_after))
+        if (deprecation := self._deprecation()) is not None:
+            images.deprecate(image.id, deprecation)
         self.phases.leave()
         if not self.options.verify:
             return self._judged(_tagged(image, own), Verified.SKIPPED)
@@ -104,11 +104,22 @@ class Build:
         )
         with self._key() as (key, user_data):
             site = Site(subnet.id, group_id, user_data, key, self.tags)
+            if (size := volume_size(self.options, staged.base)) != self.options.volume_size:
+                self.notify(Note(f"The root volume has {size} GiB, as the base image {staged.base.id} has."))
             variables = packer_variables(
-                self.options, context.cloud, site, name=name, tags=tags, base_image=staged.base.id
+                self.options,
+                context.cloud,
+                site,
+                name=name,
+                tags=tags,
+                base=staged.base,
             )
             built = builder.build(staged.template, variables, context.credentials(), self.notify)
             return _tagged(context.ec2.image(built), tags)
+
+    def _deprecation(self) -> datetime | None:
+        days = self.options.deprecate_after
+        return self.now() + timedelta(days=days) if days else None
 
     def _name(self) -> str:
         name = image_name(self.staged.recipe)

@@ -17,6 +17,8 @@ INSTANCE_TYPES = {Architecture.X86_64: "m5.large", Architecture.ARM64: "m6g.larg
 DEPRECATION = 3650
 """Days: EC2 takes no date more than 10 years ahead (API reference, EnableImageDeprecation)."""
 
+STEP_TIMEOUT, VERIFICATION_TIMEOUT = 3600, 300
+
 
 @dataclass(frozen=True)
 class BakeOptions:
@@ -27,7 +29,8 @@ class BakeOptions:
         volume_size: of the root volume, in GiB.
         kms_key: the key that encrypts it; the account's default one where it is ``None``.
         deprecate_after: days after which EC2 marks the image as deprecated; 0 is never.
-        timeout: seconds that each step in the cloud may take: boot, scripts, image, another bake.
+        timeout: seconds that each step in the cloud may take: boot, scripts, image, another bake,
+            verification; ``None`` is an hour, and five minutes for the verification.
     """
 
     force: bool = False
@@ -38,13 +41,23 @@ class BakeOptions:
     volume_size: int = 10
     kms_key: str | None = None
     deprecate_after: int = 365
-    timeout: int = 3600
+    timeout: int | None = None
     user: str = "admin"
 
     @property
     def instance_type(self) -> str:
         """The type of the instances that the image is baked and verified on."""
         return self.type or INSTANCE_TYPES[self.architecture]
+
+    @property
+    def step_timeout(self) -> int:
+        """Seconds that a step of the build may take."""
+        return self.timeout or STEP_TIMEOUT
+
+    @property
+    def verification_timeout(self) -> int:
+        """Seconds that the cluster which verifies the image may take to get ready."""
+        return self.timeout or VERIFICATION_TIMEOUT
 
     @property
     def inputs(self) -> Tags:
@@ -72,7 +85,7 @@ def check(options: BakeOptions) -> None:
     for flag, value, least, unit in (
         ("--volume-size", options.volume_size, 8, "GiB"),
         ("--deprecate-after", options.deprecate_after, 0, "days"),
-        ("--timeout", options.timeout, 1, "seconds"),
+        ("--timeout", options.step_timeout if options.timeout is None else options.timeout, 1, "seconds"),
     ):
         if value < least:
             raise UsageError(f"{flag} is in {unit}: at least {least}, not {value}", hint=f"{flag} {least}")

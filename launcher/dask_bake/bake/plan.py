@@ -51,6 +51,11 @@ def image_tags(
     )
 
 
+def volume_size(options: BakeOptions, base: Image) -> int:
+    """Return the size of the image's root volume in GiB: EC2 takes none below that of the base image."""
+    return max(options.volume_size, base.root_size or 0)
+
+
 @dataclass(frozen=True)
 class Site:
     """The temporary resources that an image is baked with."""
@@ -63,13 +68,20 @@ class Site:
 
 
 def packer_variables(
-    options: BakeOptions, cloud: Cloud, site: Site, *, name: str, tags: Tags, base_image: str
+    options: BakeOptions,
+    cloud: Cloud,
+    site: Site,
+    *,
+    name: str,
+    tags: Tags,
+    base: Image,
 ) -> dict[str, object]:
     """Return the values of variables.pkr.hcl."""
     return {
         "region": cloud.region,
         "endpoint": cloud.endpoint_url or "",
-        "base_image": base_image,
+        "base_image": base.id,
+        "root_device": base.root_device,
         "image_name": name,
         "image_tags": {"Name": name, **dict(tags)},
         "run_tags": {"Name": f"{name} (being baked)", **dict(site.tags)},
@@ -79,9 +91,10 @@ def packer_variables(
         "subnet_id": site.subnet_id,
         "associate_public_ip_address": True,
         "instance_type": options.instance_type,
-        "volume_size": options.volume_size,
+        "volume_size": volume_size(options, base),
         "kms_key_id": options.kms_key or "",
         "ssh_username": options.user,
-        "script_timeout": f"{options.timeout}s",
-        "polling_attempts": options.timeout,
+        "ssh_timeout": f"{options.step_timeout}s",
+        "script_timeout": f"{options.step_timeout}s",
+        "polling_attempts": options.step_timeout,
     }

@@ -29,7 +29,6 @@ from dask_bake.ssh.keystore import Keys, Keystore, keystore_of
 from dask_bake.system.subprocesses import TIMED_OUT, run_with_timeout
 
 PHASE = "verify"
-TIMEOUT = 300
 COMPUTING = 60.0
 
 CODE = """
@@ -109,7 +108,7 @@ class Verifier:
             callers=(self.caller(),),
             owner=current_owner(self.ec2),
         )
-        timeout = min(TIMEOUT, options.timeout)
+        timeout = options.verification_timeout
         chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
         return LaunchPlan(chosen, target, launch_id, Bootstrap(public_key), begun=datetime.now(UTC))
 

@@ -161,7 +161,11 @@ def allow_me_command(
         json_output=json_output,
     )
     return allow_me.run(
-        options, session.cloud, session.ec2, session.terminal, lambda: caller_address(session.cloud)
+        options,
+        session.cloud,
+        session.ec2,
+        session.terminal,
+        lambda: caller_address(session.cloud, session.terminal.notify),
     )
 
 

@@ -112,7 +112,7 @@ def launch_with(
     make_connection: Callable[[Keystore, Keys, Transport], HeadConnection] = SshHeadConnection,
 ) -> Cluster:
     """Launch a cluster of these options."""
-    keys, plan = prepare(options, cloud, ec2)
+    keys, plan = prepare(options, cloud, ec2, notify)
     for note in notes(plan, installed_packages(), now=datetime.now(UTC)):
         notify(Note(note))
     connection = head_connection(plan, keys, cloud, make_connection)

@@ -137,7 +137,7 @@ def _bake_context(
         ),
         verify=Verifier(cloud, ec2, lambda: caller_address(cloud), time.monotonic, time.sleep).verify,
         installer=installer,
-        caller=lambda: caller_address(cloud),
+        caller=lambda: caller_address(cloud, notify),
         credentials=lambda: credentials_for_others(cloud, notify),
         source=directories.source,
         cache=directories.cache,

@@ -14,7 +14,7 @@ from dask_bake.commands.forward import forward_once
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import HeadConnection
 from dask_bake.errors import LeftoverError
-from dask_bake.events import Note
+from dask_bake.events import Note, Notify
 from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages
@@ -47,7 +47,7 @@ def run(
     make_connection: Callable[[Keystore, Keys, Transport], HeadConnection] = SshHeadConnection,
 ) -> int:
     """Launch the cluster, or with ``dry_run`` show the plan; return the exit code."""
-    keys, plan = prepare(options, cloud, ec2)
+    keys, plan = prepare(options, cloud, ec2, terminal.notify)
     for note in notes(plan, compatibility.installed_packages(), now=datetime.now(UTC)):
         terminal.notify(Note(note))
     newest = BackgroundCall(lambda: newest_base(plan.target.image, ec2))
@@ -71,13 +71,13 @@ def run(
     return 0
 
 
-def prepare(options: LaunchOptions, cloud: Cloud, ec2: Ec2) -> tuple[Keys, LaunchPlan]:
+def prepare(options: LaunchOptions, cloud: Cloud, ec2: Ec2, notify: Notify) -> tuple[Keys, LaunchPlan]:
     """Look up everything that the launch depends on, and return its keys and its plan."""
     check_programs(options.transport)
     check_version(options.transport)
     keys = keys_for(options)
     launch_id, now = secrets.token_hex(6), datetime.now(UTC)
-    found = discover(options, cloud, ec2, lambda: caller_address(cloud))
+    found = discover(options, cloud, ec2, lambda: caller_address(cloud, notify))
     target = preflight.check(options, cloud, found, now=now)
     plan = LaunchPlan(options, target, launch_id, bootstrap_files(options, keys), begun=now)
     check_user_data(plan)

@@ -165,6 +165,8 @@ def refusal(operation: str, code: str, message: str) -> BakeError:
         return BakeError(f"this account may not launch from the image: {message} ({code})", hint=hint)
     if code in CREDENTIALS:
         hint = "log in again (aws sso login, aws configure) and check this machine's clock"
+        if code == "AuthFailure":  # of regions that were not enabled, too
+            hint += "; some regions have to be enabled for the account first: aws account enable-region"
         return BakeError(f"AWS does not accept the credentials: {message} ({code})", hint=hint)
     if code in DENIED:
         return BakeError(

@@ -229,6 +229,7 @@ def _pin_from(node: Node, console: str, keystore: Keystore) -> None:
     if host_key is None:
         raise BakeError(
             f"node {node.index} ({node.id}) has not printed its host key on its console",
-            hint="it may still be booting: try again in some seconds",
+            hint="it may still be booting: try again in some seconds; or it has since printed more than the"
+            " 64 KB of console that EC2 keeps",
         )
     keystore.pin(node, host_key)

@@ -1,10 +1,13 @@
 """Parser of a node's console output: its host key, and its last lines."""
 
 import re
+from collections import Counter
 
 BEGIN = "-----BEGIN SSH HOST KEY KEYS-----"
 END = "-----END SSH HOST KEY KEYS-----"
 KIND = "ssh-ed25519"
+KEY = re.compile(rf"{KIND} (?P<key>AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{{43}})(?![A-Za-z0-9+/=])")
+"""A whole key: 51 bytes in base64, of which the first 19 are the lengths and the kind's name (RFC 8709)."""
 OURS = "DASK-BAKE-"
 """Prefix of lines from the image's own programs."""
 LAST_WORDS = ("DASK-BAKE-END ", "DASK-BAKE-FAILED ")
@@ -14,17 +17,16 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def host_key_from_console(text: str) -> str | None:
-    """Return the ed25519 host key (kind and base64) of the last complete block; ``None`` if there is none."""
-    found: str | None = None
-    block: list[str] | None = None
-    for line in map(str.strip, text.splitlines()):
-        if line.endswith(BEGIN):
-            block = []
-        elif line.endswith(END) and block is not None:
-            found, block = _ed25519(block) or found, None
-        elif block is not None:
-            block.append(line)
-    return found
+    """Return the ed25519 host key (kind and base64) that the console shows most often, of these the last.
+
+    The kernel prints into the middle of lines: a key counts if it is whole, whatever is around it. One
+    between the marks of a block is preferred. ``None`` if there is no key.
+    """
+    found = [(match["key"], _is_in_block(text[: match.start()])) for match in KEY.finditer(text)]
+    keys = [key for key, is_in_block in found if is_in_block] or [key for key, _ in found]
+    counts = Counter(keys)
+    best = max(reversed(keys), key=lambda key: counts[key], default=None)
+    return None if best is None else f"{KIND} {best}"
 
 
 def last_lines(text: str, count: int) -> list[str]:
@@ -38,10 +40,5 @@ def last_lines(text: str, count: int) -> list[str]:
     return [*(line for line in lines[:-count] if line.startswith(OURS)), *lines[-count:]]
 
 
-def _ed25519(lines: list[str]) -> str | None:
-    for line in lines:
-        # A console driver may put a time stamp or a unit's name before the line.
-        words = line[line.find(KIND) :].split() if KIND in line else []
-        if len(words) >= 2 and words[0] == KIND:
-            return f"{words[0]} {words[1]}"
-    return None
+def _is_in_block(before: str) -> bool:
+    return before.rfind(BEGIN) > before.rfind(END)

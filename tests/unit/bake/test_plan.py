@@ -56,6 +56,8 @@ def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
         "associate_public_ip_address": True,
         "instance_type": "m5.large",
         "volume_size": 10,
+        "root_device": "/dev/xvda",
+        "ssh_timeout": "3600s",
         "kms_key_id": "",
         "ssh_username": "admin",
         "script_timeout": "3600s",
@@ -76,6 +78,26 @@ def test_a_base_can_be_any_image_id(bench: Bench) -> None:
     mine = Image("ami-mine", "debian-mine", "available", NOW)
     bench.cloud.listed.append(mine)
     assert bench.bake(base="ami-mine").image.tag(Tag.BASE) == "ami-mine"
+
+
+def test_the_root_volume_is_the_base_s_and_not_smaller_than_it(bench: Bench) -> None:
+    """Another device would be a second volume, beside a root volume that is not encrypted."""
+    mine = Image("ami-mine", "ubuntu", "available", NOW, root_device="/dev/sda1", root_size=20)
+    bench.cloud.listed.append(mine)
+    for size in (10, 40):
+        bench.bake(base="ami-mine", volume_size=size)
+
+    devices = [(each["root_device"], each["volume_size"]) for each in bench.packer.variables]
+    assert devices == [("/dev/sda1", 20), ("/dev/sda1", 40)]
+    assert bench.notes == ["The root volume has 20 GiB, as the base image ami-mine has."]
+
+
+def test_the_time_limit_is_that_of_every_step(bench: Bench) -> None:
+    bench.bake(timeout=7200)
+    (variables,) = bench.packer.variables
+
+    limits = [variables[each] for each in ("ssh_timeout", "script_timeout", "polling_attempts")]
+    assert limits == ["7200s", "7200s", 7200]
 
 
 def test_an_arm64_image_is_baked_from_debian_s_arm64_image_on_an_arm64_instance(bench: Bench) -> None:

@@ -30,6 +30,13 @@ def test_a_refusal_by_aws_is_an_error_with_a_hint(code, message):
     assert caught.value.hint or code == "SomethingElse"
 
 
+@pytest.mark.parametrize(("code", "names_region"), [("AuthFailure", True), ("ExpiredToken", False)])
+def test_credentials_that_a_region_does_not_know_may_need_the_region_enabled(code, names_region):
+    assert (
+        "aws account enable-region" in (refusal("DescribeImages", code, "why").hint or "")
+    ) is names_region
+
+
 NOT_ALLOWED = "User: arn:aws:iam::1:user/x is not authorized to perform: ec2:RunInstances on resource: arn:x"
 
 

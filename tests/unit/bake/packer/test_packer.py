@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psutil
@@ -27,6 +28,7 @@ from dask_bake.commands.bake import directories_of
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
 from dask_bake.models.cloud import Cloud
+from dask_bake.models.ec2 import Image
 from dask_bake.ssh.keypair import new_key
 
 FAKES = Path(__file__).parents[3] / "support/bin"
@@ -239,7 +241,8 @@ def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
     options = BakeOptions(kms_key="alias/mine")
     site = Site("subnet-1", "sg-1", tmp_path / "key", tmp_path / "key", (("Name", "x"),))
     cloud = Cloud("aws", "us-east-1", "address")
-    given = packer_variables(options, cloud, site, name="dask-bake-0", tags=(("a", "b"),), base_image="ami-1")
+    base = Image("ami-1", "debian", "available", datetime.now(UTC))
+    given = packer_variables(options, cloud, site, name="dask-bake-0", tags=(("a", "b"),), base=base)
     (tmp_path / "values.json").write_text(json.dumps(given))
     command = [real, "validate", f"-var-file={tmp_path}/values.json", str(tmp_path / "stage")]
     answer = subprocess.run(
