@@ -77,7 +77,9 @@ def host(number: int) -> str:
 @asynccontextmanager
 async def dask_of(workers: int) -> AsyncIterator[Dask]:
     async with AsyncExitStack() as stack:
-        scheduler = await stack.enter_async_context(Scheduler(host="127.0.0.1", port=0, dashboard=False))
+        scheduler = await stack.enter_async_context(
+            Scheduler(host="127.0.0.1", port=0, dashboard=False, dashboard_address=":0")
+        )
         there = Dask(scheduler, None, stack)
         for number in range(1, workers + 1):
             await there.worker(number)
