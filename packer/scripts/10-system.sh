@@ -12,8 +12,8 @@ install -m 0644 "$DASK_BAKE_PAYLOAD/manifest.json" /etc/dask-bake/manifest.json
 printf '%s\n' "${SUDO_USER:-root}" >/etc/dask-bake/user
 
 needed=(
-    dask-bake-credentials.socket dask-bake-host-key.service dask-bake-lifetime.timer dask-bake-watch.service
-    dask-jupyter.socket dask-scheduler.service dask-worker.service
+    dask-bake-credentials.socket dask-bake-host-key.service dask-bake-host-key-again.service dask-bake-lifetime.timer
+    dask-bake-watch.service dask-jupyter.socket dask-scheduler.service dask-worker.service
 )
 systemctl daemon-reload
 systemctl --quiet enable "${needed[@]}" systemd-networkd.service

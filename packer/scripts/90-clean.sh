@@ -21,6 +21,8 @@ remove() {
     cloud-init clean --logs --seed --machine-id
     : >"$root/etc/machine-id"
     echo localhost >"$root/etc/hostname"
+    # It names the hardware address of this instance; cloud-init writes one on each node.
+    rm -f "$root/etc/netplan/50-cloud-init.yaml"
     rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_* "$root/var/lib/systemd/random-seed"
     for home in "${homes[@]}"; do
         rm -f "$home"/.ssh/authorized_keys* "$home"/.ssh/known_hosts* "$home"/.*history "$home"/.*hst "$home/.viminfo"
@@ -57,6 +59,7 @@ remaining() {
     find_kind "an SSH host key" find "$root/etc/ssh" -name 'ssh_host_*'
     find_kind "a machine identity" find "$root/etc/machine-id" "$root/var/lib/dbus/machine-id" -type f -size +0
     find_kind "a machine identity" find "$root"/var/lib/systemd/random-seed "$root"/var/lib/dhcp -type f
+    find_kind "a machine identity" find "$root/etc/netplan" -name 50-cloud-init.yaml
     find_kind "a command history" "${anywhere[@]}" \( -name '.*history' -o -name '.*hst' -o -name .viminfo \
         -o -name 'history.sqlite*' \) -print
     find_kind "a private key" "${in_homes[@]}" \( -name '*.pem' -o -name '*.ppk' -o -name '*.key' -o -name 'id_*' \)

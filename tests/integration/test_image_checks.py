@@ -1,11 +1,15 @@
 """Properties of the image, checked on the nodes that booted from it."""
 
+import json
 import re
 
 import pytest
 
 from base_release import NETWORK_STAGE
+from dask_bake.ssh.host_keys import END, host_key_from_console
+from local_cluster import LocalCluster
 from local_nodes import Nodes
+from polling import until
 
 NODES = ("0", "1", "2")
 PLACES = ("/etc", "/home", "/root", "/srv", "/tmp", "/var")
@@ -21,7 +25,7 @@ def on_node(cloud, cluster):
 def test_no_unit_fails_on_any_node(on_node):
     """cloud-init is done, no unit failed, and systemd accepts dask-bake's units."""
     for node in NODES:
-        assert on_node(node, "cloud-init", "status", "--wait").strip() == "status: done"
+        assert on_node(node, "cloud-init", "status", "--wait").strip(".\n") == "status: done"
         assert on_node(node, "systemctl", "--failed", "--quiet", "--no-legend", "--plain") == ""
     verify = (
         "systemd-analyze verify --man=no /etc/systemd/system/dask-*.service /etc/systemd/system/dask-*.socket"
@@ -114,3 +118,22 @@ def test_without_jupyterlab_its_socket_stays_down_and_nothing_fails(on_node):
 
     assert sorted(before) == ["active", "yes"]
     assert (sorted(without[0]), without[1]) == (["inactive", "no"], "")
+
+
+def test_nodes_take_the_frame_size_that_dhcp_offers(on_node):
+    """EC2's is 9001; networkd ignores it unless told."""
+    for node in NODES:
+        (route,) = json.loads(on_node(node, "ip", "-json", "route", "show", "default"))
+        assert on_node(node, "cat", f"/sys/class/net/{route['dev']}/mtu") == "9001\n"
+
+
+def test_the_host_key_is_on_the_console_three_times_before_and_three_after_the_boot(cloud, cluster):
+    """As cloud-init ends after the cluster is ready, this waits for it."""
+    nodes = LocalCluster(cloud, cluster)
+
+    def console():
+        return cloud.ec2().get_console_output(InstanceId=nodes.ids[1])["Output"]
+
+    until(lambda: console().count(END) == 6, timeout=120, describe=console)
+    key = host_key_from_console(console())
+    assert console().count(f"{key} ") == 6

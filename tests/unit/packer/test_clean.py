@@ -38,6 +38,7 @@ REMOVED = {
     "/var/lib/dbus/machine-id": "a machine identity",
     "/var/lib/systemd/random-seed": "a machine identity",
     "/var/lib/dhcp/dhclient.leases": "a machine identity",
+    "/etc/netplan/50-cloud-init.yaml": "a machine identity",
     "/root/.bash_history": "a command history",
     "/home/admin/.python_history": "a command history",
     "/home/admin/.lesshst": "a command history",

@@ -36,6 +36,7 @@ HINTS = {
     "VcpuLimitExceeded": "choose a smaller --type, or raise the quota under Service Quotas",
     "InsufficientInstanceCapacity": "AWS lacks capacity for this type: try another --type, or later",
     "did not end in time": "--timeout gives the scripts longer",
+    "Timeout waiting for SSH": "--timeout gives the boot longer",
 }
 
 

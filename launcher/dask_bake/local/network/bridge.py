@@ -20,6 +20,8 @@ METADATA_ADDRESS = "169.254.169.254"
 METADATA_PORT = 8169
 S3_PORT = 8180
 """Instances use port 80, which is redirected: the host may have a web server of its own there."""
+MTU = "9001"
+"""Bytes of a packet, as on AWS. An instance has 1500 until it takes what DHCP offers."""
 FORWARDING_SETTINGS = (
     ("conf", "forwarding", "1"),  # of this interface alone; the host's ip_forward is unchanged
     ("conf", "proxy_arp_pvlan", "1"),  # the host answers ARP requests of instances for each other
@@ -116,7 +118,8 @@ def make_bridge(network: Network) -> None:
     instances still have the old one in their ARP tables.
     """
     mac = mac_address(str(network.gateway))
-    run(["ip", "link", "add", "name", network.bridge, "address", mac, "type", "bridge", "forward_delay", "0"])
+    properties = ["address", mac, "mtu", MTU]
+    run(["ip", "link", "add", "name", network.bridge, *properties, "type", "bridge", "forward_delay", "0"])
     try:
         run(["ip", "address", "add", f"{network.gateway}/{network.block.prefixlen}", "dev", network.bridge])
         for kind, name, value in FORWARDING_SETTINGS:
@@ -156,7 +159,7 @@ def make_cable(network: Network, *, host_end: str, guest_end: str, address: str)
     The bridge forwards nothing between these ports: all traffic goes through the host.
     """
     peer = ["peer", "name", guest_end, "address", mac_address(address)]
-    run(["ip", "link", "add", host_end, "master", network.bridge, "up", "type", "veth", *peer])
+    run(["ip", "link", "add", host_end, "mtu", MTU, "master", network.bridge, "up", "type", "veth", *peer])
     run(["ip", "link", "set", host_end, "type", "bridge_slave", "isolated", "on"])
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dask_bake.errors import BakeError
-from dask_bake.local.network.bridge import Network, mac_address
+from dask_bake.local.network.bridge import MTU, Network, mac_address
 from dask_bake.local.settings import S3_DOMAIN, Settings
 from dask_bake.system.subprocesses import start, stop
 
@@ -34,6 +34,7 @@ def dnsmasq_command(network: Network, *, hosts: Path, leases: Path) -> list[str]
         f"--dhcp-lease-max={network.block.num_addresses}",
         f"--dhcp-option=option:router,{gateway}",
         f"--dhcp-option=option:dns-server,{gateway}",
+        f"--dhcp-option=option:mtu,{MTU}",
         "--dhcp-authoritative",
         "--dhcp-rapid-commit",
         "--no-ping",

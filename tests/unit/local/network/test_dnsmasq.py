@@ -32,6 +32,7 @@ def test_dnsmasq_serves_the_bridge_only_and_forwards_no_queries():
         "--dhcp-lease-max=256",
         "--dhcp-option=option:router,10.213.0.1",
         "--dhcp-option=option:dns-server,10.213.0.1",
+        "--dhcp-option=option:mtu,9001",
         "--dhcp-authoritative",
         "--dhcp-rapid-commit",
         "--no-ping",
