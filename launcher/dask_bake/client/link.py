@@ -42,6 +42,7 @@ class Link:
         caller_credentials: Callable[[], TemporaryCredentials] | None = None,
     ) -> None:
         self.cluster = cluster
+        self._before_end: tuple[Callable[[], object], ...] = ()
         self.caller_credentials = caller_credentials
         # The user's configuration of Dask is about other clusters.
         self.security = Security(require_encryption=bool(tls), **tls)  # type: ignore[no-untyped-call]
@@ -73,8 +74,14 @@ class Link:
         page = str(format_dashboard_link("127.0.0.1", self._web.port))  # type: ignore[no-untyped-call]
         return f"{page}{'&' if '?' in page else '?'}{PARAMETER}={self._token}"
 
+    def on_close(self, call: Callable[[], None]) -> None:
+        """Have this called once when the link is closed, or not used any more, while SSH is connected."""
+        self._before_end = (*self._before_end, weakref.finalize(self, call))
+
     def close(self) -> None:
         """End the SSH connection; a second call does nothing."""
+        for call in self._before_end:
+            call()
         self._finalizer()
 
 

@@ -52,6 +52,7 @@ class NodeKeywords(TypedDict, total=False):
     spot: bool
     spot_with_fallback: bool
     min_workers: int
+    keep_size: bool
     max_lifetime: int | str
     idle_timeout: int | str
     keep_on_failure: bool

@@ -148,7 +148,8 @@ class LaunchPlan:
             markets=tuple(dict.fromkeys(each.market for each in candidates)),
             disk=self.disk,
         )
-        return {**dict(growth.tags), Tag.NEXT_INDEX: str(self.options.count)}
+        keep = {Tag.KEEP_SIZE: "true"} if self.options.keeps_size else {}
+        return {**dict(growth.tags), **keep, Tag.NEXT_INDEX: str(self.options.count)}
 
     def least_nodes(self, kind: InstanceType) -> int:
         """Return the number of worker nodes of that type that suffice."""

@@ -126,6 +126,11 @@ class Cluster:
         return self._tag(Tag.TLS, "false") == "true"
 
     @property
+    def keeps_size(self) -> bool:
+        """True if worker nodes that EC2 ends are to be replaced."""
+        return self._tag(Tag.KEEP_SIZE, "false") == "true"
+
+    @property
     def credentials(self) -> CredentialSource:
         """The source of its tasks' AWS credentials; none if the tag has one that is not known."""
         tagged = self._tag(Tag.CREDENTIALS, "")
@@ -215,7 +220,7 @@ class Cluster:
 
 def _is_known(key: str, value: str) -> bool:
     """Return whether this version of dask-bake understands the value of a node's tag."""
-    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT, Tag.FIRST_INDEX, Tag.NEXT_INDEX):
+    if key in (Tag.NPROCS, Tag.NTHREADS, Tag.COUNT, Tag.FIRST_INDEX, Tag.NEXT_INDEX, Tag.REPLACEMENT):
         return bool(NUMBER.fullmatch(value))
     if key == Tag.CREDENTIALS:
         return value in tuple(CredentialSource)

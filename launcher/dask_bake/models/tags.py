@@ -24,6 +24,8 @@ class Tag:
     SUBNETS = "dask-bake:subnets"
     MARKET = "dask-bake:market"
     DISK = "dask-bake:disk"
+    KEEP_SIZE = "dask-bake:keep-size"
+    REPLACEMENT = "dask-bake:replacement"
     NPROCS = "dask-bake:nprocs"
     NTHREADS = "dask-bake:nthreads"
     DIGEST = "dask-bake:digest"

@@ -64,6 +64,7 @@ NEED_DASK = (
     "nprocs",
     "nthreads",
     "memory_limit",
+    "keep_size",
     "idle_timeout",
     "credentials",
 )

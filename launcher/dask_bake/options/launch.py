@@ -22,6 +22,7 @@ class LaunchOptions:
         nprocs: ``None`` for auto: Dask's own rule for the instance type.
         nthreads: ``None`` for an equal share of the vCPUs.
         min_workers: ``None`` for all workers.
+        keep_size: ``None`` if not given; see ``keeps_size``.
         connect: ``None`` if not given; see ``transport``.
         credentials: ``None`` if not given; see ``credential_source``.
     """
@@ -56,6 +57,7 @@ class LaunchOptions:
     spot: bool = False
     spot_with_fallback: bool = False
     min_workers: int | None = None
+    keep_size: bool | None = None
     max_lifetime: int = 43_200
     idle_timeout: int = 1_800
     keep_on_failure: bool = False
@@ -91,6 +93,12 @@ class LaunchOptions:
         if self.credentials is not None or not self.runs_dask or self.iaminstance_name is None:
             return self.credentials or CredentialSource.NONE
         return CredentialSource.PROFILE
+
+    @property
+    def keeps_size(self) -> bool:
+        """Return whether nodes that EC2 ends are replaced: as given, else if the workers may be on spot."""
+        chosen = self.spot or self.spot_with_fallback if self.keep_size is None else self.keep_size
+        return chosen and self.runs_dask
 
     @property
     def all_tags(self) -> dict[str, str]:

@@ -207,6 +207,10 @@ CAPACITY = (
         values.integer,
         "Accept a cluster with fewer workers: at least N worker processes. [default: all]",
     ),
+    _switch(
+        "keep_size",
+        "Replace worker nodes that EC2 ends, while their owner's Python is connected; on for spot.",
+    ),
 )
 SHUTDOWN = (
     Option(

@@ -22,6 +22,7 @@ returns the plan, ``run()`` carries it out.
   them work again; afterwards it goes on, so that none is left. Worker processes are not closed, because
   systemd would start them again: they stay without work until their node is off.
 - ``retirement`` is the connection to the scheduler, ``head_program`` what runs there.
+- ``keep`` replaces worker nodes that EC2 has ended, by the same addition of nodes.
 - ``lock`` is a security group with a unique name: one process changes the size at a time.
 
 Numbers of nodes are never used again: a request's nodes are counted from a number in its tag, and the head's

@@ -70,6 +70,7 @@ class Scaling:
         lock_timeout: seconds to wait for another process that changes the size.
         nodes: private addresses of worker nodes to end before others.
         source: a worker node by which new ones are made; without it, one that is there.
+        replacement: number of the attempt to replace nodes; 0 for a change of size.
     """
 
     name: str | None
@@ -81,6 +82,7 @@ class Scaling:
     lock_timeout: float = LOCK_TIMEOUT
     nodes: Collection[str] = ()
     source: Source | None = None
+    replacement: int = 0
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     make_connection: MakeConnection = ssh_connection
@@ -109,14 +111,47 @@ class Scaling:
         """Return the plan of the nodes that are to be added; ``None`` if none are."""
         if plan.direction is not Direction.UP:
             return None
-        return plan_growth(plan, self.ec2, timeout=self.timeout, source=self.source)
+        return plan_growth(
+            plan, self.ec2, timeout=self.timeout, source=self.source, replacement=self.replacement
+        )
 
     def run(self) -> ScaleResult:
         """Change the size; on a failure the cluster has its old size, or the error names what is left."""
         cluster = self.find()
         if (cluster.size, _count(cluster)) == (self.wanted, self.wanted):
             return ScaleResult(plan_scale(cluster, self.wanted), cluster)
-        lock = ScaleLock(
+        lock = self._lock(cluster)
+        try:
+            with lock.held():
+                return self._run(self.find(), lock)
+        finally:
+            self._close()
+
+    def restore(self, launch_id: str, replacement: int) -> ScaleResult | None:
+        """Replace worker nodes that have ended, up to the number that the cluster should have.
+
+        That number is read under the lock, so that a change of size or another keeper is never undone.
+
+        Args:
+            launch_id: of the cluster that is meant; another one by its name is left alone.
+            replacement: number of the attempt.
+
+        Returns:
+            The change, or ``None`` if nothing was missing any more.
+        """
+        lock = self._lock(self.find())
+        try:
+            with lock.held():
+                cluster = self.find()
+                self.wanted, self.replacement = cluster.size, replacement
+                if cluster.launch_id != launch_id or plan_scale(cluster, cluster.size).add == 0:
+                    return None
+                return self._run(cluster, lock)
+        finally:
+            self._close()
+
+    def _lock(self, cluster: Cluster) -> ScaleLock:
+        return ScaleLock(
             self.ec2,
             cluster,
             current_owner(self.ec2),
@@ -125,11 +160,6 @@ class Scaling:
             self.clock,
             self.sleep,
         )
-        try:
-            with lock.held():
-                return self._run(self.find(), lock)
-        finally:
-            self._close()
 
     def _run(self, cluster: Cluster, lock: ScaleLock) -> ScaleResult:
         plan = self._plan(cluster)

@@ -21,7 +21,7 @@ from dask_bake.options.launch import LaunchOptions
 from dask_bake.scaling.plan import ScalePlan, live_workers
 from dask_bake.system.concurrency import gather
 
-NOT_COPIED = (Tag.FIRST_INDEX, Tag.COUNT, Tag.NEXT_INDEX)
+NOT_COPIED = (Tag.FIRST_INDEX, Tag.COUNT, Tag.NEXT_INDEX, Tag.REPLACEMENT)
 """Tags of a worker node that each request has its own of."""
 OF_AWS = "aws:"
 
@@ -42,11 +42,13 @@ class GrowthPlan(LaunchPlan):
         source: the node whose user-data, groups, keys and tags the new ones get.
         first_index: number of the first new node.
         size: number of the cluster's nodes once they are there.
+        replacement: number of the attempt, if they replace nodes; else 0.
     """
 
     source: Source
     first_index: int
     size: int
+    replacement: int = 0
 
     def workers(
         self,
@@ -93,6 +95,8 @@ class GrowthPlan(LaunchPlan):
             if key not in NOT_COPIED and not key.startswith(OF_AWS)
         }
         own = {Tag.FIRST_INDEX: str(self.first_index), Tag.COUNT: str(self.size)}
+        if self.replacement:
+            own[Tag.REPLACEMENT] = str(self.replacement)
         return tuple(sorted({**copied, **own}.items()))
 
     @property
@@ -126,12 +130,15 @@ def find_source(cluster: Cluster, ec2: ScaleApi) -> Source:
     )
 
 
-def plan_growth(plan: ScalePlan, ec2: ScaleApi, *, timeout: int, source: Source | None = None) -> GrowthPlan:
+def plan_growth(
+    plan: ScalePlan, ec2: ScaleApi, *, timeout: int, source: Source | None = None, replacement: int = 0
+) -> GrowthPlan:
     """Look up what new nodes need, concurrently, and return their plan.
 
     Args:
         timeout: seconds for them to join.
         source: the node to make them by; without it, one is looked up.
+        replacement: number of the attempt, if they replace nodes.
 
     Raises:
         BakeError: if the cluster's image or subnets are gone, or the account's quotas are too small.
@@ -171,6 +178,7 @@ def plan_growth(plan: ScalePlan, ec2: ScaleApi, *, timeout: int, source: Source 
         source=source,
         first_index=plan.first_index,
         size=plan.wanted,
+        replacement=replacement,
     )
 
 

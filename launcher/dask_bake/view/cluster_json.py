@@ -49,6 +49,7 @@ def cluster_document(
         "ends": None if cluster.ends is None else cluster.ends.isoformat(),
         "idle_timeout": cluster.idle_timeout,
         "nodes_expected": cluster.size,
+        "keep_size": cluster.keeps_size,
         "nprocs": cluster.nprocs,
         "nthreads": cluster.nthreads,
         "scheduler": scheduler_address(cluster),

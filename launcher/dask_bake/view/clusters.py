@@ -15,6 +15,8 @@ from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.launch.pricing import Cost, amount
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
+from dask_bake.scaling.keep import has_given_up
+from dask_bake.scaling.keep import sentence as keep_sentence
 from dask_bake.view import layout
 from dask_bake.view.cluster_json import scheduler_address
 
@@ -137,6 +139,8 @@ def cluster_view(
     lines += [
         Text(f"Node {node.index}: {node.trouble}.", "red") for node in cluster.known_nodes if node.trouble
     ]
+    if kept := keep_sentence(cluster, now):
+        lines.append(Text(kept, "yellow" if has_given_up(cluster, now) else "dim"))
     if cost:
         lines.append(Text(f"Its instances cost {cost}.", "dim"))
     if timers:

@@ -484,6 +484,7 @@ CASES = (
             *in_places(f"subnet-1 {BIG} {BIG} spot", f"subnet-2 {BIG} {BIG} spot"),
             *SPOT,
             "head: tag dask-bake:market=spot",
+            "head: tag dask-bake:keep-size=true",
         ),
     ),
     Case(
@@ -499,6 +500,7 @@ CASES = (
             ),
             *SPOT,
             "head: tag dask-bake:market=spot on-demand",
+            "head: tag dask-bake:keep-size=true",
         ),
     ),
     Case(
@@ -508,6 +510,7 @@ CASES = (
         removed=("workers: MinCount=4", *on_both("tag dask-bake:count=5")),
         added=("workers: MinCount=2", *on_both("tag dask-bake:count=3")),
     ),
+    Case("keep_size", "--keep-size", added=("head: tag dask-bake:keep-size=true",)),
     Case(
         "max_lifetime",
         "--max-lifetime 1h30m",

@@ -203,3 +203,12 @@ def test_only_forwarding_can_be_chosen_for_a_client(credentials):
         connect("dask", credentials=credentials)
 
     assert raised.value.hint.startswith('credentials="forward" sends yours')
+
+
+def test_what_belongs_to_a_link_is_ended_once_before_ssh(scheduler):
+    tunnel, states = ForwardedTunnel(scheduler, scheduler), []
+    link = Link(a_cluster(), {}, tunnel.opened)
+    link.on_close(lambda: states.append(link.scheduler_socket.exists()))
+    link.close()
+    link.close()
+    assert states == [True]
