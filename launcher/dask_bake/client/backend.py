@@ -13,7 +13,7 @@ from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError, LeftoverError, NoClusterError
 from dask_bake.events import Notify, ignore
 from dask_bake.hints import cluster_command
-from dask_bake.models.cloud import Cloud
+from dask_bake.models.cloud import Cloud, CredentialSource
 from dask_bake.models.cluster import Cluster
 from dask_bake.options.launch import LaunchOptions
 from dask_bake.scaling.scale import (
@@ -166,6 +166,8 @@ class CloudBackend:
     def _link(self, cluster: Cluster, cloud: Cloud, ec2: Ec2) -> Link:
         link = self.reach(cluster, cloud, ec2, allow_mismatch=self.allow_mismatch)
         self._launch_id = cluster.launch_id
+        if cluster.credentials is CredentialSource.FORWARD:
+            link.forward()
         return link
 
     def _current(self) -> Cluster:

@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
@@ -11,12 +12,14 @@ from distributed.security import Security
 from distributed.utils import format_dashboard_link
 
 from dask_bake.errors import BakeError
+from dask_bake.forwarding.scheduler import short_client, start_forwarding
 from dask_bake.models.cluster import DASHBOARD_PORT, SCHEDULER_PORT, Cluster
 from dask_bake.models.credentials import TemporaryCredentials
 from dask_bake.ssh.command import Forward
 from dask_bake.ssh.dask_comm import register
 from dask_bake.ssh.tunnel import Tunnel, dask_address, private_socket
 from dask_bake.ssh.web_port import PARAMETER, WebPort
+from dask_bake.system.text import printable
 
 KEEP_INTERVAL = 1.0
 """Seconds between looks at ssh, which is started again when it has ended."""
@@ -42,6 +45,7 @@ class Link:
         caller_credentials: Callable[[], TemporaryCredentials] | None = None,
     ) -> None:
         self.cluster = cluster
+        self._tls = tls
         self._before_end: tuple[Callable[[], object], ...] = ()
         self.caller_credentials = caller_credentials
         # The user's configuration of Dask is about other clusters.
@@ -73,6 +77,19 @@ class Link:
         """The dashboard's address on this machine, with the token that opens it."""
         page = str(format_dashboard_link("127.0.0.1", self._web.port))  # type: ignore[no-untyped-call]
         return f"{page}{'&' if '?' in page else '?'}{PARAMETER}={self._token}"
+
+    def forward(self) -> None:
+        """Forward the caller's AWS credentials until the link is closed; what prevents it is a warning."""
+        if self.caller_credentials is None:
+            return
+        try:
+            with ExitStack() as on_failure:
+                client = on_failure.enter_context(short_client(self.address, self._tls))
+                forwarder = start_forwarding(client, self.caller_credentials, _warn)
+                on_failure.callback(forwarder.stop)
+                self.on_close(on_failure.pop_all().close)
+        except BakeError as error:
+            _warn(f"Tasks do not get your AWS credentials: {error.message}")
 
     def on_close(self, call: Callable[[], None]) -> None:
         """Have this called once when the link is closed, or not used any more, while SSH is connected."""
@@ -113,6 +130,10 @@ class _Keeper:
             pass
         if self.error is not None:
             raise self.error
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(printable(sentence), stacklevel=2)
 
 
 def _finish(keeper: _Keeper, thread: threading.Thread, web: WebPort) -> None:

@@ -17,6 +17,8 @@ from dask_bake.ssh.dask_comm import register
 from dask_bake.system.text import printable
 
 OPERATION = "dask_bake_credentials"
+NAME = "worker-credentials"
+"""The middle of the client's id: the head's watch does not count clients that begin with Client-worker-."""
 ARRIVAL_TIMEOUT = 10.0
 POLL_INTERVAL = 0.02
 
@@ -125,7 +127,7 @@ async def _state(client: Any) -> Mapping[str, Any]:
 
 @contextmanager
 def short_client(address: str, tls: Mapping[str, str]) -> Iterator[Any]:
-    """Return a Dask client that exists to send credentials."""
+    """Return a Dask client that exists to send credentials: it is no use of the cluster, which stays idle."""
     # Imported on use: it takes most of a second.
     from distributed import Client
     from distributed.security import Security
@@ -135,7 +137,9 @@ def short_client(address: str, tls: Mapping[str, str]) -> Iterator[Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other versions do not matter: it sends no code
         try:
-            client = Client(address, security=security, set_as_default=False)  # type: ignore[no-untyped-call]
+            client = Client(  # type: ignore[no-untyped-call]
+                address, name=NAME, security=security, set_as_default=False
+            )
         except OSError as error:
             raise _no_answer(error) from error
     try:
