@@ -34,6 +34,7 @@ DASK_UNITS = (
     "dask-worker.service",
     "dask-bake-credentials.service",
     "dask-bake-host-key.service",
+    "dask-bake-host-key-again.service",
     "dask-bake-lifetime.service",
     "dask-bake-watch.service",
     "dask-jupyter.service",
