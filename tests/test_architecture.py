@@ -18,7 +18,7 @@ ROWS = (
     ("commands",),
     ("view",),
     ("bake", "scaling"),
-    ("access", "forwarding", "launch"),
+    ("access", "forwarding", "launch", "notebooks"),
     ("ssh",),
     ("clusters", "images", "clouds"),
     ("iam",),

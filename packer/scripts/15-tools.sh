@@ -3,6 +3,8 @@
 set -euo pipefail
 
 declare -A packages=([git]=git [curl]=curl [less]=less [tmux]=tmux [vi]=vim-tiny [rsync]=rsync)
+# dot draws task graphs. conda's package of it is a part of the environment, pip's is only its Python side.
+if grep --quiet --no-messages '^graphviz==' "$DASK_BAKE_PAYLOAD/pip.lock"; then packages[dot]=graphviz; fi
 missing=()
 for program in "${!packages[@]}"; do
     command -v "$program" >/dev/null || missing+=("${packages[$program]}")

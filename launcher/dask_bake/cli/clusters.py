@@ -86,14 +86,29 @@ def ssh_command(context: click.Context, cluster_flags: ClusterFlags, *, nodes: s
 
 @click.command("connect")
 @cluster_options
+@click.option(
+    "--open",
+    "opens",
+    is_flag=True,
+    help="Open JupyterLab in a browser, or the dashboard if there is no JupyterLab.",
+)
 @json_option
-def connect_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
-    """Forward dashboard and JupyterLab to this machine, until Ctrl-C."""
+def connect_command(cluster_flags: ClusterFlags, *, opens: bool, json_output: bool) -> int:
+    """Forward dashboard and JupyterLab to this machine, until Ctrl-C.
+
+    When the cluster is about to shut itself down, the notebooks on its head are saved in
+    ~/dask-bake-notebooks.
+    """
     from dask_bake.commands import connect
 
     session = open_cluster(cluster_flags)
     return connect.connect(
-        session.cloud, session.ec2, session.terminal, name=session.name, json_output=json_output
+        session.cloud,
+        session.ec2,
+        session.terminal,
+        name=session.name,
+        json_output=json_output,
+        page="jupyter" if opens else "",
     )
 
 
@@ -101,8 +116,6 @@ def connect_command(cluster_flags: ClusterFlags, *, json_output: bool) -> int:
 @cluster_options
 def ui_command(cluster_flags: ClusterFlags) -> int:
     """Open the dashboard in a browser, until Ctrl-C."""
-    import webbrowser
-
     from dask_bake.commands import connect
 
     session = open_cluster(cluster_flags)
@@ -112,7 +125,7 @@ def ui_command(cluster_flags: ClusterFlags) -> int:
         session.terminal,
         name=session.name,
         json_output=False,
-        open_page=webbrowser.open,
+        page="dashboard",
     )
 
 
@@ -267,12 +280,14 @@ def extend_command(cluster_flags: ClusterFlags, *, by: str, json_output: bool) -
 @click.command("down")
 @cluster_options
 @yes_option
+@click.option("--no-save", is_flag=True, help="Do not save the notebooks on its head.")
 @json_option
-def down_command(cluster_flags: ClusterFlags, *, yes: bool, json_output: bool) -> int:
+def down_command(cluster_flags: ClusterFlags, *, yes: bool, no_save: bool, json_output: bool) -> int:
     """End a cluster, and remove all of its resources.
 
-    It asks before it ends a cluster that was not named, or that somebody else launched. The exit code is 0 as
-    well if the named cluster is gone already.
+    The notebooks on its head are saved in ~/dask-bake-notebooks first. It asks before it ends a cluster that
+    was not named, or that somebody else launched, and before notebooks are lost. The exit code is 0 as well
+    if the named cluster is gone already.
     """
     from dask_bake.commands import clusters
     from dask_bake.errors import NoClusterError
@@ -296,6 +311,7 @@ def down_command(cluster_flags: ClusterFlags, *, yes: bool, json_output: bool) -
                 ending,
                 name=session.name,
                 asks=not yes,
+                saves=not no_save,
                 json_output=json_output,
             )
         except NoClusterError as gone:

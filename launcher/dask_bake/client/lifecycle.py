@@ -13,13 +13,13 @@ from dask_bake.client.options import LaunchKeywords, launch_options
 from dask_bake.clouds import open_cloud
 from dask_bake.clusters.inventory import find
 from dask_bake.clusters.teardown import take_down
-from dask_bake.commands.forward import forward_once
 from dask_bake.commands.launch import head_connection, notes, prepare
 from dask_bake.ec2 import api
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import HeadConnection
 from dask_bake.errors import UsageError
 from dask_bake.events import Note, Notify, ignore
+from dask_bake.forwarding.session import forward_once
 from dask_bake.images.compatibility import installed_packages
 from dask_bake.launch import executor
 from dask_bake.models.cloud import Cloud

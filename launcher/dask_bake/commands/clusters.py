@@ -18,6 +18,7 @@ from dask_bake.clusters.inventory import find, list_clusters, with_troubles
 from dask_bake.clusters.naming import moment
 from dask_bake.clusters.teardown import take_down
 from dask_bake.commands.confirm import confirm
+from dask_bake.commands.notebooks import save_before_end
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.prices import PRICE_LOOKUP_TIMEOUT, PriceList
 from dask_bake.errors import (
@@ -206,12 +207,15 @@ def down(
     *,
     name: str | None,
     asks: bool,
+    saves: bool,
     json_output: bool,
 ) -> int:
-    """End the cluster, and report its nodes.
+    """Save the notebooks on its head, end the cluster, and report its nodes.
 
     Args:
-        asks: whether to ask before a cluster is ended that was not named, or is not the caller's.
+        asks: whether to ask before a cluster is ended that was not named, or is not the caller's, and before
+            notebooks are lost.
+        saves: whether to save the notebooks.
     """
 
     def notify(event: Event) -> None:
@@ -221,13 +225,17 @@ def down(
     cluster = find(ec2, cloud, name)
     if asks and not _is_to_end(cluster, cloud, ec2, terminal, is_named=name is not None):
         return 0
+    saved = save_before_end(cluster, cloud, ec2, terminal, asks=asks) if saves else None
+    if saves and saved is None:
+        return 0
     _keep_logs(cluster, cloud, ec2, terminal)
     connection = SshHeadConnection(local_keystore(cluster, cloud))
     with terminal.watching() as watch:
         take_down(cluster, ec2, connection, notify=notify, clock=time.monotonic, sleep=time.sleep)
         seconds = watch.elapsed
     if json_output:
-        terminal.write_json(cluster_json.cluster_document(cluster))
+        notebooks = None if saved is None else cluster_json.notebooks_document(saved)
+        terminal.write_json({**cluster_json.cluster_document(cluster), "notebooks": notebooks})
     else:
         terminal.out.print(
             f"{cluster.name} is gone: {counted(len(cluster.nodes), 'node')} ended in {seconds:.1f} s."

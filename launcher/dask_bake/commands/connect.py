@@ -3,16 +3,19 @@
 import secrets
 import sys
 import time
+import webbrowser
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 
 from dask_bake.clusters.inventory import find
-from dask_bake.commands.forward import forwarding
 from dask_bake.ec2.api import Ec2
 from dask_bake.errors import BakeError
 from dask_bake.events import Note
+from dask_bake.forwarding.session import forwarding
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT, Cluster
+from dask_bake.notebooks.folder import NotebookFolder, folder_of
+from dask_bake.notebooks.keeper import NotebookKeeper
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
 from dask_bake.ssh.connect import check_reachable, find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.tunnel import private_socket
@@ -37,9 +40,15 @@ def connect(
     *,
     name: str | None,
     json_output: bool,
-    open_page: Callable[[str], object] = lambda _: None,
+    page: str = "",
+    open_page: Callable[[str], bool] = webbrowser.open,
 ) -> int:
-    """Forward the cluster's ports to this machine until Ctrl-C, and open the dashboard's page."""
+    """Forward the cluster's ports to this machine until Ctrl-C.
+
+    Args:
+        page: to open in a browser: ``dashboard``, or ``jupyter``, which is the dashboard as well where there
+            is no JupyterLab; none if empty.
+    """
     cluster = find(ec2, cloud, name)
     reached = prepare_host(cluster, find_node(cluster, 0), cloud, ec2)
     sockets = {port: private_socket(port) for port in (DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT)}
@@ -61,12 +70,17 @@ def connect(
         if json_output:
             terminal.write_json(addresses)
         else:
-            terminal.out.print(clusters.connection_panel(addresses))
+            terminal.out.print(clusters.connection_text(addresses), soft_wrap=True)
         sys.stdout.flush()
+        keeper = NotebookKeeper(cluster, reached, NotebookFolder(folder_of(cluster)), terminal.notify)
         with suppress(KeyboardInterrupt):
-            open_page(link_file(sockets[DASHBOARD_PORT].parent, addresses["dashboard"]))
+            if page:
+                link = link_file(sockets[DASHBOARD_PORT].parent, addresses.get(page, addresses["dashboard"]))
+                if not open_page(link):
+                    terminal.notify(Note("There is no browser to open here: the addresses are above."))
             while True:
                 tunnel.advance()
+                keeper.advance()
                 time.sleep(1)
     return 0
 

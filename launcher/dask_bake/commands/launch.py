@@ -10,11 +10,11 @@ from pathlib import Path
 
 from dask_bake.clouds import caller_address
 from dask_bake.clusters.auto_shutdown import limits_in_words
-from dask_bake.commands.forward import forward_once
 from dask_bake.ec2.api import Ec2
 from dask_bake.ec2.protocols import HeadConnection
 from dask_bake.errors import LeftoverError
 from dask_bake.events import Note, Notify
+from dask_bake.forwarding.session import forward_once
 from dask_bake.hints import cluster_command
 from dask_bake.images import compatibility
 from dask_bake.images.compatibility import Packages

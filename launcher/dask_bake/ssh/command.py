@@ -119,11 +119,11 @@ def run_shell(command: Sequence[str], execute: Callable[[str, list[str]], object
 
 
 def run_there(
-    host: Host, words: Sequence[str], seconds: float = COMMAND_TIMEOUT
+    host: Host, words: Sequence[str], seconds: float = COMMAND_TIMEOUT, *, limit: int = OUTPUT_LIMIT
 ) -> "subprocess.CompletedProcess[str]":
     """Run a non-interactive command on the node with limits of time and output, and return its outcome."""
     command = ssh_command(host, options=("-T",), words=(shlex.join(words),))
-    return run_with_timeout(with_limited_output(command, OUTPUT_LIMIT), seconds)
+    return run_with_timeout(with_limited_output(command, limit), seconds)
 
 
 def read_file(host: Host, path: str) -> str:

@@ -17,6 +17,11 @@ class BackgroundCall:
         self._ended = threading.Event()
         threading.Thread(target=self._run, daemon=True).start()
 
+    @property
+    def has_ended(self) -> bool:
+        """True once there is a result, or an error."""
+        return self._ended.is_set()
+
     def result(self) -> Any:
         """Wait for the call, and return its result or raise its error."""
         # With a time-out, or a signal would wait for the lock.

@@ -15,6 +15,7 @@ from dask_bake.launch.plan import LaunchPlan
 from dask_bake.launch.pricing import Cost
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, SCHEDULER_PORT, Cluster, Node
 from dask_bake.models.tags import Tag
+from dask_bake.notebooks.folder import SavedNotebooks
 from dask_bake.ssh.tunnel import dask_address
 
 
@@ -59,6 +60,16 @@ def cluster_document(
         "nodes": [_node(node, registered) for node in cluster.nodes],
         "nodes_ended": [_ended(node) for node in cluster.gone],
         "security_groups": [{"id": group.id, "name": group.name} for group in cluster.groups],
+    }
+
+
+def notebooks_document(saved: SavedNotebooks) -> dict[str, Any]:
+    """Return which notebooks of a head were saved before its end, and which were not."""
+    return {
+        "folder": None if saved.folder is None else str(saved.folder),
+        "saved": list(saved.saved),
+        "lost": list(saved.lost),
+        "trouble": saved.trouble or None,
     }
 
 

@@ -15,12 +15,15 @@ from dask_bake.hints import cluster_command, complete, python_call
 from dask_bake.launch.pricing import Cost, amount
 from dask_bake.models.cloud import Role
 from dask_bake.models.cluster import Cluster, Node
+from dask_bake.notebooks.folder import SavedNotebooks
 from dask_bake.scaling.keep import has_given_up
 from dask_bake.scaling.keep import sentence as keep_sentence
 from dask_bake.view import layout
 from dask_bake.view.cluster_json import scheduler_address
 
 CONDITION_STYLES = {State.DEGRADED: "red", State.ENDED: "yellow", State.FOREIGN: "magenta"}
+MOST_NAMED = 5
+"""Notebooks that are named."""
 STATE_STYLES = {"running": "green", "pending": "yellow", "shutting-down": "yellow", "terminated": "red"}
 
 
@@ -56,11 +59,33 @@ def ready_panel(
     return _panel(f" {cluster.name} is ready after {seconds:.1f} s ", rows)
 
 
-def connection_panel(addresses: Mapping[str, str]) -> Panel:
-    """Return the local addresses of a connection that is open."""
+def connection_text(addresses: Mapping[str, str]) -> Text:
+    """Return the local addresses of a connection that is open, each on a line of its own, to be copied whole.
+
+    Print it with ``soft_wrap``: a token that was cut in two is a wrong one.
+    """
     names = {"dashboard": "Dashboard", "jupyter": "JupyterLab", "scheduler": "Scheduler"}
-    rows = [(name, Text(addresses[key], "cyan")) for key, name in names.items() if key in addresses]
-    return _panel("connected", (*rows, ("", "Ctrl-C closes the connection; the cluster stays up.")))
+    text = Text()
+    for key, name in names.items():
+        if key in addresses:
+            text.append(f"{name}\n", "dim").append(f"{addresses[key]}\n\n", "cyan")
+    return text.append("Ctrl-C closes the connection; the cluster stays up.")
+
+
+def notebooks_text(saved: SavedNotebooks) -> Text:
+    """Return which notebooks of a head were saved, and which end with the cluster; "" if there are none."""
+    lines = []
+    if saved.saved:
+        lines.append(f"{layout.counted(len(saved.saved), 'notebook')} saved in {saved.folder}.")
+    if saved.lost:
+        them = ", ".join(saved.lost[:MOST_NAMED]) + (", …" if len(saved.lost) > MOST_NAMED else "")
+        lines.append(f"Too large or impossible to save, and lost when the cluster ends: {them}.")
+    if saved.trouble:
+        which = "more notebooks" if saved.saved or saved.lost else "notebooks"
+        lines.append(
+            f"If there are {which} on its head, they are lost when the cluster ends: {saved.trouble}."
+        )
+    return Text("\n".join(lines), "yellow" if saved.is_lossy else "")
 
 
 def address_panel(cluster: Cluster, addresses: Mapping[str, str]) -> Panel:

@@ -239,7 +239,9 @@ def test_browsers_need_the_token_of_the_page_that_ui_opens(scene, tmp_path, monk
                 seen.append(json.load(answer))
         raise KeyboardInterrupt
 
-    code = connect.connect(CLOUD, ec2, Terminal(), name="dask", json_output=True, open_page=open_page)
+    code = connect.connect(
+        CLOUD, ec2, Terminal(), name="dask", json_output=True, page="dashboard", open_page=open_page
+    )
 
     assert (code, seen) == (0, [IDENTITY, IDENTITY])
     shown = json.loads(capsys.readouterr().out)

@@ -25,12 +25,12 @@ def test_every_python_program_without_a_suffix_is_linted_and_typed():
     }
     tools = tomllib.loads((HOME / "pyproject.toml").read_text())["tool"]
 
-    assert len(programs) == 7
+    assert len(programs) == 8
     assert programs == set(tools["ruff"]["extend-include"])
     assert programs <= set(tools["mypy"]["files"])
 
 
-@pytest.mark.parametrize("name", ["credentials", "watch", "extend", "failed"])
+@pytest.mark.parametrize("name", ["credentials", "watch", "extend", "failed", "notebooks"])
 def test_programs_that_must_always_run_need_only_the_base_image_s_python(name):
     """They import no package and nothing of the environment, because they run where that is broken."""
     text = (LIBEXEC / name).read_text()

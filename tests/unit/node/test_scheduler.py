@@ -31,3 +31,15 @@ def test_without_options_there_are_the_image_s_own(monkeypatch):
         program.schedule()
 
     assert runs == [[*OWN, *PRELOADS]]
+
+
+def test_its_own_proxy_leads_to_the_workers_dashboards(monkeypatch):
+    program, runs = load("scheduler"), []
+    key = "distributed.scheduler.http.routes"
+    monkeypatch.setattr(program, "main", lambda *_, **__: runs.append(dask.config.get(key)))
+    before = dask.config.get(key)
+    program.schedule()
+
+    assert "distributed.http.proxy" in before
+    assert runs == [[each.replace("distributed.http.proxy", "dask_bake_proxy") for each in before]]
+    assert dask.config.get(key) == before

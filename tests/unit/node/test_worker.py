@@ -13,6 +13,7 @@ PRELOADS = (
     *("--preload", "/usr/libexec/dask-bake/dask_bake_drain.py"),
     *("--preload", "/usr/libexec/dask-bake/dask_bake_oom.py"),
     *("--preload", "/usr/libexec/dask-bake/dask_bake_credentials.py"),
+    *("--preload", "/usr/libexec/dask-bake/dask_bake_dashboard.py"),
 )
 
 

@@ -15,8 +15,10 @@ def install(tmp_path):
     """Return a function that runs the script where only some programs are, and returns apt's arguments."""
     log = tmp_path / "log"
 
-    def install(*there: str, code: int = 0) -> tuple["subprocess.CompletedProcess[str]", str]:
+    def install(*there: str, code: int = 0, lock: str = "") -> tuple["subprocess.CompletedProcess[str]", str]:
+        (tmp_path / "pip.lock").write_text(lock)
         programs = dict.fromkeys(there, "")
+        programs["grep"] = f'exec {shutil.which("grep")} "$@"'
         programs["timeout"] = 'shift; exec "$@"'
         programs["apt-get"] = f'echo "apt-get $@" >>{log}; exit {code}'
         programs["dpkg"] = f'echo "dpkg $@" >>{log}'
@@ -27,7 +29,7 @@ def install(tmp_path):
         assert bash is not None
         done = subprocess.run(
             [bash, str(PACKER / "scripts/15-tools.sh")],
-            env={"PATH": str(tmp_path)},
+            env={"PATH": str(tmp_path), "DASK_BAKE_PAYLOAD": str(tmp_path)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -56,3 +58,11 @@ def test_without_debian_s_archive_the_bake_goes_on(install):
     assert done.returncode == 0
     assert "note: the image is without" in done.stdout
     assert log.splitlines()[-1] == "dpkg --configure --pending"
+
+
+@pytest.mark.parametrize(
+    ("lock", "is_installed"), [("graphviz==0.21 --hash=x\n", True), ("pygraphviz==1\n", False)]
+)
+def test_dot_comes_with_pip_s_graphviz(install, lock, is_installed):
+    _, log = install(*TOOLS, lock=lock)
+    assert log.endswith("graphviz\n") is is_installed

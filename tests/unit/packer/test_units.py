@@ -20,3 +20,11 @@ def test_no_unit_names_the_login_user():
     }
 
     assert users == {"User=dask", "SocketUser=dask"}
+
+
+def test_links_in_notebooks_lead_through_jupyterlab_unless_the_launch_has_others():
+    """Assignments in files replace those of the unit."""
+    lines = (PACKER / "rootfs/etc/systemd/system/dask-jupyter.service").read_text().splitlines()
+
+    assert "Environment=DASK_DISTRIBUTED__DASHBOARD__LINK=/proxy/8787/status" in lines
+    assert "EnvironmentFile=-/etc/dask-bake/launch.env" in lines

@@ -1,5 +1,7 @@
 """Clusters as text, at 80 columns and without colour, and as data."""
 
+import io
+import re
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,8 +13,10 @@ from dask_bake.errors import UsageError
 from dask_bake.launch.pricing import Cost, Item
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.tags import Tag
+from dask_bake.notebooks.folder import SavedNotebooks
 from dask_bake.view import cluster_json, clusters
 from dask_bake.view.cluster_json import cluster_document
+from dask_bake.view.console import FittingConsole
 from fakes import a_cluster, a_plan
 from rendering import rendered
 
@@ -206,9 +210,45 @@ PORTS = {8787: 40001, 8888: 40003}
 def test_jupyterlab_is_shown_if_the_image_has_it(token, names):
     """Its token exists only where JupyterLab was started."""
     addresses = cluster_json.addresses(Path("/run/8786"), PORTS, secret="s3cret", token=token)
-    panel = rendered(clusters.connection_panel(addresses))
-    assert [line.split()[1] for line in panel.splitlines()[1:-2]] == names
+    text = clusters.connection_text(addresses).plain
+    assert text.splitlines()[:-1:3] == names
     assert addresses.get("jupyter") == ("http://127.0.0.1:40003/lab?token=t0" if token else None)
+
+
+@pytest.mark.parametrize("is_terminal", [True, False])
+def test_an_address_is_on_one_line_alone_however_narrow_the_output(is_terminal, monkeypatch):
+    """A token that is cut in two is a wrong one."""
+    monkeypatch.setenv("COLUMNS", "40")
+    addresses = cluster_json.addresses(Path("/run/8786"), PORTS, secret="s" * 22, token="t" * 32)
+    console = FittingConsole(file=io.StringIO(), force_terminal=is_terminal, no_color=True)
+    console.print(clusters.connection_text(addresses), soft_wrap=True)
+
+    printed = [re.sub(r"\x1b\[[\d;]*m", "", line) for line in console.file.getvalue().splitlines()]
+    assert {addresses["dashboard"], addresses["jupyter"]} <= set(printed)
+
+
+@pytest.mark.parametrize(
+    ("saved", "text"),
+    [
+        (SavedNotebooks(), ""),
+        (SavedNotebooks(Path("/me"), ("a.ipynb",)), "1 notebook saved in /me."),
+        (
+            SavedNotebooks(Path("/me"), ("a.ipynb", "b.ipynb"), ("c.ipynb",)),
+            "2 notebooks saved in /me.\n"
+            "Too large or impossible to save, and lost when the cluster ends: c.ipynb.",
+        ),
+        (
+            SavedNotebooks(lost=tuple("abcdef")),
+            "Too large or impossible to save, and lost when the cluster ends: a, b, c, d, e, ….",
+        ),
+        (
+            SavedNotebooks(trouble="nothing answers"),
+            "If there are notebooks on its head, they are lost when the cluster ends: nothing answers.",
+        ),
+    ],
+)
+def test_down_says_what_was_saved_and_what_is_lost(saved, text):
+    assert clusters.notebooks_text(saved).plain == text
 
 
 LIFETIME = ShutdownTimer("lifetime", limit=43_200, left=43_000, held="", why="its lifetime of 12 h is over")

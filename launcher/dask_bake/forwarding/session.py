@@ -1,4 +1,4 @@
-"""Forwarding of AWS credentials by commands: once by a launch, and while ``dask-bake connect`` runs."""
+"""Forwarding to a cluster: once after its launch, and as long as its owner is connected."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dask_bake.commands.forward import forward_once, forwarding
 from dask_bake.events import Note
+from dask_bake.forwarding.session import forward_once, forwarding
 from dask_bake.models.tags import Tag
 from dask_bake.ssh.command import Forward
 from fakes import CLOUD, FakeQueries, a_cluster
