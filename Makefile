@@ -77,6 +77,10 @@ bench: $(INSTALLED) ## measure bakes and launches: tables, and JSON on stdout; 1
 picture: $(INSTALLED) ## draw docs/launch.svg from a real launch in the local cloud
 	@$(BIN)/python docs/picture.py $(BIN)/dask-bake
 
+.PHONY: notebook-picture
+notebook-picture: $(INSTALLED) ## take docs/notebook.png of JupyterLab on a cluster of the local cloud, with Chromium
+	@$(BIN)/python docs/notebook_picture.py $(BIN)/dask-bake
+
 .PHONY: security
 security: $(INSTALLED) $(PROWLER) ## check launched clusters with prowler's checks of EC2; ENDPOINT=… checks others
 	@PYTHONPATH=tests:tests/support $(BIN)/python -m security $(ENDPOINT)

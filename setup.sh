@@ -27,6 +27,8 @@ missing_packages() {
     while read -r program package; do
         has "$program" || printf ' %s' "$package"
     done <<END
+chromedriver chromium-driver
+chromium chromium
 dnsmasq dnsmasq-base
 ip iproute2
 mmdebstrap mmdebstrap

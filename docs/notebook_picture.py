@@ -1,6 +1,6 @@
 """Take ``docs/notebook.png``: the welcome notebook of a cluster in the local cloud, in a headless Chromium.
 
-``make picture`` runs it. The integration tests take the same steps, and look at what they return.
+``make notebook-picture`` runs it. The integration tests take the same steps, and look at what they return.
 """
 
 import contextlib
@@ -90,6 +90,11 @@ class Browser:
         """Return the texts of all elements of a CSS selector."""
         return [element.text for element in self.driver.find_elements(By.CSS_SELECTOR, selector)]
 
+    def links(self, text: str) -> list[str]:
+        """Return the addresses of all links with a text."""
+        found = self.driver.find_elements(By.LINK_TEXT, text)
+        return [str(element.get_attribute("href")) for element in found]
+
     def click(self, selector: str) -> None:
         """Click the element, once that is possible."""
         self.until(lambda: self.find(selector).click() or True, selector)
@@ -125,12 +130,13 @@ class Lab:
 
     def open(self, notebook: str = WELCOME) -> None:
         """Open a notebook, and wait until its kernel is idle."""
-        self.browser.driver.get(f"{self.root}/lab/tree/{notebook}?token={self.token}")
+        self.browser.driver.get(f"{self.root}/lab/tree/{notebook}?token={self.token}&reset")
         self.browser.find(".jp-Notebook .jp-CodeCell")
         self.browser.find(".jp-Notebook-ExecutionIndicator[data-status='idle']")
 
     def run_all(self) -> None:
-        """Run all cells."""
+        """Run all cells of the notebook, which has to be the current tab for that."""
+        self.browser.click(f"#jp-main-dock-panel .lm-TabBar-tab[title*='{WELCOME}']")
         self.menu("Run", "runmenu:run-all")
 
     def menu(self, name: str, command: str) -> None:

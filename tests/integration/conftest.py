@@ -123,7 +123,7 @@ def shared(cloud):
     launches = []
     yield launches
     if launches and is_alive(cloud, launches[-1]):
-        cloud.run("down", SHARED)
+        cloud.run("down", SHARED, "--no-save")
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +142,7 @@ def no_shared_cluster(cloud, shared):
     The next module that shares the cluster launches it again.
     """
     if shared and is_alive(cloud, shared[-1]):
-        cloud.run("down", SHARED)
+        cloud.run("down", SHARED, "--no-save")
 
 
 def is_alive(cloud, launched):

@@ -25,7 +25,18 @@ TOOLS = (
     "seq",
     "tail",
 )
-NEEDED = ["dnsmasq", "ip", "mmdebstrap", "nft", "rsync", "shellcheck", "ssh", "systemd-nspawn"]
+NEEDED = [
+    "chromedriver",
+    "chromium",
+    "dnsmasq",
+    "ip",
+    "mmdebstrap",
+    "nft",
+    "rsync",
+    "shellcheck",
+    "ssh",
+    "systemd-nspawn",
+]
 APT_GET = """
 case "$*" in
 update) echo "$*" >>"$TMPDIR/apt" ;;
