@@ -13,6 +13,7 @@ SHARING = (
     "test_bastion",
     "test_image_checks",
     "test_isolation",
+    "test_python",
     "test_security_groups",
     "test_taxi",
 )
