@@ -18,6 +18,8 @@ from dask_bake.scaling.scale import Scaling
 
 LOOK_INTERVAL = 3.0
 """Seconds between two looks at EC2, each of which is one request."""
+CONFIRM_INTERVAL = 1.0
+"""Seconds from the look at which nodes are missing first to the one that confirms it."""
 POWERED_OFF_PAUSE = 60.0
 """Seconds to wait for the head to end too: a cluster that shuts itself down powers off its workers first."""
 TIMEOUT = 120
@@ -163,11 +165,18 @@ class Keeper:
 
     def _run(self) -> None:
         try:
-            while not self._stop.wait(self.interval):
+            while not self._stop.wait(self._pause):
                 if not self.look():
                     return
         except KeyboardInterrupt:  # by _sleep: it was stopped, and has undone what it had begun
             return
+
+    @property
+    def _pause(self) -> float:
+        """Seconds until the next look."""
+        since = self._missing_since
+        is_new = since is not None and self.clock() - since < CONFIRM_INTERVAL
+        return min(CONFIRM_INTERVAL, self.interval) if is_new else self.interval
 
     def _sleep(self, seconds: float) -> None:
         if self._stop.wait(seconds):
