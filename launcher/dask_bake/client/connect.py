@@ -32,8 +32,8 @@ from dask_bake.options.configuration import read_configuration
 from dask_bake.options.launch import CloudOptions
 from dask_bake.options.parse import cloud_options
 from dask_bake.options.values import quoted
-from dask_bake.scaling.keep import Keeper
-from dask_bake.ssh.connect import find_node, is_callers, open_tunnel, prepare_host, tls_files
+from dask_bake.scaling.keep import start_keeper
+from dask_bake.ssh.connect import find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.system.text import printable
 
 CONNECT_TIMEOUT = 30.0
@@ -323,10 +323,8 @@ def open_link(
         lambda forwards: open_tunnel(cluster, cloud, reached, forwards, timeout),
         ec2.temporary_credentials,
     )
-    if cluster.keeps_size and is_callers(cluster, cloud, ec2):
-        keeper = Keeper(cluster, cloud, ec2, _warn)
+    if (keeper := start_keeper(cluster, cloud, ec2, _warn)) is not None:
         link.on_close(keeper.stop)
-        keeper.start()
     return link
 
 

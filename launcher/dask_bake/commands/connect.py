@@ -13,6 +13,7 @@ from dask_bake.errors import BakeError
 from dask_bake.events import Note
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import DASHBOARD_PORT, JUPYTER_PORT, JUPYTER_TOKEN_FILE, SCHEDULER_PORT, Cluster
+from dask_bake.scaling.keep import start_keeper
 from dask_bake.ssh.command import Forward, read_file, run_shell, shell_command
 from dask_bake.ssh.connect import check_reachable, find_node, open_tunnel, prepare_host, tls_files
 from dask_bake.ssh.tunnel import private_socket
@@ -50,6 +51,7 @@ def connect(
         WebPort(forwards[DASHBOARD_PORT], preferred=DASHBOARD_PORT, token=secret) as dashboard,
         WebPort(forwards[JUPYTER_PORT], preferred=JUPYTER_PORT) as jupyter,
         _forwarding(cluster, cloud, ec2, forwards[SCHEDULER_PORT], terminal),
+        _keeping(cluster, cloud, ec2, terminal),
     ):
         addresses = cluster_json.addresses(
             sockets[SCHEDULER_PORT],
@@ -78,4 +80,13 @@ def _forwarding(cluster: Cluster, cloud: Cloud, ec2: Ec2, forward: Forward, term
             stack.enter_context(forwarding(cluster, cloud, ec2, forward, terminal.notify))
         except BakeError as error:
             terminal.notify(Note(f"Tasks do not get your AWS credentials: {error.message}."))
+        return stack.pop_all()
+
+
+def _keeping(cluster: Cluster, cloud: Cloud, ec2: Ec2, terminal: Terminal) -> ExitStack:
+    """Replace nodes that EC2 ends, if the cluster is to keep its size; what prevents it is a note."""
+    with ExitStack() as stack:
+        keeper = start_keeper(cluster, cloud, ec2, lambda sentence: terminal.notify(Note(sentence)))
+        if keeper is not None:
+            stack.callback(keeper.stop)
         return stack.pop_all()

@@ -209,7 +209,7 @@ CAPACITY = (
     ),
     _switch(
         "keep_size",
-        "Replace worker nodes that EC2 ends, while their owner's Python is connected; on for spot.",
+        "Replace worker nodes that EC2 ends, while their owner is connected; on for spot.",
     ),
 )
 SHUTDOWN = (

@@ -15,6 +15,7 @@ from dask_bake.models.cluster import Cluster, Node, number_of
 from dask_bake.models.tags import Tag
 from dask_bake.scaling.plan import live_workers
 from dask_bake.scaling.scale import Scaling
+from dask_bake.ssh.connect import is_callers
 
 LOOK_INTERVAL = 3.0
 """Seconds between two looks at EC2, each of which is one request."""
@@ -76,7 +77,10 @@ def sentence(cluster: Cluster, now: datetime) -> str:
             f"Nodes that replaced others ended at once {MOST_ATTEMPTS} times, one after another:"
             f" no more are started before {until:%H:%M} UTC."
         )
-    return "Nodes that EC2 ends are replaced while a BakeCluster or connect() of its owner's is open."
+    return (
+        "Nodes that EC2 ends are replaced while its owner is connected, by BakeCluster, connect() or"
+        " dask-bake connect."
+    )
 
 
 def _short_lived(cluster: Cluster, now: datetime) -> list[Node]:
@@ -97,6 +101,17 @@ def _number(node: Node) -> int:
 
 def _end(node: Node, now: datetime) -> datetime:
     return node.ended or now
+
+
+def start_keeper(
+    cluster: Cluster, cloud: Cloud, ec2: ScaleApi, warn: Callable[[str], None]
+) -> "Keeper | None":
+    """Return a keeper that runs, if the cluster keeps its size and is the caller's; else ``None``."""
+    if not (cluster.keeps_size and is_callers(cluster, cloud, ec2)):
+        return None
+    keeper = Keeper(cluster, cloud, ec2, warn)
+    keeper.start()
+    return keeper
 
 
 @dataclass

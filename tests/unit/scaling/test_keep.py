@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from dask_bake.models.tags import Tag
-from dask_bake.scaling.keep import Keeper, allowed_from, attempt, has_given_up, missing, sentence
+from dask_bake.scaling.keep import (
+    Keeper,
+    allowed_from,
+    attempt,
+    has_given_up,
+    missing,
+    sentence,
+    start_keeper,
+)
 from fakes import FakeCloud, a_cluster, a_plan
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -74,7 +82,7 @@ def test_a_replacement_that_lived_or_ended_long_ago_does_not_count(cluster):
 def test_a_sentence_says_who_keeps_the_size(cluster):
     given_up = replace(without(cluster, 1), gone=(gone(cluster, 3),))
     assert sentence(a_cluster(a_plan(count=4)), NOW) == ""
-    assert "connect()" in sentence(cluster, NOW)
+    assert "while its owner is connected" in sentence(cluster, NOW)
     assert "before 12:59 UTC" in sentence(given_up, NOW)
 
 
@@ -122,3 +130,13 @@ def test_a_keeper_that_has_nothing_to_do_stops_at_once_and_can_be_stopped_unstar
     for each in (idle, unstarted):
         each.stop()
     assert not any(thread.name == "dask-bake keeper" for thread in threading.enumerate())
+
+
+def test_only_a_cluster_of_the_caller_s_that_keeps_its_size_has_a_keeper(cluster):
+    cloud = type("Cloud", (), {"name": "aws", "region": "us-east-1"})()
+    somebodys = replace(
+        cluster, nodes=tuple(replace(node, tags=(*node.tags, (Tag.OWNER, "bert"))) for node in cluster.nodes)
+    )
+    others = (a_cluster(a_plan(count=4, keep_size=False)), somebodys)
+    ec2 = FakeCloud(instances=[*cluster.nodes])
+    assert [start_keeper(each, cloud, ec2, lambda _: None) for each in others] == [None, None]
