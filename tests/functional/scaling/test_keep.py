@@ -6,10 +6,12 @@ import pytest
 
 from dask_bake.clusters.teardown import take_down
 from dask_bake.events import ignore
+from dask_bake.iam.grants import Extra, Purpose
 from dask_bake.models.tags import Tag
 from dask_bake.scaling.keep import LOOK_INTERVAL, RETRY, Keeper
 from dask_bake.scaling.scale import Scaling
 from fakes import AllRegistered
+from iam_actions import permitted
 from scaling_owner import Owner
 
 
@@ -75,6 +77,17 @@ def test_nodes_that_ended_are_replaced_by_one_request_and_the_size_stays(owner, 
     assert [dict(node.tags).get(Tag.REPLACEMENT) for node in owner.cluster.nodes] == [None, None, "1", "1"]
     assert keeper.looks()
     assert (len(cloud.requests_for("RunInstances")), keeper.warnings) == (1, [])
+
+
+def test_it_needs_the_actions_that_the_policy_adds_for_scale(owner, cloud):
+    end(owner, cloud, 2)
+    keeper = Kept(owner)
+    cloud.forget_requests()
+    assert keeper.looks()
+
+    used = {f"{request['service']}:{request['action']}" for request in cloud.requests_for()}
+    assert "ec2:RunInstances" in used
+    assert used - {"sts:GetCallerIdentity"} <= permitted(Purpose.LAUNCH, Extra.SCALE)
 
 
 def test_all_worker_nodes_at_once_are_replaced(owner, cloud):
