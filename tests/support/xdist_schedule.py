@@ -11,6 +11,7 @@ SHARING = (
     "test_cluster",
     "test_access",
     "test_bastion",
+    "test_forwarding",
     "test_image_checks",
     "test_isolation",
     "test_security_groups",
