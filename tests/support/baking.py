@@ -12,7 +12,7 @@ from dask_bake.bake.context import BakeContext
 from dask_bake.bake.options import BakeOptions
 from dask_bake.environment.pip_lock import Lock, Package
 from dask_bake.environment.spec import parse_environment
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, CapacityError
 from dask_bake.events import Event, Note, Notify, Phases
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.ec2 import Image, InstanceType, SecurityGroup, Subnet
@@ -40,6 +40,8 @@ class BakingCloud(FakeCloud):
     listed: list[Image] = field(default_factory=lambda: [BASE])
     done: list[tuple[str, str]] = field(default_factory=list)
     removal_error: Exception | None = None
+    only_in: dict[str, str] = field(default_factory=dict)
+    all_subnets: tuple[Subnet, ...] = SUBNETS
     unseen: str = ""
 
     def find_images(
@@ -56,13 +58,21 @@ class BakingCloud(FakeCloud):
                 return each
         raise BakeError(f"the image {image_id} does not exist in this region")
 
-    def subnets(self) -> tuple[Subnet, ...]:
-        return SUBNETS
-
     def instance_types(self, names: Sequence[str]) -> tuple[InstanceType, ...]:
         return tuple(
             InstanceType(name, 2, ("arm64",) if name.startswith("m6g") else ("x86_64",)) for name in names
         )
+
+    def subnets(self, *, vpc_id: str | None = None, subnet_id: str | None = None) -> tuple[Subnet, ...]:
+        """Return those of the VPC, or the one that is named; else those of vpc-1, the default VPC."""
+        if subnet_id is not None:
+            return tuple(each for each in self.all_subnets if each.id == subnet_id)
+        return tuple(each for each in self.all_subnets if each.vpc_id == (vpc_id or "vpc-1"))
+
+    def offerings(self, names: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """Return all zones for a type, or the one that ``only_in`` has for it."""
+        pairs = ((name, subnet.zone) for name in names for subnet in self.all_subnets)
+        return frozenset((name, zone) for name, zone in pairs if zone == self.only_in.get(name, zone))
 
     def require_imdsv2(self, image_id: str) -> None:
         self.done.append(("imdsv2", image_id))
@@ -111,6 +121,7 @@ class RememberingPacker:
     key_mode: int = 0
     fails: BaseException | None = None
     fails_late: bool = False
+    lacks: list[CapacityError] = field(default_factory=list)
 
     def init(self, plugins: Path, notify: Notify) -> None:
         assert plugins.name == "plugins.pkr.hcl"
@@ -128,6 +139,8 @@ class RememberingPacker:
             self.rootfs = archive.getnames()
         self.user_data = Path(str(variables["user_data_file"])).read_text()
         self.key_mode = Path(str(variables["ssh_private_key_file"])).stat().st_mode & 0o777
+        if self.lacks:
+            raise self.lacks.pop(0)
         if self.fails and not self.fails_late:
             raise self.fails
         phases = Phases(notify, iter([10.0, 14.5]).__next__)

@@ -10,14 +10,17 @@ from dask_bake.bake.build import Build
 from dask_bake.bake.context import BakeContext
 from dask_bake.bake.lease import BakeLease
 from dask_bake.bake.options import BakeOptions
+from dask_bake.bake.plan import bake_name, launch_options
 from dask_bake.bake.staging import StagedImage, stage_image
 from dask_bake.clusters.ownership import current_owner
 from dask_bake.errors import BakeError
 from dask_bake.events import Event, Notify, PhaseEnded, Phases
 from dask_bake.images.compatibility import check_architecture
 from dask_bake.images.manifest import Manifest
-from dask_bake.launch.placement import first_subnet
-from dask_bake.models.ec2 import Image
+from dask_bake.launch.discovery import find_subnets, find_types
+from dask_bake.launch.placement import find_candidates
+from dask_bake.launch.preflight import check_subnets
+from dask_bake.models.ec2 import Image, Subnet
 from dask_bake.models.tags import READY, Tag, Verified
 
 LOOK_UP = "look up"
@@ -108,8 +111,7 @@ class _Bake:
     def make(self, staged: StagedImage, *, found: Image | None) -> BakeResult:
         """Build the image unless it was found, and verify it, under a lease that keeps other bakes out."""
         context, bake_id, owner = self.context, secrets.token_hex(6), current_owner(self.context.ec2)
-        subnet = first_subnet(context.ec2.subnets())
-        self._check_type()
+        subnets = self._places(staged.recipe.digest)
         lease = BakeLease(
             context.ec2,
             staged.recipe.digest,
@@ -128,7 +130,7 @@ class _Bake:
             self.phases.enter(PACKAGES)
             self.size = build.bring()
         self.phases.leave()
-        with lease.held(subnet, context.caller()) as group:
+        with lease.held(subnets[0], self.options.cidr or (context.caller(),)) as group:
             # Whoever held the lease before may have made it, or removed it.
             image = self.find(staged)
             if image is not None and self.is_usable(image):
@@ -140,10 +142,18 @@ class _Bake:
                     "the image was removed while this command ran",
                     hint="run dask-bake bake again to build it",
                 )
-            return self.result(build.run(builder, subnet, group.id), staged, built=True)
+            return self.result(build.run(builder, subnets, group.id), staged, built=True)
 
-    def _check_type(self) -> None:
-        """Raise if the instance type cannot run the image."""
-        (kind,) = self.context.ec2.instance_types((self.options.instance_type,))
+    def _places(self, digest: str) -> tuple[Subnet, ...]:
+        """Return a subnet of each zone that offers the type, in the order to try them.
+
+        Raises:
+            BakeError: if there is none, or if the type cannot run the image.
+        """
+        ec2, names = self.context.ec2, (self.options.instance_type,)
         wanted = Image("that is to be baked", "", "", self.now(), str(self.options.architecture))
-        check_architecture(wanted, kind, self.context.cloud.architectures)
+        like = launch_options(self.options, bake_name(digest))
+        subnets, types = find_subnets(like, ec2), find_types(like, ec2, names)
+        check_subnets(like, subnets)
+        check_architecture(wanted, types[0], self.context.cloud.architectures)
+        return tuple(each.subnet for each in find_candidates(like, subnets, types, ec2.offerings(names)))

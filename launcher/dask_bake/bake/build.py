@@ -1,7 +1,7 @@
 """One build of an image: payload, Packer, tags, verification; removed again if any of it fails."""
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from dask_bake.bake.plan import Site, image_name, image_tags, packer_variables, 
 from dask_bake.bake.recipe import pack_rootfs
 from dask_bake.bake.staging import DISK_SPACE_NEEDED, StagedImage
 from dask_bake.environment.installers import ENVIRONMENT_FILE
-from dask_bake.errors import LeftoverError, NotReadyError, first_defect, unexpected
+from dask_bake.errors import CapacityError, LeftoverError, NotReadyError, first_defect, unexpected
 from dask_bake.events import Note, Notify, Phases
 from dask_bake.hints import command_line
 from dask_bake.images import manifest
@@ -53,12 +53,12 @@ class Build:
                 (payload / name).write_bytes((template / name).read_bytes())
         return installer.bring(payload, self.notify)
 
-    def run(self, builder: ImageBuilder, subnet: Subnet, group_id: str) -> Image:
+    def run(self, builder: ImageBuilder, subnets: Sequence[Subnet], group_id: str) -> Image:
         """Build, seal and verify the image; remove it after any failure."""
         name, is_removed = self._name(), False
         try:
             try:
-                return self.finish(self._build(builder, subnet, group_id, name))
+                return self.finish(self._build_somewhere(builder, subnets, group_id, name))
             except BaseException as error:
                 self._remove_all(name, error)
                 is_removed = True
@@ -95,6 +95,23 @@ class Build:
                 error.message, hint=f"{why}; dask-bake bake --force builds the image again"
             ) from error
         return self._judged(_tagged(image, own), Verified.YES)
+
+    def _build_somewhere(
+        self, builder: ImageBuilder, subnets: Sequence[Subnet], group_id: str, name: str
+    ) -> Image:
+        """Build in the first zone that has capacity for the type; those that EC2 recommends come first."""
+        left = list(subnets)
+        while True:
+            subnet = left.pop(0)
+            try:
+                return self._build(builder, subnet, group_id, name)
+            except CapacityError as error:
+                if not left:
+                    raise
+                recommended = error.zones
+                left.sort(key=lambda each: each.zone not in recommended)
+                kind = self.options.instance_type
+                self.notify(Note(f"{subnet.zone} lacks capacity for {kind}: trying {left[0].zone}."))
 
     def _build(self, builder: ImageBuilder, subnet: Subnet, group_id: str, name: str) -> Image:
         """Have Packer build, and return the image as EC2 describes it; its tags may not be visible yet."""

@@ -1,6 +1,6 @@
 """The lease on an image's digest: a security group in the cloud, so that two bakes of it anywhere are one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -68,7 +68,7 @@ class BakeLease:
         )
 
     @contextmanager
-    def held(self, subnet: Subnet, caller: str) -> Iterator[SecurityGroup]:
+    def held(self, subnet: Subnet, callers: Sequence[str]) -> Iterator[SecurityGroup]:
         """Hold the lease: no other bake makes the image meanwhile, and at the end everything is removed.
 
         Raises:
@@ -79,7 +79,7 @@ class BakeLease:
         try:
             try:
                 group = self._take(subnet, made)
-                self.cloud.authorize(group, (ssh_rule(caller),))
+                self.cloud.authorize(group, tuple(ssh_rule(each) for each in callers))
                 yield group
             except BaseException as error:
                 self._clear_up(made, unexpected(error) if isinstance(error, Exception) else error)

@@ -31,6 +31,8 @@ class BakeOptions:
         deprecate_after: days after which EC2 marks the image as deprecated; 0 is never.
         timeout: seconds that each step in the cloud may take: boot, scripts, image, another bake,
             verification; ``None`` is an hour, and five minutes for the verification.
+        private: whether the instances get no public address, and are reached by their private ones.
+        cidr: addresses or security groups with SSH access; this machine's address where it is empty.
     """
 
     force: bool = False
@@ -43,6 +45,11 @@ class BakeOptions:
     deprecate_after: int = 365
     timeout: int | None = None
     user: str = "admin"
+    zone: tuple[str, ...] = ()
+    vpc_id: str | None = None
+    subnet_id: str | None = None
+    private: bool = False
+    cidr: tuple[str, ...] = ()
 
     @property
     def instance_type(self) -> str:

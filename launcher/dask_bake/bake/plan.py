@@ -6,10 +6,12 @@ from pathlib import Path
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.recipe import Recipe
 from dask_bake.environment.pip_lock import Lock
-from dask_bake.models.cloud import Cloud
+from dask_bake.models.cloud import Cloud, Connect
 from dask_bake.models.ec2 import Image
 from dask_bake.models.owner import Owner
 from dask_bake.models.tags import Tag, Tags
+from dask_bake.options.launch import LaunchOptions
+from dask_bake.options.parse import checked
 
 
 def bake_name(digest: str) -> str:
@@ -51,6 +53,29 @@ def image_tags(
     )
 
 
+def launch_options(options: BakeOptions, name: str) -> LaunchOptions:
+    """Return the options of the cluster that verifies the image; the build has the same places to try.
+
+    Raises:
+        UsageError: if options contradict each other.
+    """
+    return checked(
+        LaunchOptions(
+            count=2,
+            nprocs=1,
+            name=name,
+            type=(options.instance_type,),
+            timeout=options.verification_timeout,
+            zone=options.zone,
+            vpc_id=options.vpc_id,
+            subnet_id=options.subnet_id,
+            private=options.private,
+            connect=Connect.DIRECT,
+            cidr=options.cidr,
+        )
+    )
+
+
 def volume_size(options: BakeOptions, base: Image) -> int:
     """Return the size of the image's root volume in GiB: EC2 takes none below that of the base image."""
     return max(options.volume_size, base.root_size or 0)
@@ -89,7 +114,8 @@ def packer_variables(
         "user_data_file": str(site.user_data),
         "ssh_private_key_file": str(site.key),
         "subnet_id": site.subnet_id,
-        "associate_public_ip_address": True,
+        "associate_public_ip_address": not options.private,
+        "ssh_interface": "private_ip" if options.private else "",
         "instance_type": options.instance_type,
         "volume_size": volume_size(options, base),
         "kms_key_id": options.kms_key or "",

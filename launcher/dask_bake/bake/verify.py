@@ -8,20 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dask_bake.bake.options import BakeOptions
-from dask_bake.bake.plan import verification_name
+from dask_bake.bake.plan import launch_options, verification_name
 from dask_bake.clusters.ownership import current_owner
 from dask_bake.clusters.teardown import take_down
 from dask_bake.ec2.protocols import BakeApi, HeadConnection
 from dask_bake.errors import NotReadyError
 from dask_bake.events import Event, Notify, Output, Phases
 from dask_bake.launch.bootstrap import Bootstrap
+from dask_bake.launch.discovery import find_subnets
 from dask_bake.launch.executor import launch
 from dask_bake.launch.plan import LaunchPlan, LaunchTarget
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.cluster import Cluster
 from dask_bake.models.ec2 import Image
-from dask_bake.options.launch import LaunchOptions
-from dask_bake.options.parse import checked
 from dask_bake.ssh.command import host, ssh_command
 from dask_bake.ssh.head_connection import SshHeadConnection
 from dask_bake.ssh.keypair import new_key
@@ -97,19 +96,17 @@ class Verifier:
     def _plan(
         self, image: Image, options: BakeOptions, name: str, launch_id: str, public_key: str
     ) -> LaunchPlan:
-        wanted = (options.instance_type,)
+        chosen = launch_options(options, name)
         target = LaunchTarget(
             cloud=self.cloud.name,
             region=self.cloud.region,
             image=image,
-            subnets=self.ec2.subnets(),
-            types=self.ec2.instance_types(wanted),
-            offerings=self.ec2.offerings(wanted),
-            callers=(self.caller(),),
+            subnets=find_subnets(chosen, self.ec2),
+            types=self.ec2.instance_types(chosen.type),
+            offerings=self.ec2.offerings(chosen.type),
+            callers=chosen.cidr or (self.caller(),),
             owner=current_owner(self.ec2),
         )
-        timeout = options.verification_timeout
-        chosen = checked(LaunchOptions(count=2, nprocs=1, name=name, type=wanted, timeout=timeout))
         return LaunchPlan(chosen, target, launch_id, Bootstrap(public_key), begun=datetime.now(UTC))
 
 

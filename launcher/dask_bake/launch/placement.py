@@ -71,15 +71,6 @@ def find_candidates(
     return tuple(roomy)
 
 
-def first_subnet(subnets: Sequence[Subnet]) -> Subnet:
-    """Return the subnet of the first zone, for callers without a preference."""
-    if not subnets:
-        raise BakeError(
-            "there is no default subnet in this region", hint="aws ec2 create-default-vpc makes one"
-        )
-    return min(subnets, key=lambda each: (each.zone, each.id))
-
-
 def markets(options: LaunchOptions) -> tuple[Market, ...]:
     """Return the markets for the workers, in order."""
     if options.spot_with_fallback:

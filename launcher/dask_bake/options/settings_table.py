@@ -105,7 +105,15 @@ BAKE = (
         ("--timeout",),
         "SECONDS",
         values.integer,
-        "Time limit of each step in the cloud. [default: 3600]",
+        "Time limit of each step in the cloud. [default: 3600, and 300 for the verification]",
+    ),
+    *(option for option in OPTIONS if option.key in ("zone", "vpc_id", "subnet_id", "cidr")),
+    Option(
+        "private",
+        ("--private/--no-private",),
+        "",
+        values.boolean,
+        "Give the instances no public addresses; this machine has to reach their private ones.",
     ),
 )
 IMAGE = ENVIRONMENT + BAKE

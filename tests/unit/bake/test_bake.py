@@ -11,11 +11,12 @@ from baking import BASE, Bench
 from dask_bake.assets import package_directory
 from dask_bake.bake.recipe import client_files
 from dask_bake.clusters.naming import ssh_rule
-from dask_bake.errors import BakeError, LeftoverError
+from dask_bake.errors import BakeError, CapacityError, LeftoverError
 from dask_bake.events import PhaseEnded, PhaseStarted
 from dask_bake.images import manifest
+from dask_bake.models.ec2 import Subnet
 from dask_bake.models.tags import Tag
-from fakes import Fault, hint_of
+from fakes import SUBNETS, Fault, hint_of
 from interrupts import message_of, unreported
 
 
@@ -242,3 +243,78 @@ def test_an_interrupt_at_any_line_of_a_failing_bake_reports_everything_that_is_l
     source, cache = bench.context.source, tmp_path / "cache"
 
     assert unreported(lambda: Interrupted(source, cache, fails), Interrupted.not_named) == {}
+
+
+LACK = CapacityError(
+    "start instance failed", hint=None, code="InsufficientInstanceCapacity", zones=("us-east-1c",)
+)
+THIRD = Subnet("subnet-3", "vpc-1", "us-east-1c", 4091)
+
+
+def subnets_tried(bench: Bench) -> list[object]:
+    return [each["subnet_id"] for each in bench.packer.variables]
+
+
+def test_a_zone_without_capacity_is_followed_by_the_one_that_ec2_recommends(bench: Bench) -> None:
+    bench.cloud.all_subnets = (*SUBNETS, THIRD)
+    bench.packer.lacks = [LACK]
+
+    assert bench.bake().built
+    assert subnets_tried(bench) == ["subnet-1", "subnet-3"]
+    assert bench.notes == ["us-east-1a lacks capacity for m5.large: trying us-east-1c."]
+    bench.assert_nothing_left()
+
+
+def test_a_bake_fails_when_no_zone_has_capacity(bench: Bench) -> None:
+    bench.packer.lacks = [LACK, LACK]
+
+    with pytest.raises(CapacityError):
+        bench.bake()
+    assert subnets_tried(bench) == ["subnet-1", "subnet-2"]
+    bench.assert_nothing_left()
+
+
+@pytest.mark.parametrize(
+    ("options", "subnet"),
+    [
+        ({"zone": ("us-east-1b", "us-east-1a")}, "subnet-2"),
+        ({"subnet_id": "subnet-2"}, "subnet-2"),
+        ({"vpc_id": "vpc-2"}, "subnet-9"),
+        ({"type": "m7i.large"}, "subnet-2"),
+    ],
+)
+def test_the_place_is_the_one_that_is_named_and_that_offers_the_type(
+    options: dict[str, object], subnet: str, bench: Bench
+) -> None:
+    bench.cloud.all_subnets = (*SUBNETS, Subnet("subnet-9", "vpc-2", "us-east-1a", 4091))
+    bench.cloud.only_in = {"m7i.large": "us-east-1b"}
+    bench.bake(**options)
+
+    assert subnets_tried(bench) == [subnet]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"zone": ("us-east-1x",)}, "--zone us-east-1x: there is no subnet to launch into there"),
+        ({"subnet_id": "subnet-none"}, "--subnet-id subnet-none: there is no such subnet in this region"),
+        ({"vpc_id": "vpc-none"}, "--vpc-id vpc-none: there is no subnet in such a VPC here"),
+        ({"type": "m7i.large", "zone": ("us-east-1a",)}, "--type m7i.large is not available in us-east-1a"),
+    ],
+)
+def test_a_place_that_is_not_there_is_refused_before_anything_is_created(
+    options: dict[str, object], message: str, bench: Bench
+) -> None:
+    bench.cloud.only_in = {"m7i.large": "us-east-1b"}
+    with pytest.raises(BakeError) as caught:
+        bench.bake(**options)
+    assert caught.value.message == message
+    assert (bench.packer.variables, bench.cloud.rules) == ([], [])
+
+
+def test_a_private_bake_has_no_public_address_and_lets_the_named_block_in(bench: Bench) -> None:
+    bench.bake(private=True, cidr=("10.0.0.0/24",))
+    (variables,) = bench.packer.variables
+
+    assert (variables["associate_public_ip_address"], variables["ssh_interface"]) == (False, "private_ip")
+    assert bench.cloud.rules == [("sg-0", ssh_rule("10.0.0.0/24"))]

@@ -30,7 +30,7 @@ def test_a_lease_has_the_time_it_was_taken_not_the_start_of_the_bake():
     lease = BakeLease(cloud, 64 * "0", "bake1", Owner("anna"), 600, lambda _: None, clock, sleep, now)
     cloud.create_security_group(group_name(lease.name), vpc_id="vpc-1", tags=((Tag.LAUNCH, "other"),))
 
-    with lease.held(SUBNETS[0], "192.0.2.7/32") as group:
+    with lease.held(SUBNETS[0], ("192.0.2.7/32",)) as group:
         made = now()
         assert dict(group.tags)[Tag.CREATED] == moment(made)
     assert made > NOW + timedelta(seconds=150)

@@ -54,6 +54,7 @@ def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
         "ssh_private_key_file": variables["ssh_private_key_file"],
         "subnet_id": SUBNETS[0].id,
         "associate_public_ip_address": True,
+        "ssh_interface": "",
         "instance_type": "m5.large",
         "volume_size": 10,
         "root_device": "/dev/xvda",

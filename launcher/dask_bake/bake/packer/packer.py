@@ -1,6 +1,7 @@
 """Build an image with Packer: from a template and its variables to the image's id."""
 
 import json
+import re
 import shutil
 import tempfile
 import time
@@ -11,7 +12,8 @@ from typing import TextIO
 
 from dask_bake.bake.packer.output import START, Progress, parse
 from dask_bake.bake.packer.process import PackerProcess, environment, version_records
-from dask_bake.errors import BakeError
+from dask_bake.ec2.errors import CAPACITY, zones_with_room
+from dask_bake.errors import BakeError, CapacityError
 from dask_bake.events import Notify, Phases
 from dask_bake.system.disk import explain_disk_errors
 
@@ -20,6 +22,8 @@ Version = tuple[int, ...]
 MINIMUM: Version = (1, 6, 6)
 INIT_SINCE: Version = (1, 7, 0)
 INSTALLATION = "https://developer.hashicorp.com/packer/install"
+LACK = re.compile(rf"(?:launching source instance|RunInstances).*?\b({'|'.join(sorted(CAPACITY))})\b")
+"""Packer's message where a zone has no room for the instance, or not its type."""
 LOG_SIZE = 10 << 20
 FILE_SIZE = 1 << 20
 # How long a Packer that got the terminal's Ctrl-C takes, at most, to say so.
@@ -34,7 +38,7 @@ HINTS = {
     "UnauthorizedOperation": "permissions are missing: dask-bake iam-policy --for bake prints the policy",
     "your quota": "dask-bake images prune --keep 2 removes old images; Service Quotas raises the quota",
     "VcpuLimitExceeded": "choose a smaller --type, or raise the quota under Service Quotas",
-    "InsufficientInstanceCapacity": "AWS lacks capacity for this type: try another --type, or later",
+    "InsufficientInstanceCapacity": "AWS lacks capacity for this type: try another --type, --zone, or later",
     "did not end in time": "--timeout gives the scripts longer",
     "Timeout waiting for SSH": "--timeout gives the boot longer",
 }
@@ -153,6 +157,13 @@ class PackerBuilder:
         if code:
             reason = progress.reason or f"exit code {code}"
             log = f"the full output is in {self._log}"
+            if (lack := LACK.search(reason)) is not None:
+                raise CapacityError(
+                    f"{progress.step} failed: {reason}",
+                    hint=f"{HINTS['InsufficientInstanceCapacity']}; {log}",
+                    code=lack[1],
+                    zones=zones_with_room(reason),
+                )
             hints = [hint for code, hint in HINTS.items() if code in f"{reason} {progress.last_lines}"]
             raise BakeError(
                 "\n".join(

@@ -25,7 +25,7 @@ from dask_bake.bake.packer.packer import (
 from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import directories_of
-from dask_bake.errors import BakeError
+from dask_bake.errors import BakeError, CapacityError
 from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.ec2 import Image
@@ -125,6 +125,17 @@ def test_a_refusal_by_aws_has_a_hint(
     assert caught.value.message.startswith(words)
     assert (caught.value.hint or "").startswith(hint)
     assert f"the full output is in {tmp_path}/state/bake.log" in (caught.value.hint or "")
+
+
+def test_a_lack_of_capacity_has_the_zones_that_ec2_recommends(
+    packer: PackerBuilder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAKE_PACKER", "capacity")
+    with pytest.raises(CapacityError) as caught:
+        packer.build(tmp_path, {}, {}, [].append)
+    assert caught.value.code == "InsufficientInstanceCapacity"
+    assert caught.value.zones == ("us-east-1b", "us-east-1c")
+    assert caught.value.message.startswith("packer failed: Error launching source instance: ")
 
 
 def test_the_log_has_packer_s_complete_output(
