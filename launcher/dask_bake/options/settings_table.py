@@ -107,7 +107,26 @@ BAKE = (
         values.integer,
         "Time limit of each step in the cloud. [default: 3600, and 300 for the verification]",
     ),
-    *(option for option in OPTIONS if option.key in ("zone", "vpc_id", "subnet_id", "cidr")),
+    Option(
+        "zone",
+        ("--zone",),
+        "ZONE,…",
+        values.comma_list,
+        "Availability Zones to try, in order of preference. [default: all]",
+        multiple=True,
+    ),
+    Option("vpc_id", ("--vpc-id",), "ID", values.string, "VPC to bake in. [default: the default VPC]"),
+    Option(
+        "subnet_id", ("--subnet-id",), "ID", values.string, "Subnet to bake in. [default: one in each zone]"
+    ),
+    Option(
+        "cidr",
+        ("--cidr",),
+        "CIDR,…",
+        values.networks,
+        "Addresses or security groups with SSH access. [default: this machine's address]",
+        multiple=True,
+    ),
     Option(
         "private",
         ("--private/--no-private",),
