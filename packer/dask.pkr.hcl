@@ -43,6 +43,8 @@ source "amazon-ebs" "dask" {
   tags          = var.image_tags
   snapshot_tags = var.image_tags
 
+  # newer.hcl is inserted here
+
   aws_polling {
     delay_seconds = var.polling_seconds
     max_attempts  = var.polling_attempts

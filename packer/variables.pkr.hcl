@@ -88,6 +88,12 @@ variable "root_device" {
   description = "The name of the base image's root device."
 }
 
+variable "deprecate_at" {
+  type        = string
+  default     = ""
+  description = "The time (RFC 3339, UTC) at which EC2 marks the image as deprecated, for Packer 1.7 and newer; empty is never."
+}
+
 variable "ssh_username" {
   type        = string
   default     = "admin"

@@ -130,6 +130,7 @@ class Build:
                 name=name,
                 tags=tags,
                 base=staged.base,
+                deprecate_at=self._deprecation(),
             )
             built = builder.build(staged.template, variables, context.credentials(), self.notify)
             return _tagged(context.ec2.image(built), tags)

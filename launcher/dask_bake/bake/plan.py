@@ -1,6 +1,7 @@
 """Names and tags of an image, and the variables of its Packer template."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from dask_bake.bake.options import BakeOptions
@@ -100,6 +101,7 @@ def packer_variables(
     name: str,
     tags: Tags,
     base: Image,
+    deprecate_at: datetime | None = None,
 ) -> dict[str, object]:
     """Return the values of variables.pkr.hcl."""
     return {
@@ -123,4 +125,5 @@ def packer_variables(
         "ssh_timeout": f"{options.step_timeout}s",
         "script_timeout": f"{options.step_timeout}s",
         "polling_attempts": options.step_timeout,
+        "deprecate_at": f"{deprecate_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if deprecate_at else "",
     }

@@ -14,7 +14,7 @@ from dask_bake.errors import BakeError
 from dask_bake.images.manifest import File, Manifest
 from dask_bake.system.files import add_file, is_executable, sha256_of
 
-TEMPLATES = ("dask.pkr.hcl", "variables.pkr.hcl")
+TEMPLATES = ("dask.pkr.hcl", "variables.pkr.hcl", "newer.hcl")
 FOLDERS = ("scripts", "rootfs")
 CLIENT = (
     "__init__.py",

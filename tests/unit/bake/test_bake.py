@@ -54,6 +54,7 @@ def test_packer_runs_in_the_staged_folder_with_the_payload(bench: Bench) -> None
     assert bench.packer.staged == [
         "dask.pkr.hcl",
         "environment.yml",
+        "newer.hcl",
         "payload/manifest.json",
         "payload/pip.lock",
         "payload/rootfs.tar",

@@ -59,6 +59,7 @@ def test_packer_gets_all_variables_and_no_secret(bench: Bench) -> None:
         "volume_size": 10,
         "root_device": "/dev/xvda",
         "ssh_timeout": "3600s",
+        "deprecate_at": "2027-05-01T00:00:00Z",
         "kms_key_id": "",
         "ssh_username": "admin",
         "script_timeout": "3600s",
@@ -99,6 +100,12 @@ def test_the_time_limit_is_that_of_every_step(bench: Bench) -> None:
 
     limits = [variables[each] for each in ("ssh_timeout", "script_timeout", "polling_attempts")]
     assert limits == ["7200s", "7200s", 7200]
+
+
+def test_an_image_that_is_never_deprecated_has_no_date(bench: Bench) -> None:
+    bench.bake(deprecate_after=0)
+
+    assert bench.packer.variables[0]["deprecate_at"] == ""
 
 
 def test_an_arm64_image_is_baked_from_debian_s_arm64_image_on_an_arm64_instance(bench: Bench) -> None:

@@ -23,6 +23,7 @@ def source(tmp_path: Path) -> Path:
     files = {
         "dask.pkr.hcl": "source",
         "variables.pkr.hcl": "variable",
+        "newer.hcl": "deprecate_at",
         "plugins.pkr.hcl": "only for newer Packers",
         "environment.yml": "not staged unless it is given",
         "scripts/10-system.sh": "true",
@@ -52,14 +53,15 @@ def test_the_staged_files_are_the_hashed_files(source: Path, tmp_path: Path) -> 
     assert [file.path for file in files] == [
         "dask.pkr.hcl",
         "environment.yml",
+        "newer.hcl",
         "pip.lock",
         "rootfs/etc/motd",
         "rootfs/usr/libexec/dask-bake/worker",
         "scripts/10-system.sh",
         "variables.pkr.hcl",
     ]
-    assert files[3] == File("rootfs/etc/motd", hashlib.sha256(b"hello").hexdigest(), executable=False)
-    assert files[4].executable
+    assert files[4] == File("rootfs/etc/motd", hashlib.sha256(b"hello").hexdigest(), executable=False)
+    assert files[5].executable
 
 
 def change_script(source: Path) -> None:

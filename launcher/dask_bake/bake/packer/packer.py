@@ -11,16 +11,23 @@ from pathlib import Path
 from typing import TextIO
 
 from dask_bake.bake.packer.output import START, Progress, parse
-from dask_bake.bake.packer.process import PackerProcess, environment, version_records
+from dask_bake.bake.packer.process import PackerProcess, environment, plugin_records, version_records
 from dask_bake.ec2.errors import CAPACITY, zones_with_room
 from dask_bake.errors import BakeError, CapacityError
-from dask_bake.events import Notify, Phases
+from dask_bake.events import Note, Notify, Phases
 from dask_bake.system.disk import explain_disk_errors
 
 Version = tuple[int, ...]
 
 MINIMUM: Version = (1, 6, 6)
 INIT_SINCE: Version = (1, 7, 0)
+UNBUNDLED_SINCE: Version = (1, 10, 0)
+"""The first release without any plugin."""
+MINIMUM_PLUGIN: Version = (1, 3, 3)
+"""As in plugins.pkr.hcl."""
+PLUGIN = re.compile(r"packer-plugin-amazon_v(\d+\.\d+\.\d+)_")
+NEWER, MARK = "newer.hcl", "  # newer.hcl is inserted here\n"
+"""The file of a template with what Packer 1.6 does not know, and where it belongs in dask.pkr.hcl."""
 INSTALLATION = "https://developer.hashicorp.com/packer/install"
 LACK = re.compile(rf"(?:launching source instance|RunInstances).*?\b({'|'.join(sorted(CAPACITY))})\b")
 """Packer's message where a zone has no room for the instance, or not its type."""
@@ -89,11 +96,34 @@ class PackerBuilder:
         self._clock = clock
 
     def init(self, plugins: Path, notify: Notify) -> None:
-        """Install the plugins, for versions of Packer that do not include them."""
-        if self.version >= INIT_SINCE:
-            progress = Progress(Phases(notify, self._clock), notify)
-            code = self._run("init", plugins, {}, progress, {})
-            self._check(code, progress)
+        """Install the plugins, for versions of Packer that do not include them.
+
+        Raises:
+            BakeError: if they can be neither downloaded nor found on this machine.
+        """
+        if self.version < INIT_SINCE:
+            return
+        progress = Progress(Phases(notify, self._clock), notify)
+        code = self._run("init", plugins, {}, progress, {})
+        if code == 0:
+            return
+        if self.version < UNBUNDLED_SINCE or (found := self._plugin()) >= MINIMUM_PLUGIN:
+            notify(Note("packer init failed; the Amazon plugin that is installed is used."))
+            return
+        there = f"the installed one is {_dotted(found)}" if found else "none is installed"
+        raise BakeError(
+            f"packer init failed, and Packer needs the Amazon plugin {_dotted(MINIMUM_PLUGIN)}: {there}"
+            + "".join(f"\n  {line}" for line in progress.last_lines),
+            hint="a plugin from elsewhere: packer plugins install --path FILE github.com/hashicorp/amazon;"
+            f" the full output is in {self._log}",
+        )
+
+    def _plugin(self) -> Version:
+        """Return the newest installed version of the Amazon plugin; () if there is none."""
+        with environment(SETTINGS):
+            lines = [parse(record).text for record in plugin_records(self._executable)]
+        found = [PLUGIN.search(line) for line in lines]
+        return max((tuple(map(int, each[1].split("."))) for each in found if each), default=())
 
     def build(
         self, template: Path, variables: Mapping[str, object], credentials: Mapping[str, str], notify: Notify
@@ -102,6 +132,8 @@ class PackerBuilder:
         phases = Phases(notify, self._clock)
         progress = Progress(phases, notify)
         phases.enter(START)
+        if self.version >= INIT_SINCE:
+            _insert_newer(template)
         try:
             with _variable_file(variables, self._cache) as file:
                 code = self._run("build", template, {"var-file": str(file)}, progress, credentials)
@@ -171,6 +203,14 @@ class PackerBuilder:
                 ),
                 hint="; ".join([*hints[:1], log]),
             )
+
+
+def _insert_newer(template: Path) -> None:
+    """Put into the template what Packer 1.6 rejects; HCL has no conditions on a release of Packer."""
+    path = template / "dask.pkr.hcl"
+    text = path.read_text()
+    if MARK in text:
+        path.write_text(text.replace(MARK, (template / NEWER).read_text()))
 
 
 @contextmanager

@@ -103,3 +103,9 @@ def version_records(executable: str) -> list[str]:
     """Return the output of ``packer version``."""
     _, output, _ = PackerExecutable(executable).version()
     return output.decode(errors="replace").splitlines() if output else []
+
+
+def plugin_records(executable: str) -> list[str]:
+    """Return the output of ``packer plugins installed``: the paths of the plugins."""
+    _, output, _ = PackerExecutable(executable).execute_cmd("plugins", "installed")
+    return output.decode(errors="replace").splitlines() if output else []

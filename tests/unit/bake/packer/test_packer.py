@@ -16,6 +16,7 @@ import pytest
 from dask_bake.assets import packer_directory
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import (
+    MINIMUM_PLUGIN,
     SETTINGS,
     TIDIED_WITHIN,
     PackerBuilder,
@@ -26,7 +27,7 @@ from dask_bake.bake.plan import Site, packer_variables
 from dask_bake.bake.recipe import pack_rootfs, stage
 from dask_bake.commands.bake import directories_of
 from dask_bake.errors import BakeError, CapacityError
-from dask_bake.events import Event, Output, PhaseEnded, PhaseStarted
+from dask_bake.events import Event, Note, Output, PhaseEnded, PhaseStarted
 from dask_bake.models.cloud import Cloud
 from dask_bake.models.ec2 import Image
 from dask_bake.ssh.keypair import new_key
@@ -204,6 +205,62 @@ def test_plugins_are_installed_for_versions_of_packer_without_them(
     assert [json.loads(each)["arguments"] for each in seen] == [
         ["init", "-machine-readable", "plugins.pkr.hcl"]
     ] * calls
+
+
+@pytest.mark.parametrize(
+    ("version", "plugin"), [("1.15.0", "1.8.2"), ("1.10.0", "1.3.3"), ("1.9.5", ""), ("1.11.0", "1.10.0")]
+)
+def test_a_plugin_that_is_there_is_used_where_none_can_be_downloaded(
+    version: str, plugin: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packer before 1.10 has one of its own."""
+    for name, value in (("_VERSION", version), ("", "offline"), ("_PLUGIN", plugin)):
+        monkeypatch.setenv(f"FAKE_PACKER{name}", value)
+    events: list[Event] = []
+    find_packer(log=tmp_path / "log", cache=tmp_path, path=str(FAKES)).init(Path("x.pkr.hcl"), events.append)
+
+    assert Note("packer init failed; the Amazon plugin that is installed is used.") in events
+
+
+@pytest.mark.parametrize(
+    ("plugin", "there"), [("", "none is installed"), ("1.2.9", "the installed one is 1.2.9")]
+)
+def test_without_a_plugin_that_is_new_enough_a_bake_says_what_is_there(
+    plugin: str, there: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("_VERSION", "1.15.0"), ("", "offline"), ("_PLUGIN", plugin)):
+        monkeypatch.setenv(f"FAKE_PACKER{name}", value)
+    packer = find_packer(log=tmp_path / "log", cache=tmp_path, path=str(FAKES))
+    with pytest.raises(BakeError) as caught:
+        packer.init(Path("plugins.pkr.hcl"), [].append)
+
+    first, last = caught.value.message.splitlines()
+    assert first == f"packer init failed, and Packer needs the Amazon plugin 1.3.3: {there}"
+    assert "no such host" in last
+    assert "packer plugins install --path FILE" in (caught.value.hint or "")
+
+
+def test_the_oldest_plugin_is_that_of_the_file_for_packer_init() -> None:
+    text = (packer_directory() / "plugins.pkr.hcl").read_text()
+    assert f'">= {".".join(map(str, MINIMUM_PLUGIN))}"' in text
+
+
+@pytest.mark.parametrize(("version", "has_newer"), [("1.6.6", False), ("1.7.0", True), ("1.15.0", True)])
+def test_the_template_has_what_that_packer_knows(
+    version: str, has_newer: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packer 1.6 rejects a template with metadata_options."""
+    monkeypatch.setenv("FAKE_PACKER_VERSION", version)
+    packer = find_packer(log=tmp_path / "log", cache=tmp_path, path=str(FAKES))
+    staged = tmp_path / "stage"
+    stage(packer_directory(), staged, {"environment.yml": b"name: dask"})
+    before = (staged / "dask.pkr.hcl").read_text()
+    packer.build(staged, {}, {}, [].append)
+    packer.build(staged, {}, {}, [].append)
+
+    text, newer = (staged / "dask.pkr.hcl").read_text(), (packer_directory() / "newer.hcl").read_text()
+    assert text.count(newer) == int(has_newer)
+    assert (text == before) is not has_newer
 
 
 def test_packer_is_interrupted_if_handling_its_output_fails(
