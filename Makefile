@@ -7,6 +7,7 @@ INSTALLED := $(VENV)/.installed
 PYTEST := AWS_EC2_METADATA_DISABLED=true $(BIN)/python -m pytest
 TIERS := AWS_EC2_METADATA_DISABLED=true $(BIN)/python tests/support/tiers.py
 PROWLER := .venv-security/.installed
+PACKER_CURRENT := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dask-bake/packer-current
 SCRIPTS := $(wildcard packer/scripts/*.sh) $(addprefix packer/rootfs/usr/libexec/dask-bake/,as-login-user hand-over host-key jupyter-token) setup.sh examples/demo.sh .ci/run
 # Where setup.sh puts Packer on a Debian that has no package of it.
 export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dask-bake/packer/bin
@@ -14,7 +15,7 @@ export PATH := $(PATH):$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/dask-bake/packer/b
 .DEFAULT_GOAL := help
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
 setup: debian $(INSTALLED) ## install missing Debian packages, and this project with its tools into .venv
@@ -86,6 +87,17 @@ $(PROWLER): tests/security/requirements.txt
 	@echo "installing prowler into $(@D): 2.3 GB"
 	@$(@D)/bin/python -m pip install --quiet --quiet --disable-pip-version-check --requirement $<
 	@touch $@
+
+.PHONY: packer-current
+packer-current: $(PACKER_CURRENT)/go.sum ## build HashiCorp's current Packer and its Amazon plugin for the tests, by Go: ten minutes
+
+$(PACKER_CURRENT)/go.sum: tests/packer-current/go.mod tests/packer-current/go.sum
+	@echo "building Packer and its Amazon plugin in $(@D)"
+	@mkdir -p $(@D)
+	@cd tests/packer-current && nice go build -p 1 -trimpath -ldflags '-s -w' -o $(@D)/ $$(go list -f '{{.ImportPath}}' tool)
+	@PACKER_PLUGIN_PATH=$(@D)/plugins CHECKPOINT_DISABLE=1 $(@D)/packer plugins install --path $(@D)/packer-plugin-amazon \
+		github.com/hashicorp/amazon
+	@cp tests/packer-current/go.sum $@
 
 .PHONY: lint
 lint: setup shellcheck packer-check ## check style, types and spelling of everything

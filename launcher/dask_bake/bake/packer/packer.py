@@ -133,7 +133,7 @@ class PackerBuilder:
         progress = Progress(phases, notify)
         phases.enter(START)
         if self.version >= INIT_SINCE:
-            _insert_newer(template)
+            insert_newer(template)
         try:
             with _variable_file(variables, self._cache) as file:
                 code = self._run("build", template, {"var-file": str(file)}, progress, credentials)
@@ -205,7 +205,7 @@ class PackerBuilder:
             )
 
 
-def _insert_newer(template: Path) -> None:
+def insert_newer(template: Path) -> None:
     """Put into the template what Packer 1.6 rejects; HCL has no conditions on a release of Packer."""
     path = template / "dask.pkr.hcl"
     text = path.read_text()

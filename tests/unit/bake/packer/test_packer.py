@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psutil
 import pytest
 
+from current_packer import FOLDER, SETTINGS_OF_CURRENT, needs_current_packer
 from dask_bake.assets import packer_directory
 from dask_bake.bake.options import BakeOptions
 from dask_bake.bake.packer.packer import (
@@ -21,6 +22,7 @@ from dask_bake.bake.packer.packer import (
     TIDIED_WITHIN,
     PackerBuilder,
     find_packer,
+    insert_newer,
     packer_executable,
 )
 from dask_bake.bake.plan import Site, packer_variables
@@ -303,18 +305,38 @@ def test_the_template_as_it_is_staged_is_valid(tmp_path: Path) -> None:
     real = packer_executable(CACHE)
     if real is None:
         pytest.skip("Packer is not installed")
-    stage(packer_directory(), tmp_path / "stage", {"environment.yml": b"name: dask"})
-    pack_rootfs(tmp_path / "stage")
-    (tmp_path / "key").write_text(new_key("test").private)
+    check_template(tmp_path, real, SETTINGS)
+
+
+@needs_current_packer
+def test_the_template_with_what_newer_packer_knows_is_valid(tmp_path: Path) -> None:
+    check_template(tmp_path, str(FOLDER / "packer"), {**SETTINGS, **SETTINGS_OF_CURRENT}, is_newer=True)
+
+
+def check_template(
+    folder: Path, executable: str, settings: dict[str, str], *, is_newer: bool = False
+) -> None:
+    """Have this Packer validate the template as it is staged."""
+    stage(packer_directory(), folder / "stage", {"environment.yml": b"name: dask"})
+    pack_rootfs(folder / "stage")
+    if is_newer:
+        insert_newer(folder / "stage")
+    (folder / "key").write_text(new_key("test").private)
     options = BakeOptions(kms_key="alias/mine")
-    site = Site("subnet-1", "sg-1", tmp_path / "key", tmp_path / "key", (("Name", "x"),))
+    site = Site("subnet-1", "sg-1", folder / "key", folder / "key", (("Name", "x"),))
     cloud = Cloud("aws", "us-east-1", "address")
-    base = Image("ami-1", "debian", "available", datetime.now(UTC))
-    given = packer_variables(options, cloud, site, name="dask-bake-0", tags=(("a", "b"),), base=base)
-    (tmp_path / "values.json").write_text(json.dumps(given))
-    command = [real, "validate", f"-var-file={tmp_path}/values.json", str(tmp_path / "stage")]
+    now = datetime.now(UTC)
+    given = packer_variables(
+        *(options, cloud, site),
+        name="dask-bake-0",
+        tags=(("a", "b"),),
+        base=Image("ami-1", "debian", "available", now),
+        deprecate_at=now + timedelta(days=1),
+    )
+    (folder / "values.json").write_text(json.dumps(given))
+    command = [executable, "validate", f"-var-file={folder}/values.json", str(folder / "stage")]
     answer = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, **SETTINGS}
+        command, capture_output=True, text=True, check=False, env={**os.environ, **settings}
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
