@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from base_release import PYTHON
-from local_cloud import LocalCloud, RunningCommand
+from dask_bake.local.admin_client import ask
+from local_cloud import SETTINGS, LocalCloud, RunningCommand
 from polling import until
 
 pytestmark = pytest.mark.slow
@@ -19,7 +20,7 @@ LOCK = f"py{PYTHON.replace('.', '')}.pip.lock"
 CHECKOUT = Path(__file__).parents[2]
 FAILING = {
     "fails": ("15-mine.sh", "echo the reason; exit 3", ()),
-    "hangs": ("15-mine.sh", "sleep 1000", ("--timeout", "20")),
+    "hangs": ("15-mine.sh", "sleep 1000", ("--timeout", "60")),
     "keeps a secret": ("15-mine.sh", "install -D -m 0600 /etc/hostname /root/.aws/credentials", ()),
     "cannot count": (
         "85-mine.sh",
@@ -157,6 +158,33 @@ def test_a_base_image_that_does_not_exist_is_an_error(cloud, tiny):
     done = cloud.attempt("bake", "--env", str(tiny), "--base", "ami-0123456789abcdef0")
     assert done.returncode == 1
     assert "Error: the image ami-0123456789abcdef0 does not exist in this region" in done.stderr
+
+
+def test_where_a_zone_lacks_capacity_the_bake_goes_on_in_the_next(cloud, tiny):
+    """Packer's own message has the code, and the zones that EC2 recommends."""
+    ask("DELETE", "requests", settings=SETTINGS)
+    cloud.fault("capacity", "--times", "0", "--where", "AvailabilityZone=us-east-1a")
+    try:
+        done = cloud.attempt("bake", "--env", str(tiny), "--force", "--no-verify", "--json", timeout=600)
+    finally:
+        cloud.clear_faults()
+    assert done.returncode == 0, done.stderr
+    cloud.run("images", "remove", json.loads(done.stdout)["image"], "--yes")
+
+    zones = {each["SubnetId"]: each["AvailabilityZone"] for each in cloud.ec2().describe_subnets()["Subnets"]}
+    tried = [
+        (
+            zones[next(value for key, value in each["parameters"].items() if key.endswith("SubnetId"))],
+            each["code"],
+        )
+        for each in ask("GET", "requests", settings=SETTINGS)
+        if each["action"] == "RunInstances"
+    ]
+    assert list(dict.fromkeys(tried)) == [
+        ("us-east-1a", "InsufficientInstanceCapacity"),
+        ("us-east-1b", None),
+    ]
+    assert "us-east-1a lacks capacity for m5.large: trying us-east-1b." in " ".join(done.stderr.split())
 
 
 def test_another_architecture_is_an_error_in_the_local_cloud(cloud, tiny):
