@@ -32,6 +32,11 @@ KNOWN_PARAMETERS = re.compile(
     re.VERBOSE,
 )
 """The parameters that have an effect here; others are refused."""
+WITHOUT_EFFECT = {
+    "CapacityReservationSpecification.CapacityReservationPreference": {"none", "open"},
+    "EnclaveOptions.Enabled": {"false"},
+}
+"""Parameters that Packer's current plugin always sends, and the values with which they change nothing."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +56,8 @@ def remove_empty(request: Request) -> None:
 
 def check_request(request: Request) -> Count:
     """Return the requested number of instances; refuse a request that is invalid by itself."""
-    for name in request.parameters:
-        if not KNOWN_PARAMETERS.fullmatch(name):
+    for name, value in request.parameters.items():
+        if not KNOWN_PARAMETERS.fullmatch(name) and value not in WITHOUT_EFFECT.get(name, ()):
             raise Refusal("UnsupportedOperation", f"The local cloud does not support the parameter {name}.")
     _check_user_data(request.parameters.get("UserData", ""))
     _check_disks(request)
